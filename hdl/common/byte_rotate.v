@@ -1,0 +1,33 @@
+// byte_rotate: rotates a bus word by whole bytes, towards lane 0. Combinational.
+//
+// Why a block: alignment of reads, of writes and of frames is one rotator plus a lane mask each.
+//
+// m_data lane i = s_data lane (i + amount) modulo the number of lanes. To rotate towards the top lane by k,
+// give the two's complement of k. log2(lanes) levels of 2:1 multiplexers.
+`default_nettype none
+
+module byte_rotate #(
+    parameter DATA_W = 64,                         // bits, 8 times a power of two, >= 16
+    parameter LANE_W = $clog2(DATA_W / 8)          // derived, do not override
+) (
+    input  wire [DATA_W-1:0] s_data,
+    input  wire [LANE_W-1:0] amount,
+    output wire [DATA_W-1:0] m_data
+);
+
+    wire [DATA_W-1:0] level [0:LANE_W];
+
+    assign level[0] = s_data;
+    assign m_data   = level[LANE_W];
+
+    genvar k;
+    generate
+        for (k = 0; k < LANE_W; k = k + 1) begin : g_level
+            assign level[k+1] = amount[k] ? {level[k][(8 << k)-1:0], level[k][DATA_W-1:(8 << k)]}
+                                          : level[k];
+        end
+    endgenerate
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,112 @@
+// congestion: Reno with NewReno recovery (RFC 5681, RFC 6582) as a pure function of one event.
+//
+// Why a block: another congestion control is another file with these ports.
+//
+// Combinational. `tcb` is the state before the event; at most one of `new_ack`, `dup_ack`, `rto_fired` is set.
+// new_ack (rule F-2): `ack` is above snd_una.   dup_ack (F-3): `dup_acks` counts this duplicate already.
+// rto_fired (D-2): the retransmission timer ran out and the retry limit is not reached.
+// Outputs are the fields after the event (unchanged ones pass through). `rtx_head` asks for the segment at
+// snd_una, `rtt_stop` ends a running measurement, `keep_timer` forbids the restart of the timer (F-2).
+`default_nettype none
+`include "chimney_layout.vh"
+
+module congestion (
+    input  wire [`TCB_W-1:0] tcb,
+    input  wire [15:0]       mss,                  // bytes, options subtracted
+    input  wire [7:0]        dup_ack_threshold,
+    input  wire              new_ack,
+    input  wire              dup_ack,
+    input  wire              rto_fired,
+    input  wire [31:0]       ack,
+    input  wire [7:0]        dup_acks,
+
+    output reg  [31:0]       cwnd,
+    output reg  [31:0]       ssthresh,
+    output reg  [31:0]       cwnd_acc,
+    output reg  [31:0]       recover,
+    output reg               in_recovery,
+    output reg               partial_seen,
+    output reg               rtx_head,
+    output reg               rtt_stop,
+    output reg               keep_timer
+);
+
+    `include "seq.vh"
+
+    localparam [31:0] CWND_LIMIT = `CWND_MAX;
+
+    wire [31:0] snd_una      = tcb[`TCB_SND_UNA];
+    wire [31:0] snd_max      = tcb[`TCB_SND_MAX];
+    wire [31:0] old_cwnd     = tcb[`TCB_CWND];
+    wire [31:0] old_ssthresh = tcb[`TCB_SSTHRESH];
+    wire [31:0] old_recover  = tcb[`TCB_RECOVER];
+
+    wire [31:0] mss32   = {16'd0, mss};
+    wire [31:0] acked   = ack - snd_una;
+    wire [31:0] flight  = snd_max - snd_una;
+    wire [31:0] halved  = max32(flight >> 1, mss32 << 1);            // RFC 5681 equation 4
+    wire [31:0] acc_sum = tcb[`TCB_CWND_ACC] + acked;
+    wire [31:0] grown   = min32(old_cwnd + mss32, CWND_LIMIT);
+
+    // partial acknowledgment: deflate by what was acknowledged, add back one segment (RFC 6582 3.2 step 3)
+    wire [31:0] deflated = ((old_cwnd > acked) ? old_cwnd - acked : 32'd0) + ((acked >= mss32) ? mss32 : 32'd0);
+
+    wire unused = &{1'b0, tcb};
+
+    always @* begin
+        cwnd         = old_cwnd;
+        ssthresh     = old_ssthresh;
+        cwnd_acc     = tcb[`TCB_CWND_ACC];
+        recover      = old_recover;
+        in_recovery  = tcb[`TCB_IN_RECOVERY];
+        partial_seen = tcb[`TCB_PARTIAL_SEEN];
+        rtx_head     = tcb[`TCB_RTX_HEAD];
+        rtt_stop     = 1'b0;
+        keep_timer   = 1'b0;
+        if (rto_fired) begin
+            if (tcb[`TCB_RTX_COUNT] == 8'd0) ssthresh = halved;
+            cwnd         = mss32;
+            cwnd_acc     = 32'd0;
+            recover      = snd_max;
+            in_recovery  = 1'b0;
+            partial_seen = 1'b0;
+            rtx_head     = 1'b0;
+            rtt_stop     = 1'b1;
+        end else if (new_ack && tcb[`TCB_IN_RECOVERY]) begin
+            if (seq_le(old_recover, ack)) begin
+                cwnd         = min32(old_ssthresh, CWND_LIMIT);
+                cwnd_acc     = 32'd0;
+                in_recovery  = 1'b0;
+                partial_seen = 1'b0;
+            end else begin
+                cwnd         = max32(deflated, mss32);
+                rtx_head     = 1'b1;
+                rtt_stop     = 1'b1;
+                keep_timer   = tcb[`TCB_PARTIAL_SEEN];
+                partial_seen = 1'b1;
+            end
+        end else if (new_ack) begin
+            if (old_cwnd < old_ssthresh) begin
+                cwnd = min32(old_cwnd + min32(acked, mss32), CWND_LIMIT);
+            end else if (acc_sum >= old_cwnd) begin
+                cwnd_acc = acc_sum - old_cwnd;
+                cwnd     = grown;
+            end else begin
+                cwnd_acc = acc_sum;
+            end
+        end else if (dup_ack && tcb[`TCB_IN_RECOVERY]) begin
+            cwnd = grown;
+        end else if (dup_ack && dup_acks == dup_ack_threshold && seq_lt(old_recover, snd_una)) begin
+            ssthresh     = halved;
+            recover      = snd_max;
+            cwnd         = min32(halved + (mss32 << 1) + mss32, CWND_LIMIT);
+            in_recovery  = 1'b1;
+            partial_seen = 1'b0;
+            rtx_head     = 1'b1;
+            rtt_stop     = 1'b1;
+        end
+    end
+
+endmodule
+
+`default_nettype wire

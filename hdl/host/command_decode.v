@@ -1,0 +1,331 @@
+// command_decode: checks a submission entry, fetches what it points to, and hands it to the engine it is for.
+// Why a block: engines never wait for DMA and never see a malformed command; every check of docs/contract/hostport.md
+//   lives here, in its order, and each failure is one completion with a status and no other effect.
+// s_sqe_*: entries in order. m_rd_*: dma read client for state images.
+// m_tcp_*: command for tcp_engine (ready at its commit). m_dcmd_*: for delivery_engine (ready at its commit).
+// m_raw_*: RAW_SEND, m_rawpost_*: RAW_POST. m_ins_*: insertion into conn_lookup, answered by s_ins_done.
+// m_cpl_*: error completions and NOP. append/pop/free pulses keep the send-table count and the in-use bits.
+// One command at a time; latency 3 cycles plus image fetch and the engine's commit.
+`default_nettype none
+`include "chimney_layout.vh"
+module command_decode #(
+    parameter DATA_W    = 64,
+    parameter CONNS     = 4,
+    parameter SENDS     = 16,   // send-table entries a connection
+    parameter POOL_BUFS = 1024,
+    parameter RAW_BUFS  = 64,
+    parameter PATHS     = 8,
+    parameter NEIGHBORS = 8
+) (
+    input  wire              clk,
+    input  wire              rst,
+    input  wire              s_sqe_valid,
+    output wire              s_sqe_ready,
+    input  wire [511:0]      s_sqe,
+    input  wire [15:0]       s_sqe_index,
+    // image fetch
+    output reg               m_rd_req_valid,
+    input  wire              m_rd_req_ready,
+    output wire [63:0]       m_rd_req_addr,
+    output reg  [15:0]       m_rd_req_len,
+    input  wire              s_rd_valid,
+    output wire              s_rd_ready,
+    input  wire [DATA_W-1:0] s_rd_data,
+    input  wire              s_rd_last,
+    input  wire              s_rd_error,
+    // engines
+    output wire              m_tcp_valid,
+    input  wire              m_tcp_ready,
+    output wire [511:0]      m_tcp_sqe,
+    output wire [15:0]       m_tcp_sq_index,
+    output wire [2047:0]     m_tcp_image,
+    output wire              m_dcmd_valid,
+    input  wire              m_dcmd_ready,
+    output wire [511:0]      m_dcmd_sqe,
+    output wire [15:0]       m_dcmd_sq_index,
+    output wire              m_raw_valid,
+    input  wire              m_raw_ready,
+    output wire [63:0]       m_raw_addr,
+    output wire [15:0]       m_raw_len,
+    output wire [63:0]       m_raw_cookie,
+    output wire [15:0]       m_raw_sq_index,
+    output wire              m_rawpost_valid,
+    input  wire              m_rawpost_ready,
+    output wire [511:0]      m_rawpost_sqe,
+    output wire [15:0]       m_rawpost_sq_index,
+    // look-up table
+    output wire              m_ins_valid,
+    input  wire              m_ins_ready,
+    output wire [`LKP_KEY_W-1:0] m_ins_key,
+    output wire [15:0]       m_ins_conn,
+    output wire [7:0]        m_ins_gen,
+    input  wire              s_ins_done,
+    input  wire [1:0]        s_ins_status,
+    // bookkeeping
+    input  wire              append_pulse,
+    input  wire [15:0]       append_conn,
+    input  wire              pop_pulse,
+    input  wire [15:0]       pop_conn,
+    input  wire              free_pulse,
+    input  wire [15:0]       free_conn,
+    output wire              m_cpl_valid,
+    input  wire              m_cpl_ready,
+    output reg  [255:0]      m_cpl,
+    output wire              start_pulse,   // a command that will be completed leaves this block
+    output wire              error_pulse,
+    output wire              idle
+);
+  localparam CONN_W = $clog2(CONNS);
+  localparam PATH_W = $clog2(PATHS);
+  localparam BEATS  = `TCP_IMAGE_BYTES * 8 / DATA_W;
+  localparam BEAT_W = $clog2(BEATS);
+  localparam [3:0] INIT = 4'd0, IDLE = 4'd1, CHECK = 4'd2, FETCH = 4'd3, VALUES = 4'd4, INSERT = 4'd5, INSERTED = 4'd6,
+                   TCP = 4'd7, DELIVERY = 4'd8, RAW = 4'd9, RAWPOST = 4'd10, REPORT = 4'd11;
+  localparam [1:0] INS_OK = 2'd0, INS_DUPLICATE = 2'd1;
+  localparam [15:0] CONNS16 = CONNS, PATHS16 = PATHS, NEIGHBORS16 = NEIGHBORS, POOL16 = POOL_BUFS, RAW16 = RAW_BUFS;
+  localparam [7:0]  SENDS8 = SENDS;
+
+  reg [3:0]    state;
+  reg [511:0]  sqe;
+  reg [15:0]   index;
+  reg [2047:0] image;
+  reg [BEAT_W-1:0] beat;
+  reg          read_bad;
+
+  wire [7:0]  op    = sqe[`SQE_OPCODE];
+  wire [7:0]  flags = sqe[`SQE_FLAGS];
+  wire [15:0] conn  = sqe[`SQE_CONN];
+  wire [15:0] count = sqe[`SQE_COUNT];
+  wire [31:0] len   = sqe[`SQE_LENGTH];
+  wire [CONN_W-1:0] ci = conn[CONN_W-1:0];
+
+  // ---- what the command is ----
+  wire is_send     = op == `OPCODE_SEND;
+  wire is_disc     = op == `OPCODE_DISCONNECT;
+  wire is_initiate = op == `OPCODE_INITIATE;
+  wire is_path     = op == `OPCODE_PATH_WRITE;
+  wire is_nbr      = op == `OPCODE_NEIGHBOR_WRITE;
+  wire is_param    = op == `OPCODE_PARAM_WRITE;
+  wire is_receive  = op == `OPCODE_RECEIVE;
+  wire is_answer   = op == `OPCODE_ANSWER;
+  wire is_resume   = op == `OPCODE_RESUME;
+  wire is_rawsend  = op == `OPCODE_RAW_SEND;
+  wire is_rawpost  = op == `OPCODE_RAW_POST;
+  wire is_poolpost = op == `OPCODE_POOL_POST;
+  wire is_start    = op == `OPCODE_START;
+  wire is_term     = op == `OPCODE_TERMINATE;
+  wire is_nop      = op == `OPCODE_NOP;
+  wire has_conn    = is_send | is_disc | is_initiate | is_receive | is_answer | is_resume | is_start | is_term;
+  wire has_image   = is_initiate | is_path | is_nbr | is_param;
+  wire later       = op == `OPCODE_FORWARD || op == `OPCODE_UPDATE || op == `OPCODE_QUERY || op == `OPCODE_INVALIDATE;
+  wire known       = has_conn | has_image | is_rawsend | is_rawpost | is_poolpost | is_nop | later;
+  wire completes   = is_nop | is_initiate | is_start | is_term | is_path | is_nbr | is_param | (is_send & flags[0]) |
+                     is_disc | is_receive | is_rawsend;
+
+  // ---- send-table room and connections in use ----
+  reg [7:0] appended [0:CONNS-1];
+  reg [7:0] popped   [0:CONNS-1];
+  reg [CONNS-1:0] in_use;
+  reg [CONN_W-1:0] sweep;
+  wire [7:0] queued = appended[ci] - popped[ci];
+  always @(posedge clk) begin
+    if (state == INIT) appended[sweep] <= 8'd0;
+    else if (append_pulse) appended[append_conn[CONN_W-1:0]] <= appended[append_conn[CONN_W-1:0]] + 8'd1;
+    if (state == INIT) popped[sweep] <= 8'd0;
+    else if (pop_pulse) popped[pop_conn[CONN_W-1:0]] <= popped[pop_conn[CONN_W-1:0]] + 8'd1;
+  end
+
+  // ---- keys of the paths ----
+  reg [255:0]      path_key [0:PATHS-1];     // {dst, src} as numbers
+  reg [PATHS-1:0]  path_known;
+  wire [31:0] img_src4 = {image[`PATH_IMAGE_SRC_ADDR_LSB +: 8], image[`PATH_IMAGE_SRC_ADDR_LSB + 8 +: 8],
+                          image[`PATH_IMAGE_SRC_ADDR_LSB + 16 +: 8], image[`PATH_IMAGE_SRC_ADDR_LSB + 24 +: 8]};
+  wire [31:0] img_dst4 = {image[`PATH_IMAGE_DST_ADDR_LSB +: 8], image[`PATH_IMAGE_DST_ADDR_LSB + 8 +: 8],
+                          image[`PATH_IMAGE_DST_ADDR_LSB + 16 +: 8], image[`PATH_IMAGE_DST_ADDR_LSB + 24 +: 8]};
+  wire [PATH_W-1:0] img_path = image[`TCP_IMAGE_PATH_ID_LSB +: PATH_W];
+  wire [255:0] key_pair = path_key[img_path];
+  reg [`LKP_KEY_W-1:0] key;
+  always @* begin
+    key = {`LKP_KEY_W{1'b0}};
+    key[`LKP_KEY_LOCAL_IP]    = key_pair[127:0];
+    key[`LKP_KEY_REMOTE_IP]   = key_pair[255:128];
+    key[`LKP_KEY_LOCAL_PORT]  = image[`TCP_IMAGE_LOCAL_PORT];
+    key[`LKP_KEY_REMOTE_PORT] = image[`TCP_IMAGE_REMOTE_PORT];
+  end
+
+  // ---- checks on the entry alone ----
+  reg bad_index;
+  integer k;
+  always @* begin
+    bad_index = 1'b0;
+    for (k = 0; k < `POST_MAX; k = k + 1)
+      if (k[15:0] < count && sqe[256 + 16*k +: 16] >= (is_rawpost ? RAW16 : POOL16)) bad_index = 1'b1;
+  end
+  wire too_long = len > `SEND_LEN_MAX;
+  wire bad_len = (is_send & (len == 32'd0 || too_long || count == 16'd0 || count > `SG_MAX)) |
+                 (is_disc & (too_long || count > `SG_MAX || ((len == 32'd0) != (count == 16'd0)))) |
+                 (is_receive & too_long) | (is_rawsend & (len < 32'd14 || len > `FRAME_MAX)) |
+                 ((is_rawpost | is_poolpost) & (count == 16'd0 || count > `POST_MAX));
+  wire bad_conn = (has_conn & (conn >= CONNS16)) | (is_path & (conn >= PATHS16)) | (is_nbr & (conn >= NEIGHBORS16));
+  reg [7:0] check;
+  always @* begin
+    if (!known) check = `STATUS_BAD_OPCODE;
+    else if (later || (is_disc && flags[1:0] != 2'b01)) check = `STATUS_NOT_SUPPORTED;
+    else if (bad_conn) check = `STATUS_BAD_CONN;
+    else if (bad_len) check = `STATUS_BAD_LENGTH;
+    else if ((is_rawpost || is_poolpost) && bad_index) check = `STATUS_BAD_INDEX;
+    else if ((is_send || is_disc) && queued >= SENDS8) check = `STATUS_NO_RESOURCES;
+    else if (is_initiate && in_use[ci]) check = `STATUS_BAD_STATE;
+    else check = `STATUS_OK;
+  end
+
+  // ---- checks on the image ----
+  wire [31:0] una = image[`TCP_IMAGE_SND_UNA], nxt = image[`TCP_IMAGE_SND_NXT], max = image[`TCP_IMAGE_SND_MAX];
+  wire [31:0] una_nxt = nxt - una, nxt_max = max - nxt;
+  wire [31:0] cwnd = image[`TCP_IMAGE_CWND];
+  wire [31:0] tps = image[`PARAM_IMAGE_TICKS_PER_SECOND];
+  wire [31:0] rto_min = image[`PARAM_IMAGE_RTO_MIN], rto_max = image[`PARAM_IMAGE_RTO_MAX];
+  wire bad_tcp = image[`TCP_IMAGE_SND_WIND_SCALE] > 8'd14 || image[`TCP_IMAGE_RCV_WIND_SCALE] > 8'd14 ||
+                 image[`TCP_IMAGE_REMOTE_MSS] < 16'd64 || image[`TCP_IMAGE_PATH_ID] >= PATHS16 || una_nxt[31] ||
+                 nxt_max[31] || image[`TCP_IMAGE_RCV_WND] > `RCV_WND_MAX || image[`TCP_IMAGE_SND_WND] > `RCV_WND_MAX ||
+                 image[`TCP_IMAGE_MAX_SND_WND] > `RCV_WND_MAX || cwnd == 32'd0 || cwnd > `CWND_MAX;
+  wire bad_param = (tps != 32'd10 && tps != 32'd100 && tps != 32'd1000) || image[`PARAM_IMAGE_ACK_FREQUENCY] == 8'd0 ||
+                   image[`PARAM_IMAGE_DUP_ACK_THRESHOLD] == 32'd0 || image[`PARAM_IMAGE_DUP_ACK_THRESHOLD] > 32'd255 ||
+                   rto_min == 32'd0 || rto_min > rto_max || image[`PARAM_IMAGE_RTO_INITIAL] == 32'd0;
+  wire can_offload = image[`TCP_IMAGE_STATE] == {28'd0, `TCP_STATE_ESTABLISHED} ||
+                     image[`TCP_IMAGE_STATE] == {28'd0, `TCP_STATE_CLOSE_WAIT};
+  reg [7:0] values;
+  always @* begin
+    values = `STATUS_OK;
+    if (read_bad) values = `STATUS_READ_ERROR;
+    else if (is_initiate) begin
+      if (image[`TCP_IMAGE_FAMILY] != 8'd4 || !can_offload) values = `STATUS_NOT_SUPPORTED;
+      else if (bad_tcp) values = `STATUS_BAD_IMAGE;
+      else if (image[`TCP_IMAGE_INITIAL_RCV_WND] > `RCV_WND_MAX) values = `STATUS_RCV_WINDOW;
+      else if (!path_known[img_path]) values = `STATUS_BAD_IMAGE;
+    end else if (is_path) begin
+      if (image[`PATH_IMAGE_FAMILY] != 8'd4) values = `STATUS_NOT_SUPPORTED;
+      else if (image[`PATH_IMAGE_PATH_MTU] < 32'd576) values = `STATUS_BAD_IMAGE;
+      else if (image[`PATH_IMAGE_PATH_MTU] > 32'd1500) values = `STATUS_PATH_MTU;
+      else if (image[`PATH_IMAGE_NEIGHBOR_ID] >= NEIGHBORS16) values = `STATUS_BAD_IMAGE;
+    end else if (is_param && bad_param) values = `STATUS_BAD_IMAGE;
+  end
+
+  wire unused = &{1'b0, una_nxt[30:0], nxt_max[30:0], append_conn, pop_conn, free_conn, flags};
+
+  // ---- outputs ----
+  assign s_sqe_ready   = state == IDLE;
+  assign m_rd_req_addr = sqe[`SQE_ADDR];
+  assign s_rd_ready    = 1'b1;
+  assign m_tcp_valid   = state == TCP;
+  assign m_tcp_sqe = sqe, m_tcp_sq_index = index, m_tcp_image = image;
+  assign m_dcmd_valid  = state == DELIVERY;
+  assign m_dcmd_sqe = sqe, m_dcmd_sq_index = index;
+  assign m_raw_valid   = state == RAW;
+  assign m_raw_addr = sqe[`SQE_ADDR], m_raw_len = len[15:0], m_raw_cookie = sqe[`SQE_COOKIE], m_raw_sq_index = index;
+  assign m_rawpost_valid = state == RAWPOST;
+  assign m_rawpost_sqe = sqe, m_rawpost_sq_index = index;
+  assign m_ins_valid = state == INSERT;
+  assign m_ins_key = key, m_ins_conn = conn, m_ins_gen = sqe[`SQE_GEN];
+  assign m_cpl_valid = state == REPORT;
+  assign start_pulse = (state == CHECK) & completes & (check == `STATUS_OK);
+  assign error_pulse = m_cpl_valid & m_cpl_ready & (m_cpl[`CQE_STATUS] != `STATUS_OK);
+  assign idle        = state == IDLE & ~s_sqe_valid;
+
+  // ---- completion of what goes no further ----
+  wire [7:0] verdict = (state == CHECK) ? check : (state == VALUES) ? values :
+                       (s_ins_status == INS_DUPLICATE) ? `STATUS_DUPLICATE_KEY : `STATUS_TABLE_FULL;
+  wire report = ((state == CHECK) & (check != `STATUS_OK || is_nop)) | ((state == VALUES) & (values != `STATUS_OK)) |
+                ((state == INSERTED) & s_ins_done & (s_ins_status != INS_OK));
+  always @(posedge clk) begin
+    if (report) begin
+      m_cpl <= 256'd0;
+      m_cpl[`CQE_KIND] <= (is_send | is_disc) ? `CQ_KIND_SEND : is_receive ? `CQ_KIND_RECEIVE :
+                          is_rawsend ? `CQ_KIND_RAW_TX : `CQ_KIND_COMMAND;
+      m_cpl[`CQE_STATUS]   <= verdict;
+      m_cpl[`CQE_CONN]     <= conn;
+      m_cpl[`CQE_GEN]      <= sqe[`SQE_GEN];
+      m_cpl[`CQE_CODE]     <= op;
+      m_cpl[`CQE_COOKIE]   <= sqe[`SQE_COOKIE];
+      m_cpl[`CQE_SQ_INDEX] <= index;
+    end
+  end
+
+  // ---- data registers ----
+  always @(posedge clk) begin
+    if (s_sqe_valid & s_sqe_ready) begin
+      sqe   <= s_sqe;
+      index <= s_sqe_index;
+    end
+    if (s_rd_valid) image[beat*DATA_W +: DATA_W] <= s_rd_data;
+    if (state == VALUES && is_path && values == `STATUS_OK)
+      path_key[conn[PATH_W-1:0]] <= {96'd0, img_dst4, 96'd0, img_src4};
+    case (op)
+      `OPCODE_INITIATE:      m_rd_req_len <= `TCP_IMAGE_BYTES;
+      `OPCODE_PATH_WRITE:    m_rd_req_len <= `PATH_IMAGE_BYTES;
+      `OPCODE_NEIGHBOR_WRITE: m_rd_req_len <= `NEIGHBOR_IMAGE_BYTES;
+      default:               m_rd_req_len <= `PARAM_IMAGE_BYTES;
+    endcase
+  end
+
+  // ---- control ----
+  always @(posedge clk) begin
+    if (rst) begin
+      state          <= INIT;
+      sweep          <= {CONN_W{1'b0}};
+      in_use         <= {CONNS{1'b0}};
+      path_known     <= {PATHS{1'b0}};
+      m_rd_req_valid <= 1'b0;
+      beat           <= {BEAT_W{1'b0}};
+      read_bad       <= 1'b0;
+    end else begin
+      if (free_pulse) in_use[free_conn[CONN_W-1:0]] <= 1'b0;
+      case (state)
+        INIT: begin
+          sweep <= sweep + 1'b1;
+          if (&sweep) state <= IDLE;
+        end
+        IDLE: if (s_sqe_valid) state <= CHECK;
+        CHECK: begin
+          beat     <= {BEAT_W{1'b0}};
+          read_bad <= 1'b0;
+          if (report) state <= REPORT;
+          else if (has_image) begin
+            state          <= FETCH;
+            m_rd_req_valid <= 1'b1;
+          end else if (is_rawsend) state <= RAW;
+          else if (is_rawpost) state <= RAWPOST;
+          else if (is_receive || is_answer || is_resume || is_poolpost) state <= DELIVERY;
+          else state <= TCP;
+        end
+        FETCH: begin
+          if (m_rd_req_ready) m_rd_req_valid <= 1'b0;
+          if (s_rd_valid) begin
+            beat <= beat + 1'b1;
+            if (s_rd_last) begin
+              read_bad <= s_rd_error;
+              state    <= VALUES;
+            end
+          end
+        end
+        VALUES: begin
+          if (report) state <= REPORT;
+          else state <= is_initiate ? INSERT : TCP;
+          if (is_path && values == `STATUS_OK) path_known[conn[PATH_W-1:0]] <= 1'b1;
+        end
+        INSERT: if (m_ins_ready) state <= INSERTED;
+        INSERTED: if (s_ins_done) begin
+          state <= (s_ins_status == INS_OK) ? TCP : REPORT;
+          if (s_ins_status == INS_OK) in_use[ci] <= 1'b1;
+        end
+        TCP: if (m_tcp_ready) state <= IDLE;
+        DELIVERY: if (m_dcmd_ready) state <= IDLE;
+        RAW: if (m_raw_ready) state <= IDLE;
+        RAWPOST: if (m_rawpost_ready) state <= IDLE;
+        REPORT: if (m_cpl_ready) state <= IDLE;
+        default: state <= IDLE;
+      endcase
+    end
+  end
+endmodule
+`default_nettype wire

@@ -1,0 +1,416 @@
+"""An application that sends a file over an offloaded connection and collects what comes back.
+
+handshake in software -> initiate -> sends, posted receives, indications -> graceful disconnect ->
+terminate -> the software stack takes the connection to its end. Nothing here waits or assumes a
+time: ``step`` issues what is possible now, everything else is a reaction to a completion.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from enum import Enum
+
+from model.ndis.bookkeeping import Outstanding
+from model.ndis.enums import NblInfo, TcpConnectionState, TcpEventType, UploadReason
+from model.ndis.framing import Endpoint
+from model.ndis.host import HostError, NdisHost, OffloadedConnection
+from model.ndis.hoststack import StackConnection
+from model.ndis.memory import PAGE_SIZE
+from model.ndis.netbuffer import (
+    BufferShape,
+    Mdl,
+    NetBuffer,
+    NetBufferList,
+    Owner,
+    allocate_net_buffer,
+    free_net_buffer_list,
+    slice_elements,
+)
+from model.ndis.offload_state import TcpDelegated
+from model.ndis.soft_tcp import SoftTcpConfig
+from model.ndis.status import NdisStatus
+
+#: (smallest, largest, weight) of a size in bytes.
+SizeMix = tuple[tuple[int, int, int], ...]
+
+
+class AppPhase(Enum):
+    """Life of a transfer."""
+
+    START = "start"
+    CONNECTING = "connecting"
+    INITIATING = "initiating"
+    RUNNING = "running"
+    DISCONNECTING = "disconnecting"
+    TERMINATING = "terminating"
+    SOFTWARE = "software"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class TerminateWhen(Enum):
+    """When a finished transfer is uploaded."""
+
+    AT_ONCE = "right behind the disconnect call"
+    AFTER_DISCONNECT = "when the disconnect completed"
+    AFTER_PEER_FIN = "when the peer closed too"
+
+
+@dataclass(frozen=True)
+class FileTransferConfig:
+    """How a transfer behaves. Sizes in bytes; probabilities 0..1."""
+
+    seed: int = 1
+    tcp: SoftTcpConfig = field(default_factory=SoftTcpConfig)
+    send_sizes: SizeMix = ((1, 300, 2), (301, 9_000, 4), (9_001, 65_536, 3))
+    send_shape: BufferShape = field(default_factory=BufferShape)
+    max_outstanding_send: int = 256 * 1024
+    max_chain: int = 4
+    receive_sizes: SizeMix = ((1, 500, 1), (501, 8_192, 4), (8_193, 65_536, 2))
+    receive_shape: BufferShape = field(default_factory=lambda: BufferShape(1, 3, 32))
+    #: Chance that a receive buffer is one physically contiguous piece.
+    contiguous_receive: float = 0.5
+    #: Requests outstanding: drawn anew from these for each epoch of received bytes.
+    receive_windows: tuple[int, ...] = (0, 1, 2, 4, 8)
+    receive_epoch: int = 64 * 1024
+    nonpush: float = 0.3
+    zero_byte_receive: float = 0.1
+    #: Of an indication: refuse, accept in part; else accept.
+    refuse: float = 0.15
+    accept_part: float = 0.2
+    #: Chance that a receive is posted from inside a receive completion.
+    reentrant_post: float = 0.3
+    terminate_when: TerminateWhen = TerminateWhen.AFTER_DISCONNECT
+    #: Upload in the middle of the transfer once this many bytes came back; None: not.
+    upload_after: int | None = None
+    #: Bytes sent in software before the offload, still unacknowledged at the hand-over.
+    software_first: int = 0
+    #: The last bytes of the file travel in the disconnect request.
+    disconnect_bytes: int = 0
+
+
+class FileTransferApp:
+    """One transfer over one connection; an OffloadClient of NdisHost."""
+
+    def __init__(
+        self, host: NdisHost, config: FileTransferConfig, data: bytes, remote: Endpoint, local_port: int
+    ) -> None:
+        self.host = host
+        self.config = config
+        self.data = data
+        self.remote = remote
+        self.local_port = local_port
+        self.phase = AppPhase.START
+        self.failure = ""
+        #: Only bytes handed to the host in receive completions, indications and uploaded state,
+        #: or received in software outside an offload.
+        self.sink = bytearray()
+        self.software_bytes = 0
+        self.offload_status: NdisStatus | None = None
+        self.uploaded_state: TcpDelegated | None = None
+        self.connection: OffloadedConnection | None = None
+        self._stack: StackConnection | None = None
+        self._rng = random.Random(config.seed)
+        self._next = 0
+        self._window = 0
+        self._epoch_end = 0
+        self._must_post = False
+        self._disconnect_done = False
+        self._disconnect_issued = False
+        self._want_upload = False
+        #: Send lists that came back unfinished, in order, and the disconnect list if it did.
+        self._unfinished: list[NetBufferList] = []
+        self._unfinished_disconnect: list[NetBufferList] = []
+        host.clients.append(self)
+
+    # ---- progress --------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """The connection is over, in whatever way."""
+        return self.phase in (AppPhase.DONE, AppPhase.FAILED)
+
+    @property
+    def tcp_state(self) -> TcpConnectionState | None:
+        """State of the software TCP's view of the connection."""
+        return None if self._stack is None else self._stack.tcp.state
+
+    @property
+    def progress(self) -> float:
+        """Share of the file that came back, 0..1."""
+        return len(self.sink) / len(self.data) if self.data else float(self.done)
+
+    def step(self) -> bool:
+        """Do what is possible now."""
+        match self.phase:
+            case AppPhase.START:
+                return self._connect()
+            case AppPhase.CONNECTING:
+                return self._offload()
+            case AppPhase.RUNNING:
+                progress = self._post_receives()
+                progress |= self._send()
+                progress |= self._disconnect()
+                return self._terminate() or progress
+            case AppPhase.DISCONNECTING:
+                progress = self._post_receives()
+                return self._terminate() or progress
+            case AppPhase.SOFTWARE:
+                return self._software()
+            case _:
+                return False
+
+    def _fail(self, why: str) -> None:
+        self.phase = AppPhase.FAILED
+        self.failure = why
+
+    def _connect(self) -> bool:
+        self._stack = self.host.stack.connect(self.remote, self.local_port, self.config.tcp, self.host.now)
+        self.phase = AppPhase.CONNECTING
+        return True
+
+    def _offload(self) -> bool:
+        stack = self._require_stack()
+        if stack.tcp.ended:
+            self._fail(f"no connection: {stack.tcp.failure}")
+            return True
+        if stack.tcp.state is not TcpConnectionState.ESTABLISHED:
+            return False
+        if self._next < self.config.software_first:
+            first = self.data[: self.config.software_first]
+            self._next = len(first)
+            stack.tcp.send(first, self.host.now)
+        self._take_software(stack)
+        self.phase = AppPhase.INITIATING
+        self.connection = self.host.offload(self, stack, self._inherit)
+        return True
+
+    def _inherit(self, data: bytes) -> list[NetBufferList]:
+        nbl = self.host.build(data, self.config.send_shape, self._rng)
+        if nbl is None:
+            raise HostError("no pages for the outstanding send data: enlarge the host memory")
+        return [nbl]
+
+    def _require_stack(self) -> StackConnection:
+        if self._stack is None:
+            raise HostError("the transfer has not connected yet")
+        return self._stack
+
+    def _offloaded(self) -> OffloadedConnection:
+        if self.connection is None:
+            raise HostError("the transfer is not offloaded")
+        return self.connection
+
+    def _pick(self, mix: SizeMix) -> int:
+        low, high, _ = self._rng.choices(mix, [w for _, _, w in mix])[0]
+        return self._rng.randint(low, high)
+
+    # ---- sends -----------------------------------------------------------------------------
+
+    @property
+    def _to_send(self) -> int:
+        return len(self.data) - self.config.disconnect_bytes
+
+    def _send(self) -> bool:
+        connection = self._offloaded()
+        if self._want_upload or connection.calls_in_progress:
+            return False
+        room = self.config.max_outstanding_send - sum(o.length for o in connection.ledger.sends)
+        lists: list[NetBufferList] = []
+        for _ in range(self._rng.randint(1, self.config.max_chain)):
+            size = min(self._pick(self.config.send_sizes), self._to_send - self._next)
+            if size <= 0 or size > room:
+                break
+            piece = self.data[self._next : self._next + size]
+            nbl = self.host.build(piece, self.config.send_shape, self._rng)
+            if nbl is None:
+                break
+            lists.append(nbl)
+            self._next += size
+            room -= size
+        if lists:
+            self.host.issue_send(connection, lists)
+        return bool(lists)
+
+    def send_returned(self, done: Outstanding) -> None:
+        """OffloadClient: free what was acknowledged, keep the rest for the software stack."""
+        if done.nbl.status is NdisStatus.SUCCESS:
+            free_net_buffer_list(self.host.allocator, done.nbl)
+        else:
+            self._unfinished.append(done.nbl)
+
+    def _disconnect(self) -> bool:
+        connection = self._offloaded()
+        echoed = len(self.sink) >= self._to_send and self._next >= self._to_send
+        if not echoed or self._want_upload or self._disconnect_issued or connection.calls_in_progress:
+            return False
+        last = self.data[self._to_send :]
+        if last:
+            nbl = self.host.build(last, BufferShape(1, 3), self._rng)
+            if nbl is None:
+                return False
+        else:
+            nbl = NetBufferList([NetBuffer(())])
+        self._next = len(self.data)
+        self._disconnect_issued = True
+        self.phase = AppPhase.DISCONNECTING
+        self.host.issue_disconnect(connection, nbl)
+        return True
+
+    def disconnect_returned(self, done: Outstanding) -> None:
+        """OffloadClient."""
+        self._disconnect_done = True
+        if done.nbl.status is NdisStatus.SUCCESS:
+            free_net_buffer_list(self.host.allocator, done.nbl)
+        else:
+            self._unfinished_disconnect.append(done.nbl)
+
+    # ---- receives --------------------------------------------------------------------------
+
+    def _post_receives(self) -> bool:
+        connection = self._offloaded()
+        ledger = connection.ledger
+        if self._want_upload or connection.calls_in_progress or ledger.disconnect_seen:
+            return False
+        if len(self.sink) >= self._epoch_end:
+            self._window = self._rng.choice(self.config.receive_windows)
+            self._epoch_end = len(self.sink) + self.config.receive_epoch
+        want = self._window - len(ledger.receives)
+        if self._must_post:
+            want = max(1, want)
+        left = len(self.data) - len(self.sink) - sum(o.length for o in ledger.receives)
+        lists: list[NetBufferList] = []
+        for _ in range(want):
+            nbl = self._receive_request(left)
+            if nbl is None:
+                break
+            left -= nbl.data_length
+            lists.append(nbl)
+        if not lists:
+            return False
+        self._must_post = False
+        self.host.issue_receive(connection, lists)
+        return True
+
+    def _receive_request(self, left: int) -> NetBufferList | None:
+        """A request; nonpush only if ``left`` bytes, all that surely come, will fill it."""
+        if self._rng.random() < self.config.zero_byte_receive:
+            return NetBufferList([NetBuffer(())])
+        size = self._pick(self.config.receive_sizes)
+        if self._rng.random() < self.config.contiguous_receive:
+            offset = self._rng.randrange(PAGE_SIZE)
+            region = self.host.allocator.try_contiguous(size, offset)
+            nb = None if region is None else NetBuffer((Mdl(region),), 0, size)
+        else:
+            nb = allocate_net_buffer(self.host.allocator, size, self.config.receive_shape, self._rng)
+        if nb is None:
+            return None
+        no_push = size <= left and self._rng.random() < self.config.nonpush
+        return NetBufferList([nb], info={NblInfo.TCP_RECEIVE_NO_PUSH: int(no_push)})
+
+    def receive_returned(self, done: Outstanding) -> None:
+        """OffloadClient: take the placed bytes; sometimes post again from in here (CH-140)."""
+        memory = self.host.memory
+        self.sink += b"".join(memory.read(addr, n) for addr, n in done.placed())
+        free_net_buffer_list(self.host.allocator, done.nbl)
+        active = self.phase in (AppPhase.RUNNING, AppPhase.DISCONNECTING)
+        if active and self._rng.random() < self.config.reentrant_post:
+            self._post_receives()
+
+    def indicated(self, nbl: NetBufferList) -> tuple[NdisStatus, int]:
+        """OffloadClient: accept all, a part, or nothing."""
+        total = nbl.data_length
+        chance = self._rng.random()
+        consumed = total
+        status = NdisStatus.SUCCESS
+        if not self._want_upload and chance < self.config.refuse:
+            status, consumed = NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED, 0
+        elif chance < self.config.refuse + self.config.accept_part and total > 1:
+            status = NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED
+            consumed = self._rng.randint(1, total - 1)
+        pieces = slice_elements(nbl.elements(), 0, consumed)
+        self.sink += b"".join(self.host.memory.read(addr, n) for addr, n in pieces)
+        if status is not NdisStatus.SUCCESS:
+            self._must_post = True
+        return status, consumed
+
+    # ---- events, upload, software ----------------------------------------------------------
+
+    def initiated(self, status: NdisStatus) -> None:
+        """OffloadClient: the initiate ended."""
+        self.offload_status = status
+        self.phase = AppPhase.RUNNING if status.offloaded else AppPhase.SOFTWARE
+
+    def event(self, event: TcpEventType, info: int) -> None:
+        """OffloadClient: mandatory upload requests and aborts lead to a terminate."""
+        retrieve = event is TcpEventType.RETRIEVE and UploadReason(info).mandatory
+        if event is TcpEventType.ABORT or retrieve:
+            self._want_upload = True
+
+    def _terminate(self) -> bool:
+        connection = self._offloaded()
+        config = self.config
+        if config.upload_after is not None and len(self.sink) >= config.upload_after:
+            self._want_upload = True
+        over = self._disconnect_issued and (
+            config.terminate_when is TerminateWhen.AT_ONCE
+            or (
+                self._disconnect_done
+                and (config.terminate_when is TerminateWhen.AFTER_DISCONNECT or connection.ledger.disconnect_seen)
+            )
+        )
+        if not over and not self._want_upload:
+            return False
+        self._want_upload = True
+        self.phase = AppPhase.TERMINATING
+        self.host.terminate(connection)
+        return True
+
+    def uploaded(
+        self, status: NdisStatus, delegated: TcpDelegated, chained: list[Outstanding], buffered: bytes
+    ) -> None:
+        """OffloadClient: go on in software from the uploaded state alone."""
+        self.uploaded_state = delegated
+        self.sink += buffered
+        lists = [*self._unfinished, *(o.nbl for o in chained), *self._unfinished_disconnect]
+        aborted = any(nbl.status is NdisStatus.REQUEST_ABORTED for nbl in lists)
+        rest = b"".join(nbl.read(Owner.HOST, self.host.memory) for nbl in lists)
+        for nbl in lists:
+            free_net_buffer_list(self.host.allocator, nbl)
+        self._unfinished.clear()
+        self._unfinished_disconnect.clear()
+        ledger = self._offloaded().ledger
+        if status is not NdisStatus.SUCCESS or aborted or ledger.aborted:
+            self._fail(f"aborted (terminate {status.name})")
+            return
+        stack = self._require_stack()
+        self.host.stack.uploaded(stack, delegated, rest, self._disconnect_issued, self.host.now)
+        self.phase = AppPhase.SOFTWARE
+
+    def _take_software(self, stack: StackConnection) -> bool:
+        data = stack.tcp.take_received()
+        self.sink += data
+        self.software_bytes += len(data)
+        return bool(data)
+
+    def _software(self) -> bool:
+        stack = self._require_stack()
+        tcp, now = stack.tcp, self.host.now
+        progress = self._take_software(stack)
+        if tcp.ended:
+            if tcp.failure:
+                self._fail(tcp.failure)
+            else:
+                self.phase = AppPhase.DONE
+            return True
+        if self._next < len(self.data) and not tcp.fin_queued:
+            if len(tcp.send_buffer) < self.config.max_outstanding_send:
+                piece = self.data[self._next : self._next + 16_384]
+                self._next += len(piece)
+                tcp.send(piece, now)
+                progress = True
+        elif len(self.sink) >= len(self.data) and not tcp.fin_queued:
+            tcp.close(now)
+            progress = True
+        return progress

@@ -1,0 +1,649 @@
+"""The host side of the chimney: host stack, offload objects, books, and the applications on top.
+
+NdisHost is the protocol face. Every downward call goes through ``issue``; an environment may carry
+the call object elsewhere (a sequencer) and hand it to ``execute`` later, in order. Time is given from
+outside as an absolute tick.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from model.ndis.bookkeeping import ContractError, Ledger, Outstanding, TreeBooks, require
+from model.ndis.calls import (
+    InitiateOffload,
+    MiniportFace,
+    NdisCall,
+    OffloadTcpDisconnect,
+    OffloadTcpReceive,
+    OffloadTcpReceiveReturn,
+    OffloadTcpSend,
+    SendRaw,
+    TerminateOffload,
+    TraceEntry,
+)
+from model.ndis.enums import (
+    DisconnectFlags,
+    NeighborEvent,
+    OffloadStateType,
+    TcpEventType,
+    UploadReason,
+)
+from model.ndis.hoststack import HostStack, StackConnection
+from model.ndis.memory import HostMemory, PageAllocator
+from model.ndis.netbuffer import (
+    BufferShape,
+    NetBufferList,
+    Owner,
+    build_net_buffer_list,
+    chain,
+    free_net_buffer_list,
+    unchain,
+)
+from model.ndis.offload_state import (
+    CachedState,
+    ConstState,
+    NeighborCached,
+    NeighborConst,
+    NeighborDelegated,
+    OffloadBlock,
+    OffloadHandle,
+    PathCached,
+    PathConst,
+    PathDelegated,
+    TcpDelegated,
+    link,
+    traverse,
+)
+from model.ndis.soft_tcp import signed
+from model.ndis.status import CompletionKind, NdisStatus
+
+
+class HostError(Exception):
+    """The host was used against its rules."""
+
+
+class ObjectPhase(Enum):
+    """Where a neighbor or path object stands."""
+
+    NONE = "none"
+    INITIATING = "initiating"
+    OFFLOADED = "offloaded"
+    TERMINATING = "terminating"
+
+
+@dataclass(eq=False)
+class SharedObject:
+    """A neighbor or path object the host may offload once for many connections."""
+
+    type: OffloadStateType
+    const: ConstState
+    cached: CachedState
+    below: SharedObject | None = None
+    handle: OffloadHandle = field(default_factory=OffloadHandle)
+    phase: ObjectPhase = ObjectPhase.NONE
+    #: Objects directly on top that are offloaded or being offloaded.
+    users: int = 0
+
+    def block(self) -> OffloadBlock:
+        """A tree node of this object: new offload with state, or linker."""
+        node = OffloadBlock(self.type, self.handle, ndis_offload_handle=self)
+        if self.phase is ObjectPhase.NONE:
+            node.const, node.cached, node.delegated = self.const, self.cached, self._delegated()
+        return node
+
+    def terminate_block(self) -> OffloadBlock:
+        """A tree node for terminate: delegated state only."""
+        kind = (
+            OffloadStateType.NEIGHBOR_DELEGATED
+            if self.type is OffloadStateType.NEIGHBOR
+            else OffloadStateType.IP4_DELEGATED
+        )
+        return OffloadBlock(kind, self.handle, ndis_offload_handle=self, delegated=self._delegated())
+
+    def _delegated(self) -> NeighborDelegated | PathDelegated:
+        return NeighborDelegated() if self.type is OffloadStateType.NEIGHBOR else PathDelegated()
+
+
+class OffloadClient(Protocol):
+    """Who owns an offloaded connection: an application. Called by NdisHost, must not block."""
+
+    def initiated(self, status: NdisStatus) -> None:
+        """The initiate of the connection ended."""
+        ...
+
+    def send_returned(self, done: Outstanding) -> None:
+        """A send list is back; free it or keep it."""
+        ...
+
+    def receive_returned(self, done: Outstanding) -> None:
+        """A receive request is back."""
+        ...
+
+    def disconnect_returned(self, done: Outstanding) -> None:
+        """A disconnect list is back."""
+        ...
+
+    def indicated(self, nbl: NetBufferList) -> tuple[NdisStatus, int]:
+        """Data is indicated: say how much is consumed."""
+        ...
+
+    def event(self, event: TcpEventType, info: int) -> None:
+        """A TCP event."""
+        ...
+
+    def uploaded(
+        self, status: NdisStatus, delegated: TcpDelegated, chained: list[Outstanding], buffered: bytes
+    ) -> None:
+        """The terminate ended: state, chained send lists, buffered receive data."""
+        ...
+
+    def step(self) -> bool:
+        """Do what is possible now; True if anything was done."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """True when the client's connection is over and its data settled."""
+        ...
+
+
+@dataclass(eq=False)
+class OffloadedConnection:
+    """A connection on its way through the chimney; its identity is the NdisOffloadHandle."""
+
+    number: int
+    client: OffloadClient
+    stack: StackConnection
+    path: SharedObject
+    handle: OffloadHandle = field(default_factory=OffloadHandle)
+    ledger: Ledger = field(default_factory=Ledger)
+    #: Downward calls issued but not executed yet.
+    calls_in_progress: int = 0
+    last_ts_time: int | None = None
+
+    @property
+    def context(self) -> int:
+        """The target's context."""
+        value = self.handle.miniport_offload_context
+        if value is None:
+            raise HostError("the connection is not offloaded")
+        return value
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """How the host behaves. Times in ticks."""
+
+    seed: int = 1
+    path_mtu: int = 1500
+    #: Chance that the last connection of a path is terminated with path and neighbor in one tree.
+    joint_terminate: float = 0.5
+    #: Indicated buffers are returned after 0..this many ticks, several at once.
+    return_delay: int = 3
+    keep_trace: bool = True
+
+
+class NdisHost:
+    """Protocol face, issue point of all calls, keeper of trees, books and statistics."""
+
+    def __init__(
+        self,
+        memory: HostMemory,
+        allocator: PageAllocator,
+        mac: bytes,
+        ip: bytes,
+        config: HostConfig | None = None,
+        issue: Callable[[NdisCall], None] | None = None,
+    ) -> None:
+        self.memory = memory
+        self.allocator = allocator
+        self.config = config or HostConfig()
+        self.now = 0
+        self.stack = HostStack(mac, ip, lambda frame: self.issue(SendRaw(None, frame)))
+        self.completions: dict[str, Counter[str]] = {}
+        self.trace: list[TraceEntry] = []
+        self.clients: list[OffloadClient] = []
+        self.connections: list[OffloadedConnection] = []
+        self._issue = issue or self.execute
+        self._face: MiniportFace | None = None
+        self._rng = random.Random(self.config.seed ^ 0x4057)
+        self._trees = TreeBooks()
+        self._neighbors: dict[bytes, SharedObject] = {}
+        self._paths: dict[bytes, SharedObject] = {}
+        self._to_initiate: list[tuple[OffloadedConnection, OffloadBlock]] = []
+        self._to_terminate: list[OffloadedConnection] = []
+        self._to_return: list[tuple[int, NetBufferList]] = []
+
+    def attach(self, face: MiniportFace) -> None:
+        """Bind the miniport below."""
+        self._face = face
+
+    # ---- calls -----------------------------------------------------------------------------
+
+    def issue(self, call: NdisCall) -> None:
+        """The one way down. Ownership of lists passes here."""
+        if call.connection is not None:
+            self.connections[call.connection].calls_in_progress += 1
+        if isinstance(call, InitiateOffload | TerminateOffload):
+            self._trees.called(call.root)
+        self._issue(call)
+
+    def execute(self, call: NdisCall) -> None:
+        """Make a call that ``issue`` gave out; in order of issue."""
+        if self._face is None:
+            raise HostError("no miniport attached: call attach() first")
+        self.note(call.name, call.connection)
+        if isinstance(call, OffloadTcpReceive) and call.connection is not None:
+            self.connections[call.connection].ledger.refused = False
+        status = call.execute(self._face)
+        if call.connection is not None:
+            self.connections[call.connection].calls_in_progress -= 1
+        if isinstance(call, OffloadTcpSend | OffloadTcpReceive | OffloadTcpDisconnect):
+            require(status is NdisStatus.PENDING, "CH-097/123/170", f"{call.name} returned {status!r}")
+        if isinstance(call, OffloadTcpReceiveReturn):
+            require(status is NdisStatus.SUCCESS, "CH-156", f"ReceiveReturn returned {status!r}")
+
+    def note(self, name: str, connection: int | None, detail: str = "") -> None:
+        """Add to the trace."""
+        if self.config.keep_trace:
+            self.trace.append(TraceEntry(self.now, name, connection, detail))
+
+    def _count(self, kind: str, status: str) -> None:
+        self.completions.setdefault(kind, Counter())[status] += 1
+
+    # ---- time and progress -----------------------------------------------------------------
+
+    def on_tick(self, tick: int) -> None:
+        """Time has come to ``tick``: run the software timers."""
+        self.now = tick
+        self.stack.on_tick(tick)
+
+    def next_deadline(self) -> int | None:
+        """Earliest tick at which the host wants on_tick and step."""
+        due = [tick for tick, _ in self._to_return]
+        stack = self.stack.next_deadline()
+        if stack is not None:
+            due.append(stack)
+        return min(due, default=None)
+
+    def step(self) -> bool:
+        """Issue everything that is possible now; True if anything was done."""
+        progress = False
+        for client in self.clients:
+            progress |= client.step()
+        progress |= self._issue_initiates()
+        progress |= self._issue_terminates()
+        progress |= self._issue_idle_terminates()
+        progress |= self._issue_returns()
+        return progress
+
+    @property
+    def done(self) -> bool:
+        """Every client is done, every object back, every list returned."""
+        return (
+            all(client.done for client in self.clients)
+            and not self._to_initiate
+            and not self._to_terminate
+            and not self._to_return
+            and self._trees.in_progress == 0
+            and all(not c.ledger.indicated for c in self.connections)
+            and all(o.phase is ObjectPhase.NONE for o in self._objects())
+        )
+
+    def _objects(self) -> list[SharedObject]:
+        return [*self._neighbors.values(), *self._paths.values()]
+
+    # ---- initiate --------------------------------------------------------------------------
+
+    def offload(
+        self, client: OffloadClient, stack: StackConnection, send_data: Callable[[bytes], list[NetBufferList]]
+    ) -> OffloadedConnection:
+        """Export a connection and queue it for the next initiate tree.
+
+        ``send_data`` turns outstanding send bytes into lists for the initiate chain.
+        """
+        exported = self.stack.export(stack, self.now)
+        neighbor = self._neighbor(stack.tcp.remote.mac)
+        path = self._path(stack.tcp.local.ip, stack.tcp.remote.ip, neighbor)
+        connection = OffloadedConnection(len(self.connections), client, stack, path)
+        self.connections.append(connection)
+        node = OffloadBlock(
+            OffloadStateType.TCP,
+            connection.handle,
+            ndis_offload_handle=connection,
+            const=exported.const,
+            cached=exported.cached,
+            delegated=exported.delegated,
+            protocol_reserved=(connection.number, None),
+        )
+        lists = send_data(exported.send_data) if exported.send_data else []
+        for nbl in lists:
+            nbl.protocol_reserved = connection
+            connection.ledger.send(nbl)
+        node.net_buffer_list_chain = chain(lists) if lists else None
+        self._to_initiate.append((connection, node))
+        return connection
+
+    def _neighbor(self, mac: bytes) -> SharedObject:
+        if mac not in self._neighbors:
+            source = self.stack.mac if self._rng.random() < 0.5 else bytes(6)
+            self._neighbors[mac] = SharedObject(OffloadStateType.NEIGHBOR, NeighborConst(source), NeighborCached(mac))
+        return self._neighbors[mac]
+
+    def _path(self, source: bytes, destination: bytes, neighbor: SharedObject) -> SharedObject:
+        if destination not in self._paths:
+            self._paths[destination] = SharedObject(
+                OffloadStateType.IP4,
+                PathConst(source, destination),
+                PathCached(self.config.path_mtu),
+                neighbor,
+            )
+        return self._paths[destination]
+
+    def _issue_initiates(self) -> bool:
+        """One tree of everything that waits and whose objects are at rest (CH-059)."""
+        resting = (ObjectPhase.NONE, ObjectPhase.OFFLOADED)
+        ready: dict[SharedObject, dict[SharedObject, list[OffloadBlock]]] = {}
+        later: list[tuple[OffloadedConnection, OffloadBlock]] = []
+        for connection, node in self._to_initiate:
+            path, neighbor = connection.path, connection.path.below
+            if neighbor is None or not (path.phase in resting and neighbor.phase in resting):
+                later.append((connection, node))
+                continue
+            ready.setdefault(neighbor, {}).setdefault(path, []).append(node)
+            self.note("initiate", connection.number, "in tree")
+        self._to_initiate = later
+        roots: list[OffloadBlock] = []
+        for neighbor, paths in ready.items():
+            root = neighbor.block()
+            blocks: list[OffloadBlock] = []
+            for path, nodes in paths.items():
+                block = path.block()
+                block.dependent_block_list = link(nodes)
+                blocks.append(block)
+                path.users += len(nodes)
+                if path.phase is ObjectPhase.NONE:
+                    path.phase = ObjectPhase.INITIATING
+                    neighbor.users += 1
+            root.dependent_block_list = link(blocks)
+            if neighbor.phase is ObjectPhase.NONE:
+                neighbor.phase = ObjectPhase.INITIATING
+            roots.append(root)
+        first = link(roots)
+        if first is None:
+            return False
+        self.issue(InitiateOffload(None, first))
+        return True
+
+    def initiate_offload_complete(self, block_list: OffloadBlock) -> None:
+        """NdisMInitiateOffloadComplete."""
+        self.note("NdisMInitiateOffloadComplete", None)
+        self._trees.completed(block_list, CompletionKind.INITIATE)
+        self._check_contexts()
+        for node in traverse(block_list):
+            status = node.status or NdisStatus.SUCCESS
+            self._count("initiate", status.name)
+            owner = node.ndis_offload_handle
+            if isinstance(owner, SharedObject) and owner.phase is ObjectPhase.INITIATING:
+                self._shared_initiated(owner, status)
+            elif isinstance(owner, OffloadedConnection):
+                self._connection_initiated(owner, node, status)
+
+    def _shared_initiated(self, owner: SharedObject, status: NdisStatus) -> None:
+        owner.phase = ObjectPhase.OFFLOADED if status.offloaded else ObjectPhase.NONE
+        if not status.offloaded and owner.below is not None:
+            owner.below.users -= 1
+
+    def _connection_initiated(self, owner: OffloadedConnection, node: OffloadBlock, status: NdisStatus) -> None:
+        if status.offloaded:
+            owner.ledger.live = True
+            self.stack.offloaded(owner.stack)
+        else:
+            owner.path.users -= 1
+            for nbl in unchain(node.net_buffer_list_chain):
+                require(nbl.status is None, "CH-049", "Status written in the chain of a failed offload")
+                owner.ledger.sends.popleft()
+                nbl.hand_over(Owner.TARGET, Owner.HOST)
+                free_net_buffer_list(self.allocator, nbl)
+            owner.ledger.terminated = True
+            self.stack.not_offloaded(owner.stack, self.now)
+        owner.client.initiated(status)
+
+    def _check_contexts(self) -> None:
+        """CH-034: contexts of live objects are distinct."""
+        cells = [o.handle for o in self._objects()] + [c.handle for c in self.connections]
+        values = [h.miniport_offload_context for h in cells if h.miniport_offload_context is not None]
+        require(len(values) == len(set(values)), "CH-034", "two live objects share a context value")
+
+    # ---- terminate -------------------------------------------------------------------------
+
+    def terminate(self, connection: OffloadedConnection) -> None:
+        """Ask for the upload of a connection; the call goes out when the rules allow it."""
+        if connection not in self._to_terminate:
+            self._to_terminate.append(connection)
+
+    def _issue_terminates(self) -> bool:
+        ready = [c for c in self._to_terminate if c.calls_in_progress == 0]  # CH-230
+        for connection in ready:
+            self._to_terminate.remove(connection)
+            connection.ledger.uploading = True
+            self.stack.uploading(connection.stack)
+            node = OffloadBlock(
+                OffloadStateType.TCP_DELEGATED,
+                connection.handle,
+                ndis_offload_handle=connection,
+                protocol_reserved=(connection.number, None),
+            )
+            self.issue(TerminateOffload(None, self._with_objects(connection, node)))
+        return bool(ready)
+
+    def _with_objects(self, connection: OffloadedConnection, node: OffloadBlock) -> OffloadBlock:
+        """The node alone, or under its path and neighbor when it is their last user (CH-231)."""
+        path, neighbor = connection.path, connection.path.below
+        last = path.users == 1 and neighbor is not None and neighbor.users == 1
+        wanted = any(c.path is path for c, _ in self._to_initiate)
+        if neighbor is None or not last or wanted or self._rng.random() >= self.config.joint_terminate:
+            return node
+        root, block = neighbor.terminate_block(), path.terminate_block()
+        root.dependent_block_list = block
+        block.dependent_block_list = node
+        path.phase = neighbor.phase = ObjectPhase.TERMINATING
+        return root
+
+    def _issue_idle_terminates(self) -> bool:
+        """Paths and neighbors that nothing uses go when no client needs them any more."""
+        if self._to_initiate or not all(c.done for c in self.clients):
+            return False
+        done = False
+        for neighbor in self._neighbors.values():
+            blocks = [
+                path.terminate_block()
+                for path in self._paths.values()
+                if path.below is neighbor and path.phase is ObjectPhase.OFFLOADED and path.users == 0
+            ]
+            if neighbor.phase is not ObjectPhase.OFFLOADED or neighbor.users != len(blocks):
+                continue
+            root = neighbor.terminate_block()
+            root.dependent_block_list = link(blocks)
+            for node in traverse(root):
+                if isinstance(node.ndis_offload_handle, SharedObject):
+                    node.ndis_offload_handle.phase = ObjectPhase.TERMINATING
+            self.issue(TerminateOffload(None, root))
+            done = True
+        return done
+
+    def terminate_offload_complete(self, block_list: OffloadBlock) -> None:
+        """NdisMTerminateOffloadComplete."""
+        self.note("NdisMTerminateOffloadComplete", None)
+        self._trees.completed(block_list, CompletionKind.TERMINATE)
+        for node in traverse(block_list):
+            status = node.status or NdisStatus.SUCCESS
+            self._count("terminate", status.name)
+            owner = node.ndis_offload_handle
+            if isinstance(owner, SharedObject):
+                owner.phase = ObjectPhase.NONE
+                owner.handle.miniport_offload_context = None
+                if owner.below is not None:
+                    owner.below.users -= 1
+            elif isinstance(owner, OffloadedConnection):
+                self._connection_uploaded(owner, node, status)
+
+    def _connection_uploaded(self, owner: OffloadedConnection, node: OffloadBlock, status: NdisStatus) -> None:
+        delegated = node.delegated
+        if not isinstance(delegated, TcpDelegated):
+            raise ContractError("CH-245/248: terminate without delegated TCP state")
+        lists = unchain(node.net_buffer_list_chain)
+        require(
+            not lists or (delegated.send_data_head is lists[0] and delegated.send_data_tail is lists[-1]),
+            "CH-239",
+            "SendDataHead/Tail do not name the chain",
+        )
+        chained = [owner.ledger.send_returned(nbl, chained=True) for nbl in lists]
+        ordered = (
+            signed(delegated.snd_nxt - delegated.snd_una) >= 0 and signed(delegated.snd_max - delegated.snd_nxt) >= 0
+        )
+        require(ordered, "CH-239", "SndUna <= SndNxt <= SndMax does not hold")
+        buffered = b""
+        for nbl in unchain(delegated.buffered_data):
+            owner.ledger.buffered(nbl)
+            buffered += nbl.read(Owner.HOST, self.memory)
+            self.give_back(owner, nbl)
+        owner.ledger.terminate_completed()
+        owner.handle.miniport_offload_context = None
+        owner.path.users -= 1
+        owner.client.uploaded(status, delegated, chained, buffered)
+
+    # ---- I/O completions -------------------------------------------------------------------
+
+    def _owner(self, nbl: NetBufferList) -> OffloadedConnection:
+        owner = nbl.protocol_reserved
+        if not isinstance(owner, OffloadedConnection):
+            raise ContractError("CH-036: a list came back that the host never gave out")
+        return owner
+
+    def tcp_offload_send_complete(self, nbl: NetBufferList) -> None:
+        """NdisTcpOffloadSendComplete."""
+        for one in unchain(nbl):
+            owner = self._owner(one)
+            done = owner.ledger.send_returned(one)
+            self._completed("send", owner, one)
+            owner.client.send_returned(done)
+
+    def tcp_offload_receive_complete(self, nbl: NetBufferList) -> None:
+        """NdisTcpOffloadReceiveComplete."""
+        for one in unchain(nbl):
+            owner = self._owner(one)
+            done = owner.ledger.receive_returned(one)
+            self._completed("receive", owner, one)
+            owner.client.receive_returned(done)
+
+    def tcp_offload_disconnect_complete(self, nbl: NetBufferList) -> None:
+        """NdisTcpOffloadDisconnectComplete."""
+        for one in unchain(nbl):
+            owner = self._owner(one)
+            done = owner.ledger.disconnect_returned(one)
+            self._completed("disconnect", owner, one)
+            owner.client.disconnect_returned(done)
+
+    def _completed(self, kind: str, owner: OffloadedConnection, nbl: NetBufferList) -> None:
+        name = "NONE" if nbl.status is None else nbl.status.name
+        self._count(kind, name)
+        self.note(f"{kind} complete", owner.number, f"{name} {nbl.bytes_transferred}")
+
+    # ---- indications -----------------------------------------------------------------------
+
+    def _connection(self, handle: object) -> OffloadedConnection:
+        if not isinstance(handle, OffloadedConnection):
+            raise ContractError("CH-035: an indication carries a handle the host never gave")
+        return handle
+
+    def tcp_offload_receive_indicate(
+        self, handle: object, nbl: NetBufferList, status: NdisStatus
+    ) -> tuple[NdisStatus, int]:
+        """NdisTcpOffloadReceiveHandler."""
+        owner = self._connection(handle)
+        owner.ledger.indication(nbl, status)
+        answer, consumed = owner.client.indicated(nbl)
+        owner.ledger.answer(nbl, answer)
+        self._count("indicate", answer.name)
+        self.note("receive indicate", owner.number, f"{answer.name} {consumed}")
+        if answer is NdisStatus.SUCCESS:
+            self.give_back(owner, nbl)
+        return answer, consumed
+
+    def tcp_offload_event(self, handle: object, event: TcpEventType, info: int) -> None:
+        """NdisTcpOffloadEventHandler."""
+        owner = self._connection(handle)
+        owner.ledger.event(event)
+        name = f"RETRIEVE({UploadReason(info).name})" if event is TcpEventType.RETRIEVE else event.name
+        self._count("event", name)
+        self.note("tcp event", owner.number, name)
+        owner.client.event(event, info)
+
+    def offload_event_indicate(self, block_list: OffloadBlock | None, code: int) -> None:
+        """NdisMOffloadEventIndicate: answers a reachability query with a stale entry (HRD 0)."""
+        if code != NeighborEvent.REACHABILITY_QUERY or block_list is None:
+            return
+        cached = block_list.cached
+        require(isinstance(cached, NeighborCached), "CH-229", "a neighbor query without cached state")
+        if isinstance(cached, NeighborCached):
+            block_list.cached = NeighborCached(cached.dl_destination_address, 0)
+
+    def indicate_raw(self, frame: bytes) -> None:
+        """A frame on the non-offload path."""
+        self._count("raw", "received")
+        self.stack.on_raw(frame, self.now)
+
+    # ---- helpers for clients ---------------------------------------------------------------
+
+    def give_back(self, owner: OffloadedConnection, nbl: NetBufferList) -> None:
+        """Return an indicated list to the target some ticks from now."""
+        nbl.context = owner
+        delay = self._rng.randint(0, self.config.return_delay)
+        self._to_return.append((self.now + delay, nbl))
+
+    def _issue_returns(self) -> bool:
+        due = [nbl for tick, nbl in self._to_return if tick <= self.now]
+        if not due:
+            return False
+        self._to_return = [(t, n) for t, n in self._to_return if t > self.now]
+        self._rng.shuffle(due)  # CH-157: any mix of connections and indications
+        for nbl in due:
+            owner = nbl.context
+            if isinstance(owner, OffloadedConnection):
+                owner.ledger.receive_return(nbl)
+        self.issue(OffloadTcpReceiveReturn(None, chain(due)))
+        return True
+
+    def issue_send(self, owner: OffloadedConnection, lists: list[NetBufferList]) -> None:
+        """Send a chain of lists on an offloaded connection."""
+        data = b"".join(nbl.read(Owner.HOST, self.memory) for nbl in lists)
+        for nbl in lists:
+            nbl.protocol_reserved = owner
+            owner.ledger.send(nbl)
+        self.issue(OffloadTcpSend(owner.number, owner.context, chain(lists), data))
+
+    def issue_receive(self, owner: OffloadedConnection, lists: list[NetBufferList]) -> None:
+        """Post a chain of receive requests."""
+        for nbl in lists:
+            nbl.protocol_reserved = owner
+            owner.ledger.receive(nbl)
+        self.issue(OffloadTcpReceive(owner.number, owner.context, chain(lists)))
+
+    def issue_disconnect(self, owner: OffloadedConnection, nbl: NetBufferList) -> None:
+        """Graceful disconnect with the (possibly empty) data of ``nbl`` in front of the FIN."""
+        data = nbl.read(Owner.HOST, self.memory)
+        nbl.protocol_reserved = owner
+        owner.ledger.disconnect(nbl)
+        flags = DisconnectFlags.GRACEFUL
+        self.issue(OffloadTcpDisconnect(owner.number, owner.context, nbl, flags, data))
+
+    def build(self, data: bytes, shape: BufferShape, rng: random.Random) -> NetBufferList | None:
+        """A list with data; None when pages are short."""
+        return build_net_buffer_list(self.allocator, self.memory, data, shape, rng)

@@ -1,0 +1,210 @@
+"""The host stack: software TCP connections behind a raw frame interface (IPv4).
+
+Frames go out through ``send_raw`` and come in through ``on_raw``. A connection that is offloaded, or
+being handed over, belongs to the target: its frames are not answered here. IPv4 identifications are
+0x0000..0x7FFF; the upper half belongs to the target (CH-116).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from model.ndis.enums import OFFLOADABLE_STATES, TcpCachedFlags, TcpConstFlags
+from model.ndis.framing import Endpoint, Segment, decode, encode
+from model.ndis.offload_state import TcpCached, TcpConst, TcpDelegated, structure_port
+from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig
+from model.wire.frame import TcpFlag
+
+
+class StackError(Exception):
+    """The host stack was used against its rules."""
+
+
+class Phase(Enum):
+    """Who works on a connection."""
+
+    SOFTWARE = "software"
+    HANDING_OVER = "handing over"
+    OFFLOADED = "offloaded"
+    UPLOADING = "uploading"
+
+
+@dataclass(frozen=True)
+class ExportedState:
+    """What an initiate needs of a connection."""
+
+    const: TcpConst
+    cached: TcpCached
+    delegated: TcpDelegated
+    #: From SndUna on: the outstanding send data.
+    send_data: bytes
+    #: Ends at RcvNxt - 1: received, acknowledged, not consumed.
+    received_data: bytes
+
+
+@dataclass(eq=False)
+class StackConnection:
+    """A connection of the host stack and where its work is done."""
+
+    tcp: SoftTcp
+    phase: Phase = Phase.SOFTWARE
+    #: Segments that came while the connection was handed over or uploaded.
+    waiting: list[Segment] = field(default_factory=list)
+
+
+@dataclass
+class StackCounters:
+    """Frames by what became of them."""
+
+    received: int = 0
+    sent: int = 0
+    not_tcp: int = 0
+    no_connection: int = 0
+    #: Frames of an offloaded connection that came up the raw path; the peer sends them again.
+    of_offloaded: int = 0
+
+
+class HostStack:
+    """Demultiplexer, IP identification and hand-over of the host's connections."""
+
+    def __init__(self, mac: bytes, ip: bytes, send_raw: Callable[[bytes], None], first_ip_id: int = 0) -> None:
+        self.mac = mac
+        self.ip = ip
+        self.counters = StackCounters()
+        self._send_raw = send_raw
+        self._ip_id = first_ip_id & 0x7FFF
+        self._connections: dict[tuple[bytes, int, int], StackConnection] = {}
+
+    # ---- connections -----------------------------------------------------------------------
+
+    def connect(self, remote: Endpoint, local_port: int, config: SoftTcpConfig, tick: int) -> StackConnection:
+        """Active open to ``remote``."""
+        key = (remote.ip, remote.port, local_port)
+        if key in self._connections:
+            raise StackError(f"port {local_port} is connected to that endpoint already")
+        local = Endpoint(self.mac, self.ip, local_port)
+        connection = StackConnection(SoftTcp(local, remote, config, self._emit))
+        self._connections[key] = connection
+        connection.tcp.connect(tick)
+        return connection
+
+    def export(self, connection: StackConnection, tick: int) -> ExportedState:
+        """State for an initiate; from here on the stack leaves the connection alone (CH-060)."""
+        tcp, config = connection.tcp, connection.tcp.config
+        if connection.phase is not Phase.SOFTWARE or tcp.state not in OFFLOADABLE_STATES:
+            raise StackError(f"a connection in {tcp.state.name} / {connection.phase} cannot be offloaded")
+        connection.phase = Phase.HANDING_OVER
+        flags = TcpConstFlags(0)
+        if tcp.ts_enabled:
+            flags |= TcpConstFlags.TIMESTAMP_ENABLED
+        if tcp.scaling_enabled:
+            flags |= TcpConstFlags.WINDOW_SCALING_ENABLED
+        const = TcpConst(
+            remote_port=structure_port(tcp.remote.port),
+            local_port=structure_port(tcp.local.port),
+            flags=flags,
+            snd_wind_scale=tcp.snd_scale,
+            rcv_wind_scale=tcp.rcv_scale,
+            remote_mss=tcp.remote_mss,
+        )
+        cached = TcpCached(
+            flags=TcpCachedFlags(0),
+            initial_rcv_wnd=config.initial_rcv_wnd,
+            ttl_or_hop_limit=config.ttl,
+            tos_or_traffic_class=config.tos,
+        )
+        return ExportedState(const, cached, tcp.snapshot(tick), bytes(tcp.send_buffer), bytes(tcp.received))
+
+    def offloaded(self, connection: StackConnection) -> None:
+        """The initiate succeeded. Segments that came meanwhile are left to the peer's retransmission."""
+        connection.phase = Phase.OFFLOADED
+        self.counters.of_offloaded += len(connection.waiting)
+        connection.waiting.clear()
+        connection.tcp.send_buffer.clear()
+        connection.tcp.received.clear()
+
+    def not_offloaded(self, connection: StackConnection, tick: int) -> None:
+        """The initiate failed: go on in software."""
+        connection.phase = Phase.SOFTWARE
+        self._drain(connection, tick)
+
+    def uploading(self, connection: StackConnection) -> None:
+        """Terminate was called: keep what comes up the raw path until the state is here."""
+        connection.phase = Phase.UPLOADING
+
+    def uploaded(
+        self,
+        connection: StackConnection,
+        delegated: TcpDelegated,
+        unacknowledged: bytes,
+        fin_requested: bool,
+        tick: int,
+    ) -> None:
+        """Go on from uploaded state, then process what came up meanwhile."""
+        connection.phase = Phase.SOFTWARE
+        connection.tcp.restore(delegated, unacknowledged, fin_requested, tick)
+        self._drain(connection, tick)
+
+    def _drain(self, connection: StackConnection, tick: int) -> None:
+        waiting, connection.waiting = connection.waiting, []
+        for segment in waiting:
+            connection.tcp.on_segment(segment, tick)
+
+    # ---- frames and time -------------------------------------------------------------------
+
+    def on_raw(self, frame: bytes, tick: int) -> None:
+        """A frame came up the non-offload path."""
+        self.counters.received += 1
+        segment = decode(frame)
+        if segment is None or segment.destination.ip != self.ip:
+            self.counters.not_tcp += 1
+            return
+        key = (segment.source.ip, segment.source.port, segment.destination.port)
+        connection = self._connections.get(key)
+        if connection is None or connection.tcp.ended:
+            self.counters.no_connection += 1
+            self._refuse(segment)
+        elif connection.phase is Phase.SOFTWARE:
+            connection.tcp.on_segment(segment, tick)
+        elif connection.phase is Phase.OFFLOADED:
+            self.counters.of_offloaded += 1
+        else:
+            connection.waiting.append(segment)
+
+    def _refuse(self, segment: Segment) -> None:
+        """RST for a segment without a connection (RFC 9293, 3.10.7.1)."""
+        if TcpFlag.RST in segment.flags:
+            return
+        span = len(segment.payload) + (TcpFlag.SYN in segment.flags) + (TcpFlag.FIN in segment.flags)
+        has_ack = TcpFlag.ACK in segment.flags
+        self._emit(
+            Segment(
+                segment.destination,
+                segment.source,
+                seq=segment.ack if has_ack else 0,
+                ack=0 if has_ack else segment.seq + span,
+                flags=TcpFlag.RST if has_ack else TcpFlag.RST | TcpFlag.ACK,
+                window=0,
+            )
+        )
+
+    def _emit(self, segment: Segment) -> None:
+        self.counters.sent += 1
+        frame = encode(replace(segment, ip_id=self._ip_id))
+        self._ip_id = (self._ip_id + 1) & 0x7FFF
+        self._send_raw(frame)
+
+    def on_tick(self, tick: int) -> None:
+        """Run timers of connections that are worked on here."""
+        for connection in list(self._connections.values()):
+            if connection.phase is Phase.SOFTWARE:
+                connection.tcp.on_tick(tick)
+
+    def next_deadline(self) -> int | None:
+        """Earliest tick at which on_tick has something to do."""
+        due = [
+            d for c in self._connections.values() if c.phase is Phase.SOFTWARE and (d := c.tcp.deadline()) is not None
+        ]
+        return min(due, default=None)

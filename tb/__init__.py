@@ -1,0 +1,1 @@
+"""Co-simulation: transactors, simulators, agents, tests, and the commands behind `make`."""

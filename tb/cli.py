@@ -1,0 +1,140 @@
+"""`python -m tb.cli COMMAND`: the table of commands behind `make`.
+
+A command is a module with `main(config: RunConfig) -> int` (the exit status). Modules are imported only when their
+command is called, so `help`, `doctor` and `clean` work before anything is installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Command:
+    """One make target: where its `main` is, what it does, which variables it takes."""
+
+    module: str
+    summary: str
+    variables: str = ""
+
+
+NETWORK = "LOSS REORDER DUP CORRUPT DELAY"
+COMMANDS: dict[str, Command] = {
+    "run": Command(
+        "tb.run",
+        "send FILE through the device, over a bad network, and back",
+        f"FILE SIM DEVICE {NETWORK} SEED CONNS DATA_W WAVES OUT",
+    ),
+    "test": Command(
+        "tb.testing.runner", "lint, then every test of tier `test`, on both simulators", "SIM TEST REQUIRE SEED"
+    ),
+    "test-all": Command("tb.testing.runner", "the tests of every tier", "SIM TEST REQUIRE SEED"),
+    "regress": Command("tb.testing.runner", "the tests of one tier, many seeds", "TIER SEEDS SIM TEST"),
+    "soak": Command("tb.soak", "the main job over many seeds", f"SIM DATA_W SEEDS SIZE CONNS {NETWORK}"),
+    "bench": Command("tb.bench", "measure bus share, engine cycles, simulation speed", "SIM"),
+    "sabotage": Command("tb.sabotage.run", "break one line and see which check notices", "ID PATCH SIM"),
+    "synth": Command("tb.synth", "synthesize with Yosys: no latches, tables as memories", "DATA_W CONNS"),
+    "lint": Command("tb.testing.lint", "generated files current, ruff, mypy, Verilator -Wall"),
+    "replay": Command("tb.replay", "run a recorded failure again, exactly", "FAILURE WAVES"),
+    "doctor": Command("tb.doctor", "what this machine has and what to install"),
+    "docs-test": Command("tb.docs_test", "run every command of the README and docs/"),
+    "layout": Command("model.layout", "generate includes, codecs and the reference page from the layout source"),
+}
+
+VARIABLE_HELP = (
+    ("FILE", "file to send (default: 1 MiB made from SEED)"),
+    ("SIM", "verilator or icarus (default verilator; `make test` takes both)"),
+    ("DEVICE", "rtl or model (default rtl)"),
+    ("LOSS REORDER DUP CORRUPT", "probabilities a frame, 0 to 0.5 (default 0)"),
+    ("DELAY", "delay of each direction in ticks (default 2)"),
+    ("SEED, SEEDS", "a number; a list such as 1-20 or 1,4,9 (default 1)"),
+    ("SIZE", "bytes of the generated file (K and M suffixes; default 1M)"),
+    ("CONNS", "connections at once, 1 to 64 (default 1)"),
+    ("DATA_W", "bus width in bits: 64, 128, 256, 512 (default 512)"),
+    ("WAVES", "1 writes waveforms (default 0)"),
+    ("OUT", "result folder (default sim_build/run)"),
+    ("TEST", "only tests whose name contains this"),
+    ("REQUIRE", "simulators that must be there, e.g. icarus; missing ones then fail instead of skip"),
+    ("ID, PATCH", "one sabotage by its id, or any diff"),
+    ("FAILURE", "the failure folder that a failed run printed"),
+)
+
+
+def print_help() -> None:
+    """List targets and variables."""
+    print("Chimney: a TCP chimney offload NIC in Verilog, held to a golden model event by event.\n")
+    print("targets")
+    for name, command in {**COMMANDS, "clean": Command("", "delete everything under sim_build/")}.items():
+        print(f"  make {name:<10} {command.summary}")
+        if command.variables:
+            print(f"  {'':<15} {command.variables}")
+    print("\nvariables (make run LOSS=0.02 SEED=7)")
+    for names, text in VARIABLE_HELP:
+        print(f"  {names:<25} {text}")
+
+
+def clean() -> None:
+    """Delete what builds and runs left behind."""
+    for path in (ROOT / "sim_build").iterdir():
+        if path.name in (".gitignore", ".bootstrap.lock"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def dispatch(name: str) -> int:
+    """Import the module of a command and run it with the configuration of this call."""
+    from tb.config import ConfigError, RunConfig
+
+    command = COMMANDS[name]
+    try:
+        if importlib.util.find_spec(command.module) is None:
+            raise ModuleNotFoundError(name=command.module)
+        module = importlib.import_module(command.module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not command.module.startswith(error.name):
+            raise
+        print(f"error: `make {name}` is not in this version (no module {command.module})", file=sys.stderr)
+        return 2
+    try:
+        status: int = module.main(RunConfig.from_environment(name))
+    except ConfigError as error:
+        print(error.report(), file=sys.stderr)
+        return 2
+    return status
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; the return value is the process's exit status."""
+    name = arguments[0] if arguments else "help"
+    if name == "help":
+        print_help()
+        return 0
+    if name == "clean":
+        clean()
+        return 0
+    if name == "doctor":
+        from tb import doctor
+
+        return doctor.main()
+    if name not in COMMANDS:
+        print(f"error: there is no command {name!r}; `make help` lists them", file=sys.stderr)
+        return 2
+    try:
+        return dispatch(name)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted: make {name}", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

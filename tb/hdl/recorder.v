@@ -1,0 +1,133 @@
+// recorder: writes everything the lockstep needs to know as lines of text into the file +records=PATH.
+//
+//   <tag> <cycle, decimal> <fields, hexadecimal, separated by one space>
+//   T D R X C   one field: the record vector of tcp_engine, delivery_engine, rx, tx, completion ring
+//   W           client addr strb data resp: one beat written to host memory (resp 0 written, 2 or 3 refused)
+//   F           number bytes: the last beat of a received frame was accepted by the device (numbers from 0)
+//   S           tick: the value after this strobe
+//   I           level: the interrupt line changed
+//   E           checker code: a protocol rule was broken (tb/hdl/checkers)
+//   A           memory source sink: cycles stalled on purpose by each transactor, when `mark` toggles
+//
+// The file is flushed in the cycle of the line, so Python, awake in the same time step, sees it. `rec_count` counts
+// lines; `rec_wake` toggles when `rec_batch` lines have come since the last wake (0: never).
+// Lines of one cycle stand in the order T D C X R W F S I E A.
+`default_nettype none
+module recorder #(
+    parameter TCP_W  = 8,
+    parameter DLV_W  = 8,
+    parameter RX_W   = 8,
+    parameter TX_W   = 8,
+    parameter CQ_W   = 8,
+    parameter DATA_W = 64,
+    parameter CHECKERS = 1
+) (
+    input  wire                    clk,
+    input  wire [63:0]             cycle,
+    input  wire                    tcp_valid,
+    input  wire [TCP_W-1:0]        tcp_data,
+    input  wire                    dlv_valid,
+    input  wire [DLV_W-1:0]        dlv_data,
+    input  wire                    rx_valid,
+    input  wire [RX_W-1:0]         rx_data,
+    input  wire                    tx_valid,
+    input  wire [TX_W-1:0]         tx_data,
+    input  wire                    cq_valid,
+    input  wire [CQ_W-1:0]         cq_data,
+    input  wire                    wr_valid,
+    input  wire [7:0]              wr_client,
+    input  wire [63:0]             wr_addr,
+    input  wire [DATA_W/8-1:0]     wr_strb,
+    input  wire [DATA_W-1:0]       wr_data,
+    input  wire [1:0]              wr_resp,
+    input  wire                    frame_beat,
+    input  wire                    frame_last,
+    input  wire [DATA_W/8-1:0]     frame_keep,
+    input  wire                    tick_strobe,
+    input  wire [31:0]             tick,
+    input  wire                    irq,
+    input  wire [CHECKERS-1:0]     violation,
+    input  wire [CHECKERS*8-1:0]   violation_code,
+    input  wire [31:0]             stall_mem,
+    input  wire [31:0]             stall_source,
+    input  wire [31:0]             stall_sink,
+    input  wire                    mark,         // toggle
+    input  wire [31:0]             rec_batch,
+    output reg  [31:0]             rec_count,
+    output reg                     rec_wake,     // toggle
+    output reg  [31:0]             violations
+);
+    reg [8*1024-1:0] path;
+    integer          fd;
+    integer          i;
+    reg              mark_seen, irq_seen;
+    reg [31:0]       lines, at_wake, frame_number, frame_bytes;
+
+    initial begin
+        rec_count    = 32'd0;
+        rec_wake     = 1'b0;
+        violations   = 32'd0;
+        lines        = 32'd0;
+        at_wake      = 32'd0;
+        frame_number = 32'd0;
+        frame_bytes  = 32'd0;
+        mark_seen    = 1'b0;
+        irq_seen     = 1'b0;
+        fd           = 0;
+        if ($value$plusargs("records=%s", path)) fd = $fopen(path, "w");
+        if (fd == 0) fd = $fopen("/dev/null", "w");
+    end
+
+    always @(posedge clk) begin
+        if (frame_beat) begin
+            if (&frame_keep)
+                frame_bytes = frame_bytes + DATA_W / 8;
+            else
+                for (i = 0; i < DATA_W / 8; i = i + 1)
+                    frame_bytes = frame_bytes + {31'd0, frame_keep[i]};
+        end
+        if (tcp_valid || dlv_valid || rx_valid || tx_valid || cq_valid || wr_valid || tick_strobe || (|violation)
+            || mark != mark_seen || irq != irq_seen || (frame_beat && frame_last)) begin
+            if (tcp_valid) begin $fwrite(fd, "T %0d %h\n", cycle, tcp_data); lines = lines + 1; end
+            if (dlv_valid) begin $fwrite(fd, "D %0d %h\n", cycle, dlv_data); lines = lines + 1; end
+            if (cq_valid)  begin $fwrite(fd, "C %0d %h\n", cycle, cq_data);  lines = lines + 1; end
+            if (tx_valid)  begin $fwrite(fd, "X %0d %h\n", cycle, tx_data);  lines = lines + 1; end
+            if (rx_valid)  begin $fwrite(fd, "R %0d %h\n", cycle, rx_data);  lines = lines + 1; end
+            if (wr_valid) begin
+                $fwrite(fd, "W %0d %h %h %h %h %h\n", cycle, wr_client, wr_addr, wr_strb, wr_data, wr_resp);
+                lines = lines + 1;
+            end
+            if (frame_beat && frame_last) begin
+                $fwrite(fd, "F %0d %h %h\n", cycle, frame_number, frame_bytes);
+                lines        = lines + 1;
+                frame_number = frame_number + 1;
+                frame_bytes  = 32'd0;
+            end
+            if (tick_strobe) begin $fwrite(fd, "S %0d %h\n", cycle, tick); lines = lines + 1; end
+            if (irq != irq_seen) begin
+                $fwrite(fd, "I %0d %h\n", cycle, irq);
+                irq_seen = irq;
+                lines    = lines + 1;
+            end
+            for (i = 0; i < CHECKERS; i = i + 1)
+                if (violation[i]) begin
+                    $fwrite(fd, "E %0d %h %h\n", cycle, i[7:0], violation_code[i * 8 +: 8]);
+                    $display("protocol violation: checker %0d, code %0d, cycle %0d", i, violation_code[i * 8 +: 8], cycle);
+                    violations <= violations + 32'd1;
+                    lines = lines + 1;
+                end
+            if (mark != mark_seen) begin
+                $fwrite(fd, "A %0d %h %h %h\n", cycle, stall_mem, stall_source, stall_sink);
+                mark_seen = mark;
+                lines     = lines + 1;
+            end
+            $fflush(fd);
+            rec_count <= lines;
+            if (rec_batch != 32'd0 && lines - at_wake >= rec_batch) begin
+                at_wake   = lines;
+                rec_wake <= ~rec_wake;
+            end
+        end
+    end
+endmodule
+`default_nettype wire

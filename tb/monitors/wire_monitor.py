@@ -1,0 +1,437 @@
+"""Live rules of the wire, seen from the NIC: what it sends against what it was sent.
+
+`on_transmit` gets every frame the NIC sends, in order, before the network can touch it; `on_receive` every frame
+that enters the NIC, after the network. The monitor does not know which received frames the NIC has dealt with
+yet, so every rule that uses them is a bound that only more reception can relax: no race, no false alarm. It does
+not know the congestion window either. It knows wire formats and RFCs, nothing of the design.
+
+Positions in sequence space are kept relative to the initial sequence numbers, signed differences modulo 2^32.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment, read_segment
+
+RULES: Final[dict[str, str]] = {
+    "MUST-2": "every sent segment has right checksums",
+    "LENGTH": "every sent frame is as long as its IP total length says, or 60 bytes",
+    "DF": "every sent segment has DF set (RFC 1191)",
+    "PADDING": "Ethernet padding is zero",
+    "MUST-68": "every sent option has a legal length",
+    "MUST-69": "TCP header padding is zero",
+    "MUST-16": "payload is at most the peer's MSS minus option bytes",
+    "RCV-NXT": "the acknowledgment never falls",
+    "ACK-SEEN": "only bytes that came in without a gap are acknowledged",
+    "SHLD-14": "the advertised right edge never moves left, scaling included",
+    "SHLD-15": "no data goes beyond the right edge the peer advertised, but for a probe of one byte",
+    "SND-GAP": "a segment starts at or below the highest byte sent: no gap in sequence space",
+    "SND-OLD": "nothing is sent again that was acknowledged long ago",
+    "TS-MONO": "TSval never falls (RFC 7323 4.1)",
+    "TS-ALL": "once agreed, timestamps are on every segment but RST (RFC 7323 3.2)",
+    "TS-ECHO": "TSecr is a TSval that came in (RFC 7323 4.3)",
+    "MUST-19": "after a retransmission by timer nothing else is sent until the head is acknowledged",
+    "RTO-BACKOFF": "gaps between retransmissions of one head grow (RFC 6298 5.5, SHLD-30)",
+    "DUP-ACK": "an ACK that says nothing new answers a segment that called for one (RFC 5681 4.2, B23)",
+    "MUST-40": "data that was accepted is acknowledged in less than 0.5 s",
+    "FIN": "FIN keeps its sequence number and nothing lies behind it",
+    "FLAGS": "no SYN after the handshake, ACK on every segment, no unasked RST or URG",
+    "PEER-ACK": "the peer acknowledges nothing that was not sent (a fault of the test, not of the NIC)",
+}
+"""Rule ids and what they say."""
+
+_DELAYED_ACK_LIMIT: Final = 500
+"""Ticks of 1 ms (MUST-40)."""
+_FAST_RETRANSMIT_ACKS: Final = 3
+_HISTORY: Final = 4096
+"""Segments of one direction that are remembered at most."""
+_MAX_VIOLATIONS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorConfig:
+    """What the monitor may take for granted. Ticks are 1 ms."""
+
+    race_ticks: int = 2
+    """A frame received is known to the NIC's sender at the latest this many ticks later."""
+    timer_floor: int = 100
+    """A head that is sent again later than this after its last event was sent by the timer (RTO minimum / 2)."""
+    backoff_slack: int = 8
+    """Ticks by which a gap may fall short of its rule: two retransmissions, each a little late or in time."""
+    rto_max: int = 60_000
+    """Gaps need not grow beyond this."""
+    allow_reset: bool = False
+    allow_urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that did not hold."""
+
+    rule: str
+    flow: str
+    tick: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} at tick {self.tick} on {self.flow}: {self.text} ({RULES[self.rule]})"
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """Contiguous data that came in: its end and when its last copy came."""
+
+    end: int
+    tick: int
+
+
+@dataclass(slots=True)
+class _HeadWatch:
+    """Retransmissions of the first unacknowledged byte."""
+
+    position: int = -1
+    last: int = 0
+    gaps: list[int] = field(default_factory=list)
+    by_timer: bool = False
+    """The latest one was the timer's: no partial or duplicate ACK can have asked for it."""
+
+
+def _signed(number: int, origin: int) -> int:
+    return (number - origin + 0x80000000) % 0x100000000 - 0x80000000
+
+
+def _dotted(end: tuple[int, int]) -> str:
+    address, port = end
+    return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0)) + f":{port}"
+
+
+class Flow:
+    """One connection as the NIC's wire shows it. Sent positions count from our ISS, received from the peer's."""
+
+    def __init__(self, name: str, config: MonitorConfig, report: WireMonitor) -> None:
+        self.name = name
+        self._config = config
+        self._monitor = report
+        # What we sent.
+        self._iss: int | None = None
+        self._sent_max = 0
+        self._sent_fin: int | None = None
+        self._own_shift: int | None = None
+        self._own_stamps = False
+        self._ack_sent: int | None = None
+        self._edge_sent: int | None = None
+        self._stamp_sent: int | None = None
+        self._last_pure: tuple[int, int] | None = None
+        # What came in.
+        self._irs: int | None = None
+        self._peer_shift: int | None = None
+        self._peer_stamps = False
+        self._peer_mss = 536
+        self._una = 0
+        self._una_log: deque[tuple[int, int]] = deque(maxlen=_HISTORY)
+        self._edge_in = 0
+        self._window_in = 0
+        self._contiguous = 0
+        self._beyond: list[tuple[int, int]] = []
+        self._arrivals: deque[_Arrival] = deque(maxlen=_HISTORY)
+        self._stamps_in: set[int] = set()
+        self._calls_for_ack = 0
+        self._duplicates_in = 0
+        self._head = _HeadWatch()
+        self.established = False
+        """Both SYNs were seen, so all rules apply."""
+
+    # --- received --------------------------------------------------------------------------------------
+
+    def receive(self, seg: WireSegment, tick: int) -> None:
+        """A segment with right checksums entered the NIC."""
+        if seg.stamps is not None:
+            self._stamps_in.add(seg.stamps[0])
+        if seg.flags & SYN and self._irs is None:
+            self._irs = seg.sequence
+            self._contiguous = 1
+            self._peer_mss = seg.mss or self._peer_mss
+            self._peer_shift = seg.shift
+            self._peer_stamps = seg.stamps is not None
+            self._edge_in = 1 + seg.window
+            self._agree()
+        if self._irs is None:
+            return
+        start = self._place_in(seg.sequence)
+        self._take_range(start, seg, tick)
+        if seg.flags & ACK and self._iss is not None and not seg.flags & RST:
+            self._take_ack(seg, tick)
+
+    def _place_in(self, sequence: int) -> int:
+        irs = self._irs if self._irs is not None else 0
+        return self._contiguous + _signed(sequence, irs + self._contiguous)
+
+    def _take_range(self, start: int, seg: WireSegment, tick: int) -> None:
+        end = start + seg.length
+        acceptable_ack = seg.length == 0 and start == self._contiguous
+        if not acceptable_ack:
+            self._calls_for_ack += 1
+        if seg.flags & RST or seg.length == 0:
+            return
+        for arrival in self._arrivals:
+            if arrival.end > start:
+                arrival.tick = tick
+        if start > self._contiguous:
+            insort(self._beyond, (start, end))
+        elif end > self._contiguous:
+            self._contiguous = end
+            while self._beyond and self._beyond[0][0] <= self._contiguous:
+                self._contiguous = max(self._contiguous, self._beyond.pop(0)[1])
+            self._arrivals.append(_Arrival(self._contiguous, tick))
+
+    def _take_ack(self, seg: WireSegment, tick: int) -> None:
+        iss = self._iss if self._iss is not None else 0
+        ack = self._una + _signed(seg.acknowledgment, iss + self._una)
+        over = ack - self._sent_max
+        self._check("PEER-ACK", over <= 0, tick, f"ACK {over} above everything sent")
+        if over > 0:
+            return
+        shift = 0 if seg.flags & SYN else self._peer_shift if self._own_shift is not None else 0
+        window = seg.window << (shift or 0)
+        if ack == self._una and window == self._window_in and not seg.length:
+            self._duplicates_in += 1
+        if ack > self._una:
+            self._una = ack
+            self._una_log.append((tick, ack))
+            self._duplicates_in = 0
+            self._head = _HeadWatch(ack, tick)
+        elif ack == self._una and window != self._window_in:
+            self._head = _HeadWatch(ack, tick)
+        if ack >= self._una:
+            self._window_in = window
+        self._edge_in = max(self._edge_in, ack + window)
+
+    def _agree(self) -> None:
+        self.established = self._irs is not None and self._iss is not None
+
+    def begins_anew(self, seg: WireSegment, sent: bool) -> bool:
+        """True if `seg` is the first SYN of another connection between the same ends."""
+        known = self._iss if sent else self._irs
+        return seg.flags & (SYN | ACK) == SYN and known is not None and seg.sequence != known
+
+    def handed_over(self) -> None:
+        """Another sender (host or engine) goes on; it may compute its RTO anew."""
+        self._head = _HeadWatch()
+
+    # --- sent ------------------------------------------------------------------------------------------
+
+    def transmit(self, seg: WireSegment, tick: int) -> None:
+        """The NIC sent a segment."""
+        for rule, what in seg.faults:
+            self._check(rule, False, tick, what)
+        for rule in ("MUST-2", "LENGTH", "DF", "PADDING", "MUST-68", "MUST-69"):
+            self._monitor.checked[rule] += 1
+        if not seg.sums_right:
+            return
+        if seg.flags & SYN and self._iss is None:
+            self._iss = seg.sequence
+            self._sent_max = 1
+            self._own_shift = seg.shift
+            self._own_stamps = seg.stamps is not None
+            self._agree()
+        if seg.flags & SYN:
+            if seg.flags & ACK or not self._sent_after_syn():
+                self._note_ack(seg, tick)
+            else:
+                self._check("FLAGS", False, tick, "SYN after the handshake")
+            return
+        if self._iss is None or not self.established:
+            return
+        self._flags(seg, tick)
+        self._stamps(seg, tick)
+        if seg.flags & RST:
+            return
+        self._acknowledgment(seg, tick)
+        self._data(seg, tick)
+
+    def _sent_after_syn(self) -> bool:
+        return self._ack_sent is not None
+
+    def _check(self, rule: str, holds: bool, tick: int, text: str) -> None:
+        self._monitor.check(rule, holds, self.name, tick, text)
+
+    def _flags(self, seg: WireSegment, tick: int) -> None:
+        self._check("FLAGS", bool(seg.flags & (ACK | RST)), tick, "segment without ACK")
+        self._check("FLAGS", self._config.allow_reset or not seg.flags & RST, tick, "RST")
+        self._check("FLAGS", self._config.allow_urgent or not seg.flags & URG, tick, "URG")
+
+    def _stamps(self, seg: WireSegment, tick: int) -> None:
+        agreed = self._own_stamps and self._peer_stamps
+        if not agreed:
+            self._check("TS-ALL", seg.stamps is None, tick, "timestamp though not agreed")
+            return
+        self._check("TS-ALL", seg.stamps is not None or bool(seg.flags & RST), tick, "no timestamp")
+        if seg.stamps is None:
+            return
+        value, echo = seg.stamps
+        if self._stamp_sent is not None:
+            back = -_signed(value, self._stamp_sent)
+            self._check("TS-MONO", back <= 0, tick, f"TSval {value} is {back} below the one before")
+        self._stamp_sent = value
+        known = echo in self._stamps_in or bool(seg.flags & RST)
+        self._check("TS-ECHO", known, tick, f"TSecr {echo} never came in")
+
+    def _scale(self) -> int:
+        """Our window shift: in force only if both sides offered one."""
+        return self._own_shift if self._own_shift is not None and self._peer_shift is not None else 0
+
+    def _note_ack(self, seg: WireSegment, tick: int) -> None:
+        if not seg.flags & ACK or self._irs is None:
+            return
+        ack = self._place_in(seg.acknowledgment)
+        shift = 0 if seg.flags & SYN else self._scale()
+        edge = ack + (seg.window << shift)
+        if self._ack_sent is not None and self._edge_sent is not None:
+            self._check("RCV-NXT", ack >= self._ack_sent, tick, f"ACK fell by {self._ack_sent - ack}")
+            self._check("SHLD-14", edge >= self._edge_sent, tick, f"right edge fell by {self._edge_sent - edge}")
+        over = ack - self._contiguous
+        self._check("ACK-SEEN", over <= 0, tick, f"{over} bytes acknowledged that did not come in")
+        self._delayed_ack(ack, tick)
+        self._ack_sent = max(ack, self._ack_sent or 0)
+        self._edge_sent = max(edge, self._edge_sent or 0)
+
+    def _delayed_ack(self, ack: int, tick: int) -> None:
+        while self._arrivals and self._arrivals[0].end <= ack:
+            waited = tick - self._arrivals.popleft().tick
+            self._check("MUST-40", waited <= _DELAYED_ACK_LIMIT, tick, f"data waited {waited} ticks for its ACK")
+
+    def _acknowledgment(self, seg: WireSegment, tick: int) -> None:
+        pure = seg.length == 0 and self._position(seg) == self._sent_max
+        before = (self._ack_sent, self._edge_sent)
+        self._note_ack(seg, tick)
+        said = (seg.acknowledgment, seg.window)
+        if pure and before == (self._ack_sent, self._edge_sent) and said == self._last_pure:
+            self._check("DUP-ACK", self._calls_for_ack > 0, tick, "repeated ACK that nothing called for")
+            self._calls_for_ack = max(0, self._calls_for_ack - 1)
+        elif seg.length == 0:
+            self._calls_for_ack = max(0, self._calls_for_ack - 1)
+        self._last_pure = said
+
+    def _position(self, seg: WireSegment) -> int:
+        iss = self._iss if self._iss is not None else 0
+        return self._sent_max + _signed(seg.sequence, iss + self._sent_max)
+
+    def _data(self, seg: WireSegment, tick: int) -> None:
+        start = self._position(seg)
+        end = start + seg.payload_length
+        self._check("SND-GAP", start <= self._sent_max, tick, f"{start - self._sent_max} bytes left out")
+        old = self._una_before(tick - self._config.race_ticks)
+        probe = seg.payload_length <= 1 and start == old - 1 and not seg.flags & FIN
+        useful = end + (seg.flags & FIN) > old or seg.length == 0
+        low = start >= old - 1 or seg.length != 0
+        self._check("SND-OLD", probe or (useful and low), tick, f"sends [{start}, {end}), acknowledged up to {old}")
+        if seg.payload_length:
+            room = self._peer_mss - seg.option_length
+            self._check("MUST-16", seg.payload_length <= room, tick, f"{seg.payload_length} bytes, MSS allows {room}")
+            one = seg.payload_length == 1 and start == self._edge_in
+            over = end - self._edge_in
+            self._check("SHLD-15", over <= 0 or one, tick, f"{over} bytes beyond the peer's right edge")
+        self._fin(seg, end, tick)
+        if seg.length and not probe:
+            self._retransmission(start, seg, tick)
+        self._sent_max = max(self._sent_max, end + (seg.flags & FIN))
+
+    def _una_before(self, tick: int) -> int:
+        """What the peer had acknowledged at `tick`."""
+        una = 0
+        for when, ack in reversed(self._una_log):
+            if when <= tick:
+                una = ack
+                break
+        return una
+
+    def _fin(self, seg: WireSegment, end: int, tick: int) -> None:
+        if seg.flags & FIN:
+            if self._sent_fin is None:
+                self._check("FIN", end >= self._sent_max, tick, f"FIN {self._sent_max - end} bytes before the end")
+                self._sent_fin = end
+            self._check("FIN", end == self._sent_fin, tick, f"FIN moved by {end - self._sent_fin}")
+        elif self._sent_fin is not None and seg.payload_length:
+            self._check("FIN", end <= self._sent_fin, tick, f"{end - self._sent_fin} bytes behind the FIN")
+
+    def _retransmission(self, start: int, seg: WireSegment, tick: int) -> None:
+        head = self._head
+        if start == self._una and self._sent_max > start:
+            if head.position != start:
+                self._head = head = _HeadWatch(start, tick)
+                return
+            self._gap(head, tick)
+            asked_for = self._duplicates_in >= _FAST_RETRANSMIT_ACKS or self._window_in == 0
+            head.by_timer = head.gaps[-1] >= self._config.timer_floor and not asked_for
+            if head.by_timer:
+                self._duplicates_in = 0
+        elif start == self._una:
+            self._head = _HeadWatch(start, tick)
+        elif head.by_timer and head.position == self._una:
+            ahead = start + seg.payload_length - self._una
+            allowed = self._duplicates_in > 0 or ahead <= self._peer_mss
+            self._check("MUST-19", allowed, tick, f"sends up to {ahead} bytes beyond the unacknowledged head")
+
+    def _gap(self, head: _HeadWatch, tick: int) -> None:
+        gap = tick - head.last
+        head.last = tick
+        if head.gaps:
+            before = head.gaps[-1]
+            slack = self._config.backoff_slack
+            least = min(2 * before if head.by_timer else before, self._config.rto_max) - slack
+            self._check("RTO-BACKOFF", gap >= least, tick, f"gap {gap} after {before} ticks, at least {least} wanted")
+        head.gaps.append(gap)
+
+
+class WireMonitor:
+    """All flows of one NIC. `violations` must be empty at the end and `checked` must not be."""
+
+    def __init__(self, config: MonitorConfig | None = None) -> None:
+        self.config: Final = config or MonitorConfig()
+        self.violations: Final[list[Violation]] = []
+        """Broken rules in order, at most 200."""
+        self.total_violations = 0
+        self.checked: Final[Counter[str]] = Counter()
+        """How often each rule was looked at; a rule that never was proves nothing."""
+        self.frames_sent = 0
+        self.frames_received = 0
+        self._flows: dict[tuple[tuple[int, int], tuple[int, int]], Flow] = {}
+
+    def on_transmit(self, frame: bytes, tick: int) -> None:
+        """The NIC sends a frame."""
+        self.frames_sent += 1
+        seg = read_segment(frame)
+        if seg is not None:
+            self._flow(seg.source, seg.destination, seg, sent=True).transmit(seg, tick)
+
+    def on_receive(self, frame: bytes, tick: int) -> None:
+        """A frame enters the NIC; one with wrong checksums is as if it had not come."""
+        self.frames_received += 1
+        seg = read_segment(frame)
+        if seg is not None and seg.sums_right:
+            self._flow(seg.destination, seg.source, seg, sent=False).receive(seg, tick)
+
+    def check(self, rule: str, holds: bool, flow: str, tick: int, text: str) -> None:
+        """Count one look at a rule, and report if it does not hold."""
+        self.checked[rule] += 1
+        if holds:
+            return
+        self.total_violations += 1
+        if len(self.violations) < _MAX_VIOLATIONS:
+            self.violations.append(Violation(rule, flow, tick, text))
+
+    def on_hand_over(self) -> None:
+        """Connections were offloaded or uploaded; rules about one sender's timers start anew."""
+        for flow in self._flows.values():
+            flow.handed_over()
+
+    def _flow(self, own: tuple[int, int], peer: tuple[int, int], seg: WireSegment, *, sent: bool) -> Flow:
+        key = (own, peer)
+        flow = self._flows.get(key)
+        if flow is None or flow.begins_anew(seg, sent):
+            flow = self._flows[key] = Flow(f"{_dotted(own)}>{_dotted(peer)}", self.config, self)
+        return flow

@@ -1,0 +1,68 @@
+"""Run one external program with a bound in time and no orphans: builds and simulators go through here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+#: Seconds between the polite and the final end of a process group.
+GRACE = 5.0
+
+
+class ProcessTimeoutError(Exception):
+    """A program ran longer than its bound and was ended."""
+
+    def __init__(self, command: Sequence[str], seconds: float) -> None:
+        super().__init__(f"{Path(command[0]).name} was ended after its bound of {seconds:.0f} s")
+        self.seconds = seconds
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process and everything it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+            break
+    # Children that ignored the polite end, after their parent went.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def run_bounded(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path | None,
+    timeout: float,
+    append: bool = False,
+) -> int:
+    """Run a command in a process group of its own; its output goes to `log`, or to the terminal if there is none.
+
+    Returns the exit status. On a time-out (ProcessTimeoutError), on Ctrl-C and on every other exception the whole group
+    is ended before the exception goes on.
+    """
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(log.open("ab" if append else "wb")) if log else None
+        process = subprocess.Popen(
+            list(command),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output else None,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise ProcessTimeoutError(command, timeout) from None
+        finally:
+            if process.poll() is None:
+                end_group(process)

@@ -1,0 +1,145 @@
+"""Run cocotb modules on a built simulator and read what came of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tb.config import CONFIG_FILE_VARIABLE, ROOT, RunConfig
+from tb.sim.build import BuildError, BuildResult, make_runner, wave_name
+from tb.sim.process import ProcessTimeoutError
+
+RECORDS_NAME = "records.txt"
+
+
+@dataclass(frozen=True)
+class TestOutcome:
+    """One cocotb test: `status` is passed, failed or skipped."""
+
+    __test__ = False
+
+    name: str
+    status: str
+    seconds: float
+    message: str = ""
+    sim_time_ns: float = 0.0
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One process of a simulator. `problem` is set when the process itself failed: a crash, a time-out."""
+
+    outcomes: tuple[TestOutcome, ...]
+    directory: Path
+    log: Path
+    records: Path
+    waves: Path | None
+    seconds: float
+    problem: str = ""
+    plusargs: tuple[str, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        """Whether at least one test ran, all of them passed, and the process ended well."""
+        return not self.problem and bool(self.outcomes) and all(outcome.status != "failed" for outcome in self.outcomes)
+
+
+def read_results(path: Path) -> tuple[TestOutcome, ...]:
+    """The outcomes in cocotb's results file; none if the simulator never wrote it."""
+    if not path.exists():
+        return ()
+    outcomes = []
+    for case in ElementTree.parse(path).iter("testcase"):  # noqa: S314 - our own file
+        status, message = "passed", ""
+        for child in case:
+            if child.tag in ("failure", "error"):
+                status = "failed"
+                message = "\n".join(filter(None, (child.get("error_msg") or child.get("message"), child.text)))
+            elif child.tag == "skipped":
+                status, message = "skipped", child.get("message") or ""
+        name = f"{case.get('classname')}.{case.get('name')}"
+        outcomes.append(
+            TestOutcome(
+                name, status, float(case.get("time") or 0), message.strip(), float(case.get("sim_time_ns") or 0)
+            )
+        )
+    return tuple(outcomes)
+
+
+def run(
+    build: BuildResult,
+    modules: str | Sequence[str],
+    directory: Path,
+    *,
+    config: RunConfig,
+    plusargs: Mapping[str, int] | None = None,
+    testcase: str | Sequence[str] | None = None,
+    timeout: float = 600.0,
+    waves: bool = False,
+    echo: bool = False,
+    extra_env: Mapping[str, str] | None = None,
+) -> RunResult:
+    """Run the tests of some Python modules; everything the run writes lies in `directory`.
+
+    `plusargs` are settings of tb_top (see its header). The seed of the configuration seeds cocotb, the transactors, the
+    memory's contents and the random start values. With `echo` the log goes to the terminal instead of sim.log.
+    A failing test is in the result; only a wrong call raises.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for stale in ("results.xml", RECORDS_NAME, "sim.log"):
+        (directory / stale).unlink(missing_ok=True)
+    config_file = directory / "config.json"
+    config_file.write_text(config.to_json())
+    settings = {"seed": config.seed, "mem_seed": config.seed, **(plusargs or {})}
+    words = [f"+{name}={value}" for name, value in settings.items()]
+    words.append(f"+records={directory / RECORDS_NAME}")
+    if build.spec.tool.kind == "verilator":
+        words += ["+verilator+rand+reset+2", f"+verilator+seed+{config.seed % 0x7FFF_FFFE + 1}"]
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+
+    runner = make_runner(build.spec)
+    runner.timeout = timeout
+    runner.want_waves = waves and build.spec.waves
+    log = directory / "sim.log"
+    problem = ""
+    started = time.monotonic()
+    try:
+        runner.test(
+            test_module=modules,
+            hdl_toplevel=build.spec.top,
+            hdl_toplevel_lang="verilog",
+            build_dir=build.directory,
+            test_dir=directory,
+            testcase=testcase,
+            seed=config.seed,
+            plusargs=words,
+            results_xml=str(directory / "results.xml"),
+            extra_env={CONFIG_FILE_VARIABLE: str(config_file), "COCOTB_ANSI_OUTPUT": "0", **(extra_env or {})},
+            log_file=None if echo else log,
+        )
+    except ProcessTimeoutError as error:
+        problem = str(error)
+    except BuildError as error:
+        problem = f"the simulator failed: {error}"
+    except SystemExit as error:  # how cocotb's runner reports a failing test under pytest
+        problem = f"the simulator ended with status {error.code}" if not os.environ.get("PYTEST_CURRENT_TEST") else ""
+    outcomes = read_results(directory / "results.xml")
+    if not outcomes and not problem:
+        problem = "the simulator ended without results"
+    wave_file = directory / wave_name(build.spec) if runner.want_waves else None
+    return RunResult(
+        outcomes=outcomes,
+        directory=directory,
+        log=log,
+        records=directory / RECORDS_NAME,
+        waves=wave_file,
+        seconds=time.monotonic() - started,
+        problem=problem,
+        plusargs=tuple(words),
+    )

@@ -1,0 +1,120 @@
+"""What is to be simulated: sources, parameters, simulator. A spec and the files it names decide one build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tb.config import ROOT
+from tb.sim.tools import Tool
+
+HDL = ROOT / "hdl"
+TRANSACTORS = ROOT / "tb" / "hdl"
+#: Folders of hdl/ that are not simulated.
+SKIPPED_FOLDERS = ("formal", "syn", "include")
+#: Tables that the scoreboard reads by back door: (module, array).
+BACK_DOOR_TABLES = (("tcb_table", "ram"), ("tcb_table", "mem"), ("ram_sdp", "mem"))
+PYTHON_SECTION = re.compile(r"^ *// =+ PYTHON$(.*?)^ *// =+ END PYTHON$", re.MULTILINE | re.DOTALL)
+DECLARATION = re.compile(r"^ *(reg|wire) *(?:\[[^\]]*\])? *(\w+);", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class SimSpec:
+    """One simulation to build. `parameters` are those of the top; `extra_args` go to the compiler as they are."""
+
+    tool: Tool
+    sources: tuple[Path, ...]
+    includes: tuple[Path, ...]
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    defines: Mapping[str, str] = field(default_factory=dict)
+    top: str = "tb_top"
+    waves: bool = False
+    extra_args: tuple[str, ...] = ()
+    public_tables: tuple[tuple[str, str], ...] = ()
+    build_root: Path = ROOT / "sim_build"
+
+    def public_names(self) -> dict[str, str]:
+        """What Python may touch in the top module: name -> reg or wire, from its PYTHON section."""
+        for source in self.sources:
+            if source.stem == self.top:
+                section = PYTHON_SECTION.search(source.read_text())
+                if section is None:
+                    raise ValueError(f"{source} has no PYTHON section: mark what Python touches")
+                return {name: kind for kind, name in DECLARATION.findall(section.group(1))}
+        raise ValueError(f"no source file is called {self.top}.v")
+
+    def key(self) -> str:
+        """A hash of everything that decides the built simulator: contents, not paths or dates."""
+        import cocotb
+
+        digest = hashlib.sha256()
+        headers = [path for folder in self.includes for path in sorted(folder.glob("*.vh"))]
+        for path in (*self.sources, *headers):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        facts = {
+            "tool": [self.tool.label, str(self.tool.executable)],
+            "cocotb": [cocotb.__version__, cocotb.__file__],
+            "parameters": dict(self.parameters),
+            "defines": dict(self.defines),
+            "top": self.top,
+            "waves": self.waves,
+            "extra": self.extra_args,
+            "public": self.public_tables,
+        }
+        digest.update(json.dumps(facts, sort_keys=True).encode())
+        for module in ("spec.py", "build.py", "tools.py"):
+            digest.update((Path(__file__).parent / module).read_bytes())
+        return digest.hexdigest()[:16]
+
+    def build_dir(self) -> Path:
+        """Where this build lives."""
+        words = [f"{name.lower()}{value}" for name, value in sorted(self.parameters.items()) if name != "MEM_BYTES"]
+        return (
+            self.build_root
+            / self.tool.kind
+            / "-".join([self.top, *words, *(["waves"] if self.waves else []), self.key()])
+        )
+
+
+def design_sources(hdl: Path = HDL) -> tuple[Path, ...]:
+    """The synthesizable files, in a fixed order."""
+    return tuple(
+        path for path in sorted(hdl.rglob("*.v")) if not set(path.relative_to(hdl).parts[:-1]) & set(SKIPPED_FOLDERS)
+    )
+
+
+def chimney_spec(
+    tool: Tool,
+    *,
+    data_w: int = 512,
+    conns: int = 64,
+    waves: bool = False,
+    mem_bytes: int = 32 << 20,
+    hdl: Path = HDL,
+    defines: Mapping[str, str] | None = None,
+    build_root: Path = ROOT / "sim_build",
+    extra_parameters: Mapping[str, int] | None = None,
+) -> SimSpec:
+    """The device in its test bench. `hdl` may be a changed copy of the folder (sabotage), headers included."""
+    transactors = (*sorted(TRANSACTORS.glob("*.v")), *sorted((TRANSACTORS / "checkers").glob("*.v")))
+    design = design_sources(hdl)
+    texts = {path.stem: path.read_text() for path in design}
+    tables = tuple(
+        (module, array)
+        for module, array in BACK_DOOR_TABLES
+        if re.search(rf"\breg\b[^;]*\b{array}\s*\[", texts.get(module, ""))
+    )
+    return SimSpec(
+        tool=tool,
+        sources=(*design, *transactors),
+        includes=(hdl / "include" if (hdl / "include").is_dir() else HDL / "include",),
+        parameters={"DATA_W": data_w, "CONNS": conns, "MEM_BYTES": mem_bytes, **(extra_parameters or {})},
+        defines=dict(defines or {}),
+        waves=waves,
+        public_tables=tables,
+        build_root=build_root,
+    )
