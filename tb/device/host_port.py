@@ -1,0 +1,128 @@
+"""The host port of the RTL as the driver sees it: memory and registers, posted and in order.
+
+The driver runs in plain Python and never waits. Its memory writes go to a mirror of the RTL's memory at once and, with
+its register writes, into one queue, in order; a coroutine of the environment carries the queue out. What the device
+writes to memory comes into the mirror from the write monitor, so reading the mirror costs no simulator access.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from model.layout.generated import Csr
+
+#: Bytes of one back-door access (tb/hdl/axi_mem.v).
+BACK_DOOR_BYTES = 512
+
+
+class HostMemoryError(Exception):
+    """An access outside the simulated host memory."""
+
+
+@dataclass(frozen=True)
+class MemoryWrite:
+    """Bytes the host writes at ``addr``."""
+
+    addr: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class RegisterWrite:
+    """A posted register write."""
+
+    offset: int
+    value: int
+
+
+@dataclass(frozen=True)
+class RegisterRead:
+    """A register read whose value goes to the shadow."""
+
+    offset: int
+
+
+Operation = MemoryWrite | RegisterWrite | RegisterRead
+
+
+class MirrorMemory:
+    """The mirror: what the RTL's memory holds, as far as the bus and the back door tell."""
+
+    def __init__(self, contents: bytearray, post: Callable[[MemoryWrite], None]) -> None:
+        self.contents = contents
+        self._post = post
+
+    def read(self, addr: int, n: int) -> bytes:
+        """Return ``n`` bytes from ``addr``."""
+        self._check(addr, n)
+        return bytes(self.contents[addr : addr + n])
+
+    def write(self, addr: int, data: bytes) -> None:
+        """The host stores ``data`` at ``addr``."""
+        self._check(addr, len(data))
+        self.contents[addr : addr + len(data)] = data
+        for at in range(0, len(data), BACK_DOOR_BYTES):
+            self._post(MemoryWrite(addr + at, data[at : at + BACK_DOOR_BYTES]))
+
+    def device_wrote(self, addr: int, strobe: int, data: int, lanes: int) -> None:
+        """A beat of the device: ``addr`` is the aligned bus address, one strobe bit a byte."""
+        if strobe == (1 << lanes) - 1:
+            self.contents[addr : addr + lanes] = data.to_bytes(lanes, "little")
+            return
+        first = (strobe & -strobe).bit_length() - 1
+        last = strobe.bit_length()
+        self.contents[addr + first : addr + last] = data.to_bytes(lanes, "little")[first:last]
+
+    def _check(self, addr: int, n: int) -> None:
+        if addr < 0 or n < 0 or addr + n > len(self.contents):
+            raise HostMemoryError(f"{n} bytes at {addr:#x} leave the memory of {len(self.contents):#x} bytes")
+
+
+class RtlHostPort:
+    """HostPort of the RTL. ``on_write`` sees each register write when the driver makes it (for the golden side)."""
+
+    def __init__(self, contents: bytearray, on_write: Callable[[Operation], None]) -> None:
+        self.queue: deque[Operation] = deque()
+        self.shadow: dict[int, int] = {}
+        self.wake: Callable[[], None] = lambda: None
+        self._on_write = on_write
+        self._reads: set[int] = set()
+        self._doorbells: dict[int, int] = {Csr.SQ_TAIL: 0, Csr.CQ_HEAD: 0}
+        self.mem = MirrorMemory(contents, self._post)
+
+    def mmio_write(self, offset: int, value: int) -> None:
+        """Post a register write behind everything posted before."""
+        self._post(RegisterWrite(offset, value))
+
+    def mmio_read(self, offset: int) -> int:
+        """The last value read; a fresh read is posted and the driver hears of it by its next interrupt."""
+        if offset not in self._reads:
+            self._reads.add(offset)
+            self.queue.append(RegisterRead(offset))
+            self.wake()
+        return self.shadow.get(offset, 0)
+
+    def read_done(self, offset: int, value: int) -> None:
+        """A posted read came back."""
+        self._reads.discard(offset)
+        self.shadow[offset] = value
+
+    def take(self) -> Operation | None:
+        """The next operation; a doorbell with a later one behind it is skipped, as a posted write may be merged."""
+        while self.queue:
+            operation = self.queue.popleft()
+            if isinstance(operation, RegisterWrite) and operation.offset in self._doorbells:
+                self._doorbells[operation.offset] -= 1
+                if self._doorbells[operation.offset]:
+                    continue
+            return operation
+        return None
+
+    def _post(self, operation: Operation) -> None:
+        self._on_write(operation)
+        if isinstance(operation, RegisterWrite) and operation.offset in self._doorbells:
+            self._doorbells[operation.offset] += 1
+        self.queue.append(operation)
+        self.wake()

@@ -1,0 +1,66 @@
+"""The golden device alone in a plain loop: the whole session in milliseconds, without a simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model.device.golden import GoldenDevice
+from model.ndis.memory import PageAllocator
+from model.ndis.miniport import DriverConfig, MiniportDriver
+from tb.config import RunConfig
+from tb.session.transfer import SessionError, Transfer
+
+MEMORY_BYTES = 32 << 20
+#: Host memory below this address is left alone: a stray access to address 0 shows.
+MEMORY_BASE = 0x1_0000
+#: Ticks without a byte coming back after which a run counts as standing still.
+STALL_TICKS = 300_000
+
+
+class ModelRun:
+    """One session on the golden device. ``run`` carries it to its end."""
+
+    def __init__(self, config: RunConfig, capture: Path | None = None, conns: int = 64) -> None:
+        self.device = GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed)
+        memory = self.device.mem
+        allocator = PageAllocator(memory, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
+        self.transfer = Transfer(config, memory, allocator, capture=capture)
+        self.driver = MiniportDriver(self.device, self.transfer.host, allocator, DriverConfig(conns=conns, cq_log2=12))
+        self.transfer.attach(self.driver)
+        self.device.on_interrupt = self.driver.on_interrupt
+        self.driver.reset()
+        self.driver.start()
+
+    @property
+    def tick(self) -> int:
+        """Protocol time."""
+        return self.device.now
+
+    def run(self) -> list[str]:
+        """Until everything is over; the problems met on the way."""
+        last_progress = (0, 0.0)
+        while not self.transfer.done:
+            self._settle()
+            if (progress := self.transfer.progress) != last_progress[1]:
+                last_progress = (self.tick, progress)
+            elif self.tick - last_progress[0] > STALL_TICKS:
+                return [f"no byte came back for {STALL_TICKS} ticks"]
+            self.device.tick()
+            self.transfer.on_tick(self.tick)
+        self._settle()
+        return self.device.problems()
+
+    def _settle(self) -> None:
+        """Everything that is possible without time passing."""
+        for _ in range(100_000):
+            moved = self.transfer.pump()
+            moved |= self.device.run()
+            for frame in self.device.pop_tx():
+                moved = True
+                self.transfer.network.from_nic(frame, self.tick)
+            for frame in self.transfer.network.due(self.tick):
+                moved = True
+                self.device.rx_frame(frame)
+            if not moved:
+                return
+        raise SessionError("device, host and network never come to rest at one tick")

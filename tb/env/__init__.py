@@ -1,0 +1,1 @@
+"""The UVM environment of the RTL: agents, sequences, scoreboard, base test."""

@@ -1,0 +1,92 @@
+"""The base test: whatever a test does, it fails on a UVM error, on a queue left over, on a scoreboard that saw nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from pyuvm import ConfigDB, uvm_test
+
+from tb.config import RunConfig
+from tb.env.environment import ChimneyEnv
+
+
+class TestFailure(Exception):  # noqa: N818 - it is the verdict, read by people
+    """The verdict of the base test, one reason a line."""
+
+    __test__ = False
+
+
+class ErrorCounter(logging.Handler):
+    """Counts messages of level ERROR and above: what UVM calls UVM_ERROR and UVM_FATAL."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+class ChimneyTest(uvm_test):  # type: ignore[misc]  # pyuvm is untyped
+    """Builds the environment, gates the verdict. Subclasses give ``stimulus`` and may add ``extra_problems``."""
+
+    __test__ = False
+
+    def build_phase(self) -> None:
+        self.errors = ErrorCounter()
+        logging.getLogger().addHandler(self.errors)
+        self.env = ChimneyEnv.create("env", self)
+
+    async def run_phase(self) -> None:
+        self.raise_objection()
+        try:
+            await self.stimulus()
+        finally:
+            self.drop_objection()
+
+    async def stimulus(self) -> None:
+        """What the test does."""
+        raise NotImplementedError
+
+    def extra_problems(self) -> list[str]:
+        """What else is wrong, one line each."""
+        return []
+
+    def verdict(self) -> list[str]:
+        """All reasons to fail."""
+        reasons = [f"UVM_ERROR: {message}" for message in self.errors.messages]
+        reasons += self.env.scoreboard.problems()
+        reasons += self.extra_problems()
+        return reasons
+
+    def check_phase(self) -> None:
+        logging.getLogger().removeHandler(self.errors)
+        reasons = self.verdict()
+        if reasons:
+            raise TestFailure("\n".join(reasons))
+
+
+def put(name: str, value: Any) -> None:
+    """Give every component of the environment a value."""
+    ConfigDB().set(None, "*", name, value)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A result file, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=1))
+    temporary.replace(path)
+
+
+def top() -> Any:
+    """The simulated top level."""
+    return cocotb.top
+
+
+def configuration() -> RunConfig:
+    """The configuration of this run."""
+    return RunConfig.for_simulation()

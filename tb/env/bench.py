@@ -1,0 +1,261 @@
+"""The bench: carries a session (host, driver, network) and a running simulation forward together.
+
+Python is awake only when something happened: a frame left, the interrupt rose, a batch of records was written, or time
+reached the next deadline of host or network. Everything the host side wants then goes out in order through the agents.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import cocotb
+from cocotb.triggers import Event, RisingEdge, SimTimeoutError, Timer, ValueChange, with_timeout
+
+from model.layout.generated import Csr
+from model.ndis.calls import NdisCall
+from model.ndis.miniport import MiniportDriver
+from tb.config import RunConfig
+from tb.device.host_port import MemoryWrite, RegisterRead, RegisterWrite, RtlHostPort
+from tb.env.environment import ChimneyEnv
+from tb.env.sequences import FrameStream, NdisStream, RegisterAccess
+from tb.session.transfer import Transfer
+from tb.sim.memory import HostMemory
+from tb.sim.ports import SeenFrame
+
+#: Ticks that may pass without any progress before a run counts as standing still.
+STALL_TICKS = 150_000
+#: Ticks given at once when no deadline is known.
+FREE_TICKS = 2_000
+#: Simulated time a reset may take.
+RESET_NS = 100_000
+#: Reads of STATUS after a soft reset.
+RESET_POLLS = 2_000
+SOFT_RESET = 2
+STATUS_READY = 4
+
+
+class StandstillError(Exception):
+    """Nothing moves any more; the message names what is still pending."""
+
+
+class Bench:
+    """One simulation under way. Made in the test's run phase, after the environment was built."""
+
+    def __init__(self, dut: Any, config: RunConfig, env: ChimneyEnv, port: RtlHostPort) -> None:
+        self.dut = dut
+        self.config = config
+        self.env = env
+        self.port = port
+        self.memory = HostMemory(dut)
+        self.calls = NdisStream("calls")
+        self.frames = FrameStream("frames")
+        self.transfer: Transfer | None = None
+        self.error: BaseException | None = None
+        self._driver: MiniportDriver | None = None
+        self._operations = Event()
+        self._over = Event()
+        self._operating = False
+        self._last_progress = (0, 0.0)
+        self._tasks: list[Any] = []
+        port.wake = self._operations.set
+
+    # ---- start -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Wait for the reset, then start all coroutines."""
+        dut = self.dut
+        dut.hold_idle.value = 1
+        for _ in range(RESET_NS // 100):
+            if int(dut.rst_done.value):
+                break
+            await Timer(100, "ns")
+        else:
+            raise StandstillError("the reset never ended")
+        self.calls.after_each = self._kick
+        for coroutine in (
+            self.calls.start(self.env.host.sequencer),
+            self.frames.start(self.env.wire.sequencer),
+            self._carry_out(),
+            self._watch(ValueChange(dut.tick_limit_hit), self._kick),
+            self._watch(ValueChange(dut.rec_wake), self._records),
+            self._watch(RisingEdge(dut.irq), self._interrupt),
+        ):
+            self._tasks.append(cocotb.start_soon(self._guard(coroutine)))
+        self.env.wire.monitor.bus.add_callback(self._frame_left)
+
+    def use(self, driver: MiniportDriver) -> None:
+        """From now on interrupts go to ``driver``; its start-up registers are written."""
+        self._driver = driver
+        driver.start()
+
+    async def reset_device(self) -> None:
+        """Soft reset through the register port; returns when the look-up table is clear."""
+        await self.register(Csr.CONTROL, SOFT_RESET)
+        for _ in range(RESET_POLLS):
+            if await self.register(Csr.STATUS) & STATUS_READY:
+                return
+        raise StandstillError(f"STATUS never showed a clear look-up table in {RESET_POLLS} reads after a soft reset")
+
+    async def register(self, offset: int, value: int | None = None) -> int:
+        """Read (no value) or write a register through the register agent."""
+        access = RegisterAccess(offset, value or 0, write=value is not None)
+        await access.start(self.env.registers.sequencer)
+        return int(access.value)
+
+    def issue(self, call: NdisCall) -> None:
+        """The host's way down: through the sequencer."""
+        self.calls.put(call)
+
+    # ---- running -----------------------------------------------------------------------------
+
+    async def run(self, transfer: Transfer, timeout_ns: int) -> None:
+        """Carry the session to its end; raises what went wrong on the way."""
+        self.transfer = transfer
+        self._kick()
+        try:
+            await with_timeout(self._over.wait(), timeout_ns, "ns")
+        except SimTimeoutError:
+            self.error = self.error or StandstillError(f"not over after {timeout_ns} ns: {self._pending()}")
+        if self.error is not None:
+            raise self.error
+
+    async def settle(self, timeout_ns: int = 20_000_000) -> None:
+        """After the session: wait until the device and the bench are idle and every operation is carried out."""
+        waited = 0
+        while waited < timeout_ns:
+            await Timer(1000, "ns")
+            waited += 1000
+            if not self._busy() and int(self.dut.tb_idle.value):
+                return
+        raise StandstillError("the device never became idle after the session")
+
+    def stop(self) -> None:
+        """End all coroutines."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def dump(self) -> bytes:
+        """All of host memory by back door."""
+        return await self.memory.read(0, len(self.port.mem.contents))
+
+    # ---- reactions ---------------------------------------------------------------------------
+
+    async def _guard(self, coroutine: Any) -> None:
+        try:
+            await coroutine
+        except Exception as error:  # noqa: BLE001 - whatever it is ends the run and is raised from run()
+            self.error = self.error or error
+            self._over.set()
+
+    async def _watch(self, trigger: Any, reaction: Callable[[], None]) -> None:
+        while True:
+            await trigger
+            reaction()
+
+    def _records(self) -> None:
+        self.env.scoreboard.catch_up()
+        self._check_diverged()
+
+    def _interrupt(self) -> None:
+        self._records()
+        if self._driver is not None:
+            self._driver.on_interrupt()
+        self._kick()
+
+    def _frame_left(self, seen: SeenFrame) -> None:
+        try:
+            self._records()
+            self.env.scoreboard.frame_left(seen.data)
+            if self.transfer is not None:
+                self.transfer.network.from_nic(seen.data, self._tick())
+            self._kick()
+        except Exception as error:  # noqa: BLE001 - a callback has no caller to raise to
+            self.error = self.error or error
+            self._over.set()
+
+    def _tick(self) -> int:
+        return int(self.dut.tick_count.value)
+
+    def _busy(self) -> bool:
+        return bool(self.port.queue) or self._operating or not self.calls.empty or not self.frames.empty
+
+    def _kick(self) -> None:
+        """Let host and network do what is possible now, then tell the tick generator how far time may run."""
+        transfer = self.transfer
+        if transfer is None or self._over.is_set():
+            return
+        tick = self._tick()
+        transfer.on_tick(tick)
+        transfer.pump()
+        for frame in transfer.network.due(tick):
+            self.env.scoreboard.frame_played(frame)
+            self.frames.put(frame)
+        transfer.pump()
+        self._check_diverged()
+        if transfer.done and not self._busy():
+            self._over.set()
+            return
+        if (progress := transfer.progress) != self._last_progress[1]:
+            self._last_progress = (tick, progress)
+        elif tick - self._last_progress[0] > STALL_TICKS:
+            raise StandstillError(f"no byte came back for {STALL_TICKS} ticks: {self._pending()}")
+        deadline = transfer.next_deadline()
+        self.dut.tick_limit.value = max(tick + 1, min(deadline or tick + FREE_TICKS, tick + FREE_TICKS))
+        self.dut.hold_idle.value = int(self._busy())
+
+    def _check_diverged(self) -> None:
+        if self.env.scoreboard.diverged:
+            self._over.set()
+
+    def _pending(self) -> str:
+        transfer = self.transfer
+        phases = [] if transfer is None else sorted({app.phase.value for app in transfer.apps})
+        return (
+            f"connections are {', '.join(phases)}; {len(self.port.queue)} operations, "
+            f"{'no ' if self.calls.empty else ''}calls and {'no ' if self.frames.empty else ''}frames wait"
+        )
+
+    def _poll(self) -> None:
+        self._records()
+        if self._driver is not None:
+            self._driver.poll()
+
+    async def _carry_out(self) -> None:
+        """Memory and register operations of the driver, in order."""
+        while True:
+            operation = self.port.take()
+            if operation is None:
+                self._operating = False
+                self._operations.clear()
+                self._kick()
+                await self._operations.wait()
+                continue
+            self._operating = True
+            if isinstance(operation, MemoryWrite):
+                await self.memory.write(operation.addr, operation.data)
+            elif isinstance(operation, RegisterWrite):
+                await self.register(operation.offset, operation.value)
+                if operation.offset == Csr.IRQ_CAUSE:
+                    # what was written between the driver's look and this acknowledgement raises no new edge
+                    self._poll()
+            elif isinstance(operation, RegisterRead):
+                self.port.read_done(operation.offset, await self.register(operation.offset))
+                self._poll()
+
+
+def back_pressure(config: RunConfig) -> dict[str, int]:
+    """Settings of the transactors drawn from the seed: mild latency spread and stalls."""
+    rng = random.Random(f"transactors/{config.seed}")
+    return {
+        "lat_min": config.mem_latency,
+        "lat_max": config.mem_latency + rng.choice((0, 8, 32)),
+        "p_ar": rng.choice((0, 16)),
+        "p_r": rng.choice((0, 16)),
+        "p_aw": rng.choice((0, 16)),
+        "p_w": rng.choice((0, 16)),
+        "p_b": rng.choice((0, 16)),
+        "p_gap": rng.choice((0, 8)),
+        "p_stall": rng.choice((0, 8)),
+    }

@@ -1,0 +1,122 @@
+"""The lockstep scoreboard: feeds the golden follower with what the monitors saw and keeps what disagrees."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from pyuvm import ConfigDB, uvm_scoreboard
+
+from model.device.follower import Follower
+from tb.device.host_port import MemoryWrite, MirrorMemory, Operation, RegisterWrite
+from tb.sim.records import Record, RecordReader
+
+CHECKERS = ("AXI4 memory port", "AXI4-Lite register port", "AXI4-Stream receive port", "AXI4-Stream transmit port")
+
+
+class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is untyped
+    """Follows the RTL record by record. ``problems`` must be empty and ``compared`` must not be 0 at the end."""
+
+    def build_phase(self) -> None:
+        self.follower: Follower = ConfigDB().get(self, "", "follower")
+        self.mirror: MirrorMemory = ConfigDB().get(self, "", "mirror")
+        self.reader: RecordReader = ConfigDB().get(self, "", "records")
+        self.lanes: int = ConfigDB().get(self, "", "data_w") // 8
+        self.violations: list[str] = []
+        self.in_flight: deque[bytes] = deque()
+        self.last_cycle = 0
+        self.beats = 0
+
+    # ---- what the host side did --------------------------------------------------------------
+
+    def on_operation(self, operation: Operation) -> None:
+        """A memory or register write of the driver, when the driver made it."""
+        if isinstance(operation, MemoryWrite):
+            self.follower.host_write(operation.addr, operation.data)
+        elif isinstance(operation, RegisterWrite):
+            self.follower.mmio_write(operation.offset, operation.value)
+
+    def frame_played(self, frame: bytes) -> None:
+        """A frame is on its way to the receive port; the record of its last beat makes it count."""
+        self.in_flight.append(frame)
+
+    def frame_left(self, frame: bytes) -> None:
+        """A frame left the device."""
+        self.follower.on_frame_out(frame, self.last_cycle)
+
+    # ---- what the monitors recorded ----------------------------------------------------------
+
+    def catch_up(self) -> None:
+        """Take every record written since the last call."""
+        for record in self.reader.read():
+            self._take(record)
+
+    def _take(self, record: Record) -> None:
+        tag, cycle = record.tag, record.cycle
+        self.last_cycle = cycle
+        follower = self.follower
+        if tag == "W":
+            client, addr, strobe, data, response = record.fields
+            self.beats += 1
+            if response == 0:
+                self.mirror.device_wrote(addr, strobe, data, self.lanes)
+            follower.on_write(client, addr, strobe, data, self.lanes, cycle, response)
+        elif tag == "T":
+            follower.on_rec_tcp(record.value, cycle)
+        elif tag == "D":
+            follower.on_rec_dlv(record.value, cycle)
+        elif tag == "R":
+            follower.on_rec_rx(record.value, cycle)
+        elif tag == "X":
+            follower.on_rec_tx(record.value, cycle)
+        elif tag == "C":
+            follower.on_rec_cq(record.value, cycle)
+        elif tag == "F":
+            follower.on_frame_in(self.in_flight.popleft(), cycle)
+        elif tag == "S":
+            follower.on_tick(record.value, cycle)
+        elif tag == "E":
+            checker, code = record.fields
+            self.violations.append(f"{CHECKERS[checker]}: rule {code} broken in cycle {cycle}")
+
+    # ---- verdict -----------------------------------------------------------------------------
+
+    @property
+    def diverged(self) -> bool:
+        """The first divergence was found: nothing after it means anything."""
+        return self.follower.divergence is not None
+
+    @property
+    def compared(self) -> int:
+        """Commits compared so far."""
+        return self.follower.commits_compared
+
+    def problems(self) -> list[str]:
+        """What is wrong, one line each; the divergence is reported apart."""
+        found = list(self.violations)
+        if self.follower.commits_compared == 0:
+            found.append("the scoreboard compared no commit")
+        if self.in_flight:
+            found.append(f"{len(self.in_flight)} frames given to the device never entered it")
+        return found
+
+    def finish(self, memory: bytes | None = None) -> None:
+        """End of test: nothing may be pending; with ``memory`` (back door) every byte must agree."""
+        self.catch_up()
+        if self.diverged:
+            return
+        self.follower.finish(self.last_cycle)
+        if memory is not None and not self.diverged:
+            self.follower.final_compare(memory)
+
+    def summary(self) -> dict[str, Any]:
+        """Counters for summary.json."""
+        f = self.follower
+        return {
+            "commits_compared": f.commits_compared,
+            "frames_compared": f.frames_compared,
+            "completions_compared": f.completions_compared,
+            "host_bytes_compared": f.host_bytes_compared,
+            "divergences": int(self.diverged),
+            "liveness": f.liveness(),
+        }

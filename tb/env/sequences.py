@@ -1,0 +1,90 @@
+"""Sequences: streams of calls and frames that other code feeds, and single register accesses."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from cocotb.triggers import Event
+from pyuvm import uvm_sequence
+
+from model.ndis.calls import NdisCall
+from tb.env.items import FrameItem, NdisItem, RegisterItem
+
+
+class NdisStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
+    """Sends NDIS calls to the host sequencer in the order in which ``put`` got them, for ever."""
+
+    def __init__(self, name: str = "ndis_stream") -> None:
+        super().__init__(name)
+        self._calls: deque[NdisCall] = deque()
+        self._wake = Event()
+        self.after_each: Callable[[], None] = lambda: None
+
+    def put(self, call: NdisCall) -> None:
+        """Queue a call."""
+        self._calls.append(call)
+        self._wake.set()
+
+    @property
+    def empty(self) -> bool:
+        """Nothing waits."""
+        return not self._calls
+
+    async def body(self) -> None:
+        while True:
+            while not self._calls:
+                self._wake.clear()
+                await self._wake.wait()
+            item = NdisItem.create("call")
+            await self.start_item(item)
+            item.call = self._calls.popleft()
+            await self.finish_item(item)
+            self.after_each()
+
+
+class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
+    """Sends frames to the wire sequencer in order, for ever."""
+
+    def __init__(self, name: str = "frame_stream") -> None:
+        super().__init__(name)
+        self._frames: deque[bytes] = deque()
+        self._wake = Event()
+        self.busy = False
+
+    def put(self, frame: bytes) -> None:
+        """Queue a frame."""
+        self._frames.append(frame)
+        self._wake.set()
+
+    @property
+    def empty(self) -> bool:
+        """Nothing waits and nothing is being handed over."""
+        return not self._frames and not self.busy
+
+    async def body(self) -> None:
+        while True:
+            while not self._frames:
+                self.busy = False
+                self._wake.clear()
+                await self._wake.wait()
+            self.busy = True
+            item = FrameItem.create("frame")
+            await self.start_item(item)
+            item.data = self._frames.popleft()
+            await self.finish_item(item)
+
+
+class RegisterAccess(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
+    """One register access; after ``start`` a read's result is in ``value``."""
+
+    def __init__(self, offset: int, value: int = 0, write: bool = True) -> None:
+        super().__init__("register_access")
+        self.offset, self.value, self.write = offset, value, write
+
+    async def body(self) -> None:
+        item = RegisterItem.create("access")
+        await self.start_item(item)
+        item.offset, item.value, item.write = self.offset, self.value, self.write
+        await self.finish_item(item)
+        self.value = item.value

@@ -1,0 +1,147 @@
+"""`make run`: send a file through the device, over a bad network, into a peer and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from model.ndis.file_transfer import AppPhase
+from tb.config import RunConfig
+from tb.session import summary
+
+#: Connections the simulated device is built for; it serves any smaller number.
+BUILT_CONNS = 64
+TEST_MODULE = "tb.tests.rtl.transfer_test"
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM arrived; results so far are kept with ``complete`` false."""
+
+
+def main(config: RunConfig) -> int:
+    """Run the main job; 0 only if the three sums match, nothing diverged and every queue is empty."""
+    config.prepare_out()
+    started = time.monotonic()
+    result = summary.empty(config)
+    write(config.out, result)
+    console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        problems = run_model(config, result, console) if config.device == "model" else run_rtl(config, result, console)
+    except KeyboardInterrupt:
+        result["problems"] = ["interrupted"]
+        write(config.out, result)
+        console.print("interrupted: results so far are in", str(config.out), style="bold yellow")
+        return 130
+    result["complete"] = True
+    result["problems"] = problems
+    write(config.out, result)
+    report(console, config, result, problems, time.monotonic() - started)
+    return 1 if problems else 0
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise Interrupted
+
+
+def write(out: Path, result: dict[str, Any]) -> None:
+    """summary.json, whole or not at all."""
+    temporary = out / "summary.tmp"
+    temporary.write_text(json.dumps(result, indent=1))
+    os.replace(temporary, out / "summary.json")
+
+
+def run_model(config: RunConfig, result: dict[str, Any], console: Console) -> list[str]:
+    """The golden device in a plain loop."""
+    from tb.device.model_loop import ModelRun
+
+    console.print("no RTL in this run: the golden device alone")
+    started = time.monotonic()
+    run = ModelRun(config, capture=config.out / "wire.pcapng")
+    try:
+        problems = run.run()
+    finally:
+        result |= summary.of_transfer(run.transfer, run.tick)
+        result["sim_seconds"] = round(time.monotonic() - started, 2)
+        run.transfer.network.close()
+        (config.out / "received.bin").write_bytes(run.transfer.received_data())
+    problems += summary.verdict(run.transfer)
+    problems += [f"connection {n} ended as {a.phase.value}" for n, a in enumerate(run.transfer.apps) if a.phase is not AppPhase.DONE]
+    return problems
+
+
+def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list[str]:
+    """Build (or reuse) the simulator, run the session in it, read what it wrote."""
+    from tb.sim.build import build
+    from tb.sim.run import run
+    from tb.sim.spec import chimney_spec
+    from tb.sim.tools import choose
+
+    started = time.monotonic()
+    tool, remark = choose(config.sim, fall_back=not config.sim_given)
+    if remark:
+        console.print(remark)
+    result["simulator"], result["simulator_version"] = tool.kind, tool.version
+    console.print(f"build    {tool.label}, DATA_W={config.data_w}")
+    spec = chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS, waves=config.waves)
+    result["setup_seconds"] = round(time.monotonic() - started, 2)
+    started = time.monotonic()
+    built = build(spec)
+    result["build_seconds"] = round(time.monotonic() - started, 2)
+    console.print(f"simulate {config.make_command()}")
+    for stale in ("rtl.json", "divergence.txt"):
+        (config.out / stale).unlink(missing_ok=True)
+    outcome = run(built, TEST_MODULE, config.out, config=dataclasses.replace(config), waves=config.waves, timeout=3000)
+    found = config.out / "rtl.json"
+    problems: list[str] = []
+    if found.exists():
+        inner = json.loads(found.read_text())
+        for key in ("simulator_version", "setup_seconds", "build_seconds", "simulator", "complete"):
+            inner.pop(key, None)
+        result |= inner
+        problems = list(inner["problems"])
+    if outcome.problem:
+        problems.append(outcome.problem)
+    problems += [f"{o.name}: {o.message.splitlines()[-1] if o.message else 'failed'}" for o in outcome.outcomes if o.status == "failed"]
+    divergence = config.out / "divergence.txt"
+    if divergence.exists():
+        problems.insert(0, "the RTL diverged from the golden model")
+        console.print(divergence.read_text(), markup=False)
+    if not outcome.passed and not problems:
+        problems.append(f"the simulation failed; its log is {outcome.log}")
+    return problems
+
+
+def report(console: Console, config: RunConfig, result: dict[str, Any], problems: list[str], seconds: float) -> None:
+    """The table at the end."""
+    table = Table(title=f"chimney run: {config.device}, seed {config.seed}, {config.conns} connection(s)", title_justify="left")
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    for kind, counts in sorted(result["completions"].items()):
+        for status, count in sorted(counts.items()):
+            table.add_row(f"{kind} {status}", f"{count:,}")
+    for key in ("segments_tx", "segments_rx", "retransmissions", "ticks", "cycles", "commits_compared", "frames_compared",
+                "completions_compared", "host_bytes_compared", "divergences", "build_seconds", "sim_seconds"):  # fmt: skip
+        value = result[key]
+        table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+    console.print(table)
+    for name in ("sent", "peer", "received"):
+        console.print(f"sha256 {name:<9}{result[f'sha256_{name}']}")
+    if problems:
+        for problem in problems[:20]:
+            console.print(f"FAIL: {problem}", markup=False)
+        if len(problems) > 20:
+            console.print(f"... and {len(problems) - 20} more in {config.out / 'summary.json'}")
+    else:
+        console.print(f"PASS in {seconds:.1f} s; results in {config.out}")
+    sys.stdout.flush()

@@ -1,0 +1,90 @@
+"""The wire side of a run: impairments in both directions, the peer, captures and monitors.
+
+Time is counted in ticks. Nothing here knows whether the device is the RTL or the golden model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from model.wire.impair import ImpairmentRates, Impairments
+from model.wire.pcapng import PcapngWriter
+from tb.config import RunConfig
+from tb.monitors.wire_monitor import WireMonitor
+from tb.peers.base import Application
+from tb.peers.tcp_peer import PeerConfig, TcpPeer
+from tb.session.retransmissions import RetransmissionCounter
+
+NIC_MAC = bytes.fromhex("020000000001")
+NIC_IP = bytes([10, 0, 0, 1])
+PEER_MAC = bytes.fromhex("020000000002")
+PEER_IP = bytes([10, 0, 0, 2])
+PEER_PORT = 5001
+FIRST_LOCAL_PORT = 40_000
+TICK_NS = 1_000_000
+TO_PEER, TO_NIC = "nic_to_peer", "peer_to_nic"
+
+
+class Network:
+    """Everything behind the wire port. ``from_nic`` takes what the NIC sent, ``due`` gives what reaches it."""
+
+    def __init__(
+        self, config: RunConfig, make_app: Callable[[int], Application], peer: PeerConfig, capture: Path | None
+    ) -> None:
+        rates = ImpairmentRates(config.loss, config.reorder, config.dup, config.corrupt, config.delay)
+        self.impairments = {
+            direction: Impairments(rates, config.seed, direction) for direction in (TO_PEER, TO_NIC)
+        }
+        self.peer = TcpPeer(peer, app_factory=make_app)
+        self.monitor = WireMonitor()
+        self.sent = 0
+        self.received = 0
+        self._resent = RetransmissionCounter()
+        self._capture = PcapngWriter(capture, interfaces=("nic",)) if capture else None
+
+    def from_nic(self, frame: bytes, tick: int) -> None:
+        """The NIC transmitted ``frame``."""
+        self.sent += 1
+        self._resent.sent(frame)
+        self.monitor.on_transmit(frame, tick)
+        self._write(frame, tick, "tx")
+        self.impairments[TO_PEER].push(frame, tick)
+
+    def due(self, tick: int) -> list[bytes]:
+        """Run the far side up to ``tick``; the frames that reach the NIC now, in order."""
+        answers: list[bytes] = []
+        for frame in self.impairments[TO_PEER].pop_due(tick):
+            answers += self.peer.on_frame(frame, tick)
+        answers += self.peer.on_tick(tick)
+        for frame in answers:
+            self.impairments[TO_NIC].push(frame, tick)
+        arriving = self.impairments[TO_NIC].pop_due(tick)
+        for frame in arriving:
+            self.received += 1
+            self.monitor.on_receive(frame, tick)
+            self._write(frame, tick, "rx")
+        return arriving
+
+    @property
+    def retransmissions(self) -> int:
+        """Segments sent that brought no new octet."""
+        return self._resent.count
+
+    def next_deadline(self) -> int | None:
+        """The tick at which ``due`` has something to do next, None if nothing is under way."""
+        ticks = [self.peer.next_deadline(), *(i.next_deadline() for i in self.impairments.values())]
+        return min((t for t in ticks if t is not None), default=None)
+
+    def close(self) -> None:
+        """Finish the capture."""
+        if self._capture is not None:
+            self._capture.close()
+
+    def _write(self, frame: bytes, tick: int, direction: str) -> None:
+        if self._capture is None:
+            return
+        ports = frame[34:38] if frame[12:14] == b"\x08\x00" and len(frame) >= 38 else b""
+        own = ports[0:2] if direction == "tx" else ports[2:4]
+        number = int.from_bytes(own, "big") - FIRST_LOCAL_PORT if ports else -1
+        self._capture.write(frame, tick * TICK_NS, f"{direction} tick={tick} conn={number}")
