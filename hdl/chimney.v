@@ -107,9 +107,9 @@ module chimney #(
 
   localparam LANE_W = $clog2(DATA_W / 8);
   localparam RD_N = 5, WR_N = 3;
-  localparam [7:0] LOG_CONNS = $clog2(CONNS), LOG_LANES = LANE_W, LOG_SENDS = $clog2(SENDS), LOG_RECVS = $clog2(RECVS),
-                   LOG_POOL = $clog2(POOL_BUFS), LOG_RAW = $clog2(RAW_BUFS), LOG_PATHS = $clog2(PATHS),
-                   LOG_NBRS = $clog2(NEIGHBORS);
+  localparam LOG_CONNS = $clog2(CONNS), LOG_SENDS = $clog2(SENDS), LOG_RECVS = $clog2(RECVS),
+             LOG_POOL = $clog2(POOL_BUFS), LOG_RAW = $clog2(RAW_BUFS), LOG_PATHS = $clog2(PATHS),
+             LOG_NBRS = $clog2(NEIGHBORS);
 
   // ---- registers, reset, ticks ----
   wire        quiesce, quiet, soft_rst, enable, irq_enable, tick_external, device_error, mask_requests, dma_busy;
@@ -127,7 +127,8 @@ module chimney #(
 
   assign idle = engine_idle & tx_idle & rx_idle & ring_idle & decode_idle & cq_idle & state_idle & ~dma_busy;
 
-  csr #(.CAPS({LOG_RECVS, LOG_SENDS, LOG_LANES, LOG_CONNS}), .CAPS2({LOG_NBRS, LOG_PATHS, LOG_RAW, LOG_POOL})) u_csr (
+  csr #(.CAPS({LOG_RECVS[7:0], LOG_SENDS[7:0], LANE_W[7:0], LOG_CONNS[7:0]}),
+        .CAPS2({LOG_NBRS[7:0], LOG_PATHS[7:0], LOG_RAW[7:0], LOG_POOL[7:0]})) u_csr (
       .clk(clk), .rst(rst),
       .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid), .s_axil_awready(s_axil_awready),
       .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(s_axil_wstrb), .s_axil_wvalid(s_axil_wvalid),
@@ -333,7 +334,7 @@ module chimney #(
   wire        rxfault_valid, rxfault_ready;
   wire [15:0] rxfault_conn;
   wire [7:0]  rxfault_gen;
-  rx_top #(.DATA_W(DATA_W), .CONNS(CONNS), .RECVS(RECVS), .POOL_BUFS(POOL_BUFS), .RAW_BUFS(RAW_BUFS),
+  rx_top #(.DATA_W(DATA_W), .CONNS(CONNS), .CONN_W($clog2(CONNS)), .RECVS(RECVS), .POOL_BUFS(POOL_BUFS), .RAW_BUFS(RAW_BUFS),
            .RX_BEATS(RX_BEATS), .COMMIT_PORT(COMMIT_PORT)) u_rx (
       .clk(clk), .rst(drst), .now(now), .enable(enable), .pool_base(pool_base), .raw_base(raw_base),
       .s_axis_rx_tdata(s_axis_rx_tdata), .s_axis_rx_tkeep(s_axis_rx_tkeep), .s_axis_rx_tlast(s_axis_rx_tlast),
@@ -369,8 +370,7 @@ module chimney #(
       .m_fault_valid(rxfault_valid), .m_fault_ready(rxfault_ready), .m_fault_conn(rxfault_conn),
       .m_fault_gen(rxfault_gen),
       .rec_rx_valid(rec_rx_valid), .rec_rx(rec_rx), .rec_dlv_valid(rec_dlv_valid), .rec_dlv(rec_dlv),
-      .cnt_frames(cnt_rx[0]), .cnt_raw(cnt_rx[1]), .cnt_bad_sum(cnt_rx[2]), .cnt_bad_len(cnt_rx[3]),
-      .cnt_no_space(cnt_rx[4]), .cnt_segments(cnt_rx[5]), .cnt_raw_no_buf(cnt_rx[6]),
+      .cnt_rx(cnt_rx),
       .idle(rx_idle), .init_done(rx_init_done));
 
   // transmit faults first: a placement fault waits at most one event
@@ -394,6 +394,6 @@ module chimney #(
       .written_pulse(cq_written), .error_pulse(cq_error), .idle(cq_idle),
       .rec_cq_valid(rec_cq_valid), .rec_cq(rec_cq));
 
-  wire unused = &{1'b0, irq_enable, device_error};
+  wire unused = &{1'b0, irq_enable, device_error, cq_taken_entry};
 endmodule
 `default_nettype wire

@@ -15,18 +15,17 @@ module byte_rotate #(
     output wire [DATA_W-1:0] m_data
 );
 
-    wire [DATA_W-1:0] level [0:LANE_W];
+    reg [DATA_W-1:0] level;
+    integer          k;
 
-    assign level[0] = s_data;
-    assign m_data   = level[LANE_W];
-
-    genvar k;
-    generate
-        for (k = 0; k < LANE_W; k = k + 1) begin : g_level
-            assign level[k+1] = amount[k] ? {level[k][(8 << k)-1:0], level[k][DATA_W-1:(8 << k)]}
-                                          : level[k];
+    always @* begin
+        level = s_data;
+        for (k = 0; k < LANE_W; k = k + 1) begin
+            if (amount[k]) level = (level >> (8 << k)) | (level << (DATA_W - (8 << k)));
         end
-    endgenerate
+    end
+
+    assign m_data = level;
 
 endmodule
 

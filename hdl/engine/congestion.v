@@ -31,7 +31,7 @@ module congestion (
     output reg               keep_timer
 );
 
-    `include "seq.vh"
+    `include "../engine/seq.vh"
 
     localparam [31:0] CWND_LIMIT = `CWND_MAX;
 

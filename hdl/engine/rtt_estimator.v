@@ -21,7 +21,7 @@ module rtt_estimator (
     output wire [31:0]       rto
 );
 
-    `include "seq.vh"
+    `include "../engine/seq.vh"
 
     localparam [31:0] SAMPLE_MAX = 32'd8191;       // srtt and rttvar stay within 16 bits
 
@@ -30,14 +30,14 @@ module rtt_estimator (
 
     wire [31:0] raw = (tcb[`TCB_TS_EN] && ts_present) ? (now + tcb[`TCB_TS_DELTA]) - tsecr
                                                       : now - tcb[`TCB_RTT_TICK];
-    wire [31:0] sample = seq_lt(raw, 32'd1) ? 32'd1 : (raw > SAMPLE_MAX) ? SAMPLE_MAX : raw;
+    wire [31:0] sample = (raw[31] || raw == 32'd0) ? 32'd1 : (raw > SAMPLE_MAX) ? SAMPLE_MAX : raw;
 
-    wire        first  = old_srtt == 16'd0;
-    wire [31:0] mean   = {19'd0, old_srtt[15:3]};
-    wire        below  = sample < mean;
-    wire [31:0] dist   = below ? mean - sample : sample - mean;
-    wire [31:0] var_sum  = {16'd0, old_rttvar} + dist - {18'd0, old_rttvar[15:2]};
-    wire [31:0] mean_sum = below ? {16'd0, old_srtt} - dist : {16'd0, old_srtt} + dist;
+    wire        first    = old_srtt == 16'd0;
+    wire [31:0] mean     = {19'd0, old_srtt[15:3]};
+    wire        below    = sample < mean;
+    wire [31:0] gap      = below ? mean - sample : sample - mean;
+    wire [31:0] var_sum  = {16'd0, old_rttvar} + gap - {18'd0, old_rttvar[15:2]};
+    wire [31:0] mean_sum = below ? {16'd0, old_srtt} - gap : {16'd0, old_srtt} + gap;
 
     wire [15:0] var_sat  = (var_sum[31:16] != 16'd0) ? 16'hFFFF : var_sum[15:0];
     wire [15:0] mean_sat = (mean_sum[31:16] != 16'd0) ? 16'hFFFF : (mean_sum == 32'd0) ? 16'd1 : mean_sum[15:0];

@@ -29,7 +29,7 @@ module rx_check (
     output wire                 ts_update
 );
 
-    `include "seq.vh"
+    `include "../engine/seq.vh"
 
     localparam [31:0] PAWS_IDLE = 32'd2073600000;  // 24 days of 1 ms ticks: TS.Recent is too old (RFC 7323 5.5)
 
@@ -61,7 +61,7 @@ module rx_check (
     wire        at_next = seq == rcv_nxt;
     wire        seq_in  = seq_le(rcv_nxt, seq) && seq_lt(seq, rcv_adv);
     wire        end_in  = seq_le(rcv_nxt, seg_end) && seq_lt(seg_end, rcv_adv);
-    wire        inside  = closed ? at_next : (seq_in || (seg_len != 32'd0 && end_in));
+    wire        acceptable = closed ? at_next : (seq_in || (seg_len != 32'd0 && end_in));
 
     assign zero_probe = closed && at_next && seg_len != 32'd0;
 
@@ -76,7 +76,7 @@ module rx_check (
         if (!takes)           pass_up = 1'b1;
         else if (ts_missing)  drop = 1'b1;
         else if (paws)        owe_dup = 1'b1;
-        else if (!inside) begin
+        else if (!acceptable) begin
             if (flags[RST])   drop = 1'b1;
             else              owe_dup = 1'b1;
         end

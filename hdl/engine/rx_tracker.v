@@ -27,7 +27,7 @@ module rx_tracker (
     output reg  [`TCB_W-1:0]    m_tcb
 );
 
-    `include "seq.vh"
+    `include "../engine/seq.vh"
 
     localparam FIN = 0;                            // position inside the TCP flags
 

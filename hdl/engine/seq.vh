@@ -1,5 +1,6 @@
 // Sequence, tick and size arithmetic of the engine cluster, included inside a module body.
 // seq_*: numbers modulo 2^32, compared by signed difference (RFC 9293 3.4, RFC 7323 5.2).
+// Included as ../engine/seq.vh, so that hdl/include is the only include folder a tool has to know.
 // *32: plain unsigned numbers. This is the only place that knows how a wrap is compared.
 function seq_lt;
     input [31:0] a;
@@ -39,13 +40,13 @@ endfunction
 
 // (srtt / 8) + max(1 tick, rttvar) between the limits (RFC 6298 2.3; srtt in ticks x 8, rttvar in ticks x 4)
 function [31:0] rto_of;
-    input [15:0] srtt;
-    input [15:0] rttvar;
-    input [31:0] rto_min;
-    input [31:0] rto_max;
-    reg   [31:0] raw;
+    input [15:0] smoothed;
+    input [15:0] variation;
+    input [31:0] floor;
+    input [31:0] ceiling;
+    reg   [31:0] raw_rto;
     begin
-        raw = {19'd0, srtt[15:3]} + {16'd0, (rttvar == 16'd0) ? 16'd1 : rttvar};
-        rto_of = (raw < rto_min) ? rto_min : (raw > rto_max) ? rto_max : raw;
+        raw_rto = ({16'd0, smoothed} >> 3) + {16'd0, (variation == 16'd0) ? 16'd1 : variation};
+        rto_of  = (raw_rto < floor) ? floor : (raw_rto > ceiling) ? ceiling : raw_rto;
     end
 endfunction

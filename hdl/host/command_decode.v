@@ -82,8 +82,9 @@ module command_decode #(
   localparam [3:0] INIT = 4'd0, IDLE = 4'd1, CHECK = 4'd2, FETCH = 4'd3, VALUES = 4'd4, INSERT = 4'd5, INSERTED = 4'd6,
                    TCP = 4'd7, DELIVERY = 4'd8, RAW = 4'd9, RAWPOST = 4'd10, REPORT = 4'd11;
   localparam [1:0] INS_OK = 2'd0, INS_DUPLICATE = 2'd1;
-  localparam [15:0] CONNS16 = CONNS, PATHS16 = PATHS, NEIGHBORS16 = NEIGHBORS, POOL16 = POOL_BUFS, RAW16 = RAW_BUFS;
-  localparam [7:0]  SENDS8 = SENDS;
+  localparam [15:0] CONNS16 = CONNS[15:0], PATHS16 = PATHS[15:0], NEIGHBORS16 = NEIGHBORS[15:0],
+                    POOL16 = POOL_BUFS[15:0], RAW16 = RAW_BUFS[15:0];
+  localparam [7:0]  SENDS8 = SENDS[7:0];
 
   reg [3:0]    state;
   reg [511:0]  sqe;

@@ -40,6 +40,7 @@ module descriptor_ring #(
   localparam FETCH = 4;
   localparam BEATS = 512 / DATA_W;              // beats an entry
   localparam BEAT_W = (BEATS > 1) ? $clog2(BEATS) : 1;
+  localparam COUNT_W = $clog2(FETCH + 1);
   localparam [15:0] FETCH16 = FETCH;
 
   wire [15:0] mask    = (16'd1 << size_log2) - 16'd1;
@@ -48,13 +49,14 @@ module descriptor_ring #(
   wire [15:0] batch_a = waiting < FETCH16 ? waiting : FETCH16;
   wire [15:0] batch   = batch_a < to_end ? batch_a : to_end;
 
-  reg         busy, dead, asking;
+  reg         busy, dead, asking, entry_done;
   reg  [15:0] in_flight;                        // dispatched, completion entry not yet taken
   wire        room = cq_free > in_flight + batch + MARGIN;
-  wire        ask  = enable & ~busy & ~dead & (waiting != 16'd0) & room;
+  // a client of dma asks only for what it can sink: the whole batch must fit the queue, which is empty then
+  wire        ask  = enable & ~busy & ~dead & (waiting != 16'd0) & room & ~m_sqe_valid & ~entry_done;
 
   reg  [15:0] ask_count;
-  wire unused = &{1'b0, ask_count[15:10]};
+  wire unused = &{1'b0, ask_count[15:10], unused_ready, unused_count};
   assign m_rd_req_valid = asking;
   assign m_rd_req_addr  = base + {42'd0, head, 6'd0};
   assign m_rd_req_len   = {ask_count[9:0], 6'd0};
@@ -62,17 +64,19 @@ module descriptor_ring #(
   // ---- entries as they come ----
   reg  [511:0]      entry;
   reg  [BEAT_W-1:0] beat;
-  reg               entry_valid;
   wire              last_beat = (BEATS == 1) || (&beat);
   wire              take = s_rd_valid & s_rd_ready;
-  assign s_rd_ready  = ~entry_valid | m_sqe_ready;
-  assign m_sqe_valid = entry_valid;
-  assign m_sqe       = entry;
-  assign idle        = ~busy & ~entry_valid & ((waiting == 16'd0) | ~enable | dead);
+  wire              unused_ready;
+  wire [COUNT_W-1:0] unused_count;
+  assign s_rd_ready  = 1'b1;
+  assign idle        = ~busy & ~entry_done & ~m_sqe_valid & ((waiting == 16'd0) | ~enable | dead);
 
   always @(posedge clk) begin
     if (take) entry[beat * DATA_W +: DATA_W] <= s_rd_data;
   end
+  fifo #(.WIDTH(512), .DEPTH(FETCH)) u_queue (
+      .clk(clk), .rst(rst), .s_valid(entry_done), .s_ready(unused_ready), .s_data(entry),
+      .m_valid(m_sqe_valid), .m_ready(m_sqe_ready), .m_data(m_sqe), .count(unused_count));
 
   always @(posedge clk) begin
     if (rst) begin
@@ -83,7 +87,7 @@ module descriptor_ring #(
       ask_count   <= 16'd0;
       in_flight   <= 16'd0;
       beat        <= {BEAT_W{1'b0}};
-      entry_valid <= 1'b0;
+      entry_done  <= 1'b0;
       m_sqe_index <= 16'd0;
       error_pulse <= 1'b0;
     end else begin
@@ -97,16 +101,11 @@ module descriptor_ring #(
         ask_count <= batch;
       end
       if (asking & m_rd_req_ready) asking <= 1'b0;
-      if (m_sqe_valid & m_sqe_ready) begin
-        entry_valid <= 1'b0;
-        m_sqe_index <= m_sqe_index + 16'd1;
-      end
+      entry_done <= take & last_beat & ~dead & ~(s_rd_last & s_rd_error);
+      if (m_sqe_valid & m_sqe_ready) m_sqe_index <= m_sqe_index + 16'd1;
       if (take) begin
         beat <= last_beat ? {BEAT_W{1'b0}} : beat + 1'b1;
-        if (last_beat) begin
-          entry_valid <= ~dead & ~(s_rd_last & s_rd_error);
-          head        <= (head + 16'd1) & mask;
-        end
+        if (last_beat) head <= (head + 16'd1) & mask;
         if (s_rd_last) begin
           busy <= 1'b0;
           if (s_rd_error) begin

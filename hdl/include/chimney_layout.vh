@@ -183,25 +183,25 @@
 `define PL_OP_LIST_WRITE 2'd3
 
 // enum cq_source
-`define CQ_SOURCE_DECODE 4'd0
-`define CQ_SOURCE_TCP 4'd1
-`define CQ_SOURCE_DELIVERY 4'd2
-`define CQ_SOURCE_SEND 4'd3
-`define CQ_SOURCE_STATE 4'd4
-`define CQ_SOURCE_RAW_RX 4'd5
-`define CQ_SOURCE_RAW_TX 4'd6
+`define CQ_SOURCE_DECODE 0
+`define CQ_SOURCE_TCP 1
+`define CQ_SOURCE_DELIVERY 2
+`define CQ_SOURCE_SEND 3
+`define CQ_SOURCE_STATE 4
+`define CQ_SOURCE_RAW_RX 5
+`define CQ_SOURCE_RAW_TX 6
 
 // enum rd_client
-`define RD_CLIENT_DESCRIPTOR 8'd0
-`define RD_CLIENT_IMAGE 8'd1
-`define RD_CLIENT_LIST 8'd2
-`define RD_CLIENT_PAYLOAD 8'd3
-`define RD_CLIENT_COPY 8'd4
+`define RD_CLIENT_DESCRIPTOR 0
+`define RD_CLIENT_IMAGE 1
+`define RD_CLIENT_LIST 2
+`define RD_CLIENT_PAYLOAD 3
+`define RD_CLIENT_COPY 4
 
 // enum wr_client
-`define WR_CLIENT_PLACER 8'd0
-`define WR_CLIENT_COMPLETION 8'd1
-`define WR_CLIENT_STATE 8'd2
+`define WR_CLIENT_PLACER 0
+`define WR_CLIENT_COMPLETION 1
+`define WR_CLIENT_STATE 2
 
 // enum tx_rec_kind
 `define TX_REC_KIND_SEGMENT 2'd0

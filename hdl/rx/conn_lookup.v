@@ -1,11 +1,11 @@
 // conn_lookup: hash table from addresses and ports to the number of an offloaded connection.
 //
 // Why a block: finds the connection of every received frame at one frame a cycle; its cost grows with the
-// number of connections in RAM only. Two tables of CONNS/4 buckets (at least 2) of 4 ways with different
-// hashes, an entry goes to the emptier of its two buckets, and to a small stash if both are full.
+// number of connections in RAM only. Two tables of CONNS/4 buckets (at least 2) of 4 ways with a
+// hash each, an entry goes to the emptier of its two buckets, and to a small stash if both are full.
 //
 // s_lkp_*: valid/ready sink of keys; ready falls after reset and for one cycle an insert.
-// m_lkp_*: answers in order, exactly 4 cycles later, not to be refused; conn and gen are 0 without a hit.
+// m_lkp_*: answers in order, exactly 5 cycles later, not to be refused; conn and gen are 0 without a hit.
 // s_ins_*: valid/ready; answered by one pulse of m_ins_done with status 0 ok, 1 duplicate (the key is in the
 //   table, or the connection number is), 2 no room. s_del_*: valid/ready; answered by one pulse of m_del_done,
 //   without effect for a connection that is not in the table. Every look-up accepted in the cycle of such a
@@ -63,18 +63,19 @@ module conn_lookup #(
     localparam OWNER_W  = GEN_W + CONN_W;
     localparam ENTRY_W  = 1 + OWNER_W + KEY_W;             // {occupied, gen, conn, key}
 
-    // stage 1: hashed, reading; stage 2: comparing; stage 3: selecting; stage 4: answer
-    reg                s1_valid_reg, s2_valid_reg, s3_valid_reg, s4_valid_reg;
-    reg                s1_probe_reg, s2_probe_reg, s3_probe_reg;
-    reg [KEY_W-1:0]    s1_key_reg,   s2_key_reg;
-    reg [TAG_W-1:0]    s1_tag_reg,   s2_tag_reg,   s3_tag_reg,   s4_tag_reg;
-    reg [BUCKET_W-1:0] s1_bucket_a_reg, s1_bucket_b_reg;
+    // stage 1: hashed; 2: buckets known, reading; 3: comparing; 4: selecting; 5: answer
+    reg                s1_valid_reg, s2_valid_reg, s3_valid_reg, s4_valid_reg, s5_valid_reg;
+    reg                s1_probe_reg, s2_probe_reg, s3_probe_reg, s4_probe_reg;
+    reg [KEY_W-1:0]    s1_key_reg,   s2_key_reg,   s3_key_reg;
+    reg [TAG_W-1:0]    s1_tag_reg,   s2_tag_reg,   s3_tag_reg,   s4_tag_reg,   s5_tag_reg;
+    reg [31:0]         s1_hash_reg;
+    reg [BUCKET_W-1:0] s2_bucket_a_reg, s2_bucket_b_reg;
     reg [BUCKET_W-1:0] probe_bucket_a_reg, probe_bucket_b_reg;
-    reg [PLACES-1:0]   s3_match_reg;
-    reg [PLACES-1:0]   s3_occupied_reg;
-    reg [PLACES*OWNER_W-1:0] s3_owner_reg;
-    reg                s4_hit_reg;
-    reg [OWNER_W-1:0]  s4_owner_reg;
+    reg [PLACES-1:0]   s4_match_reg;
+    reg [PLACES-1:0]   s4_occupied_reg;
+    reg [PLACES*OWNER_W-1:0] s4_owner_reg;
+    reg                s5_hit_reg;
+    reg [OWNER_W-1:0]  s5_owner_reg;
 
     wire                probe;
     wire [KEY_W-1:0]    probe_key;
@@ -93,25 +94,29 @@ module conn_lookup #(
         .s_del_valid(s_del_valid), .s_del_ready(s_del_ready), .s_del_conn(s_del_conn),
         .m_del_done(m_del_done),
         .m_probe(probe), .m_probe_key(probe_key),
-        .s_probed_valid(s3_probe_reg), .s_probed_match(s3_match_reg != 0),
-        .s_probed_occupied(s3_occupied_reg[SLOTS-1:0]), .s_probed_stash(s3_occupied_reg[PLACES-1:SLOTS]),
+        .s_probed_valid(s4_probe_reg), .s_probed_match(s4_match_reg != 0),
+        .s_probed_occupied(s4_occupied_reg[SLOTS-1:0]), .s_probed_stash(s4_occupied_reg[PLACES-1:SLOTS]),
         .s_probed_bucket_a(probe_bucket_a_reg), .s_probed_bucket_b(probe_bucket_b_reg),
         .m_tbl_we(tbl_we), .m_tbl_bucket(tbl_bucket), .m_stash_we(stash_we), .m_entry(new_entry)
     );
 
     assign s_lkp_ready = init_done && !probe;
 
-    wire                lookup   = s_lkp_valid && s_lkp_ready;
-    wire [KEY_W-1:0]    s0_key   = probe ? probe_key : s_lkp_key;
-    wire [BUCKET_W-1:0] s0_bucket_a, s0_bucket_b;
+    wire                lookup = s_lkp_valid && s_lkp_ready;
+    wire [KEY_W-1:0]    s0_key = probe ? probe_key : s_lkp_key;
+    wire [31:0]         s0_hash;
+    wire [BUCKET_W-1:0] s1_bucket_a, s1_bucket_b;
 
-    key_hash #(.KEY_W(KEY_W), .HASH_W(BUCKET_W), .POLY(16'h100B)) hash_a (.s_key(s0_key), .m_hash(s0_bucket_a));
-    key_hash #(.KEY_W(KEY_W), .HASH_W(BUCKET_W), .POLY(16'h002D)) hash_b (.s_key(s0_key), .m_hash(s0_bucket_b));
+    key_hash #(.KEY_W(KEY_W)) hash (.s_key(s0_key), .m_hash(s0_hash));
+
+    bucket_mix #(.BUCKET_W(BUCKET_W)) mix (
+        .s_hash(s1_hash_reg), .m_bucket_a(s1_bucket_a), .m_bucket_b(s1_bucket_b)
+    );
 
     // all places that may hold the key: one bucket of each table from RAM, and the stash from registers
     wire [PLACES*ENTRY_W-1:0] entries;
-    wire [PLACES-1:0]         s2_match, s2_occupied;
-    wire [PLACES*OWNER_W-1:0] s2_owner;
+    wire [PLACES-1:0]         s3_match, s3_occupied;
+    wire [PLACES*OWNER_W-1:0] s3_owner;
 
     genvar i;
     generate
@@ -119,8 +124,8 @@ module conn_lookup #(
             ram_sdp #(.WIDTH(ENTRY_W), .DEPTH(BUCKETS)) slot (
                 .clk(clk),
                 .we(tbl_we[i]), .waddr(tbl_bucket), .wdata(new_entry),
-                .re(s1_valid_reg || s1_probe_reg),
-                .raddr((i < SLOTS / 2) ? s1_bucket_a_reg : s1_bucket_b_reg),
+                .re(s2_valid_reg || s2_probe_reg),
+                .raddr((i < SLOTS / 2) ? s2_bucket_a_reg : s2_bucket_b_reg),
                 .rdata(entries[i*ENTRY_W +: ENTRY_W])
             );
         end
@@ -132,65 +137,71 @@ module conn_lookup #(
             assign entries[i*ENTRY_W +: ENTRY_W] = entry_reg;
         end
         for (i = 0; i < PLACES; i = i + 1) begin : g_compare
-            assign s2_occupied[i] = entries[(i+1)*ENTRY_W-1];
-            assign s2_match[i]    = s2_occupied[i] && entries[i*ENTRY_W +: KEY_W] == s2_key_reg;
-            assign s2_owner[i*OWNER_W +: OWNER_W] = entries[i*ENTRY_W+KEY_W +: OWNER_W];
+            assign s3_occupied[i] = entries[(i+1)*ENTRY_W-1];
+            assign s3_match[i]    = s3_occupied[i] && entries[i*ENTRY_W +: KEY_W] == s3_key_reg;
+            assign s3_owner[i*OWNER_W +: OWNER_W] = entries[i*ENTRY_W+KEY_W +: OWNER_W];
         end
     endgenerate
 
-    reg [OWNER_W-1:0] s3_selected;
+    reg [OWNER_W-1:0] s4_selected;
     integer           k;
 
     always @* begin
-        s3_selected = 0;
+        s4_selected = 0;
         for (k = 0; k < PLACES; k = k + 1) begin
-            s3_selected = s3_selected | ({OWNER_W{s3_match_reg[k]}} & s3_owner_reg[k*OWNER_W +: OWNER_W]);
+            s4_selected = s4_selected | ({OWNER_W{s4_match_reg[k]}} & s4_owner_reg[k*OWNER_W +: OWNER_W]);
         end
     end
 
     always @(posedge clk) begin
         if (lookup || probe) begin
-            s1_key_reg      <= s0_key;
-            s1_tag_reg      <= s_lkp_tag;
-            s1_bucket_a_reg <= s0_bucket_a;
-            s1_bucket_b_reg <= s0_bucket_b;
-        end
-        if (s1_probe_reg) begin
-            probe_bucket_a_reg <= s1_bucket_a_reg;
-            probe_bucket_b_reg <= s1_bucket_b_reg;
+            s1_key_reg  <= s0_key;
+            s1_tag_reg  <= s_lkp_tag;
+            s1_hash_reg <= s0_hash;
         end
         if (s1_valid_reg || s1_probe_reg) begin
-            s2_key_reg <= s1_key_reg;
-            s2_tag_reg <= s1_tag_reg;
+            s2_key_reg      <= s1_key_reg;
+            s2_tag_reg      <= s1_tag_reg;
+            s2_bucket_a_reg <= s1_bucket_a;
+            s2_bucket_b_reg <= s1_bucket_b;
+        end
+        if (s2_probe_reg) begin
+            probe_bucket_a_reg <= s2_bucket_a_reg;
+            probe_bucket_b_reg <= s2_bucket_b_reg;
         end
         if (s2_valid_reg || s2_probe_reg) begin
-            s3_match_reg    <= s2_match;
-            s3_occupied_reg <= s2_occupied;
-            s3_owner_reg    <= s2_owner;
-            s3_tag_reg      <= s2_tag_reg;
+            s3_key_reg <= s2_key_reg;
+            s3_tag_reg <= s2_tag_reg;
         end
-        if (s3_valid_reg) begin
-            s4_hit_reg   <= s3_match_reg != 0;
-            s4_owner_reg <= s3_selected;
-            s4_tag_reg   <= s3_tag_reg;
+        if (s3_valid_reg || s3_probe_reg) begin
+            s4_match_reg    <= s3_match;
+            s4_occupied_reg <= s3_occupied;
+            s4_owner_reg    <= s3_owner;
+            s4_tag_reg      <= s3_tag_reg;
+        end
+        if (s4_valid_reg) begin
+            s5_hit_reg   <= s4_match_reg != 0;
+            s5_owner_reg <= s4_selected;
+            s5_tag_reg   <= s4_tag_reg;
         end
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            {s1_valid_reg, s2_valid_reg, s3_valid_reg, s4_valid_reg} <= 4'd0;
-            {s1_probe_reg, s2_probe_reg, s3_probe_reg}               <= 3'd0;
+            {s1_valid_reg, s2_valid_reg, s3_valid_reg, s4_valid_reg, s5_valid_reg} <= 5'd0;
+            {s1_probe_reg, s2_probe_reg, s3_probe_reg, s4_probe_reg}               <= 4'd0;
         end else begin
-            {s1_valid_reg, s2_valid_reg, s3_valid_reg, s4_valid_reg} <=
-                {lookup, s1_valid_reg, s2_valid_reg, s3_valid_reg};
-            {s1_probe_reg, s2_probe_reg, s3_probe_reg}               <= {probe, s1_probe_reg, s2_probe_reg};
+            {s1_valid_reg, s2_valid_reg, s3_valid_reg, s4_valid_reg, s5_valid_reg} <=
+                {lookup, s1_valid_reg, s2_valid_reg, s3_valid_reg, s4_valid_reg};
+            {s1_probe_reg, s2_probe_reg, s3_probe_reg, s4_probe_reg} <=
+                {probe, s1_probe_reg, s2_probe_reg, s3_probe_reg};
         end
     end
 
-    assign m_lkp_valid = s4_valid_reg;
-    assign m_lkp_hit   = s4_hit_reg;
-    assign m_lkp_tag   = s4_tag_reg;
-    assign {m_lkp_gen, m_lkp_conn} = s4_owner_reg;
+    assign m_lkp_valid = s5_valid_reg;
+    assign m_lkp_hit   = s5_hit_reg;
+    assign m_lkp_tag   = s5_tag_reg;
+    assign {m_lkp_gen, m_lkp_conn} = s5_owner_reg;
 
 endmodule
 

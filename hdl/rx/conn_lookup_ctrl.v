@@ -6,7 +6,7 @@
 // m_probe / m_probe_key: asks the pipeline to look a key up in this cycle, never refused.
 // s_probed_*: its answer: occupied and matching slots, and the two bucket numbers.
 // m_tbl_*: write port of all slots of one bucket number; slot = {table, way}. m_stash_*: the same for the stash.
-// Insert takes 6 cycles, delete 2.
+// Insert takes 7 cycles, delete 2.
 `default_nettype none
 
 module conn_lookup_ctrl #(

@@ -101,7 +101,6 @@ module list_cache #(
     endgenerate
 
     wire [EPW*KEEP_W-1:0] keep_in, keep_out;
-    wire [3:0]            elem_out;
     reg  [3:0]            elem_reg;
 
     genvar i;
@@ -114,7 +113,7 @@ module list_cache #(
         if (EPW == 1) begin : g_one
             assign {elem_len, elem_addr} = keep_out;
         end else begin : g_select
-            assign {elem_len, elem_addr} = keep_out[elem_out[EPW_W-1:0]*KEEP_W +: KEEP_W];
+            assign {elem_len, elem_addr} = keep_out[elem_reg[EPW_W-1:0]*KEEP_W +: KEEP_W];
         end
     endgenerate
 
@@ -123,8 +122,6 @@ module list_cache #(
         .we(word_we), .waddr({line, word_reg}), .wdata(keep_in),
         .re(re), .raddr({line, elem[3:EPW_W]}), .rdata(keep_out)
     );
-
-    assign elem_out = elem_reg;
 
     always @(posedge clk) begin
         if (re) elem_reg <= elem;
@@ -152,7 +149,7 @@ module list_cache #(
         end
     end
 
-    wire unused = &{1'b0, s_lrd_bytes, elem_out};
+    wire unused = &{1'b0, s_lrd_bytes, elem_reg};
 
 endmodule
 

@@ -39,6 +39,7 @@ module send_mapper #(
     output wire [15:0]               m_item_conn,
     output wire [7:0]                m_item_gen,
     output wire [`TX_SEGMENT_W-1:0]  m_item_seg,       // SEGMENT
+    output wire [15:0]               m_item_len,       // SEGMENT: payload bytes, 0 when they cannot be mapped
     output wire [`TX_RELEASE_W-1:0]  m_item_rel,       // RELEASE, FENCE
     output wire [IDX_W:0]            m_item_tail,      // RELEASE, FENCE
     output wire [15:0]               m_item_local_port,
@@ -120,6 +121,7 @@ module send_mapper #(
     reg [31:0]       seq_reg;                          // next byte to map
     reg [15:0]       left_reg;                         // bytes still to map
     reg              item_done_reg;
+    reg              bad_wait_reg;                     // a `bad` piece that found the piece register full
     reg              piece_valid_reg;
     reg              piece_last_reg, piece_none_reg, piece_bad_reg;
     reg [63:0]       piece_addr_reg;
@@ -129,7 +131,7 @@ module send_mapper #(
     wire in_look  = state_reg == ST_LOOK;
     wire in_entry = state_reg == ST_ENTRY;
     wire in_elem  = state_reg == ST_ELEM;
-    wire start    = in_idle && s_txq_valid && !is_path && !is_nbr;
+    wire start    = in_idle && s_txq_valid && !is_path && !is_nbr && kind != `TX_KIND_NONE;
 
     // ---- per-connection state: end of the ring, hint
     wire [PTR_W-1:0] tail, hint_ptr;
@@ -278,18 +280,14 @@ module send_mapper #(
                     elem_re   = 1'b1;
                 end
             end
-            ST_FINISH: if (item_done_reg && piece_free && !piece_bad_pending) state_next = ST_IDLE;
+            ST_FINISH: if (item_done_reg && piece_free && !bad_wait_reg) state_next = ST_IDLE;
             default: state_next = ST_IDLE;
         endcase
         ent_ptr    = ptr_next;
         elem_index = elem_next[3:0];
     end
 
-    // a `bad` piece that found the piece register full waits in ST_FINISH
-    reg  bad_wait_reg;
-    wire piece_bad_pending = bad_wait_reg;
-
-    assign s_txq_ready = (in_idle && (is_path || is_nbr || kind == `TX_KIND_NONE))
+    assign s_txq_ready = (in_idle && s_txq_valid && (is_path || is_nbr || kind == `TX_KIND_NONE))
                        || (in_look && (is_append || is_conn || (is_token && m_item_ready)))
                        || (state_reg == ST_FINISH && state_next == ST_IDLE);
 
@@ -326,7 +324,7 @@ module send_mapper #(
             seq_reg  <= seq_reg + take;
             left_reg <= left_reg - take[15:0];
         end
-        if (step || ((fail || bad_wait_reg) && piece_free) || in_look) begin
+        if (step || ((fail || bad_wait_reg) && piece_free) || (in_look && is_segment)) begin
             piece_addr_reg <= elem_addr + {32'd0, elem_off};
             piece_len_reg  <= take[15:0];
             piece_last_reg <= !step || ends_seg;
@@ -380,6 +378,7 @@ module send_mapper #(
     assign m_item_conn   = conn;
     assign m_item_gen    = s_txq[`TXQ_GEN];
     assign m_item_seg    = seg;
+    assign m_item_len    = (seg_len > LEN_MAX) ? 16'd0 : seg_len;
     assign m_item_rel    = body[`TX_RELEASE_W-1:0];
     assign m_item_tail   = tail;
 
@@ -392,7 +391,7 @@ module send_mapper #(
 
     assign idle = in_idle && !s_txq_valid;
 
-    wire unused = &{1'b0, app_count[15:5], take[31:16], body[`TXQ_BODY_W-1:`TX_HDR_PATH_W]};
+    wire unused = &{1'b0, since_hint, ent_off, ent_ptr, app_count[15:5], take[31:16], body[`TXQ_BODY_W-1:`TX_HDR_PATH_W]};
 
 endmodule
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = Path(__file__).with_name("layout.toml")
+#: Enumerations that number ports, not field values: their macros are plain integers, to index vectors with.
+INDEX_ENUMS = ("rd_client", "wr_client", "cq_source")
 BANNER = "generated from model/layout/layout.toml by `make layout`; do not edit"
 
 
@@ -119,9 +121,10 @@ def verilog(layout: Layout) -> str:
         literal = f"32'd{value}" if value >= 1 << 31 else str(value)
         out.append(f"`define {name} {literal} // {doc}")
     for enum, values in layout.enums.items():
-        width = enum_width(values)
+        width = 0 if enum in INDEX_ENUMS else enum_width(values)
         out += ["", f"// enum {enum}"]
-        out += [f"`define {enum.upper()}_{n} {width}'d{v}" for n, v in values.items()]
+        sized = f"{width}'d" if width else ""
+        out += [f"`define {enum.upper()}_{n} {sized}{v}" for n, v in values.items()]
     out += ["", "// register offsets"]
     out += [f"`define CSR_{r.name} 16'h{r.offset:04x}" for r in layout.registers]
     for struct in layout.structs.values():

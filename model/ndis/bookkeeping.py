@@ -164,7 +164,9 @@ class Ledger:
         """A disconnect list is back."""
         out = self._returned(self.disconnects, nbl, "CH-186")
         status = check_status(CompletionKind.DISCONNECT, nbl.status)
-        require(not self.sends, "CH-175", "the disconnect completed before earlier sends")
+        # At an upload the sends may follow in the terminate chain instead (6.4).
+        chained = self.uploading and status is NdisStatus.UPLOAD_IN_PROGRESS
+        require(not self.sends or chained, "CH-175", "the disconnect completed before earlier sends")
         out.check_advance("CH-178")
         if status is NdisStatus.SUCCESS:
             require(nbl.bytes_transferred == out.length, "CH-177", "SUCCESS without all bytes")

@@ -86,6 +86,8 @@ class FileTransferConfig:
     upload_after: int | None = None
     #: Bytes sent in software before the offload, still unacknowledged at the hand-over.
     software_first: int = 0
+    #: Offload only once the echo of these bytes began to arrive, and leave it to the target to deliver.
+    hand_over_received: bool = False
     #: The last bytes of the file travel in the disconnect request.
     disconnect_bytes: int = 0
 
@@ -181,16 +183,19 @@ class FileTransferApp:
             first = self.data[: self.config.software_first]
             self._next = len(first)
             stack.tcp.send(first, self.host.now)
-        self._take_software(stack)
+        if not self.config.hand_over_received:
+            self._take_software(stack)
+        elif not stack.tcp.received:
+            return False
         self.phase = AppPhase.INITIATING
         self.connection = self.host.offload(self, stack, self._inherit)
         return True
 
-    def _inherit(self, data: bytes) -> list[NetBufferList]:
+    def _inherit(self, data: bytes) -> NetBufferList:
         nbl = self.host.build(data, self.config.send_shape, self._rng)
         if nbl is None:
-            raise HostError("no pages for the outstanding send data: enlarge the host memory")
-        return [nbl]
+            raise HostError("no pages for the data to hand over: enlarge the host memory")
+        return nbl
 
     def _require_stack(self) -> StackConnection:
         if self._stack is None:
@@ -279,7 +284,7 @@ class FileTransferApp:
         want = self._window - len(ledger.receives)
         if self._must_post:
             want = max(1, want)
-        left = len(self.data) - len(self.sink) - sum(o.length for o in ledger.receives)
+        left = self._still_to_come - sum(o.length for o in ledger.receives)
         lists: list[NetBufferList] = []
         for _ in range(want):
             nbl = self._receive_request(left)
@@ -292,6 +297,21 @@ class FileTransferApp:
         self._must_post = False
         self.host.issue_receive(connection, lists)
         return True
+
+    @property
+    def _still_to_come(self) -> int:
+        """Bytes that surely come: what the disconnect carries comes only after every earlier byte did."""
+        expected = len(self.data) if self._disconnect_issued else self._to_send
+        return expected - len(self.sink)
+
+    def _takes_from_nonpush(self, total: int) -> bool:
+        """True if consuming an indication would leave too few bytes to fill a posted nonpush request."""
+        pledged = needed = 0
+        for request in self._offloaded().ledger.receives:
+            pledged += request.length
+            if request.no_push:
+                needed = pledged
+        return needed > 0 and self._still_to_come - total < needed
 
     def _receive_request(self, left: int) -> NetBufferList | None:
         """A request; nonpush only if ``left`` bytes, all that surely come, will fill it."""
@@ -324,7 +344,8 @@ class FileTransferApp:
         chance = self._rng.random()
         consumed = total
         status = NdisStatus.SUCCESS
-        if not self._want_upload and chance < self.config.refuse:
+        refuse = chance < self.config.refuse or self._takes_from_nonpush(total)
+        if refuse and not self._want_upload:
             status, consumed = NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED, 0
         elif chance < self.config.refuse + self.config.accept_part and total > 1:
             status = NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED
@@ -368,7 +389,7 @@ class FileTransferApp:
         return True
 
     def uploaded(
-        self, status: NdisStatus, delegated: TcpDelegated, chained: list[Outstanding], buffered: bytes
+        self, status: NdisStatus, delegated: TcpDelegated | None, chained: list[Outstanding], buffered: bytes
     ) -> None:
         """OffloadClient: go on in software from the uploaded state alone."""
         self.uploaded_state = delegated
@@ -381,7 +402,7 @@ class FileTransferApp:
         self._unfinished.clear()
         self._unfinished_disconnect.clear()
         ledger = self._offloaded().ledger
-        if status is not NdisStatus.SUCCESS or aborted or ledger.aborted:
+        if delegated is None or status is not NdisStatus.SUCCESS or aborted or ledger.aborted:
             self._fail(f"aborted (terminate {status.name})")
             return
         stack = self._require_stack()

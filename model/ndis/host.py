@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
@@ -138,9 +138,9 @@ class OffloadClient(Protocol):
         ...
 
     def uploaded(
-        self, status: NdisStatus, delegated: TcpDelegated, chained: list[Outstanding], buffered: bytes
+        self, status: NdisStatus, delegated: TcpDelegated | None, chained: list[Outstanding], buffered: bytes
     ) -> None:
-        """The terminate ended: state, chained send lists, buffered receive data."""
+        """The terminate ended: state (None if lost), chained send lists, buffered receive data."""
         ...
 
     def step(self) -> bool:
@@ -302,11 +302,11 @@ class NdisHost:
     # ---- initiate --------------------------------------------------------------------------
 
     def offload(
-        self, client: OffloadClient, stack: StackConnection, send_data: Callable[[bytes], list[NetBufferList]]
+        self, client: OffloadClient, stack: StackConnection, make_list: Callable[[bytes], NetBufferList]
     ) -> OffloadedConnection:
         """Export a connection and queue it for the next initiate tree.
 
-        ``send_data`` turns outstanding send bytes into lists for the initiate chain.
+        ``make_list`` turns outstanding send bytes and buffered receive bytes into a list each.
         """
         exported = self.stack.export(stack, self.now)
         neighbor = self._neighbor(stack.tcp.remote.mac)
@@ -322,11 +322,15 @@ class NdisHost:
             delegated=exported.delegated,
             protocol_reserved=(connection.number, None),
         )
-        lists = send_data(exported.send_data) if exported.send_data else []
-        for nbl in lists:
+        if exported.send_data:
+            nbl = make_list(exported.send_data)
             nbl.protocol_reserved = connection
             connection.ledger.send(nbl)
-        node.net_buffer_list_chain = chain(lists) if lists else None
+            node.net_buffer_list_chain = nbl
+        if exported.received_data:
+            buffered = make_list(exported.received_data)
+            buffered.hand_over(Owner.HOST, Owner.TARGET)
+            node.delegated = replace(exported.delegated, buffered_data=buffered)
         self._to_initiate.append((connection, node))
         return connection
 
@@ -401,6 +405,10 @@ class NdisHost:
             owner.below.users -= 1
 
     def _connection_initiated(self, owner: OffloadedConnection, node: OffloadBlock, status: NdisStatus) -> None:
+        if isinstance(node.delegated, TcpDelegated):  # CH-051: copied by now
+            for nbl in unchain(node.delegated.buffered_data):
+                nbl.hand_over(Owner.TARGET, Owner.HOST)
+                free_net_buffer_list(self.allocator, nbl)
         if status.offloaded:
             owner.ledger.live = True
             self.stack.offloaded(owner.stack)
@@ -495,29 +503,31 @@ class NdisHost:
                 self._connection_uploaded(owner, node, status)
 
     def _connection_uploaded(self, owner: OffloadedConnection, node: OffloadBlock, status: NdisStatus) -> None:
-        delegated = node.delegated
-        if not isinstance(delegated, TcpDelegated):
-            raise ContractError("CH-245/248: terminate without delegated TCP state")
+        delegated = node.delegated if isinstance(node.delegated, TcpDelegated) else None
+        written = delegated is not None or status is not NdisStatus.SUCCESS
+        require(written, "CH-245/248", "terminate SUCCESS without delegated TCP state")
         lists = unchain(node.net_buffer_list_chain)
-        require(
-            not lists or (delegated.send_data_head is lists[0] and delegated.send_data_tail is lists[-1]),
-            "CH-239",
-            "SendDataHead/Tail do not name the chain",
-        )
         chained = [owner.ledger.send_returned(nbl, chained=True) for nbl in lists]
-        ordered = (
-            signed(delegated.snd_nxt - delegated.snd_una) >= 0 and signed(delegated.snd_max - delegated.snd_nxt) >= 0
-        )
-        require(ordered, "CH-239", "SndUna <= SndNxt <= SndMax does not hold")
         buffered = b""
-        for nbl in unchain(delegated.buffered_data):
-            owner.ledger.buffered(nbl)
-            buffered += nbl.read(Owner.HOST, self.memory)
-            self.give_back(owner, nbl)
+        if delegated is not None:
+            self._check_uploaded(delegated, lists)
+            for nbl in unchain(delegated.buffered_data):
+                owner.ledger.buffered(nbl)
+                buffered += nbl.read(Owner.HOST, self.memory)
+                self.give_back(owner, nbl)
         owner.ledger.terminate_completed()
         owner.handle.miniport_offload_context = None
         owner.path.users -= 1
         owner.client.uploaded(status, delegated, chained, buffered)
+
+    @staticmethod
+    def _check_uploaded(delegated: TcpDelegated, lists: list[NetBufferList]) -> None:
+        """CH-239: the sequence variables are in order and describe the chain."""
+        ends = (delegated.send_data_head, delegated.send_data_tail)
+        named = not lists or (ends[0] is lists[0] and ends[1] is lists[-1])
+        require(named, "CH-239", "SendDataHead/Tail do not name the chain")
+        ahead = signed(delegated.snd_nxt - delegated.snd_una), signed(delegated.snd_max - delegated.snd_nxt)
+        require(min(ahead) >= 0, "CH-239", "SndUna <= SndNxt <= SndMax does not hold")
 
     # ---- I/O completions -------------------------------------------------------------------
 

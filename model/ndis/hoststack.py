@@ -17,6 +17,9 @@ from model.ndis.offload_state import TcpCached, TcpConst, TcpDelegated, structur
 from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig
 from model.wire.frame import TcpFlag
 
+#: Segments kept for a connection that is not worked on here; older ones are left to retransmission.
+MAX_WAITING = 256
+
 
 class StackError(Exception):
     """The host stack was used against its rules."""
@@ -62,7 +65,7 @@ class StackCounters:
     sent: int = 0
     not_tcp: int = 0
     no_connection: int = 0
-    #: Frames of an offloaded connection that came up the raw path; the peer sends them again.
+    #: Frames of an offloaded connection that came up the raw path; kept until its upload.
     of_offloaded: int = 0
 
 
@@ -118,10 +121,9 @@ class HostStack:
         return ExportedState(const, cached, tcp.snapshot(tick), bytes(tcp.send_buffer), bytes(tcp.received))
 
     def offloaded(self, connection: StackConnection) -> None:
-        """The initiate succeeded. Segments that came meanwhile are left to the peer's retransmission."""
+        """The initiate succeeded. Segments that came meanwhile wait: there is no forward call yet."""
         connection.phase = Phase.OFFLOADED
         self.counters.of_offloaded += len(connection.waiting)
-        connection.waiting.clear()
         connection.tcp.send_buffer.clear()
         connection.tcp.received.clear()
 
@@ -168,10 +170,11 @@ class HostStack:
             self._refuse(segment)
         elif connection.phase is Phase.SOFTWARE:
             connection.tcp.on_segment(segment, tick)
-        elif connection.phase is Phase.OFFLOADED:
-            self.counters.of_offloaded += 1
         else:
+            if connection.phase is Phase.OFFLOADED:
+                self.counters.of_offloaded += 1
             connection.waiting.append(segment)
+            del connection.waiting[:-MAX_WAITING]
 
     def _refuse(self, segment: Segment) -> None:
         """RST for a segment without a connection (RFC 9293, 3.10.7.1)."""

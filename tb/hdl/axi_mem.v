@@ -38,6 +38,8 @@ module axi_mem #(
     input  wire                bd_go,
     output reg                 bd_ack,
     output reg                 bd_fault,
+    input  wire                bd_dump,       // toggle: write every touched block to the file +memory=PATH
+    output reg                 bd_dumped,     // follows bd_dump
     // the beat that the next W handshake writes, for the recorder
     output reg  [63:0]         wr_addr,
     output reg  [7:0]          wr_client,
@@ -160,7 +162,29 @@ module axi_mem #(
             end
             if (!bd_we) bd_rdata = bd_window >> (bd_shift * 8);
         end
-        bd_ack = bd_go;
+        bd_ack <= bd_go;  // after all that it announces
+    end
+
+    // The dump: for each touched block its number (32 bits) and its 4096 bytes, little-endian.
+    reg [8*1024-1:0] dump_path;
+    reg [31:0]       dump_block;
+    integer          dump_fd, dump_i;
+
+    initial bd_dumped = 1'b0;
+
+    always @(bd_dump) if (bd_dump != bd_dumped) begin
+        dump_fd = 0;
+        if ($value$plusargs("memory=%s", dump_path)) dump_fd = $fopen(dump_path, "wb");
+        if (dump_fd != 0) begin
+            for (dump_block = 0; dump_block < BLOCKS; dump_block = dump_block + 1)
+                if (filled[dump_block]) begin
+                    $fwrite(dump_fd, "%u", dump_block);
+                    for (dump_i = 0; dump_i < BLOCK_WORDS; dump_i = dump_i + 1)
+                        $fwrite(dump_fd, "%u", mem[dump_block * BLOCK_WORDS + dump_i]);
+                end
+            $fclose(dump_fd);
+        end
+        bd_dumped <= bd_dump;
     end
 
     // ---------------------------------------------------------------- AXI

@@ -39,21 +39,27 @@ module axis_sink #(
     reg [63:0]  first_cycle;
     reg [31:0]  lfsr;
     reg [15:0]  last_bytes;
+    reg         flip;
+    reg [16383:0] frame;         // collected here, where nothing else looks at each beat
     integer     i;
 
     assign snk_busy = s_axis_tvalid || (beat != 16'd0);
     assign snk_head = snk_frame[1023:0];
 
+    // Python wakes on this flip: it comes after all that it announces has reached the top level's wires.
+    always @(flip) snk_toggle <= flip;
+
     initial begin
         snk_len       = 16'd0;
         snk_seq       = 32'd0;
         snk_cycle     = 64'd0;
-        snk_toggle    = 1'b0;
+        flip          = 1'b0;
         stall_cycles  = 32'd0;
         s_axis_tready = 1'b0;
         beat          = 16'd0;
         lfsr          = 32'd0;
         snk_frame     = 16384'd0;
+        frame         = 16384'd0;
     end
 
     always @(posedge clk) begin
@@ -64,7 +70,7 @@ module axis_sink #(
             if (s_axis_tvalid && s_axis_tready) begin
                 if (beat == 16'd0) first_cycle = cycle;
                 if (beat < BEATS)
-                    snk_frame[beat * DATA_W +: DATA_W] <= s_axis_tdata;
+                    frame[beat * DATA_W +: DATA_W] = s_axis_tdata;
                 if (s_axis_tlast) begin
                     last_bytes = BYTES;
                     if (!(&s_axis_tkeep))
@@ -73,7 +79,8 @@ module axis_sink #(
                     snk_len    <= (beat < BEATS) ? beat * BYTES + last_bytes : 16'hffff;
                     snk_seq    <= snk_seq + 32'd1;
                     snk_cycle  <= first_cycle;
-                    snk_toggle <= ~snk_toggle;
+                    snk_frame  <= frame;
+                    flip       <= ~flip;
                     beat        = 16'd0;
                 end else if (beat != 16'hffff) begin
                     beat = beat + 16'd1;

@@ -39,7 +39,8 @@ module axis_source #(
     reg [15:0]    queue_len   [0:QUEUE-1];
     reg [15:0]    queue_gap   [0:QUEUE-1];
 
-    reg [16383:0] frame;         // the frame under way, shifted down by a beat at a time
+    reg [16383:0] frame;         // the frame under way
+    reg [15:0]    beat;          // the next of its beats
     reg [15:0]    left;          // bytes of it not yet offered
     reg [15:0]    gap;
     reg           active;
@@ -103,6 +104,7 @@ module axis_source #(
                     frame  = queue_frame[rd % QUEUE];
                     left   = queue_len[rd % QUEUE];
                     gap    = queue_gap[rd % QUEUE];
+                    beat   = 16'd0;
                     active = 1'b1;
                 end
                 if (active && gap != 16'd0) begin
@@ -111,7 +113,7 @@ module axis_source #(
                     stall_cycles <= stall_cycles + 32'd1;
                 end else if (active) begin
                     m_axis_tvalid <= 1'b1;
-                    m_axis_tdata  <= frame[DATA_W-1:0];
+                    m_axis_tdata  <= frame[beat * DATA_W +: DATA_W];
                     if (left <= BYTES) begin
                         m_axis_tlast <= 1'b1;
                         m_axis_tkeep <= {BYTES{1'b1}} >> (BYTES - left);
@@ -120,8 +122,8 @@ module axis_source #(
                     end else begin
                         m_axis_tlast <= 1'b0;
                         m_axis_tkeep <= {BYTES{1'b1}};
-                        frame = frame >> DATA_W;
-                        left  = left - BYTES;
+                        beat = beat + 16'd1;
+                        left = left - BYTES;
                     end
                 end
             end

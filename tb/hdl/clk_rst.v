@@ -18,11 +18,15 @@ module clk_rst #(
     reg [7:0] left;
     reg       req_seen;
 
+    // Python wakes on this flip: it comes after all that it announces has reached the top level's wires.
+    reg flip;
+    always @(flip) rst_done <= flip;
+
     initial begin
         clk      = 1'b0;
         rst      = 1'b1;
         cycle    = 64'd0;
-        rst_done = 1'b0;
+        flip     = 1'b0;
         req_seen = 1'b0;
         left     = RST_CYCLES;
     end
@@ -39,7 +43,7 @@ module clk_rst #(
             left <= left - 8'd1;
             if (left == 8'd1) begin
                 rst      <= 1'b0;
-                rst_done <= ~rst_done;
+                flip     <= ~flip;
             end
         end
     end

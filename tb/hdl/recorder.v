@@ -63,9 +63,13 @@ module recorder #(
     reg              mark_seen, irq_seen;
     reg [31:0]       lines, at_wake, frame_number, frame_bytes;
 
+    // Python wakes on this flip: it comes after all that it announces has reached the top level's wires.
+    reg flip;
+    always @(flip) rec_wake <= flip;
+
     initial begin
         rec_count    = 32'd0;
-        rec_wake     = 1'b0;
+        flip         = 1'b0;
         violations   = 32'd0;
         lines        = 32'd0;
         at_wake      = 32'd0;
@@ -125,7 +129,7 @@ module recorder #(
             rec_count <= lines;
             if (rec_batch != 32'd0 && lines - at_wake >= rec_batch) begin
                 at_wake   = lines;
-                rec_wake <= ~rec_wake;
+                flip    <= ~flip;
             end
         end
     end

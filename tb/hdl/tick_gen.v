@@ -26,10 +26,14 @@ module tick_gen #(
     wire [31:0] ahead    = tick_limit - tick_count;
     wire        may      = !ahead[31] && (ahead != 32'd0);
 
+    // Python wakes on this flip: it comes after all that it announces has reached the top level's wires.
+    reg flip;
+    always @(flip) tick_limit_hit <= flip;
+
     initial begin
         tick_strobe    = 1'b0;
         tick_count     = 32'd0;
-        tick_limit_hit = 1'b0;
+        flip           = 1'b0;
         since          = 32'd0;
     end
 
@@ -42,7 +46,7 @@ module tick_gen #(
             tick_count  <= tick_count + 32'd1;
             since       <= 32'd0;
             if (ahead == 32'd1)
-                tick_limit_hit <= ~tick_limit_hit;
+                flip <= ~flip;
         end else if (since < busy_gap) begin
             since <= since + 32'd1;
         end

@@ -48,6 +48,8 @@ class WireSegment:
     stamps: tuple[int, int] | None
     ip_id: int
     faults: tuple[tuple[str, str], ...] = field(default=())
+    whole: bool = True
+    """Lengths are right, so that header and payload could be read."""
 
     @property
     def length(self) -> int:
@@ -56,8 +58,8 @@ class WireSegment:
 
     @property
     def sums_right(self) -> bool:
-        """Lengths and checksums are right, so that the segment counts as received."""
-        return not any(rule in ("MUST-2", "LENGTH") for rule, _ in self.faults)
+        """Headers are whole and checksums right, so that the segment counts as received."""
+        return self.whole and not any(rule == "MUST-2" for rule, _ in self.faults)
 
 
 def read_segment(frame: bytes) -> WireSegment | None:
@@ -87,7 +89,7 @@ def read_segment(frame: bytes) -> WireSegment | None:
 
 def _headless(frame: bytes, at: int, faults: list[tuple[str, str]]) -> WireSegment:
     source, destination = struct.unpack_from(">II", frame, at + 12)
-    return WireSegment((source, 0), (destination, 0), 0, 0, 0, 0, 0, 0, None, None, None, 0, tuple(faults))
+    return WireSegment((source, 0), (destination, 0), 0, 0, 0, 0, 0, 0, None, None, None, 0, tuple(faults), False)
 
 
 def _read_tcp(frame: bytes, at: int, body: bytes, ip_id: int, faults: list[tuple[str, str]]) -> WireSegment:

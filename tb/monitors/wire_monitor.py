@@ -142,6 +142,8 @@ class Flow:
         self._calls_for_ack = 0
         self._duplicates_in = 0
         self._head = _HeadWatch()
+        self._fin_in = False
+        self._reset = False
         self.established = False
         """Both SYNs were seen, so all rules apply."""
 
@@ -161,6 +163,8 @@ class Flow:
             self._agree()
         if self._irs is None:
             return
+        self._fin_in |= bool(seg.flags & FIN)
+        self._reset |= bool(seg.flags & RST)
         start = self._place_in(seg.sequence)
         self._take_range(start, seg, tick)
         if seg.flags & ACK and self._iss is not None and not seg.flags & RST:
@@ -206,6 +210,8 @@ class Flow:
             self._head = _HeadWatch(ack, tick)
         elif ack == self._una and window != self._window_in:
             self._head = _HeadWatch(ack, tick)
+        elif ack == self._una and window == 0:
+            self._head = _HeadWatch()  # an answered probe: the gaps of the next unanswered ones grow anew
         if ack >= self._una:
             self._window_in = window
         self._edge_in = max(self._edge_in, ack + window)
@@ -214,9 +220,10 @@ class Flow:
         self.established = self._irs is not None and self._iss is not None
 
     def begins_anew(self, seg: WireSegment, sent: bool) -> bool:
-        """True if `seg` is the first SYN of another connection between the same ends."""
+        """True if `seg` is the first SYN of another connection between the same ends, this one being over."""
         known = self._iss if sent else self._irs
-        return seg.flags & (SYN | ACK) == SYN and known is not None and seg.sequence != known
+        over = self._reset or (self._fin_in and self._sent_fin is not None)
+        return over and seg.flags & (SYN | ACK) == SYN and seg.sequence != known
 
     def handed_over(self) -> None:
         """Another sender (host or engine) goes on; it may compute its RTO anew."""
@@ -249,6 +256,7 @@ class Flow:
         self._flags(seg, tick)
         self._stamps(seg, tick)
         if seg.flags & RST:
+            self._reset = True
             return
         self._acknowledgment(seg, tick)
         self._data(seg, tick)
@@ -366,6 +374,8 @@ class Flow:
                 return
             self._gap(head, tick)
             asked_for = self._duplicates_in >= _FAST_RETRANSMIT_ACKS or self._window_in == 0
+            sends = seg.payload_length
+            self._check("MUST-19", sends <= self._peer_mss, tick, f"sends {sends} bytes again")
             head.by_timer = head.gaps[-1] >= self._config.timer_floor and not asked_for
             if head.by_timer:
                 self._duplicates_in = 0

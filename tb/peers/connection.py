@@ -138,7 +138,8 @@ class Connection:
         """Frames to send, in order; the peer empties it."""
         self._link = link
         self._config = config
-        self._judge = ConnectionJudge(str(addresses), rules, ledger, config.mss)
+        self.judge = ConnectionJudge(str(addresses), rules, ledger, config.mss)
+        """Judges what this connection receives."""
         # Send side.
         self._iss = first_position(initial_sequence & _U32)
         self.snd_una = self.snd_nxt = self.snd_max = self._iss
@@ -170,6 +171,7 @@ class Connection:
         self._fin_at: int | None = None
         self._end_told = False
         self._timestamps = False
+        self._first_stamp: int | None = None
         self._ts_recent = 0
         self._last_ack_sent = 0
         self._ack_now = False
@@ -212,7 +214,7 @@ class Connection:
         self._cwnd = config.initial_window_segments * self._smss
         self._snd_wnd = self._max_wnd = syn.window
         self._wl1, self._wl2 = irs, self.snd_una
-        self._judge.established(irs + 1, self._timestamps, self._snd_scale, syn.link.vlan)
+        self.judge.established(irs + 1, self._timestamps, self._snd_scale, syn.link.vlan)
 
     def _send_syn(self, tick: int) -> None:
         config = self._config
@@ -236,7 +238,8 @@ class Connection:
         if self.state is State.SYN_SENT:
             self._in_syn_sent(seg, tick)
         else:
-            self._judge.segment(seg, self.rcv_nxt, self._rcv_adv, (self.snd_una, self.snd_max))
+            self.judge.segment(seg, self.rcv_nxt, self._rcv_adv, (self.snd_una, self.snd_max))
+            self.judge.echo(seg, self._clock(tick), self._stamp_age(tick))
             self._in_synchronized(seg, tick)
         self._work(tick)
 
@@ -403,7 +406,9 @@ class Connection:
 
     def _sample_rtt(self, seg: Segment, ack: int, tick: int) -> None:
         if self._timestamps and seg.options.timestamps is not None:
-            self.rto.sample((self._clock(tick) - seg.options.timestamps[1]) & _U32)
+            elapsed = (self._clock(tick) - seg.options.timestamps[1]) & _U32
+            if elapsed <= self._stamp_age(tick):
+                self.rto.sample(elapsed)
         elif self._timed is not None and ack >= self._timed[0]:
             self.rto.sample(tick - self._timed[1])
             self._timed = None
@@ -587,7 +592,8 @@ class Connection:
         return closed and gain >= min(self._config.mss, self._config.receive_buffer // 2)
 
     def _free(self) -> int:
-        return max(0, self._config.receive_buffer - len(self._unread))
+        """Bytes of window to offer: the free buffer, as far as the window field can say it."""
+        return max(0, min(self._config.receive_buffer - len(self._unread), 0xFFFF << self._rcv_scale))
 
     # --- timers ----------------------------------------------------------------------------------------
 
@@ -658,7 +664,14 @@ class Connection:
     def _clock(self, tick: int) -> int:
         return (self._config.timestamp_start + tick) & _U32
 
+    def _stamp_age(self, tick: int) -> int:
+        """Ticks since the first TSval was sent: no echo can be older."""
+        first = self._first_stamp
+        return 0 if first is None else (self._clock(tick) - first) & _U32
+
     def _timestamp_option(self, tick: int) -> bytes:
+        if self._first_stamp is None:
+            self._first_stamp = self._clock(tick)
         echo = self._ts_recent if self.state is not State.SYN_SENT else 0
         return b"\x08\x0a" + self._clock(tick).to_bytes(4, "big") + echo.to_bytes(4, "big")
 

@@ -116,7 +116,8 @@ class ConnectionJudge:
 
     def __init__(self, where: str, rules: JudgeRules, ledger: Ledger, advertised_mss: int) -> None:
         self._where = where
-        self._rules = rules
+        self.rules = rules
+        """What is taken for granted; may change during the test."""
         self._ledger = ledger
         self._mss = advertised_mss
         self._vlan: int | None = None
@@ -157,8 +158,15 @@ class ConnectionJudge:
             else:
                 self._order(seg, ack)
 
+    def echo(self, seg: Segment, clock: int, age: int) -> None:
+        """TSecr must be a TSval that was sent: none is newer than `clock` or more than `age` ticks older."""
+        if self.timestamps and seg.options.timestamps is not None and seg.flags & ACK and not seg.flags & (SYN | RST):
+            back = (clock - seg.options.timestamps[1]) % (1 << 32)
+            if back > age:
+                self._report("rfc7323 3.2", f"TSecr {seg.options.timestamps[1]} was never sent")
+
     def _form(self, seg: Segment) -> None:
-        ip_id_rule = self._rules.offloaded_ids
+        ip_id_rule = self.rules.offloaded_ids
         if not seg.ip_flags & 0x4000:
             self._report("rfc1191 3", "DF is not set")
         if seg.ip_flags & 0x8000:
@@ -188,9 +196,9 @@ class ConnectionJudge:
         old_syn = seg.seq == (self._first - 1) % (1 << 32)
         if seg.flags & SYN and self._stream is not None and not old_syn:
             self._report("flags", f"SYN in a synchronized state ({flags})")
-        if seg.flags & RST and not self._rules.allow_reset:
+        if seg.flags & RST and not self.rules.allow_reset:
             self._report("flags", f"unexpected RST ({flags})")
-        if seg.flags & URG and not self._rules.allow_urgent:
+        if seg.flags & URG and not self.rules.allow_urgent:
             self._report("flags", f"unexpected URG ({flags})")
         if not seg.flags & URG and seg.urgent:
             self._report("flags", f"urgent pointer {seg.urgent} without URG")
@@ -203,8 +211,8 @@ class ConnectionJudge:
         size = len(seg.payload)
         end = seq + size
         bound = self._mss - len(seg.options.raw)
-        if self._rules.max_payload is not None:
-            bound = min(bound, self._rules.max_payload)
+        if self.rules.max_payload is not None:
+            bound = min(bound, self.rules.max_payload)
         if size > bound:
             self._report("MUST-16", f"{size} payload bytes, at most {bound} with these options")
         probe = size == 1 and seq == right_edge

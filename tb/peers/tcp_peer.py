@@ -166,6 +166,15 @@ class TcpPeer:
         link = Link(self._mac, BROADCAST, vlan)
         return [encode_arp(link, 1, (self._mac, self._ip), (bytes(6), ip_bytes(other_ip)))]
 
+    def set_offloaded_ids(self, which: str) -> None:
+        """From now on judge IP identification of "off", "data" or "all" segments (see `JudgeRules`)."""
+        if which not in ("off", "data", "all"):
+            raise PeerError(f'offloaded ids "{which}"; give "off", "data" or "all"')
+        rules = replace(self.config.rules, offloaded_ids=which)
+        self.config = replace(self.config, rules=rules)
+        for connection in self.connections:
+            connection.judge.rules = rules
+
     def poke(self, tick: int) -> list[bytes]:
         """Applications changed (room, data): let every connection look again."""
         out: list[bytes] = []
@@ -242,7 +251,7 @@ class TcpPeer:
             Addresses(self._ip, key.own_port, key.other_ip, key.other_port),
             link,
             app,
-            replace(tcp),
+            tcp,
             tcp.initial_sequence - _ISS_STEP * index,
             self.config.rules,
             self._ledger,

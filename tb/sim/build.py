@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -67,13 +68,19 @@ class _Bounded:
     timeout: float = BUILD_TIMEOUT
     base_environment: Mapping[str, str]
     return_code: int = 0
+    append_log: bool = False
 
     def _run_commands(self, commands: Sequence[list[str]], cwd: str | os.PathLike[str]) -> None:
         """Run all commands in one log; the first that fails ends it."""
         log = Path(str(self.log_file)) if self.log_file is not None else None
         for number, command in enumerate(commands):
             self.return_code = run_bounded(
-                command, cwd=Path(cwd), env=self._clean(), log=log, timeout=self.timeout, append=number > 0
+                command,
+                cwd=Path(cwd),
+                env=self._clean(),
+                log=log,
+                timeout=self.timeout,
+                append=self.append_log or number > 0,
             )
             if self.return_code != 0:
                 raise BuildError(f"{Path(command[0]).name} ended with status {self.return_code}")
@@ -118,6 +125,18 @@ class ChimneyVerilator(_Bounded, Verilator):
         ]  # fmt: skip
         return [translate, compile_it]
 
+    def _run_commands(self, commands: Sequence[list[str]], cwd: str | os.PathLike[str]) -> None:
+        """Between the two commands of a build, lend the compiled runtime of an earlier build with the same flags."""
+        if len(commands) == 1:
+            super()._run_commands(commands, cwd)
+            return
+        shelf = self.spec.build_root / "verilator" / f"runtime-{runtime_key(self.spec)}"
+        super()._run_commands(commands[:1], cwd)
+        lend(shelf, self.build_dir)
+        self.append_log = True
+        super()._run_commands(commands[1:], cwd)
+        keep(self.build_dir, shelf)
+
     def _test_command(self) -> list[list[str]]:
         """Run the built program."""
         trace = ["--trace", "--trace-file", str(self.test_dir / wave_name(self.spec))] if self.want_waves else []
@@ -158,6 +177,28 @@ def make_runner(spec: SimSpec) -> ChimneyVerilator | ChimneyIcarus:
     runner.spec = spec
     runner.base_environment = spec.tool.environment()
     return runner
+
+
+def runtime_key(spec: SimSpec) -> str:
+    """What the compiled runtime library of Verilator depends on."""
+    facts = [spec.tool.label, str(spec.tool.executable), wave_format(spec), COMPILE_OPTIONS, spec.tool.make_variables]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+
+def lend(shelf: Path, directory: Path) -> None:
+    """Copy compiled runtime objects into a new build; make finds them newer than their sources."""
+    for path in shelf.glob("verilated*.[od]"):
+        shutil.copyfile(path, directory / path.name)
+
+
+def keep(directory: Path, shelf: Path) -> None:
+    """Put the compiled runtime objects aside for the next build."""
+    shelf.mkdir(parents=True, exist_ok=True)
+    for path in directory.glob("verilated*.[od]"):
+        if not (shelf / path.name).exists():
+            temporary = shelf / f"{path.name}.{os.getpid()}"
+            shutil.copyfile(path, temporary)
+            temporary.replace(shelf / path.name)
 
 
 def control_file(spec: SimSpec) -> str:

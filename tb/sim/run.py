@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tb.config import CONFIG_FILE_VARIABLE, ROOT, RunConfig
-from tb.sim.build import BuildError, BuildResult, make_runner, wave_name
+from tb.sim.build import BuildError, BuildResult, log_tail, make_runner, wave_name
 from tb.sim.process import ProcessTimeoutError
 
 RECORDS_NAME = "records.txt"
+MEMORY_NAME = "memory.bin"
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,10 @@ def run(
         (directory / stale).unlink(missing_ok=True)
     config_file = directory / "config.json"
     config_file.write_text(config.to_json())
-    settings = {"seed": config.seed, "mem_seed": config.seed, **(plusargs or {})}
+    built = {name.lower(): value for name, value in build.spec.parameters.items()}
+    settings = {"seed": config.seed, "mem_seed": config.seed, **built, **(plusargs or {})}
     words = [f"+{name}={value}" for name, value in settings.items()]
-    words.append(f"+records={directory / RECORDS_NAME}")
+    words += [f"+records={directory / RECORDS_NAME}", f"+memory={directory / MEMORY_NAME}"]
     if build.spec.tool.kind == "verilator":
         words += ["+verilator+rand+reset+2", f"+verilator+seed+{config.seed % 0x7FFF_FFFE + 1}"]
     if str(ROOT) not in sys.path:
@@ -131,7 +133,7 @@ def run(
         problem = f"the simulator ended with status {error.code}" if not os.environ.get("PYTEST_CURRENT_TEST") else ""
     outcomes = read_results(directory / "results.xml")
     if not outcomes and not problem:
-        problem = "the simulator ended without results"
+        problem = "the simulator ended without results:\n" + ("" if echo else log_tail(log, 6))
     wave_file = directory / wave_name(build.spec) if runner.want_waves else None
     return RunResult(
         outcomes=outcomes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,8 @@ SKIPPED_FOLDERS = ("formal", "syn", "include")
 #: Tables that the scoreboard reads by back door: (module, array).
 BACK_DOOR_TABLES = (("tcb_table", "ram"), ("tcb_table", "mem"), ("ram_sdp", "mem"))
 PYTHON_SECTION = re.compile(r"^ *// =+ PYTHON$(.*?)^ *// =+ END PYTHON$", re.MULTILINE | re.DOTALL)
+COMMENT = re.compile(r"//.*")
+WORD = re.compile(r"[A-Za-z_]\w*")
 DECLARATION = re.compile(r"^ *(reg|wire) *(?:\[[^\]]*\])? *(\w+);", re.MULTILINE)
 
 
@@ -43,7 +45,7 @@ class SimSpec:
             if source.stem == self.top:
                 section = PYTHON_SECTION.search(source.read_text())
                 if section is None:
-                    raise ValueError(f"{source} has no PYTHON section: mark what Python touches")
+                    return {"*": "reg"}  # a block under unit test: all of its top level
                 return {name: kind for kind, name in DECLARATION.findall(section.group(1))}
         raise ValueError(f"no source file is called {self.top}.v")
 
@@ -87,6 +89,45 @@ def design_sources(hdl: Path = HDL) -> tuple[Path, ...]:
     )
 
 
+def needed_sources(sources: Sequence[Path], top: str) -> tuple[Path, ...]:
+    """The files that a top module reaches, in the order given: an edit elsewhere needs no new build."""
+    texts = {path.stem: WORD.findall(COMMENT.sub("", path.read_text())) for path in sources}
+    reached, todo = set(), [top]
+    while todo:
+        module = todo.pop()
+        if module in reached or module not in texts:
+            continue
+        reached.add(module)
+        todo += set(texts[module]) & texts.keys()
+    return tuple(path for path in sources if path.stem in reached)
+
+
+def header_folders(hdl: Path) -> tuple[Path, ...]:
+    """Every folder that holds something to include."""
+    return tuple(dict.fromkeys(path.parent for path in sorted(hdl.rglob("*.vh"))))
+
+
+def unit_spec(
+    tool: Tool,
+    top: str,
+    *,
+    parameters: Mapping[str, int] | None = None,
+    waves: bool = False,
+    hdl: Path = HDL,
+    build_root: Path = ROOT / "sim_build",
+) -> SimSpec:
+    """One block of hdl/ alone, for a test that drives its ports."""
+    return SimSpec(
+        tool=tool,
+        sources=needed_sources(design_sources(hdl), top),
+        includes=header_folders(hdl),
+        parameters=dict(parameters or {}),
+        top=top,
+        waves=waves,
+        build_root=build_root,
+    )
+
+
 def chimney_spec(
     tool: Tool,
     *,
@@ -110,8 +151,8 @@ def chimney_spec(
     )
     return SimSpec(
         tool=tool,
-        sources=(*design, *transactors),
-        includes=(hdl / "include" if (hdl / "include").is_dir() else HDL / "include",),
+        sources=needed_sources((*design, *transactors), "tb_top"),
+        includes=header_folders(hdl),
         parameters={"DATA_W": data_w, "CONNS": conns, "MEM_BYTES": mem_bytes, **(extra_parameters or {})},
         defines=dict(defines or {}),
         waves=waves,

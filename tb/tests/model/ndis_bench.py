@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
+from model.layout.generated import Status
 from model.ndis.calls import ProtocolFace
 from model.ndis.enums import DisconnectFlags, Layer, TcpConnectionState, TcpEventType
 from model.ndis.framing import Endpoint, Segment, decode, encode
 from model.ndis.host import HostConfig, NdisHost
 from model.ndis.memory import FlatMemory, PageAllocator
+from model.ndis.miniport import DriverConfig, MiniportDriver
 from model.ndis.netbuffer import (
     BufferShape,
     NetBufferList,
@@ -22,6 +26,7 @@ from model.ndis.netbuffer import (
     build_net_buffer_list,
     chain,
     free_net_buffer_list,
+    iterate,
     unchain,
 )
 from model.ndis.offload_state import (
@@ -38,6 +43,7 @@ from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig
 from model.ndis.status import NdisStatus
 from tb.peers.applications import EchoApp
 from tb.peers.tcp_peer import PeerConfig, TcpPeer
+from tb.tests.model.ndis_fake_device import FakeDevice
 
 HOST_MAC = bytes.fromhex("020000000001")
 HOST_IP = bytes((10, 0, 0, 1))
@@ -111,6 +117,7 @@ class FakeMiniport:
     def _initiate(self, root: OffloadBlock) -> None:
         walk = initiate_walk(root)
         live: list[tuple[FakeConnection, OffloadBlock]] = []
+        inherited: dict[int, bytes] = {}
         try:
             attempt = next(walk)
             while True:
@@ -122,6 +129,10 @@ class FakeMiniport:
                 self._next_context += 1
                 if attempt.node.type.layer is Layer.TCP:
                     live.append((self._load(attempt.node, self._next_context), attempt.node))
+                    state = attempt.node.delegated
+                    assert isinstance(state, TcpDelegated)
+                    lists = iterate(state.buffered_data)
+                    inherited[id(attempt.node)] = b"".join(nbl.read(Owner.TARGET, self.memory) for nbl in lists)
                 else:
                     self.contexts[self._next_context] = None
                 attempt = walk.send(AttemptResult(NdisStatus.SUCCESS, self._next_context))
@@ -136,6 +147,7 @@ class FakeMiniport:
             delegated = node.delegated
             assert isinstance(delegated, TcpDelegated)
             connection.tcp.restore(delegated, data, False, self.now)
+            connection.pending += inherited.pop(id(node), b"")
 
     def _load(self, node: OffloadBlock, context: int) -> FakeConnection:
         const, cached, delegated = node.const, node.cached, node.delegated
@@ -366,8 +378,46 @@ class Wire:
     delay: int = 1
 
 
+class Target(Protocol):
+    """What the bench runs below the host."""
+
+    out: list[bytes]
+
+    def on_frame(self, frame: bytes) -> None: ...
+
+    def on_tick(self, tick: int) -> None: ...
+
+    def next_deadline(self) -> int | None: ...
+
+    def step(self) -> bool: ...
+
+
+class DrivenDevice:
+    """The miniport driver over the fake device, as one Target."""
+
+    def __init__(self, driver: MiniportDriver, device: FakeDevice) -> None:
+        self.driver = driver
+        self.device = device
+        self.out = device.out
+        self.on_frame = device.on_frame
+        self.on_tick = device.on_tick
+        self.next_deadline = device.next_deadline
+
+    def step(self) -> bool:
+        progress = self.device.step()
+        if self.device.irq:
+            self.device.irq = False
+            self.driver.on_interrupt()
+        return progress
+
+
 class Bench:
-    """Host, fake target, wire and peer, run until the host is done."""
+    """Host, target, wire and peer, run until the host is done.
+
+    The target is the fake miniport, or with ``driver`` the real driver over a fake device.
+    """
+
+    target: Target
 
     def __init__(
         self,
@@ -376,14 +426,38 @@ class Bench:
         failures: dict[int, NdisStatus] | None = None,
         chain_unfinished: bool = False,
         joint_terminate: float = 0.5,
+        driver: DriverConfig | None = None,
+        device_failures: dict[int, Status] | None = None,
+        start_failures: dict[int, Status] | None = None,
+        terminate_status: Status = Status.OK,
     ) -> None:
         self.memory = FlatMemory(64 << 20)
-        self.allocator = PageAllocator(self.memory, 0, 48 << 20, seed)
-        self.pool = PageAllocator(self.memory, 48 << 20, 64 << 20, seed)
+        self.allocator = PageAllocator(self.memory, 0, 40 << 20, seed)
+        self.pool = PageAllocator(self.memory, 40 << 20, 64 << 20, seed)
         config = HostConfig(seed=seed, joint_terminate=joint_terminate)
         self.host = NdisHost(self.memory, self.allocator, HOST_MAC, HOST_IP, config)
-        self.target = FakeMiniport(self.host, self.memory, self.pool, seed, failures, chain_unfinished)
-        self.host.attach(self.target)
+        if driver is None:
+            fake = FakeMiniport(self.host, self.memory, self.pool, seed, failures, chain_unfinished)
+            self.host.attach(fake)
+            self.target = fake
+        else:
+            limits = driver.limits
+            self.device = FakeDevice(
+                self.memory,
+                seed,
+                driver.conns,
+                limits.sends,
+                limits.receives,
+                device_failures,
+                start_failures,
+                terminate_status,
+            )
+            self.driver = MiniportDriver(self.device, self.host, self.pool, driver)
+            self.driver.reset()
+            assert self.driver.ready()
+            self.driver.start()
+            self.host.attach(self.driver)
+            self.target = DrivenDevice(self.driver, self.device)
         self.apps: list[EchoApp] = []
         self.peer = TcpPeer(PeerConfig(mac="02:00:00:00:00:02", ip="10.0.0.2"), self._app)
         self.rng = random.Random(seed)
@@ -404,9 +478,9 @@ class Bench:
         self._count += 1
         self._flying.append((self.tick + self.wire.delay, self._count, to_peer, frame))
 
-    def run(self, limit: int = 2_000_000) -> None:
-        """Run until the host is done; a stall or the tick limit is an error."""
-        while not self.host.done:
+    def run(self, limit: int = 2_000_000, until: Callable[[], bool] | None = None) -> None:
+        """Run until the host is done (or ``until`` holds); a stall or the tick limit is an error."""
+        while not self.host.done and not (until is not None and until()):
             while self.host.step() | self.target.step():
                 pass
             for frame in self.target.out:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import cocotb
+from cocotb.triggers import Timer
 from pyuvm import uvm_factory, uvm_root
 
 from model.device.follower import Follower
@@ -36,8 +37,8 @@ class TransferTest(ChimneyTest):
     def build_phase(self) -> None:
         dut = top()
         self.config = configuration()
-        self.contents = bytearray(initial_contents(int(dut.mem_seed.value), 0, dut_memory_bytes(dut)))
-        self.follower = Follower(bytes(self.contents), conns=dut_conns(dut), data_w=self.config.data_w)
+        self.contents = bytearray(initial_contents(int(dut.mem_seed.value), 0, built("mem_bytes")))
+        self.follower = Follower(bytes(self.contents), conns=built("conns"), data_w=self.config.data_w)
         self.port = RtlHostPort(self.contents, self._on_operation)
         put("dut", dut)
         put("data_w", self.config.data_w)
@@ -68,7 +69,7 @@ class TransferTest(ChimneyTest):
         self.transfer = Transfer(
             config, self.port.mem, allocator, capture=config.out / "wire.pcapng", issue=bench.issue
         )
-        driver = MiniportDriver(self.port, self.transfer.host, allocator, DriverConfig(conns=dut_conns(dut), cq_log2=12))
+        driver = MiniportDriver(self.port, self.transfer.host, allocator, DriverConfig(conns=built("conns"), cq_log2=12))
         self.transfer.attach(driver)
         bench.use(driver)
         try:
@@ -99,19 +100,15 @@ class TransferTest(ChimneyTest):
             (out / "divergence.txt").write_text(self.follower.report(replay))
 
 
-def dut_conns(dut: Any) -> int:
-    """Connections the simulated device was built for."""
-    return int(dut.CONNS.value)
-
-
-def dut_memory_bytes(dut: Any) -> int:
-    """Bytes of host memory in the simulation."""
-    return int(dut.MEM_BYTES.value)
+def built(name: str) -> int:
+    """A parameter the simulated design was built with (conns, data_w, mem_bytes), from the command line of the run."""
+    return int(cocotb.plusargs[name])
 
 
 @cocotb.test()
 async def a_file_crosses_the_wire_and_comes_back_byte_exact_with_no_divergence(_: Any) -> None:
     """Issue's main job; architecture section 3, checks 1 to 6."""
+    await Timer(1, "ns")  # let the initial blocks of the transactors run
     await uvm_root().run_test(TransferTest, keep_set={uvm_factory})
 
 

@@ -1,0 +1,235 @@
+// command_rules: what a COMMAND does (rules B-1 to B-7).
+//
+// Why a block: one case a command, state and actions side by side; the engine around it only moves them.
+//
+// Combinational. `live`: the generation of the command fits and the phase is not FREE (rule E-1).
+// `path_valid`: the path that an INITIATE names was written. `loaded_tcb` is its TCB (tcb_load).
+// `ack_tcb`, `ack_segment`: the state and the segment of a pure ACK sent now (tx_policy with ack_only).
+// Outputs: state after, up to two transmit items (kind and body; tx1 is always a FENCE), one message for
+// delivery_engine, one completion (status only; the rest is copied from the command), table writes.
+`default_nettype none
+`include "chimney_layout.vh"
+
+module command_rules (
+    input  wire [`TCB_W-1:0]        tcb,
+    input  wire [`SQE_W-1:0]        sqe,
+    input  wire [15:0]              sq_index,
+    input  wire                     live,
+    input  wire [31:0]              now,
+    input  wire [31:0]              push_ticks,
+    input  wire                     path_valid,
+    input  wire [`TCB_W-1:0]        loaded_tcb,
+    input  wire [`TCB_W-1:0]        ack_tcb,
+    input  wire [`TX_SEGMENT_W-1:0] ack_segment,
+    input  wire [`PATH_REC_W-1:0]   path_rec,      // the image as a table entry
+    input  wire [`NBR_REC_W-1:0]    nbr_rec,
+
+    output reg  [`TCB_W-1:0]        m_tcb,
+    output reg                      tx0_valid,
+    output reg  [2:0]               tx0_kind,
+    output reg  [`TXQ_BODY_W-1:0]   tx0_body,
+    output reg                      tx1_valid,
+    output reg  [`TX_RELEASE_W-1:0] tx1_body,
+    output reg                      dlv_valid,
+    output reg  [`DLV_MSG_W-1:0]    dlv,
+    output reg                      cpl_valid,
+    output reg  [7:0]               cpl_status,
+    output reg                      delete,        // INITIATE failed: the look-up entry must go
+    output reg                      appended,      // an entry went into the send table
+    output reg                      param_we,
+    output reg                      path_we,
+    output reg                      nbr_we
+);
+
+    `include "../engine/seq.vh"
+
+    localparam FLAG_LAST = 0, FLAG_HOLD = 0;       // positions inside sqe.flags
+    localparam [31:0] THRESHOLD_MAX = `CONSUMED_BATCH;
+
+    wire [7:0]  opcode     = sqe[`SQE_OPCODE];
+    wire [7:0]  flags      = sqe[`SQE_FLAGS];
+    wire [1:0]  phase      = tcb[`TCB_PHASE];
+    wire [3:0]  state      = tcb[`TCB_STATE];
+    wire        aborted    = tcb[`TCB_ABORTED];
+    wire        fin_queued = tcb[`TCB_FIN_QUEUED];
+    wire [31:0] snd_una    = tcb[`TCB_SND_UNA];
+    wire [31:0] snd_end    = tcb[`TCB_SND_END];
+    wire [7:0]  end_status = aborted ? `STATUS_ABORTED : `STATUS_UPLOAD;
+    wire        any_out    = tcb[`TCB_SND_MAX] != snd_una;
+
+    // SEND, DISCONNECT
+    wire        is_fin     = opcode == `OPCODE_DISCONNECT;
+    wire        too_late   = live && phase == `PHASE_FROZEN && (tcb[`TCB_TERMINATING] || aborted);
+    wire        state_ok   = !is_fin || state == `TCP_STATE_ESTABLISHED || state == `TCP_STATE_CLOSE_WAIT;
+    wire [31:0] new_end    = snd_end + sqe[`SQE_LENGTH] + {31'd0, is_fin};
+
+    // START
+    wire backlog_there = (tcb[`TCB_SND_MAX] - snd_una) <= (snd_end - snd_una);
+
+    // TERMINATE
+    wire running  = phase == `PHASE_RUNNING;
+    wire last_ack = running && (tcb[`TCB_ACK_NOW] || tcb[`TCB_DUP_OWED] != 3'd0 || tcb[`TCB_UNACKED_SEGS] != 8'd0);
+
+    // ---- bodies ----------------------------------------------------------------------------------------------
+    reg [`TX_APPEND_W-1:0]   append;
+    reg [`TX_HDR_CONN_W-1:0] hdr_conn;
+    reg [`TX_HDR_PATH_W-1:0] hdr_path;
+    reg [`TX_HDR_NBR_W-1:0]  hdr_nbr;
+
+    always @* begin
+        append[`TX_APPEND_START_SEQ] = snd_end;
+        append[`TX_APPEND_END_SEQ]   = new_end;
+        append[`TX_APPEND_LIST_ADDR] = sqe[`SQE_ADDR];
+        append[`TX_APPEND_COUNT]     = sqe[`SQE_COUNT];
+        append[`TX_APPEND_COOKIE]    = sqe[`SQE_COOKIE];
+        append[`TX_APPEND_LAST]      = flags[FLAG_LAST] || is_fin;
+        append[`TX_APPEND_FIN]       = is_fin;
+        append[`TX_APPEND_OPCODE]    = opcode;
+        append[`TX_APPEND_SQ_INDEX]  = sq_index;
+
+        hdr_conn[`TX_HDR_CONN_LOCAL_PORT]  = tcb[`TCB_LOCAL_PORT];
+        hdr_conn[`TX_HDR_CONN_REMOTE_PORT] = tcb[`TCB_REMOTE_PORT];
+        hdr_conn[`TX_HDR_CONN_PATH_ID]     = tcb[`TCB_PATH_ID];
+        hdr_conn[`TX_HDR_CONN_FAMILY]      = tcb[`TCB_FAMILY];
+        hdr_conn[`TX_HDR_CONN_FLOW_LABEL]  = tcb[`TCB_FLOW_LABEL];
+
+        hdr_path[`TX_HDR_PATH_NEIGHBOR_ID] = path_rec[`PATH_REC_NEIGHBOR_ID];
+        hdr_path[`TX_HDR_PATH_FAMILY]      = path_rec[`PATH_REC_FAMILY];
+        hdr_path[`TX_HDR_PATH_SRC_ADDR]    = path_rec[`PATH_REC_SRC_ADDR];
+        hdr_path[`TX_HDR_PATH_DST_ADDR]    = path_rec[`PATH_REC_DST_ADDR];
+
+        hdr_nbr[`TX_HDR_NBR_DL_SRC]  = nbr_rec[`NBR_REC_DL_SRC];
+        hdr_nbr[`TX_HDR_NBR_DL_DST]  = nbr_rec[`NBR_REC_DL_DST];
+        hdr_nbr[`TX_HDR_NBR_VLAN_ID] = nbr_rec[`NBR_REC_VLAN_ID];
+    end
+
+    // ---- the commands ----------------------------------------------------------------------------------------
+    always @* begin
+        m_tcb      = tcb;
+        tx0_valid  = 1'b0;
+        tx0_kind   = `TX_KIND_NONE;
+        tx0_body   = {`TXQ_BODY_W{1'b0}};
+        tx1_valid  = 1'b0;
+        tx1_body   = {`TX_RELEASE_W{1'b0}};
+        dlv_valid  = 1'b0;
+        dlv        = {`DLV_MSG_W{1'b0}};
+        cpl_valid  = 1'b0;
+        cpl_status = `STATUS_OK;
+        delete     = 1'b0;
+        appended   = 1'b0;
+        param_we   = 1'b0;
+        path_we    = 1'b0;
+        nbr_we     = 1'b0;
+
+        dlv[`DLV_MSG_CONN]     = sqe[`SQE_CONN];
+        dlv[`DLV_MSG_GEN]      = sqe[`SQE_GEN];
+        dlv[`DLV_MSG_SQ_INDEX] = sq_index;
+        dlv[`DLV_MSG_A]        = sqe[`SQE_COOKIE];
+
+        case (opcode)
+            `OPCODE_PARAM_WRITE: begin
+                param_we  = 1'b1;
+                cpl_valid = 1'b1;
+            end
+            `OPCODE_PATH_WRITE: begin
+                path_we   = 1'b1;
+                cpl_valid = 1'b1;
+                tx0_valid = 1'b1;
+                tx0_kind  = `TX_KIND_HDR_PATH;
+                tx0_body[`TX_HDR_PATH_W-1:0] = hdr_path;
+            end
+            `OPCODE_NEIGHBOR_WRITE: begin
+                nbr_we    = 1'b1;
+                cpl_valid = 1'b1;
+                tx0_valid = 1'b1;
+                tx0_kind  = `TX_KIND_HDR_NEIGHBOR;
+                tx0_body[`TX_HDR_NBR_W-1:0] = hdr_nbr;
+            end
+            `OPCODE_INITIATE: begin
+                cpl_valid  = phase != `PHASE_FREE || !path_valid;
+                cpl_status = (phase != `PHASE_FREE) ? `STATUS_BAD_STATE : `STATUS_BAD_IMAGE;
+                delete     = phase == `PHASE_FREE && !path_valid;
+                if (!cpl_valid) begin
+                    m_tcb     = loaded_tcb;
+                    dlv_valid = 1'b1;
+                    dlv[`DLV_MSG_KIND]       = `DLV_EVT_LOAD;
+                    dlv[`DLV_MSG_INFO]       = min32(THRESHOLD_MAX, loaded_tcb[`TCB_INIT_RCV_WND] >> 2);
+                    dlv[`DLV_MSG_PUSH_TICKS] = push_ticks;
+                end
+            end
+            `OPCODE_START: begin
+                cpl_valid  = !(live && phase == `PHASE_LOADED && backlog_there);
+                cpl_status = `STATUS_BAD_STATE;
+                if (!cpl_valid) begin
+                    m_tcb[`TCB_PHASE] = `PHASE_RUNNING;
+                    if (tcb[`TCB_RTX_ON]) m_tcb[`TCB_RTX_DEADLINE] = tcb[`TCB_RTX_DEADLINE] + now;
+                    if (tcb[`TCB_TS_EN] && any_out) begin
+                        m_tcb[`TCB_RTT_ACTIVE] = 1'b1;
+                        m_tcb[`TCB_RTT_SEQ]    = snd_una;
+                    end
+                    tx0_valid = 1'b1;
+                    tx0_kind  = `TX_KIND_HDR_CONN;
+                    tx0_body[`TX_HDR_CONN_W-1:0] = hdr_conn;
+                    dlv_valid = 1'b1;
+                    dlv[`DLV_MSG_KIND] = `DLV_EVT_START;
+                    dlv[`DLV_MSG_HOLD] = flags[FLAG_HOLD];
+                end
+            end
+            `OPCODE_SEND, `OPCODE_DISCONNECT: begin
+                cpl_valid  = !live || too_late || fin_queued || !state_ok;
+                cpl_status = too_late ? end_status : `STATUS_BAD_STATE;
+                if (!cpl_valid) begin
+                    m_tcb[`TCB_SND_END]    = new_end;
+                    m_tcb[`TCB_FIN_QUEUED] = is_fin;
+                    appended  = 1'b1;
+                    tx0_valid = 1'b1;
+                    tx0_kind  = `TX_KIND_APPEND;
+                    tx0_body[`TX_APPEND_W-1:0] = append;
+                end
+            end
+            `OPCODE_TERMINATE: begin
+                cpl_valid  = !live || tcb[`TCB_TERMINATING];
+                cpl_status = `STATUS_BAD_STATE;
+                if (!cpl_valid) begin
+                    if (last_ack) begin
+                        tx0_valid = 1'b1;
+                        tx0_kind  = `TX_KIND_SEGMENT;
+                        tx0_body[`TX_SEGMENT_W-1:0] = ack_segment;
+                        m_tcb[`TCB_RCV_ADV]       = ack_tcb[`TCB_RCV_ADV];
+                        m_tcb[`TCB_LAST_ACK_SENT] = ack_tcb[`TCB_LAST_ACK_SENT];
+                        m_tcb[`TCB_ACK_NOW]       = 1'b0;
+                        m_tcb[`TCB_DUP_OWED]      = 3'd0;
+                    end
+                    if (phase == `PHASE_LOADED) m_tcb[`TCB_RTX_DEADLINE] = tcb[`TCB_RTX_DEADLINE] + now;
+                    m_tcb[`TCB_PHASE]        = `PHASE_FROZEN;
+                    m_tcb[`TCB_TERMINATING]  = 1'b1;
+                    m_tcb[`TCB_IMG_ADDR]     = sqe[`SQE_ADDR];
+                    m_tcb[`TCB_IMG_COOKIE]   = sqe[`SQE_COOKIE];
+                    m_tcb[`TCB_IMG_SQ_INDEX] = sq_index;
+                    m_tcb[`TCB_RTX_HEAD]     = 1'b0;
+                    m_tcb[`TCB_PROBE_OWED]   = 1'b0;
+                    m_tcb[`TCB_RELEASE_OWED] = 1'b0;
+                    m_tcb[`TCB_DACK_ON]      = 1'b0;
+                    m_tcb[`TCB_UNACKED_SEGS] = 8'd0;
+                    tx1_valid = 1'b1;
+                    tx1_body[`TX_RELEASE_UNA]    = snd_una;
+                    tx1_body[`TX_RELEASE_STATUS] = end_status;
+                    dlv_valid = 1'b1;
+                    dlv[`DLV_MSG_KIND]     = `DLV_EVT_FREEZE;
+                    dlv[`DLV_MSG_ABORTED]  = aborted;
+                    dlv[`DLV_MSG_A]        = sqe[`SQE_ADDR2];
+                    dlv[`DLV_MSG_SQ_INDEX] = 16'd0;
+                end
+            end
+            default: begin                         // command_decode offers nothing else
+                cpl_valid  = 1'b1;
+                cpl_status = `STATUS_BAD_OPCODE;
+            end
+        endcase
+    end
+
+    wire unused = &{1'b0, sqe, flags, tcb, loaded_tcb, ack_tcb, path_rec, nbr_rec};
+
+endmodule
+
+`default_nettype wire

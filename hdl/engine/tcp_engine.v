@@ -1,0 +1,519 @@
+// tcp_engine: one event in, one state change and its actions out (docs/contract/tcp_step.md).
+//
+// Why a block: the state machine around the rules. Every rule is a combinational module on (state, event,
+// environment); this block registers their results between its states and is the only writer of the TCB.
+//
+//   IDLE    event there: TCB read            CHECK  state arrives; rx_check; path read
+//   WORK    the rule of the event            TEXT   (segments only) rx_tracker
+//   FINAL   timer policy, late upload request DELETE (INITIATE failed, FENCE_DONE) look-up entry is removed
+//   COMMIT  table write, actions, record
+//
+// s_evt_*: valid/ready sink, ready pulses at COMMIT; s_cmd_*, s_rx_seg are valid while kind says so.
+// put_*: one-cycle pushes into FIFOs; event_arbiter made sure there is room. txq: the second item follows a cycle
+//   later. set_*: final state for tx_scheduler and timer_scan. m_img_*: valid/ready source, one entry held.
+// 7 cycles from commit to commit for a segment, 6 for any other event (one of them in event_arbiter).
+`default_nettype none
+`include "chimney_layout.vh"
+
+module tcp_engine #(
+    parameter CONNS       = 64,                    // connections, power of two, 4..1024
+    parameter CONN_W      = $clog2(CONNS),         // derived, do not override
+    parameter PATHS       = 8,                     // power of two, 2..65536
+    parameter NEIGHBORS   = 8,                     // power of two, 2..65536
+    parameter COMMIT_PORT = 1                      // 0: rec_tcp is tied to 0
+) (
+    input  wire                    clk,
+    input  wire                    rst,
+    input  wire [31:0]             now,
+
+    input  wire                    s_evt_valid,
+    output wire                    s_evt_ready,
+    input  wire [3:0]              s_evt_kind,
+    input  wire [15:0]             s_evt_conn,
+    input  wire [7:0]              s_evt_gen,
+    input  wire [31:0]             s_evt_cause,
+    input  wire [`SQE_W-1:0]       s_cmd_sqe,
+    input  wire [`TCP_IMAGE_W-1:0] s_cmd_image,
+    input  wire [`RX_SEG_W-1:0]    s_rx_seg,
+
+    output wire                    put_txq_valid,
+    output wire [`TXQ_W-1:0]       put_txq,
+    output wire                    put_dlv_valid,
+    output wire [`DLV_MSG_W-1:0]   put_dlv,
+    output wire                    put_verdict_valid,
+    output wire [1:0]              put_verdict,
+    output wire                    put_cpl_valid,
+    output wire [`CQE_W-1:0]       put_cpl,
+
+    output wire                    set_valid,
+    output wire [CONN_W-1:0]       set_conn,
+    output wire                    set_pending,
+    output wire                    set_deadline_on,
+    output wire [31:0]             set_deadline,
+    output wire [7:0]              set_gen,
+
+    output wire                    m_img_valid,
+    input  wire                    m_img_ready,
+    output wire [`TCB_W-1:0]       m_img_tcb,
+    output wire [31:0]             m_img_tick,
+    output wire [15:0]             m_img_conn,
+
+    output wire                    m_del_valid,
+    input  wire                    m_del_ready,
+    output wire [15:0]             m_del_conn,
+    input  wire                    s_del_done,
+
+    output wire                    append_pulse,
+    output wire [15:0]             append_conn,
+    output wire                    free_pulse,
+    output wire [15:0]             free_conn,
+
+    output wire                    rec_tcp_valid,
+    output wire [`REC_TCP_W-1:0]   rec_tcp,
+    output wire                    idle
+);
+
+    localparam [2:0] IDLE = 3'd0, CHECK = 3'd1, WORK = 3'd2, TEXT = 3'd3, FINAL = 3'd4,
+                     DELETE = 3'd5, DELETING = 3'd6, COMMIT = 3'd7;
+    localparam [15:0] IP_TCP_HEADER = 16'd40, TS_OPTION = 16'd12;      // bytes
+    localparam PSH = 3;                                                // position inside the TCP flags
+
+    reg [2:0]          state_reg;
+    reg [31:0]         now_reg;                    // the tick of this commit
+    reg [`TCB_W-1:0]   tcb_reg;                    // state of the connection as far as it has been worked out
+
+    wire is_cmd      = s_evt_kind == `TCP_EVT_COMMAND;
+    wire is_rx       = s_evt_kind == `TCP_EVT_RX_SEGMENT;
+    wire is_grant    = s_evt_kind == `TCP_EVT_TX_GRANT;
+    wire is_timer    = s_evt_kind == `TCP_EVT_TIMER;
+    wire is_consumed = s_evt_kind == `TCP_EVT_CONSUMED;
+    wire is_credit   = s_evt_kind == `TCP_EVT_CREDIT;
+    wire is_fence    = s_evt_kind == `TCP_EVT_FENCE_DONE;
+    wire is_fault    = s_evt_kind == `TCP_EVT_FAULT;
+
+    wire [7:0] opcode   = s_cmd_sqe[`SQE_OPCODE];
+    wire       is_table = is_cmd && (opcode == `OPCODE_PARAM_WRITE || opcode == `OPCODE_PATH_WRITE
+                                     || opcode == `OPCODE_NEIGHBOR_WRITE);
+    wire       is_load  = is_cmd && opcode == `OPCODE_INITIATE;
+    wire       has_conn = !is_credit && !is_table;
+
+    // ---- tables ----------------------------------------------------------------------------------------------
+    wire                   start  = state_reg == IDLE && s_evt_valid;
+    wire                   commit = state_reg == COMMIT;
+    wire                   work   = state_reg == WORK;
+    wire [`TCB_W-1:0]      read_tcb;
+    reg                    write_reg;              // this event may have changed the TCB
+    wire [`PARAMS_W-1:0]   params;
+    wire [`PATH_REC_W-1:0] image_path;
+    wire [`NBR_REC_W-1:0]  image_nbr;
+    wire [31:0]            path_mtu;
+    wire                   path_valid;
+    wire                   cmd_param_we, cmd_path_we, cmd_nbr_we;
+
+    tcb_table #(.CONNS(CONNS)) tcbs (
+        .clk(clk), .rst(rst),
+        .re(start && has_conn), .raddr(s_evt_conn[CONN_W-1:0]), .rdata(read_tcb),
+        .we(commit && has_conn && write_reg), .waddr(s_evt_conn[CONN_W-1:0]), .wdata(tcb_reg)
+    );
+
+    engine_tables #(.PATHS(PATHS), .NEIGHBORS(NEIGHBORS)) tables (
+        .clk(clk), .rst(rst), .now(now_reg),
+        .image(s_cmd_image), .id(s_evt_conn),
+        .param_we(work && is_cmd && cmd_param_we), .path_we(work && is_cmd && cmd_path_we),
+        .nbr_we(work && is_cmd && cmd_nbr_we),
+        .m_path(image_path), .m_nbr(image_nbr),
+        .params(params),
+        .path_re(state_reg == CHECK && has_conn),
+        .path_id(is_load ? s_cmd_image[`TCP_IMAGE_PATH_ID] : read_tcb[`TCB_PATH_ID]),
+        .path_mtu(path_mtu), .path_valid(path_valid)
+    );
+
+    wire [31:0] rto_min    = params[`PARAMS_RTO_MIN];
+    wire [31:0] rto_max    = params[`PARAMS_RTO_MAX];
+
+    wire [31:0] ip_room    = path_valid ? path_mtu - {16'd0, IP_TCP_HEADER} : 32'd0;
+    wire [15:0] remote_mss = tcb_reg[`TCB_REMOTE_MSS];
+    wire [15:0] room_mss   = (ip_room < {16'd0, remote_mss}) ? ip_room[15:0] : remote_mss;
+    wire [15:0] mss        = room_mss - (tcb_reg[`TCB_TS_EN] ? TS_OPTION : 16'd0);
+
+    // ---- generation (rule E-1) -------------------------------------------------------------------------------
+    reg  live_reg;
+    wire fits = has_conn && read_tcb[`TCB_PHASE] != `PHASE_FREE && (is_grant || read_tcb[`TCB_GEN] == s_evt_gen);
+    wire run  = live_reg && tcb_reg[`TCB_PHASE] == `PHASE_RUNNING;
+
+    // ---- segment: check, ACK, text ---------------------------------------------------------------------------
+    wire [8:0] checked;
+    reg  [8:0] check_reg;
+    wire       ck_pass_up, ck_owe_dup, ck_abort, ck_syn, ck_urg, ck_accept, ck_zero_probe, ck_ts_update, ck_drop;
+    assign {ck_pass_up, ck_drop, ck_owe_dup, ck_abort, ck_syn, ck_urg, ck_accept, ck_zero_probe, ck_ts_update} = check_reg;
+
+    rx_check check (
+        .tcb(read_tcb), .seg(s_rx_seg), .now(now_reg), .live(fits),
+        .pass_up(checked[8]), .drop(checked[7]), .owe_dup(checked[6]), .abort(checked[5]),
+        .retrieve_syn(checked[4]), .retrieve_urg(checked[3]), .accept(checked[2]),
+        .zero_probe(checked[1]), .ts_update(checked[0])
+    );
+
+    wire        new_ack, dup_ack, rto_fired;
+    wire [7:0]  dup_acks;
+    wire [31:0] cc_cwnd, cc_ssthresh, cc_cwnd_acc, cc_recover;
+    wire        cc_in_recovery, cc_partial_seen, cc_rtx_head, cc_rtt_stop, cc_keep_timer;
+    wire [15:0] est_srtt, est_rttvar;
+    wire [31:0] est_rto;
+    wire [`TCB_W-1:0] ack_tcb, text_tcb;
+    wire        text_deliver, text_keep, text_fin;
+    wire [15:0] text_off, text_len;
+    reg  [15:0] credits_reg;
+
+    congestion cc (
+        .tcb(tcb_reg), .mss(mss), .dup_ack_threshold(params[`PARAMS_DUP_ACK_THRESHOLD]),
+        .new_ack(is_rx && new_ack), .dup_ack(is_rx && dup_ack), .rto_fired(is_timer && rto_fired),
+        .ack(s_rx_seg[`RX_SEG_ACK]), .dup_acks(dup_acks),
+        .cwnd(cc_cwnd), .ssthresh(cc_ssthresh), .cwnd_acc(cc_cwnd_acc), .recover(cc_recover),
+        .in_recovery(cc_in_recovery), .partial_seen(cc_partial_seen), .rtx_head(cc_rtx_head),
+        .rtt_stop(cc_rtt_stop), .keep_timer(cc_keep_timer)
+    );
+
+    rtt_estimator rtt (
+        .tcb(tcb_reg), .now(now_reg),
+        .ts_present(s_rx_seg[`RX_SEG_TS_PRESENT]), .tsecr(s_rx_seg[`RX_SEG_TSECR]),
+        .rto_min(rto_min), .rto_max(rto_max),
+        .srtt(est_srtt), .rttvar(est_rttvar), .rto(est_rto)
+    );
+
+    ack_tracker acks (
+        .tcb(tcb_reg), .seg(s_rx_seg), .now(now_reg), .rto_max(rto_max), .ts_update(ck_ts_update),
+        .new_ack(new_ack), .dup_ack(dup_ack), .dup_acks(dup_acks),
+        .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_cwnd_acc(cc_cwnd_acc), .cc_recover(cc_recover),
+        .cc_in_recovery(cc_in_recovery), .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head),
+        .cc_rtt_stop(cc_rtt_stop), .cc_keep_timer(cc_keep_timer),
+        .est_srtt(est_srtt), .est_rttvar(est_rttvar), .est_rto(est_rto),
+        .m_tcb(ack_tcb)
+    );
+
+    rx_tracker text (
+        .tcb(tcb_reg), .seg(s_rx_seg), .zero_probe(ck_zero_probe), .now(now_reg),
+        .ack_frequency(params[`PARAMS_ACK_FREQUENCY]), .delayed_ack_ticks(params[`PARAMS_DELAYED_ACK_TICKS]),
+        .credit(credits_reg != 16'd0),
+        .deliver(text_deliver), .keep(text_keep), .piece_off(text_off), .piece_len(text_len), .piece_fin(text_fin),
+        .m_tcb(text_tcb)
+    );
+
+    // ---- timer, grant, reports, commands ---------------------------------------------------------------------
+    wire [`TCB_W-1:0] timer_tcb, sent_tcb, sync_tcb, loaded_tcb, cmd_tcb, policy_tcb;
+    wire timer_retrieve, can_send, seg_valid, release_valid, sync_freed, sync_notify, deadline_on;
+    wire [`TX_SEGMENT_W-1:0] segment;
+
+    timer_rules timers (
+        .tcb(tcb_reg), .now(now_reg), .max_retransmissions(params[`PARAMS_MAX_RETRANSMISSIONS]), .rto_max(rto_max),
+        .rto_fired(rto_fired),
+        .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_cwnd_acc(cc_cwnd_acc), .cc_recover(cc_recover),
+        .cc_in_recovery(cc_in_recovery), .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head),
+        .cc_rtt_stop(cc_rtt_stop),
+        .retrieve(timer_retrieve), .m_tcb(timer_tcb)
+    );
+
+    tx_policy policy (
+        .tcb(tcb_reg), .mss(mss), .now(now_reg), .ack_only(is_cmd),
+        .can_send(can_send), .seg_valid(seg_valid), .segment(segment), .release_valid(release_valid), .m_tcb(sent_tcb)
+    );
+
+    sync_rules sync (
+        .tcb(tcb_reg), .mss(mss), .consumed(is_consumed && live_reg), .fence_done(is_fence && live_reg),
+        .fault(is_fault && live_reg), .bytes(s_evt_cause),
+        .freed(sync_freed), .notify(sync_notify), .m_tcb(sync_tcb)
+    );
+
+    tcb_load load (
+        .image(s_cmd_image), .gen(s_evt_gen), .now(now_reg),
+        .rto_min(rto_min), .rto_max(rto_max), .rto_initial(params[`PARAMS_RTO_INITIAL]),
+        .m_tcb(loaded_tcb)
+    );
+
+    wire                     cmd_tx0_valid, cmd_tx1_valid, cmd_dlv_valid, cmd_cpl_valid, cmd_delete, cmd_appended;
+    wire [2:0]               cmd_tx0_kind;
+    wire [`TXQ_BODY_W-1:0]   cmd_tx0_body;
+    wire [`TX_RELEASE_W-1:0] cmd_tx1_body;
+    wire [`DLV_MSG_W-1:0]    cmd_dlv;
+    wire [7:0]               cmd_cpl_status;
+
+    command_rules commands (
+        .tcb(tcb_reg), .sqe(s_cmd_sqe), .sq_index(s_evt_cause[15:0]), .live(live_reg), .now(now_reg),
+        .push_ticks(params[`PARAMS_PUSH_TICKS]), .path_valid(path_valid),
+        .loaded_tcb(loaded_tcb), .ack_tcb(sent_tcb), .ack_segment(segment),
+        .path_rec(image_path), .nbr_rec(image_nbr),
+        .m_tcb(cmd_tcb),
+        .tx0_valid(cmd_tx0_valid), .tx0_kind(cmd_tx0_kind), .tx0_body(cmd_tx0_body),
+        .tx1_valid(cmd_tx1_valid), .tx1_body(cmd_tx1_body),
+        .dlv_valid(cmd_dlv_valid), .dlv(cmd_dlv), .cpl_valid(cmd_cpl_valid), .cpl_status(cmd_cpl_status),
+        .delete(cmd_delete), .appended(cmd_appended),
+        .param_we(cmd_param_we), .path_we(cmd_path_we), .nbr_we(cmd_nbr_we)
+    );
+
+    timer_policy last_word (
+        .tcb(tcb_reg), .can_send(can_send), .now(now_reg),
+        .m_tcb(policy_tcb), .pending(set_pending), .deadline_on(deadline_on), .deadline(set_deadline)
+    );
+
+    // ---- WORK: the state after the rule of the event ---------------------------------------------------------
+    reg [`TCB_W-1:0] work_tcb;
+    reg              notify;                       // NOTIFY message of this stage
+    reg [7:0]        notify_event;
+    reg [7:0]        notify_info;
+    reg              retrieve;                     // mandatory upload (rule E-7)
+    reg [1:0]        work_verdict;
+    wire [2:0]       dup_owed = tcb_reg[`TCB_DUP_OWED];
+
+    always @* begin
+        work_tcb     = tcb_reg;
+        notify       = 1'b0;
+        notify_event = `TCP_EVENT_TYPE_RETRIEVE;
+        notify_info  = `UPLOAD_REASON_UPLOAD_REQUESTED;
+        retrieve     = 1'b0;
+        work_verdict = `VERDICT_NONE;
+        if (is_cmd) begin
+            work_tcb = cmd_tcb;
+        end else if (is_rx) begin
+            work_verdict = (ck_pass_up || ck_urg) ? `VERDICT_PASS_UP : `VERDICT_DROP;
+            retrieve     = ck_syn || ck_urg;
+            if (ck_accept)  work_tcb = ack_tcb;
+            if (ck_owe_dup) work_tcb[`TCB_DUP_OWED] = (dup_owed == 3'd7) ? 3'd7 : dup_owed + 3'd1;
+            if (ck_abort || ck_syn) work_tcb[`TCB_STATE] = `TCP_STATE_CLOSED;
+            if (ck_abort) begin
+                work_tcb[`TCB_PHASE]   = `PHASE_FROZEN;
+                work_tcb[`TCB_ABORTED] = 1'b1;
+                notify       = 1'b1;
+                notify_event = `TCP_EVENT_TYPE_ABORT;
+                notify_info  = `UPLOAD_REASON_NONE;
+            end
+            if (ck_urg) begin
+                notify_info = `UPLOAD_REASON_RECEIVED_URGENT_DATA;
+                if (ck_ts_update) begin
+                    work_tcb[`TCB_TS_RECENT]      = s_rx_seg[`RX_SEG_TSVAL];
+                    work_tcb[`TCB_TS_RECENT_TICK] = now_reg;
+                end
+            end
+        end else if (is_grant) begin
+            if (run) work_tcb = sent_tcb;
+        end else if (is_timer) begin
+            if (run) work_tcb = timer_tcb;
+            retrieve    = run && timer_retrieve;
+            notify_info = `UPLOAD_REASON_TIMEOUT_EXPIRATION;
+        end else begin
+            work_tcb    = sync_tcb;
+            notify      = sync_notify;
+            notify_info = `UPLOAD_REASON_HARDWARE_FAILURE;
+        end
+        if (retrieve && !tcb_reg[`TCB_RETRIEVE_SENT]) begin
+            work_tcb[`TCB_PHASE]         = `PHASE_FROZEN;
+            work_tcb[`TCB_RETRIEVE_SENT] = 1'b1;
+            notify = 1'b1;
+        end
+    end
+
+    // ---- FINAL: rules E-3 and E-8 ----------------------------------------------------------------------------
+    reg              dlv_valid_reg;
+    reg [`TCB_W-1:0] final_tcb;
+    wire late_retrieve = run && tcb_reg[`TCB_STATE] == `TCP_STATE_TIME_WAIT && !tcb_reg[`TCB_RETRIEVE_SENT] && !dlv_valid_reg;
+
+    always @* begin
+        final_tcb = policy_tcb;
+        if (late_retrieve) final_tcb[`TCB_RETRIEVE_SENT] = 1'b1;
+    end
+
+    // ---- messages for delivery_engine ------------------------------------------------------------------------
+    reg [`DLV_MSG_W-1:0] dlv_reg;
+    reg [`DLV_MSG_W-1:0] dlv_next;
+    wire [7:0]           rx_flags = s_rx_seg[`RX_SEG_FLAGS];
+
+    always @* begin
+        dlv_next = {`DLV_MSG_W{1'b0}};
+        if (work && is_cmd) begin
+            dlv_next = cmd_dlv;
+        end else begin
+            dlv_next[`DLV_MSG_CONN] = s_evt_conn;
+            dlv_next[`DLV_MSG_GEN]  = tcb_reg[`TCB_GEN];
+            if (state_reg == TEXT) begin
+                dlv_next[`DLV_MSG_KIND]    = `DLV_EVT_DELIVER;
+                dlv_next[`DLV_MSG_ARRIVAL] = s_rx_seg[`RX_SEG_ARRIVAL];
+                dlv_next[`DLV_MSG_OFFSET]  = text_off;
+                dlv_next[`DLV_MSG_LEN]     = text_len;
+                dlv_next[`DLV_MSG_PSH]     = rx_flags[PSH];
+                dlv_next[`DLV_MSG_FIN]     = text_fin;
+            end else begin
+                dlv_next[`DLV_MSG_KIND]  = `DLV_EVT_NOTIFY;
+                dlv_next[`DLV_MSG_EVENT] = work ? notify_event : `TCP_EVENT_TYPE_RETRIEVE;
+                dlv_next[`DLV_MSG_INFO]  = {24'd0, work ? notify_info : `UPLOAD_REASON_UPLOAD_REQUESTED};
+            end
+        end
+    end
+
+    wire dlv_put = (work && (is_cmd ? cmd_dlv_valid : notify)) || (state_reg == TEXT && text_deliver)
+                   || (state_reg == FINAL && late_retrieve);
+
+    // ---- transmit items and completion -----------------------------------------------------------------------
+    reg                tx0_valid_reg, tx1_valid_reg, tx1_late_reg, cpl_valid_reg;
+    reg [`TXQ_W-1:0]   tx0_reg, tx1_reg, tx0_next, tx1_next;
+    reg [`CQE_W-1:0]   cpl_reg, cpl_next;
+    wire [7:0]         evt_gen  = is_grant ? tcb_reg[`TCB_GEN] : s_evt_gen;
+    wire               tx0_put  = is_cmd ? cmd_tx0_valid : (is_grant && run && seg_valid);
+    wire               tx1_put  = is_cmd ? cmd_tx1_valid : (is_grant && run && release_valid);
+    wire               cpl_put  = is_cmd && cmd_cpl_valid;
+    reg [`TX_RELEASE_W-1:0] release_body;
+
+    always @* begin
+        release_body = {`TX_RELEASE_W{1'b0}};
+        release_body[`TX_RELEASE_UNA]    = tcb_reg[`TCB_SND_UNA];
+        release_body[`TX_RELEASE_STATUS] = `STATUS_OK;
+
+        tx0_next[`TXQ_KIND] = is_cmd ? cmd_tx0_kind : `TX_KIND_SEGMENT;
+        tx0_next[`TXQ_CONN] = s_evt_conn;
+        tx0_next[`TXQ_GEN]  = evt_gen;
+        tx0_next[`TXQ_BODY] = is_cmd ? cmd_tx0_body : {{(`TXQ_BODY_W-`TX_SEGMENT_W){1'b0}}, segment};
+
+        tx1_next[`TXQ_KIND] = is_cmd ? `TX_KIND_FENCE : `TX_KIND_RELEASE;
+        tx1_next[`TXQ_CONN] = s_evt_conn;
+        tx1_next[`TXQ_GEN]  = evt_gen;
+        tx1_next[`TXQ_BODY] = {{(`TXQ_BODY_W-`TX_RELEASE_W){1'b0}}, is_cmd ? cmd_tx1_body : release_body};
+
+        cpl_next = {`CQE_W{1'b0}};
+        cpl_next[`CQE_KIND]     = (opcode == `OPCODE_SEND || opcode == `OPCODE_DISCONNECT) ? `CQ_KIND_SEND : `CQ_KIND_COMMAND;
+        cpl_next[`CQE_STATUS]   = cmd_cpl_status;
+        cpl_next[`CQE_CONN]     = s_evt_conn;
+        cpl_next[`CQE_GEN]      = s_evt_gen;
+        cpl_next[`CQE_CODE]     = opcode;
+        cpl_next[`CQE_COOKIE]   = s_cmd_sqe[`SQE_COOKIE];
+        cpl_next[`CQE_SQ_INDEX] = s_evt_cause[15:0];
+    end
+
+    // ---- registers: data moves only in the state that makes it -----------------------------------------------
+    reg [1:0] verdict_reg;
+    reg       img_valid_reg;
+    reg       append_reg, img_reg, delete_reg;
+
+    always @(posedge clk) begin
+        if (start) now_reg <= now;
+        if (state_reg == CHECK) begin
+            tcb_reg   <= has_conn ? read_tcb : {`TCB_W{1'b0}};
+            live_reg  <= fits;
+            check_reg <= checked;
+        end
+        if (work) begin
+            tcb_reg     <= work_tcb;
+            verdict_reg <= work_verdict;
+            write_reg   <= live_reg || (is_load && !cmd_cpl_valid);
+            append_reg  <= is_cmd && cmd_appended;
+            delete_reg  <= (is_cmd && cmd_delete) || sync_freed;
+            img_reg     <= sync_freed;
+            if (tx0_put) tx0_reg <= tx0_next;
+            if (tx1_put) tx1_reg <= tx1_next;
+            if (cpl_put) cpl_reg <= cpl_next;
+        end
+        if (state_reg == TEXT && ck_accept) begin
+            tcb_reg     <= text_tcb;
+            verdict_reg <= text_keep ? `VERDICT_DELIVER : `VERDICT_DROP;
+        end
+        if (state_reg == FINAL && live_reg) tcb_reg <= final_tcb;
+        if (dlv_put) dlv_reg <= dlv_next;
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            state_reg     <= IDLE;
+            dlv_valid_reg <= 1'b0;
+            tx0_valid_reg <= 1'b0;
+            tx1_valid_reg <= 1'b0;
+            tx1_late_reg  <= 1'b0;
+            cpl_valid_reg <= 1'b0;
+            credits_reg   <= 16'd0;
+        end else begin
+            case (state_reg)
+                IDLE:     if (s_evt_valid) state_reg <= CHECK;
+                CHECK:    state_reg <= WORK;
+                WORK:     state_reg <= (is_rx && ck_accept) ? TEXT : FINAL;
+                TEXT:     state_reg <= FINAL;
+                FINAL:    state_reg <= delete_reg ? DELETE : COMMIT;
+                DELETE:   if (m_del_ready) state_reg <= s_del_done ? COMMIT : DELETING;
+                DELETING: if (s_del_done) state_reg <= COMMIT;
+                default:  state_reg <= IDLE;
+            endcase
+            if (work) begin
+                tx0_valid_reg <= tx0_put;
+                tx1_valid_reg <= tx1_put;
+                cpl_valid_reg <= cpl_put;
+            end
+            if (commit)       dlv_valid_reg <= 1'b0;
+            else if (dlv_put) dlv_valid_reg <= 1'b1;
+            tx1_late_reg <= commit && tx1_valid_reg;
+            if (work && is_credit)                      credits_reg <= credits_reg + s_evt_cause[15:0];
+            if (state_reg == TEXT && ck_accept && text_keep) credits_reg <= credits_reg - 16'd1;
+        end
+    end
+
+    // ---- COMMIT ----------------------------------------------------------------------------------------------
+    assign s_evt_ready       = commit;
+    assign put_txq_valid     = (commit && tx0_valid_reg) || tx1_late_reg;
+    assign put_txq           = tx1_late_reg ? tx1_reg : tx0_reg;
+    assign put_dlv_valid     = commit && dlv_valid_reg;
+    assign put_dlv           = dlv_reg;
+    assign put_verdict_valid = commit && is_rx;
+    assign put_verdict       = verdict_reg;
+    assign put_cpl_valid     = commit && cpl_valid_reg;
+    assign put_cpl           = cpl_reg;
+    assign set_valid         = commit && has_conn;
+    assign set_conn          = s_evt_conn[CONN_W-1:0];
+    assign set_deadline_on   = deadline_on;
+    assign set_gen           = tcb_reg[`TCB_GEN];
+    assign m_del_valid       = state_reg == DELETE;
+    assign m_del_conn        = s_evt_conn;
+    assign append_pulse      = commit && append_reg;
+    assign append_conn       = s_evt_conn;
+    assign free_pulse        = commit && delete_reg;
+    assign free_conn         = s_evt_conn;
+    assign idle              = state_reg == IDLE && !tx1_late_reg && !img_valid_reg;
+
+    reg [`TCB_W-1:0] img_tcb_reg;
+    reg [31:0]       img_tick_reg;
+    reg [15:0]       img_conn_reg;
+    assign m_img_valid = img_valid_reg;
+    assign m_img_tcb   = img_tcb_reg;
+    assign m_img_tick  = img_tick_reg;
+    assign m_img_conn  = img_conn_reg;
+
+    always @(posedge clk) begin
+        if (rst)                    img_valid_reg <= 1'b0;
+        else if (commit && img_reg) img_valid_reg <= 1'b1;
+        else if (m_img_ready)       img_valid_reg <= 1'b0;
+    end
+
+    always @(posedge clk) begin
+        if (commit && img_reg) begin
+            img_tcb_reg  <= tcb_reg;
+            img_tick_reg <= now_reg;
+            img_conn_reg <= s_evt_conn;
+        end
+    end
+
+    // ---- commit record ---------------------------------------------------------------------------------------
+    generate
+        if (COMMIT_PORT != 0) begin : g_record
+            commit_record record (
+                .clk(clk), .rst(rst), .commit(commit),
+                .tick(now_reg), .kind(s_evt_kind), .conn(s_evt_conn), .gen(evt_gen), .cause(s_evt_cause),
+                .opcode(opcode), .seg(s_rx_seg), .tcb(tcb_reg), .credits(credits_reg), .verdict(verdict_reg),
+                .tx0_valid(tx0_valid_reg), .tx0(tx0_reg), .tx1_valid(tx1_valid_reg), .tx1(tx1_reg),
+                .dlv_valid(dlv_valid_reg), .dlv(dlv_reg), .cpl_valid(cpl_valid_reg), .cpl(cpl_reg),
+                .img_valid(img_reg),
+                .rec_tcp_valid(rec_tcp_valid), .rec_tcp(rec_tcp)
+            );
+        end else begin : g_no_record
+            assign rec_tcp_valid = 1'b0;
+            assign rec_tcp       = {`REC_TCP_W{1'b0}};
+        end
+    endgenerate
+
+    wire unused = &{1'b0, s_cmd_sqe, s_evt_conn, params, ck_drop};
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,68 @@
+// timer_policy: the last word of every event of a running connection: which timer runs (rule E-3), whether the
+// connection waits for a grant (E-4), and the deadline timer_scan watches (E-5).
+//
+// Why a block: these three look only at the final state, so no rule has to repeat them.
+//
+// Combinational. `can_send` is rule G-1 on the same state; E-3 does not change it.
+`default_nettype none
+`include "chimney_layout.vh"
+
+module timer_policy (
+    input  wire [`TCB_W-1:0] tcb,
+    input  wire              can_send,
+    input  wire [31:0]       now,
+
+    output reg  [`TCB_W-1:0] m_tcb,                // E-3
+    output wire              pending,              // E-4, of `tcb`
+    output wire              deadline_on,          // E-5, of `tcb`
+    output wire [31:0]       deadline
+);
+
+    `include "../engine/seq.vh"
+
+    wire [31:0] snd_una = tcb[`TCB_SND_UNA];
+    wire        persist = tcb[`TCB_PERSIST];
+    wire        any_out = tcb[`TCB_SND_MAX] != snd_una;
+    wire        running = tcb[`TCB_PHASE] == `PHASE_RUNNING;
+    wire        blocked = tcb[`TCB_SND_NXT] == snd_una && tcb[`TCB_SND_END] != snd_una
+                          && !can_send && !tcb[`TCB_RTX_HEAD];
+    wire [31:0] restart = now + tcb[`TCB_RTO];
+
+    always @* begin
+        m_tcb = tcb;
+        if (running && blocked && !persist) begin
+            m_tcb[`TCB_PERSIST]             = 1'b1;
+            m_tcb[`TCB_RTX_ON]              = 1'b1;
+            m_tcb[`TCB_RTX_COUNT]           = 8'd0;
+            m_tcb[`TCB_SND_WND_PROBE_COUNT] = 8'd0;
+            m_tcb[`TCB_RTX_DEADLINE]        = restart;
+        end else if (running && !blocked) begin
+            if (persist) begin
+                m_tcb[`TCB_PERSIST]      = 1'b0;
+                m_tcb[`TCB_RTX_COUNT]    = 8'd0;
+                m_tcb[`TCB_RTX_ON]       = any_out;
+                m_tcb[`TCB_RTX_DEADLINE] = restart;
+            end else if (any_out && !tcb[`TCB_RTX_ON]) begin
+                m_tcb[`TCB_RTX_ON]       = 1'b1;
+                m_tcb[`TCB_RTX_DEADLINE] = restart;
+            end
+            if (!any_out) begin
+                m_tcb[`TCB_RTX_ON]    = 1'b0;
+                m_tcb[`TCB_RTX_COUNT] = 8'd0;
+            end
+        end
+    end
+
+    wire wants_upload = tcb[`TCB_STATE] == `TCP_STATE_TIME_WAIT && !tcb[`TCB_RETRIEVE_SENT];
+    assign pending = running && (tcb[`TCB_RTX_HEAD] || tcb[`TCB_PROBE_OWED] || tcb[`TCB_ACK_NOW]
+                                 || tcb[`TCB_DUP_OWED] != 3'd0 || tcb[`TCB_RELEASE_OWED] || can_send || wants_upload);
+
+    wire rtx_on     = tcb[`TCB_RTX_ON];
+    wire dack_on    = tcb[`TCB_DACK_ON];
+    wire dack_first = dack_on && (!rtx_on || seq_lt(tcb[`TCB_DACK_DEADLINE], tcb[`TCB_RTX_DEADLINE]));
+    assign deadline_on = running && (rtx_on || dack_on);
+    assign deadline    = dack_first ? tcb[`TCB_DACK_DEADLINE] : tcb[`TCB_RTX_DEADLINE];
+
+endmodule
+
+`default_nettype wire

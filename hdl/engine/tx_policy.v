@@ -1,0 +1,134 @@
+// tx_policy: what may be sent now, and the segment that is sent (rules G-1 to G-5).
+//
+// Why a block: sender side silly window avoidance (RFC 9293 3.8.6.2.1), the choice between retransmission, probe,
+// data and pure ACK, and the window that is advertised live together; nothing else builds a segment.
+//
+// Combinational on `tcb`. `can_send` is rule G-1. With a grant, `seg_valid` says whether a SEGMENT leaves,
+// `segment` is its tx_segment body, `release_valid` asks for a RELEASE up to snd_una, `m_tcb` is the state after
+// the grant. `ack_only` overrides the choice: a pure ACK is built whatever is owed (TERMINATE, rule B-7).
+`default_nettype none
+`include "chimney_layout.vh"
+
+module tx_policy (
+    input  wire [`TCB_W-1:0]        tcb,
+    input  wire [15:0]              mss,           // bytes, options subtracted
+    input  wire [31:0]              now,
+    input  wire                     ack_only,
+
+    output wire                     can_send,
+    output wire                     seg_valid,
+    output reg  [`TX_SEGMENT_W-1:0] segment,
+    output wire                     release_valid,
+    output reg  [`TCB_W-1:0]        m_tcb
+);
+
+    `include "../engine/seq.vh"
+
+    localparam [7:0] FLAG_FIN = 8'h01, FLAG_PSH = 8'h08, FLAG_ACK = 8'h10;
+
+    wire [31:0] snd_una    = tcb[`TCB_SND_UNA];
+    wire [31:0] snd_nxt    = tcb[`TCB_SND_NXT];
+    wire [31:0] snd_max    = tcb[`TCB_SND_MAX];
+    wire        fin_queued = tcb[`TCB_FIN_QUEUED];
+    wire [3:0]  state      = tcb[`TCB_STATE];
+    wire [31:0] data_end   = tcb[`TCB_SND_END] - {31'd0, fin_queued};
+    wire [31:0] mss32      = {16'd0, mss};
+    wire        any_out    = snd_max != snd_una;
+
+    // G-1
+    wire may_send = state == `TCP_STATE_ESTABLISHED || state == `TCP_STATE_CLOSE_WAIT
+                    || state == `TCP_STATE_FIN_WAIT_1 || state == `TCP_STATE_CLOSING
+                    || state == `TCP_STATE_LAST_ACK;
+    wire [31:0] win    = min32(tcb[`TCB_CWND], tcb[`TCB_SND_WND]);
+    wire [31:0] used   = snd_nxt - snd_una;
+    wire [31:0] room   = (win > used) ? win - used : 32'd0;
+    wire [31:0] left   = seq_lt(snd_nxt, data_end) ? data_end - snd_nxt : 32'd0;
+    wire [31:0] burst  = min32(min32(left, mss32), room);
+    wire worth    = burst != 32'd0 && (burst == left || burst == mss32
+                                       || (burst << 1) >= tcb[`TCB_MAX_SND_WND]);
+    wire fin_only = left == 32'd0 && fin_queued && snd_nxt == data_end;
+    assign can_send = may_send && ((left != 32'd0) ? worth : fin_only);
+
+    // G-2: the choice
+    wire [31:0] una_left  = seq_lt(snd_una, data_end) ? data_end - snd_una : 32'd0;
+    wire [31:0] head_len  = min32(min32(mss32, snd_max - snd_una), una_left);
+    wire        at_end    = data_end == snd_una;
+    wire        do_head   = !ack_only && tcb[`TCB_RTX_HEAD] && any_out;
+    wire        do_probe  = !ack_only && !do_head && tcb[`TCB_PROBE_OWED] && tcb[`TCB_PERSIST] && snd_nxt == snd_una;
+    wire        do_data   = !ack_only && !do_head && !do_probe && can_send;
+    wire        ack_sent  = ack_only || (!do_head && !do_probe && !do_data
+                                         && (tcb[`TCB_ACK_NOW] || tcb[`TCB_DUP_OWED] != 3'd0));
+    assign seg_valid     = do_head || do_probe || do_data || ack_sent;
+    assign release_valid = tcb[`TCB_RELEASE_OWED];
+
+    wire [31:0] seq = ack_sent ? (seq_lt(snd_nxt, snd_max) ? snd_max : snd_nxt) : do_data ? snd_nxt : snd_una;
+    wire [31:0] len = ack_sent ? 32'd0 : do_head ? head_len : do_probe ? {31'd0, !at_end} : burst;
+    wire [31:0] seg_end = seq + len;
+    wire        last    = seg_end == data_end;
+    wire        fin     = (do_head && fin_queued && last && snd_max == tcb[`TCB_SND_END])
+                          || (do_probe && at_end) || (do_data && fin_queued && last);
+    wire [31:0] nxt     = seg_end + {31'd0, fin};
+    wire [31:0] probed  = snd_una + 32'd1;
+
+    // G-4: the window never moves its right edge back
+    wire [31:0] rcv_nxt  = tcb[`TCB_RCV_NXT];
+    wire [31:0] rcv_adv  = tcb[`TCB_RCV_ADV];
+    wire [3:0]  rcv_ws   = tcb[`TCB_RCV_WS];
+    wire [31:0] space    = tcb[`TCB_CONSUMED_SEQ] + tcb[`TCB_INIT_RCV_WND] - rcv_nxt;
+    wire [31:0] offered  = min32((space[31] ? 32'd0 : space) >> rcv_ws, 32'd65535);
+    wire [31:0] round_up = (32'd1 << rcv_ws) - 32'd1;
+    wire [31:0] standing = min32((rcv_adv - rcv_nxt + round_up) >> rcv_ws, 32'd65535);
+    wire        shrinks  = seq_lt(rcv_nxt + (offered << rcv_ws), rcv_adv);
+    wire [31:0] wnd      = shrinks ? standing : offered;
+
+    always @* begin
+        segment = {`TX_SEGMENT_W{1'b0}};
+        segment[`TX_SEGMENT_SEQ]   = seq;
+        segment[`TX_SEGMENT_LEN]   = len[15:0];
+        segment[`TX_SEGMENT_FLAGS] = FLAG_ACK | ((len != 32'd0 && last) ? FLAG_PSH : 8'd0) | (fin ? FLAG_FIN : 8'd0);
+        segment[`TX_SEGMENT_ACK]   = rcv_nxt;
+        segment[`TX_SEGMENT_WND]   = wnd[15:0];
+        segment[`TX_SEGMENT_TTL]   = tcb[`TCB_TTL];
+        segment[`TX_SEGMENT_TOS]   = tcb[`TCB_TOS];
+        segment[`TX_SEGMENT_USER_PRIORITY] = tcb[`TCB_USER_PRIORITY];
+        if (tcb[`TCB_TS_EN]) begin
+            segment[`TX_SEGMENT_TS_EN] = 1'b1;
+            segment[`TX_SEGMENT_TSVAL] = now + tcb[`TCB_TS_DELTA];
+            segment[`TX_SEGMENT_TSECR] = tcb[`TCB_TS_RECENT];
+        end
+    end
+
+    always @* begin
+        m_tcb = tcb;
+        m_tcb[`TCB_RTX_HEAD]     = 1'b0;
+        m_tcb[`TCB_RELEASE_OWED] = 1'b0;
+        if (!do_head) m_tcb[`TCB_PROBE_OWED] = 1'b0;
+        if (do_probe && seq_lt(snd_max, probed)) m_tcb[`TCB_SND_MAX] = probed;
+        if (do_data) begin
+            m_tcb[`TCB_SND_NXT] = nxt;
+            if (seq_lt(snd_max, nxt)) begin
+                m_tcb[`TCB_SND_MAX] = nxt;
+                if (!tcb[`TCB_RTT_ACTIVE] && len != 32'd0) begin
+                    m_tcb[`TCB_RTT_ACTIVE] = 1'b1;
+                    m_tcb[`TCB_RTT_SEQ]    = seq;
+                    m_tcb[`TCB_RTT_TICK]   = now;
+                end
+            end
+        end
+        if (fin && !do_head) begin
+            if (state == `TCP_STATE_ESTABLISHED) m_tcb[`TCB_STATE] = `TCP_STATE_FIN_WAIT_1;
+            if (state == `TCP_STATE_CLOSE_WAIT)  m_tcb[`TCB_STATE] = `TCP_STATE_LAST_ACK;
+        end
+        if (seg_valid) begin
+            m_tcb[`TCB_RCV_ADV]       = rcv_nxt + (wnd << rcv_ws);
+            m_tcb[`TCB_ACK_NOW]       = 1'b0;
+            m_tcb[`TCB_UNACKED_SEGS]  = 8'd0;
+            m_tcb[`TCB_DACK_ON]       = 1'b0;
+            m_tcb[`TCB_LAST_ACK_SENT] = rcv_nxt;
+        end
+        if (ack_sent && tcb[`TCB_DUP_OWED] != 3'd0) m_tcb[`TCB_DUP_OWED] = tcb[`TCB_DUP_OWED] - 3'd1;
+    end
+
+endmodule
+
+`default_nettype wire

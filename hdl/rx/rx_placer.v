@@ -1,0 +1,296 @@
+// rx_placer: moves received bytes to host memory and releases what is said about them when they are visible.
+//
+// Why a block: the only writer of payload; order between placements, copies, raw frames and entries is kept here.
+//
+// s_plq_*: actions of delivery_engine, in order. s_head_* / m_rd_* / s_buf_*: head frame, reads and bytes of
+//   rx_buffer. s_raw_*: numbers of posted raw buffers. m_crd_* / s_crd_*: read client COPY. m_pwr_*: write client
+//   PLACER, at most WRITES requests outstanding.
+// m_dcpl_*: entries of the actions; m_rcpl_*: RAW_RX entries. An entry leaves when its write and all earlier ones
+//   have their done. freeze_done_*: pulse, behind the entry. fault_*: pulse, an action's read or write failed.
+// One action a cycle is started when its write request, its read and its place in the queues are free; the bytes
+// follow while the next ones start. A COPY waits until every write is visible and holds up what is behind it until
+// its read has ended. A frame without a raw buffer is dropped (`drop_pulse`).
+`include "chimney_layout.vh"
+`default_nettype none
+
+module rx_placer #(
+    parameter DATA_W = 64,                     // bits: 64, 128, 256, 512
+    parameter WRITES = 8                       // write requests outstanding, a power of two
+) (
+    input  wire              clk,
+    input  wire              rst,
+    input  wire [63:0]       raw_base,
+
+    input  wire              s_plq_valid,
+    output wire              s_plq_ready,
+    input  wire [`PLQ_W-1:0] s_plq,
+
+    input  wire              s_head_valid,
+    input  wire              s_head_place,
+    input  wire              s_head_raw,
+    input  wire [31:0]       s_head_arrival,
+    input  wire [15:0]       s_head_len,
+    output wire              m_rd_valid,
+    input  wire              m_rd_ready,
+    output wire [15:0]       m_rd_offset,
+    output wire [15:0]       m_rd_len,
+    output wire              m_rd_retire,
+    input  wire              s_buf_valid,
+    output wire              s_buf_ready,
+    input  wire [DATA_W-1:0] s_buf_data,
+    input  wire              s_buf_last,
+
+    input  wire              s_raw_valid,
+    output wire              s_raw_ready,
+    input  wire [15:0]       s_raw_index,
+
+    output wire              m_crd_req_valid,
+    input  wire              m_crd_req_ready,
+    output wire [63:0]       m_crd_req_addr,
+    output wire [15:0]       m_crd_req_len,
+    input  wire              s_crd_valid,
+    output wire              s_crd_ready,
+    input  wire [DATA_W-1:0] s_crd_data,
+    input  wire              s_crd_last,
+    input  wire              s_crd_error,
+
+    output wire              m_pwr_req_valid,
+    input  wire              m_pwr_req_ready,
+    output wire [63:0]       m_pwr_req_addr,
+    output wire [15:0]       m_pwr_req_len,
+    output wire              m_pwr_valid,
+    input  wire              m_pwr_ready,
+    output wire [DATA_W-1:0] m_pwr_data,
+    output wire              m_pwr_last,
+    input  wire              s_pwr_done,
+    input  wire              s_pwr_done_error,
+
+    output wire              m_dcpl_valid,
+    input  wire              m_dcpl_ready,
+    output wire [`CQE_W-1:0] m_dcpl,
+    output wire              m_rcpl_valid,
+    input  wire              m_rcpl_ready,
+    output wire [`CQE_W-1:0] m_rcpl,
+
+    output wire              freeze_done_valid,
+    output wire [15:0]       freeze_done_conn,
+    output wire [7:0]        freeze_done_gen,
+    output wire              fault_valid,
+    output wire [15:0]       fault_conn,
+    output wire [7:0]        fault_gen,
+
+    output wire              raw_pulse,        // a frame went to a raw buffer
+    output wire              drop_pulse,       // a raw frame found no buffer
+    output wire              busy
+);
+
+    localparam [1:0] FROM_BUFFER = 2'd0;
+    localparam [1:0] FROM_COPY   = 2'd1;
+    localparam [1:0] FROM_LIST   = 2'd2;
+    localparam QUEUE   = 2 * WRITES;           // actions whose entry has not left
+    localparam COUNT_W = $clog2(WRITES) + 1;
+    localparam ITEM_W  = 1 + 1 + 1 + 1 + 16 + 8 + `CQE_W;
+    localparam [15:0]        LIST_BYTES = `LEFT_OVER_W / 8;
+    localparam [COUNT_W-1:0] ONE        = 1;
+
+    // ---- what can start
+    wire [1:0] op      = s_plq[`PLQ_OP];
+    wire       op_copy = op == `PL_OP_COPY;
+    wire       op_list = op == `PL_OP_LIST_WRITE;
+    wire       op_put  = op == `PL_OP_PLACE;
+    wire       op_none = op == `PL_OP_NONE;
+
+    reg  [COUNT_W-1:0] writes_reg;             // requests without a done
+    reg                copying_reg;            // the read of a COPY has not ended
+    reg                copy_error_reg;
+    reg                turn_raw_reg;           // the last action was from the plq
+    wire               wreq_free, creq_free, source_ready, item_ready;
+
+    wire write_room = wreq_free && source_ready && !writes_reg[COUNT_W-1];
+    wire start_ok   = item_ready && !copying_reg;
+    wire head_mine  = s_head_valid && s_head_place && s_head_arrival == s_plq[`PLQ_ARRIVAL];
+
+    wire copy_waits = s_plq_valid && op_copy;
+    wire raw_turn   = !copy_waits || turn_raw_reg;
+    wire raw_want   = s_head_valid && s_head_raw && start_ok;
+    wire raw_fire   = raw_want && raw_turn && s_raw_valid && write_room && m_rd_ready;
+    wire no_buffer  = raw_want && raw_turn && !s_raw_valid && m_rd_ready;
+    wire skip_fire  = s_head_valid && !s_head_raw && !s_head_place && m_rd_ready;
+    wire frame_fire = raw_fire || no_buffer || skip_fire;
+
+    wire plq_can  = (op_none && !raw_fire)
+                 || (op_put  && head_mine && write_room && m_rd_ready)
+                 || (op_list && write_room && !raw_fire)
+                 || (op_copy && write_room && !raw_fire && writes_reg == 0 && creq_free);
+    wire plq_fire = s_plq_valid && start_ok && plq_can;
+    wire put_fire = plq_fire && op_put;
+
+    assign s_plq_ready = start_ok && plq_can;
+    assign s_raw_ready = raw_fire;
+
+    assign m_rd_valid  = frame_fire || put_fire;
+    assign m_rd_offset = put_fire ? s_plq[`PLQ_OFFSET] : 16'd0;
+    assign m_rd_len    = put_fire ? s_plq[`PLQ_LEN] : (raw_fire ? s_head_len : 16'd0);
+    assign m_rd_retire = !put_fire || s_plq[`PLQ_LAST];
+
+    // ---- requests, registered
+    reg         wreq_valid_reg, creq_valid_reg;
+    reg  [63:0] wreq_addr_reg, creq_addr_reg;
+    reg  [15:0] wreq_len_reg, creq_len_reg;
+
+    wire write_fire = raw_fire || (plq_fire && !op_none);
+    wire copy_fire  = plq_fire && op_copy;
+    wire [63:0] raw_addr = raw_base + {{(48-`POOL_BUF_LOG2){1'b0}}, s_raw_index, {`POOL_BUF_LOG2{1'b0}}};
+
+    assign wreq_free = !wreq_valid_reg || m_pwr_req_ready;
+    assign creq_free = !creq_valid_reg;
+
+    always @(posedge clk) begin
+        if (write_fire) begin
+            wreq_addr_reg <= raw_fire ? raw_addr : s_plq[`PLQ_DST];
+            wreq_len_reg  <= raw_fire ? s_head_len : (op_list ? LIST_BYTES : s_plq[`PLQ_LEN]);
+        end
+        if (copy_fire) begin
+            creq_addr_reg <= s_plq[`PLQ_SRC];
+            creq_len_reg  <= s_plq[`PLQ_LEN];
+        end
+    end
+
+    assign m_pwr_req_valid = wreq_valid_reg;
+    assign m_pwr_req_addr  = wreq_addr_reg;
+    assign m_pwr_req_len   = wreq_len_reg;
+    assign m_crd_req_valid = creq_valid_reg;
+    assign m_crd_req_addr  = creq_addr_reg;
+    assign m_crd_req_len   = creq_len_reg;
+
+    // ---- where the bytes of the write requests come from, in request order
+    wire        source_valid, source_done;
+    wire [1:0]  source;
+    wire [63:0] list_data;
+    wire [$clog2(QUEUE):0] source_count;
+
+    fifo #(.WIDTH(66), .DEPTH(QUEUE)) sources (
+        .clk(clk), .rst(rst),
+        .s_data({raw_fire || op_put ? FROM_BUFFER : (op_copy ? FROM_COPY : FROM_LIST), s_plq[`PLQ_LIST_DATA]}),
+        .s_valid(write_fire), .s_ready(source_ready),
+        .m_data({source, list_data}), .m_valid(source_valid), .m_ready(source_done),
+        .count(source_count)
+    );
+
+    wire from_buffer = source_valid && source == FROM_BUFFER;
+    wire from_copy   = source_valid && source == FROM_COPY;
+    wire from_list   = source_valid && source == FROM_LIST;
+
+    reg [DATA_W-1:0] pwr_data;
+    always @* begin
+        pwr_data = s_buf_data;
+        if (source == FROM_COPY) pwr_data = s_crd_data;
+        if (source == FROM_LIST) begin
+            pwr_data = {DATA_W{1'b0}};
+            pwr_data[63:0] = list_data;
+        end
+    end
+
+    assign m_pwr_valid = (from_buffer && s_buf_valid) || (from_copy && s_crd_valid) || from_list;
+    assign m_pwr_data  = pwr_data;
+    assign m_pwr_last  = (source == FROM_BUFFER) ? s_buf_last : (source == FROM_COPY) ? s_crd_last : 1'b1;
+    assign source_done = m_pwr_valid && m_pwr_ready && m_pwr_last;
+    assign s_buf_ready = from_buffer && m_pwr_ready;
+    assign s_crd_ready = from_copy && m_pwr_ready;
+
+    wire copy_ends = s_crd_valid && s_crd_ready && s_crd_last;
+
+    always @(posedge clk) begin
+        if (rst) begin
+            wreq_valid_reg <= 1'b0;
+            creq_valid_reg <= 1'b0;
+            copying_reg    <= 1'b0;
+            copy_error_reg <= 1'b0;
+            turn_raw_reg   <= 1'b0;
+            writes_reg     <= 0;
+        end else begin
+            if (write_fire)           wreq_valid_reg <= 1'b1;
+            else if (m_pwr_req_ready) wreq_valid_reg <= 1'b0;
+            if (copy_fire)            creq_valid_reg <= 1'b1;
+            else if (m_crd_req_ready) creq_valid_reg <= 1'b0;
+            if (copy_fire)            copying_reg <= 1'b1;
+            else if (copy_ends)       copying_reg <= 1'b0;
+            if (copy_ends)            copy_error_reg <= s_crd_error;
+            else if (s_pwr_done)      copy_error_reg <= 1'b0;
+            if (plq_fire)                   turn_raw_reg <= 1'b1;
+            else if (raw_fire || no_buffer) turn_raw_reg <= 1'b0;
+            if (write_fire && !s_pwr_done)      writes_reg <= writes_reg + ONE;
+            else if (s_pwr_done && !write_fire) writes_reg <= writes_reg - ONE;
+        end
+    end
+
+    // ---- results of the writes, in order. A COPY starts with no write outstanding: the next done is its own.
+    wire                 result_valid, result_ready, result_error, result_room;
+    wire [$clog2(QUEUE):0] result_count, item_count;
+
+    fifo #(.WIDTH(1), .DEPTH(QUEUE)) results (
+        .clk(clk), .rst(rst),
+        .s_data(s_pwr_done_error || copy_error_reg), .s_valid(s_pwr_done), .s_ready(result_room),
+        .m_data(result_error), .m_valid(result_valid), .m_ready(result_ready),
+        .count(result_count)
+    );
+
+    // ---- actions in order, waiting for their write
+    reg [`CQE_W-1:0] raw_cqe;
+    always @* begin
+        raw_cqe = {`CQE_W{1'b0}};
+        raw_cqe[`CQE_KIND]   = `CQ_KIND_RAW_RX;
+        raw_cqe[`CQE_NBYTES] = {16'd0, s_head_len};
+        raw_cqe[`CQE_BUF]    = s_raw_index;
+    end
+
+    wire              item_push = raw_fire || plq_fire;
+    wire              item_valid, item_pop;
+    wire              item_raw, item_write, item_cqe_valid, item_freeze;
+    wire [15:0]       item_conn;
+    wire [7:0]        item_gen;
+    wire [`CQE_W-1:0] item_cqe;
+
+    fifo #(.WIDTH(ITEM_W), .DEPTH(QUEUE)) items (
+        .clk(clk), .rst(rst),
+        .s_data({raw_fire, write_fire, raw_fire || s_plq[`PLQ_CQE_VALID], !raw_fire && s_plq[`PLQ_FREEZE_DONE],
+                 s_plq[`PLQ_CONN], s_plq[`PLQ_GEN], raw_fire ? raw_cqe : s_plq[`PLQ_CQE]}),
+        .s_valid(item_push), .s_ready(item_ready),
+        .m_data({item_raw, item_write, item_cqe_valid, item_freeze, item_conn, item_gen, item_cqe}),
+        .m_valid(item_valid), .m_ready(item_pop),
+        .count(item_count)
+    );
+
+    wire visible = item_valid && (!item_write || result_valid);
+    wire failed  = item_write && result_error;
+
+    reg [`CQE_W-1:0] cqe;
+    always @* begin
+        cqe = item_cqe;
+        if (failed && item_raw)                                       cqe[`CQE_STATUS] = `STATUS_WRITE_ERROR;
+        else if (failed && item_cqe[`CQE_KIND] == `CQ_KIND_RECEIVE)   cqe[`CQE_STATUS] = `STATUS_ABORTED;
+    end
+
+    assign m_dcpl_valid = visible && item_cqe_valid && !item_raw;
+    assign m_rcpl_valid = visible && item_cqe_valid && item_raw;
+    assign m_dcpl       = cqe;
+    assign m_rcpl       = cqe;
+    assign item_pop     = visible && (!item_cqe_valid || (item_raw ? m_rcpl_ready : m_dcpl_ready));
+    assign result_ready = item_pop && item_write;
+
+    assign freeze_done_valid = item_pop && item_freeze;
+    assign freeze_done_conn  = item_conn;
+    assign freeze_done_gen   = item_gen;
+    assign fault_valid       = item_pop && failed && !item_raw;
+    assign fault_conn        = item_conn;
+    assign fault_gen         = item_gen;
+
+    assign raw_pulse  = raw_fire;
+    assign drop_pulse = no_buffer;
+    assign busy       = item_valid || source_valid || wreq_valid_reg || creq_valid_reg || copying_reg;
+
+    wire unused = &{1'b0, source_count, result_count, result_room, item_count};
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,215 @@
+// send_completer: tail of the transmit path; takes entries out of the send tables and completes requests.
+//
+// Why a block: releases and fences arrive here behind the last segment that may read a request's buffer.
+//
+// s_tok: RELEASE or FENCE, with the end of the connection's ring at the time it passed send_mapper.
+// s_ent: entries written by send_mapper at APPEND. head_*: ring heads, for send_mapper's search.
+// m_cpl: completions SEND / DISCONNECT, a register. pop: an entry left the table.
+// m_fdone: after a FENCE, when all its completions were taken. Clears its tables after reset (CONNS cycles).
+// An entry a cycle.
+`default_nettype none
+`include "chimney_layout.vh"
+
+module send_completer #(
+    parameter CONNS  = 16,                             // connections, a power of two, 4..1024
+    parameter SENDS  = 16,                             // entries a connection, a power of two, 2..16
+    parameter CONN_W = $clog2(CONNS),                  // derived, do not override
+    parameter IDX_W  = $clog2(SENDS)                   // derived, do not override
+) (
+    input  wire                     clk,
+    input  wire                     rst,
+
+    input  wire                     s_tok_valid,
+    output wire                     s_tok_ready,
+    input  wire                     s_tok_fence,
+    input  wire [15:0]              s_tok_conn,
+    input  wire [7:0]               s_tok_gen,
+    input  wire [31:0]              s_tok_una,
+    input  wire [7:0]               s_tok_status,
+    input  wire [IDX_W:0]           s_tok_tail,
+
+    input  wire                     s_ent_we,
+    input  wire [CONN_W+IDX_W-1:0]  s_ent_index,
+    input  wire [`TX_APPEND_W-1:0]  s_ent,
+    input  wire                     head_re,
+    input  wire [CONN_W-1:0]        head_conn,
+    output wire [IDX_W:0]           head_ptr,
+
+    output wire                     m_cpl_valid,
+    input  wire                     m_cpl_ready,
+    output wire [`CQE_W-1:0]        m_cpl,
+    output wire                     pop_pulse,
+    output wire [15:0]              pop_conn,
+    output wire                     m_fdone_valid,
+    input  wire                     m_fdone_ready,
+    output wire [15:0]              m_fdone_conn,
+    output wire [7:0]               m_fdone_gen,
+    output wire                     idle
+);
+
+    localparam PTR_W   = IDX_W + 1;
+    localparam ENTRY_W = 32 + 32 + 1 + 1 + 64 + 8 + 16;
+    localparam [PTR_W-1:0]  ONE_PTR  = 1;
+    localparam [CONN_W-1:0] ONE_CONN = 1;
+
+    localparam [2:0] ST_INIT  = 3'd0;
+    localparam [2:0] ST_IDLE  = 3'd1;
+    localparam [2:0] ST_HEAD  = 3'd2;                  // ring head at its RAM output
+    localparam [2:0] ST_ENTRY = 3'd3;                  // entry at its RAM output
+    localparam [2:0] ST_END   = 3'd4;                  // end of the token
+    localparam [2:0] ST_FDONE = 3'd5;
+
+    // ---- token queue
+    localparam TOK_W = 1 + 16 + 8 + 32 + 8 + PTR_W;
+    wire             tok_valid, tok_pop, fence;
+    wire [15:0]      conn;
+    wire [7:0]       gen, tok_status;
+    wire [31:0]      una;
+    wire [PTR_W-1:0] tail;
+    wire [3:0]       tok_count;
+
+    fifo #(.WIDTH(TOK_W), .DEPTH(8)) tokens (
+        .clk(clk), .rst(rst),
+        .s_data({s_tok_fence, s_tok_conn, s_tok_gen, s_tok_una, s_tok_status, s_tok_tail}),
+        .s_valid(s_tok_valid), .s_ready(s_tok_ready),
+        .m_data({fence, conn, gen, una, tok_status, tail}), .m_valid(tok_valid), .m_ready(tok_pop),
+        .count(tok_count)
+    );
+
+    reg [2:0]        state_reg, state_next;
+    reg [CONN_W-1:0] init_reg;
+    reg [PTR_W-1:0]  ptr_reg, ptr_next;
+    reg              ent_re;
+    wire [CONN_W-1:0] cid     = conn[CONN_W-1:0];
+    wire              in_init = state_reg == ST_INIT;
+
+    // ---- ring heads, one copy for each reader; written with each pop: when the pop is known outside, the slot
+    //      may be rewritten, and send_mapper must not start its search there any more
+    wire              pop;
+    wire              head_we    = in_init || pop;
+    wire [CONN_W-1:0] head_waddr = in_init ? init_reg : cid;
+    wire [PTR_W-1:0]  head_wdata = in_init ? {PTR_W{1'b0}} : ptr_reg + ONE_PTR;
+    wire [PTR_W-1:0]  head;
+
+    ram_sdp #(.WIDTH(PTR_W), .DEPTH(CONNS)) heads (
+        .clk(clk), .we(head_we), .waddr(head_waddr), .wdata(head_wdata),
+        .re(state_reg == ST_IDLE && tok_valid), .raddr(cid), .rdata(head)
+    );
+
+    ram_sdp #(.WIDTH(PTR_W), .DEPTH(CONNS)) heads_mapper (
+        .clk(clk), .we(head_we), .waddr(head_waddr), .wdata(head_wdata),
+        .re(head_re), .raddr(head_conn), .rdata(head_ptr)
+    );
+
+    // ---- entries, the half that completes
+    wire [31:0] ent_start, ent_end;
+    wire        ent_last, ent_fin;
+    wire [63:0] ent_cookie;
+    wire [7:0]  ent_opcode;
+    wire [15:0] ent_sq_index;
+
+    ram_sdp #(.WIDTH(ENTRY_W), .DEPTH(CONNS * SENDS)) entries (
+        .clk(clk),
+        .we(s_ent_we), .waddr(s_ent_index),
+        .wdata({s_ent[`TX_APPEND_START_SEQ], s_ent[`TX_APPEND_END_SEQ], s_ent[`TX_APPEND_LAST],
+                s_ent[`TX_APPEND_FIN], s_ent[`TX_APPEND_COOKIE], s_ent[`TX_APPEND_OPCODE],
+                s_ent[`TX_APPEND_SQ_INDEX]}),
+        .re(ent_re), .raddr({cid, ptr_next[IDX_W-1:0]}),
+        .rdata({ent_start, ent_end, ent_last, ent_fin, ent_cookie, ent_opcode, ent_sq_index})
+    );
+
+    // ---- what becomes of the entry
+    wire [31:0] data_end  = ent_end - {31'd0, ent_fin};
+    wire [31:0] data_len  = data_end - ent_start;
+    wire [31:0] to_end    = una - ent_end;             // bit 31: not acknowledged to its end
+    wire [31:0] to_data   = una - data_end;
+    wire [31:0] acked     = una - ent_start;
+    wire        ok        = !to_end[31];
+    wire [31:0] nbytes    = !to_data[31] ? data_len : acked[31] ? 32'd0 : acked;
+    wire        says      = ent_last || !ok;           // gives a completion
+    reg         cpl_valid_reg;
+    wire        cpl_free  = !cpl_valid_reg || m_cpl_ready;
+    assign      pop       = state_reg == ST_ENTRY && (ok || fence) && (cpl_free || !says);
+
+    always @* begin
+        state_next = state_reg;
+        ptr_next   = ptr_reg;
+        ent_re     = 1'b0;
+        case (state_reg)
+            ST_INIT:  if (&init_reg) state_next = ST_IDLE;
+            ST_IDLE:  if (tok_valid) state_next = ST_HEAD;
+            ST_HEAD: begin
+                ptr_next   = head;
+                ent_re     = head != tail;
+                state_next = ent_re ? ST_ENTRY : ST_END;
+            end
+            ST_ENTRY: begin
+                if (pop) begin
+                    ptr_next = ptr_reg + ONE_PTR;
+                    ent_re   = ptr_next != tail;
+                    if (!ent_re) state_next = ST_END;
+                end else if (!ok && !fence) begin
+                    state_next = ST_END;
+                end
+            end
+            ST_END:   if (!fence) state_next = ST_IDLE;
+                      else if (!cpl_valid_reg) state_next = ST_FDONE;
+            ST_FDONE: if (m_fdone_ready) state_next = ST_IDLE;
+            default:  state_next = ST_IDLE;
+        endcase
+    end
+
+    assign tok_pop = (state_reg == ST_END && !fence) || (state_reg == ST_FDONE && m_fdone_ready);
+
+    reg [`CQE_W-1:0] cpl_reg, cpl_next;
+    reg              pop_reg;
+    reg [15:0]       pop_conn_reg;
+
+    always @* begin
+        cpl_next = 0;
+        cpl_next[`CQE_KIND]     = `CQ_KIND_SEND;
+        cpl_next[`CQE_STATUS]   = ok ? `STATUS_OK : tok_status;
+        cpl_next[`CQE_CONN]     = conn;
+        cpl_next[`CQE_GEN]      = gen;
+        cpl_next[`CQE_CODE]     = ent_opcode;
+        cpl_next[`CQE_COOKIE]   = ent_cookie;
+        cpl_next[`CQE_NBYTES]   = nbytes;
+        cpl_next[`CQE_SQ_INDEX] = ent_sq_index;
+    end
+
+    always @(posedge clk) begin
+        ptr_reg <= ptr_next;
+        if (pop && says) cpl_reg      <= cpl_next;
+        if (pop)         pop_conn_reg <= conn;
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            state_reg     <= ST_INIT;
+            init_reg      <= 0;
+            cpl_valid_reg <= 1'b0;
+            pop_reg       <= 1'b0;
+        end else begin
+            state_reg <= state_next;
+            pop_reg   <= pop;
+            if (in_init)          init_reg      <= init_reg + ONE_CONN;
+            if (pop && says)      cpl_valid_reg <= 1'b1;
+            else if (m_cpl_ready) cpl_valid_reg <= 1'b0;
+        end
+    end
+
+    assign m_cpl_valid   = cpl_valid_reg;
+    assign m_cpl         = cpl_reg;
+    assign pop_pulse     = pop_reg;
+    assign pop_conn      = pop_conn_reg;
+    assign m_fdone_valid = state_reg == ST_FDONE;
+    assign m_fdone_conn  = conn;
+    assign m_fdone_gen   = gen;
+    assign idle          = state_reg == ST_IDLE && !tok_valid && !cpl_valid_reg && !pop_reg;
+
+    wire unused = &{1'b0, to_data[30:0], to_end[30:0], tok_count, s_ent[`TX_APPEND_LIST_ADDR],
+                    s_ent[`TX_APPEND_COUNT]};
+
+endmodule
+
+`default_nettype wire

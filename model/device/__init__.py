@@ -1,0 +1,1 @@
+"""The golden device: everything between the host port and the wire, and the follower that compares RTL with it."""

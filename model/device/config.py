@@ -1,0 +1,32 @@
+"""Sizes of the device: the parameters of hdl/chimney.v that its behaviour depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RX_BUFFER_BITS = 65536 * 8
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """Table sizes (entries), bus width (bits)."""
+
+    conns: int = 64
+    data_w: int = 512
+    sends: int = 16
+    recvs: int = 16
+    pool_bufs: int = 1024
+    raw_bufs: int = 64
+    paths: int = 8
+    neighbors: int = 8
+    tx_slots: int = 4
+
+    @property
+    def lanes(self) -> int:
+        """Bytes of a bus word."""
+        return self.data_w // 8
+
+    @property
+    def rx_beats(self) -> int:
+        """Depth of the receive buffer in beats."""
+        return RX_BUFFER_BITS // self.data_w

@@ -1,0 +1,256 @@
+"""command_decode: what can be said of a submission entry before any engine sees it (hostport.md, errors 1 to 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.device.config import DeviceConfig
+from model.device.memory import GoldenMemory
+from model.device.rxparse import Key
+from model.layout.generated import (
+    CWND_MAX,
+    FRAME_MAX,
+    NEIGHBOR_IMAGE_BYTES,
+    PARAM_IMAGE_BYTES,
+    PATH_IMAGE_BYTES,
+    POST_MAX,
+    RCV_WND_MAX,
+    SEND_LEN_MAX,
+    SG_MAX,
+    SQE_BYTES,
+    TCP_IMAGE_BYTES,
+    Cqe,
+    CqKind,
+    NeighborImage,
+    Opcode,
+    ParamImage,
+    PathImage,
+    Sqe,
+    Status,
+    TcpImage,
+    TcpState,
+)
+from model.tcp.commands import ipv4_number
+from model.tcp.seq import le
+from model.tcp.types import Image
+
+TCP_OPCODES = frozenset(
+    (
+        Opcode.INITIATE,
+        Opcode.START,
+        Opcode.SEND,
+        Opcode.DISCONNECT,
+        Opcode.TERMINATE,
+        Opcode.PATH_WRITE,
+        Opcode.NEIGHBOR_WRITE,
+        Opcode.PARAM_WRITE,
+    )
+)
+"""Commands for tcp_engine."""
+DELIVERY_OPCODES = frozenset((Opcode.RECEIVE, Opcode.ANSWER, Opcode.RESUME, Opcode.POOL_POST))
+"""Commands for delivery_engine."""
+_LATER = frozenset((Opcode.FORWARD, Opcode.UPDATE, Opcode.QUERY, Opcode.INVALIDATE))
+_CONNECTION = frozenset(
+    (
+        Opcode.INITIATE,
+        Opcode.START,
+        Opcode.SEND,
+        Opcode.RECEIVE,
+        Opcode.ANSWER,
+        Opcode.DISCONNECT,
+        Opcode.TERMINATE,
+        Opcode.RESUME,
+    )
+)
+_KINDS = {
+    Opcode.SEND: CqKind.SEND,
+    Opcode.DISCONNECT: CqKind.SEND,
+    Opcode.RECEIVE: CqKind.RECEIVE,
+    Opcode.RAW_SEND: CqKind.RAW_TX,
+}
+_GRACEFUL, _ABORTIVE = 1, 2
+_MIN_RAW = 14
+_IPV4 = 4
+_MAX_WIND_SCALE = 14
+_MIN_MSS = 64
+_MIN_MTU, _MAX_MTU = 576, 1500
+_TICK_RATES = (10, 100, 1000)
+_INDEX_AT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A fetched entry.
+
+    ``early`` is an error of the checks 1 to 4, ``late`` one of 6 to 8 that does not depend on time; between them
+    stand the checks that do (5: in use, send table full). ``key``: look-up key of an INITIATE.
+    """
+
+    sqe: Sqe
+    sq_index: int
+    early: Status | None = None
+    late: Status | None = None
+    image: Image | None = None
+    key: Key | None = None
+    indices: tuple[int, ...] = ()
+
+    @property
+    def error(self) -> Status | None:
+        """The first error that does not depend on time."""
+        return self.early if self.early is not None else self.late
+
+
+def completion(decoded: Decoded, status: Status) -> Cqe:
+    """The entry command_decode writes itself."""
+    sqe = decoded.sqe
+    kind = _KINDS.get(Opcode(sqe.opcode), CqKind.COMMAND) if sqe.opcode in _KNOWN else CqKind.COMMAND
+    return Cqe(
+        kind=kind,
+        status=status,
+        conn=sqe.conn,
+        gen=sqe.gen,
+        code=sqe.opcode,
+        cookie=sqe.cookie,
+        sq_index=decoded.sq_index,
+    )
+
+
+_KNOWN = frozenset(int(opcode) for opcode in Opcode)
+
+
+class Decoder:
+    """Checks entries in order; remembers the addresses of the paths that were written."""
+
+    def __init__(self, config: DeviceConfig, memory: GoldenMemory) -> None:
+        self._config = config
+        self._memory = memory
+        self._paths: dict[int, tuple[int, int]] = {}
+
+    def decode(self, raw: bytes, sq_index: int) -> Decoded:
+        """Decode ``raw`` (64 bytes). Call once an entry, in ring order: PATH_WRITE leaves its addresses behind."""
+        sqe = Sqe.from_bytes(raw)
+        early = self._opcode(sqe) or self._number(sqe) or _lengths(sqe)
+        if early is not None:
+            return Decoded(sqe, sq_index, early=early)
+        if sqe.opcode in (Opcode.RAW_POST, Opcode.POOL_POST):
+            limit = self._config.raw_bufs if sqe.opcode == Opcode.RAW_POST else self._config.pool_bufs
+            indices = _indices(raw, sqe.count)
+            bad = any(i >= limit for i in indices)
+            return Decoded(sqe, sq_index, early=Status.BAD_INDEX if bad else None, indices=indices)
+        return self._with_image(sqe, sq_index)
+
+    def _opcode(self, sqe: Sqe) -> Status | None:
+        if sqe.opcode not in _KNOWN:
+            return Status.BAD_OPCODE
+        if sqe.opcode in _LATER:
+            return Status.NOT_SUPPORTED
+        if sqe.opcode == Opcode.DISCONNECT and sqe.flags & (_GRACEFUL | _ABORTIVE) != _GRACEFUL:
+            return Status.NOT_SUPPORTED
+        return None
+
+    def _number(self, sqe: Sqe) -> Status | None:
+        c = self._config
+        limit = {Opcode.PATH_WRITE: c.paths, Opcode.NEIGHBOR_WRITE: c.neighbors}.get(Opcode(sqe.opcode))
+        if sqe.opcode in _CONNECTION:
+            limit = c.conns
+        return Status.BAD_CONN if limit is not None and sqe.conn >= limit else None
+
+    def _with_image(self, sqe: Sqe, sq_index: int) -> Decoded:
+        size = {
+            Opcode.INITIATE: TCP_IMAGE_BYTES,
+            Opcode.PATH_WRITE: PATH_IMAGE_BYTES,
+            Opcode.NEIGHBOR_WRITE: NEIGHBOR_IMAGE_BYTES,
+            Opcode.PARAM_WRITE: PARAM_IMAGE_BYTES,
+        }.get(Opcode(sqe.opcode))
+        if size is None:
+            return Decoded(sqe, sq_index)
+        raw = self._memory.device_read(sqe.addr, size)
+        if raw is None:
+            return Decoded(sqe, sq_index, late=Status.READ_ERROR)
+        if sqe.opcode == Opcode.PATH_WRITE:
+            path = PathImage.from_bytes(raw)
+            error = _path_error(path, self._config)
+            if error is None:
+                self._paths[sqe.conn] = (ipv4_number(path.src_addr), ipv4_number(path.dst_addr))
+            return Decoded(sqe, sq_index, late=error, image=path)
+        if sqe.opcode == Opcode.NEIGHBOR_WRITE:
+            return Decoded(sqe, sq_index, image=NeighborImage.from_bytes(raw))
+        if sqe.opcode == Opcode.PARAM_WRITE:
+            params = ParamImage.from_bytes(raw)
+            return Decoded(sqe, sq_index, late=_param_error(params), image=params)
+        return self._initiate(sqe, sq_index, TcpImage.from_bytes(raw))
+
+    def _initiate(self, sqe: Sqe, sq_index: int, image: TcpImage) -> Decoded:
+        error = _tcp_error(image, self._config)
+        path = self._paths.get(image.path_id)
+        if error is None and path is None:
+            error = Status.BAD_IMAGE
+        if error is not None or path is None:
+            return Decoded(sqe, sq_index, late=error, image=image)
+        key = (path[0], path[1], image.local_port, image.remote_port)
+        return Decoded(sqe, sq_index, image=image, key=key)
+
+
+def _lengths(sqe: Sqe) -> Status | None:
+    """Check 3."""
+    opcode, length, count = sqe.opcode, sqe.length, sqe.count
+    bad = False
+    if opcode == Opcode.SEND:
+        bad = not 0 < length <= SEND_LEN_MAX or not 0 < count <= SG_MAX
+    elif opcode == Opcode.DISCONNECT:
+        bad = length > SEND_LEN_MAX or count > SG_MAX or (length == 0) != (count == 0)
+    elif opcode == Opcode.RECEIVE:
+        bad = length > SEND_LEN_MAX
+    elif opcode == Opcode.RAW_SEND:
+        bad = not _MIN_RAW <= length <= FRAME_MAX
+    elif opcode in (Opcode.RAW_POST, Opcode.POOL_POST):
+        bad = not 0 < count <= POST_MAX
+    return Status.BAD_LENGTH if bad else None
+
+
+def _indices(raw: bytes, count: int) -> tuple[int, ...]:
+    tail = raw[_INDEX_AT:SQE_BYTES]
+    return tuple(int.from_bytes(tail[2 * i : 2 * i + 2], "little") for i in range(count))
+
+
+def _path_error(image: PathImage, config: DeviceConfig) -> Status | None:
+    if image.family != _IPV4:
+        return Status.NOT_SUPPORTED
+    if image.path_mtu < _MIN_MTU:
+        return Status.BAD_IMAGE
+    if image.path_mtu > _MAX_MTU:
+        return Status.PATH_MTU
+    return Status.BAD_IMAGE if image.neighbor_id >= config.neighbors else None
+
+
+def _param_error(image: ParamImage) -> Status | None:
+    good = (
+        image.ticks_per_second in _TICK_RATES
+        and image.ack_frequency
+        and 0 < image.dup_ack_threshold <= 255
+        and image.rto_min
+        and image.rto_min <= image.rto_max
+        and image.rto_initial
+    )
+    return None if good else Status.BAD_IMAGE
+
+
+def _tcp_error(image: TcpImage, config: DeviceConfig) -> Status | None:
+    """Check 7 of an INITIATE, in the order the contract lists the values."""
+    if image.family != _IPV4 or image.state not in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
+        return Status.NOT_SUPPORTED
+    ordered = le(image.snd_una, image.snd_nxt) and le(image.snd_nxt, image.snd_max)
+    windows = max(image.rcv_wnd, image.snd_wnd, image.max_snd_wnd) <= RCV_WND_MAX
+    good = (
+        max(image.snd_wind_scale, image.rcv_wind_scale) <= _MAX_WIND_SCALE
+        and image.remote_mss >= _MIN_MSS
+        and image.path_id < config.paths
+        and ordered
+        and windows
+    )
+    if not good:
+        return Status.BAD_IMAGE
+    if image.initial_rcv_wnd > RCV_WND_MAX:
+        return Status.RCV_WINDOW
+    return None if 0 < image.cwnd <= CWND_MAX else Status.BAD_IMAGE
+

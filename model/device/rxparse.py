@@ -1,0 +1,119 @@
+"""What rx_parser says of a frame (docs/contract/blocks.md, cluster rx): class, reason, look-up key, arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+
+from model.layout.generated import FRAME_MAX, RxClass, RxReason
+from model.wire.checksum import ipv4_header_ok, tcp_ok
+
+Key = tuple[int, int, int, int]
+"""(local address, remote address, local port, remote port), from the receiver's point of view."""
+
+_ETHERNET, _VLAN, _IP, _TCP = 14, 4, 20, 20
+_IPV4_TYPE, _VLAN_TYPE, _TCP_PROTOCOL = 0x0800, 0x8100, 6
+_FRAGMENT = 0x3FFF
+_TS_KIND, _TS_LENGTH = 8, 10
+_IP_HEADER = Struct(">BBHHHBBHII")
+_TCP_HEADER = Struct(">HHIIBBHHH")
+_STAMPS = Struct(">II")
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSegment:
+    """A TCP/IPv4 segment whose lengths and checksums are right."""
+
+    key: Key
+    seq: int
+    ack: int
+    wnd: int
+    flags: int
+    ts_present: int
+    tsval: int
+    tsecr: int
+    pay_off: int
+    pay_len: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Class and reason before the look-up; ``segment`` if the class is SEGMENT."""
+
+    class_: RxClass
+    reason: RxReason
+    segment: ParsedSegment | None = None
+
+
+_TOO_LONG = Parsed(RxClass.DROP, RxReason.TOO_LONG)
+_BAD_LENGTH = Parsed(RxClass.DROP, RxReason.BAD_LENGTH)
+_BAD_IP_SUM = Parsed(RxClass.DROP, RxReason.BAD_IP_CHECKSUM)
+_BAD_TCP_SUM = Parsed(RxClass.DROP, RxReason.BAD_TCP_CHECKSUM)
+_NOT_TCP = Parsed(RxClass.RAW, RxReason.NOT_TCP)
+
+
+def parse(frame: bytes) -> Parsed:
+    """Classify a frame, in the order of the contract's checks."""
+    n = len(frame)
+    if n > FRAME_MAX:
+        return _TOO_LONG
+    if n < _ETHERNET:
+        return _BAD_LENGTH
+    at, ethertype = _ETHERNET, int.from_bytes(frame[12:14], "big")
+    if ethertype == _VLAN_TYPE and n >= _ETHERNET + _VLAN:
+        at, ethertype = _ETHERNET + _VLAN, int.from_bytes(frame[16:18], "big")
+    if ethertype != _IPV4_TYPE:
+        return _NOT_TCP
+    if n < at + _IP:
+        return _BAD_LENGTH
+    version_ihl, _, total, _, fragment, _, protocol, _, source, destination = _IP_HEADER.unpack_from(frame, at)
+    if version_ihl != 0x45 or fragment & _FRAGMENT or protocol != _TCP_PROTOCOL:
+        return _NOT_TCP
+    if total < _IP + _TCP or at + total > n:
+        return _BAD_LENGTH
+    if not ipv4_header_ok(frame[at : at + _IP]):
+        return _BAD_IP_SUM
+    return _tcp(frame, at + _IP, at + total, source, destination)
+
+
+def _tcp(frame: bytes, at: int, end: int, source: int, destination: int) -> Parsed:
+    sport, dport, seq, ack, offset, flags, wnd, _, _ = _TCP_HEADER.unpack_from(frame, at)
+    header = 4 * (offset >> 4)
+    if header < _TCP or at + header > end:
+        return _BAD_LENGTH
+    if not tcp_ok(source, destination, frame[at:end]):
+        return _BAD_TCP_SUM
+    stamps = _timestamps(frame, at + _TCP, at + header) if header > _TCP else None
+    tsval, tsecr = stamps or (0, 0)
+    segment = ParsedSegment(
+        key=(destination, source, dport, sport),
+        seq=seq,
+        ack=ack,
+        wnd=wnd,
+        flags=flags,
+        ts_present=int(stamps is not None),
+        tsval=tsval,
+        tsecr=tsecr,
+        pay_off=at + header,
+        pay_len=end - at - header,
+    )
+    return Parsed(RxClass.SEGMENT, RxReason.NONE, segment)
+
+
+def _timestamps(frame: bytes, at: int, end: int) -> tuple[int, int] | None:
+    """The timestamps option; the last one counts. Parsing stops at an illegal length (RFC 9293 MUST-7)."""
+    found: tuple[int, int] | None = None
+    while at < end:
+        kind = frame[at]
+        if kind == 0:
+            break
+        if kind == 1:
+            at += 1
+            continue
+        length = frame[at + 1] if at + 1 < end else 0
+        if length < 2 or at + length > end:
+            break
+        if kind == _TS_KIND and length == _TS_LENGTH:
+            found = _STAMPS.unpack_from(frame, at + 2)
+        at += length
+    return found

@@ -1,0 +1,863 @@
+"""The miniport driver: NDIS calls to descriptors and back (docs/contract/hostport.md).
+
+Everything the device says comes through ``poll`` (called by ``on_interrupt``), in ring order, and every
+call up to the host is made from there, one at a time. Calls from above only queue and submit.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from model.layout.generated import (
+    DELEGATED_IMAGE_BYTES,
+    POOL_BUF_BYTES,
+    POST_MAX,
+    Cqe,
+    CqKind,
+    Csr,
+    LeftOver,
+    Opcode,
+    ParamImage,
+    Sqe,
+    Status,
+)
+from model.layout.generated import TcpEventType as DeviceEvent
+from model.layout.generated import UploadReason as DeviceReason
+from model.ndis.calls import ProtocolFace
+from model.ndis.enums import DisconnectFlags, Layer, TcpEventType
+from model.ndis.images import (
+    DEFAULT_PARAMETERS,
+    FAMILY_IPV4,
+    delegated_state,
+    initiate_status,
+    neighbor_image,
+    path_image,
+    tcp_image,
+)
+from model.ndis.memory import PAGE_SIZE, POISON, PageAllocator, Region
+from model.ndis.miniport_io import ConnectionIo, DeviceLimits, SendJob
+from model.ndis.netbuffer import (
+    Mdl,
+    NetBuffer,
+    NetBufferList,
+    Owner,
+    chain,
+    iterate,
+    ndis_advance_net_buffer_data_start,
+    unchain,
+)
+from model.ndis.offload_state import (
+    AttemptResult,
+    InitiateWalk,
+    NeighborCached,
+    NeighborConst,
+    NeighborDelegated,
+    OffloadAttempt,
+    OffloadBlock,
+    PathCached,
+    PathConst,
+    TcpCached,
+    TcpConst,
+    TcpDelegated,
+    initiate_walk,
+    traverse,
+)
+from model.ndis.rings import (
+    CompletionRing,
+    DmaArena,
+    DriverError,
+    HostPort,
+    RingPlace,
+    SubmissionRing,
+)
+from model.ndis.status import CompletionKind, NdisStatus
+
+CONTROL_ENABLE = 1
+CONTROL_RESET = 2
+CONTROL_IRQ = 4
+CONTROL_EXTERNAL_TICK = 8
+STATUS_READY = 4
+START_HOLD = 1
+IRQ_COMPLETION = 1
+_FAILURE = AttemptResult(NdisStatus.FAILURE)
+
+
+@dataclass(frozen=True)
+class DriverConfig:
+    """What the driver knows of its device, and its own sizes (bytes, entries)."""
+
+    mac: bytes = bytes.fromhex("020000000001")
+    conns: int = 64
+    paths: int = 8
+    neighbors: int = 8
+    pool_bufs: int = 1024
+    raw_bufs: int = 64
+    limits: DeviceLimits = field(default_factory=DeviceLimits)
+    sq_log2: int = 8
+    cq_log2: int = 10
+    list_bytes: int = 512 * 1024
+    bounce_bytes: int = 1024 * 1024
+    parameters: ParamImage = DEFAULT_PARAMETERS
+    external_tick: bool = True
+    #: Clock cycles a tick where the prescaler is the source.
+    tick_prescale: int = 1000
+    #: Terminates that may be at the device at once; more wait.
+    uploads: int = 4
+    #: Unfinished sends go back in the terminate chain instead of by completion (NDIS sheet, 6.4).
+    chain_unfinished: bool = False
+
+
+@dataclass(eq=False)
+class StateObject:
+    """An offloaded neighbor or path: its device id, and the path's neighbor."""
+
+    layer: Layer
+    id: int
+    below: StateObject | None = None
+
+
+@dataclass(eq=False)
+class OffloadedTcp:
+    """An offloaded connection."""
+
+    id: int
+    io: ConnectionIo
+    ndis_handle: object
+    #: Inherited receive data that was not delivered yet, and whether the client refused it.
+    buffered: bytearray = field(default_factory=bytearray)
+    buffered_refused: bool = False
+    live: bool = False
+    #: Entries that came before the initiate was completed to the host (CH-056).
+    early: list[Cqe] = field(default_factory=list)
+    terminating: bool = False
+    aborted: bool = False
+    kept: list[NetBufferList] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PoolBuffer:
+    """MiniportReserved of an indicated list: the pool buffer it lies in."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class BounceBuffer:
+    """MiniportReserved of an indicated list that lies in the driver's own memory."""
+
+    addr: int
+
+
+@dataclass(eq=False)
+class TerminateOp:
+    """A terminate tree in progress."""
+
+    root: OffloadBlock
+    waiting: int = 0
+
+
+Callback = Callable[[Cqe], None]
+
+
+class MiniportDriver:
+    """MiniportFace over a HostPort. Call ``reset``, wait for ``ready``, then ``start``."""
+
+    def __init__(
+        self,
+        port: HostPort,
+        protocol: ProtocolFace,
+        allocator: PageAllocator,
+        config: DriverConfig | None = None,
+    ) -> None:
+        self.config = config or DriverConfig()
+        self.memory = port.mem
+        self.limits = self.config.limits
+        self.counters: Counter[str] = Counter()
+        self._port = port
+        self._protocol = protocol
+        c = self.config
+        sq = RingPlace(self._region(allocator, 64 << c.sq_log2), c.sq_log2)
+        cq = RingPlace(self._region(allocator, 32 << c.cq_log2), c.cq_log2)
+        self._places = (sq, cq)
+        self._pool_base = self._region(allocator, c.pool_bufs * POOL_BUF_BYTES)
+        self._raw_base = self._region(allocator, c.raw_bufs * POOL_BUF_BYTES)
+        self.lists = DmaArena(self.memory, self._region(allocator, c.list_bytes), c.list_bytes)
+        self.bounce = DmaArena(self.memory, self._region(allocator, c.bounce_bytes), c.bounce_bytes)
+        self._upload_bytes = DELEGATED_IMAGE_BYTES + LeftOver.WIDTH // 8 * (c.pool_bufs + 1)
+        room = c.uploads * (self._upload_bytes + 64)
+        self._uploads = DmaArena(self.memory, self._region(allocator, room), room)
+        self._upload_waiting: deque[Callable[[], None]] = deque()
+        self._sq = SubmissionRing(port, sq)
+        self._cq = CompletionRing(port, cq)
+        # Half of the completion ring each: receives that wait for data never keep a send from going.
+        half = max(1, ((1 << c.cq_log2) - 32) // 2)
+        self._places_left = {CompletionKind.SEND: half, CompletionKind.RECEIVE: half}
+        self._cookie = 0
+        self._commands: dict[int, Callback] = {}
+        self._raw_frames: dict[int, int] = {}
+        self._contexts: dict[int, StateObject | OffloadedTcp] = {}
+        self._by_id: dict[int, OffloadedTcp] = {}
+        self._free_ids = {
+            Layer.TCP: list(range(c.conns)),
+            Layer.PATH: list(range(c.paths)),
+            Layer.NEIGHBOR: list(range(c.neighbors)),
+        }
+        self._gens = [0] * c.conns
+        self._next_context = 0x1000
+        self._pool_posts: list[int] = []
+        self._raw_posts: list[int] = []
+        self._raw_backlog: list[bytes] = []
+        self._up_kind: CompletionKind | None = None
+        self._up_lists: list[NetBufferList] = []
+        self._polling = False
+
+    @staticmethod
+    def _region(allocator: PageAllocator, size: int) -> int:
+        return allocator.allocate_contiguous(size).pages[0]
+
+    # ---- start -----------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Soft reset of the device."""
+        self._port.mmio_write(Csr.CONTROL, CONTROL_RESET)
+
+    def ready(self) -> bool:
+        """True when the device has cleared its tables."""
+        return bool(self._port.mmio_read(Csr.STATUS) & STATUS_READY)
+
+    def start(self) -> None:
+        """Program the registers, enable, set parameters, give the device its buffers."""
+        c, (sq, cq) = self.config, self._places
+        mac = int.from_bytes(c.mac, "little")
+        write = self._port.mmio_write
+        write(Csr.MAC_LO, mac & 0xFFFF_FFFF)
+        write(Csr.MAC_HI, mac >> 32)
+        write(Csr.TICK_PRESCALE, c.tick_prescale)
+        for register, value in (
+            (Csr.SQ_BASE_LO, sq.base),
+            (Csr.CQ_BASE_LO, cq.base),
+            (Csr.POOL_BASE_LO, self._pool_base),
+            (Csr.RAW_BASE_LO, self._raw_base),
+        ):
+            write(register, value & 0xFFFF_FFFF)
+            write(register + 4, value >> 32)
+        write(Csr.SQ_SIZE_LOG2, c.sq_log2)
+        write(Csr.CQ_SIZE_LOG2, c.cq_log2)
+        tick = CONTROL_EXTERNAL_TICK if c.external_tick else 0
+        write(Csr.CONTROL, CONTROL_ENABLE | CONTROL_IRQ | tick)
+        self._image_command(Opcode.PARAM_WRITE, 0, c.parameters.to_bytes(), self._parameters_set)
+        self._raw_posts = list(range(c.raw_bufs))
+        self._pool_posts = list(range(c.pool_bufs))
+        self._kick()
+
+    def _parameters_set(self, cqe: Cqe) -> None:
+        if cqe.status != Status.OK:
+            raise DriverError(f"PARAM_WRITE failed with {Status(cqe.status).name}: check DriverConfig.parameters")
+
+    # ---- Device, for ConnectionIo ----------------------------------------------------------
+
+    def submit(self, entry: Sqe) -> None:
+        """Queue an entry behind all earlier ones."""
+        self._sq.push(entry)
+
+    def new_cookie(self) -> int:
+        """A number never used before."""
+        self._cookie += 1
+        return self._cookie
+
+    def reserve(self, kind: CompletionKind) -> bool:
+        """A place in the completion ring for a request that may take long."""
+        if not self._places_left[kind]:
+            return False
+        self._places_left[kind] -= 1
+        return True
+
+    def release(self, kind: CompletionKind) -> None:
+        """The request completed."""
+        self._places_left[kind] += 1
+
+    def up(self, kind: CompletionKind, nbl: NetBufferList) -> None:
+        """Collect completions of one kind into one call."""
+        if kind is not self._up_kind:
+            self._flush_up()
+        self._up_kind = kind
+        self._up_lists.append(nbl)
+
+    def _flush_up(self) -> None:
+        lists, kind = self._up_lists, self._up_kind
+        self._up_lists, self._up_kind = [], None
+        if not lists:
+            return
+        head = chain(lists)
+        if kind is CompletionKind.SEND:
+            self._protocol.tcp_offload_send_complete(head)
+        elif kind is CompletionKind.RECEIVE:
+            self._protocol.tcp_offload_receive_complete(head)
+        else:
+            self._protocol.tcp_offload_disconnect_complete(head)
+
+    # ---- commands --------------------------------------------------------------------------
+
+    def _command(self, entry: Sqe, callback: Callback) -> None:
+        """Submit a command; ``callback`` gets its completion. ``entry.cookie`` must be new."""
+        self._commands[entry.cookie] = callback
+        self.submit(entry)
+
+    def _image_command(self, opcode: Opcode, number: int, image: bytes, callback: Callback, gen: int = 0) -> bool:
+        """A command with an image in memory; False if there is no room for the image now."""
+        addr = self.lists.allocate(len(image))
+        if addr is None:
+            return False
+        self.memory.write(addr, image)
+        place = addr
+
+        def done(cqe: Cqe) -> None:
+            self.lists.free(place)
+            callback(cqe)
+
+        cookie = self.new_cookie()
+        self._command(Sqe(opcode=opcode, conn=number, gen=gen, cookie=cookie, addr=addr), done)
+        return True
+
+    def _later(self, action: Callable[[], None]) -> None:
+        """Run ``action`` from poll, behind everything submitted so far."""
+        self._command(Sqe(opcode=Opcode.NOP, cookie=self.new_cookie()), lambda _: action())
+
+    def _kick(self) -> None:
+        """Submit what can go; from inside poll this waits until its end."""
+        if self._polling:
+            return
+        for connection in list(self._by_id.values()):
+            connection.io.pump()
+        self._post(Opcode.RAW_POST, self._raw_posts)
+        self._post(Opcode.POOL_POST, self._pool_posts)
+        self._send_raw_backlog()
+        self._sq.flush()
+
+    def _post(self, opcode: Opcode, indices: list[int]) -> None:
+        while indices:
+            part, indices[:] = indices[:POST_MAX], indices[POST_MAX:]
+            body = struct.pack(f"<{len(part)}H", *part).ljust(2 * POST_MAX, b"\0")
+            self._sq.push(Sqe(opcode=opcode, count=len(part)).to_bytes()[:32] + body)
+
+    # ---- initiate --------------------------------------------------------------------------
+
+    def initiate_offload(self, block_list: OffloadBlock) -> None:
+        """MiniportInitiateOffload: walks the tree, one device command an object."""
+        self._later(lambda: self._walk_on(block_list, initiate_walk(block_list), [], None))
+        self._kick()
+
+    def _walk_on(
+        self, root: OffloadBlock, walk: InitiateWalk, live: list[OffloadedTcp], result: AttemptResult | None
+    ) -> None:
+        """Take the walk on until it waits for the device or ends."""
+
+        def resume(outcome: AttemptResult) -> None:
+            self._walk_on(root, walk, live, outcome)
+
+        try:
+            attempt = next(walk) if result is None else walk.send(result)
+            while (refused := self._attempt(attempt, live, resume)) is not None:
+                attempt = walk.send(refused)
+        except StopIteration:
+            self._initiated(root, live)
+
+    def _initiated(self, root: OffloadBlock, live: list[OffloadedTcp]) -> None:
+        self._flush_up()
+        self._protocol.initiate_offload_complete(root)
+        for connection in live:  # nothing is indicated before the call above has returned (CH-056)
+            connection.live = True
+            self._replay(connection)
+            self._feed(connection)
+
+    def _attempt(
+        self, attempt: OffloadAttempt, live: list[OffloadedTcp], resume: Callable[[AttemptResult], None]
+    ) -> AttemptResult | None:
+        """Start one object; a result if it failed at once, None if ``resume`` will be called."""
+        node = attempt.node
+        if not self._free_ids[node.type.layer]:
+            full = {
+                Layer.NEIGHBOR: NdisStatus.OFFLOAD_NEIGHBOR_ENTRIES,
+                Layer.PATH: NdisStatus.OFFLOAD_PATH_ENTRIES,
+                Layer.TCP: NdisStatus.OFFLOAD_TCP_ENTRIES,
+            }
+            return AttemptResult(full[node.type.layer])
+        below = None if attempt.parent is None else self._contexts.get(attempt.parent)
+        match node.const, node.cached, node.delegated:
+            case NeighborConst() as const, NeighborCached() as cached, NeighborDelegated() as delegated:
+                image = neighbor_image(const, cached, delegated)
+                return self._write_object(Opcode.NEIGHBOR_WRITE, Layer.NEIGHBOR, None, image, resume)
+            case PathConst() as const, PathCached() as cached, _:
+                if not isinstance(below, StateObject) or below.layer is not Layer.NEIGHBOR:
+                    return _FAILURE
+                image = path_image(const, cached, below.id)
+                return self._write_object(Opcode.PATH_WRITE, Layer.PATH, below, image, resume)
+            case TcpConst() as const, TcpCached() as cached, TcpDelegated() as delegated:
+                if not isinstance(below, StateObject) or below.layer is not Layer.PATH:
+                    return _FAILURE
+                image = tcp_image(const, cached, delegated, below.id, FAMILY_IPV4)
+                return self._load(node, delegated, image, live, resume)
+            case _:
+                return _FAILURE
+
+    def _write_object(
+        self,
+        opcode: Opcode,
+        layer: Layer,
+        below: StateObject | None,
+        image: bytes,
+        resume: Callable[[AttemptResult], None],
+    ) -> AttemptResult | None:
+        entry = StateObject(layer, self._free_ids[layer].pop(0), below)
+
+        def done(cqe: Cqe) -> None:
+            status = initiate_status(cqe.status)
+            if status.offloaded:
+                resume(AttemptResult(status, self._publish(entry)))
+            else:
+                self._free_ids[layer].append(entry.id)
+                resume(AttemptResult(status))
+
+        if not self._image_command(opcode, entry.id, image, done):
+            self._free_ids[layer].append(entry.id)
+            return AttemptResult(NdisStatus.RESOURCES)
+        return None
+
+    def _publish(self, entry: StateObject | OffloadedTcp) -> int:
+        self._next_context += 1
+        self._contexts[self._next_context] = entry
+        return self._next_context
+
+    def _load(
+        self,
+        node: OffloadBlock,
+        delegated: TcpDelegated,
+        image: bytes,
+        live: list[OffloadedTcp],
+        resume: Callable[[AttemptResult], None],
+    ) -> AttemptResult | None:
+        """INITIATE, inherited sends, START with HOLD."""
+        number = self._free_ids[Layer.TCP].pop(0)
+        self._gens[number] = (self._gens[number] + 1) & 0xFF
+        io = ConnectionIo(self, number, self._gens[number])
+        connection = OffloadedTcp(number, io, node.ndis_offload_handle)
+        io.keep = lambda job: self._keep(connection, job)
+        inherited: list[NetBufferList] = []
+
+        def started(cqe: Cqe) -> None:
+            if cqe.status != Status.OK:
+                self._unload(connection, node, inherited, cqe, resume)
+                return
+            node.net_buffer_list_chain = None
+            live.append(connection)
+            resume(AttemptResult(NdisStatus.SUCCESS, self._publish(connection)))
+
+        def loaded(cqe: Cqe) -> None:
+            if cqe.status != Status.OK:
+                self._free_ids[Layer.TCP].append(number)
+                resume(AttemptResult(initiate_status(cqe.status)))
+                return
+            self._by_id[number] = connection
+            for nbl in iterate(delegated.buffered_data):
+                connection.buffered += nbl.read(Owner.TARGET, self.memory)
+            inherited.extend(iterate(node.net_buffer_list_chain))
+            for nbl in inherited:
+                io.send(nbl)
+            io.send_open = True
+            io.pump()
+            start = Sqe(opcode=Opcode.START, flags=START_HOLD, conn=number, gen=io.gen, cookie=self.new_cookie())
+            self._command(start, started)
+
+        if not self._image_command(Opcode.INITIATE, number, image, loaded, io.gen):
+            self._free_ids[Layer.TCP].append(number)
+            return AttemptResult(NdisStatus.RESOURCES)
+        return None
+
+    def _unload(
+        self,
+        connection: OffloadedTcp,
+        node: OffloadBlock,
+        inherited: list[NetBufferList],
+        failed: Cqe,
+        resume: Callable[[AttemptResult], None],
+    ) -> None:
+        """START failed: take the connection off the device, leave its chain untouched (CH-049)."""
+        connection.io.close()
+        connection.io.keep = lambda _: True
+
+        def gone(_: Cqe) -> None:
+            self._replay(connection)
+            connection.io.flush(NdisStatus.UPLOAD_IN_PROGRESS)
+            del self._by_id[connection.id]
+            self._free_ids[Layer.TCP].append(connection.id)
+            node.net_buffer_list_chain = chain(inherited) if inherited else None
+            resume(AttemptResult(initiate_status(failed.status)))
+
+        entry = Sqe(
+            opcode=Opcode.TERMINATE,
+            conn=connection.id,
+            gen=connection.io.gen,
+            cookie=self.new_cookie(),
+        )
+        self._command(entry, gone)
+
+    # ---- inherited receive data ------------------------------------------------------------
+
+    def _feed(self, connection: OffloadedTcp) -> None:
+        """Deliver inherited bytes before the device may deliver (CH-054, CH-055), then RESUME."""
+        if not connection.live or connection.terminating or connection.io.receive_open:
+            return
+        while connection.buffered:
+            connection.io.fill_from(connection.buffered)
+            self._flush_up()
+            if not connection.buffered or connection.io.receives or connection.buffered_refused:
+                break
+            data = bytes(connection.buffered[:PAGE_SIZE])
+            addr = self.bounce.allocate(len(data), PAGE_SIZE)
+            if addr is None:
+                break
+            self.memory.write(addr, data)
+            consumed = self._indicate(connection, addr, len(data), BounceBuffer(addr))
+            if consumed < len(data):
+                self.bounce.free(addr)
+                connection.buffered_refused = True
+            del connection.buffered[:consumed]
+        if connection.buffered or connection.terminating:
+            return
+        connection.io.receive_open = True
+        self.submit(Sqe(opcode=Opcode.RESUME, conn=connection.id, gen=connection.io.gen))
+
+    def _indicate(self, connection: OffloadedTcp, addr: int, length: int, token: PoolBuffer | BounceBuffer) -> int:
+        """Ask the host to take bytes; returns how many it took."""
+        self._flush_up()
+        nbl = self._list_at(addr, length, token)
+        status, consumed = self._protocol.tcp_offload_receive_indicate(connection.ndis_handle, nbl, NdisStatus.SUCCESS)
+        if status is NdisStatus.SUCCESS:
+            return length
+        return consumed if status is NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED else 0
+
+    @staticmethod
+    def _list_at(addr: int, length: int, token: PoolBuffer | BounceBuffer) -> NetBufferList:
+        first = addr - addr % PAGE_SIZE
+        pages = tuple(range(first, addr + length, PAGE_SIZE))
+        buffer = NetBuffer((Mdl(Region(pages, addr - first, length)),), 0, length)
+        return NetBufferList([buffer], owner=Owner.TARGET, miniport_reserved=token)
+
+    # ---- terminate -------------------------------------------------------------------------
+
+    def terminate_offload(self, block_list: OffloadBlock) -> None:
+        """MiniportTerminateOffload."""
+        op = TerminateOp(block_list, waiting=1)
+        for node in traverse(block_list):
+            entry = None if node.context is None else self._contexts.get(node.context)
+            if isinstance(entry, OffloadedTcp):
+                op.waiting += 1
+                self._terminate_connection(op, node, entry)
+        self._later(lambda: self._terminate_step(op))
+        self._kick()
+
+    def _terminate_connection(self, op: TerminateOp, node: OffloadBlock, entry: OffloadedTcp) -> None:
+        entry.terminating = True
+        entry.io.close()
+        block = self._uploads.allocate(self._upload_bytes)
+        if block is None:
+            self._upload_waiting.append(lambda: self._terminate_connection(op, node, entry))
+            return
+        # If the device fails before it writes the array, the array must read as empty.
+        self.memory.write(block + DELEGATED_IMAGE_BYTES, LeftOver().to_bytes())
+        place = block
+
+        def done(cqe: Cqe) -> None:
+            self._connection_terminated(node, entry, cqe, place)
+            self._uploads.free(place)
+            if self._upload_waiting:
+                self._upload_waiting.popleft()()
+            self._terminate_step(op)
+
+        self._command(
+            Sqe(
+                opcode=Opcode.TERMINATE,
+                conn=entry.id,
+                gen=entry.io.gen,
+                cookie=self.new_cookie(),
+                addr=block,
+                addr2=block + DELEGATED_IMAGE_BYTES,
+            ),
+            done,
+        )
+
+    def _connection_terminated(self, node: OffloadBlock, entry: OffloadedTcp, cqe: Cqe, block: int) -> None:
+        ok = cqe.status == Status.OK
+        entry.io.flush(NdisStatus.REQUEST_ABORTED if entry.aborted else NdisStatus.UPLOAD_IN_PROGRESS)
+        self._flush_up()
+        pieces = self._left_over(block + DELEGATED_IMAGE_BYTES)
+        kept = entry.kept
+        node.net_buffer_list_chain = chain(kept) if kept else None
+        if ok:
+            if entry.buffered:
+                pieces = [*self._buffered_lists(entry), *pieces]
+            node.delegated = replace(
+                delegated_state(self.memory.read(block, DELEGATED_IMAGE_BYTES)),
+                send_data_head=kept[0] if kept else None,
+                send_data_tail=kept[-1] if kept else None,
+                buffered_data=chain(pieces) if pieces else None,
+            )
+        else:  # the state is lost, and with it the bytes; the buffers are not
+            node.delegated = None
+            self._take_back(pieces)
+        node.status = NdisStatus.SUCCESS if ok else NdisStatus.FAILURE
+        del self._by_id[entry.id]
+        self._free_ids[Layer.TCP].append(entry.id)
+
+    def _left_over(self, array: int) -> list[NetBufferList]:
+        """Pool buffers with bytes that were acknowledged but not delivered (6.5)."""
+        size = LeftOver.WIDTH // 8
+        count = LeftOver.from_bytes(self.memory.read(array, size)).buf
+        out: list[NetBufferList] = []
+        for i in range(1, count + 1):
+            piece = LeftOver.from_bytes(self.memory.read(array + i * size, size))
+            addr = self._pool_base + piece.buf * POOL_BUF_BYTES + piece.offset
+            out.append(self._list_at(addr, piece.length, PoolBuffer(piece.buf)))
+        return out
+
+    def _buffered_lists(self, entry: OffloadedTcp) -> list[NetBufferList]:
+        data = bytes(entry.buffered)
+        addr = self.bounce.allocate(len(data), PAGE_SIZE)
+        if addr is None:
+            raise DriverError("no bounce memory for inherited receive data: raise DriverConfig.bounce_bytes")
+        self.memory.write(addr, data)
+        return [self._list_at(addr, len(data), BounceBuffer(addr))]
+
+    def _terminate_step(self, op: TerminateOp) -> None:
+        op.waiting -= 1
+        if op.waiting:
+            return
+        for node in traverse(op.root):
+            entry = None if node.context is None else self._contexts.pop(node.context, None)
+            if isinstance(entry, StateObject):
+                self._free_ids[entry.layer].append(entry.id)
+            if node.status is None:
+                found = entry is not None or node.is_placeholder
+                node.status = NdisStatus.SUCCESS if found else NdisStatus.FAILURE
+        self._flush_up()
+        self._protocol.terminate_offload_complete(op.root)
+
+    def _keep(self, connection: OffloadedTcp, job: SendJob) -> bool:
+        """True if an unfinished send goes up in the terminate chain, its data start at SndUna."""
+        unfinished = job.status is NdisStatus.UPLOAD_IN_PROGRESS and job.kind is CompletionKind.SEND
+        if not (self.config.chain_unfinished and connection.terminating and unfinished):
+            return False
+        left = job.acknowledged
+        for buffer in job.nbl.net_buffers:
+            delta = min(left, buffer.data_length)
+            ndis_advance_net_buffer_data_start(buffer, delta)
+            left -= delta
+        connection.kept.append(job.nbl)
+        return True
+
+    # ---- not built yet ---------------------------------------------------------------------
+
+    def update_offload(self, block_list: OffloadBlock) -> NdisStatus:
+        """MiniportUpdateOffload."""
+        return NdisStatus.NOT_SUPPORTED
+
+    def query_offload(self, block_list: OffloadBlock) -> NdisStatus:
+        """MiniportQueryOffload."""
+        return NdisStatus.NOT_SUPPORTED
+
+    def invalidate_offload(self, block_list: OffloadBlock) -> NdisStatus:
+        """MiniportInvalidateOffload."""
+        return NdisStatus.NOT_SUPPORTED
+
+    def tcp_offload_forward(self, context: int, nbl: NetBufferList) -> NdisStatus:
+        """MiniportTcpOffloadForward."""
+        return NdisStatus.NOT_SUPPORTED
+
+    # ---- I/O calls -------------------------------------------------------------------------
+
+    def _connection(self, context: int) -> OffloadedTcp:
+        entry = self._contexts.get(context)
+        if not isinstance(entry, OffloadedTcp):
+            raise DriverError(f"context {context:#x} names no offloaded connection")
+        return entry
+
+    def tcp_offload_send(self, context: int, nbl: NetBufferList) -> NdisStatus:
+        """MiniportTcpOffloadSend."""
+        connection = self._connection(context)
+        for one in unchain(nbl):
+            connection.io.send(one)
+        self._kick()
+        return NdisStatus.PENDING
+
+    def tcp_offload_receive(self, context: int, nbl: NetBufferList) -> NdisStatus:
+        """MiniportTcpOffloadReceive; may come from inside a receive completion (CH-140)."""
+        connection = self._connection(context)
+        for one in unchain(nbl):
+            connection.io.receive(one)
+        if connection.buffered:
+            connection.buffered_refused = False
+            self._later(lambda: self._feed(connection))
+        self._kick()
+        return NdisStatus.PENDING
+
+    def tcp_offload_receive_return(self, nbl: NetBufferList) -> NdisStatus:
+        """MiniportTcpOffloadReceiveReturn: buffers are poisoned, then posted again."""
+        self._take_back(unchain(nbl))
+        self._kick()
+        return NdisStatus.SUCCESS
+
+    def _take_back(self, lists: list[NetBufferList]) -> None:
+        for one in lists:
+            token = one.miniport_reserved
+            if isinstance(token, PoolBuffer):
+                self._repost(self._pool_base, token.index, self._pool_posts)
+            elif isinstance(token, BounceBuffer):
+                self.bounce.free(token.addr)
+            else:
+                raise DriverError("ReceiveReturn of a list this driver never indicated")
+
+    def tcp_offload_disconnect(self, context: int, nbl: NetBufferList, flags: DisconnectFlags) -> NdisStatus:
+        """MiniportTcpOffloadDisconnect; an abortive one is refused until the device has it."""
+        connection = self._connection(context)
+        if flags is DisconnectFlags.GRACEFUL:
+            connection.io.send(nbl, CompletionKind.DISCONNECT)
+        else:
+            self._later(lambda: self._refuse_disconnect(nbl))
+        self._kick()
+        return NdisStatus.PENDING
+
+    def _refuse_disconnect(self, nbl: NetBufferList) -> None:
+        nbl.complete(Owner.TARGET, NdisStatus.REQUEST_ABORTED, 0)
+        self.up(CompletionKind.DISCONNECT, nbl)
+
+    def send_raw(self, frame: bytes) -> None:
+        """The ordinary send path."""
+        self._raw_backlog.append(frame)
+        self._kick()
+
+    def _send_raw_backlog(self) -> None:
+        while self._raw_backlog:
+            frame = self._raw_backlog[0]
+            addr = self.lists.allocate(len(frame))
+            if addr is None or not self.reserve(CompletionKind.SEND):
+                if addr is not None:
+                    self.lists.free(addr)
+                return
+            del self._raw_backlog[0]
+            self.memory.write(addr, frame)
+            cookie = self.new_cookie()
+            self._raw_frames[cookie] = addr
+            self._sq.push(Sqe(opcode=Opcode.RAW_SEND, cookie=cookie, addr=addr, length=len(frame)))
+
+    # ---- interrupt -------------------------------------------------------------------------
+
+    def on_interrupt(self) -> None:
+        """The device raised its interrupt."""
+        self._port.mmio_write(Csr.IRQ_CAUSE, IRQ_COMPLETION)
+        self.poll()
+
+    def poll(self) -> bool:
+        """Handle all completion entries there are; True if there was one."""
+        if self._polling:
+            return False
+        self._polling = True
+        found = False
+        try:
+            while (cqe := self._cq.pop()) is not None:
+                found = True
+                self._dispatch(cqe)
+            self._flush_up()
+        finally:
+            self._polling = False
+        if found:
+            self._cq.release()
+            self._kick()
+        return found
+
+    def _dispatch(self, cqe: Cqe) -> None:
+        kind = CqKind(cqe.kind)
+        self.counters[f"{kind.name} {Status(cqe.status).name}"] += 1
+        match kind:
+            case CqKind.COMMAND:
+                self._on_command(cqe)
+            case CqKind.RAW_RX:
+                self._on_raw(cqe)
+            case CqKind.RAW_TX:
+                self.lists.free(self._raw_frames.pop(cqe.cookie))
+                self.release(CompletionKind.SEND)
+            case _:
+                self._on_connection(kind, cqe)
+
+    def _on_command(self, cqe: Cqe) -> None:
+        self._sq.seen(cqe.sq_index)
+        if cqe.cookie in self._commands:
+            self._commands.pop(cqe.cookie)(cqe)
+        elif cqe.status != Status.OK:
+            raise DriverError(f"{Opcode(cqe.code).name} for connection {cqe.conn} refused: {Status(cqe.status).name}")
+
+    def _on_connection(self, kind: CqKind, cqe: Cqe) -> None:
+        connection = self._by_id.get(cqe.conn)
+        if connection is None or connection.io.gen != cqe.gen:
+            raise DriverError(f"{kind.name} for connection {cqe.conn} gen {cqe.gen}, which is not loaded (CH-235)")
+        if connection.live:
+            self._on_live(connection, cqe)
+        else:
+            connection.early.append(cqe)
+
+    def _replay(self, connection: OffloadedTcp) -> None:
+        """Handle what came before the host knew the connection to be offloaded."""
+        early, connection.early = connection.early, []
+        for cqe in early:
+            self._on_live(connection, cqe)
+
+    def _on_live(self, connection: OffloadedTcp, cqe: Cqe) -> None:
+        match CqKind(cqe.kind):
+            case CqKind.SEND:
+                connection.io.on_send(cqe)
+            case CqKind.RECEIVE:
+                connection.io.on_receive(cqe)
+            case CqKind.INDICATION:
+                self._on_indication(connection, cqe)
+            case _:
+                self._on_event(connection, cqe)
+
+    def _on_indication(self, connection: OffloadedTcp, cqe: Cqe) -> None:
+        """Ask the host and answer the device. Requests that wait here come first: then refuse (CH-142)."""
+        addr = self._pool_base + cqe.buf * POOL_BUF_BYTES + cqe.offset
+        consumed = 0
+        self._flush_up()  # a completion may bring a request
+        if not connection.io.receives:
+            consumed = self._indicate(connection, addr, cqe.nbytes, PoolBuffer(cqe.buf))
+        self.submit(
+            Sqe(
+                opcode=Opcode.ANSWER,
+                conn=connection.id,
+                gen=connection.io.gen,
+                length=consumed,
+                arg=cqe.info & 0xFFFF,
+            )
+        )
+
+    def _on_event(self, connection: OffloadedTcp, cqe: Cqe) -> None:
+        event = TcpEventType(DeviceEvent(cqe.code))
+        self._flush_up()
+        self._protocol.tcp_offload_event(connection.ndis_handle, event, cqe.info)
+        if event is TcpEventType.RETRIEVE and cqe.info == DeviceReason.HARDWARE_FAILURE:
+            connection.aborted = True  # mechanisms M7: retrieve, then abort, once
+            self._protocol.tcp_offload_event(connection.ndis_handle, TcpEventType.ABORT, 0)
+        elif event is TcpEventType.ABORT:
+            connection.aborted = True
+
+    def _on_raw(self, cqe: Cqe) -> None:
+        frame = self.memory.read(self._raw_base + cqe.buf * POOL_BUF_BYTES, cqe.nbytes)
+        self._repost(self._raw_base, cqe.buf, self._raw_posts)
+        self._flush_up()
+        self._protocol.indicate_raw(frame)
+
+    def _repost(self, base: int, index: int, posts: list[int]) -> None:
+        """Poison a pool or raw buffer and queue it for the device."""
+        self.memory.write(base + index * POOL_BUF_BYTES, bytes([POISON]) * POOL_BUF_BYTES)
+        posts.append(index)

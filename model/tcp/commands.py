@@ -1,0 +1,252 @@
+"""Commands of the host (section B of the contract)."""
+
+from __future__ import annotations
+
+from model.layout.generated import (
+    CONSUMED_BATCH,
+    TIMER_OFF,
+    DlvEvt,
+    DlvMsg,
+    NbrRec,
+    NeighborImage,
+    Opcode,
+    ParamImage,
+    Params,
+    PathImage,
+    PathRec,
+    Phase,
+    Status,
+    TcpImage,
+    TcpState,
+    TxAppend,
+    TxHdrConn,
+    TxHdrNbr,
+    TxHdrPath,
+    TxKind,
+    Txq,
+    TxRelease,
+)
+from model.tcp.messages import complete
+from model.tcp.rtt import rto_of
+from model.tcp.seq import MASK
+from model.tcp.tx import emit_pure_ack
+from model.tcp.types import Command, Context, StepError
+from model.tcp.work import TcbWork
+
+GLOBAL_OPCODES = frozenset((Opcode.PARAM_WRITE, Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE))
+"""Commands without a connection."""
+_FLAG_TS, _FLAG_SACK, _FLAG_WS = 1, 2, 4
+
+
+def ipv4_number(field: int) -> int:
+    """An IPv4 address in the first four bytes of a 16-byte image field, as a number (a.b.c.d = a<<24 | ..)."""
+    return int.from_bytes((field & MASK).to_bytes(4, "little"), "big")
+
+
+def on_global(c: Context, command: Command) -> None:
+    """B-1, B-2: parameters, path, neighbor."""
+    sqe, image = command.sqe, command.image
+    if isinstance(image, ParamImage):
+        c.new_params = Params(
+            ack_frequency=image.ack_frequency,
+            delayed_ack_ticks=image.delayed_ack_ticks,
+            max_retransmissions=image.max_retransmissions,
+            dup_ack_threshold=image.dup_ack_threshold & 0xFF,
+            push_ticks=image.push_ticks,
+            rto_min=image.rto_min,
+            rto_max=image.rto_max,
+            rto_initial=image.rto_initial,
+            nce_stale_ticks=image.nce_stale_ticks,
+        )
+    elif isinstance(image, PathImage):
+        source, destination = ipv4_number(image.src_addr), ipv4_number(image.dst_addr)
+        record = PathRec(1, image.family, image.neighbor_id, image.path_mtu, source, destination)
+        c.new_path = (sqe.conn, record)
+        body = TxHdrPath(image.neighbor_id, image.family, source, destination).pack()
+        c.tx0 = Txq(kind=TxKind.HDR_PATH, conn=sqe.conn, gen=sqe.gen, body=body)
+    elif isinstance(image, NeighborImage):
+        vlan = image.vlan_id & 0xFFF
+        hrt = (c.now - image.host_reachability_delta) & MASK
+        nrt = (c.now - image.nic_reachability_delta) & MASK
+        c.new_neighbor = (sqe.conn, NbrRec(1, image.dl_src, image.dl_dst, vlan, hrt, nrt))
+        body = TxHdrNbr(image.dl_src, image.dl_dst, vlan).pack()
+        c.tx0 = Txq(kind=TxKind.HDR_NEIGHBOR, conn=sqe.conn, gen=sqe.gen, body=body)
+    else:
+        raise StepError(f"opcode {sqe.opcode}: give the step the image command_decode read for it")
+    c.cpl = complete(sqe, command.sq_index, Status.OK)
+
+
+def initiate(c: Context, command: Command, path_valid: bool) -> None:
+    """B-3: a new TCB from the image."""
+    sqe, image, w = command.sqe, command.image, c.w
+    if not isinstance(image, TcpImage):
+        raise StepError("INITIATE: give the step the TCP image command_decode read for it")
+    if w.phase != Phase.FREE:
+        c.cpl = complete(sqe, command.sq_index, Status.BAD_STATE)
+        return
+    if not path_valid:
+        c.cpl = complete(sqe, command.sq_index, Status.BAD_IMAGE)
+        c.delete_lookup = True
+        return
+    c.w = w = _from_image(image, c)
+    w.gen = sqe.gen
+    c.dlv = DlvMsg(
+        kind=DlvEvt.LOAD,
+        conn=sqe.conn,
+        gen=sqe.gen,
+        info=min(CONSUMED_BATCH, image.initial_rcv_wnd >> 2),
+        push_ticks=c.params.push_ticks,
+        sq_index=command.sq_index,
+        a=sqe.cookie,
+    )
+
+
+def _from_image(i: TcpImage, c: Context) -> TcbWork:
+    scaled = bool(i.const_flags & _FLAG_WS)
+    return TcbWork(
+        phase=Phase.LOADED,
+        state=i.state & 0xF,
+        ts_en=int(bool(i.const_flags & _FLAG_TS)),
+        sack_en=int(bool(i.const_flags & _FLAG_SACK)),
+        ws_en=int(scaled),
+        snd_ws=i.snd_wind_scale if scaled else 0,
+        rcv_ws=i.rcv_wind_scale if scaled else 0,
+        family=i.family,
+        path_id=i.path_id,
+        local_port=i.local_port,
+        remote_port=i.remote_port,
+        remote_mss=i.remote_mss,
+        hash_value=i.hash_value,
+        cached_flags=i.cached_flags,
+        init_rcv_wnd=i.initial_rcv_wnd,
+        rcv_indication_size=i.rcv_indication_size,
+        ka_probe_count=i.ka_probe_count,
+        ka_timeout=i.ka_timeout,
+        ka_interval=i.ka_interval,
+        max_rt=i.max_rt,
+        flow_label=i.flow_label & 0xFFFFF,
+        ttl=i.ttl,
+        tos=i.tos,
+        user_priority=i.user_priority & 7,
+        dlg_flags=i.dlg_flags,
+        ka_probes_sent=i.ka_probes_sent,
+        ka_timeout_delta=i.ka_timeout_delta,
+        send_backlog_size=i.send_backlog_size,
+        receive_backlog_size=i.receive_backlog_size,
+        dwnd=i.dwnd,
+        snd_una=i.snd_una,
+        snd_nxt=i.snd_nxt,
+        snd_max=i.snd_max,
+        snd_end=i.snd_una,
+        snd_wnd=i.snd_wnd,
+        max_snd_wnd=i.max_snd_wnd,
+        snd_wl1=i.snd_wl1,
+        cwnd=i.cwnd,
+        ssthresh=i.ssthresh,
+        recover=(i.snd_una - 1) & MASK,
+        dup_acks=i.dup_ack_count,
+        srtt=i.srtt,
+        rttvar=i.rttvar,
+        rto=rto_of(i.srtt, i.rttvar, c.params),
+        rtx_on=int(i.rtx_timeout_delta != TIMER_OFF),
+        rtx_deadline=i.rtx_timeout_delta,
+        rtx_count=i.rtx_count,
+        snd_wnd_probe_count=i.snd_wnd_probe_count,
+        total_rt=i.total_rt,
+        rcv_nxt=i.rcv_nxt,
+        rcv_adv=(i.rcv_nxt + i.rcv_wnd) & MASK,
+        consumed_seq=i.rcv_nxt,
+        last_ack_sent=i.rcv_nxt,
+        fin_rcvd=int(i.state == TcpState.CLOSE_WAIT),
+        ts_recent=i.ts_recent,
+        ts_recent_tick=(c.now - i.ts_recent_age) & MASK,
+        ts_delta=(i.ts_time - c.now) & MASK,
+    )
+
+
+def on_command(c: Context, command: Command) -> None:
+    """START, SEND, DISCONNECT, TERMINATE of a connection whose generation fits."""
+    opcode = command.sqe.opcode
+    if opcode == Opcode.START:
+        _start(c, command)
+    elif opcode in (Opcode.SEND, Opcode.DISCONNECT):
+        _send(c, command)
+    elif opcode == Opcode.TERMINATE:
+        _terminate(c, command)
+    else:
+        raise StepError(f"opcode {opcode} is no command of tcp_engine: command_decode must not let it pass")
+
+
+def _start(c: Context, command: Command) -> None:
+    """B-4."""
+    w, sqe = c.w, command.sqe
+    inherited = (w.snd_max - w.snd_una) & MASK
+    if w.phase != Phase.LOADED or inherited > (w.snd_end - w.snd_una) & MASK:
+        c.cpl = complete(sqe, command.sq_index, Status.BAD_STATE)
+        return
+    w.phase = Phase.RUNNING
+    if w.rtx_on:
+        w.rtx_deadline = (w.rtx_deadline + c.now) & MASK
+    if w.ts_en and inherited:
+        w.rtt_active, w.rtt_seq = 1, w.snd_una
+    body = TxHdrConn(w.local_port, w.remote_port, w.path_id, w.family, w.flow_label).pack()
+    c.tx0 = Txq(kind=TxKind.HDR_CONN, conn=sqe.conn, gen=w.gen, body=body)
+    c.dlv = DlvMsg(
+        kind=DlvEvt.START, conn=sqe.conn, gen=w.gen, hold=sqe.flags & 1, sq_index=command.sq_index, a=sqe.cookie
+    )
+
+
+def _send_refusal(w: TcbWork, disconnect: bool) -> Status | None:
+    """Why a SEND or DISCONNECT is not appended (B-5, B-6), None if it is."""
+    if w.phase == Phase.FROZEN and (w.terminating or w.aborted):
+        return Status.ABORTED if w.aborted else Status.UPLOAD
+    if w.fin_queued:
+        return Status.BAD_STATE
+    if disconnect and w.state not in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
+        return Status.BAD_STATE
+    return None
+
+
+def _send(c: Context, command: Command) -> None:
+    w, sqe = c.w, command.sqe
+    fin = int(sqe.opcode == Opcode.DISCONNECT)
+    refusal = _send_refusal(w, bool(fin))
+    if refusal is not None:
+        c.cpl = complete(sqe, command.sq_index, refusal)
+        return
+    end = (w.snd_end + sqe.length + fin) & MASK
+    body = TxAppend(
+        start_seq=w.snd_end,
+        end_seq=end,
+        list_addr=sqe.addr,
+        count=sqe.count,
+        cookie=sqe.cookie,
+        last=1 if fin else sqe.flags & 1,
+        fin=fin,
+        opcode=sqe.opcode,
+        sq_index=command.sq_index,
+    )
+    c.tx0 = Txq(kind=TxKind.APPEND, conn=sqe.conn, gen=w.gen, body=body.pack())
+    w.snd_end = end
+    w.fin_queued |= fin
+
+
+def _terminate(c: Context, command: Command) -> None:
+    """B-7."""
+    w, sqe = c.w, command.sqe
+    if w.terminating:
+        c.cpl = complete(sqe, command.sq_index, Status.BAD_STATE)
+        return
+    if w.phase == Phase.RUNNING and (w.ack_now or w.dup_owed or w.unacked_segs):
+        emit_pure_ack(c, sqe.conn)
+        w.ack_now = w.dup_owed = 0
+    if w.phase == Phase.LOADED:
+        w.rtx_deadline = (w.rtx_deadline + c.now) & MASK
+    w.phase = Phase.FROZEN
+    w.terminating = 1
+    w.img_addr, w.img_cookie, w.img_sq_index = sqe.addr, sqe.cookie, command.sq_index
+    w.rtx_head = w.probe_owed = w.release_owed = w.dack_on = w.unacked_segs = 0
+    status = Status.ABORTED if w.aborted else Status.UPLOAD
+    fence = TxRelease(una=w.snd_una, status=status).pack()
+    c.tx1 = Txq(kind=TxKind.FENCE, conn=sqe.conn, gen=w.gen, body=fence)
+    c.dlv = DlvMsg(kind=DlvEvt.FREEZE, conn=sqe.conn, gen=w.gen, aborted=w.aborted, a=sqe.addr2)

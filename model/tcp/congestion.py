@@ -1,0 +1,63 @@
+"""Reno with NewReno recovery (RFC 5681, RFC 6582; rules F-2, F-3 and the congestion part of D-2). Bytes."""
+
+from __future__ import annotations
+
+from model.layout.generated import CWND_MAX
+from model.tcp.seq import MASK, ge, gt
+from model.tcp.types import Context
+
+
+def halved(c: Context) -> int:
+    """Slow start threshold after a loss: half of what is in flight, at least two segments."""
+    flight = (c.w.snd_max - c.w.snd_una) & MASK
+    return max(flight // 2, 2 * c.mss)
+
+
+def on_new_ack(c: Context, ack: int, acked: int) -> bool:
+    """F-2, called before snd_una moves. True: the retransmission timer keeps running as it is."""
+    w, mss = c.w, c.mss
+    if w.in_recovery:
+        if ge(ack, w.recover):
+            w.cwnd = w.ssthresh
+            w.in_recovery = w.partial_seen = w.cwnd_acc = 0
+            return False
+        w.rtx_head = 1
+        w.rtt_active = 0
+        cwnd = max(w.cwnd - acked, 0) + (mss if acked >= mss else 0)
+        w.cwnd = min(max(cwnd, mss), CWND_MAX)
+        keep, w.partial_seen = bool(w.partial_seen), 1
+        return keep
+    if w.cwnd < w.ssthresh:
+        w.cwnd = min(w.cwnd + min(acked, mss), CWND_MAX)
+        return False
+    w.cwnd_acc = (w.cwnd_acc + acked) & MASK
+    if w.cwnd_acc >= w.cwnd:
+        w.cwnd_acc -= w.cwnd
+        w.cwnd = min(w.cwnd + mss, CWND_MAX)
+    return False
+
+
+def on_duplicate(c: Context) -> None:
+    """F-3, after dup_acks was counted."""
+    w, mss = c.w, c.mss
+    if w.in_recovery:
+        w.cwnd = min(w.cwnd + mss, CWND_MAX)
+    elif w.dup_acks == c.params.dup_ack_threshold and gt(w.snd_una, w.recover):
+        w.ssthresh = halved(c)
+        w.recover = w.snd_max
+        w.cwnd = min(w.ssthresh + 3 * mss, CWND_MAX)
+        w.in_recovery = 1
+        w.partial_seen = 0
+        w.rtx_head = 1
+        w.rtt_active = 0
+
+
+def on_timeout(c: Context) -> None:
+    """The retransmission timer expired (D-2): one segment from here on, everything behind snd_una counts as lost."""
+    w = c.w
+    if w.rtx_count == 0:
+        w.ssthresh = halved(c)
+    w.cwnd = c.mss
+    w.cwnd_acc = w.in_recovery = w.partial_seen = w.rtx_head = w.dup_acks = w.rtt_active = 0
+    w.recover = w.snd_max
+    w.snd_nxt = w.snd_una

@@ -1,0 +1,195 @@
+"""``step(tcb, event, env) -> StepResult``: the pure function that tcp_engine is a pipeline of."""
+
+from __future__ import annotations
+
+from model.layout.generated import (
+    TIMER_OFF,
+    DelegatedImage,
+    Opcode,
+    PathRec,
+    Phase,
+    Status,
+    Tcb,
+    TcpState,
+    UploadReason,
+    Verdict,
+)
+from model.tcp import commands, rx, timers, tx
+from model.tcp.messages import complete, retrieve
+from model.tcp.seq import MASK, due, signed
+from model.tcp.types import (
+    Actions,
+    Command,
+    Consumed,
+    Context,
+    Credit,
+    Env,
+    Event,
+    Fault,
+    FenceDone,
+    RxSegment,
+    StepResult,
+    Timer,
+    TxGrant,
+    Writes,
+)
+from model.tcp.work import TcbWork, freeze, thaw
+
+TIMESTAMP_OPTION_BYTES = 12
+IP_TCP_HEADER_BYTES = 40
+_NO_TCB = Tcb()
+
+
+def effective_mss(remote_mss: int, ts_en: int, path: PathRec) -> int:
+    """Payload bytes of a full segment, options paid for (RFC 6691)."""
+    return min(remote_mss, (path.path_mtu - IP_TCP_HEADER_BYTES) & MASK) - (TIMESTAMP_OPTION_BYTES if ts_en else 0)
+
+
+def step(tcb: Tcb, event: Event, env: Env) -> StepResult:
+    """One event of tcp_engine. ``tcb`` is that of the event's connection (any for events without one)."""
+    c = Context(_NOTHING, env.now, env.params, env.credits, 0)
+    if isinstance(event, Credit):
+        c.credits = (env.credits + event.count) & 0xFFFF
+        return _result(c, _NO_TCB, False, None)
+    if isinstance(event, Command) and event.sqe.opcode in commands.GLOBAL_OPCODES:
+        commands.on_global(c, event)
+        return _result(c, _NO_TCB, False, None)
+    conn, gen = _target(event)
+    if isinstance(event, Command) and event.sqe.opcode == Opcode.INITIATE:
+        return _initiate(c, tcb, event, env)
+    if gen != tcb.gen or tcb.phase == Phase.FREE:
+        return _misfit(c, tcb, event)
+    c.w = thaw(tcb)
+    if env.path is not None:
+        c.mss = effective_mss(tcb.remote_mss, tcb.ts_en, env.path)
+    _dispatch(c, event, conn)
+    return _finish(c, conn)
+
+
+_NOTHING = TcbWork()
+
+
+def _target(event: RxSegment | Command | TxGrant | Timer | Consumed | FenceDone | Fault) -> tuple[int, int]:
+    """Connection and generation that an event carries."""
+    if isinstance(event, RxSegment):
+        return event.seg.conn, event.seg.gen
+    if isinstance(event, Command):
+        return event.sqe.conn, event.sqe.gen
+    return event.conn, event.gen
+
+
+def _initiate(c: Context, tcb: Tcb, event: Command, env: Env) -> StepResult:
+    """B-3; a refused INITIATE leaves the TCB and its schedule alone."""
+    c.w = thaw(tcb)
+    commands.initiate(c, event, env.path is not None and bool(env.path.valid))
+    if c.dlv is None:
+        return _result(c, tcb, False, None, matched=False)
+    return _result(c, freeze(c.w), False, None)
+
+
+def _misfit(c: Context, tcb: Tcb, event: Event) -> StepResult:
+    """E-1: nothing changes; a frame goes up, a command is refused."""
+    if isinstance(event, RxSegment):
+        c.verdict = Verdict.PASS_UP
+    elif isinstance(event, Command):
+        c.cpl = complete(event.sqe, event.sq_index, Status.BAD_STATE)
+    return _result(c, tcb, False, None, matched=False)
+
+
+def _dispatch(c: Context, event: Event, conn: int) -> None:
+    w = c.w
+    running = w.phase == Phase.RUNNING
+    if isinstance(event, RxSegment):
+        if running:
+            rx.on_segment(c, event.seg)
+        else:
+            c.verdict = Verdict.PASS_UP
+    elif isinstance(event, Command):
+        commands.on_command(c, event)
+    elif isinstance(event, TxGrant):
+        if running:
+            tx.on_grant(c, conn)
+    elif isinstance(event, Timer):
+        if running:
+            timers.on_timer(c, conn)
+    elif isinstance(event, Consumed):
+        _consumed(c, event.nbytes)
+    elif isinstance(event, FenceDone):
+        if w.phase == Phase.FROZEN and w.terminating:
+            w.phase, w.terminating = Phase.FREE, 0
+            c.image = c.delete_lookup = True
+    elif isinstance(event, Fault):
+        _fault(c, conn)
+
+
+def _consumed(c: Context, nbytes: int) -> None:
+    """E: the host took bytes; a window that grew enough is told at once (RFC 9293 3.8.6.2.2)."""
+    w = c.w
+    w.consumed_seq = (w.consumed_seq + nbytes) & MASK
+    if w.phase == Phase.RUNNING:
+        grown = signed((w.consumed_seq + w.init_rcv_wnd) & MASK, w.rcv_adv)
+        if grown >= min(w.init_rcv_wnd >> 1, c.mss):
+            w.ack_now = 1
+
+
+def _fault(c: Context, conn: int) -> None:
+    w = c.w
+    if w.phase == Phase.RUNNING or (w.phase == Phase.FROZEN and not w.aborted):
+        w.aborted = 1
+        w.phase = Phase.FROZEN
+        retrieve(c, conn, UploadReason.HARDWARE_FAILURE, freeze=True)
+
+
+def _finish(c: Context, conn: int) -> StepResult:
+    """E-8, E-3, E-4, E-5 on the new state."""
+    w = c.w
+    if w.phase != Phase.RUNNING:
+        return _result(c, freeze(w), False, None)
+    waiting = w.state == TcpState.TIME_WAIT and not w.retrieve_sent
+    if waiting and c.dlv is None:
+        retrieve(c, conn, UploadReason.UPLOAD_REQUESTED, freeze=False)
+        waiting = False
+    can, _ = tx.can_send(c)
+    timers.policy(c, can)
+    pending = bool(w.rtx_head or w.probe_owed or w.ack_now or w.dup_owed or w.release_owed or can or waiting)
+    return _result(c, freeze(w), pending, timers.next_deadline(c))
+
+
+def _result(c: Context, tcb: Tcb, pending: bool, deadline: int | None, *, matched: bool = True) -> StepResult:
+    writes = Writes(c.credits, c.new_params, c.new_path, c.new_neighbor)
+    actions = Actions(c.tx0, c.tx1, c.dlv, c.cpl, c.verdict, c.image, c.delete_lookup)
+    return StepResult(tcb, writes, actions, matched, pending, deadline)
+
+
+def delegated_image(tcb: Tcb, now: int) -> DelegatedImage:
+    """What TERMINATE writes back; ``now`` is the tick of the FENCE_DONE commit."""
+    remaining = 0 if due(tcb.rtx_deadline, now) else (tcb.rtx_deadline - now) & MASK
+    return DelegatedImage(
+        state=tcb.state,
+        dlg_flags=tcb.dlg_flags,
+        rcv_nxt=tcb.rcv_nxt,
+        rcv_wnd=(tcb.rcv_adv - tcb.rcv_nxt) & MASK,
+        snd_una=tcb.snd_una,
+        snd_nxt=tcb.snd_nxt,
+        snd_max=tcb.snd_max,
+        snd_wnd=tcb.snd_wnd,
+        max_snd_wnd=tcb.max_snd_wnd,
+        snd_wl1=tcb.snd_wl1,
+        cwnd=tcb.cwnd,
+        ssthresh=tcb.ssthresh,
+        srtt=tcb.srtt,
+        rttvar=tcb.rttvar,
+        ts_recent=tcb.ts_recent,
+        ts_recent_age=(now - tcb.ts_recent_tick) & MASK,
+        ts_time=(now + tcb.ts_delta) & MASK,
+        total_rt=tcb.total_rt,
+        dup_ack_count=tcb.dup_acks,
+        snd_wnd_probe_count=tcb.snd_wnd_probe_count,
+        ka_probes_sent=tcb.ka_probes_sent,
+        rtx_count=tcb.rtx_count,
+        ka_timeout_delta=tcb.ka_timeout_delta,
+        rtx_timeout_delta=remaining if tcb.rtx_on else TIMER_OFF,
+        send_backlog_size=tcb.send_backlog_size,
+        receive_backlog_size=tcb.receive_backlog_size,
+        dwnd=tcb.dwnd,
+    )

@@ -1,0 +1,138 @@
+"""What may be sent and what is sent (rules G-1 to G-5)."""
+
+from __future__ import annotations
+
+from model.layout.generated import TcpState, TxKind, Txq, TxRelease, TxSegment
+from model.tcp.seq import MASK, gt, lt, seq_max, signed
+from model.tcp.types import Context
+
+FIN, PSH, ACK = 0x01, 0x08, 0x10
+_MAY_SEND = frozenset(
+    (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT, TcpState.FIN_WAIT_1, TcpState.CLOSING, TcpState.LAST_ACK)
+)
+_AFTER_FIN = {TcpState.ESTABLISHED: TcpState.FIN_WAIT_1, TcpState.CLOSE_WAIT: TcpState.LAST_ACK}
+_MAX_WINDOW_FIELD = 0xFFFF
+
+
+def can_send(c: Context) -> tuple[bool, int]:
+    """G-1: (something can go at snd_nxt, its data bytes)."""
+    w = c.w
+    if w.state not in _MAY_SEND:
+        return False, 0
+    left = signed((w.snd_end - w.fin_queued) & MASK, w.snd_nxt)
+    if left > 0:
+        used = (w.snd_nxt - w.snd_una) & MASK
+        room = min(w.cwnd, w.snd_wnd) - used
+        n = min(left, c.mss, room)
+        if n <= 0:
+            return False, 0
+        return n in (left, c.mss) or 2 * n >= w.max_snd_wnd, n
+    return bool(left == 0 and w.fin_queued), 0
+
+
+def _advertise(c: Context) -> int:
+    """The window field of G-4; moves rcv_adv, never to the left while the field can say so."""
+    w = c.w
+    ws = w.rcv_ws
+    open_bytes = max(signed((w.consumed_seq + w.init_rcv_wnd) & MASK, w.rcv_nxt), 0)
+    f = min(open_bytes >> ws, _MAX_WINDOW_FIELD)
+    if lt((w.rcv_nxt + (f << ws)) & MASK, w.rcv_adv):
+        f = min((((w.rcv_adv - w.rcv_nxt) & MASK) + (1 << ws) - 1) >> ws, _MAX_WINDOW_FIELD)
+    w.rcv_adv = (w.rcv_nxt + (f << ws)) & MASK
+    return f
+
+
+def emit(c: Context, conn: int, seq: int, n: int, flags: int) -> None:
+    """G-4: a SEGMENT into the transmit queue, with the effects that every segment has."""
+    w = c.w
+    body = TxSegment(
+        seq=seq,
+        len=n,
+        flags=flags,
+        ack=w.rcv_nxt,
+        wnd=_advertise(c),
+        ts_en=w.ts_en,
+        tsval=(c.now + w.ts_delta) & MASK if w.ts_en else 0,
+        tsecr=w.ts_recent if w.ts_en else 0,
+        ttl=w.ttl,
+        tos=w.tos,
+        user_priority=w.user_priority,
+    )
+    c.tx0 = Txq(kind=TxKind.SEGMENT, conn=conn, gen=w.gen, body=body.pack())
+    w.ack_now = w.unacked_segs = w.dack_on = 0
+    w.last_ack_sent = w.rcv_nxt
+
+
+def emit_pure_ack(c: Context, conn: int) -> None:
+    """A segment without data: pays one owed duplicate ACK too."""
+    w = c.w
+    emit(c, conn, w.snd_max if lt(w.snd_nxt, w.snd_max) else w.snd_nxt, 0, ACK)
+    if w.dup_owed:
+        w.dup_owed -= 1
+
+
+def _emit_data(c: Context, conn: int, seq: int, n: int, fin: bool) -> None:
+    """G-3 without its part on snd_nxt: flags, and the state change that our FIN makes."""
+    w = c.w
+    flags = ACK | (FIN if fin else 0)
+    if n and (seq + n) & MASK == (w.snd_end - w.fin_queued) & MASK:
+        flags |= PSH
+    if fin:
+        w.state = _AFTER_FIN.get(TcpState(w.state), TcpState(w.state))
+    emit(c, conn, seq, n, flags)
+
+
+def _retransmit_head(c: Context, conn: int) -> bool:
+    """G-2 (1)."""
+    w = c.w
+    w.rtx_head = 0
+    if w.snd_max == w.snd_una:
+        return False
+    data_end = (w.snd_end - w.fin_queued) & MASK
+    n = min(c.mss, (w.snd_max - w.snd_una) & MASK, max(signed(data_end, w.snd_una), 0))
+    fin = bool(w.fin_queued and (w.snd_una + n) & MASK == data_end and w.snd_max == w.snd_end)
+    _emit_data(c, conn, w.snd_una, n, fin)
+    return True
+
+
+def _probe(c: Context, conn: int) -> bool:
+    """G-2 (2): one octet behind the closed window."""
+    w = c.w
+    w.probe_owed = 0
+    if not w.persist or w.snd_nxt != w.snd_una:
+        return False
+    fin = (w.snd_end - w.fin_queued) & MASK == w.snd_una
+    w.snd_max = seq_max(w.snd_max, (w.snd_una + 1) & MASK)
+    _emit_data(c, conn, w.snd_una, 0 if fin else 1, fin)
+    return True
+
+
+def _new_data(c: Context, conn: int) -> bool:
+    """G-2 (3): data (and FIN) at snd_nxt."""
+    w = c.w
+    can, n = can_send(c)
+    if not can:
+        return False
+    seq = w.snd_nxt
+    fin = bool(w.fin_queued and (seq + n) & MASK == (w.snd_end - 1) & MASK)
+    w.snd_nxt = (seq + n + fin) & MASK
+    if gt(w.snd_nxt, w.snd_max):
+        # Karn (RFC 6298 3): a segment that begins below the old snd_max holds retransmitted octets and is not timed.
+        if not w.rtt_active and n > 0 and not lt(seq, w.snd_max):
+            w.rtt_active, w.rtt_seq, w.rtt_tick = 1, seq, c.now
+        w.snd_max = w.snd_nxt
+    _emit_data(c, conn, seq, n, fin)
+    return True
+
+
+def on_grant(c: Context, conn: int) -> None:
+    """TX_GRANT: at most one SEGMENT (G-2) and one RELEASE (G-5)."""
+    w = c.w
+    sent = bool(w.rtx_head) and _retransmit_head(c, conn)
+    sent = sent or (bool(w.probe_owed) and _probe(c, conn))
+    sent = sent or _new_data(c, conn)
+    if not sent and (w.ack_now or w.dup_owed):
+        emit_pure_ack(c, conn)
+    if w.release_owed:
+        w.release_owed = 0
+        c.tx1 = Txq(kind=TxKind.RELEASE, conn=conn, gen=w.gen, body=TxRelease(una=w.snd_una).pack())

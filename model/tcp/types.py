@@ -1,0 +1,178 @@
+"""What goes into a step of the TCP engine and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.layout.generated import (
+    Cqe,
+    DlvMsg,
+    NbrRec,
+    NeighborImage,
+    ParamImage,
+    Params,
+    PathImage,
+    PathRec,
+    RxSeg,
+    Sqe,
+    Tcb,
+    TcpImage,
+    Txq,
+    Verdict,
+)
+from model.tcp.work import TcbWork
+
+RESET_PARAMS = Params(
+    ack_frequency=2,
+    delayed_ack_ticks=100,
+    max_retransmissions=5,
+    dup_ack_threshold=3,
+    push_ticks=500,
+    rto_min=300,
+    rto_max=60000,
+    rto_initial=1000,
+    nce_stale_ticks=30000,
+)
+"""Global parameters after reset."""
+
+Image = TcpImage | PathImage | NeighborImage | ParamImage
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """COMMAND: a submission entry that command_decode let pass, with the image it points to."""
+
+    sqe: Sqe
+    sq_index: int
+    image: Image | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RxSegment:
+    """RX_SEGMENT: what the parser and the look-up found."""
+
+    seg: RxSeg
+
+
+@dataclass(frozen=True, slots=True)
+class TxGrant:
+    """TX_GRANT of a connection and generation."""
+
+    conn: int
+    gen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """TIMER: a deadline may have passed."""
+
+    conn: int
+    gen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """CONSUMED: ``nbytes`` more of the receive stream belong to the host."""
+
+    conn: int
+    gen: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """CREDIT: ``count`` pool credits come back."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FenceDone:
+    """FENCE_DONE: both halves of a terminate are done."""
+
+    conn: int
+    gen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """FAULT: host memory of a connection could not be read or written."""
+
+    conn: int
+    gen: int
+
+
+Event = Command | RxSegment | TxGrant | Timer | Consumed | Credit | FenceDone | Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """All a step reads beside its own TCB. ``now`` in ticks; ``path`` is the connection's path record."""
+
+    now: int
+    params: Params = RESET_PARAMS
+    credits: int = 0
+    path: PathRec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """Engine-global state a step writes; None: not written. Path and neighbor carry their number."""
+
+    credits: int
+    params: Params | None = None
+    path: tuple[int, PathRec] | None = None
+    neighbor: tuple[int, NbrRec] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What a step causes. ``image`` asks for the delegated image (the look-up entry is deleted before)."""
+
+    tx0: Txq | None = None
+    tx1: Txq | None = None
+    dlv: DlvMsg | None = None
+    cpl: Cqe | None = None
+    verdict: Verdict = Verdict.NONE
+    image: bool = False
+    delete_lookup: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """State after the step, global writes, actions, and what tx_scheduler (E-4) and timer_scan (E-5) are told.
+
+    ``matched`` is False when the event did not fit (E-1): then scheduler and timers keep what they have.
+    """
+
+    tcb: Tcb
+    writes: Writes
+    actions: Actions
+    matched: bool
+    pending: bool
+    deadline: int | None
+
+
+@dataclass(slots=True)
+class Context:
+    """The step under way: working TCB, environment, actions so far. ``mss`` in bytes (E, derived)."""
+
+    w: TcbWork
+    now: int
+    params: Params
+    credits: int
+    mss: int
+    tx0: Txq | None = None
+    tx1: Txq | None = None
+    dlv: DlvMsg | None = None
+    cpl: Cqe | None = None
+    verdict: Verdict = Verdict.NONE
+    image: bool = False
+    delete_lookup: bool = False
+    new_params: Params | None = None
+    new_path: tuple[int, PathRec] | None = None
+    new_neighbor: tuple[int, NbrRec] | None = None
+
+
+class StepError(ValueError):
+    """A step was called with arguments the contract rules out."""

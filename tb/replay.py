@@ -1,0 +1,156 @@
+"""`make replay FAILURE=folder [WAVES=1]`: run a recorded failure again and say whether it is the same one.
+
+A failure folder holds what tb.sim.run wrote before the simulation began (config.json) and what the test found
+(divergence.txt). A test other than the main job leaves its name and settings in failure.json:
+{module, testcase, plusargs, parameters, conns, mem_bytes}; each key may be missing. The new run lies in
+FAILURE/replay; with WAVES=1 there are waves and a GTKWave save file whose marker stands at the divergence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tb.config import ConfigError, RunConfig
+from tb.sim.build import build
+from tb.sim.run import RunResult, run
+from tb.sim.spec import chimney_spec
+from tb.sim.tools import choose
+from tb.waves import WaveError, read, save_file
+
+#: Nanoseconds from the start to the first rising edge, and between rising edges (tb/hdl/clk_rst.v).
+FIRST_EDGE_NS, PERIOD_NS = 5, 10
+#: Cycles shown around the divergence.
+SHOWN_CYCLES = 400
+TIMEOUT = 3000.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A recorded failure: its configuration, which test it was, and what it reported."""
+
+    folder: Path
+    config: RunConfig
+    module: str
+    testcase: str | None = None
+    plusargs: dict[str, int] = field(default_factory=dict)
+    parameters: dict[str, int] = field(default_factory=dict)
+    conns: int = 64
+    mem_bytes: int = 32 << 20
+
+    @property
+    def report(self) -> list[str]:
+        """The first divergence, or the problems of a run that did not diverge."""
+        return report_of(self.folder)
+
+
+def main(config: RunConfig) -> int:
+    """Run it again; 0 if the run came to the same end as the recorded one."""
+    if config.failure is None:
+        raise ConfigError("no failure given", "FAILURE=", "give the folder of a failed run")
+    failure = load(config.failure)
+    tool, remark = choose(failure.config.sim, fall_back=False)
+    print(f"{remark}\nreplay {failure.module}, seed {failure.config.seed}, DATA_W={failure.config.data_w}", flush=True)
+    out = failure.folder / "replay"
+    for stale in ("divergence.txt", "rtl.json", "results.xml"):
+        (out / stale).unlink(missing_ok=True)
+    spec = chimney_spec(
+        tool,
+        data_w=failure.config.data_w,
+        conns=failure.conns,
+        waves=config.waves,
+        extra_parameters=failure.parameters,
+        mem_bytes=failure.mem_bytes,
+    )
+    outcome = run(
+        build(spec, say=print),
+        failure.module,
+        out,
+        config=replace(failure.config, out=out, waves=config.waves),
+        plusargs=failure.plusargs,
+        testcase=failure.testcase,
+        waves=config.waves,
+        timeout=TIMEOUT,
+    )
+    again = report_of(out)
+    print("\n".join(again) if again else "this run found nothing wrong")
+    if config.waves:
+        show_waves(outcome, out, cycle_of(again or failure.report))
+    return compare(failure.report, again, outcome)
+
+
+def load(folder: Path) -> Failure:
+    """Read a failure folder; ConfigError says what is missing."""
+    file = folder / "config.json"
+    if not file.exists():
+        raise ConfigError("this is no failure folder: it has no config.json", f"FAILURE={folder}", "give another")
+    config = RunConfig.from_json(file.read_text())
+    if config.file is not None and not config.file.exists():
+        raise ConfigError("the file that was sent is gone", str(config.file), "put it back and replay again")
+    extra: dict[str, Any] = {}
+    if (folder / "failure.json").exists():
+        extra = json.loads((folder / "failure.json").read_text())
+    return Failure(
+        folder=folder,
+        config=config,
+        module=extra.get("module", "tb.tests.rtl.transfer_test"),
+        testcase=extra.get("testcase"),
+        plusargs=dict(extra.get("plusargs") or {}),
+        parameters=dict(extra.get("parameters") or {}),
+        conns=int(extra.get("conns", 64)),
+        mem_bytes=int(extra.get("mem_bytes", 32 << 20)),
+    )
+
+
+def report_of(folder: Path) -> list[str]:
+    """What a run reported: the divergence, else its problems; without the lines that name folders."""
+    divergence = folder / "divergence.txt"
+    lines: list[str] = []
+    if divergence.exists():
+        lines = divergence.read_text().splitlines()
+    elif (folder / "rtl.json").exists():
+        lines = [str(line) for line in json.loads((folder / "rtl.json").read_text()).get("problems", [])]
+    return [line.rstrip() for line in lines if "make " not in line and str(folder) not in line]
+
+
+def cycle_of(report: list[str]) -> int | None:
+    """The cycle that a report names first."""
+    for line in report:
+        if match := re.search(r"\bcycle\W+(\d+)", line):
+            return int(match.group(1))
+    return None
+
+
+def compare(recorded: list[str], again: list[str], outcome: RunResult) -> int:
+    """Say whether both runs ended alike; the exit status."""
+    if not recorded:
+        print("the folder holds no recorded divergence to compare with")
+        return 0 if outcome.passed else 1
+    if recorded == again:
+        print("identical: the first divergence is the recorded one")
+        return 0
+    print("NOT identical; recorded (-) and replayed (+):")
+    print("\n".join(difflib.unified_diff(recorded, again, lineterm="", n=0)))
+    return 1
+
+
+def show_waves(outcome: RunResult, out: Path, cycle: int | None) -> None:
+    """Write the save file beside the waves and say how to open both."""
+    if outcome.waves is None or not outcome.waves.exists():
+        print("this run wrote no waves")
+        return
+    try:
+        waves = read(outcome.waves)
+    except WaveError as error:
+        print(f"waves: {outcome.waves} (no save file: {error})")
+        return
+    unit = 10 ** (-9 - waves.timescale)
+    marker = None if cycle is None else (FIRST_EDGE_NS + PERIOD_NS * cycle) * unit
+    file = out / "replay.gtkw"
+    file.write_text(save_file(waves, marker, SHOWN_CYCLES * PERIOD_NS * unit))
+    where = "" if cycle is None else f", marker at cycle {cycle} ({FIRST_EDGE_NS + PERIOD_NS * cycle} ns)"
+    print(f"waves: gtkwave {outcome.waves} {file}{where}")

@@ -1,0 +1,68 @@
+"""Who noticed: reads what a run left behind and names the first judge that complained."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tb.sim.run import RunResult
+
+#: First words of a problem -> judge; the order is their rank when several complain at once.
+PATTERNS = (
+    (r"AXI4.*rule \d+ broken", "checker"),
+    (r"^wire: ", "wire"),
+    (r"^peer: ", "peer"),
+    (r"the three sums differ", "sums"),
+    (r"^connection \d+: ", "host"),
+    (r"Error: .*(?:MiniportError|HostError|LedgerError|StackError|NdisError|RingError|DriverError)", "host"),
+    (r"unknown \(x\)|[Cc]annot convert Logic|not resolvable|'[01]*[XZ][01XZ]*'", "x"),
+    (
+        r"Standstill|not over after|not come to its end|never became idle|was ended after its bound|no byte came",
+        "timeout",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Who saw it, what it names, in which cycle."""
+
+    by: int | str
+    field: str
+    cycle: int | None
+
+
+def judge(out: Path, result: RunResult) -> Detection | None:
+    """The judge that saw the error first; None if the run is clean."""
+    for report in sorted(out.glob("*divergence.txt")):
+        found = read_divergence(report.read_text())
+        if found is not None:
+            return found
+    problems: list[str] = []
+    for file in sorted(out.glob("*rtl.json")):
+        problems += [str(line) for line in json.loads(file.read_text()).get("problems", [])]
+    for outcome in result.outcomes:
+        if outcome.status == "failed":
+            problems += [line.strip() for line in outcome.message.splitlines() if line.strip()]
+    if result.problem:
+        problems.append(result.problem)
+    if not problems:
+        return None if result.passed else Detection("crash", str(result.log), None)
+    for pattern, name in PATTERNS:
+        for line in problems:
+            if re.search(pattern, line):
+                cycle = re.search(r"\bcycle (\d+)", line)
+                return Detection(name, line[:160], int(cycle.group(1)) if cycle else None)
+    return Detection("crash", problems[-1][:160], None)
+
+
+def read_divergence(text: str) -> Detection | None:
+    """Check, field and cycle of a divergence report."""
+    check = re.search(r"^first divergence: check (\d)", text, re.MULTILINE)
+    if check is None:
+        return None
+    field = re.search(r"^ *field +(.+?) *$", text, re.MULTILINE)
+    cycle = re.search(r"^ *cycle +(\d+)", text, re.MULTILINE)
+    return Detection(int(check.group(1)), field.group(1) if field else "", int(cycle.group(1)) if cycle else None)

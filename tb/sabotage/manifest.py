@@ -1,0 +1,125 @@
+"""The list of sabotages, tb/sabotage/manifest.toml, as typed values."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tb.config import ROOT, ConfigError
+
+MANIFEST = Path(__file__).with_name("manifest.toml")
+#: Judges that are no check of the lockstep: protocol checkers, wire monitor, peer, the three sums, the host stack's
+#: and the applications' own bookkeeping, the images typed by hand.
+OTHER_JUDGES = ("checker", "wire", "peer", "sums", "host", "images")
+#: What alone never counts: the run stood still or was ended, an unknown value was read, the simulator broke down.
+NO_JUDGES = ("timeout", "x", "crash")
+CONTROL = "control"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One exact text in one file and what takes its place."""
+
+    file: str
+    old: str
+    new: str
+
+    def apply(self, tree: Path) -> None:
+        """Change the file below `tree`; the old text must be there exactly once."""
+        path = tree / self.file
+        text = path.read_text() if path.exists() else ""
+        count = text.count(self.old)
+        if count != 1:
+            raise ConfigError(
+                f"the text to replace occurs {count} times: {self.old.strip()[:70]!r}",
+                self.file,
+                "correct the entry in tb/sabotage/manifest.toml",
+            )
+        path.write_text(text.replace(self.old, self.new))
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """One error. `check` is 1 to 6 (docs/architecture.md, Lockstep) or one of OTHER_JUDGES; `field` is what it names.
+
+    A twin has the same error in model and RTL, so lockstep must agree and another judge must see it. With
+    `timeout_counts` a standstill is a detection too. `first` names the stimulus that is tried first.
+    """
+
+    id: str
+    edits: tuple[Edit, ...]
+    rule: str
+    check: int | str
+    field: str
+    rare: bool = False
+    timeout_counts: bool = False
+    twin: bool = False
+    first: str = ""
+    note: str = ""
+    blind: bool = False
+
+    @property
+    def file(self) -> str:
+        """The (first) file changed."""
+        return self.edits[0].file if self.edits else ""
+
+    @property
+    def blocks(self) -> set[str]:
+        """Modules of hdl/ that are changed."""
+        return {Path(edit.file).stem for edit in self.edits if edit.file.startswith("hdl/")}
+
+
+def load(path: Path = MANIFEST) -> tuple[Sabotage, ...]:
+    """All entries: the control first, sabotages, twins."""
+    data = tomllib.loads(path.read_text())
+    entries = [_entry(CONTROL, item) for item in data.get("control", [])]
+    entries += [_entry("sabotage", item) for item in data.get("sabotage", [])]
+    entries += [_entry("twin", item) for item in data.get("twin", [])]
+    ids = [entry.id for entry in entries]
+    if len(ids) != len(set(ids)):
+        raise ConfigError("two sabotages have one id", path.name, "give each its own")
+    return tuple(entries)
+
+
+def _entry(kind: str, item: dict[str, Any]) -> Sabotage:
+    edits = item.get("edits") or [{key: item[key] for key in ("file", "old", "new")}]
+    check = item.get("judge") if kind == "twin" else item.get("check", CONTROL)
+    if check not in (1, 2, 3, 4, 5, 6, CONTROL, *OTHER_JUDGES):
+        raise ConfigError(f"no such check: {check!r}", f"{MANIFEST.name}, {item.get('id')}", "give 1 to 6 or a judge")
+    return Sabotage(
+        id=item["id"],
+        edits=tuple(Edit(edit["file"], edit["old"], edit["new"]) for edit in edits),
+        rule=item.get("rule", ""),
+        check=check,
+        field=item.get("field", ""),
+        rare=item.get("rare", False),
+        timeout_counts=item.get("timeout_counts", False),
+        twin=kind == "twin",
+        first=item.get("first", ""),
+        note=item.get("note", ""),
+        blind=item.get("blind", False),
+    )
+
+
+def draw(commit_hash: str, n: int = 12, entries: tuple[Sabotage, ...] | None = None) -> tuple[str, ...]:
+    """The control and `n` sabotages or twins for a commit: the same hash gives the same ones."""
+    known = load() if entries is None else entries
+    ids = [entry.id for entry in known if entry.check != CONTROL and not entry.blind]
+    chosen = random.Random(f"sabotage/{commit_hash}").sample(ids, min(n, len(ids)))
+    return (*(entry.id for entry in known if entry.check == CONTROL), *chosen)
+
+
+def sources_of(entry: Sabotage, root: Path = ROOT) -> list[str]:
+    """What is wrong with an entry against the tree as it is: texts that are not there exactly once."""
+    faults = []
+    for edit in entry.edits:
+        path = root / edit.file
+        count = path.read_text().count(edit.old) if path.exists() else 0
+        if count != 1:
+            faults.append(f"{entry.id}: {edit.file}: the old text occurs {count} times")
+        if edit.old == edit.new:
+            faults.append(f"{entry.id}: {edit.file}: the edit changes nothing")
+    return faults

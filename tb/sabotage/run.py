@@ -1,0 +1,208 @@
+"""`make sabotage [ID=..|PATCH=any.diff]`: break one line of the design and see which check notices.
+
+Each sabotage is applied to a copy of the tree under sim_build/sabotage/<id>, built for Icarus in a small configuration
+and put through the ordinary tests until a judge complains. Exit status 0: everything was caught (and the control edit,
+which changes nothing, passed); 3: something survived; 2: an entry or a patch does not fit the tree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tb.config import ROOT, ConfigError, RunConfig
+from tb.pool import Finished, Job, run_jobs
+from tb.sabotage.manifest import CONTROL, NO_JUDGES, Sabotage, draw, load
+from tb.sim.tools import find
+
+OUT = ROOT / "sim_build" / "sabotage"
+COPIED = ("hdl", "model", "tb")
+PARALLEL = 2
+#: Seconds for all stimuli of one sabotage.
+TRIAL_TIMEOUT = 3000.0
+CAUGHT, BROKEN_ENTRY, SURVIVED = 0, 2, 3
+
+__all__ = ["Outcome", "draw", "main", "run_ids", "try_all"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one sabotage."""
+
+    sabotage: Sabotage
+    caught: bool
+    by: int | str | None
+    field: str
+    cycle: int | None
+    test: str
+    seconds: float
+    error: str = ""
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the check and the field of the manifest saw it."""
+        return self.caught and self.by == self.sabotage.check and self.sabotage.field in self.field
+
+    def as_json(self) -> dict[str, Any]:
+        """One row of summary.json."""
+        entry = self.sabotage
+        return {
+            "id": entry.id,
+            "file": entry.file or entry.rule,
+            "rule": entry.rule,
+            "expected_check": entry.check,
+            "expected_field": entry.field,
+            "caught": self.caught,
+            "by_check": self.by,
+            "by_field": self.field,
+            "cycle": self.cycle,
+            "test": self.test,
+            "seconds": self.seconds,
+            "twin": entry.twin,
+            "rare": entry.rare,
+            "as_expected": self.as_expected,
+            **({"error": self.error} if self.error else {}),
+        }
+
+    def line(self) -> str:
+        """For the terminal."""
+        entry = self.sabotage
+        if self.error:
+            return f"ERROR    {entry.id}: {self.error}"
+        if entry.check == CONTROL:
+            seen = "" if self.caught else f": {self.by}, {self.field}"
+            return f"{'pass' if self.caught else 'FAIL':<8} {entry.id} (an edit that changes nothing){seen}"
+        if self.by is None:
+            return f"SURVIVED {entry.id}: {entry.file}, {entry.rule}"
+        word = "caught" if self.caught else "SURVIVED"
+        by = f"check {self.by}" if isinstance(self.by, int) else str(self.by)
+        at = "" if self.cycle is None else f" in cycle {self.cycle}"
+        wish = "" if self.as_expected else f" (expected: {entry.check}, {entry.field})"
+        return f"{word:<8} {entry.id}: by {by}, {self.field}{at}, test {self.test}, {self.seconds:.0f} s{wish}"
+
+
+def main(config: RunConfig) -> int:
+    """Try one, a patch, or all."""
+    if find("icarus") is None:
+        raise ConfigError("Icarus Verilog is not on this machine", "make sabotage", "`make doctor` says how to get it")
+    if config.patch is not None:
+        return status_of(try_all([from_patch(config.patch)], patch=config.patch))
+    if config.sabotage_id is not None:
+        return status_of(run_ids([config.sabotage_id]))
+    return status_of(try_all(load()))
+
+
+def run_ids(ids: Sequence[str]) -> list[Outcome]:
+    """Try the sabotages of these ids."""
+    known = {entry.id: entry for entry in load()}
+    for name in ids:
+        if name not in known:
+            raise ConfigError("there is no such sabotage", f"ID={name}", f"give one of {', '.join(known)}")
+    return try_all([known[name] for name in ids])
+
+
+def status_of(outcomes: Iterable[Outcome]) -> int:
+    """The exit status."""
+    found = list(outcomes)
+    if any(outcome.error for outcome in found):
+        return BROKEN_ENTRY
+    return CAUGHT if all(outcome.caught or outcome.sabotage.blind for outcome in found) else SURVIVED
+
+
+def try_all(entries: Iterable[Sabotage], patch: Path | None = None) -> list[Outcome]:
+    """Try entries, two at a time, print each as it ends and write summary.json."""
+    wanted = list(entries)
+    by_id = {entry.id: entry for entry in wanted}
+    jobs = [prepare(entry, patch) for entry in wanted]
+    outcomes: list[Outcome] = []
+    for finished in run_jobs(jobs, PARALLEL):
+        outcome = outcome_of(by_id[finished.job.name], finished)
+        outcomes.append(outcome)
+        print(outcome.line(), flush=True)
+        order = {entry.id: number for number, entry in enumerate(wanted)}
+        outcomes.sort(key=lambda o: order[o.sabotage.id])
+        (OUT / "summary.json").write_text(json.dumps([o.as_json() for o in outcomes], indent=1))
+    caught = sum(outcome.caught for outcome in outcomes)
+    print(f"{caught} of {len(wanted)} as they should be; {OUT / 'summary.json'}")
+    return outcomes
+
+
+def prepare(entry: Sabotage, patch: Path | None = None) -> Job:
+    """Copy the tree, put the error in, and describe the process that tries it."""
+    folder = OUT / re.sub(r"\W+", "_", entry.id)
+    shutil.rmtree(folder, ignore_errors=True)
+    tree = folder / "tree"
+    for name in COPIED:
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tree)
+    (tree / "sim_build").mkdir()
+    for edit in entry.edits:
+        edit.apply(tree)
+    if patch is not None:
+        apply_patch(patch, tree)
+    layout = any("model/layout" in edit.file for edit in entry.edits)
+    task = {"first": entry.first, "images": layout, "only": [], "id": entry.id}
+    (folder / "task.json").write_text(json.dumps(task))
+    command = [sys.executable, "-m", "tb.sabotage.trial", str(folder)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return Job(entry.id, command, tree, environment, folder / "trial.log", TRIAL_TIMEOUT)
+
+
+def outcome_of(entry: Sabotage, finished: Finished) -> Outcome:
+    """What a trial found, judged."""
+    folder = finished.job.log.parent
+    file = folder / "trial.json"
+    if not file.exists():
+        why = "was ended after its bound" if finished.status is None else f"ended with status {finished.status}"
+        return Outcome(
+            entry, False, None, "", None, "", round(finished.seconds, 1), f"the trial {why}: {finished.job.log}"
+        )
+    found = json.loads(file.read_text())
+    by = found["by"]
+    if entry.check == CONTROL:
+        caught = by is None and not found["error"]
+    elif entry.twin:
+        caught = isinstance(by, str) and by not in NO_JUDGES
+    else:
+        caught = by is not None and (by not in NO_JUDGES or (by == "timeout" and entry.timeout_counts))
+    shutil.rmtree(folder / "tree", ignore_errors=True)
+    return Outcome(
+        entry, caught, by, found["field"], found["cycle"], found["test"], round(finished.seconds, 1), found["error"]
+    )
+
+
+def from_patch(patch: Path) -> Sabotage:
+    """An entry without expectations for any diff."""
+    if not patch.exists():
+        raise ConfigError("the patch does not exist", f"PATCH={patch}", "give the path of a diff")
+    touched = sorted(set(re.findall(r"^\+\+\+ (?:b/)?(\S+)", patch.read_text(), re.MULTILINE)))
+    foreign = [name for name in touched if not name.startswith(("hdl/", "model/"))]
+    if not touched or foreign:
+        raise ConfigError(
+            "the patch changes nothing, or more than the design",
+            f"PATCH={patch}: {', '.join(foreign)}",
+            "give a diff of files in hdl/ (or model/), as `git diff` writes it",
+        )
+    return Sabotage(id="patch", edits=(), rule=", ".join(touched), check=1, field="", note="", first="")
+
+
+def apply_patch(patch: Path, tree: Path) -> None:
+    """Put a diff on the copy of the tree."""
+    # the tree lies inside a checkout, whose paths would be meant otherwise
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
+    done = subprocess.run(
+        ["git", "apply", "-p1", str(patch)],
+        cwd=tree, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise ConfigError(
+            f"the patch does not apply: {done.stderr.strip()}", f"PATCH={patch}", "make it from this tree"
+        )

@@ -1,0 +1,82 @@
+"""What a sabotaged design is put through: ordinary transfers in small, then the RTL tests of tier `test`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tb.config import RunConfig
+from tb.testing.tiers import TIERS_FILE, load
+
+#: The small configuration: bits, connections, bytes of host memory.
+DATA_W, CONNS, MEM_BYTES = 64, 4, 8 << 20
+SIMULATOR = "icarus"
+TRANSFER = "tb.tests.rtl.transfer_test"
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """One run of one test module; `settings` are fields of RunConfig, `timeout` is in seconds."""
+
+    name: str
+    module: str = TRANSFER
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    plusargs: Mapping[str, int] = field(default_factory=dict)
+    testcase: str | None = None
+    conns: int = CONNS
+    mem_bytes: int = MEM_BYTES
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    timeout: float = 600.0
+
+    def config(self, out: Path) -> RunConfig:
+        """The configuration of the run."""
+        base = RunConfig(command="run", sim=SIMULATOR, sim_given=True, data_w=DATA_W, data_w_given=True, out=out)
+        return replace(base, **self.settings)
+
+
+OWN = (
+    Stimulus("calm", settings={"size": 24 << 10, "seed": 11}),
+    Stimulus(
+        "lossy",
+        settings={"size": 48 << 10, "seed": 12, "loss": 0.03, "reorder": 0.05, "dup": 0.03, "corrupt": 0.02},
+    ),
+    Stimulus(
+        "busy",
+        settings={"size": 64 << 10, "seed": 13, "conns": 4, "loss": 0.02, "reorder": 0.05, "dup": 0.02, "delay": 5},
+    ),
+    Stimulus("late", settings={"size": 32 << 10, "seed": 14, "loss": 0.08, "corrupt": 0.03, "delay": 40}),
+)
+
+
+def stimuli(first: str = "") -> list[Stimulus]:
+    """All of them, the one named `first` in front."""
+    found = [*OWN, *_directed()]
+    return sorted(found, key=lambda stimulus: stimulus.name != first)
+
+
+def _directed() -> list[Stimulus]:
+    """The other tests of the device in the list of tests that run on this simulator at this width."""
+    if not TIERS_FILE.exists():
+        return []
+    return [
+        Stimulus(
+            job.label,
+            job.module,
+            job.settings,
+            job.plusargs,
+            job.testcase,
+            conns=max(CONNS, job.settings.get("conns", 1)),
+            mem_bytes=32 << 20,
+            parameters=job.parameters,
+            timeout=job.timeout,
+        )
+        for job in load().jobs
+        if job.top == "tb_top"
+        and job.tier == "test"
+        and job.simulator == SIMULATOR
+        and job.data_w == DATA_W
+        and not job.exempt
+        and job.module != TRANSFER
+    ]

@@ -1,0 +1,105 @@
+"""One sabotage in a tree of its own: `python -m tb.sabotage.trial FOLDER`, started by tb.sabotage.run.
+
+FOLDER/tree is a copy of hdl/, model/ and tb/ with the error in it, and this module runs from that copy. It builds the
+changed design, runs one stimulus after the other, stops at the first detection and writes FOLDER/trial.json.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tb.config import ROOT
+from tb.sabotage.judge import Detection, judge
+from tb.sabotage.stimuli import DATA_W, SIMULATOR, Stimulus, stimuli
+from tb.sim.build import BuildError, build
+from tb.sim.run import run
+from tb.sim.spec import chimney_spec
+from tb.sim.tools import find
+
+IMAGES_TEST = "tb/tests/model/test_layout_images.py"
+
+
+def main(folder: Path) -> int:
+    """Try everything; the result is in trial.json, whatever it is."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    task = json.loads((folder / "task.json").read_text())
+    result: dict[str, Any] = {
+        "by": None,
+        "field": "",
+        "cycle": None,
+        "test": "",
+        "error": "",
+        "seconds": 0.0,
+        "runs": [],
+    }
+    started = time.monotonic()
+    try:
+        for name, found in attempts(folder, task):
+            result["runs"].append(name)
+            if found is not None:
+                result |= {"by": found.by, "field": found.field, "cycle": found.cycle, "test": name}
+                break
+    except BuildError as error:
+        result["error"] = f"the changed design cannot be built: {error}"
+    result["seconds"] = round(time.monotonic() - started, 1)
+    (folder / "trial.json").write_text(json.dumps(result, indent=1))
+    return 0
+
+
+def attempts(folder: Path, task: dict[str, Any]) -> Any:
+    """(name of the stimulus, what was detected), one stimulus after the other."""
+    if task["images"]:
+        yield "hand-typed images", hand_typed_images()
+    for stimulus in stimuli(task["first"]):
+        if not task["only"] or stimulus.name in task["only"]:
+            yield stimulus.name, simulate(folder, stimulus)
+
+
+def hand_typed_images() -> Detection | None:
+    """The test of the images typed by hand, on this tree's generated files (made anew)."""
+    subprocess.run([sys.executable, "-m", "model.layout"], cwd=ROOT, check=False, timeout=60)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", IMAGES_TEST]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode == 0:
+        return None
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    return Detection("images", failed[0].split("::")[-1][:160] if failed else "collection", None)
+
+
+def simulate(folder: Path, stimulus: Stimulus) -> Detection | None:
+    """One stimulus on the changed design."""
+    tool = find(SIMULATOR)
+    if tool is None:
+        raise BuildError(f"no usable {SIMULATOR} on this machine")
+    spec = chimney_spec(
+        tool,
+        data_w=DATA_W,
+        conns=stimulus.conns,
+        mem_bytes=stimulus.mem_bytes,
+        extra_parameters=stimulus.parameters,
+    )
+    out = folder / "".join(c if c.isalnum() else "-" for c in stimulus.name)
+    out.mkdir(parents=True, exist_ok=True)
+    for stale in (*out.glob("*rtl.json"), *out.glob("*divergence.txt")):
+        stale.unlink()
+    result = run(
+        build(spec),
+        stimulus.module,
+        out,
+        config=stimulus.config(out),
+        plusargs=stimulus.plusargs,
+        testcase=stimulus.testcase,
+        timeout=stimulus.timeout,
+        extra_env={"PYTHONWARNINGS": "ignore::DeprecationWarning"},
+    )
+    return judge(out, result)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

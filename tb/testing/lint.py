@@ -1,0 +1,111 @@
+"""`make lint`: generated files are current, Python passes ruff and mypy, Verilog passes Verilator -Wall."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from tb.config import ROOT, RunConfig
+from tb.sim.spec import HDL, design_sources, header_folders
+from tb.sim.tools import find_verilator
+from tb.testing.results import Report, Verdict
+
+#: Waivers allowed in all of hdl/, each with its reason on the line.
+MAX_WAIVERS = 20
+NEVER_WAIVED = re.compile(r"LATCH|MULTIDRIVEN|UNDRIVEN|WIDTH|BLKSEQ|CASEINCOMPLETE")
+WAIVER = re.compile(r"verilator\s+lint_off\s+(\w+)(.*)")
+#: Widths at which the design is checked.
+LINT_WIDTHS = (64, 512)
+
+
+def command_problem(*command: str) -> str:
+    """Run a checker; empty if it is content, else what it said."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    return "" if done.returncode == 0 else (done.stdout + done.stderr).strip() or f"status {done.returncode}"
+
+
+def layout_is_current() -> str:
+    """Nothing generated is older than the layout source."""
+    return command_problem(sys.executable, "-m", "model.layout", "--check")
+
+
+def ruff_is_content() -> str:
+    """The rules of pyproject.toml."""
+    return command_problem(sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format=concise", ".")
+
+
+def mypy_is_content() -> str:
+    """Strict types in model/ and tb/."""
+    return command_problem(sys.executable, "-m", "mypy", "--strict", "-p", "model", "-p", "tb")
+
+
+def verilator_is_content() -> str:
+    """No warning at -Wall, at a narrow and at a wide bus."""
+    tool = find_verilator()
+    if tool is None:
+        return "skip"
+    includes = [f"-I{folder}" for folder in header_folders(HDL)]
+    for width in LINT_WIDTHS:
+        done = subprocess.run(
+            [str(tool.executable), "--lint-only", "-Wall", "--top-module", "chimney", f"-GDATA_W={width}", *includes,
+             *map(str, design_sources())],
+            cwd=ROOT, env=tool.environment(), capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+        output = done.stdout + done.stderr
+        findings = [line for line in output.splitlines() if line.startswith(("%Warning", "%Error"))]
+        if done.returncode != 0 or findings:
+            return f"DATA_W={width}:\n" + "\n".join(findings[:40] or [output])
+    return ""
+
+
+def waivers_are_few_and_explained() -> str:
+    """The lint_off comments of hdl/."""
+    problems, count = [], 0
+    for path in design_sources():
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            found = WAIVER.search(line)
+            if found is None:
+                continue
+            count += 1
+            where = f"{path.relative_to(ROOT)}:{number}"
+            if NEVER_WAIVED.match(found.group(1)):
+                problems.append(f"{where}: {found.group(1)} may not be waived")
+            if len(re.sub(r"[^A-Za-z]", "", found.group(2))) < 8:
+                problems.append(f"{where}: the reason is missing on the line")
+    if count > MAX_WAIVERS:
+        problems.append(f"{count} lint_off in hdl/, at most {MAX_WAIVERS} are allowed")
+    return "\n".join(problems)
+
+
+CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("generated files are current", layout_is_current),
+    ("ruff", ruff_is_content),
+    ("mypy --strict", mypy_is_content),
+    ("verilator -Wall", verilator_is_content),
+    ("waivers", waivers_are_few_and_explained),
+)
+
+
+def lint(report: Report) -> None:
+    """Run every check; each is one test of the report."""
+    for name, check in CHECKS:
+        started = time.monotonic()
+        problem = check()
+        seconds = time.monotonic() - started
+        if problem == "skip":
+            report.add(Verdict(f"lint::{name}", "skipped", seconds, "simulator not installed"))
+        else:
+            report.add(Verdict(f"lint::{name}", "failed" if problem else "passed", seconds, problem, "make lint"))
+
+
+def main(_: RunConfig) -> int:
+    """Only the lint; prints all that the checkers said."""
+    report = Report()
+    lint(report)
+    for verdict in report.of("failed"):
+        print(f"\n---- {verdict.test}\n{verdict.message}")
+    print(report.closing_line())
+    return 0 if report.passed else 1

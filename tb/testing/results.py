@@ -1,0 +1,125 @@
+"""What a test run found, and the two files that say it: summary.json and junit.xml."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+#: Why a test may be skipped; everything else fails. An exemption carries its reason behind the colon.
+SKIP_REASONS = ("simulator not installed", "exempt on icarus: ", "not on this platform: ")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One test: `status` is passed, failed or skipped, `message` why it is not passed, `again` how to repeat it."""
+
+    test: str
+    status: str
+    seconds: float = 0.0
+    message: str = ""
+    again: str = ""
+    simulator: str = ""
+
+    def checked(self) -> Verdict:
+        """A skip for a reason outside the closed list is a failure."""
+        if self.status == "skipped" and not self.message.startswith(SKIP_REASONS):
+            return Verdict(self.test, "failed", self.seconds, f"skipped without a legal reason: {self.message!r}")
+        return self
+
+    def line(self) -> str:
+        """For the terminal."""
+        text = f"{self.status.upper():<8}{self.test}  ({self.seconds:.1f} s)"
+        if self.status == "skipped":
+            text += f"  {self.message}"
+        if self.status == "failed":
+            tail = self.message.strip().splitlines()[-12:]
+            text += "".join(f"\n        | {line[:200]}" for line in tail)
+            text += f"\n        again: {self.again}" if self.again else ""
+        return text
+
+
+@dataclass
+class Report:
+    """Everything of one run, in the order it came."""
+
+    seconds: float = 0.0
+    verdicts: list[Verdict] = field(default_factory=list)
+    commits: dict[str, int] = field(default_factory=dict)
+    frames: dict[str, int] = field(default_factory=dict)
+    uvm_errors: int = 0
+
+    def add(self, verdict: Verdict) -> None:
+        """Take a verdict and print its line."""
+        verdict = verdict.checked()
+        self.verdicts.append(verdict)
+        print(verdict.line(), flush=True)
+
+    def count(self, simulator: str, commits: int, frames: int) -> None:
+        """Add what one simulation compared."""
+        self.commits[simulator] = self.commits.get(simulator, 0) + commits
+        self.frames[simulator] = self.frames.get(simulator, 0) + frames
+
+    def of(self, status: str) -> Sequence[Verdict]:
+        """The verdicts of one status."""
+        return [verdict for verdict in self.verdicts if verdict.status == status]
+
+    @property
+    def passed(self) -> bool:
+        """Whether something passed and nothing failed."""
+        return bool(self.of("passed")) and not self.of("failed")
+
+    def closing_line(self) -> str:
+        """The last line of the output; other programs read it."""
+        skipped = len(self.of("skipped"))
+        text = f"{len(self.of('passed'))} passed, {len(self.of('failed'))} failed"
+        return text + (f", {skipped} skipped" if skipped else "")
+
+    def write(self, folder: Path) -> None:
+        """Write both files."""
+        folder.mkdir(parents=True, exist_ok=True)
+        simulators = sorted({v.simulator for v in self.verdicts if v.simulator} | self.commits.keys())
+        summary = {
+            "schema": 1,
+            "tests": len(self.verdicts),
+            "passed": len(self.of("passed")),
+            "failed": len(self.of("failed")),
+            "failures": [{"test": v.test, "again": v.again} for v in self.of("failed")],
+            "skipped": [{"test": v.test, "reason": v.message} for v in self.of("skipped")],
+            "simulators": {
+                name: {
+                    "ids": [v.test for v in self.verdicts if v.simulator == name and v.status != "skipped"],
+                    "commits_compared": self.commits.get(name, 0),
+                    "frames_compared": self.frames.get(name, 0),
+                }
+                for name in simulators
+            },
+            "uvm_errors": self.uvm_errors,
+            "seconds": round(self.seconds, 1),
+        }
+        (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+        suite = ElementTree.Element(
+            "testsuite",
+            name="chimney",
+            tests=str(len(self.verdicts)),
+            failures=str(len(self.of("failed"))),
+            skipped=str(len(self.of("skipped"))),
+            time=f"{self.seconds:.3f}",
+        )
+        for verdict in self.verdicts:
+            group, _, name = verdict.test.partition("::")
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=group, name=name or group, time=f"{verdict.seconds:.3f}"
+            )
+            if verdict.status == "failed":
+                ElementTree.SubElement(case, "failure", message=verdict.again).text = printable(verdict.message)
+            elif verdict.status == "skipped":
+                ElementTree.SubElement(case, "skipped", message=verdict.message)
+        ElementTree.ElementTree(suite).write(folder / "junit.xml", encoding="unicode", xml_declaration=True)
+
+
+def printable(text: str) -> str:
+    """Text without the control characters that XML forbids."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)

@@ -1,0 +1,207 @@
+"""`make test`, `test-all`, `regress`: lint, plain Python tests, then the cocotb tests on every simulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from tb.config import ROOT, SIMULATORS, ConfigError, RunConfig
+from tb.sim.build import BuildError, build
+from tb.sim.run import RunResult, run
+from tb.sim.spec import SimSpec, chimney_spec, unit_spec
+from tb.sim.tools import Tool, find
+from tb.testing.lint import lint
+from tb.testing.results import Report, Verdict
+from tb.testing.tiers import TIERS, Job, Tiers, load, wanted
+
+OUT = ROOT / "sim_build" / "test"
+#: A job's folder holds this when its test compared something: keys commits_compared, frames_compared, problems.
+NUMBERS = "*rtl.json"
+TIER_OF_COMMAND = {"test": "test", "test-all": "all"}
+
+
+def chosen_tier(config: RunConfig) -> str:
+    """The tier of this call."""
+    tier = TIER_OF_COMMAND.get(config.command, config.tier if config.command == "regress" else "test")
+    if tier not in TIERS:
+        raise ConfigError("there is no such tier", f"TIER={tier}", f"give one of {', '.join(TIERS)}")
+    return tier
+
+
+def chosen_tools(config: RunConfig) -> dict[str, Tool | None]:
+    """The simulators of this call; a required one must be there."""
+    tools = {kind: find(kind) for kind in ([config.sim] if config.sim_given else SIMULATORS)}
+    for kind in config.require:
+        if find(kind) is None:
+            raise ConfigError(
+                f"{kind} is required and missing", f"REQUIRE={kind}", "`make doctor` says what to install"
+            )
+    if not any(tools.values()):
+        raise ConfigError("no simulator on this machine", f"SIM={config.sim}", "`make doctor` says what to install")
+    return tools
+
+
+def python_tests(config: RunConfig, tiers: Tiers, tier: str, report: Report) -> None:
+    """Run pytest on the folders of the tier and take its cases over."""
+    paths = [path for of, path in tiers.pytest if wanted(of, tier) and (ROOT / path).exists()]
+    if not paths:
+        return
+    found = OUT / "pytest.xml"
+    found.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", *paths, f"--junitxml={found}", "--tb=short"]
+    if config.test:
+        command += ["-k", config.test]
+    with (OUT / "pytest.log").open("wb") as log:
+        status = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+    cases = list(ElementTree.parse(found).iter("testcase")) if found.exists() else []  # noqa: S314 - our own file
+    if status not in (0, 1, 5):
+        tail = "\n".join((OUT / "pytest.log").read_text(errors="replace").splitlines()[-12:])
+        report.add(Verdict("pytest::collection", "failed", 0, tail, f"python -m pytest {' '.join(paths)}"))
+    for case in cases:
+        report.add(python_verdict(case))
+
+
+def python_verdict(case: ElementTree.Element) -> Verdict:
+    """One case of pytest's file."""
+    group, name = case.get("classname", ""), case.get("name", "")
+    seconds = float(case.get("time") or 0)
+    again = f".venv/bin/python -m pytest {group.replace('.', '/')}.py -k '{name.partition('[')[0]}'"
+    for child in case:
+        if child.tag in ("failure", "error"):
+            return Verdict(f"{group}::{name}", "failed", seconds, child.text or child.get("message") or "", again)
+        if child.tag == "skipped":
+            return Verdict(f"{group}::{name}", "skipped", seconds, child.get("message") or "")
+    return Verdict(f"{group}::{name}", "passed", seconds)
+
+
+def spec_of(job: Job, tool: Tool) -> SimSpec:
+    """What a job simulates."""
+    if job.top != "tb_top":
+        return unit_spec(tool, job.top, parameters=job.parameters)
+    return chimney_spec(tool, data_w=job.data_w, conns=job.built_conns, extra_parameters=job.parameters)
+
+
+def run_job(job: Job, tool: Tool, config: RunConfig) -> tuple[RunResult | None, str, float]:
+    """Build and run one job: what came of it, why there is nothing, seconds."""
+    started = time.monotonic()
+    directory = OUT / job.label
+    settings = replace(
+        config,
+        **{**({"seed": config.seed} if config.seed_given else {}), **job.settings},
+        sim=job.simulator,
+        data_w=job.data_w or 512,
+        out=directory,
+    )
+    for stale in directory.glob(NUMBERS):
+        stale.unlink()
+    try:
+        built = build(spec_of(job, tool))
+        result = run(
+            built,
+            job.module,
+            directory,
+            config=settings,
+            plusargs=job.plusargs,
+            timeout=job.timeout,
+            testcase=job.testcase,
+            extra_env={"PYTHONWARNINGS": "ignore::DeprecationWarning"},
+        )
+    except BuildError as error:
+        return None, str(error), time.monotonic() - started
+    return result, result.problem, time.monotonic() - started
+
+
+def take_job(job: Job, outcome: tuple[RunResult | None, str, float], config: RunConfig, report: Report) -> None:
+    """The verdicts and numbers of one finished job."""
+    result, problem, seconds = outcome
+    again = f"make test TEST='{job.name}' SIM={job.simulator} SEED={config.seed}"
+    if result is not None:
+        for case in result.outcomes:
+            name = f"{job.label}::{case.name.rpartition('.')[2]}"
+            report.add(Verdict(name, case.status, case.seconds, case.message, again, job.simulator))
+        for path in result.directory.glob(NUMBERS):
+            numbers = json.loads(path.read_text())
+            report.count(job.simulator, int(numbers.get("commits_compared", 0)), int(numbers.get("frames_compared", 0)))
+            report.uvm_errors += sum(str(p).startswith("UVM_ERROR") for p in numbers.get("problems", []))
+    if problem:
+        log = f"\nlog: {result.log}" if result is not None else ""
+        report.add(Verdict(f"{job.label}::runs", "failed", seconds, problem + log, again, job.simulator))
+
+
+def simulated_tests(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None], report: Report) -> None:
+    """Run every job of the tier, as many at a time as there are cores."""
+    jobs = []
+    for job in tiers.jobs:
+        tool = tools.get(job.simulator)
+        if job.simulator not in tools or not wanted(job.tier, tier) or (config.test and config.test not in job.label):
+            continue
+        if tool is None:
+            report.add(Verdict(job.label, "skipped", 0, "simulator not installed", "", job.simulator))
+        elif job.exempt:
+            report.add(Verdict(job.label, "skipped", 0, f"exempt on icarus: {job.exempt}", "", job.simulator))
+        else:
+            jobs.append((job, tool))
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        futures = [(job, pool.submit(run_job, job, tool, config)) for job, tool in jobs]
+        try:
+            for job, future in futures:
+                take_job(job, future.result(), config, report)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def floors(tiers: Tiers, tools: dict[str, Tool | None], report: Report) -> Iterator[Verdict]:
+    """The run checks itself: enough was compared, not too much was exempted."""
+    for simulator, floor in tiers.floors.items():
+        if tools.get(simulator) is not None:
+            count = report.commits.get(simulator, 0)
+            yield Verdict(
+                f"floor::{simulator}",
+                "passed" if count >= floor else "failed",
+                message=f"{count} commits compared on {simulator}, at least {floor} are wanted",
+                again=f"make test SIM={simulator}",
+            )
+    of_icarus = [job for job in tiers.jobs if job.simulator == "icarus"]
+    exempt = [job for job in of_icarus if job.exempt]
+    if of_icarus:
+        share = len(exempt) / len(of_icarus)
+        yield Verdict(
+            "floor::exemptions",
+            "passed" if share <= tiers.exempt_share else "failed",
+            message=f"{len(exempt)} of {len(of_icarus)} jobs are exempt on icarus",
+        )
+
+
+def main(config: RunConfig) -> int:
+    """Run the tier; the last line printed is 'N passed, N failed'."""
+    started = time.monotonic()
+    report = Report()
+    tier = chosen_tier(config)
+    tools = chosen_tools(config)
+    print("simulators: " + ", ".join(f"{tool.label if tool else f'{kind} missing'}" for kind, tool in tools.items()))
+    OUT.mkdir(parents=True, exist_ok=True)
+    tiers = load()
+    try:
+        if config.test is None and not config.sim_given:
+            lint(report)
+        if not config.sim_given:
+            python_tests(config, tiers, tier, report)
+        simulated_tests(config, tiers, tier, tools, report)
+        if config.test is None:
+            for verdict in floors(tiers, tools, report):
+                report.add(verdict)
+    finally:
+        report.seconds = time.monotonic() - started
+        report.write(OUT)
+    print(f"results: {Path('sim_build/test/summary.json')}, {Path('sim_build/test/junit.xml')}; {report.seconds:.0f} s")
+    print(report.closing_line(), flush=True)
+    return 0 if report.passed else 1

@@ -1,0 +1,313 @@
+"""The wire monitor: silent on right traffic of all kinds, and every rule is seen to fire on a spoilt frame."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from model.wire.impair import ImpairmentRates, Impairments
+from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG
+from tb.monitors.wire_monitor import RULES, MonitorConfig, WireMonitor
+from tb.peers.applications import EchoApp, SourceApp
+from tb.peers.connection import TcpConfig
+from tb.peers.headers import Options, Segment, decode, encode_tcp
+from tb.peers.pair import End, run_until_idle
+from tb.peers.tcp_peer import PeerConfig, TcpPeer
+
+CLEAN = ImpairmentRates(delay_ticks=2)
+BAD = ImpairmentRates(drop=0.05, reorder=0.05, duplicate=0.03, corrupt=0.02, delay_ticks=2)
+SENT, RECEIVED = True, False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A frame at the NIC: sent by it or received."""
+
+    sent: bool
+    frame: bytes
+    tick: int
+
+
+def record(seed: int, size: int, rates: ImpairmentRates, tcp: TcpConfig | None = None) -> list[Event]:
+    """The frames at the client of an echo run."""
+    events: list[Event] = []
+    config = tcp or TcpConfig()
+    one = TcpPeer(PeerConfig("02:00:00:00:00:01", "10.0.0.1", tcp=config))
+    two = TcpPeer(PeerConfig(tcp=config), lambda _: EchoApp())
+    wires = Impairments(rates, seed, "there"), Impairments(rates, seed, "back")
+    client = End(
+        one,
+        wires[0],
+        lambda frame, tick: events.append(Event(SENT, frame, tick)),
+        lambda frame, tick: events.append(Event(RECEIVED, frame, tick)),
+    )
+    source = SourceApp(random.Random(seed).randbytes(size), close_after=size)
+    client.send(one.connect("10.0.0.2", 7, 5000, source, 0, "02:00:00:00:00:02"), 0)
+    run_until_idle(client, End(two, wires[1]))
+    assert source.received_bytes == size
+    return events
+
+
+def watch(events: list[Event], config: MonitorConfig | None = None) -> WireMonitor:
+    monitor = WireMonitor(config)
+    for event in events:
+        (monitor.on_transmit if event.sent else monitor.on_receive)(event.frame, event.tick)
+    return monitor
+
+
+def rules_broken(events: list[Event], config: MonitorConfig | None = None) -> set[str]:
+    return {violation.rule for violation in watch(events, config).violations}
+
+
+def segment(event: Event) -> Segment:
+    seg = decode(event.frame)
+    assert isinstance(seg, Segment)
+    return seg
+
+
+def pick(events: list[Event], wanted: Callable[[Segment], bool], nth: int = 0) -> int:
+    """Index of the nth sent segment that fits."""
+    found = [n for n, event in enumerate(events) if event.sent and wanted(segment(event))]
+    return found[nth]
+
+
+def with_segment(events: list[Event], at: int, seg: Segment) -> list[Event]:
+    return [*events[:at], replace(events[at], frame=encode_tcp(seg)), *events[at + 1 :]]
+
+
+def inserted(events: list[Event], at: int, sent: bool, seg: Segment, tick: int | None = None) -> list[Event]:
+    when = events[at - 1].tick if tick is None else tick
+    return [*events[:at], Event(sent, encode_tcp(seg), when), *events[at:]]
+
+
+def full(seg: Segment) -> bool:
+    return len(seg.payload) > 1000
+
+
+def pure_ack(seg: Segment) -> bool:
+    return seg.flags == ACK and not seg.payload
+
+
+CALM = record(1, 60_000, CLEAN)
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+@pytest.mark.parametrize("tcp", [TcpConfig(), TcpConfig(timestamps=False), TcpConfig(receive_buffer=4000)])
+def test_right_traffic_over_a_bad_network_breaks_no_rule(seed: int, tcp: TcpConfig) -> None:
+    monitor = watch(record(seed, 60_000, BAD, tcp))
+    assert [str(violation) for violation in monitor.violations] == []
+    assert monitor.frames_sent > 40
+    assert {"MUST-2", "RCV-NXT", "SHLD-14", "SHLD-15", "SND-GAP", "SND-OLD", "MUST-40", "FIN"} <= set(monitor.checked)
+
+
+def test_every_rule_is_looked_at_in_the_right_traffic_of_the_bad_network() -> None:
+    looked_at: set[str] = set()
+    for seed in range(1, 9):
+        looked_at |= set(watch(record(seed, 60_000, replace(BAD, drop=0.15))).checked)
+    assert looked_at == set(RULES)
+
+
+def test_a_violation_names_rule_flow_tick_and_meaning() -> None:
+    at = pick(CALM, full)
+    (violation, *_) = watch(with_segment(CALM, at, replace(segment(CALM[at]), flags=ACK | URG))).violations
+    assert "FLAGS at tick" in str(violation)
+    assert "10.0.0.1:5000>10.0.0.2:7" in str(violation)
+
+
+@pytest.mark.rule("MUST-2")
+def test_a_wrong_checksum_of_a_sent_frame_is_seen() -> None:
+    for offset in (24, 50, 90):
+        at = pick(CALM, full)
+        frame = bytearray(CALM[at].frame)
+        frame[offset] ^= 0x10
+        events = [*CALM[:at], replace(CALM[at], frame=bytes(frame)), *CALM[at + 1 :]]
+        assert "MUST-2" in rules_broken(events)
+
+
+def test_wrong_lengths_and_padding_of_a_sent_frame_are_seen() -> None:
+    at = pick(CALM, full)
+    longer = [*CALM[:at], replace(CALM[at], frame=CALM[at].frame + b"\0"), *CALM[at + 1 :]]
+    dirty = [*CALM[:at], replace(CALM[at], frame=CALM[at].frame + b"\1"), *CALM[at + 1 :]]
+    cut = [*CALM[:at], replace(CALM[at], frame=CALM[at].frame[:-1]), *CALM[at + 1 :]]
+    assert rules_broken(longer) == {"LENGTH"}
+    assert rules_broken(dirty) == {"LENGTH", "PADDING"}
+    assert "LENGTH" in rules_broken(cut)
+
+
+def test_df_must_be_set() -> None:
+    at = pick(CALM, full)
+    frame = bytearray(CALM[at].frame)
+    frame[20] = 0
+    total = int.from_bytes(frame[24:26], "big") + 0x4000
+    frame[24:26] = ((total & 0xFFFF) + (total >> 16)).to_bytes(2, "big")
+    assert rules_broken([*CALM[:at], replace(CALM[at], frame=bytes(frame)), *CALM[at + 1 :]]) == {"DF"}
+
+
+@pytest.mark.rule("MUST-68", "MUST-69")
+def test_options_that_are_malformed_or_padded_with_rubbish_are_seen() -> None:
+    at = pick(CALM, pure_ack, 3)
+    seg = segment(CALM[at])
+    rubbish = replace(seg, options=Options(raw=seg.options.raw[2:] + b"\0\1"))
+    illegal = replace(seg, options=Options(raw=seg.options.raw + b"\xfd\x09\0\0"))
+    assert rules_broken(with_segment(CALM, at, rubbish)) == {"MUST-69"}
+    assert rules_broken(with_segment(CALM, at, illegal)) == {"MUST-68"}
+
+
+Spoil = Callable[[Segment], Segment]
+SPOILT: dict[str, tuple[Callable[[Segment], bool], Spoil]] = {
+    "MUST-16": (full, lambda s: replace(s, payload=s.payload + b"x")),
+    "SHLD-15": (full, lambda s: replace(s, seq=(s.seq + (1 << 28)) % 2**32)),
+    "SND-GAP": (full, lambda s: replace(s, seq=(s.seq + 1) % 2**32)),
+    "SND-OLD": (full, lambda s: replace(s, seq=(s.seq - 57_000) % 2**32)),
+    "RCV-NXT": (pure_ack, lambda s: replace(s, ack=(s.ack - 5000) % 2**32)),
+    "ACK-SEEN": (pure_ack, lambda s: replace(s, ack=(s.ack + 1) % 2**32)),
+    "SHLD-14": (pure_ack, lambda s: replace(s, window=s.window - 100)),
+    "TS-ALL": (full, lambda s: replace(s, options=Options())),
+    "TS-MONO": (full, lambda s: replace(s, options=stamps(s, -5, 0))),
+    "TS-ECHO": (full, lambda s: replace(s, options=stamps(s, 0, 99_999))),
+    "FLAGS": (full, lambda s: replace(s, flags=ACK | URG)),
+}
+
+
+def stamps(seg: Segment, value: int, echo: int) -> Options:
+    assert seg.options.timestamps is not None
+    old_value, old_echo = seg.options.timestamps
+    raw = b"\x01\x01\x08\x0a" + ((old_value + value) % 2**32).to_bytes(4, "big")
+    return Options(raw=raw + ((old_echo + echo) % 2**32).to_bytes(4, "big"))
+
+
+@pytest.mark.parametrize("rule", SPOILT)
+def test_a_spoilt_segment_breaks_its_rule(rule: str) -> None:
+    wanted, spoil = SPOILT[rule]
+    at = pick(CALM, wanted, 40 if wanted is full else 8)
+    assert rule in rules_broken(with_segment(CALM, at, spoil(segment(CALM[at]))))
+
+
+def test_syn_reset_and_missing_ack_flag_are_seen() -> None:
+    at = pick(CALM, full, 5)
+    seg = segment(CALM[at])
+    for flags in (SYN, RST, 0):
+        assert "FLAGS" in rules_broken(inserted(CALM, at, SENT, replace(seg, flags=flags, payload=b"")))
+    allowed = MonitorConfig(allow_reset=True)
+    assert rules_broken(inserted(CALM, at, SENT, replace(seg, flags=RST, payload=b"")), allowed) == set()
+
+
+@pytest.mark.rule("B21")
+def test_a_fin_that_moves_and_data_behind_it_are_seen() -> None:
+    at = pick(CALM, lambda s: bool(s.flags & FIN))
+    seg = segment(CALM[at])
+    moved = replace(seg, seq=(seg.seq + 1) % 2**32)
+    behind = replace(seg, flags=ACK, payload=seg.payload + b"more")
+    assert "FIN" in rules_broken(inserted(CALM, at + 1, SENT, moved))
+    assert "FIN" in rules_broken(inserted(CALM, at + 1, SENT, behind))
+
+
+@pytest.mark.rule("B23")
+def test_a_repeated_ack_that_nothing_called_for_is_seen() -> None:
+    at = len(CALM)
+    while not CALM[at - 1].sent:
+        at -= 1
+    last = segment(CALM[at - 1])
+    events = CALM
+    for _ in range(200):
+        events = inserted(events, at, SENT, last)
+    assert rules_broken(events) == {"DUP-ACK"}
+
+
+@pytest.mark.rule("MUST-40", "S16")
+def test_an_ack_more_than_half_a_second_late_is_seen() -> None:
+    last_data = max(n for n, event in enumerate(CALM) if not event.sent and segment(event).payload)
+    late = [replace(e, tick=e.tick + 600) if n > last_data else e for n, e in enumerate(CALM)]
+    assert "MUST-40" in rules_broken(late)
+
+
+def test_an_ack_of_the_peer_above_everything_sent_is_told_apart_as_the_tests_fault() -> None:
+    at = next(n for n, event in enumerate(CALM) if not event.sent and n > 20)
+    seg = segment(CALM[at])
+    assert rules_broken(with_segment(CALM, at, replace(seg, ack=(seg.ack + 10**6) % 2**32))) == {"PEER-ACK"}
+
+
+def cut_after(events: list[Event], nth: int) -> list[Event]:
+    """The run up to the nth full segment, after which nothing comes in any more."""
+    return events[: pick(events, full, nth) + 1]
+
+
+def retransmissions(times: list[int], more: bool = False) -> list[Event]:
+    """Data is sent, nothing comes back, the head is sent again at `times` ticks after it."""
+    events = cut_after(CALM, 30)
+    una = max((segment(e) for e in events if not e.sent), key=lambda s: (s.ack - segment(CALM[0]).seq) % 2**32).ack
+    head = pick(events, lambda s: s.seq == una and bool(s.payload))
+    seg, start = segment(events[head]), events[-1].tick
+    for after in times:
+        later = replace(seg, options=stamps(segment(events[-1]), after, 0))
+        later = replace(later, ack=segment(events[-1]).ack)
+        events = [*events, Event(SENT, encode_tcp(later), start + after)]
+    if more:
+        second = replace(later, seq=(seg.seq + len(seg.payload)) % 2**32)
+        events = [*events, Event(SENT, encode_tcp(second), start + times[-1])]
+    return events
+
+
+@pytest.mark.rule("MUST-19", "S29")
+def test_gaps_between_retransmissions_of_a_head_must_double() -> None:
+    assert rules_broken(retransmissions([300, 900, 2100, 4500])) == set()
+    assert rules_broken(retransmissions([300, 600])) == {"RTO-BACKOFF"}
+    assert rules_broken(retransmissions([300, 900, 1700])) == {"RTO-BACKOFF"}
+    assert rules_broken(retransmissions([300, 900, 1700]), MonitorConfig(rto_max=700)) == set()
+
+
+@pytest.mark.rule("MUST-19", "S29")
+def test_after_a_timeout_only_the_head_may_be_sent() -> None:
+    assert rules_broken(retransmissions([300], more=True)) == {"MUST-19"}
+    assert rules_broken(retransmissions([20], more=True)) == set()
+
+
+def test_a_hand_over_lets_the_timer_start_anew() -> None:
+    events = retransmissions([300, 900, 1500])
+    monitor = WireMonitor()
+    for n, event in enumerate(events):
+        if n == len(events) - 1:
+            monitor.on_hand_over()
+        (monitor.on_transmit if event.sent else monitor.on_receive)(event.frame, event.tick)
+    assert monitor.violations == []
+
+
+def test_a_damaged_frame_that_comes_in_changes_nothing() -> None:
+    at = next(n for n, event in enumerate(CALM) if not event.sent and n > 20)
+    seg = segment(CALM[at])
+    frame = bytearray(encode_tcp(replace(seg, ack=(seg.ack + 10**6) % 2**32)))
+    frame[60] ^= 1
+    assert rules_broken([*CALM[:at], Event(RECEIVED, bytes(frame), CALM[at].tick), *CALM[at:]]) == set()
+
+
+def test_a_second_connection_between_the_same_ends_starts_with_fresh_rules() -> None:
+    again = record(2, 5_000, CLEAN, TcpConfig(initial_sequence=77))
+    start = CALM[-1].tick + 10
+    assert rules_broken([*CALM, *(replace(event, tick=event.tick + start) for event in again)]) == set()
+
+
+def test_other_kinds_of_frames_are_no_business_of_the_monitor() -> None:
+    monitor = WireMonitor()
+    monitor.on_transmit(bytes(12) + b"\x08\x06" + bytes(46), 0)
+    monitor.on_receive(b"", 0)
+    assert (monitor.frames_sent, monitor.frames_received, monitor.violations) == (1, 1, [])
+
+
+@pytest.mark.rule("SHLD-30", "S18")
+def test_gaps_between_unanswered_probes_grow_and_an_answer_starts_a_new_round() -> None:
+    closed = closed_window(retransmissions([300, 900, 2100]))
+    assert rules_broken(closed) == set()
+    assert rules_broken(closed_window(retransmissions([300, 900, 1400]))) == {"RTO-BACKOFF"}
+    answer = next(event for event in reversed(closed) if not event.sent)
+    quick = closed_window(retransmissions([300, 900, 1400]))
+    answered = [*quick[:-1], replace(answer, tick=quick[-2].tick + 1), quick[-1]]
+    assert rules_broken(answered) == set()
+
+
+def closed_window(events: list[Event]) -> list[Event]:
+    """The same, but the last segment that came in closed the window."""
+    last = max(n for n, event in enumerate(events) if not event.sent)
+    return with_segment(events, last, replace(segment(events[last]), window=0))

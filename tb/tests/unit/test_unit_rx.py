@@ -1,0 +1,804 @@
+"""Unit test of the receive cluster: verdict of every frame, and every byte in its place when the host is told.
+
+DUT = rx_top with COMMIT_PORT=1. The bench is the wire, a tcp_engine that accepts whatever comes, the driver, and a
+host memory behind the two DMA clients, where a write is visible with its done and not before. One loop a clock:
+inputs are driven at the falling edge and handshakes sampled when settled; they happen at the next rising edge.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, ReadOnly
+
+from model.layout.generated import (
+    FRAME_MAX,
+    POOL_BUF_BYTES,
+    CqKind,
+    Cqe,
+    DlvEvt,
+    DlvMsg,
+    LeftOver,
+    LkpKey,
+    Opcode,
+    RecRx,
+    RxClass,
+    RxReason,
+    RxSeg,
+    Sqe,
+    Status,
+    Verdict,
+)
+
+POOL = 0x2_0000  # host addresses
+RAW = 0x8_0000
+REQUESTS = 0xC_0000
+MEMORY = 0x20_0000
+GEN = 9  # generation of connection n is GEN + n
+LOCAL, REMOTE = 0x0A000001, 0x0A000002
+ECHO = (RxClass.RAW, RxReason.NOT_TCP)
+MISS = (RxClass.RAW, RxReason.NOT_OFFLOADED)
+HIT = (RxClass.SEGMENT, RxReason.NONE)
+
+
+def dropped(reason: RxReason) -> tuple[RxClass, RxReason]:
+    return (RxClass.DROP, reason)
+
+
+def ones_sum(data: bytes) -> int:
+    """Ones' complement sum of 16-bit words, odd length padded (RFC 1071)."""
+    padded = data + b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a test frame is made of; everything that can be wrong is a field."""
+
+    payload: bytes = b""
+    conn: int = 1
+    options: bytes = b""
+    flags: int = 0x10
+    seq: int = 0x01020304
+    ack: int = 0xA1A2A3A4
+    wnd: int = 0x5152
+    vlan: int | None = None
+    ethertype: int = 0x0800
+    version_ihl: int = 0x45
+    frag: int = 0x4000
+    proto: int = 6
+    total: int | None = None
+    doff: int | None = None
+    ip_error: int = 0
+    tcp_error: int = 0
+    remote: int = REMOTE
+    trailer: bytes = b""
+
+    def tcp(self) -> bytes:
+        doff = 5 + len(self.options) // 4 if self.doff is None else self.doff
+        return struct.pack(
+            "!HHIIBBHHH", 2000 + self.conn, 80, self.seq, self.ack, doff << 4, self.flags, self.wnd, 0, 0x7777
+        )
+
+    def build(self) -> bytes:
+        segment = self.tcp() + self.options + self.payload
+        src, dst = struct.pack("!I", self.remote), struct.pack("!I", LOCAL)
+        pseudo = src + dst + struct.pack("!HH", 6, len(segment))
+        check = (0xFFFF ^ ones_sum(pseudo + segment)) ^ self.tcp_error
+        segment = segment[:16] + struct.pack("!H", check) + segment[18:]
+        total = 20 + len(segment) if self.total is None else self.total
+        header = struct.pack("!BBHHHBBH", self.version_ihl, 3, total, 0x1234, self.frag, 61, self.proto, 0) + src + dst
+        header = header[:10] + struct.pack("!H", (0xFFFF ^ ones_sum(header)) ^ self.ip_error) + header[12:]
+        tag = b"" if self.vlan is None else struct.pack("!HH", 0x8100, self.vlan)
+        link = bytes.fromhex("02aabbccddee02112233445566"[:24]) + tag + struct.pack("!H", self.ethertype)
+        return link + header + segment + self.trailer
+
+    @property
+    def pay_off(self) -> int:
+        return 54 + len(self.options) + (0 if self.vlan is None else 4)
+
+
+def truncated(frame: Frame, length: int) -> tuple[RxClass, RxReason]:
+    """Verdict of a good frame of which only `length` bytes came."""
+    link = 14 if frame.vlan is None else 18
+    if length >= len(frame.build()):
+        return HIT
+    if 14 <= length < link:
+        return ECHO
+    return dropped(RxReason.BAD_LENGTH)
+
+
+@dataclass
+class Write:
+    """A request of the write client."""
+
+    addr: int
+    length: int
+    data: bytearray = field(default_factory=bytearray)
+    due: int = 0
+
+
+class Bench:
+    """Everything around rx_top."""
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        self.rng = random.Random(int(cocotb.RANDOM_SEED))
+        self.lanes = len(dut.s_axis_rx_tdata) // 8
+        self.wire: deque[bytes] = deque()
+        self.position = 0
+        self.memory = bytearray(self.rng.randbytes(MEMORY))
+        self.records: list[RecRx] = []
+        self.segments: list[RxSeg] = []
+        self.verdicts: deque[int] = deque()
+        self.messages: deque[DlvMsg] = deque()
+        self.commands: deque[Sqe] = deque()
+        self.raw_posts: deque[Sqe] = deque()
+        self.fences_in: deque[tuple[int, int]] = deque()
+        self.entries: list[Cqe] = []
+        self.raw_entries: list[Cqe] = []
+        self.fences: list[tuple[int, int]] = []
+        self.faults: list[tuple[int, int]] = []
+        self.consumed: list[tuple[int, int, int]] = []
+        self.credits = 0
+        self.counts = [0] * 7
+        self.requested: deque[Write] = deque()  # data not complete
+        self.filling = bytearray()  # beats of the write whose last one has not come
+        self.complete: deque[bytearray] = deque()  # data of whole writes, before or with the request
+        self.visible_soon: deque[Write] = deque()
+        self.reads: deque[tuple[int, int, int]] = deque()  # address, length, due cycle
+        self.read_at = 0
+        self.bad: set[int] = set()  # addresses whose 64-byte block answers with an error
+        self.rates = dict.fromkeys(("wire", "rx", "wreq", "wdata", "rreq", "rdata", "cpl", "back"), 100)
+        self.latency = (1, 30)
+        self.cycle = 0
+        self.write_beats: list[int] = []  # cycles
+        self.policy: Callable[[RxSeg], int] = lambda seg: Verdict.DROP
+        self.taking = True  # verdicts are given
+        self.held: dict[str, bool] = {}
+        self.hook: Callable[[Cqe], None] = lambda cqe: None
+        self.raw_hook: Callable[[Cqe], None] = lambda cqe: None
+
+    # -- start
+    async def start(self, conns: int = 3) -> None:
+        dut = self.dut
+        cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+        dut.rst.value, dut.enable.value, dut.now.value = 1, 1, 100
+        dut.pool_base.value, dut.raw_base.value = POOL, RAW
+        for name in ("axis_rx_t", "ins_", "del_", "verdict_", "dlv_", "dcmd_", "rawpost_", "crd_", "fdone_"):
+            getattr(dut, f"s_{name}valid").value = 0
+        dut.s_pwr_done.value = dut.s_pwr_done_error.value = dut.s_axis_rx_tlast.value = 0
+        for name in ("rx", "dcpl", "rcpl", "consumed", "credit", "fence", "fault", "crd_req", "pwr_req", "pwr"):
+            getattr(dut, f"m_{name}_ready").value = 0
+        for _ in range(4):
+            await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        for _ in range(5000):
+            await ReadOnly()
+            ready = int(dut.init_done.value)
+            await FallingEdge(dut.clk)
+            if ready:
+                break
+        for conn in range(conns):
+            await self.insert(conn)
+            self.messages.append(DlvMsg(kind=DlvEvt.LOAD, conn=conn, gen=GEN + conn, info=4000, push_ticks=50))
+            self.messages.append(DlvMsg(kind=DlvEvt.START, conn=conn, gen=GEN + conn))
+        await self.settle()
+        self.entries.clear()
+
+    async def insert(self, conn: int) -> None:
+        dut = self.dut
+        key = LkpKey(local_ip=LOCAL, remote_ip=REMOTE, local_port=80, remote_port=2000 + conn)
+        dut.s_ins_valid.value, dut.s_ins_key.value = 1, key.pack()
+        dut.s_ins_conn.value, dut.s_ins_gen.value = conn, GEN + conn
+        taken = False
+        for _ in range(100):
+            await ReadOnly()
+            ready, end = int(dut.s_ins_ready.value), int(dut.m_ins_done.value)
+            await FallingEdge(dut.clk)
+            taken = taken or bool(ready)
+            if taken:
+                dut.s_ins_valid.value = 0
+            if end:
+                return
+        raise AssertionError("the insertion does not end")
+
+    def chance(self, rate: str) -> bool:
+        return self.rng.randrange(100) < self.rates[rate]
+
+    def offer(self, name: str, waiting: bool, rate: str) -> bool:
+        self.held[name] = waiting and (self.held.get(name, False) or self.chance(rate))
+        return self.held[name]
+
+    # -- one cycle
+    async def step(self) -> None:
+        dut = self.dut
+        wire = bool(self.wire) and self.chance("wire")
+        if wire:
+            chunk = self.wire[0][self.position : self.position + self.lanes]
+            last = self.position + self.lanes >= len(self.wire[0])
+            dut.s_axis_rx_tdata.value = int.from_bytes(chunk + self.rng.randbytes(self.lanes - len(chunk)), "little")
+            dut.s_axis_rx_tkeep.value = (1 << len(chunk)) - 1
+            dut.s_axis_rx_tlast.value = int(last)
+            self.position = 0 if last else self.position + self.lanes
+            if last:
+                self.wire.popleft()
+        dut.s_axis_rx_tvalid.value = int(wire)
+        streams: list[tuple[str, Any, dict[str, int]]] = []
+        if self.verdicts:
+            streams.append(("verdict", self.verdicts, {"s_verdict": self.verdicts[0]}))
+        if self.messages:
+            streams.append(("dlv", self.messages, {"s_dlv": self.messages[0].pack()}))
+        if self.commands:
+            streams.append(("dcmd", self.commands, {"s_dcmd_sqe": self.commands[0].pack(), "s_dcmd_sq_index": 0}))
+        if self.raw_posts:
+            streams.append(("rawpost", self.raw_posts, {"s_rawpost_sqe": self.raw_posts[0].pack()}))
+        if self.fences_in:
+            conn, gen = self.fences_in[0]
+            streams.append(("fdone", self.fences_in, {"s_fdone_conn": conn, "s_fdone_gen": gen}))
+        for name in ("verdict", "dlv", "dcmd", "rawpost", "fdone"):
+            getattr(dut, f"s_{name}_valid").value = 0
+        offered = []
+        for name, queue, values in streams:
+            if self.offer(name, True, "back"):
+                offered.append((name, queue))
+                getattr(dut, f"s_{name}_valid").value = 1
+                for port, value in values.items():
+                    getattr(dut, port).value = value
+        ready = {
+            name: int(self.chance(rate))
+            for name, rate in (
+                ("rx", "rx"), ("dcpl", "cpl"), ("rcpl", "cpl"), ("consumed", "back"), ("credit", "back"),
+                ("fence", "back"), ("fault", "back"), ("crd_req", "rreq"), ("pwr_req", "wreq"), ("pwr", "wdata"),
+            )
+        }  # fmt: skip
+        ready["rx"] &= int(self.taking)
+        for name, value in ready.items():
+            getattr(dut, f"m_{name}_ready").value = value
+        finished = self.drive_done()
+        reading = self.drive_read()
+        await ReadOnly()
+        for name, queue in offered:
+            if int(getattr(dut, f"s_{name}_ready").value):
+                queue.popleft()
+                self.held[name] = False
+        self.observe({name for name, value in ready.items() if value and int(getattr(dut, f"m_{name}_valid").value)})
+        if reading and int(dut.s_crd_ready.value):
+            self.read_at += self.lanes
+            if self.read_at >= self.reads[0][1]:
+                self.reads.popleft()
+                self.read_at = 0
+            self.held["read"] = False
+        if finished:
+            write = self.visible_soon.popleft()
+            if not self.is_bad(write.addr, write.length):
+                self.memory[write.addr : write.addr + write.length] = write.data
+        self.idle = int(dut.idle.value)
+        self.cycle += 1
+        await FallingEdge(dut.clk)
+
+    def is_bad(self, addr: int, length: int) -> bool:
+        return any(block in self.bad for block in range(addr // 64, (addr + length - 1) // 64 + 1))
+
+    def drive_done(self) -> bool:
+        finished = bool(self.visible_soon) and self.visible_soon[0].due <= self.cycle
+        self.dut.s_pwr_done.value = int(finished)
+        bad = finished and self.is_bad(self.visible_soon[0].addr, self.visible_soon[0].length)
+        self.dut.s_pwr_done_error.value = int(bad)
+        return finished
+
+    def drive_read(self) -> bool:
+        due = bool(self.reads) and self.reads[0][2] <= self.cycle
+        reading = self.offer("read", due, "rdata")
+        self.dut.s_crd_valid.value = int(reading)
+        if reading:
+            addr, length, _ = self.reads[0]
+            left = min(self.lanes, length - self.read_at)
+            data = self.memory[addr + self.read_at : addr + self.read_at + left]
+            last = self.read_at + left == length
+            self.dut.s_crd_data.value = int.from_bytes(data, "little")
+            self.dut.s_crd_bytes.value = left
+            self.dut.s_crd_last.value = int(last)
+            self.dut.s_crd_error.value = int(last and self.is_bad(addr, length))
+        return reading
+
+    def observe(self, fired: set[str]) -> None:
+        dut = self.dut
+        assert int(dut.s_axis_rx_tready.value) == 1
+        if int(dut.rec_rx_valid.value):
+            self.records.append(RecRx.unpack(int(dut.rec_rx.value)))
+            assert self.records[-1].arrival == len(self.records) - 1, "records come in arrival order"
+        counts = int(dut.cnt_rx.value)
+        for i in range(7):
+            self.counts[i] += counts >> i & 1
+        if "rx" in fired:
+            seg = RxSeg.unpack(int(dut.m_rx_seg.value))
+            self.segments.append(seg)
+            verdict = self.policy(seg)
+            self.verdicts.append(verdict)
+            if verdict == Verdict.DELIVER:
+                self.messages.append(
+                    DlvMsg(
+                        kind=DlvEvt.DELIVER, conn=seg.conn, gen=seg.gen, arrival=seg.arrival,
+                        offset=seg.pay_off, len=seg.pay_len, psh=seg.flags >> 3 & 1,
+                    )
+                )  # fmt: skip
+        if "dcpl" in fired:
+            self.entries.append(Cqe.unpack(int(dut.m_dcpl.value)))
+            self.hook(self.entries[-1])
+        if "rcpl" in fired:
+            self.raw_entries.append(Cqe.unpack(int(dut.m_rcpl.value)))
+            self.raw_hook(self.raw_entries[-1])
+        if "fence" in fired:
+            self.fences.append((int(dut.m_fence_conn.value), int(dut.m_fence_gen.value)))
+        if "fault" in fired:
+            self.faults.append((int(dut.m_fault_conn.value), int(dut.m_fault_gen.value)))
+        if "consumed" in fired:
+            self.consumed.append(tuple(int(getattr(dut, f"m_consumed_{f}").value) for f in ("conn", "gen", "bytes")))
+        if "credit" in fired:
+            self.credits += int(dut.m_credit_count.value)
+        if "crd_req" in fired:
+            due = self.cycle + self.rng.randint(*self.latency)
+            self.reads.append((int(dut.m_crd_req_addr.value), int(dut.m_crd_req_len.value), due))
+            assert self.reads[-1][1] > 0
+        if "pwr_req" in fired:
+            self.requested.append(Write(int(dut.m_pwr_req_addr.value), int(dut.m_pwr_req_len.value)))
+            assert self.requested[-1].length > 0
+            assert len(self.requested) + len(self.visible_soon) <= 8, "too many writes outstanding"
+        if "pwr" in fired:
+            self.filling += int(dut.m_pwr_data.value).to_bytes(self.lanes, "little")
+            self.write_beats.append(self.cycle)
+            if int(dut.m_pwr_last.value):
+                self.complete.append(self.filling)
+                self.filling = bytearray()
+        while self.requested and self.complete:
+            write, data = self.requested.popleft(), self.complete.popleft()
+            assert -(-write.length // self.lanes) * self.lanes == len(data), "beats and length disagree"
+            write.data = data[: write.length]
+            last_due = self.visible_soon[-1].due + 1 if self.visible_soon else 0
+            write.due = max(last_due, self.cycle + self.rng.randint(*self.latency))
+            self.visible_soon.append(write)
+
+    async def run(self, cycles: int) -> None:
+        for _ in range(cycles):
+            await self.step()
+
+    async def settle(self, limit: int = 20000) -> None:
+        quiet = 0
+        for _ in range(limit):
+            await self.step()
+            busy = self.wire or self.verdicts or self.messages or self.commands or self.raw_posts or self.visible_soon
+            quiet = quiet + 1 if self.idle and not busy else 0
+            if quiet > 4:
+                return
+        raise AssertionError("the cluster does not become idle")
+
+    # -- driver
+    def post(self, opcode: Opcode, buffers: list[int]) -> None:
+        queue = self.raw_posts if opcode == Opcode.RAW_POST else self.commands
+        for first in range(0, len(buffers), 16):
+            group = buffers[first : first + 16]
+            value = Sqe(opcode=opcode, count=len(group)).pack()
+            for i, buffer in enumerate(group):
+                value |= buffer << (256 + 16 * i)
+            queue.append(Sqe.unpack(value))
+
+    def receive(self, conn: int, addr: int, length: int, nopush: int = 1) -> None:
+        sqe = Sqe(opcode=Opcode.RECEIVE, conn=conn, gen=GEN + conn, addr=addr, length=length, cookie=addr, flags=nopush)
+        self.commands.append(sqe)
+
+
+async def started(dut: Any, conns: int = 3) -> Bench:
+    bench = Bench(dut)
+    await bench.start(conns)
+    return bench
+
+
+def deliver_all(seg: RxSeg) -> int:
+    """Policy: every payload is in order."""
+    return Verdict.DELIVER if seg.pay_len else Verdict.DROP
+
+
+async def verdicts(bench: Bench, frames: list[bytes]) -> list[tuple[RxClass, RxReason]]:
+    first = len(bench.records)
+    bench.wire.extend(frames)
+    await bench.settle()
+    return [(RxClass(r.class_), RxReason(r.reason)) for r in bench.records[first:]]
+
+
+@cocotb.test()
+async def test_every_reason(dut: Any) -> None:
+    bench = await started(dut)
+    body = bytes(range(200))
+    good = Frame(payload=body)
+    cases: list[tuple[str, bytes, tuple[RxClass, RxReason]]] = [
+        ("good", good.build(), HIT),
+        ("good, tagged", Frame(payload=body, vlan=0x2005).build(), HIT),
+        ("no payload, padded", Frame(trailer=b"\xee" * 6).build(), HIT),
+        ("padding is not summed", Frame(payload=b"x", trailer=b"\xff\x01\x02\x03\x04").build(), HIT),
+        ("other port", Frame(conn=50).build(), MISS),
+        ("other address", Frame(remote=REMOTE ^ 1).build(), MISS),
+        ("ARP", Frame(ethertype=0x0806).build(), ECHO),
+        ("IPv6", Frame(ethertype=0x86DD).build(), ECHO),
+        ("length field", Frame(ethertype=0x0040).build(), ECHO),
+        ("two tags", Frame(vlan=1, ethertype=0x8100).build(), ECHO),
+        ("tagged ARP", Frame(vlan=1, ethertype=0x0806).build(), ECHO),
+        ("version 6", Frame(version_ihl=0x65).build(), ECHO),
+        ("IP options", Frame(version_ihl=0x46).build(), ECHO),
+        ("more fragments", Frame(frag=0x2000).build(), ECHO),
+        ("fragment offset", Frame(frag=0x0001).build(), ECHO),
+        ("UDP, bad sums", Frame(proto=17, ip_error=1, tcp_error=1).build(), ECHO),
+        ("IP sum", Frame(payload=body, ip_error=0x10).build(), dropped(RxReason.BAD_IP_CHECKSUM)),
+        ("both sums", Frame(payload=body, ip_error=1, tcp_error=1).build(), dropped(RxReason.BAD_IP_CHECKSUM)),
+        ("TCP sum", Frame(payload=body, tcp_error=0x8000).build(), dropped(RxReason.BAD_TCP_CHECKSUM)),
+        ("TCP sum, odd length", Frame(payload=body[:31], tcp_error=1).build(), dropped(RxReason.BAD_TCP_CHECKSUM)),
+        ("miss with a bad sum", Frame(conn=50, tcp_error=1).build(), dropped(RxReason.BAD_TCP_CHECKSUM)),
+        ("total 39", Frame(payload=body, total=39).build(), dropped(RxReason.BAD_LENGTH)),
+        ("total one too long", Frame(payload=body, total=241).build(), dropped(RxReason.BAD_LENGTH)),
+        ("total 65535", Frame(payload=body, total=65535).build(), dropped(RxReason.BAD_LENGTH)),
+        ("total and IP sum", Frame(payload=body, total=241, ip_error=1).build(), dropped(RxReason.BAD_LENGTH)),
+        ("offset 4", Frame(payload=body, doff=4).build(), dropped(RxReason.BAD_LENGTH)),
+        ("offset past the end", Frame(payload=b"12345678", doff=8).build(), dropped(RxReason.BAD_LENGTH)),
+        ("offset and IP sum", Frame(doff=4, ip_error=1).build(), dropped(RxReason.BAD_IP_CHECKSUM)),
+        ("offset and TCP sum", Frame(doff=4, tcp_error=1).build(), dropped(RxReason.BAD_LENGTH)),
+        ("offset at the end", Frame(payload=b"12345678", doff=7).build(), HIT),
+        ("longest", Frame(payload=bytes(FRAME_MAX - 54)).build(), HIT),
+        ("one longer", Frame(payload=bytes(FRAME_MAX - 53)).build(), dropped(RxReason.TOO_LONG)),
+        ("jumbo", Frame(payload=bytes(9000)).build(), dropped(RxReason.TOO_LONG)),
+        ("long ARP", Frame(ethertype=0x0806, payload=bytes(3000)).build(), dropped(RxReason.TOO_LONG)),
+        ("13 bytes", good.build()[:13], dropped(RxReason.BAD_LENGTH)),
+        ("1 byte", b"\x01", dropped(RxReason.BAD_LENGTH)),
+        ("good again", good.build(), HIT),
+    ]
+    got = await verdicts(bench, [frame for _, frame, _ in cases])
+    for (name, _, wanted), verdict in zip(cases, got, strict=True):
+        assert verdict == wanted, f"{name}: {verdict}, wanted {wanted}"
+    reasons = [reason for _, reason in got]
+    assert bench.counts[0] == len(cases)
+    assert bench.counts[2] == sum("CHECKSUM" in r.name for r in reasons)
+    assert bench.counts[3] == reasons.count(RxReason.BAD_LENGTH) + reasons.count(RxReason.TOO_LONG)
+    assert bench.counts[5] == got.count(HIT) == len(bench.segments)
+    assert bench.counts[6] == got.count(ECHO) + got.count(MISS), "no raw buffer was posted"
+
+
+@cocotb.test()
+async def test_arguments_of_a_segment(dut: Any) -> None:
+    bench = await started(dut)
+    for vlan in (None, 7):
+        frame = Frame(payload=b"abc", conn=2, flags=0xFF, vlan=vlan, options=b"\x01" * 12)
+        await verdicts(bench, [frame.build()])
+        seg = bench.segments[-1]
+        wanted = RxSeg(
+            arrival=len(bench.records) - 1, conn=2, gen=GEN + 2, seq=frame.seq, ack=frame.ack, wnd=frame.wnd,
+            flags=0xFF, pay_off=frame.pay_off, pay_len=3,
+        )  # fmt: skip
+        assert seg == wanted
+
+
+@cocotb.test()
+async def test_frames_cut_at_every_byte(dut: Any) -> None:
+    bench = await started(dut)
+    for vlan in (None, 3):
+        frame = Frame(payload=b"0123456789", options=b"\x01\x01\x08\x0a" + bytes(8), vlan=vlan)
+        whole = frame.build()
+        lengths = list(range(1, len(whole) + 1))
+        got = await verdicts(bench, [whole[:n] for n in lengths])
+        for length, verdict in zip(lengths, got, strict=True):
+            assert verdict == truncated(frame, length), f"{length} bytes, vlan {vlan}"
+
+
+@cocotb.test()
+async def test_options(dut: Any) -> None:
+    bench = await started(dut)
+    stamp = b"\x08\x0a" + struct.pack("!II", 0x11223344, 0xDEADBEEF)
+    found, nothing = (1, 0x11223344, 0xDEADBEEF), (0, 0, 0)
+    cases = [
+        (b"", nothing),
+        (b"\x01\x01" + stamp, found),
+        (stamp + b"\x01\x01", found),
+        (stamp + b"\x00\x00", found),
+        (b"\x01" * 30 + stamp, found),
+        (b"\x00\x00" + stamp, nothing),
+        (b"\x05\x12" + bytes(16) + stamp, found),
+        (b"\x02\x04\x05\xb4\x01\x03\x03\x07\x04\x02" + stamp, found),
+        (b"\x02\x00\x01\x01" + stamp + b"\x01\x01", nothing),
+        (b"\x02\x01\x01\x01" + stamp + b"\x01\x01", nothing),
+        (b"\x01\x01\x08\x0a" + bytes(4), nothing),
+        (b"\x01\x01\x01\x08", nothing),
+        (b"\x08\x08" + bytes(6), nothing),
+        (b"\x08\x0b" + bytes(9) + b"\x01", nothing),
+        (b"\xfe\xff" + bytes(10), nothing),
+        (stamp + b"\x08\x0c", found),
+        (stamp + b"\x05\x00", found),
+        (b"\x08\x0a" + bytes(8) + b"\x01\x01" + stamp + b"\x01\x01", found),
+        (b"\x01" * 40, nothing),
+        (b"\x01\x01\x01\x03", nothing),
+    ]
+    await verdicts(bench, [Frame(options=o, payload=stamp * 3).build() for o, _ in cases])
+    for (options, wanted), seg in zip(cases, bench.segments, strict=True):
+        assert (seg.ts_present, seg.tsval, seg.tsecr) == wanted, options.hex()
+
+
+@cocotb.test()
+async def test_nothing_enters_while_disabled(dut: Any) -> None:
+    bench = await started(dut)
+    dut.enable.value = 0
+    got = await verdicts(bench, [Frame().build(), b"\1", Frame(payload=bytes(3000)).build()])
+    assert got == [dropped(RxReason.DISABLED)] * 3
+    dut.enable.value = 1
+    assert await verdicts(bench, [Frame().build()]) == [HIT]
+    assert bench.segments[0].arrival == 3
+
+
+@cocotb.test()
+async def test_a_frame_without_room_is_dropped_whole(dut: Any) -> None:
+    bench = await started(dut, 1)
+    beats = int(dut.RX_BEATS.value)
+    bench.post(Opcode.RAW_POST, list(range(64)))
+    await bench.settle()
+    bench.taking = False
+    payloads = [bench.rng.randbytes(1460) for _ in range(beats * bench.lanes // 1514 + 6)]
+    frames = [Frame(payload=p, conn=0).build() for p in payloads]
+    per_frame = -(-len(frames[0]) // bench.lanes)
+    bench.wire.extend(frames)
+    bench.wire.append(Frame(ethertype=0x0806, conn=0).build())
+    await bench.run(len(frames) * per_frame + 100)
+    fit = beats // per_frame
+    got = [(RxClass(r.class_), RxReason(r.reason)) for r in bench.records]
+    assert got[:fit] == [HIT] * fit
+    assert set(got[fit:-1]) == {dropped(RxReason.NO_SPACE)}
+    assert bench.counts[4] == len(frames) - fit + (got[-1] != ECHO)
+    full = next(r for r in bench.records if RxReason(r.reason) == RxReason.NO_SPACE)
+    assert full.fill + per_frame > beats
+    bench.policy = lambda seg: Verdict.PASS_UP
+    bench.taking = True
+    await bench.settle()
+    assert len(bench.raw_entries) == fit + (got[-1] == ECHO)
+    for i, entry in enumerate(bench.raw_entries[:fit]):
+        addr = RAW + entry.buf * POOL_BUF_BYTES
+        assert (entry.kind, entry.buf, entry.nbytes) == (CqKind.RAW_RX, i, len(frames[i]))
+        assert bench.memory[addr : addr + entry.nbytes] == frames[i]
+    assert await verdicts(bench, [Frame(conn=0).build()]) == [HIT]
+
+
+@cocotb.test()
+async def test_errors_of_the_host_bus(dut: Any) -> None:
+    bench = await started(dut)
+    bench.policy = deliver_all
+    bench.post(Opcode.POOL_POST, list(range(8)))
+    bench.post(Opcode.RAW_POST, [0, 1])
+    bench.receive(0, REQUESTS, 100)
+    await bench.settle()
+    bench.bad = {REQUESTS // 64 + 1}
+    await verdicts(bench, [Frame(conn=0, payload=bytes(100)).build(), Frame(conn=0, payload=b"next").build()])
+    assert [(e.kind, e.status, e.nbytes) for e in bench.entries] == [
+        (CqKind.RECEIVE, Status.ABORTED, 100),
+        (CqKind.INDICATION, Status.OK, 4),
+    ]
+    assert bench.faults == [(0, GEN)]
+    # the copy reads from a bad pool buffer
+    bench.bad = {POOL // 64 + 32 * bench.entries[1].buf}
+    bench.commands.append(Sqe(opcode=Opcode.ANSWER, conn=0, gen=GEN, arg=1, length=0))
+    bench.receive(0, REQUESTS + 0x1000, 4)
+    bench.receive(0, REQUESTS + 0x2000, 4)
+    await bench.settle()
+    assert (bench.entries[2].status, bench.entries[2].cookie) == (Status.ABORTED, REQUESTS + 0x1000)
+    assert bench.faults == [(0, GEN), (0, GEN)]
+    await verdicts(bench, [Frame(conn=0, payload=b"fine").build()])
+    assert (bench.entries[3].status, bench.entries[3].cookie) == (Status.OK, REQUESTS + 0x2000)
+    # a raw frame that cannot be written
+    bench.bad = {RAW // 64}
+    await verdicts(bench, [Frame(conn=50).build(), Frame(conn=50).build()])
+    assert [(e.status, e.buf) for e in bench.raw_entries] == [(Status.WRITE_ERROR, 0), (Status.OK, 1)]
+    assert len(bench.faults) == 2
+
+
+@cocotb.test()
+async def test_a_fence_is_done_when_both_halves_are(dut: Any) -> None:
+    bench = await started(dut)
+    bench.policy = deliver_all
+    bench.post(Opcode.POOL_POST, list(range(8)))
+    bench.receive(1, REQUESTS, 10)
+    await bench.settle()
+    frames = [Frame(conn=1, payload=b"A" * 30).build(), Frame(conn=1, payload=b"B" * 40).build()]
+    await verdicts(bench, frames)
+    bench.fences_in.append((1, GEN + 1))
+    await bench.settle()
+    assert bench.fences == []
+    bench.commands.append(Sqe(opcode=Opcode.ANSWER, conn=1, gen=GEN + 1, arg=1, length=5))
+    bench.messages.append(DlvMsg(kind=DlvEvt.FREEZE, conn=1, gen=GEN + 1, a=REQUESTS + 0x1000))
+    bench.messages.append(DlvMsg(kind=DlvEvt.FREEZE, conn=2, gen=GEN + 2))
+    await bench.settle()
+    assert bench.fences == [(1, GEN + 1)]
+    array = [LeftOver.unpack(int.from_bytes(bench.memory[a : a + 8], "little"))
+             for a in range(REQUESTS + 0x1000, REQUESTS + 0x1018, 8)]  # fmt: skip
+    assert array == [LeftOver(buf=2), LeftOver(buf=0, offset=5, length=15), LeftOver(buf=1, length=40)]
+    bench.fences_in.append((2, GEN + 2))
+    await bench.settle()
+    assert bench.fences == [(1, GEN + 1), (2, GEN + 2)]
+
+
+@cocotb.test()
+async def test_small_frames_back_to_back(dut: Any) -> None:
+    """One frame after the other without a gap; at 512 bits each is one beat."""
+    bench = await started(dut)
+    kinds = [
+        (Frame(conn=0, payload=b"abcd").build(), HIT),
+        (Frame(conn=40, payload=b"abcd").build(), MISS),
+        (Frame(conn=1, payload=b"wxyz", tcp_error=4).build(), dropped(RxReason.BAD_TCP_CHECKSUM)),
+        (Frame(ethertype=0x0806).build(), ECHO),
+        (b"short", dropped(RxReason.BAD_LENGTH)),
+    ]
+    order = [bench.rng.choice(kinds) for _ in range(150)]
+    bench.policy = lambda seg: Verdict.DROP
+    assert await verdicts(bench, [frame for frame, _ in order]) == [wanted for _, wanted in order]
+
+
+@cocotb.test()
+async def test_placement_keeps_up_with_the_wire(dut: Any) -> None:
+    bench = await started(dut, 1)
+    bench.policy = deliver_all
+    bench.latency = (20, 20)
+    bench.post(Opcode.POOL_POST, list(range(8)))
+    count = 16 if bench.lanes == 8 else 60
+    data = bench.rng.randbytes(1460 * count)
+    bench.receive(0, REQUESTS + 3, len(data))
+    await bench.settle()
+    frames = [Frame(conn=0, payload=data[i * 1460 : (i + 1) * 1460]).build() for i in range(count)]
+    await verdicts(bench, frames)
+    assert {r.reason for r in bench.records} == {RxReason.NONE}
+    assert bench.memory[REQUESTS + 3 : REQUESTS + 3 + len(data)] == data
+    per_frame = (bench.write_beats[-1] - bench.write_beats[0]) / count
+    beats = 1460 / bench.lanes
+    cocotb.log.info("cycles a segment %.2f, %.3f of the bus", per_frame, beats / per_frame)
+    assert beats / per_frame >= (0.96 if bench.lanes == 8 else 0.85)
+
+
+class Driver:
+    """Streams of random traffic: what was sent, what the host got, whose buffers are whose."""
+
+    def __init__(self, bench: Bench, conns: int) -> None:
+        self.bench, self.rng, self.conns = bench, bench.rng, conns
+        self.sent = [bytearray() for _ in range(conns)]
+        self.got = [bytearray() for _ in range(conns)]
+        self.raw_sent: deque[bytes] = deque()
+        self.requests: list[deque[tuple[int, int]]] = [deque() for _ in range(conns)]
+        self.next_addr = REQUESTS
+        self.frames = 0
+        bench.hook, bench.raw_hook, bench.policy = self.entry, self.raw, self.decide
+        self.free: list[int] = []
+        self.raw_free: list[int] = []
+        self.credits_used = 0
+        self.ended: set[int] = set()
+
+    def decide(self, seg: RxSeg) -> int:
+        """PASS_UP, DROP or DELIVER are in the sequence number of the test's frames."""
+        wanted = seg.seq & 3
+        if wanted == Verdict.DELIVER:
+            self.credits_used += 1
+        return wanted
+
+    def send(self) -> None:
+        rng, conn = self.rng, self.rng.randrange(self.conns)
+        payload = rng.randbytes(rng.choice((1, 2, 7, 63, 64, 65, 500, FRAME_MAX - 70)))  # a tag, twelve bytes of options
+        shape = Frame(
+            payload=payload, conn=conn, vlan=rng.choice((None, 5)), flags=rng.choice((0x10, 0x18)),
+            options=rng.choice((b"", b"\x01\x01\x08\x0a" + rng.randbytes(8))), seq=rng.getrandbits(30) << 2,
+        )  # fmt: skip
+        kind = rng.randrange(10)
+        verdict = Verdict.DELIVER if kind < 6 else rng.choice((Verdict.DROP, Verdict.PASS_UP))
+        shape = Frame(**{**shape.__dict__, "seq": shape.seq | verdict})
+        frame = shape.build()
+        if kind == 9:
+            frame = Frame(**{**shape.__dict__, "tcp_error": 1}).build()
+        elif kind == 8:
+            frame = Frame(**{**shape.__dict__, "conn": 60}).build()
+            self.raw_sent.append(frame)
+        elif verdict == Verdict.PASS_UP:
+            self.raw_sent.append(frame)
+        elif verdict == Verdict.DELIVER:
+            self.sent[conn] += payload
+        self.bench.wire.append(frame)
+        self.frames += 1
+
+    def entry(self, cqe: Cqe) -> None:
+        conn = cqe.conn
+        if cqe.kind == CqKind.RECEIVE:
+            addr, length = self.requests[conn].popleft()
+            assert (cqe.status, cqe.cookie) == (Status.OK, addr)
+            assert cqe.nbytes <= length
+            self.got[conn] += self.bench.memory[addr : addr + cqe.nbytes]
+        elif cqe.kind == CqKind.EVENT:
+            assert self.sent[conn] == self.got[conn], "the FIN overtook data"
+            self.ended.add(conn)
+        else:
+            assert cqe.kind == CqKind.INDICATION
+            addr = POOL + cqe.buf * POOL_BUF_BYTES + cqe.offset
+            taken = self.rng.choice((cqe.nbytes, cqe.nbytes, self.rng.randrange(cqe.nbytes + 1)))
+            self.got[conn] += self.bench.memory[addr : addr + taken]
+            if taken == cqe.nbytes:
+                self.free.append(cqe.buf)
+            self.bench.commands.append(
+                Sqe(opcode=Opcode.ANSWER, conn=conn, gen=GEN + conn, arg=cqe.info, length=taken)
+            )
+        sent, got = self.sent[conn], self.got[conn]
+        wrong = next((i for i, (a, b) in enumerate(zip(sent, got, strict=False)) if a != b), None)
+        assert wrong is None, f"stream {conn} is broken at byte {wrong} of {len(got)}: {cqe}"
+
+    def raw(self, cqe: Cqe) -> None:
+        addr = RAW + cqe.buf * POOL_BUF_BYTES
+        frame = self.raw_sent.popleft()
+        assert (cqe.kind, cqe.status, cqe.nbytes) == (CqKind.RAW_RX, Status.OK, len(frame))
+        assert self.bench.memory[addr : addr + cqe.nbytes] == frame
+        self.raw_free.append(cqe.buf)
+
+    def serve(self, conn: int) -> None:
+        length = self.rng.choice((0, 1, 200, 1460, 6000))
+        if len(self.requests[conn]) < int(self.bench.dut.RECVS.value):
+            self.requests[conn].append((self.next_addr, length))
+            self.bench.receive(conn, self.next_addr, length, nopush=self.rng.randrange(2))
+            self.next_addr += length + self.rng.randrange(1, 100)
+        if self.next_addr > MEMORY - 10000:
+            self.next_addr = REQUESTS
+
+    def give_back(self) -> None:
+        if self.free:
+            self.bench.post(Opcode.POOL_POST, self.free)
+            self.free.clear()
+        if self.raw_free:
+            self.bench.post(Opcode.RAW_POST, self.raw_free)
+            self.raw_free.clear()
+
+
+@cocotb.test()
+async def test_random_traffic(dut: Any) -> None:
+    bench = await started(dut, 3)
+    driver = Driver(bench, 3)
+    buffers = min(32, int(dut.POOL_BUFS.value))
+    bench.post(Opcode.POOL_POST, list(range(buffers)))
+    bench.post(Opcode.RAW_POST, list(range(min(64, int(dut.RAW_BUFS.value)))))
+    await bench.settle()
+    for cycle in range(12000 if bench.lanes == 8 else 5000):
+        if cycle % 400 == 0:
+            for rate in bench.rates:
+                bench.rates[rate] = bench.rng.choice((30, 70, 100))
+        room = not bench.records or bench.records[-1].fill < int(dut.RX_BEATS.value) // 2
+        if room and len(bench.wire) < 3 and bench.credits - driver.credits_used > 6 and len(driver.raw_sent) < 10:
+            driver.send()
+        if cycle % 20 == 0:
+            driver.serve(bench.rng.randrange(3))
+        if cycle % 50 == 0:
+            driver.give_back()
+        await bench.step()
+    for rate in bench.rates:
+        bench.rates[rate] = 100
+    await bench.settle()
+    for conn in range(3):
+        bench.messages.append(DlvMsg(kind=DlvEvt.DELIVER, conn=conn, gen=GEN + conn, fin=1))
+    for _ in range(200):
+        await bench.settle()
+        if len(driver.ended) == 3:
+            break
+        for conn in range(3):  # a reader that refused gets a request
+            if driver.sent[conn] != driver.got[conn] and not driver.requests[conn]:
+                left = len(driver.sent[conn]) - len(driver.got[conn])
+                driver.requests[conn].append((REQUESTS, left))
+                bench.receive(conn, REQUESTS, left)
+    cocotb.log.info("%d frames, bytes %s", driver.frames, [len(s) for s in driver.sent])
+    assert driver.sent == driver.got
+    assert not driver.raw_sent
+    assert driver.frames == len(bench.records) > 40
+    driver.give_back()
+    await bench.settle()
+    assert bench.credits - driver.credits_used == buffers, "credits leak"
+    assert bench.faults == []
