@@ -130,6 +130,7 @@ def make_venv() -> None:
     """Create or update the environment; two starts at once wait for each other."""
     import fcntl
 
+    os.makedirs(os.path.join(ROOT, "sim_build"), exist_ok=True)
     with open(os.path.join(ROOT, "sim_build", ".bootstrap.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if is_current():

@@ -374,6 +374,20 @@ module delivery_engine #(
     assign rec_dlv_valid = COMMIT_PORT != 0 && commit;
     assign rec_dlv       = (COMMIT_PORT != 0) ? record : {`REC_DLV_W{1'b0}};
 
+`ifdef CHIMNEY_ASSERT
+    always @(posedge clk) begin
+        if (!rst && commit && free_pop_reg && free_held == 0) begin
+            $display("ASSERT %m: a piece was accepted without a pool buffer");
+            $finish;
+        end
+        if (!rst && at_step && kind_reg == `DLV_EVT_DELIVER && len_reg != 16'd0
+            && !(dcb_reg[`DCB_LOADED] && dcb_reg[`DCB_GEN] == gen_reg)) begin
+            $display("ASSERT %m: bytes for connection %0d, which is not loaded", conn_reg);
+            $finish;
+        end
+    end
+`endif
+
     wire unused = &{1'b0, chosen, st_req_index, st_node_addr, st_link_addr};
 
 endmodule

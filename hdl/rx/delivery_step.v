@@ -268,6 +268,7 @@ module delivery_step (
         cqe[`CQE_GEN]  = s_gen;
         if (complete) begin
             cqe[`CQE_KIND]   = `CQ_KIND_RECEIVE;
+            cqe[`CQE_CODE]   = `OPCODE_RECEIVE;
             cqe[`CQE_STATUS] = w6 ? stopped : `STATUS_OK;
             cqe[`CQE_COOKIE] = s_req[`RCV_REQ_COOKIE];
             cqe[`CQE_NBYTES] = completed_bytes;

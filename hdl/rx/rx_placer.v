@@ -289,6 +289,19 @@ module rx_placer #(
     assign drop_pulse = no_buffer;
     assign busy       = item_valid || source_valid || wreq_valid_reg || creq_valid_reg || copying_reg;
 
+`ifdef CHIMNEY_ASSERT
+    always @(posedge clk) begin
+        if (!rst && s_plq_valid && op_put && s_head_valid && s_head_place && !head_mine) begin
+            $display("ASSERT %m: PLACE of frame %0d, but %0d is at the head", s_plq[`PLQ_ARRIVAL], s_head_arrival);
+            $finish;
+        end
+        if (!rst && s_pwr_done && writes_reg == 0) begin
+            $display("ASSERT %m: done without a request");
+            $finish;
+        end
+    end
+`endif
+
     wire unused = &{1'b0, source_count, result_count, result_room, item_count};
 
 endmodule

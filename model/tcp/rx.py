@@ -51,14 +51,25 @@ def on_segment(c: Context, seg: RxSeg) -> None:
     if lt(seg.ack, (w.snd_una - w.max_snd_wnd) & MASK) or gt(seg.ack, w.snd_max):
         _owe_dup(c)
         return
-    if w.ts_en and seg.ts_present and le(seg.seq, w.last_ack_sent) and ge(seg.tsval, w.ts_recent):
-        w.ts_recent, w.ts_recent_tick = seg.tsval, c.now
+    if w.ts_en and seg.ts_present and le(seg.seq, w.last_ack_sent):
+        _remember_timestamp(c, seg)
     if seg.flags & URG:
         retrieve(c, seg.conn, UploadReason.RECEIVED_URGENT_DATA, freeze=True)
         c.verdict = Verdict.PASS_UP
         return
     _acknowledgment(c, seg)
     _text(c, seg, zero_probe)
+
+
+def _outdated(c: Context) -> bool:
+    """TS.Recent is so old that a smaller timestamp may be a newer one (RFC 7323 5.5)."""
+    return (c.now - c.w.ts_recent_tick) & MASK >= TS_RECENT_MAX_AGE
+
+
+def _remember_timestamp(c: Context, seg: RxSeg) -> None:
+    """C-6: the latest timestamp; an outdated one is replaced whatever its value."""
+    if ge(seg.tsval, c.w.ts_recent) or _outdated(c):
+        c.w.ts_recent, c.w.ts_recent_tick = seg.tsval, c.now
 
 
 def _paws_drops(c: Context, seg: RxSeg) -> bool:
@@ -68,7 +79,7 @@ def _paws_drops(c: Context, seg: RxSeg) -> bool:
         return False
     if not seg.ts_present:
         return True
-    if lt(seg.tsval, w.ts_recent) and (c.now - w.ts_recent_tick) & MASK < TS_RECENT_MAX_AGE:
+    if lt(seg.tsval, w.ts_recent) and not _outdated(c):
         _owe_dup(c)
         return True
     return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import cocotb
@@ -19,8 +20,8 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from model.layout.generated import (
     CREDIT_BATCH,
     POOL_BUF_BYTES,
-    CqKind,
     Cqe,
+    CqKind,
     Dcb,
     DlvEvt,
     DlvMsg,
@@ -85,7 +86,7 @@ class Bench:
 
     async def start(self) -> None:
         dut = self.dut
-        cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+        self.clock = Clock(dut.clk, 10, unit="ns").start()
         dut.rst.value = 1
         for name in ("s_dlv_valid", "s_dcmd_valid", "m_plq_ready", "m_consumed_ready", "m_credit_ready"):
             getattr(dut, name).value = 0
@@ -132,7 +133,8 @@ class Bench:
             self.plqs.append(Plq.unpack(int(dut.m_plq.value)))
             assert self.plqs[-1] == self.commits[-1].plq, "record and action differ"
         if int(dut.m_consumed_valid.value) and ready[1]:
-            self.consumed.append(tuple(int(getattr(dut, f"m_consumed_{f}").value) for f in ("conn", "gen", "bytes")))
+            conn, gen = int(dut.m_consumed_conn.value), int(dut.m_consumed_gen.value)
+            self.consumed.append((conn, gen, int(dut.m_consumed_bytes.value)))
         if int(dut.m_credit_valid.value) and ready[2]:
             self.credits.append(int(dut.m_credit_count.value))
         self.idle = int(dut.idle.value)
@@ -487,7 +489,7 @@ async def test_freeze_fills_completes_and_writes_left_overs(dut: Any) -> None:
     commits = await bench.settle()
     assert entries(commits) == [], "the answer is waited for"
     assert commits[-1].dcb.frozen == 1
-    credits = sum(bench.credits)
+    given = sum(bench.credits)
     bench.command(Opcode.ANSWER, arg=1, length=20)
     commits = await bench.settle()
     assert copies(commits) == [
@@ -504,7 +506,7 @@ async def test_freeze_fills_completes_and_writes_left_overs(dut: Any) -> None:
     assert commits[-1].plq.freeze_done == 1
     assert sum(c.plq.freeze_done for c in commits) == 1
     assert (commits[-1].dcb.loaded, commits[-1].dcb.freeze_done, commits[-1].dcb.freeze_count) == (0, 1, 2)
-    assert sum(bench.credits) - credits == 1, "only the copied buffer comes back"
+    assert sum(bench.credits) - given == 1, "only the copied buffer comes back"
 
 
 @cocotb.test()
@@ -538,13 +540,13 @@ async def test_abort_frees_the_data(dut: Any) -> None:
     bench.deliver(0, 100)
     bench.deliver(1, 100)
     await bench.settle()
-    credits = sum(bench.credits)
+    given = sum(bench.credits)
     bench.message(DlvEvt.FREEZE, a=0x8000, aborted=1)
     commits = await bench.settle()
     assert entries(commits) == [done(0x1000, 0, Status.ABORTED)]
     assert copies(commits) == []
     assert lists(commits) == [(0x8000, LeftOver(buf=0))]
-    assert sum(bench.credits) - credits == 2
+    assert sum(bench.credits) - given == 2
     assert commits[-1].rec.pool_free == 8
     # the next life of the connection starts from nothing
     await bench.open(gen=8, buffers=0)
@@ -602,7 +604,7 @@ async def test_a_commit_takes_at_most_eight_cycles(dut: Any) -> None:
     for i in range(8):
         bench.post_pool(list(range(16 * i + 20, 16 * i + 36))[:16])
     commits = await bench.settle()
-    periods = [b.cycle - a.cycle for a, b in zip(commits, commits[1:], strict=False)]
+    periods = [b.cycle - a.cycle for a, b in pairwise(commits)]
     assert max(periods) <= MAX_PERIOD, f"periods {periods}"
     cocotb.log.info("cycles a commit: %s", sorted(set(periods)))
 
@@ -653,7 +655,8 @@ class Host:
 
     def check_bytes(self, conn: int, addr: int, length: int) -> None:
         for i in range(length):
-            assert self.memory[addr + i] == (conn, self.read[conn] + i), f"stream {conn} broken at {self.read[conn] + i}"
+            position = self.read[conn] + i
+            assert self.memory[addr + i] == (conn, position), f"stream {conn} broken at {position}"
 
     def entry(self, cqe: Cqe) -> None:
         conn = cqe.conn

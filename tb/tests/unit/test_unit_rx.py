@@ -21,8 +21,8 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from model.layout.generated import (
     FRAME_MAX,
     POOL_BUF_BYTES,
-    CqKind,
     Cqe,
+    CqKind,
     DlvEvt,
     DlvMsg,
     LeftOver,
@@ -55,7 +55,7 @@ def dropped(reason: RxReason) -> tuple[RxClass, RxReason]:
 def ones_sum(data: bytes) -> int:
     """Ones' complement sum of 16-bit words, odd length padded (RFC 1071)."""
     padded = data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total
@@ -172,7 +172,7 @@ class Bench:
     # -- start
     async def start(self, conns: int = 3) -> None:
         dut = self.dut
-        cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+        self.clock = Clock(dut.clk, 10, unit="ns").start()
         dut.rst.value, dut.enable.value, dut.now.value = 1, 1, 100
         dut.pool_base.value, dut.raw_base.value = POOL, RAW
         for name in ("axis_rx_t", "ins_", "del_", "verdict_", "dlv_", "dcmd_", "rawpost_", "crd_", "fdone_"):
@@ -344,7 +344,8 @@ class Bench:
         if "fault" in fired:
             self.faults.append((int(dut.m_fault_conn.value), int(dut.m_fault_gen.value)))
         if "consumed" in fired:
-            self.consumed.append(tuple(int(getattr(dut, f"m_consumed_{f}").value) for f in ("conn", "gen", "bytes")))
+            conn, gen = int(dut.m_consumed_conn.value), int(dut.m_consumed_gen.value)
+            self.consumed.append((conn, gen, int(dut.m_consumed_bytes.value)))
         if "credit" in fired:
             self.credits += int(dut.m_credit_count.value)
         if "crd_req" in fired:
@@ -690,7 +691,8 @@ class Driver:
 
     def send(self) -> None:
         rng, conn = self.rng, self.rng.randrange(self.conns)
-        payload = rng.randbytes(rng.choice((1, 2, 7, 63, 64, 65, 500, FRAME_MAX - 70)))  # a tag, twelve bytes of options
+        longest = FRAME_MAX - 70  # with a tag and twelve bytes of options
+        payload = rng.randbytes(rng.choice((1, 2, 7, 63, 64, 65, 500, longest)))
         shape = Frame(
             payload=payload, conn=conn, vlan=rng.choice((None, 5)), flags=rng.choice((0x10, 0x18)),
             options=rng.choice((b"", b"\x01\x01\x08\x0a" + rng.randbytes(8))), seq=rng.getrandbits(30) << 2,

@@ -1,0 +1,213 @@
+"""What the TCP step sends, and when (rules G, E-3, E-4 of docs/contract/tcp_step.md)."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from model.layout.generated import Opcode, Phase, Status, Tcb, TcpState, TxAppend, TxHdrConn, TxKind, TxRelease
+from model.tcp.work import TcbWork
+from tb.tests.model.tcp_bench import ACK, FIN, GEN, PSH, Engine, image, running, segment_of
+
+
+@pytest.mark.rule("layout")
+def test_the_working_copy_has_exactly_the_fields_of_the_tcb() -> None:
+    assert [f.name for f in fields(TcbWork)] == list(Tcb.FIELDS)
+
+
+@pytest.mark.rule("G-2", "G-3")
+def test_queued_data_leaves_in_full_segments_and_the_last_one_pushes() -> None:
+    engine = running()
+    engine.send(2500)
+
+    sent = engine.segments()
+
+    assert [(s.seq, s.len, s.flags) for s in sent] == [
+        (1000, 1000, ACK),
+        (2000, 1000, ACK),
+        (3000, 500, ACK | PSH),
+    ]
+    assert (engine.tcb.snd_nxt, engine.tcb.snd_max) == (3500, 3500)
+
+
+@pytest.mark.rule("G-3")
+def test_only_the_first_new_segment_is_timed() -> None:
+    engine = running(now=50)
+    engine.send(2000)
+    engine.grant()
+    engine.now = 60
+    engine.grant()
+    assert (engine.tcb.rtt_active, engine.tcb.rtt_seq, engine.tcb.rtt_tick) == (1, 1000, 50)
+
+
+@pytest.mark.rule("G-1")
+def test_the_congestion_window_stops_sending() -> None:
+    engine = running(cwnd=2000)
+    engine.send(5000)
+    assert [s.seq for s in engine.segments()] == [1000, 2000]
+    assert engine.last is not None
+    assert not engine.last.pending
+
+
+@pytest.mark.rule("G-1")
+def test_a_small_piece_of_a_larger_window_waits_but_half_the_largest_window_goes() -> None:
+    engine = running(snd_wnd=400, max_snd_wnd=1000)
+    engine.send(5000)
+    assert engine.segments() == []
+    engine.rx(seq=5000, wnd=500)
+    assert [(s.seq, s.len) for s in engine.segments()] == [(1000, 500)]
+
+
+@pytest.mark.rule("G-1", "B-6")
+def test_the_fin_rides_on_the_last_data_and_moves_the_state() -> None:
+    engine = running()
+    engine.command(Opcode.DISCONNECT, flags=1, length=300, count=1, addr=0x100)
+
+    (segment,) = engine.segments()
+
+    assert (segment.len, segment.flags) == (300, ACK | PSH | FIN)
+    assert engine.tcb.state == TcpState.FIN_WAIT_1
+    assert engine.tcb.snd_nxt == 1301
+
+
+@pytest.mark.rule("G-1")
+def test_a_fin_alone_needs_no_window() -> None:
+    engine = running(snd_wnd=0, state=TcpState.CLOSE_WAIT)
+    engine.command(Opcode.DISCONNECT, flags=1)
+    (segment,) = engine.segments()
+    assert (segment.seq, segment.len, segment.flags) == (1000, 0, ACK | FIN)
+    assert engine.tcb.state == TcpState.LAST_ACK
+
+
+@pytest.mark.rule("G-5")
+def test_acknowledged_bytes_are_released_behind_the_segments_sent_before() -> None:
+    engine = running()
+    engine.send(1000)
+    engine.segments()
+    engine.rx(ack=2000)
+    result = engine.grant()
+    assert result.actions.tx0 is None
+    release = result.actions.tx1
+    assert release is not None
+    assert release.kind == TxKind.RELEASE
+    assert TxRelease.unpack(release.body) == TxRelease(una=2000, status=Status.OK)
+
+
+@pytest.mark.rule("G-4")
+def test_a_pure_ack_of_a_pulled_back_connection_carries_snd_max() -> None:
+    engine = running()
+    engine.send(2000)
+    engine.segments()
+    engine.now = 1000
+    engine.timer()
+    assert engine.tcb.snd_nxt == 1000
+    engine.tcb = engine.tcb.unpack(engine.tcb.pack())
+    engine.rx(seq=4000, pay_len=10)
+    engine.rx(wnd=0, flags=ACK, seq=5000)
+    sent = [s for s in engine.segments() if s.len == 0]
+    assert sent[0].seq == 3000
+
+
+@pytest.mark.rule("G-4")
+def test_the_window_field_is_scaled_and_never_pulls_the_edge_back() -> None:
+    engine = running(const_flags=4, rcv_wind_scale=7, rcv_wnd=20000, initial_rcv_wnd=20000)
+    engine.rx(pay_len=1000)
+    engine.rx(pay_len=1000)
+    segment = segment_of(engine.grant())
+    # edge 25000 was promised; 18000 >> 7 = 140 gives 24920, so one more unit is told: 141 << 7 = 18048
+    assert segment.wnd == 141
+    assert engine.tcb.rcv_adv == 7000 + 18048
+
+
+@pytest.mark.rule("G-4", "CH-224")
+def test_timestamps_count_from_the_uploaded_clock() -> None:
+    engine = running(now=200, const_flags=1, ts_time=100, ts_recent=77, remote_mss=1000)
+    engine.now = 210
+    engine.send(5000)
+    segment = segment_of(engine.grant())
+    assert (segment.ts_en, segment.tsval, segment.tsecr, segment.len) == (1, 110, 77, 988)
+
+
+@pytest.mark.rule("B-5")
+def test_a_send_is_appended_behind_the_queued_data() -> None:
+    engine = running()
+    engine.send(700)
+    item = engine.send(300, last=0).actions.tx0
+    assert item is not None
+    assert item.kind == TxKind.APPEND
+    append = TxAppend.unpack(item.body)
+    assert (append.start_seq, append.end_seq, append.last, append.fin, append.cookie) == (1700, 2000, 0, 0, 300)
+
+
+@pytest.mark.rule("B-5")
+@pytest.mark.parametrize(("aborted", "status"), [(1, Status.ABORTED), (0, Status.UPLOAD)])
+def test_a_send_into_a_terminating_connection_completes_at_once(aborted: int, status: Status) -> None:
+    engine = running()
+    if aborted:
+        engine.fault()
+    engine.command(Opcode.TERMINATE)
+    cpl = engine.send(10).actions.cpl
+    assert cpl is not None
+    assert (cpl.status, cpl.nbytes, cpl.code) == (status, 0, Opcode.SEND)
+
+
+@pytest.mark.rule("B-6")
+def test_no_data_follows_a_fin() -> None:
+    engine = running()
+    engine.command(Opcode.DISCONNECT, flags=1)
+    cpl = engine.send(10).actions.cpl
+    assert cpl is not None
+    assert cpl.status == Status.BAD_STATE
+
+
+@pytest.mark.rule("B-4")
+def test_start_needs_the_inherited_sends_first() -> None:
+    engine = Engine()
+    engine.command(Opcode.INITIATE, image(snd_nxt=1500, snd_max=1500))
+    cpl = engine.command(Opcode.START).actions.cpl
+    assert cpl is not None
+    assert cpl.status == Status.BAD_STATE
+    engine.send(500)
+    item = engine.command(Opcode.START).actions.tx0
+    assert item is not None
+    assert TxHdrConn.unpack(item.body) == TxHdrConn(40000, 5001, 0, 4, 0)
+    assert engine.tcb.phase == Phase.RUNNING
+    assert engine.tcb.rtx_on
+
+
+@pytest.mark.rule("B-4")
+def test_remaining_timer_ticks_become_a_deadline_at_start() -> None:
+    engine = Engine(now=100)
+    engine.command(Opcode.INITIATE, image(snd_nxt=1500, snd_max=1500, rtx_timeout_delta=40))
+    engine.send(500)
+    engine.now = 130
+    engine.command(Opcode.START)
+    assert (engine.tcb.rtx_on, engine.tcb.rtx_deadline) == (1, 170)
+
+
+@pytest.mark.rule("E-1")
+def test_an_event_of_an_old_generation_does_nothing() -> None:
+    engine = running()
+    before = engine.tcb
+    result = engine.command(Opcode.SEND, gen=GEN - 1, length=5, count=1)
+    assert engine.tcb == before
+    assert result.actions.cpl is not None
+    assert result.actions.cpl.status == Status.BAD_STATE
+    assert result.actions.tx0 is None
+
+
+@pytest.mark.rule("B-7", "CH-243")
+def test_an_owed_ack_leaves_before_the_fence() -> None:
+    engine = running()
+    engine.rx(pay_len=100)
+    result = engine.command(Opcode.TERMINATE, addr=0x4000, cookie=9)
+    assert segment_of(result).ack == 5100
+    fence = result.actions.tx1
+    assert fence is not None
+    assert fence.kind == TxKind.FENCE
+    assert TxRelease.unpack(fence.body) == TxRelease(una=1000, status=Status.UPLOAD)
+    assert engine.tcb.phase == Phase.FROZEN
+    done = engine.fence_done()
+    assert done.actions.image
+    assert engine.tcb.phase == Phase.FREE
