@@ -14,6 +14,7 @@ from tb.testing.tiers import TIERS_FILE, load
 DATA_W, CONNS, MEM_BYTES = 64, 4, 8 << 20
 SIMULATOR = "icarus"
 TRANSFER = "tb.tests.rtl.transfer_test"
+RINGS = "tb.tests.rtl.small_rings_test"
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,17 @@ class Stimulus:
 
 
 OWN = (
-    Stimulus("calm", settings={"size": 24 << 10, "seed": 11}),
+    Stimulus("calm", settings={"size": 16 << 10, "seed": 11}),
     Stimulus(
         "lossy",
-        settings={"size": 48 << 10, "seed": 12, "loss": 0.03, "reorder": 0.05, "dup": 0.03, "corrupt": 0.02},
+        settings={"size": 32 << 10, "seed": 12, "loss": 0.03, "reorder": 0.05, "dup": 0.03, "corrupt": 0.02},
     ),
+    Stimulus("rings", RINGS, settings={"size": 24 << 10, "seed": 13, "dup": 0.02}),
     Stimulus(
         "busy",
-        settings={"size": 64 << 10, "seed": 13, "conns": 4, "loss": 0.02, "reorder": 0.05, "dup": 0.02, "delay": 5},
+        settings={"size": 64 << 10, "seed": 14, "conns": 4, "loss": 0.02, "reorder": 0.05, "dup": 0.02, "delay": 5},
     ),
-    Stimulus("late", settings={"size": 32 << 10, "seed": 14, "loss": 0.08, "corrupt": 0.03, "delay": 40}),
+    Stimulus("losses", settings={"size": 48 << 10, "seed": 15, "loss": 0.08, "delay": 20}),
 )
 
 
@@ -78,5 +80,5 @@ def _directed() -> list[Stimulus]:
         and job.simulator == SIMULATOR
         and job.data_w == DATA_W
         and not job.exempt
-        and job.module != TRANSFER
+        and job.module not in (TRANSFER, RINGS)
     ]

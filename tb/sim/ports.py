@@ -44,7 +44,7 @@ async def pulse_reset(dut: Any) -> None:
     await ValueChange(dut.rst_done)
 
 
-class FrameDriver(BusDriver):
+class FrameDriver(BusDriver):  # type: ignore[misc]  # cocotb-bus is untyped
     """Sends frames into the device: `append(frame)`, or `await send(frame)` until it is in the transactor's queue."""
 
     _signals = ("frame", "head", "short", "len", "gap", "go", "done")
@@ -69,7 +69,7 @@ class FrameDriver(BusDriver):
         await ValueChange(self.bus.done)
 
 
-class FrameMonitor(BusMonitor):
+class FrameMonitor(BusMonitor):  # type: ignore[misc]  # cocotb-bus is untyped
     """Watches frames out of the device; each goes to `callback` in the time step of its last beat."""
 
     _signals = ("frame", "head", "len", "seq", "cycle", "toggle")
@@ -94,7 +94,7 @@ class FrameMonitor(BusMonitor):
             self._recv(SeenFrame(data, number, int(self.bus.cycle.value)))
 
 
-class RegisterMaster(AXI4LiteMaster):
+class RegisterMaster(AXI4LiteMaster):  # type: ignore[misc]  # cocotb-bus is untyped
     """cocotb-bus' AXI4-Lite master, with the data channel sampled like its other channels.
 
     The original looks at WREADY right behind the clock edge. With a clock made in HDL Verilator has then already

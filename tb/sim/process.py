@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+#: What runs now; worker threads do not see Ctrl-C, so whoever does ends these.
+_running: set[subprocess.Popen[bytes]] = set()
 #: Seconds between the polite and the final end of a process group.
 GRACE = 5.0
 
@@ -32,6 +34,12 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     # Children that ignored the polite end, after their parent went.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def end_all() -> None:
+    """End every program that any thread started through `run_bounded`."""
+    for process in list(_running):
+        end_group(process)
 
 
 def run_bounded(
@@ -59,10 +67,12 @@ def run_bounded(
             stderr=subprocess.STDOUT if output else None,
             start_new_session=True,
         )
+        _running.add(process)
         try:
             return process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise ProcessTimeoutError(command, timeout) from None
         finally:
+            _running.discard(process)
             if process.poll() is None:
                 end_group(process)

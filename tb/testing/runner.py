@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tb.config import ROOT, SIMULATORS, ConfigError, RunConfig
 from tb.sim.build import BuildError, build
+from tb.sim.process import end_all
 from tb.sim.run import RunResult, run
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, find
@@ -156,6 +157,7 @@ def simulated_tests(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str,
                 take_job(job, future.result(), config, report)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
             raise
 
 

@@ -150,11 +150,11 @@ def message_of(result: StepResult) -> DlvMsg:
     return result.actions.dlv
 
 
-def running(params: Params = RESET_PARAMS, now: int = 0, hold: int = 0, **changes: int) -> Engine:
+def running(params: Params = RESET_PARAMS, *, now: int = 0, **changes: int) -> Engine:
     """A started connection."""
     engine = Engine(params=params, now=now)
     engine.command(Opcode.INITIATE, image(**changes))
     assert engine.tcb.phase == Phase.LOADED
-    engine.command(Opcode.START, flags=hold)
+    engine.command(Opcode.START)
     assert engine.tcb.phase == Phase.RUNNING
     return engine

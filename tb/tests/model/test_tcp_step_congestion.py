@@ -17,7 +17,7 @@ WIDE = Params(
 
 def loaded(cwnd: int = 10000, **changes: int) -> Engine:
     """A connection with a full window of 10 segments under way and 20 segments queued."""
-    engine = running(cwnd=cwnd, **changes)
+    engine = running(RESET_PARAMS, cwnd=cwnd, **changes)
     engine.send(30000)
     engine.segments()
     return engine

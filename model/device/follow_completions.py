@@ -1,0 +1,138 @@
+"""The follower and the completion ring: check 3, visibility, and what command_decode answers itself."""
+
+from __future__ import annotations
+
+from model.device.decode import completion
+from model.device.divergence import Halt, field_of, from_records
+from model.device.follow_commands import Posted, refusable
+from model.device.follow_memory import FollowMemory
+from model.device.follow_state import Expected, name_of
+from model.device.rules import rule_of
+from model.layout.generated import (
+    CQE_BYTES,
+    Cqe,
+    CqKind,
+    CqSource,
+    Csr,
+    Opcode,
+    RecCq,
+    Status,
+)
+
+
+class FollowCompletions(FollowMemory):
+    """Entries of the completion ring."""
+
+    def _cq(self, value: int) -> None:
+        source_number = field_of(RecCq, value, "source")
+        packed = field_of(RecCq, value, "cqe")
+        got = Cqe.unpack(packed)
+        event = f"completion {name_of(CqSource, source_number)}"
+        conn = got.conn if got.kind not in (CqKind.RAW_RX, CqKind.RAW_TX) else None
+        if source_number not in list(CqSource):
+            raise Halt(self._finding(3, "cq", "source", "a known source", str(source_number), rule_of("", "source")))
+        source = CqSource(source_number)
+        size = self.core.regs.entries(Csr.CQ_SIZE_LOG2)
+        index, phase = self._cq_written % size, 1 - self._cq_written // size % 2
+        cqe = self._decode_answer(got) if source == CqSource.DECODE else self._next_expected(source, event, got)
+        expected = RecCq(index, source, cqe | phase << Cqe.FIELDS["phase"][0]).pack()
+        if expected != value:
+            found = from_records(
+                RecCq, expected, value, check=3, stream="cq", order=self._cq_written, cycle=self._cycle,
+                conn=conn, event=event,
+            )
+            raise Halt(found)
+        if self._cq_written - self._cq_read >= size:
+            raise Halt(self._finding(3, "cq", "index", "a wait: the ring is full", str(index), "hostport"))
+        self._cq_written += 1
+        self.completions_compared += 1
+        self._pair(index, packed)
+
+    def _pair(self, index: int, packed: int) -> None:
+        entry = packed.to_bytes(CQE_BYTES, "little")
+        written = self._ring_written.pop(index, None)
+        if written is None:
+            self._ring_recorded[index] = (entry, self._cycle)
+        else:
+            self._compare_entry(index, entry, written)
+
+    def _next_expected(self, source: CqSource, event: str, got: Cqe) -> int:
+        queue = self._expected[source]
+        rule = "architecture 3, check 3: completions in order"
+        if not queue:
+            kind = name_of(CqKind, got.kind)
+            raise Halt(
+                self._finding(
+                    3, "cq", "cqe", "no completion is due", f"{kind} {got}", rule, conn=got.conn, event=event,
+                    order=self._cq_written,
+                )
+            )
+        expected = queue.popleft()
+        if not self._visible(source, expected):
+            raise Halt(
+                self._finding(
+                    5, "cq", "visibility", f"after {expected.need} earlier actions", "before",
+                    "mechanisms M5: visible before it is told", conn=expected.conn, event=event,
+                    order=self._cq_written,
+                )
+            )
+        self.live.end("completion", (source, expected.number), self._cycle)
+        return expected.cqe
+
+    def _visible(self, source: CqSource, expected: Expected) -> bool:
+        """What must come before this completion has come."""
+        if source == CqSource.DELIVERY:
+            return self._placed.finished >= expected.need
+        if source == CqSource.RAW_RX:
+            return self._raw_placed.finished >= expected.need
+        if source == CqSource.SEND:
+            return self._tx_seen >= expected.need
+        if source == CqSource.STATE:
+            owed = (CqSource.SEND, CqSource.DELIVERY)
+            key = (expected.conn, expected.gen)
+            left = any((e.conn, e.gen) == key for other in owed for e in self._expected[other])
+            return self._state.finished >= expected.need and not left
+        return True
+
+    def _decode_answer(self, got: Cqe) -> int:
+        """What command_decode answers: fixed errors, NOP, and refusals that depend on time."""
+        taken = self._commands.take_answer(got.sq_index)
+        if taken is None:
+            rule = "hostport: errors found by command_decode"
+            raise Halt(
+                self._finding(
+                    3, "cq", "cqe.sq_index", "an entry command_decode answers", str(got.sq_index), rule,
+                    conn=got.conn, event="completion DECODE", order=self._cq_written,
+                )
+            )
+        posted, status = taken
+        decoded = posted.decoded
+        self.live.end("command", got.sq_index, self._cycle)
+        timely = status is None or (got.status == Status.BAD_STATE and decoded.sqe.opcode == Opcode.INITIATE)
+        if timely and self._may_refuse(posted, got.status):
+            status = Status(got.status)
+        if decoded.key is not None:
+            self._lookup.refused(decoded.key, decoded.sq_index)
+        if status is None:
+            rule = "hostport: checks 5 and 8 of command_decode"
+            raise Halt(
+                self._finding(
+                    5, "cq", "cqe.status", "the command is carried out", name_of(Status, got.status), rule,
+                    conn=decoded.sqe.conn, event="completion DECODE", order=self._cq_written,
+                )
+            )
+        return completion(decoded, status).pack()
+
+    def _may_refuse(self, posted: Posted, status: int) -> bool:
+        """A refusal that depends on time was legal at some moment since the doorbell."""
+        decoded = posted.decoded
+        conn = decoded.sqe.conn
+        if status not in refusable(decoded):
+            return False
+        if status == Status.NO_RESOURCES:
+            return self.core.txpath.entries(conn) + self._unproven[conn] >= self.config.sends
+        if status == Status.BAD_STATE:
+            return conn in self.core.in_use or self._lookup.freed_since(conn, posted.cycle)
+        if status == Status.DUPLICATE_KEY:
+            return decoded.key is not None and self._lookup.present(decoded.key, posted.cycle)
+        return status == Status.TABLE_FULL

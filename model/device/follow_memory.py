@@ -1,0 +1,111 @@
+"""The follower and host memory: check 4, and raw frames on their way to their buffers."""
+
+from __future__ import annotations
+
+from model.device.core import RxFrame
+from model.device.divergence import first_difference
+from model.device.follow_state import FollowState
+from model.device.follow_writes import CLIENTS, WriteError, WriteLane, beat_bytes
+from model.layout.generated import (
+    CQE_BYTES,
+    Cqe,
+    CqSource,
+    Csr,
+    WrClient,
+)
+
+
+class FollowMemory(FollowState):
+    """Writes of the device against what actions allow."""
+
+    def _write(self, client: int, bus_addr: int, strobe: int, data: int, lanes: int, response: int) -> None:
+        addr, written = beat_bytes(bus_addr, strobe, data, lanes)
+        if not written:
+            return
+        if client == WrClient.COMPLETION:
+            self._ring_write(addr, written, response)
+        elif client == WrClient.STATE:
+            self._lane_write((self._state,), client, addr, written, response)
+        elif client == WrClient.PLACER:
+            if self._raw_wait:
+                self._late_raw(addr, written)
+            self._lane_write((self._placed, self._raw_placed), client, addr, written, response)
+        else:
+            raise WriteError("client", "rx_placer, completion_ring or state_writer", str(client))
+        self.host_bytes_compared += len(written)
+
+    def _whole_beat(self, addr: int, strobe: int, data: int, lanes: int) -> bool:
+        """The frequent case at little cost: a full beat inside the oldest placement, and right."""
+        if not self._placed.open or self._raw_wait or self.divergence is not None:
+            return False
+        a = self._placed.open[0]
+        done = a.done
+        if addr != a.addr + done or done + lanes >= len(a.data) or strobe + 1 != 1 << lanes:
+            return False
+        if a.data[done : done + lanes] != data.to_bytes(lanes, "little"):
+            return False
+        a.done = done + lanes
+        self.host_bytes_compared += lanes
+        return True
+
+    def _lane_write(self, lanes: tuple[WriteLane, ...], client: int, addr: int, data: bytes, response: int) -> None:
+        for lane in lanes:
+            if lane.fits(addr, len(data)):
+                number = lane.finished + 1
+                if lane.take(addr, data, compare=response == 0):
+                    self.live.end("write", (id(lane), number), self._cycle)
+                return
+        allowed = [f"{a.action} at {a.addr + a.done:#x}" for lane in lanes for a in list(lane.open)[:1]]
+        raise WriteError(
+            f"address of {CLIENTS[WrClient(client)]}",
+            " or ".join(allowed) or "no write",
+            f"{len(data)} bytes at {addr:#x}",
+        )
+
+    def _late_raw(self, addr: int, data: bytes) -> None:
+        """A raw frame that had no buffer when it could go up got one now; those before it were dropped."""
+        if not self.core.raw_free:
+            return
+        base = self.core.regs.wide(Csr.RAW_BASE_LO) + self.core.raw_free[0] * 2048
+        if addr != base:
+            return
+        for at, frame in enumerate(self._raw_wait):
+            if frame.data.startswith(data):
+                for _ in range(at):
+                    self._raw_wait.popleft()
+                self._raw_up(self._raw_wait.popleft())
+                return
+
+    def _ring_write(self, addr: int, data: bytes, response: int) -> None:
+        regs = self.core.regs
+        base = regs.wide(Csr.CQ_BASE_LO)
+        size = regs.entries(Csr.CQ_SIZE_LOG2)
+        if not base <= addr or addr + len(data) > base + size * CQE_BYTES:
+            raise WriteError(
+                "address of completion_ring", f"{base:#x} to {base + size * CQE_BYTES:#x}", f"{len(data)} at {addr:#x}"
+            )
+        if response:
+            return
+        for index, entry in self._ring.take(addr - base, data):
+            recorded = self._ring_recorded.pop(index, None)
+            if recorded is None:
+                self._ring_written[index] = entry
+            else:
+                self._compare_entry(index, recorded[0], entry)
+
+    def _compare_entry(self, index: int, expected: bytes, got: bytes) -> None:
+        if expected != got:
+            e, g = int.from_bytes(expected, "little"), int.from_bytes(got, "little")
+            name, x, y = first_difference(Cqe, e, g)
+            raise WriteError(f"completion entry {index}, {name}", f"{x:#x}", f"{y:#x}")
+        self.memory.write(self.core.regs.wide(Csr.CQ_BASE_LO) + index * CQE_BYTES, got)
+
+    def _retire(self) -> None:
+        self._raw_wait.extend(self.core.retire_frames())
+        while self._raw_wait and self.core.raw_free:
+            self._raw_up(self._raw_wait.popleft())
+
+    def _raw_up(self, frame: RxFrame) -> None:
+        write = self.core.place_raw(frame, self.core.raw_free.popleft())
+        self._allow(self._raw_placed, write, f"raw frame {frame.arrival}")
+        self._collect(CqSource.RAW_RX, need=self._raw_placed.issued)

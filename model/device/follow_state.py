@@ -1,0 +1,249 @@
+"""What every part of the follower shares: golden state, what is expected, and how a divergence is made."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from model.delivery.step import DeliveryError
+from model.device.bounds import Liveness
+from model.device.config import DeviceConfig
+from model.device.core import Core, RxFrame, Write
+from model.device.divergence import Divergence, Halt
+from model.device.follow_commands import CommandTracker
+from model.device.follow_lookup import LookupHistory
+from model.device.follow_writes import RingWrites, WriteError, WriteLane
+from model.device.memory import GoldenMemory
+from model.device.txpath import TxFrame, TxPathError
+from model.layout.generated import (
+    CqKind,
+    CqSource,
+    Csr,
+    DlvEvt,
+    Opcode,
+    Status,
+    TcpEvt,
+    TxKind,
+)
+from model.tcp.seq import MASK
+from model.tcp.types import (
+    Command,
+    Event,
+    RxSegment,
+    StepError,
+    StepResult,
+)
+
+_CHECK_EVERY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A completion that must come: packed without phase; ``need`` of its source's preconditions must be met."""
+
+    cqe: int
+    conn: int
+    gen: int
+    need: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit of a connection, kept for the report."""
+
+    cycle: int
+    tick: int
+    event: Event
+    result: StepResult
+
+
+class FollowState:
+    """Golden state, expectations, and the plumbing of the follower."""
+
+    def __init__(
+        self,
+        contents: bytes | bytearray,
+        conns: int = 64,
+        data_w: int = 512,
+        *,
+        config: DeviceConfig | None = None,
+        bounds: Mapping[str, int] | None = None,
+    ) -> None:
+        self.config = config or DeviceConfig(conns=conns, data_w=data_w)
+        self.memory = GoldenMemory(bytearray(contents))
+        self.divergence: Divergence | None = None
+        self.commits_compared = 0
+        self.delivery_commits_compared = 0
+        self.frames_compared = 0
+        self.completions_compared = 0
+        self.host_bytes_compared = 0
+        self.events: Counter[str] = Counter()
+        self._bounds = bounds
+        self._reset()
+
+    def _reset(self) -> None:
+        self.core = Core(self.config, self.memory)
+        self.live = Liveness(self._bounds)
+        self._cycle = 0
+        self._now: int | None = None
+        self._orders = {"tcp": 0, "delivery": 0}
+        self._ticks = {"tcp": 0, "delivery": 0}
+        self._messages_issued = 0
+        self._messages_taken = 0
+        self._commands = CommandTracker()
+        self._lookup = LookupHistory()
+        self._fetched = 0
+        # receive
+        self._entered: deque[tuple[int, bytes, int]] = deque()
+        self._arrivals = 0
+        self._segments: deque[RxFrame] = deque()
+        self._raw_wait: deque[RxFrame] = deque()
+        # hints under way
+        self._grants: Counter[int] = Counter()
+        self._timers: Counter[tuple[int, int]] = Counter()
+        self._pushes: Counter[tuple[int, int]] = Counter()
+        self._consumed: dict[tuple[int, int], deque[tuple[int, bool]]] = {}
+        self._faults_seen: set[tuple[int, int]] = set()
+        # transmit
+        self._frames: deque[TxFrame] = deque()
+        self._tx_records: deque[TxFrame] = deque()
+        self._raw_frames: deque[bytes] = deque()
+        self._raw_records: deque[tuple[int, int, bool]] = deque()
+        self._raw_sent = 0
+        self._tx_seen = 0
+        self._tx_issued = 0
+        self._released: deque[tuple[int, int, int]] = deque()
+        self._unproven: Counter[int] = Counter()
+        # host memory
+        self._placed = WriteLane()
+        self._raw_placed = WriteLane()
+        self._state = WriteLane()
+        self._ring = RingWrites()
+        self._ring_written: dict[int, bytes] = {}
+        self._ring_recorded: dict[int, tuple[bytes, int]] = {}
+        self._fence_need: dict[tuple[int, int], int] = {}
+        # completions
+        self._expected: dict[CqSource, deque[Expected]] = {source: deque() for source in CqSource}
+        self._numbers: Counter[CqSource] = Counter()
+        self._cq_written = 0
+        self._cq_read = 0
+        self._history: dict[int, deque[Commit]] = {}
+        self._since_check = 0
+
+    def _at(self, cycle: int) -> None:
+        self._cycle = cycle
+        self._since_check += 1
+        if self._since_check >= _CHECK_EVERY and self.divergence is None:
+            self._since_check = 0
+            self._guard(self._check_liveness)
+
+    def _check_liveness(self) -> None:
+        """Check 6; while the completion ring has no room nothing is late."""
+        if self._cq_written - self._cq_read >= self.core.regs.entries(Csr.CQ_SIZE_LOG2) - 1 > 0:
+            self.live.restart(self._cycle)
+        else:
+            self.live.check(self._cycle)
+
+    def _guard(self, action: Callable[[], None]) -> None:
+        """Run ``action`` unless something diverged already; keep the first divergence."""
+        if self.divergence is not None:
+            return
+        try:
+            action()
+        except Halt as halt:
+            found = halt.divergence
+        except WriteError as error:
+            found = self._finding(4, "write", error.field, error.expected, error.got, "mechanisms M9: host memory")
+        except (StepError, DeliveryError, TxPathError) as error:
+            found = self._finding(5, "golden", "event", "an event the contract allows here", str(error), "contract")
+        else:
+            return
+        conn = found.conn
+        if conn is not None and not found.history:
+            found = found.with_history(tuple(describe(c) for c in self._history.get(conn, ())))
+        self.divergence = found
+
+    def _finding(
+        self,
+        check: int,
+        stream: str,
+        field: str,
+        expected: str,
+        got: str,
+        rule: str,
+        *,
+        conn: int | None = None,
+        event: str = "-",
+        order: int = 0,
+        frame: bytes | None = None,
+    ) -> Divergence:
+        return Divergence(check, stream, order, self._cycle, conn, event, field, expected, got, rule, frame)
+
+    def _not_due(
+        self, stream: str, event: str, conn: int | None, expected: str, got: str, field: str = "event"
+    ) -> Halt:
+        order = self._orders.get(stream, 0)
+        rule = "architecture 3, check 5: the event was due"
+        return Halt(self._finding(5, stream, field, expected, got, rule, conn=conn, event=event, order=order))
+
+    def _tick_of(self, stream: str, event: str, conn: int, tick: int) -> None:
+        """A record's tick is the present one, or the one before for a commit beside the strobe; never falls."""
+        now = self._now
+        if now is None:
+            self._now = now = tick
+        fell = (tick - self._ticks[stream]) & 0x8000_0000
+        if tick not in (now, (now - 1) & MASK) or fell:
+            raise self._not_due(stream, event, conn, str(now), str(tick), "tick")
+        self._ticks[stream] = tick
+
+    def _order(self, stream: str, event: str, conn: int, order: int) -> None:
+        expected = self._orders[stream] & MASK
+        if order != expected:
+            raise self._not_due(stream, event, conn, str(expected), str(order), "order")
+
+    def _collect(self, source: CqSource, need: int = 0) -> None:
+        """Completions that the golden side just issued become expected."""
+        issued = self.core.completions[source]
+        while issued:
+            cqe = issued.popleft()
+            number = self._numbers[source]
+            self._numbers[source] += 1
+            self._expected[source].append(Expected(cqe.pack(), cqe.conn, cqe.gen, need, number))
+            self.live.begin("completion", (source, number), self._cycle)
+
+    def _allow(self, lane: WriteLane, write: Write, action: str) -> None:
+        if write.data:
+            lane.allow(write.addr, write.data, action)
+            self.live.begin("write", (id(lane), lane.issued), self._cycle)
+
+    def _fence_live(self) -> None:
+        for key in self.core.fence_due():
+            self.live.begin("fence", key, self._cycle)
+
+
+def name_of(enum: type[TcpEvt] | type[DlvEvt] | type[CqKind] | type[CqSource] | type[Status], value: int) -> str:
+    """The name of a value of an enumeration; a value it does not have is shown as a number."""
+    try:
+        return enum(value).name
+    except ValueError:
+        return f"unknown {value}"
+
+
+def describe(commit: Commit) -> str:
+    """A commit in words, one line."""
+    event, tcb, a = commit.event, commit.result.tcb, commit.result.actions
+    what = type(event).__name__
+    if isinstance(event, Command):
+        what = f"{Opcode(event.sqe.opcode).name} (sq {event.sq_index})"
+    elif isinstance(event, RxSegment):
+        s = event.seg
+        what = f"segment {s.arrival} seq {s.seq} ack {s.ack} len {s.pay_len} flags {s.flags:#x}"
+    issued = [TxKind(item.kind).name for item in (a.tx0, a.tx1) if item is not None]
+    if a.dlv is not None:
+        issued.append(DlvEvt(a.dlv.kind).name)
+    return (
+        f"{commit.cycle} t{commit.tick} {what}: una {tcb.snd_una} nxt {tcb.snd_nxt} rcv {tcb.rcv_nxt} "
+        f"cwnd {tcb.cwnd} -> {', '.join(issued) or 'nothing'}"
+    )

@@ -1,0 +1,160 @@
+"""The follower and the wire: check 2, records of frames sent, verdicts on frames received."""
+
+from __future__ import annotations
+
+from model.device.core import RxFrame
+from model.device.decode import Decoded
+from model.device.divergence import Halt, first_difference
+from model.device.follow_completions import FollowCompletions
+from model.device.report import frame_difference
+from model.device.rxparse import Parsed, parse
+from model.layout.generated import (
+    CqSource,
+    RecRx,
+    RecTx,
+    RxClass,
+    RxReason,
+    TxKind,
+    TxRecKind,
+)
+from model.tcp.seq import MASK
+
+_SPACE_SLACK = 4
+
+
+class FollowWire(FollowCompletions):
+    """Frames in both directions."""
+
+    def _raw_send(self, decoded: Decoded) -> None:
+        data = self.core.raw_frame(decoded)
+        self._raw_records.append((self._raw_sent, decoded.sqe.length, data is not None))
+        self._raw_sent += 1
+        if data is not None:
+            self._raw_frames.append(data)
+        self._collect(CqSource.RAW_TX)
+
+    def _transmit(self) -> None:
+        item = self.core.txq[0]
+        entries = self.core.txpath.entries(item.conn)
+        effect = self.core.execute_txq()
+        if effect.frame is not None:
+            self._tx_issued += 1
+            self._tx_records.append(effect.frame)
+            self.live.begin("wire", effect.frame.order, self._cycle)
+            if effect.frame.data is not None:
+                self._frames.append(effect.frame)
+        popped = entries - self.core.txpath.entries(item.conn)
+        if popped > 0:
+            self._released.append((self._tx_issued, item.conn, popped))
+            self._unproven[item.conn] += popped
+        strict = 0 if item.kind == TxKind.FENCE else self.config.tx_slots
+        self._collect(CqSource.SEND, need=max(self._tx_issued - strict, 0))
+
+    def _frame_out(self, frame: bytes) -> None:
+        self.frames_compared += 1
+        if self._frames and self._frames[0].data == frame:
+            self._frames.popleft()
+            return
+        if self._raw_frames and self._raw_frames[0] == frame:
+            self._raw_frames.popleft()
+            return
+        self.frames_compared -= 1
+        if self._frames and self._frames[0].data is not None:
+            golden = self._frames[0]
+            field, e, g = frame_difference(self._frames[0].data, frame)
+            raise Halt(
+                self._finding(
+                    2, "wire", field, e, g, "M3, G-3, G-4: the frame of a SEGMENT",
+                    conn=golden.conn, event=f"SEGMENT {golden.order}", order=golden.order, frame=frame,
+                )
+            )
+        expected = "no frame" if not self._raw_frames else "the next raw frame"
+        raise Halt(self._finding(2, "wire", "frame", expected, f"{len(frame)} bytes", "M3", frame=frame))
+
+    def _tx(self, rec: RecTx) -> None:
+        if rec.kind == TxRecKind.RAW or (rec.kind == TxRecKind.DISCARDED and not self._discard_due()):
+            self._raw_tx(rec)
+            return
+        if not self._tx_records:
+            raise self._not_due("tx", "SEGMENT", rec.conn, "no SEGMENT is under way", f"order {rec.order}", "order")
+        frame = self._tx_records.popleft()
+        kind = TxRecKind.SEGMENT if frame.data is not None else TxRecKind.DISCARDED
+        length = rec.len if frame.data is None else frame.length
+        expected = RecTx(kind, frame.order & MASK, frame.conn, length)
+        if expected != rec:
+            name, e, g = first_difference(RecTx, expected.pack(), rec.pack())
+            raise self._not_due("tx", f"SEGMENT {frame.order}", frame.conn, str(e), str(g), name)
+        self.live.end("wire", frame.order, self._cycle)
+        self._tx_seen += 1
+        self._prove(self._tx_seen - 1)
+
+    def _discard_due(self) -> bool:
+        return bool(self._tx_records) and self._tx_records[0].data is None
+
+    def _raw_tx(self, rec: RecTx) -> None:
+        if not self._raw_records:
+            raise self._not_due("tx", "RAW_SEND", None, "no RAW_SEND is under way", f"order {rec.order}", "order")
+        order, length, sent = self._raw_records.popleft()
+        kind = TxRecKind.RAW if sent else TxRecKind.DISCARDED
+        expected = RecTx(kind, order, 0, length if sent else rec.len)
+        if expected != rec:
+            name, e, g = first_difference(RecTx, expected.pack(), rec.pack())
+            raise self._not_due("tx", f"RAW_SEND {order}", None, str(e), str(g), name)
+
+    def _prove(self, tx_count: int) -> None:
+        """Frames behind ``tx_count`` segments are out: releases in front of them have been carried out."""
+        while self._released and self._released[0][0] <= tx_count:
+            _, conn, n = self._released.popleft()
+            self._unproven[conn] -= n
+
+    def _rx(self, rec: RecRx) -> None:
+        if not self._entered:
+            raise self._not_due("rx", "frame", None, "no frame entered", f"arrival {rec.arrival}", "arrival")
+        arrival, data, entered = self._entered.popleft()
+        self.live.end("frame", arrival, self._cycle)
+        parsed = parse(data)
+        expected = self._verdict(rec, arrival, data, parsed, entered)
+        if (rec.arrival, rec.class_, rec.reason, rec.conn, rec.gen) != (
+            expected.arrival, expected.class_, expected.reason, expected.conn, expected.gen,
+        ):
+            name, e, g = first_difference(RecRx, expected.pack(), rec.pack())
+            rule = "docs/contract/blocks.md: verdicts of rx_parser"
+            raise Halt(
+                self._finding(
+                    5, "rx", name, str(e), str(g), rule, conn=expected.conn, event="frame", order=arrival, frame=data
+                )
+            )
+        if rec.class_ == RxClass.DROP:
+            return
+        raw = rec.class_ == RxClass.RAW
+        frame = RxFrame(arrival, data, RxClass(rec.class_), parsed.segment, rec.conn, rec.gen, final=raw, raw=raw)
+        self.core.frames.append(frame)
+        self.core.by_arrival[arrival] = frame
+        if raw:
+            self._retire()
+        else:
+            self._segments.append(frame)
+            self.live.begin("segment", arrival, self._cycle)
+
+    def _verdict(self, rec: RecRx, arrival: int, data: bytes, parsed: Parsed, entered: int) -> RecRx:
+        """The record this frame must have; where the device may choose, its own choice if that was legal."""
+        if rec.reason == RxReason.DISABLED and not self._running():
+            return RecRx(arrival, RxClass.DROP, RxReason.DISABLED, 0, 0, rec.fill)
+        beats = -(-len(data) // self.config.lanes)
+        full = rec.fill + beats + _SPACE_SLACK > self.config.rx_beats
+        if rec.reason == RxReason.NO_SPACE and full and parsed.reason != RxReason.TOO_LONG:
+            return RecRx(arrival, RxClass.DROP, RxReason.NO_SPACE, 0, 0, rec.fill)
+        if parsed.segment is None:
+            return RecRx(arrival, parsed.class_, parsed.reason, 0, 0, rec.fill)
+        key = parsed.segment.key
+        miss = RecRx(arrival, RxClass.RAW, RxReason.NOT_OFFLOADED, 0, 0, rec.fill)
+        must = self._lookup.must_hit(key, entered, self._cycle)
+        if rec.class_ == RxClass.SEGMENT and self._lookup.can_hit(key, rec.conn, rec.gen, entered, self._cycle):
+            return RecRx(arrival, RxClass.SEGMENT, RxReason.NONE, rec.conn, rec.gen, rec.fill)
+        if must is None or (must in self.core.fence_tx and must in self.core.fence_dlv):
+            return miss
+        return RecRx(arrival, RxClass.SEGMENT, RxReason.NONE, must[0], must[1], rec.fill)
+
+    def _running(self) -> bool:
+        """Enabled for long enough that a frame is surely taken: some command was carried out."""
+        return self.core.regs.enabled and self.commits_compared > 0

@@ -1,0 +1,93 @@
+"""Laws of the delivery step: no byte twice, none lost, none out of order, no buffer lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.delivery.step import DeliveryResult
+from model.layout.generated import CqKind, Opcode, PlOp
+from tb.tests.model.delivery_bench import POOL, Delivery, cqes, started
+
+MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(["deliver", "deliver", "push", "receive", "receive0", "answer", "refuse", "tick"]),
+        st.integers(0, 1 << 16),
+    ),
+    max_size=50,
+)
+
+
+class Host:
+    """Byte-exact host: numbers every received byte and follows it through buffers and requests."""
+
+    def __init__(self, engine: Delivery) -> None:
+        self.engine = engine
+        self.memory: dict[int, int] = {}
+        self.sent = 0
+        self.got: list[int] = []
+        self.open: tuple[int, int, int] | None = None
+        self.cookies = 0
+
+    def take(self, results: list[DeliveryResult], first: int = 0) -> None:
+        for result in results:
+            item = result.plq
+            if item is None:
+                continue
+            for i in range(item.len):
+                if item.op == PlOp.PLACE:
+                    self.memory[item.dst + i] = first + item.offset - 54 + i
+                elif item.op == PlOp.COPY:
+                    self.memory[item.dst + i] = self.memory[item.src + i]
+            for entry in cqes([result]):
+                if entry.kind == CqKind.RECEIVE:
+                    base = 0x5000 * entry.cookie
+                    self.got += [self.memory[base + i] for i in range(entry.nbytes)]
+                elif entry.kind == CqKind.INDICATION:
+                    self.open = (POOL + 2048 * entry.buf + entry.offset, entry.nbytes, entry.buf)
+
+    def answer(self, x: int, refuse: bool) -> None:
+        if self.open is None:
+            return
+        (addr, n, buf), self.open = self.open, None
+        consumed = x % n if refuse else n
+        self.got += [self.memory[addr + i] for i in range(consumed)]
+        self.take(self.engine.answer(consumed))
+        if not refuse:
+            self.engine.command(Opcode.POOL_POST, indices=(buf,), count=1)
+
+    def move(self, move: str, x: int) -> None:
+        engine = self.engine
+        if move in ("deliver", "push") and len(engine.free) > 0:
+            n = 1 + x % 1400
+            first, self.sent = self.sent, self.sent + n
+            self.take(engine.deliver(n, psh=int(move == "push")), first)
+        elif move in ("receive", "receive0") and len(engine.state.requests) < engine.recvs:
+            self.cookies += 1
+            self.take(engine.receive(x % 3000 if move == "receive" else 0, self.cookies, nopush=x & 1))
+        elif move in ("answer", "refuse"):
+            self.answer(x, move == "refuse")
+        elif move == "tick":
+            engine.now += x % 700
+            self.take(engine.timer())
+
+
+@pytest.mark.rule("CH-241", "W-2", "W-3")
+@settings(max_examples=150, deadline=None)
+@given(moves=MOVES)
+def test_bytes_reach_the_host_once_and_in_order(moves: list[tuple[str, int]]) -> None:
+    host = Host(started())
+    for move, x in moves:
+        host.move(move, x)
+        held = len(host.engine.state.pieces) + len(host.engine.free)
+        assert held == 8
+    while host.engine.state.pieces or host.open is not None:
+        host.answer(0, refuse=False)
+        if host.open is None and host.engine.state.pieces:
+            host.cookies += 1
+            host.take(host.engine.receive(100_000, host.cookies))
+    assert host.got == list(range(len(host.got)))
+    filled = host.engine.state.dcb.req_filled
+    assert len(host.got) + filled == host.sent
+    assert host.engine.consumed == host.sent
