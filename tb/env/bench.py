@@ -238,8 +238,12 @@ class Bench:
             elif isinstance(operation, RegisterWrite):
                 await self.register(operation.offset, operation.value)
                 if operation.offset == Csr.IRQ_CAUSE:
-                    # what was written between the driver's look and this acknowledgement raises no new edge
-                    self._poll()
+                    # the line is a level: a cause that rose again in the cycle of its acknowledgement raises no new
+                    # edge, and neither does an entry written between the driver's last look and now
+                    if int(self.dut.irq.value):
+                        self._interrupt()
+                    else:
+                        self._poll()
             elif isinstance(operation, RegisterRead):
                 self.port.read_done(operation.offset, await self.register(operation.offset))
                 self._poll()
