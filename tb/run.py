@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from rich.table import Table
 from model.ndis.file_transfer import AppPhase
 from tb.config import RunConfig
 from tb.session import summary
+from tb.session.progress import Phases
 
 #: Connections the simulated device is built for; it serves any smaller number.
 BUILT_CONNS = 64
@@ -92,16 +92,18 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
     if remark:
         console.print(remark)
     result["simulator"], result["simulator_version"] = tool.kind, tool.version
-    console.print(f"build    {tool.label}, DATA_W={config.data_w}")
+    phases = Phases(console, config.out)
     spec = chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS, waves=config.waves)
     result["setup_seconds"] = round(time.monotonic() - started, 2)
     started = time.monotonic()
-    built = build(spec)
+    with phases.phase("build"):
+        built = build(spec)
     result["build_seconds"] = round(time.monotonic() - started, 2)
-    console.print(f"simulate {config.make_command()}")
+    console.print(f"replay   {config.make_command()}", markup=False)
     for stale in ("rtl.json", "divergence.txt"):
         (config.out / stale).unlink(missing_ok=True)
-    outcome = run(built, TEST_MODULE, config.out, config=dataclasses.replace(config), waves=config.waves, timeout=3000)
+    with phases.phase("simulate", measured=True):
+        outcome = run(built, TEST_MODULE, config.out, config=config, waves=config.waves, timeout=3000)
     found = config.out / "rtl.json"
     problems: list[str] = []
     if found.exists():

@@ -20,6 +20,7 @@ from tb.config import RunConfig
 from tb.device.host_port import MemoryWrite, RegisterRead, RegisterWrite, RtlHostPort
 from tb.env.environment import ChimneyEnv
 from tb.env.sequences import FrameStream, NdisStream, RegisterAccess
+from tb.session.progress import ProgressFile
 from tb.session.transfer import Transfer
 from tb.sim.memory import HostMemory
 from tb.sim.ports import SeenFrame
@@ -54,6 +55,7 @@ class Bench:
         self.transfer: Transfer | None = None
         self.error: BaseException | None = None
         self._driver: MiniportDriver | None = None
+        self._progress_file = ProgressFile(config.out)
         self._operations = Event()
         self._over = Event()
         self._operating = False
@@ -197,7 +199,9 @@ class Bench:
         if transfer.done and not self._busy():
             self._over.set()
             return
-        if (progress := transfer.progress) != self._last_progress[1]:
+        progress = transfer.progress
+        self._progress_file.report(progress)
+        if progress != self._last_progress[1]:
             self._last_progress = (tick, progress)
         elif tick - self._last_progress[0] > STALL_TICKS:
             raise StandstillError(f"no byte came back for {STALL_TICKS} ticks: {self._pending()}")

@@ -13,6 +13,8 @@ from tb.testing.tiers import TIERS_FILE, load
 #: The small configuration: bits, connections, bytes of host memory.
 DATA_W, CONNS, MEM_BYTES = 64, 4, 8 << 20
 SIMULATOR = "icarus"
+#: Clock cycles a tick: few, since ticks in which nothing happens cost most of the time here.
+PRESCALE = {"prescale": 300}
 TRANSFER = "tb.tests.rtl.transfer_test"
 RINGS = "tb.tests.rtl.small_rings_test"
 
@@ -24,7 +26,7 @@ class Stimulus:
     name: str
     module: str = TRANSFER
     settings: Mapping[str, Any] = field(default_factory=dict)
-    plusargs: Mapping[str, int] = field(default_factory=dict)
+    plusargs: Mapping[str, int] = field(default_factory=lambda: dict(PRESCALE))
     testcase: str | None = None
     conns: int = CONNS
     mem_bytes: int = MEM_BYTES
