@@ -1,0 +1,1 @@
+"""The golden model: NDIS, device, engines and wire; nothing of a simulator."""

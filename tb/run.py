@@ -76,7 +76,8 @@ def run_model(config: RunConfig, result: dict[str, Any], console: Console) -> li
         run.transfer.network.close()
         (config.out / "received.bin").write_bytes(run.transfer.received_data())
     problems += summary.verdict(run.transfer)
-    problems += [f"connection {n} ended as {a.phase.value}" for n, a in enumerate(run.transfer.apps) if a.phase is not AppPhase.DONE]
+    apps = enumerate(run.transfer.apps)
+    problems += [f"connection {n} ended as {a.phase.value}" for n, a in apps if a.phase is not AppPhase.DONE]
     return problems
 
 
@@ -114,7 +115,8 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
         problems = list(inner["problems"])
     if outcome.problem:
         problems.append(outcome.problem)
-    problems += [f"{o.name}: {o.message.splitlines()[-1] if o.message else 'failed'}" for o in outcome.outcomes if o.status == "failed"]
+    failed = [o for o in outcome.outcomes if o.status == "failed"]
+    problems += [f"{o.name}: {o.message.splitlines()[-1] if o.message else 'failed'}" for o in failed]
     divergence = config.out / "divergence.txt"
     if divergence.exists():
         problems.insert(0, "the RTL diverged from the golden model")
@@ -126,14 +128,15 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
 
 def report(console: Console, config: RunConfig, result: dict[str, Any], problems: list[str], seconds: float) -> None:
     """The table at the end."""
-    table = Table(title=f"chimney run: {config.device}, seed {config.seed}, {config.conns} connection(s)", title_justify="left")
+    title = f"chimney run: {config.device}, seed {config.seed}, {config.conns} connection(s)"
+    table = Table(title=title, title_justify="left")
     table.add_column("what")
     table.add_column("figure", justify="right")
     for kind, counts in sorted(result["completions"].items()):
         for status, count in sorted(counts.items()):
             table.add_row(f"{kind} {status}", f"{count:,}")
-    for key in ("segments_tx", "segments_rx", "retransmissions", "ticks", "cycles", "commits_compared", "frames_compared",
-                "completions_compared", "host_bytes_compared", "divergences", "build_seconds", "sim_seconds"):  # fmt: skip
+    for key in ("segments_tx", "segments_rx", "retransmissions", "ticks", "cycles", "commits_compared",
+                "frames_compared", "completions_compared", "host_bytes_compared", "divergences", "build_seconds", "sim_seconds"):  # fmt: skip
         value = result[key]
         table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
     console.print(table)

@@ -13,7 +13,8 @@ from model.device.divergence import Divergence, Halt
 BOUNDS: Mapping[str, int] = {
     "frame": 20_000,  # last beat of a frame in -> verdict of the parser
     "segment": 50_000,  # parser found a segment -> RX_SEGMENT commit
-    "command": 200_000,  # doorbell -> commit or completion with an error
+    "command": 200_000,  # driver posts a doorbell (the bus comes later) -> commit or completion with an error
+    "raw_send": 200_000,  # driver posts the doorbell of a RAW_SEND -> its completion in the ring
     "message": 50_000,  # message of tcp_engine -> commit of delivery_engine
     "continue": 20_000,  # work is left -> CONTINUE commit
     "grant": 200_000,  # connection can send -> TX_GRANT commit

@@ -244,7 +244,7 @@ class Core:
         if result.consumed or result.consumed_now:
             c = self.consumption.setdefault((conn, dcb.gen), Consumption())
             c.pending += result.consumed
-            c.at_once |= result.consumed_now
+            c.at_once |= result.consumed_now and c.pending != 0  # a flush of nothing leaves no trace
         if result.plq is not None:
             self.plq.append(result.plq)
         return result

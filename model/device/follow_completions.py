@@ -76,7 +76,8 @@ class FollowCompletions(FollowMemory):
                     order=self._cq_written,
                 )
             )
-        self.live.end("completion", (source, expected.number), self._cycle)
+        kind = "raw_send" if source == CqSource.RAW_TX else "completion"
+        self.live.end(kind, (source, expected.number), self._cycle)
         return expected.cqe
 
     def _visible(self, source: CqSource, expected: Expected) -> bool:

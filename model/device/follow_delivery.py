@@ -98,8 +98,9 @@ class FollowDelivery(FollowWire):
         if core.continuing is not None:
             self.live.begin("continue", core.continuing, cycle)
         gen = core.dcbs[conn].dcb.gen
-        if consumed or at_once:
-            self._consumed.setdefault((conn, gen), deque()).append((consumed, at_once))
+        marks = self._consumed.setdefault((conn, gen), deque())
+        if consumed or (at_once and marks):  # a flush of nothing leaves no trace
+            marks.append((consumed, at_once))
             self._consumed_live(conn, gen)
         if core.credit_pending >= CREDIT_BATCH > credits_before:
             self.live.begin("credit", 0, cycle)

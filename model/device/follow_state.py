@@ -211,7 +211,8 @@ class FollowState:
             number = self._numbers[source]
             self._numbers[source] += 1
             self._expected[source].append(Expected(cqe.pack(), cqe.conn, cqe.gen, need, number))
-            self.live.begin("completion", (source, number), self._cycle)
+            kind = "raw_send" if source == CqSource.RAW_TX else "completion"
+            self.live.begin(kind, (source, number), self._cycle)
 
     def _allow(self, lane: WriteLane, write: Write, action: str) -> None:
         if write.data:

@@ -1,0 +1,1 @@
+"""The layout source and the codecs generated from it."""

@@ -154,7 +154,7 @@ def python(layout: Layout) -> str:
     """Typed codecs: one frozen dataclass a struct, with ``pack``, ``unpack`` and field placement."""
     out = [f"# {BANNER}", '"""Typed codecs of every layout. Values are unsigned; images are little-endian."""', "",
            "from __future__ import annotations", "", "from dataclasses import dataclass", "from enum import IntEnum",
-           "from typing import ClassVar", "", ""]
+           "from typing import ClassVar", ""]
     for name, (value, doc) in layout.consts.items():
         out += [f"{name} = {value}", f'"""{doc}"""', ""]
     for enum, values in layout.enums.items():
@@ -185,14 +185,15 @@ def _python_struct(struct: Struct) -> list[str]:
     out += ["    }"]
     for f in struct.fields:
         out.append(f"    {_py(f.name)}: int = 0")
-    out += ["", "    def pack(self) -> int:", '        """The packed vector; raises ValueError when a field does not fit."""']
-    out += ["        value = 0"]
+    out += ["", "    def pack(self) -> int:",
+            '        """The packed vector; raises ValueError when a field does not fit."""', "        value = 0"]
     for f in struct.fields:
         n = _py(f.name)
         out += [f"        if self.{n} >> {f.width}:",
                 f'            raise ValueError(f"{struct.name}.{n} = {{self.{n}:#x}} does not fit in {f.width} bits")',
                 f"        value |= self.{n} << {f.lsb}" if f.lsb else f"        value |= self.{n}"]
-    out += ["        return value", "", "    @classmethod", f"    def unpack(cls, value: int) -> {_camel(struct.name)}:",
+    out += ["        return value", "", "    @classmethod",
+            f"    def unpack(cls, value: int) -> {_camel(struct.name)}:",
             '        """Fields of a packed vector."""', "        return cls("]
     for f in struct.fields:
         shift = f"(value >> {f.lsb})" if f.lsb else "value"
@@ -212,8 +213,8 @@ def _python_struct(struct: Struct) -> list[str]:
 
 def reference(layout: Layout) -> str:
     """The reference page."""
-    out = ["# Layout reference", "", f"<!-- {BANNER} -->", "", "Every layout of Chimney. Source: `model/layout/layout.toml`.", "",
-           "## Constants", "", "| name | value | meaning |", "|---|---|---|"]
+    out = ["# Layout reference", "", f"<!-- {BANNER} -->", "", "Every layout of Chimney. Source: `model/layout/layout.toml`.",
+           "", "## Constants", "", "| name | value | meaning |", "|---|---|---|"]
     out += [f"| {n} | {v:#x} | {d} |" for n, (v, d) in layout.consts.items()]
     out += ["", "## Enumerations", ""]
     for enum, values in layout.enums.items():
@@ -223,8 +224,9 @@ def reference(layout: Layout) -> str:
     for struct in layout.structs.values():
         image = struct.kind == "image"
         size = f"{struct.width // 8} bytes" if image else f"{struct.width} bits"
-        out += ["", f"## {struct.name} ({size})", "", struct.doc, "", f"| {'byte' if image else 'bits'} | field | width | meaning |",
-                "|---|---|---|---|"]
+        where = "byte" if image else "bits"
+        out += ["", f"## {struct.name} ({size})", "", struct.doc, "",
+                f"| {where} | field | width | meaning |", "|---|---|---|---|"]
         for f in struct.fields:
             where = str(f.lsb // 8) if image else f"{f.lsb + f.width - 1}:{f.lsb}"
             out.append(f"| {where} | {f.name} | {f.width} | {f.struct or ''} {f.doc} |")

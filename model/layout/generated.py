@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-
 ID_VALUE = 1128810829
 """CSR ID: ASCII CHIM"""
 

@@ -55,10 +55,12 @@ class WireDriver(uvm_driver):  # type: ignore[misc]  # pyuvm is untyped
         self.bus = FrameDriver(ConfigDB().get(self, "", "dut"))
 
     async def run_phase(self) -> None:
-        assert self.bus is not None
+        bus = self.bus
+        if bus is None:
+            raise RuntimeError("the wire driver runs before start of simulation")
         while True:
             item = await self.seq_item_port.get_next_item()
-            await self.bus.send((item.data, item.gap))
+            await bus.send((item.data, item.gap))
             self.frames += 1
             self.seq_item_port.item_done()
 

@@ -1,4 +1,4 @@
-"""The base test: whatever a test does, it fails on a UVM error, on a queue left over, on a scoreboard that saw nothing."""
+"""The base test: whatever a test does, it fails on a UVM error, a queue left over, a scoreboard that saw nothing."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pyuvm import uvm_sequence_item
 from model.ndis.calls import NdisCall
 
 
-class NdisItem(uvm_sequence_item):
+class NdisItem(uvm_sequence_item):  # type: ignore[misc]  # pyuvm is untyped
     """One downward NDIS call on its way to the miniport driver."""
 
     def __init__(self, name: str = "ndis", call: NdisCall | None = None) -> None:
@@ -19,7 +19,7 @@ class NdisItem(uvm_sequence_item):
         return "empty" if self.call is None else self.call.name
 
 
-class FrameItem(uvm_sequence_item):
+class FrameItem(uvm_sequence_item):  # type: ignore[misc]  # pyuvm is untyped
     """One frame for the device's receive port; ``gap`` is idle cycles in front of it."""
 
     def __init__(self, name: str = "frame", data: bytes = b"", gap: int = 0) -> None:
@@ -28,7 +28,7 @@ class FrameItem(uvm_sequence_item):
         self.gap = gap
 
 
-class RegisterItem(uvm_sequence_item):
+class RegisterItem(uvm_sequence_item):  # type: ignore[misc]  # pyuvm is untyped
     """One register access; a read leaves its result in ``value``."""
 
     def __init__(self, name: str = "register", offset: int = 0, value: int = 0, write: bool = True) -> None:

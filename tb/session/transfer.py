@@ -6,6 +6,7 @@ peer and comes back through posted receives and indications.
 
 from __future__ import annotations
 
+import itertools
 import hashlib
 import random
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from tb.session.network import FIRST_LOCAL_PORT, NIC_IP, NIC_MAC, PEER_IP, PEER_
 
 #: Bound on rounds of host activity without time passing; reaching it means that the host chases its own tail.
 MAX_ROUNDS = 100_000
+#: Pool bytes that all connections' receive windows share: 1024 buffers, half of each counted, since a segment takes one.
+POOL_BYTES = 1 << 20
 
 
 class SessionError(Exception):
@@ -69,7 +72,7 @@ def file_data(config: RunConfig) -> bytes:
 def slices(data: bytes, count: int) -> list[bytes]:
     """``count`` contiguous parts of nearly equal length; a part may be empty only if the data is that short."""
     cuts = [len(data) * i // count for i in range(count + 1)]
-    return [data[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(cuts)]
 
 
 class Transfer:
@@ -97,7 +100,8 @@ class Transfer:
         for number, part in enumerate(slices(self.data, config.conns)):
             rng = random.Random(f"app/{config.seed}/{number}")
             # by default everything is about to wrap: sequence numbers both ways, timestamps
-            tcp = replace(base.tcp, initial_seq=0xFFFF_F000 - rng.randrange(1 << 15), initial_ts=0xFFFF_FF00)
+            window = min(base.tcp.initial_rcv_wnd, POOL_BYTES // config.conns)
+            tcp = replace(base.tcp, initial_rcv_wnd=window, initial_seq=0xFFFF_F000 - rng.randrange(1 << 15), initial_ts=0xFFFF_FF00)
             settings = replace(base, seed=rng.getrandbits(32), tcp=tcp)
             self.apps.append(FileTransferApp(self.host, settings, part, remote, FIRST_LOCAL_PORT + number))
         peer = PeerConfig(

@@ -69,7 +69,8 @@ class TransferTest(ChimneyTest):
         self.transfer = Transfer(
             config, self.port.mem, allocator, capture=config.out / "wire.pcapng", issue=bench.issue
         )
-        driver = MiniportDriver(self.port, self.transfer.host, allocator, DriverConfig(conns=built("conns"), cq_log2=12))
+        settings = DriverConfig(conns=built("conns"), cq_log2=12)
+        driver = MiniportDriver(self.port, self.transfer.host, allocator, settings)
         self.transfer.attach(driver)
         bench.use(driver)
         try:
