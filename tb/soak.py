@@ -47,7 +47,7 @@ def main(config: RunConfig) -> int:
 
     OUT.mkdir(parents=True, exist_ok=True)
     widths = (config.data_w,) if config.data_w_given else WIDTHS
-    simulator = config.sim
+    simulator = config.sim if config.device == "rtl" else "none"
     if config.device == "rtl":
         tool, remark = choose(config.sim, fall_back=not config.sim_given)
         simulator = tool.kind

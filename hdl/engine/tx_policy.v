@@ -108,7 +108,8 @@ module tx_policy (
             m_tcb[`TCB_SND_NXT] = nxt;
             if (seq_lt(snd_max, nxt)) begin
                 m_tcb[`TCB_SND_MAX] = nxt;
-                if (!tcb[`TCB_RTT_ACTIVE] && len != 32'd0) begin
+                // Karn: a segment that begins below the old SND.MAX is, at least in part, a retransmission
+                if (!tcb[`TCB_RTT_ACTIVE] && len != 32'd0 && !seq_lt(seq, tcb[`TCB_SND_MAX])) begin
                     m_tcb[`TCB_RTT_ACTIVE] = 1'b1;
                     m_tcb[`TCB_RTT_SEQ]    = seq;
                     m_tcb[`TCB_RTT_TICK]   = now;

@@ -44,7 +44,14 @@ class RegisterRead:
     offset: int
 
 
-Operation = MemoryWrite | RegisterWrite | RegisterRead
+@dataclass(frozen=True)
+class Action:
+    """Anything else that happens behind everything posted before it: a fault of the memory begins or ends."""
+
+    run: Callable[[], None]
+
+
+Operation = MemoryWrite | RegisterWrite | RegisterRead | Action
 
 
 class MirrorMemory:
@@ -103,6 +110,10 @@ class RtlHostPort:
             self.queue.append(RegisterRead(offset))
             self.wake()
         return self.shadow.get(offset, 0)
+
+    def post_action(self, run: Callable[[], None]) -> None:
+        """Run something when everything posted before was carried out."""
+        self._post(Action(run))
 
     def read_done(self, offset: int, value: int) -> None:
         """A posted read came back."""

@@ -17,7 +17,7 @@ from model.layout.generated import Csr
 from model.ndis.calls import NdisCall
 from model.ndis.miniport import MiniportDriver
 from tb.config import RunConfig
-from tb.device.host_port import MemoryWrite, RegisterRead, RegisterWrite, RtlHostPort
+from tb.device.host_port import Action, MemoryWrite, RegisterRead, RegisterWrite, RtlHostPort
 from tb.env.environment import ChimneyEnv
 from tb.env.sequences import FrameStream, NdisStream, RegisterAccess
 from tb.session.progress import ProgressFile
@@ -248,6 +248,8 @@ class Bench:
                         self._interrupt()
                     else:
                         self._poll()
+            elif isinstance(operation, Action):
+                operation.run()
             elif isinstance(operation, RegisterRead):
                 self.port.read_done(operation.offset, await self.register(operation.offset))
                 self._poll()

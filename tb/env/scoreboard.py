@@ -9,6 +9,7 @@ from pyuvm import ConfigDB, uvm_scoreboard
 
 from model.device.follower import Follower
 from tb.device.host_port import MemoryWrite, MirrorMemory, Operation, RegisterWrite
+from tb.env.tcb_back_door import TcbBackDoor
 from tb.sim.records import Record, RecordReader
 
 CHECKERS = ("AXI4 memory port", "AXI4-Lite register port", "AXI4-Stream receive port", "AXI4-Stream transmit port")
@@ -26,6 +27,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         self.in_flight: deque[bytes] = deque()
         self.last_cycle = 0
         self.beats = 0
+        self.tcb_table = TcbBackDoor(ConfigDB().get(self, "", "dut"), self.follower)
 
     # ---- what the host side did --------------------------------------------------------------
 
@@ -48,12 +50,16 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
 
     def catch_up(self) -> None:
         """Take every record written since the last call."""
-        for record in self.reader.read():
+        records = self.reader.read()
+        for record in records:
             self._take(record)
+        if records:
+            self.tcb_table.maybe_sample()
 
     def _take(self, record: Record) -> None:
         tag, cycle = record.tag, record.cycle
         self.last_cycle = cycle
+        self.tcb_table.passed(cycle)
         follower = self.follower
         if tag == "W":
             client, addr, strobe, data, response = record.fields
@@ -62,7 +68,9 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
                 self.mirror.device_wrote(addr, strobe, data, self.lanes)
             follower.on_write(client, addr, strobe, data, self.lanes, cycle, response)
         elif tag == "T":
+            self.tcb_table.commit(record.value, cycle)
             follower.on_rec_tcp(record.value, cycle)
+            self.tcb_table.committed()
         elif tag == "D":
             follower.on_rec_dlv(record.value, cycle)
         elif tag == "R":
@@ -96,6 +104,8 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         found = list(self.violations)
         if self.follower.commits_compared == 0:
             found.append("the scoreboard compared no commit")
+        if self.tcb_table.in_use and self.tcb_table.compared == 0:
+            found.append("no entry of the TCB table was read by back door")
         if self.in_flight:
             found.append(f"{len(self.in_flight)} frames given to the device never entered it")
         return found
@@ -108,6 +118,8 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         self.follower.finish(self.last_cycle)
         if memory is not None and not self.diverged:
             self.follower.final_compare(memory)
+        if not self.diverged:
+            self.tcb_table.finish()
 
     def summary(self) -> dict[str, Any]:
         """Counters for summary.json."""
@@ -117,6 +129,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
             "frames_compared": f.frames_compared,
             "completions_compared": f.completions_compared,
             "host_bytes_compared": f.host_bytes_compared,
+            "tcb_entries_compared": self.tcb_table.compared,
             "divergences": int(self.diverged),
             "liveness": f.liveness(),
         }

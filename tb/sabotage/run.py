@@ -20,7 +20,7 @@ from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.pool import Finished, Job, run_jobs
-from tb.sabotage.manifest import CONTROL, NO_JUDGES, Sabotage, draw, load
+from tb.sabotage.manifest import CONTROL, MANIFEST, NO_JUDGES, Sabotage, draw, load, sources_of
 from tb.sim.tools import find
 
 OUT = ROOT / "sim_build" / "sabotage"
@@ -121,7 +121,11 @@ def try_all(entries: Iterable[Sabotage], patch: Path | None = None) -> list[Outc
     """Try entries, two at a time, print each as it ends and write summary.json."""
     wanted = list(entries)
     by_id = {entry.id: entry for entry in wanted}
-    jobs = [prepare(entry, patch) for entry in wanted]
+    faults = [fault for entry in wanted for fault in sources_of(entry)]
+    if faults:
+        raise ConfigError("; ".join(faults), MANIFEST.name, "correct the entries in tb/sabotage/manifest.toml")
+    OUT.mkdir(parents=True, exist_ok=True)
+    jobs = (prepare(entry, patch) for entry in wanted)
     outcomes: list[Outcome] = []
     for finished in run_jobs(jobs, PARALLEL):
         outcome = outcome_of(by_id[finished.job.name], finished)

@@ -78,6 +78,9 @@ def slices(data: bytes, count: int) -> list[bytes]:
 class Transfer:
     """Host, applications and network of one run; the device and its driver are attached from outside."""
 
+    #: What is behind the wire; tests put their own here.
+    network_type: type[Network] = Network
+
     def __init__(
         self,
         config: RunConfig,
@@ -108,7 +111,7 @@ class Transfer:
             tcp=TcpConfig(initial_sequence=0xFFFF_E000 - config.seed % 4096),
             rules=JudgeRules(damaged_path=config.corrupt > 0),
         )
-        self.network = Network(config, self._make_echo, peer, capture)
+        self.network = self.network_type(config, self._make_echo, peer, capture)
 
     def _make_echo(self, _index: int) -> RecordingEcho:
         echo = RecordingEcho()
