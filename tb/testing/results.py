@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 #: Why a test may be skipped; everything else fails. An exemption carries its reason behind the colon.
-SKIP_REASONS = ("simulator not installed", "exempt on icarus: ", "not on this platform: ")
+#: The closed list of what may be missing, and exemptions on Icarus, which are counted apart.
+SKIP_REASONS = ("no-icarus", "no-tun", "no-tshark", "no-gvisor", "no-lwip", "no-x", "no-chromium", "no-slurm", "exempt on icarus: ")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,13 @@ class Report:
         skipped = len(self.of("skipped"))
         text = f"{len(self.of('passed'))} passed, {len(self.of('failed'))} failed"
         return text + (f", {skipped} skipped" if skipped else "")
+
+    def verdict_lines(self) -> list[str]:
+        """What was not run, then the verdict; the last lines but the closing one."""
+        skipped = self.of("skipped")
+        lines = [f"not run: {verdict.test}: {verdict.message}" for verdict in skipped]
+        word = "PASS" if self.passed else "FAIL"
+        return [*lines, f"{word} ({len(skipped)} not run)" if skipped else word]
 
     def write(self, folder: Path) -> None:
         """Write both files."""

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tb.config import ROOT, SIMULATORS, ConfigError, RunConfig
+from tb.session.summary import commit_id
 from tb.sim.build import BuildError, build
 from tb.sim.process import end_all
 from tb.sim.run import RunResult, run
@@ -26,6 +27,8 @@ from tb.testing.tiers import TIERS, Job, Tiers, load, wanted
 OUT = ROOT / "sim_build" / "test"
 #: A job's folder holds this when its test compared something: keys commits_compared, frames_compared, problems.
 NUMBERS = "*rtl.json"
+#: Sabotages drawn in a tier run, the control edit apart.
+SABOTAGES = 12
 TIER_OF_COMMAND = {"test": "test", "test-all": "all"}
 
 
@@ -145,7 +148,9 @@ def simulated_tests(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str,
         if job.simulator not in tools or not wanted(job.tier, tier) or (config.test and config.test not in job.label):
             continue
         if tool is None:
-            report.add(Verdict(job.label, "skipped", 0, "simulator not installed", "", job.simulator))
+            # without Verilator the same job runs on Icarus, so only a missing Icarus leaves anything out
+            if job.simulator == "icarus":
+                report.add(Verdict(job.label, "skipped", 0, "no-icarus: Icarus Verilog is not installed", "", "icarus"))
         elif job.exempt:
             report.add(Verdict(job.label, "skipped", 0, f"exempt on icarus: {job.exempt}", "", job.simulator))
         else:
@@ -183,6 +188,29 @@ def floors(tiers: Tiers, tools: dict[str, Tool | None], report: Report) -> Itera
         )
 
 
+def sabotages(tools: dict[str, Tool | None]) -> Iterator[Verdict]:
+    """A draw of sabotages, by the hash of the commit: each must be caught, the edit that changes nothing must pass."""
+    from tb.sabotage.run import draw, run_ids
+
+    if tools.get("icarus") is None:
+        yield Verdict("sabotage", "skipped", message="no-icarus: sabotages are built with Icarus")
+        return
+    for outcome in run_ids(draw(commit_hash(), SABOTAGES)):
+        yield Verdict(
+            f"sabotage::{outcome.sabotage.id}",
+            "passed" if outcome.caught and not outcome.error else "failed",
+            outcome.seconds,
+            outcome.line(),
+            f"make sabotage ID={outcome.sabotage.id}",
+            "icarus",
+        )
+
+
+def commit_hash() -> str:
+    """The commit of the tree, without a mark for local changes."""
+    return commit_id().removesuffix("-dirty")
+
+
 def main(config: RunConfig) -> int:
     """Run the tier; the last line printed is 'N passed, N failed'."""
     started = time.monotonic()
@@ -198,6 +226,9 @@ def main(config: RunConfig) -> int:
         if not config.sim_given:
             python_tests(config, tiers, tier, report)
         simulated_tests(config, tiers, tier, tools, report)
+        if config.test is None and not config.sim_given:
+            for verdict in sabotages(tools):
+                report.add(verdict)
         if config.test is None:
             for verdict in floors(tiers, tools, report):
                 report.add(verdict)
@@ -205,5 +236,6 @@ def main(config: RunConfig) -> int:
         report.seconds = time.monotonic() - started
         report.write(OUT)
     print(f"results: {Path('sim_build/test/summary.json')}, {Path('sim_build/test/junit.xml')}; {report.seconds:.0f} s")
+    print("\n".join(report.verdict_lines()))
     print(report.closing_line(), flush=True)
     return 0 if report.passed else 1
