@@ -189,7 +189,8 @@ module command_decode #(
   wire bad_tcp = image[`TCP_IMAGE_SND_WIND_SCALE] > 8'd14 || image[`TCP_IMAGE_RCV_WIND_SCALE] > 8'd14 ||
                  image[`TCP_IMAGE_REMOTE_MSS] < 16'd64 || image[`TCP_IMAGE_PATH_ID] >= PATHS16 || una_nxt[31] ||
                  nxt_max[31] || image[`TCP_IMAGE_RCV_WND] > `RCV_WND_MAX || image[`TCP_IMAGE_SND_WND] > `RCV_WND_MAX ||
-                 image[`TCP_IMAGE_MAX_SND_WND] > `RCV_WND_MAX || cwnd == 32'd0 || cwnd > `CWND_MAX;
+                 image[`TCP_IMAGE_MAX_SND_WND] > `RCV_WND_MAX;
+  wire bad_cwnd = cwnd == 32'd0 || cwnd > `CWND_MAX;
   wire bad_param = (tps != 32'd10 && tps != 32'd100 && tps != 32'd1000) || image[`PARAM_IMAGE_ACK_FREQUENCY] == 8'd0 ||
                    image[`PARAM_IMAGE_DUP_ACK_THRESHOLD] == 32'd0 || image[`PARAM_IMAGE_DUP_ACK_THRESHOLD] > 32'd255 ||
                    rto_min == 32'd0 || rto_min > rto_max || image[`PARAM_IMAGE_RTO_INITIAL] == 32'd0;
@@ -203,7 +204,7 @@ module command_decode #(
       if (image[`TCP_IMAGE_FAMILY] != 8'd4 || !can_offload) values = `STATUS_NOT_SUPPORTED;
       else if (bad_tcp) values = `STATUS_BAD_IMAGE;
       else if (image[`TCP_IMAGE_INITIAL_RCV_WND] > `RCV_WND_MAX) values = `STATUS_RCV_WINDOW;
-      else if (!path_known[img_path]) values = `STATUS_BAD_IMAGE;
+      else if (bad_cwnd || !path_known[img_path]) values = `STATUS_BAD_IMAGE;
     end else if (is_path) begin
       if (image[`PATH_IMAGE_FAMILY] != 8'd4) values = `STATUS_NOT_SUPPORTED;
       else if (image[`PATH_IMAGE_PATH_MTU] < 32'd576) values = `STATUS_BAD_IMAGE;

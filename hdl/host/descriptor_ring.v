@@ -4,7 +4,7 @@
 // m_sqe_*: one entry of 512 bits with its running number; payload stable while valid.
 // An entry is fetched only while the completion ring has more than MARGIN entries that no fetched command may need
 //   (`cq_free` - commands in flight). A read error stops the ring until reset (mechanisms M7).
-// Latency: one memory read plus 64 / bus bytes beats; at DATA_W = 512 one entry a cycle after the first.
+// Latency: one memory read plus 64 / bus bytes beats for each entry of the request; then one entry a cycle.
 `default_nettype none
 `include "chimney_layout.vh"
 module descriptor_ring #(
@@ -50,10 +50,11 @@ module descriptor_ring #(
   wire [15:0] batch   = batch_a < to_end ? batch_a : to_end;
 
   reg         busy, dead, asking, entry_done;
+  wire        queued;                           // entries wait for command_decode
   reg  [15:0] in_flight;                        // dispatched, completion entry not yet taken
   wire        room = cq_free > in_flight + batch + MARGIN;
   // a client of dma asks only for what it can sink: the whole batch must fit the queue, which is empty then
-  wire        ask  = enable & ~busy & ~dead & (waiting != 16'd0) & room & ~m_sqe_valid & ~entry_done;
+  wire        ask  = enable & ~busy & ~dead & (waiting != 16'd0) & room & ~queued & ~entry_done;
 
   reg  [15:0] ask_count;
   wire unused = &{1'b0, ask_count[15:10], unused_ready, unused_count};
@@ -69,14 +70,16 @@ module descriptor_ring #(
   wire              unused_ready;
   wire [COUNT_W-1:0] unused_count;
   assign s_rd_ready  = 1'b1;
-  assign idle        = ~busy & ~entry_done & ~m_sqe_valid & ((waiting == 16'd0) | ~enable | dead);
+  assign idle        = ~busy & (dead | (~entry_done & ~queued & ((waiting == 16'd0) | ~enable)));
 
   always @(posedge clk) begin
     if (take) entry[beat * DATA_W +: DATA_W] <= s_rd_data;
   end
+  // the read error of a batch is known with its last beat: nothing of it leaves before
+  assign m_sqe_valid = queued & ~busy & ~dead;
   fifo #(.WIDTH(512), .DEPTH(FETCH)) u_queue (
       .clk(clk), .rst(rst), .s_valid(entry_done), .s_ready(unused_ready), .s_data(entry),
-      .m_valid(m_sqe_valid), .m_ready(m_sqe_ready), .m_data(m_sqe), .count(unused_count));
+      .m_valid(queued), .m_ready(m_sqe_ready & ~busy & ~dead), .m_data(m_sqe), .count(unused_count));
 
   always @(posedge clk) begin
     if (rst) begin

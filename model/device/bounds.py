@@ -11,21 +11,21 @@ from collections.abc import Hashable, Mapping
 from model.device.divergence import Divergence, Halt
 
 BOUNDS: Mapping[str, int] = {
-    "frame": 20_000,  # last beat of a frame in -> verdict of the parser
-    "segment": 50_000,  # parser found a segment -> RX_SEGMENT commit
+    "frame": 360,  # last beat of a frame in -> verdict of the parser
+    "segment": 5_000,  # parser found a segment -> RX_SEGMENT commit
     "command": 200_000,  # driver posts a doorbell (the bus comes later) -> commit or completion with an error
-    "raw_send": 200_000,  # driver posts the doorbell of a RAW_SEND -> its completion in the ring
-    "message": 50_000,  # message of tcp_engine -> commit of delivery_engine
-    "continue": 20_000,  # work is left -> CONTINUE commit
-    "grant": 200_000,  # connection can send -> TX_GRANT commit
-    "timer": 20_000,  # deadline passed -> TIMER commit
-    "push": 20_000,  # push deadline passed -> TIMER commit of delivery_engine
-    "wire": 100_000,  # SEGMENT or RAW_SEND -> frame out
-    "write": 100_000,  # action -> its last byte in host memory
-    "completion": 100_000,  # completion issued -> written to the ring
-    "consumed": 20_000,  # CONSUMED due -> commit
-    "credit": 50_000,  # CREDIT_BATCH credits pending -> commit
-    "fence": 50_000,  # both halves of a fence done -> FENCE_DONE commit
+    "raw_send": 40_000,  # driver posts the doorbell of a RAW_SEND -> its completion in the ring
+    "message": 18_000,  # message of tcp_engine -> commit of delivery_engine
+    "continue": 6_500,  # work is left -> CONTINUE commit
+    "grant": 120_000,  # connection can send -> TX_GRANT commit
+    "timer": 800,  # deadline passed -> TIMER commit
+    "push": 750,  # push deadline passed -> TIMER commit of delivery_engine
+    "wire": 30_000,  # SEGMENT -> frame out
+    "write": 44_000,  # action -> its last byte in host memory
+    "completion": 40_000,  # completion issued -> written to the ring
+    "consumed": 700,  # CONSUMED due -> commit
+    "credit": 300,  # CREDIT_BATCH credits pending -> commit
+    "fence": 20_000,  # both halves of a fence done -> FENCE_DONE commit
 }
 """Cycles."""
 

@@ -75,13 +75,17 @@ class Consumption:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A write of the device to host memory; ``ok`` False if a beat was refused. ``raw``: a frame for the raw ring."""
+    """A write of the device to host memory; ``ok`` False if a beat was refused. ``raw``: a frame for the raw ring.
+
+    ``defined`` False: the bytes come from a read that failed; where they go is fixed, what they are is not.
+    """
 
     client: WrClient
     addr: int
     data: bytes
     ok: bool
     raw: bool = False
+    defined: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +311,8 @@ class Core:
         else:
             data = item.list_data.to_bytes(8, "little")
         if data is None:
-            return Write(WrClient.PLACER, item.dst, b"", False)
+            self.mem.device_write(item.dst, bytes(item.len))
+            return Write(WrClient.PLACER, item.dst, bytes(item.len), False, defined=False)
         return Write(WrClient.PLACER, item.dst, data, self.mem.device_write(item.dst, data))
 
     def retire_frames(self) -> list[RxFrame]:

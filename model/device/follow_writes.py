@@ -20,11 +20,12 @@ class WriteError(ValueError):
 
 @dataclass(slots=True)
 class Allowance:
-    """Bytes an action may write, in order, once; ``done`` of them were. ``action`` in words."""
+    """Bytes an action may write, in order, once; ``done`` of them were. ``action`` in words. See core.Write."""
 
     addr: int
     data: bytes
     action: str
+    defined: bool = True
     done: int = 0
 
 
@@ -36,9 +37,9 @@ class WriteLane:
         self.issued = 0
         self.finished = 0
 
-    def allow(self, addr: int, data: bytes, action: str) -> None:
+    def allow(self, addr: int, data: bytes, action: str, *, defined: bool = True) -> None:
         """An action was issued."""
-        self.open.append(Allowance(addr, data, action))
+        self.open.append(Allowance(addr, data, action, defined))
         self.issued += 1
 
     def fits(self, addr: int, n: int) -> bool:

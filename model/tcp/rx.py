@@ -149,10 +149,9 @@ def _new_ack(c: Context, seg: RxSeg) -> None:
     if lt(w.snd_nxt, ack):
         w.snd_nxt = ack
     w.dup_acks = 0
-    w.total_rt = 0
     w.release_owed = 1
     if not w.persist:
-        w.rtx_count = 0
+        w.total_rt = w.rtx_count = 0
         if ack == w.snd_max:
             w.rtx_on = 0
         elif not keep_timer:

@@ -20,15 +20,26 @@ class TestFailure(Exception):  # noqa: N818 - it is the verdict, read by people
     __test__ = False
 
 
-class ErrorCounter(logging.Handler):
-    """Counts messages of level ERROR and above: what UVM calls UVM_ERROR and UVM_FATAL."""
+class ErrorCounter:
+    """Counts messages of level ERROR and above: what UVM calls UVM_ERROR and UVM_FATAL.
+
+    Loggers of pyuvm do not hand their records to the root logger, so the records are counted where they are made.
+    """
 
     def __init__(self) -> None:
-        super().__init__(level=logging.ERROR)
         self.messages: list[str] = []
+        self._make = logging.getLogRecordFactory()
+        logging.setLogRecordFactory(self._count)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
+    def _count(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._make(*args, **kwargs)
+        if record.levelno >= logging.ERROR:
+            self.messages.append(record.getMessage())
+        return record
+
+    def close(self) -> None:
+        """Stop counting."""
+        logging.setLogRecordFactory(self._make)
 
 
 class ChimneyTest(uvm_test):  # type: ignore[misc]  # pyuvm is untyped
@@ -38,7 +49,6 @@ class ChimneyTest(uvm_test):  # type: ignore[misc]  # pyuvm is untyped
 
     def build_phase(self) -> None:
         self.errors = ErrorCounter()
-        logging.getLogger().addHandler(self.errors)
         self.env = ChimneyEnv.create("env", self)
 
     async def run_phase(self) -> None:
@@ -64,7 +74,7 @@ class ChimneyTest(uvm_test):  # type: ignore[misc]  # pyuvm is untyped
         return reasons
 
     def check_phase(self) -> None:
-        logging.getLogger().removeHandler(self.errors)
+        self.errors.close()
         reasons = self.verdict()
         if reasons:
             raise TestFailure("\n".join(reasons))

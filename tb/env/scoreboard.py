@@ -12,7 +12,15 @@ from tb.device.host_port import MemoryWrite, MirrorMemory, Operation, RegisterWr
 from tb.env.tcb_back_door import TcbBackDoor
 from tb.sim.records import Record, RecordReader
 
-CHECKERS = ("AXI4 memory port", "AXI4-Lite register port", "AXI4-Stream receive port", "AXI4-Stream transmit port")
+#: In the order of tb_top; the rules are in the headers of tb/hdl/checkers.
+CHECKERS = (
+    "AXI4 memory port",
+    "AXI4-Lite register port",
+    "AXI4-Stream receive port",
+    "AXI4-Stream transmit port",
+    "rings",
+    "unknown values after reset",
+)
 
 
 class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is untyped
@@ -100,8 +108,10 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         return self.follower.commits_compared
 
     def problems(self) -> list[str]:
-        """What is wrong, one line each; the divergence is reported apart."""
+        """What is wrong, one line each; the whole report of a divergence is apart."""
         found = list(self.violations)
+        if (d := self.follower.divergence) is not None:
+            found.append(f"divergence: check {d.check}, {d.stream} {d.event}, {d.field}: {d.expected} / {d.got}")
         if self.follower.commits_compared == 0:
             found.append("the scoreboard compared no commit")
         if self.tcb_table.in_use and self.tcb_table.compared == 0:

@@ -151,8 +151,8 @@ module tb_top #(
     wire [7:0]          wr_client;
     wire [1:0]          wr_resp;
     wire                mem_busy, snk_busy;
-    wire [3:0]          violation;
-    wire [31:0]         violation_code;
+    wire [5:0]          violation;
+    wire [47:0]         violation_code;
 
     assign tb_idle = dut_idle && !src_busy && !snk_busy && !mem_busy;
 
@@ -239,7 +239,7 @@ module tb_top #(
         .s_axis_tvalid (tx_tvalid), .s_axis_tready (tx_tready)
     );
 
-    // ---------------------------------------------------------------- checkers: 0 memory, 1 registers, 2 rx, 3 tx
+    // ---------------------------------------------------------------- checkers: 0 memory, 1 registers, 2 rx, 3 tx, 4 rings, 5 X
     axi4_checker #(.DATA_W (DATA_W), .WAIT_MAX (16384)) check_axi4 (
         .clk (clk), .rst (rst),
         .awid (m_axi_awid), .awaddr (m_axi_awaddr), .awlen (m_axi_awlen), .awsize (m_axi_awsize),
@@ -271,10 +271,30 @@ module tb_top #(
         .tdata (tx_tdata), .tkeep (tx_tkeep), .tlast (tx_tlast), .tvalid (tx_tvalid), .tready (tx_tready),
         .violation (violation[3]), .code (violation_code[31:24])
     );
+    ring_checker #(.DATA_W (DATA_W)) check_rings (
+        .clk (clk), .rst (rst),
+        .s_awaddr (s_axil_awaddr), .s_awvalid (s_axil_awvalid), .s_awready (s_axil_awready),
+        .s_wdata (s_axil_wdata), .s_wvalid (s_axil_wvalid), .s_wready (s_axil_wready),
+        .awaddr (m_axi_awaddr), .awuser (m_axi_awuser), .awvalid (m_axi_awvalid), .awready (m_axi_awready),
+        .wdata (m_axi_wdata), .wstrb (m_axi_wstrb), .wlast (m_axi_wlast), .wvalid (m_axi_wvalid), .wready (m_axi_wready),
+        .araddr (m_axi_araddr), .arlen (m_axi_arlen), .aruser (m_axi_aruser),
+        .arvalid (m_axi_arvalid), .arready (m_axi_arready),
+        .violation (violation[4]), .code (violation_code[39:32])
+    );
+    // payloads of the other ports are judged by their own checkers, records by their reader
+    known_checker #(.ALWAYS_W (19), .GROUPS (2), .GROUP_W (35)) check_known (
+        .clk (clk), .rst (rst),
+        .always_known ({s_axil_awready, s_axil_wready, s_axil_bvalid, s_axil_arready, s_axil_rvalid,
+                        m_axi_awvalid, m_axi_wvalid, m_axi_bready, m_axi_arvalid, m_axi_rready,
+                        rx_tready, tx_tvalid, irq, dut_idle,
+                        rec_tcp_valid, rec_dlv_valid, rec_rx_valid, rec_tx_valid, rec_cq_valid}),
+        .valid_known ({s_axil_rvalid, s_axil_rdata, s_axil_rresp, s_axil_bvalid, 32'd0, s_axil_bresp}),
+        .violation (violation[5]), .code (violation_code[47:40])
+    );
 
     recorder #(
         .TCP_W (`REC_TCP_W), .DLV_W (`REC_DLV_W), .RX_W (`REC_RX_W), .TX_W (`REC_TX_W), .CQ_W (`REC_CQ_W),
-        .DATA_W (DATA_W), .CHECKERS (4)
+        .DATA_W (DATA_W), .CHECKERS (6)
     ) recorder_i (
         .clk (clk), .cycle (cycle),
         .tcp_valid (rec_tcp_valid && !rst), .tcp_data (rec_tcp),

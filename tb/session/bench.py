@@ -123,9 +123,19 @@ class BulkTransfer(Transfer):
         self.network = Network(config, self._make_app, PeerConfig(tcp=peer), None)
 
     def _make_app(self, _index: int) -> Application:
-        app = SourceApp(self.data, close_after=len(self.data)) if self.play is Play.RECEIVE else _KeepingSink()
+        app = _GatedSource(self.data) if self.play is Play.RECEIVE else _KeepingSink()
         self.peer_apps.append(app)
         return app
+
+    def pump(self) -> bool:
+        """Open the peer's gate once the connection is offloaded and receives are posted."""
+        moved = super().pump()
+        connection = self.apps[0].connection
+        for app in self.peer_apps:
+            if isinstance(app, _GatedSource) and not app.open and connection is not None and connection.ledger.receives:
+                app.open = True
+                self.network.peer.connections[0].poke(self.host.now)
+        return moved
 
     @property
     def progress(self) -> float:
@@ -151,6 +161,20 @@ class BulkTransfer(Transfer):
         if self.network.retransmissions:
             found.append(f"{self.network.retransmissions} segments sent again on a perfect wire")
         return found
+
+
+class _GatedSource(SourceApp):
+    """Sends nothing before it is ``open``: bulk data belongs to the offload, not to the software before it."""
+
+    open = False
+
+    def take(self, limit: int) -> bytes:
+        """The next part of the data, once the way is open."""
+        return super().take(limit) if self.open else b""
+
+    def wants_close(self) -> bool:
+        """When the other side has closed."""
+        return self.ended
 
 
 class _KeepingSink(SinkApp):

@@ -116,10 +116,11 @@ def unit_spec(
     hdl: Path = HDL,
     build_root: Path = ROOT / "sim_build",
 ) -> SimSpec:
-    """One block of hdl/ alone, for a test that drives its ports."""
+    """One block of hdl/, or a checker, alone, for a test that drives its ports."""
+    checkers = sorted((TRANSACTORS / "checkers").glob("*.v"))
     return SimSpec(
         tool=tool,
-        sources=needed_sources(design_sources(hdl), top),
+        sources=needed_sources((*design_sources(hdl), *checkers), top),
         includes=header_folders(hdl),
         parameters=dict(parameters or {}),
         top=top,

@@ -115,6 +115,14 @@ class Lab:
         """All cases ran."""
         return not self._cases and self._running is None
 
+    def where(self) -> str:
+        """What the running case waits for, for messages."""
+        places, case = list[str](), self._running
+        while case is not None and case.gi_frame is not None:
+            places.append(f"{case.gi_code.co_name}:{case.gi_frame.f_lineno}")
+            case = case.gi_yieldfrom
+        return " > ".join(places) or f"{len(self._cases)} cases left"
+
     def step(self) -> bool:
         """Take the cases as far as they go now; True if anything moved. They are spread over the session's progress."""
         moved = False
@@ -190,7 +198,7 @@ class Lab:
         yield lambda: cookie in self._answers
         return self._answers.pop(cookie)
 
-    def silent(self, cookie: int) -> Generator[Callable[[], bool], None, None]:
+    def silent(self, cookie: int = 0) -> Generator[Callable[[], bool], None, None]:
         """Everything submitted before is fetched and executed, and this entry did not complete."""
         entry = yield from self.do(Sqe(opcode=Opcode.NOP))
         assert entry.status == Status.OK
@@ -384,6 +392,10 @@ class LabDriver(MiniportDriver):
         """Where the submission and the completion ring lie."""
         sq, cq = self._places
         return sq.base, cq.base
+
+    def write_register(self, offset: int, value: int) -> None:
+        """A register write behind everything written before."""
+        self._port.mmio_write(offset, value)
 
     def submit_bytes(self, entry: bytes) -> None:
         """Queue an entry with buffer indices."""

@@ -286,3 +286,22 @@ def test_the_timer_stops_when_everything_is_acknowledged() -> None:
     assert engine.tcb.rtx_on
     engine.rx(ack=2000)
     assert not engine.tcb.rtx_on
+
+
+@pytest.mark.rule("C-8b", "H")
+def test_an_ack_resets_the_retransmission_counts_but_not_while_the_window_is_probed() -> None:
+    engine = loaded()
+    engine.now = 1000
+    engine.timer()
+    assert (engine.tcb.total_rt, engine.tcb.rtx_count) == (1000, 1)
+    engine.segments()
+    engine.rx(ack=2000)
+    assert (engine.tcb.total_rt, engine.tcb.rtx_count) == (0, 0)
+    engine = running(snd_wnd=0, total_rt=50)
+    engine.send(5000)
+    engine.now = 1000
+    engine.timer()
+    engine.segments()
+    engine.rx(ack=1001, wnd=0)
+    # the ACK found count 1 and left it; the closed window in it begins the next round
+    assert (engine.tcb.total_rt, engine.tcb.rtx_count, engine.tcb.snd_wnd_probe_count) == (50, 0, 1)

@@ -66,11 +66,7 @@ class TransferTest(ChimneyTest):
         await bench.start()
         await bench.reset_device()
         allocator = PageAllocator(self.port.mem, MEMORY_BASE, len(self.contents), seed=config.seed)
-        self.transfer = Transfer(
-            config, self.port.mem, allocator, capture=config.out / "wire.pcapng", issue=bench.issue
-        )
-        settings = DriverConfig(conns=built("conns"), cq_log2=12)
-        driver = MiniportDriver(self.port, self.transfer.host, allocator, settings)
+        self.transfer, driver = self.session(allocator)
         self.transfer.attach(driver)
         bench.use(driver)
         try:
@@ -82,6 +78,14 @@ class TransferTest(ChimneyTest):
             self.transfer.network.close()
             bench.stop()
             self._write_results(time.monotonic() - started)
+
+    def session(self, allocator: PageAllocator) -> tuple[Transfer, MiniportDriver]:
+        """Host and network of this run, and the driver below them."""
+        transfer = Transfer(
+            self.config, self.port.mem, allocator, capture=self.config.out / "wire.pcapng", issue=self.bench.issue
+        )
+        settings = DriverConfig(conns=built("conns"), cq_log2=12)
+        return transfer, MiniportDriver(self.port, transfer.host, allocator, settings)
 
     def extra_problems(self) -> list[str]:
         return [] if self.transfer is None else summary.verdict(self.transfer)
