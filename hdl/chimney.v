@@ -210,7 +210,7 @@ module chimney #(
                                         taken_kind == `CQ_KIND_RECEIVE || taken_kind == `CQ_KIND_RAW_TX);
 
   descriptor_ring #(.DATA_W(DATA_W)) u_descriptor_ring (
-      .clk(clk), .rst(drst), .enable(enable), .base(sq_base), .size_log2(sq_size_log2), .tail(sq_tail), .head(sq_head),
+      .clk(clk), .rst(drst), .enable(enable & ~device_error), .base(sq_base), .size_log2(sq_size_log2), .tail(sq_tail), .head(sq_head),
       .cq_free(cq_free), .start_pulse(start_pulse), .done_pulse(done_pulse),
       .m_rd_req_valid(rd_req_valid[`RD_CLIENT_DESCRIPTOR]), .m_rd_req_ready(rd_req_ready[`RD_CLIENT_DESCRIPTOR]),
       .m_rd_req_addr(rd_req_addr[`RD_CLIENT_DESCRIPTOR*64 +: 64]),
@@ -383,7 +383,7 @@ module chimney #(
 
   completion_ring #(.DATA_W(DATA_W), .SOURCES(7), .COMMIT_PORT(COMMIT_PORT)) u_completion_ring (
       .clk(clk), .rst(drst), .base(cq_base), .size_log2(cq_size_log2), .head(cq_head), .tail(cq_tail), .free(cq_free),
-      .s_cpl_valid(cpl_valid), .s_cpl_ready(cpl_ready), .s_cpl(cpl),
+      .s_cpl_valid(cpl_valid & {7{~device_error}}), .s_cpl_ready(cpl_ready), .s_cpl(cpl),
       .m_wr_req_valid(wr_req_valid[`WR_CLIENT_COMPLETION]), .m_wr_req_ready(wr_req_ready[`WR_CLIENT_COMPLETION]),
       .m_wr_req_addr(wr_req_addr[`WR_CLIENT_COMPLETION*64 +: 64]),
       .m_wr_req_len(wr_req_len[`WR_CLIENT_COMPLETION*16 +: 16]),
@@ -394,6 +394,6 @@ module chimney #(
       .written_pulse(cq_written), .error_pulse(cq_error), .idle(cq_idle),
       .rec_cq_valid(rec_cq_valid), .rec_cq(rec_cq));
 
-  wire unused = &{1'b0, irq_enable, device_error, cq_taken_entry};
+  wire unused = &{1'b0, irq_enable, cq_taken_entry};
 endmodule
 `default_nettype wire

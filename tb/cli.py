@@ -31,7 +31,7 @@ COMMANDS: dict[str, Command] = {
     "run": Command(
         "tb.run",
         "send FILE through the device, over a bad network, and back",
-        f"FILE SIM DEVICE {NETWORK} SEED CONNS DATA_W WAVES OUT",
+        f"FILE SIM DEVICE {NETWORK} SEED CONNS DATA_W MSS WAVES OUT",
     ),
     "test": Command(
         "tb.testing.runner", "lint, then every test of tier `test`, on both simulators", "SIM TEST REQUIRE SEED"
@@ -58,6 +58,7 @@ VARIABLE_HELP = (
     ("SEED, SEEDS", "a number; a list such as 1-20 or 1,4,9 (default 1)"),
     ("SIZE", "bytes of the generated file (K and M suffixes; default 1M)"),
     ("CONNS", "connections at once, 1 to 64 (default 1)"),
+    ("MSS", "segment size the peer announces, 64 to 1460 (default 1460)"),
     ("DATA_W", "bus width in bits: 64, 128, 256, 512 (default 512)"),
     ("WAVES", "1 writes waveforms (default 0)"),
     ("OUT", "result folder (default sim_build/run)"),

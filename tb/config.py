@@ -70,6 +70,7 @@ class RunConfig:
     test: str | None = None
     require: tuple[str, ...] = ()
     mem_latency: int = 32
+    mss: int = 1460
 
     @staticmethod
     def from_environment(command: str, environment: Mapping[str, str] | None = None) -> RunConfig:
@@ -106,6 +107,7 @@ class RunConfig:
             test=given.text("TEST"),
             require=given.words("REQUIRE", SIMULATORS),
             mem_latency=given.integer("MEM_LATENCY", 32, 1, 4096),
+            mss=given.integer("MSS", 1460, 64, 1460),
         )
 
     @staticmethod
@@ -154,7 +156,7 @@ class RunConfig:
         names = {
             "FILE": "file", "SIZE": "size", "SIM": "sim", "DEVICE": "device", "LOSS": "loss", "REORDER": "reorder",
             "DUP": "dup", "CORRUPT": "corrupt", "DELAY": "delay", "CONNS": "conns", "DATA_W": "data_w",
-            "MEM_LATENCY": "mem_latency", "TEST": "test",
+            "MEM_LATENCY": "mem_latency", "MSS": "mss", "TEST": "test",
         }  # fmt: skip
         words: dict[str, object] = {
             variable: getattr(self, field)

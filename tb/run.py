@@ -136,7 +136,8 @@ def report(console: Console, config: RunConfig, result: dict[str, Any], problems
         for status, count in sorted(counts.items()):
             table.add_row(f"{kind} {status}", f"{count:,}")
     for key in ("segments_tx", "segments_rx", "retransmissions", "ticks", "cycles", "commits_compared",
-                "frames_compared", "completions_compared", "host_bytes_compared", "divergences", "build_seconds", "sim_seconds"):  # fmt: skip
+                "frames_compared", "completions_compared", "host_bytes_compared", "divergences",
+                "build_seconds", "sim_seconds"):  # fmt: skip
         value = result[key]
         table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
     console.print(table)

@@ -52,6 +52,11 @@ module tx_scheduler #(
 
     wire [CONN_W-1:0] next_base = ((turn_reg >> BIT_W) + STEP) << BIT_W;
 
+    // A connection that is pending again with nobody else waiting is offered at once, without a look at the words.
+    localparam [CONNS-1:0] ONE = 1;
+    wire alone = (pending_reg & ~(ONE << conn_reg)) == {CONNS{1'b0}};
+    wire again = s_set_valid && s_set_conn == conn_reg && alone;
+
     wire valid  = offer_reg && pending_reg[conn_reg];
     wire accept = valid && m_grant_ready;
 
@@ -67,7 +72,7 @@ module tx_scheduler #(
         end else begin
             if (s_set_valid) pending_reg[s_set_conn] <= s_set_pending;
             if (accept) begin
-                offer_reg <= 1'b0;
+                offer_reg <= again;        // its bit decides
                 turn_reg  <= conn_reg + STEP;
             end else if (!valid) begin
                 offer_reg <= word != {WORD{1'b0}};

@@ -47,6 +47,8 @@ from model.tcp.seq import due
 from model.tcp.step import delegated_image, step
 from model.tcp.types import RESET_PARAMS, Command, Credit, Env, Event, RxSegment, StepResult
 
+RAW_LOST = 0xFFFF
+"""Connection in the record of a raw frame that was discarded."""
 _NO_TCB = Tcb()
 _NO_PATH = PathRec()
 
@@ -363,8 +365,7 @@ class Core:
             kind=CqKind.RAW_TX, status=status, code=Opcode.RAW_SEND, cookie=sqe.cookie, sq_index=decoded.sq_index
         )
         self.complete(CqSource.RAW_TX, cqe)
-        if data is not None:
-            self.regs.count(Csr.CNT_TX_RAW)
+        self.regs.count(Csr.CNT_TX_RAW if data is not None else Csr.CNT_TX_DISCARDED)
         return data
 
     def complete(self, source: CqSource, cqe: Cqe) -> None:

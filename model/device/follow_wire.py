@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.device.core import RxFrame
+from model.device.core import RAW_LOST, RxFrame
 from model.device.decode import Decoded
 from model.device.divergence import Halt, first_difference
 from model.device.follow_completions import FollowCompletions
@@ -72,7 +72,7 @@ class FollowWire(FollowCompletions):
         raise Halt(self._finding(2, "wire", "frame", expected, f"{len(frame)} bytes", "M3", frame=frame))
 
     def _tx(self, rec: RecTx) -> None:
-        if rec.kind == TxRecKind.RAW or (rec.kind == TxRecKind.DISCARDED and not self._discard_due()):
+        if rec.kind == TxRecKind.RAW or (rec.kind == TxRecKind.DISCARDED and rec.conn == RAW_LOST):
             self._raw_tx(rec)
             return
         if not self._tx_records:
@@ -88,15 +88,12 @@ class FollowWire(FollowCompletions):
         self._tx_seen += 1
         self._prove(self._tx_seen - 1)
 
-    def _discard_due(self) -> bool:
-        return bool(self._tx_records) and self._tx_records[0].data is None
-
     def _raw_tx(self, rec: RecTx) -> None:
         if not self._raw_records:
             raise self._not_due("tx", "RAW_SEND", None, "no RAW_SEND is under way", f"order {rec.order}", "order")
         order, length, sent = self._raw_records.popleft()
         kind = TxRecKind.RAW if sent else TxRecKind.DISCARDED
-        expected = RecTx(kind, order, 0, length if sent else rec.len)
+        expected = RecTx(kind, order, 0 if sent else RAW_LOST, length if sent else rec.len)
         if expected != rec:
             name, e, g = first_difference(RecTx, expected.pack(), rec.pack())
             raise self._not_due("tx", f"RAW_SEND {order}", None, str(e), str(g), name)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sized
 
 from model.delivery.step import Continue, DeliveryEvent, DlvCommand, Message, PushTimer
 from model.device.config import DeviceConfig
-from model.device.core import Core, RxFrame, Write
+from model.device.core import RAW_LOST, Core, RxFrame, Write
 from model.device.decode import DELIVERY_OPCODES, TCP_OPCODES, Decoded, completion
 from model.device.memory import ErrorWindow, GoldenMemory
 from model.device.records import Journal, delivery_record, tcp_record
@@ -481,7 +481,8 @@ class GoldenDevice:
         data = self.core.raw_frame(decoded)
         kind = TxRecKind.RAW if data is not None else TxRecKind.DISCARDED
         self._send(data)
-        self._note("X", RecTx(kind, self._raw_orders, 0, decoded.sqe.length).pack())
+        conn = 0 if data is not None else RAW_LOST
+        self._note("X", RecTx(kind, self._raw_orders, conn, decoded.sqe.length).pack())
         self._raw_orders += 1
 
     def _send(self, data: bytes | None) -> None:

@@ -213,7 +213,8 @@ def _python_struct(struct: Struct) -> list[str]:
 
 def reference(layout: Layout) -> str:
     """The reference page."""
-    out = ["# Layout reference", "", f"<!-- {BANNER} -->", "", "Every layout of Chimney. Source: `model/layout/layout.toml`.",
+    out = ["# Layout reference", "", f"<!-- {BANNER} -->", "",
+           "Every layout of Chimney. Source: `model/layout/layout.toml`.",
            "", "## Constants", "", "| name | value | meaning |", "|---|---|---|"]
     out += [f"| {n} | {v:#x} | {d} |" for n, (v, d) in layout.consts.items()]
     out += ["", "## Enumerations", ""]

@@ -41,6 +41,8 @@ class Outstanding:
     lengths: tuple[int, ...]
     offsets: tuple[int, ...]
     no_push: bool
+    #: Data bytes when it left.
+    length: int
 
     @classmethod
     def of(cls, nbl: NetBufferList) -> Outstanding:
@@ -50,12 +52,8 @@ class Outstanding:
             tuple(nb.data_length for nb in nbl.net_buffers),
             tuple(nb.data_offset for nb in nbl.net_buffers),
             nbl.no_push,
+            nbl.data_length,
         )
-
-    @property
-    def length(self) -> int:
-        """Data bytes when it left."""
-        return sum(self.lengths)
 
     def check_advance(self, rule: str) -> None:
         """Each NET_BUFFER advanced by its own share of TcpOffloadBytesTransferred, in order."""

@@ -115,6 +115,8 @@ class FileTransferApp:
         self._stack: StackConnection | None = None
         self._rng = random.Random(config.seed)
         self._next = 0
+        #: Bytes in lists at the target.
+        self._outstanding = 0
         self._window = 0
         self._epoch_end = 0
         self._must_post = False
@@ -219,9 +221,9 @@ class FileTransferApp:
 
     def _send(self) -> bool:
         connection = self._offloaded()
-        if self._want_upload or connection.calls_in_progress:
+        if self._want_upload or connection.calls_in_progress or self._next >= self._to_send:
             return False
-        room = self.config.max_outstanding_send - sum(o.length for o in connection.ledger.sends)
+        room = self.config.max_outstanding_send - self._outstanding
         lists: list[NetBufferList] = []
         for _ in range(self._rng.randint(1, self.config.max_chain)):
             size = min(self._pick(self.config.send_sizes), self._to_send - self._next)
@@ -233,6 +235,7 @@ class FileTransferApp:
                 break
             lists.append(nbl)
             self._next += size
+            self._outstanding += size
             room -= size
         if lists:
             self.host.issue_send(connection, lists)
@@ -240,6 +243,7 @@ class FileTransferApp:
 
     def send_returned(self, done: Outstanding) -> None:
         """OffloadClient: free what was acknowledged, keep the rest for the software stack."""
+        self._outstanding -= done.length
         if done.nbl.status is NdisStatus.SUCCESS:
             free_net_buffer_list(self.host.allocator, done.nbl)
         else:

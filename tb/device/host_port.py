@@ -13,9 +13,6 @@ from dataclasses import dataclass
 
 from model.layout.generated import Csr
 
-#: Bytes of one back-door access (tb/hdl/axi_mem.v).
-BACK_DOOR_BYTES = 512
-
 
 class HostMemoryError(Exception):
     """An access outside the simulated host memory."""
@@ -70,8 +67,8 @@ class MirrorMemory:
         """The host stores ``data`` at ``addr``."""
         self._check(addr, len(data))
         self.contents[addr : addr + len(data)] = data
-        for at in range(0, len(data), BACK_DOOR_BYTES):
-            self._post(MemoryWrite(addr + at, data[at : at + BACK_DOOR_BYTES]))
+        if data:
+            self._post(MemoryWrite(addr, data))
 
     def device_wrote(self, addr: int, strobe: int, data: int, lanes: int) -> None:
         """A beat of the device: ``addr`` is the aligned bus address, one strobe bit a byte."""
@@ -120,6 +117,11 @@ class RtlHostPort:
         self._reads.discard(offset)
         self.shadow[offset] = value
 
+    def restart(self) -> None:
+        """The device was reset: nothing that was read before holds any more."""
+        self.shadow.clear()
+        self._reads.clear()
+
     def take(self) -> Operation | None:
         """The next operation; a doorbell with a later one behind it is skipped, as a posted write may be merged."""
         while self.queue:
@@ -130,6 +132,14 @@ class RtlHostPort:
                     continue
             return operation
         return None
+
+    def take_writes(self, first: MemoryWrite) -> list[MemoryWrite]:
+        """``first`` and the memory writes that stand right behind it in the queue."""
+        writes, queue = [first], self.queue
+        while queue and isinstance(operation := queue[0], MemoryWrite):
+            writes.append(operation)
+            queue.popleft()
+        return writes
 
     def _post(self, operation: Operation) -> None:
         self._on_write(operation)

@@ -61,6 +61,7 @@ class ModelRun:
             for frame in self.transfer.network.due(self.tick):
                 moved = True
                 self.device.rx_frame(frame)
+                self.transfer.network.entered(frame, self.tick)
             if not moved:
                 return
         raise SessionError("device, host and network never come to rest at one tick")

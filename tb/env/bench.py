@@ -23,7 +23,7 @@ from tb.env.sequences import FrameStream, NdisStream, RegisterAccess
 from tb.session.progress import ProgressFile
 from tb.session.transfer import Transfer
 from tb.sim.memory import HostMemory
-from tb.sim.ports import SeenFrame
+from tb.sim.ports import SeenFrame, read_int
 
 #: Ticks that may pass without any progress before a run counts as standing still.
 STALL_TICKS = 150_000
@@ -35,6 +35,7 @@ RESET_NS = 100_000
 RESET_POLLS = 2_000
 SOFT_RESET = 2
 STATUS_READY = 4
+EXTERNAL_TICK = 8
 
 
 class StandstillError(Exception):
@@ -60,6 +61,7 @@ class Bench:
         self._over = Event()
         self._operating = False
         self._last_progress = (0, 0.0)
+        self._limit = self._held = -1
         self._tasks: list[Any] = []
         port.wake = self._operations.set
 
@@ -68,7 +70,7 @@ class Bench:
     async def start(self) -> None:
         """Wait for the reset, then start all coroutines."""
         dut = self.dut
-        dut.hold_idle.value = 1
+        dut.hold_idle.value = self._held = 1
         for _ in range(RESET_NS // 100):
             if int(dut.rst_done.value):
                 break
@@ -100,6 +102,40 @@ class Bench:
                 return
         raise StandstillError(f"STATUS never showed a clear look-up table in {RESET_POLLS} reads after a soft reset")
 
+    async def soft_reset_under_traffic(self, cut: bytes | None = None) -> bool:
+        """Reset a device that is at work and forget the session above it; True if it was not idle at that moment.
+
+        The golden side is told when all records of the time before are there. Frames on
+        their way in are let in first; ``cut`` (already announced to the scoreboard) is on its way during the reset.
+        """
+        self.transfer, self._driver = None, None
+        self.calls.clear()
+        self.dut.tick_limit.value = self._tick()
+        while self.port.queue or self._operating:
+            await Timer(10, "ns")
+        self.env.scoreboard.frames_withdrawn(self.frames.clear())
+        while not self.frames.empty:
+            await Timer(10, "ns")
+        working = not int(self.dut.dut_idle.value)
+        if cut is not None:
+            while int(self.dut.src_busy.value):
+                await Timer(10, "ns")
+            self.frames.put(cut)
+            await RisingEdge(self.dut.src_busy)
+        await self.reset_device()
+        if await self.register(Csr.CONTROL):
+            raise StandstillError("CONTROL is not 0 after a soft reset")
+        await self.register(Csr.CONTROL, EXTERNAL_TICK)  # the prescaler would count on
+        while int(self.dut.src_busy.value):
+            await Timer(10, "ns")
+        await Timer(1, "us")
+        self.env.scoreboard.device_was_reset(self._tick(), await self.dump())
+        self._check_diverged()
+        self.port.restart()
+        self._over.clear()
+        self._last_progress = (self._tick(), 0.0)
+        return working
+
     async def register(self, offset: int, value: int | None = None) -> int:
         """Read (no value) or write a register through the register agent."""
         access = RegisterAccess(offset, value or 0, write=value is not None)
@@ -115,6 +151,7 @@ class Bench:
     async def run(self, transfer: Transfer, timeout_ns: int) -> None:
         """Carry the session to its end; raises what went wrong on the way."""
         self.transfer = transfer
+        self.env.scoreboard.entered = transfer.network.entered
         self._kick()
         try:
             await with_timeout(self._over.wait(), timeout_ns, "ns")
@@ -178,10 +215,14 @@ class Bench:
             self._over.set()
 
     def _tick(self) -> int:
-        return int(self.dut.tick_count.value)
+        return read_int(self.dut.tick_count)
 
     def _busy(self) -> bool:
         return bool(self.port.queue) or self._operating or not self.calls.empty or not self.frames.empty
+
+    def kick(self) -> None:
+        """Carry the session on, without waiting for its end."""
+        self._kick()
 
     def _kick(self) -> None:
         """Let host and network do what is possible now, then tell the tick generator how far time may run."""
@@ -206,8 +247,13 @@ class Bench:
         elif tick - self._last_progress[0] > STALL_TICKS:
             raise StandstillError(f"no byte came back for {STALL_TICKS} ticks: {self._pending()}")
         deadline = transfer.next_deadline()
-        self.dut.tick_limit.value = max(tick + 1, min(deadline or tick + FREE_TICKS, tick + FREE_TICKS))
-        self.dut.hold_idle.value = int(self._busy())
+        limit = max(tick + 1, min(deadline or tick + FREE_TICKS, tick + FREE_TICKS))
+        if limit != self._limit:
+            self._limit = limit
+            self.dut.tick_limit.value = limit
+        if (busy := int(self._busy())) != self._held:
+            self._held = busy
+            self.dut.hold_idle.value = busy
 
     def _check_diverged(self) -> None:
         if self.env.scoreboard.diverged:
@@ -238,7 +284,7 @@ class Bench:
                 continue
             self._operating = True
             if isinstance(operation, MemoryWrite):
-                await self.memory.write(operation.addr, operation.data)
+                await self.memory.write_many([(w.addr, w.data) for w in self.port.take_writes(operation)])
             elif isinstance(operation, RegisterWrite):
                 await self.register(operation.offset, operation.value)
                 if operation.offset == Csr.IRQ_CAUSE:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from pyuvm import ConfigDB, uvm_scoreboard
 
 from model.device.follower import Follower
+from model.device.registers import SOFT_RESET
+from model.layout.generated import Csr
 from tb.device.host_port import MemoryWrite, MirrorMemory, Operation, RegisterWrite
 from tb.env.tcb_back_door import TcbBackDoor
 from tb.sim.records import Record, RecordReader
@@ -35,6 +38,10 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         self.in_flight: deque[bytes] = deque()
         self.last_cycle = 0
         self.beats = 0
+        self.tick_base = 0
+        self.tick = 0
+        #: Told of every frame that has entered the device, and of the tick.
+        self.entered: Callable[[bytes, int], None] = lambda _frame, _tick: None
         self.tcb_table = TcbBackDoor(ConfigDB().get(self, "", "dut"), self.follower)
 
     # ---- what the host side did --------------------------------------------------------------
@@ -53,6 +60,23 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
     def frame_left(self, frame: bytes) -> None:
         """A frame left the device."""
         self.follower.on_frame_out(frame, self.last_cycle)
+
+    def frames_withdrawn(self, count: int) -> None:
+        """The last frames announced do not go in after all."""
+        for _ in range(count):
+            self.in_flight.pop()
+
+    def device_was_reset(self, tick: int, memory: bytes) -> None:
+        """A soft reset ended at the bench's ``tick`` (the device counts from 0 again); memory is as the back door says.
+
+        Call it when every record of the time before has been written. Bursts that the reset cut off left memory
+        between two states, so this is the one moment at which the golden image is taken from the device's.
+        """
+        self.catch_up()
+        self.tick_base = tick
+        self.follower.mmio_write(Csr.CONTROL, SOFT_RESET)
+        self.follower.memory.contents[:] = memory
+        self.mirror.contents[:] = memory
 
     # ---- what the monitors recorded ----------------------------------------------------------
 
@@ -88,9 +112,12 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         elif tag == "C":
             follower.on_rec_cq(record.value, cycle)
         elif tag == "F":
-            follower.on_frame_in(self.in_flight.popleft(), cycle)
+            frame = self.in_flight.popleft()
+            follower.on_frame_in(frame, cycle)
+            self.entered(frame, self.tick)
         elif tag == "S":
-            follower.on_tick(record.value, cycle)
+            self.tick = record.value
+            follower.on_tick(record.value - self.tick_base, cycle)
         elif tag == "E":
             checker, code = record.fields
             self.violations.append(f"{CHECKERS[checker]}: rule {code} broken in cycle {cycle}")

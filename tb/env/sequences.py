@@ -26,6 +26,10 @@ class NdisStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
         self._calls.append(call)
         self._wake.set()
 
+    def clear(self) -> None:
+        """Forget the calls that wait."""
+        self._calls.clear()
+
     @property
     def empty(self) -> bool:
         """Nothing waits."""
@@ -56,6 +60,12 @@ class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
         """Queue a frame."""
         self._frames.append(frame)
         self._wake.set()
+
+    def clear(self) -> int:
+        """Forget the frames that wait; how many they were."""
+        count = len(self._frames)
+        self._frames.clear()
+        return count
 
     @property
     def empty(self) -> bool:

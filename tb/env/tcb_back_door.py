@@ -1,6 +1,6 @@
 """The TCB table read by back door: what stands in the memory must be the golden TCB, whatever the commit port says.
 
-A sample is a word read in some cycle N. The table is written at the clock edge of a commit and the record of that commit
+A sample is a word read in some cycle N. The table is written at the clock edge of a commit; the record of that commit
 is in the file one edge later, with the number of that cycle. So a record of cycle N may come after the sample and its
 state be in the word already. A sample is therefore judged when the records have passed N + 1; it must equal a golden
 state of its connection that was current within N - 1 .. N + 1 (commits are more than two cycles apart: at most two).
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.device.divergence import Divergence, first_difference
+from model.device.follow_state import describe
 from model.device.follower import Follower
 from model.layout.generated import RecTcp, Tcb
 
@@ -97,7 +98,10 @@ class TcbBackDoor:
         value = self._memory[conn].value
         at, before = self._states[conn]
         golden = [before] if at >= cycle - SLACK else []
-        word = int(value) if value.is_resolvable else None
+        try:
+            word: int | None = int(value)
+        except (TypeError, ValueError):  # unknown bits
+            word = None
         self._open.append(Sample(conn, cycle, word, [*golden, self._core.tcbs[conn]]))
 
     def passed(self, cycle: int) -> None:
@@ -130,6 +134,7 @@ class TcbBackDoor:
         else:
             inner, e, g = first_difference(Tcb, expected, sample.word)
             name, wanted, got = f"tcb.{inner}", f"{e} ({e:#x})", f"{g} ({g:#x})"
+        commits = self._follower._history.get(sample.conn, ())
         self._follower.divergence = Divergence(
             check=1,
             stream="tcb_table",
@@ -141,4 +146,5 @@ class TcbBackDoor:
             expected=wanted,
             got=got,
             rule=RULE,
+            history=tuple(describe(commit) for commit in commits),
         )

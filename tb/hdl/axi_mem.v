@@ -9,6 +9,8 @@
 // 64-bit lane n holds mix(n ^ {mem_seed, mem_seed}). It is filled in 4 KiB blocks at the first touch.
 // Back door: Python writes bd_addr, bd_len (1..512 bytes), bd_we, bd_wdata and toggles bd_go: done in zero time, bd_ack
 // follows bd_go. bd_rdata holds the bytes from bd_addr on, byte 0 in bits 7:0. Outside the memory bd_fault is set.
+// Many writes at once: Python fills the file +batch=PATH with records of 528 bytes (length and address, 8 bytes each,
+// then 512 of data, all in reverse order) up to a length of 0, and flips bd_batch; bd_batched follows.
 // Only INCR bursts of full bus width (tb/hdl/checkers/axi4_checker.v sees to that).
 `default_nettype none
 module axi_mem #(
@@ -38,6 +40,8 @@ module axi_mem #(
     input  wire                bd_go,
     output reg                 bd_ack,
     output reg                 bd_fault,
+    input  wire                bd_batch,      // toggle: carry out the file +batch=PATH
+    output reg                 bd_batched,    // follows bd_batch
     input  wire                bd_dump,       // toggle: write every touched block to the file +memory=PATH
     output reg                 bd_dumped,     // follows bd_dump
     // the beat that the next W handshake writes, for the recorder
@@ -138,31 +142,75 @@ module axi_mem #(
         bd_rdata = 40932'd0;
     end
 
+    reg [63:0]          at;                    // the access under way
+    reg [15:0]          at_len;
+
+    // One access at `at`: `write` stores bd_window's low bytes, else bd_window is loaded.
+    task access(input write);
+        begin
+            bd_shift = at & (BYTES - 1);
+            bd_end   = at + {48'd0, at_len};
+            bd_words = (bd_shift + at_len + BYTES - 1) / BYTES;
+            if (at_len > 16'd512 || bd_end > SIZE || bd_end < at) begin
+                bd_fault = 1'b1;
+            end else begin
+                if (write && bd_shift != 0) bd_window = bd_window << (bd_shift * 8);
+                for (bd_i = 0; bd_i < bd_words; bd_i = bd_i + 1) begin
+                    touch(at / BYTES + bd_i);
+                    if (!write) begin
+                        bd_window[bd_i * DATA_W +: DATA_W] = mem[at / BYTES + bd_i];
+                    end else if ((bd_i == 0 && bd_shift != 0)
+                                 || (bd_i == bd_words - 1 && bd_shift + at_len != bd_words * BYTES)) begin
+                        bd_word = mem[at / BYTES + bd_i];
+                        for (bd_byte = 0; bd_byte < BYTES; bd_byte = bd_byte + 1)
+                            if (bd_i * BYTES + bd_byte >= bd_shift && bd_i * BYTES + bd_byte < bd_shift + at_len)
+                                bd_word[bd_byte * 8 +: 8] = bd_window[(bd_i * BYTES + bd_byte) * 8 +: 8];
+                        mem[at / BYTES + bd_i] = bd_word;
+                    end else begin
+                        mem[at / BYTES + bd_i] = bd_window[bd_i * DATA_W +: DATA_W];
+                    end
+                end
+                if (!write) bd_window = bd_window >> (bd_shift * 8);
+            end
+        end
+    endtask
+
     always @(bd_go) if (bd_go != bd_ack) begin
-        bd_shift = bd_addr & (BYTES - 1);
-        bd_end   = bd_addr + {48'd0, bd_len};
-        bd_words = (bd_shift + bd_len + BYTES - 1) / BYTES;
-        if (bd_len > 16'd512 || bd_end > SIZE || bd_end < bd_addr) begin
+        at        = bd_addr;
+        at_len    = bd_len;
+        bd_window = {{DATA_W{1'b0}}, bd_wdata};
+        access(bd_we);
+        if (!bd_we) bd_rdata = bd_window[4095:0];
+        bd_ack <= bd_go;  // after all that it announces
+    end
+
+    // The batch: records until one of length 0 or the end of the file.
+    reg [8*1024-1:0] batch_path;
+    reg [127:0]      batch_head;
+    reg [4095:0]     batch_data;
+    integer          batch_fd, batch_got;
+
+    initial bd_batched = 1'b0;
+
+    always @(bd_batch) if (bd_batch != bd_batched) begin
+        batch_fd = 0;
+        if ($value$plusargs("batch=%s", batch_path)) batch_fd = $fopen(batch_path, "rb");
+        if (batch_fd == 0) begin
             bd_fault = 1'b1;
         end else begin
-            if (bd_we) bd_window = {{DATA_W{1'b0}}, bd_wdata} << (bd_shift * 8);
-            for (bd_i = 0; bd_i < bd_words; bd_i = bd_i + 1) begin
-                touch(bd_addr / BYTES + bd_i);
-                if (!bd_we) begin
-                    bd_window[bd_i * DATA_W +: DATA_W] = mem[bd_addr / BYTES + bd_i];
-                end else if ((bd_i == 0 && bd_shift != 0) || bd_i == bd_words - 1) begin
-                    bd_word = mem[bd_addr / BYTES + bd_i];
-                    for (bd_byte = 0; bd_byte < BYTES; bd_byte = bd_byte + 1)
-                        if (bd_i * BYTES + bd_byte >= bd_shift && bd_i * BYTES + bd_byte < bd_shift + bd_len)
-                            bd_word[bd_byte * 8 +: 8] = bd_window[(bd_i * BYTES + bd_byte) * 8 +: 8];
-                    mem[bd_addr / BYTES + bd_i] = bd_word;
-                end else begin
-                    mem[bd_addr / BYTES + bd_i] = bd_window[bd_i * DATA_W +: DATA_W];
-                end
+            batch_got = $fread(batch_head, batch_fd);
+            while (batch_got == 16 && batch_head[79:64] != 16'd0) begin
+                batch_got = $fread(batch_data, batch_fd);
+                if (batch_got != 512) bd_fault = 1'b1;
+                at        = batch_head[63:0];
+                at_len    = batch_head[79:64];
+                bd_window = {{DATA_W{1'b0}}, batch_data};
+                access(1'b1);
+                batch_got = $fread(batch_head, batch_fd);
             end
-            if (!bd_we) bd_rdata = bd_window >> (bd_shift * 8);
+            $fclose(batch_fd);
         end
-        bd_ack <= bd_go;  // after all that it announces
+        bd_batched <= bd_batch;
     end
 
     // The dump: for each touched block its number (32 bits) and its 4096 bytes, little-endian.

@@ -74,6 +74,8 @@ module tb_top #(
     reg            bd_go;
     wire           bd_ack;
     wire           bd_fault;
+    reg            bd_batch;
+    wire           bd_batched;
     reg            bd_dump;
     wire           bd_dumped;
     reg  [255:0]   err_base;
@@ -109,6 +111,7 @@ module tb_top #(
         s_axil_bready = 1'b0; s_axil_araddr = 16'd0; s_axil_arvalid = 1'b0; s_axil_rready = 1'b0;
         src_frame = 16384'd0; src_head = 1024'd0; src_short = 1'b0; src_len = 16'd0; src_gap = 16'd0; src_go = 1'b0;
         bd_addr = 64'd0; bd_len = 16'd0; bd_wdata = 4096'd0; bd_we = 1'b0; bd_go = 1'b0; bd_dump = 1'b0;
+        bd_batch = 1'b0;
         err_base = 256'd0; err_size = 128'd0; err_rd = 4'd0; err_wr = 4'd0;
         rec_mark = 1'b0;
         if (!$value$plusargs("prescale=%d", prescale))     prescale   = 32'd1000;
@@ -209,6 +212,7 @@ module tb_top #(
         .stall_cycles (stall_mem), .busy (mem_busy),
         .bd_addr (bd_addr), .bd_len (bd_len), .bd_wdata (bd_wdata), .bd_rdata (bd_rdata), .bd_we (bd_we),
         .bd_go (bd_go), .bd_ack (bd_ack), .bd_fault (bd_fault), .bd_dump (bd_dump), .bd_dumped (bd_dumped),
+        .bd_batch (bd_batch), .bd_batched (bd_batched),
         .wr_addr (wr_addr), .wr_client (wr_client), .wr_resp (wr_resp),
         .s_axi_awid (m_axi_awid), .s_axi_awaddr (m_axi_awaddr), .s_axi_awlen (m_axi_awlen), .s_axi_awuser (m_axi_awuser),
         .s_axi_awvalid (m_axi_awvalid), .s_axi_awready (m_axi_awready),

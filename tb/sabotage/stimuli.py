@@ -16,6 +16,7 @@ SIMULATOR = "icarus"
 #: Clock cycles a tick: few, since ticks in which nothing happens cost most of the time here.
 PRESCALE = {"prescale": 300}
 TRANSFER = "tb.tests.rtl.transfer_test"
+ERRORS = "tb.tests.rtl.errors_test"
 RINGS = "tb.tests.rtl.small_rings_test"
 
 
@@ -31,7 +32,7 @@ class Stimulus:
     conns: int = CONNS
     mem_bytes: int = MEM_BYTES
     parameters: Mapping[str, int] = field(default_factory=dict)
-    timeout: float = 600.0
+    timeout: float = 300.0
 
     def config(self, out: Path) -> RunConfig:
         """The configuration of the run."""
@@ -50,7 +51,8 @@ OWN = (
         "busy",
         settings={"size": 64 << 10, "seed": 14, "conns": 4, "loss": 0.02, "reorder": 0.05, "dup": 0.02, "delay": 5},
     ),
-    Stimulus("losses", settings={"size": 48 << 10, "seed": 15, "loss": 0.08, "delay": 20}),
+    Stimulus("losses", settings={"size": 64 << 10, "seed": 15, "loss": 0.12, "delay": 10}),
+    Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16}),
 )
 
 
@@ -82,5 +84,5 @@ def _directed() -> list[Stimulus]:
         and job.simulator == SIMULATOR
         and job.data_w == DATA_W
         and not job.exempt
-        and job.module not in (TRANSFER, RINGS)
+        and job.module not in (TRANSFER, RINGS, ERRORS)
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from model.wire.impair import ImpairmentRates, Impairments
 from model.wire.pcapng import PcapngWriter
 from tb.config import RunConfig
-from tb.monitors.wire_monitor import WireMonitor
+from tb.monitors.wire_monitor import MonitorConfig, WireMonitor
 from tb.peers.base import Application
 from tb.peers.tcp_peer import PeerConfig, TcpPeer
 from tb.session.retransmissions import RetransmissionCounter
@@ -23,11 +23,24 @@ PEER_IP = bytes([10, 0, 0, 2])
 PEER_PORT = 5001
 FIRST_LOCAL_PORT = 40_000
 TICK_NS = 1_000_000
+#: Frames that may be queued in the transmit path when an acknowledgment arrives: transmit queue, frame store, mapper.
+QUEUED_FRAMES = 36
+FULL_FRAME_BYTES = 1514
+#: Clock cycles a tick while the device works.
+TICK_CYCLES = 1000
 TO_PEER, TO_NIC = "nic_to_peer", "peer_to_nic"
 
 
+def wire_cycles(config: RunConfig) -> int:
+    """Cycles of a full-size frame on the wire."""
+    return -(-FULL_FRAME_BYTES * 8 // config.data_w)
+
+
 class Network:
-    """Everything behind the wire port. ``from_nic`` takes what the NIC sent, ``due`` gives what reaches it."""
+    """Everything behind the wire port.
+
+    ``from_nic`` takes what the NIC sent; ``due`` gives what reaches its port, ``entered`` says when it is inside.
+    """
 
     def __init__(
         self, config: RunConfig, make_app: Callable[[int], Application], peer: PeerConfig, capture: Path | None
@@ -37,7 +50,7 @@ class Network:
             direction: Impairments(rates, config.seed, direction) for direction in (TO_PEER, TO_NIC)
         }
         self.peer = TcpPeer(peer, app_factory=make_app)
-        self.monitor = WireMonitor()
+        self.monitor = WireMonitor(MonitorConfig(race_ticks=1 + -(-QUEUED_FRAMES * wire_cycles(config) // TICK_CYCLES)))
         self.sent = 0
         self.received = 0
         self._resent = RetransmissionCounter()
@@ -59,12 +72,13 @@ class Network:
         answers += self.peer.on_tick(tick)
         for frame in answers:
             self.impairments[TO_NIC].push(frame, tick)
-        arriving = self.impairments[TO_NIC].pop_due(tick)
-        for frame in arriving:
-            self.received += 1
-            self.monitor.on_receive(frame, tick)
-            self._write(frame, tick, "rx")
-        return arriving
+        return self.impairments[TO_NIC].pop_due(tick)
+
+    def entered(self, frame: bytes, tick: int) -> None:
+        """``frame``, one that ``due`` gave, has entered the NIC. It may have waited for the port meanwhile."""
+        self.received += 1
+        self.monitor.on_receive(frame, tick)
+        self._write(frame, tick, "rx")
 
     @property
     def retransmissions(self) -> int:

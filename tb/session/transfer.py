@@ -6,8 +6,8 @@ peer and comes back through posted receives and indications.
 
 from __future__ import annotations
 
-import itertools
 import hashlib
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from tb.session.network import FIRST_LOCAL_PORT, NIC_IP, NIC_MAC, PEER_IP, PEER_
 
 #: Bound on rounds of host activity without time passing; reaching it means that the host chases its own tail.
 MAX_ROUNDS = 100_000
-#: Pool bytes that all connections' receive windows share: 1024 buffers, half of each counted, since a segment takes one.
+#: Pool bytes that all connections' receive windows share: 1024 buffers, half of each counted (a segment takes one).
 POOL_BYTES = 1 << 20
 
 
@@ -104,11 +104,12 @@ class Transfer:
             rng = random.Random(f"app/{config.seed}/{number}")
             # by default everything is about to wrap: sequence numbers both ways, timestamps
             window = min(base.tcp.initial_rcv_wnd, POOL_BYTES // config.conns)
-            tcp = replace(base.tcp, initial_rcv_wnd=window, initial_seq=0xFFFF_F000 - rng.randrange(1 << 15), initial_ts=0xFFFF_FF00)
+            seq = 0xFFFF_F000 - rng.randrange(1 << 15)
+            tcp = replace(base.tcp, initial_rcv_wnd=window, initial_seq=seq, initial_ts=0xFFFF_FF00)
             settings = replace(base, seed=rng.getrandbits(32), tcp=tcp)
             self.apps.append(FileTransferApp(self.host, settings, part, remote, FIRST_LOCAL_PORT + number))
         peer = PeerConfig(
-            tcp=TcpConfig(initial_sequence=0xFFFF_E000 - config.seed % 4096),
+            tcp=TcpConfig(mss=config.mss, initial_sequence=0xFFFF_E000 - config.seed % 4096),
             rules=JudgeRules(damaged_path=config.corrupt > 0),
         )
         self.network = self.network_type(config, self._make_echo, peer, capture)

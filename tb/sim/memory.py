@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cocotb
 import numpy as np
 from cocotb.triggers import Lock, ValueChange
 from numpy.typing import NDArray
+
+from tb.sim.ports import read_int
 
 #: Bytes of one access through the back door.
 CHUNK = 512
@@ -49,6 +52,11 @@ class HostMemory:
         self._fault = dut.bd_fault
         self._dump = dut.bd_dump
         self._dumped = dut.bd_dumped
+        self._batch = dut.bd_batch
+        self._batched = dut.bd_batched
+        self._batched_change = ValueChange(dut.bd_batched)
+        self._batch_path = Path(str(cocotb.plusargs["batch"])) if "batch" in cocotb.plusargs else None
+        self._batch_file: BinaryIO | None = None
         self._mem_seed = dut.mem_seed
         self._lock = Lock()
 
@@ -73,6 +81,32 @@ class HostMemory:
                 self._write_data.value = int.from_bytes(part, "little")
                 await self._step(address + offset, len(part), write=True)
 
+    async def write_many(self, writes: Sequence[tuple[int, bytes]]) -> None:
+        """Put several pieces in order, in one step: through a file, at a tenth of the price of registers."""
+        if self._batch_path is None:
+            for address, data in writes:
+                await self.write(address, data)
+            return
+        if self._batch_file is None:
+            self._batch_file = self._batch_path.open("wb")
+        records = []
+        for address, data in writes:
+            for offset in range(0, len(data), CHUNK):
+                part = data[offset : offset + CHUNK]
+                size = len(part)
+                records.append((size << 64 | address + offset).to_bytes(16, "big"))
+                records.append(part[::-1] if size == CHUNK else bytes(CHUNK - size) + part[::-1])
+        records.append(bytes(16))  # what an earlier, longer batch left behind it does not count
+        async with self._lock:
+            self._batch_file.seek(0)
+            self._batch_file.write(b"".join(records))
+            self._batch_file.flush()
+            self._batch.value = 1 - read_int(self._batched)
+            await self._batched_change
+            if read_int(self._fault):
+                spans = ", ".join(f"{len(data)} bytes at {address:#x}" for address, data in writes[:8])
+                raise MemoryFaultError(f"a back-door access is outside the host memory, one of: {spans}")
+
     async def _bulk(self, address: int, length: int) -> bytes:
         """A long read: what nobody touched is known, the rest comes in one file."""
         path = Path(str(cocotb.plusargs["memory"]))
@@ -93,7 +127,7 @@ class HostMemory:
         self._address.value = address
         self._length.value = length
         self._write_enable.value = int(write)
-        self._go.value = 1 - int(self._acknowledge.value)
+        self._go.value = 1 - read_int(self._acknowledge)
         await ValueChange(self._acknowledge)
-        if self._fault.value:
+        if read_int(self._fault):
             raise MemoryFaultError(f"back-door access at {address:#x}, {length} bytes, is outside the host memory")

@@ -30,6 +30,11 @@ class LostFrameError(Exception):
     """The sink's counter stepped by more than one: Python came too late."""
 
 
+def read_int(handle: Any) -> int:
+    """A signal as an unsigned number, without the detour over an array of logic values; X or Z raises ValueError."""
+    return int(handle._handle.get_signal_val_binstr(), 2)  # three times as fast as handle.value
+
+
 async def reset_released(dut: Any) -> None:
     """Wait until the first reset has ended; returns at once if it has."""
     if not dut.rst.value.is_resolvable:
@@ -52,6 +57,8 @@ class FrameDriver(BusDriver):  # type: ignore[misc]  # cocotb-bus is untyped
     def __init__(self, dut: Any) -> None:
         BusDriver.__init__(self, dut, "src", dut.clk)
         self.sent = 0
+        self._settings: tuple[bool, int, int] | None = None
+        self._taken = ValueChange(self.bus.done)
 
     async def _driver_send(self, transaction: bytes | tuple[bytes, int], sync: bool = True) -> None:
         """One frame, or a frame and the idle cycles before it."""
@@ -61,12 +68,14 @@ class FrameDriver(BusDriver):  # type: ignore[misc]  # cocotb-bus is untyped
             raise ValueError(f"a frame has 1 to {MAX_FRAME} bytes, not {len(data)}")
         short = len(data) <= SHORT_FRAME
         (self.bus.head if short else self.bus.frame).value = int.from_bytes(data, "little")
-        self.bus.short.value = int(short)
-        self.bus.len.value = len(data)
-        self.bus.gap.value = gap
-        self.bus.go.value = 1 - int(self.bus.done.value)
+        if (settings := (short, len(data), gap)) != self._settings:
+            self._settings = settings
+            self.bus.short.value = int(short)
+            self.bus.len.value = len(data)
+            self.bus.gap.value = gap
+        self.bus.go.value = 1 - read_int(self.bus.done)
         self.sent += 1
-        await ValueChange(self.bus.done)
+        await self._taken
 
 
 class FrameMonitor(BusMonitor):  # type: ignore[misc]  # cocotb-bus is untyped
@@ -82,16 +91,16 @@ class FrameMonitor(BusMonitor):  # type: ignore[misc]  # cocotb-bus is untyped
         changed = ValueChange(self.bus.toggle)
         while True:
             await changed
-            length = int(self.bus.len.value)
-            number = int(self.bus.seq.value)
+            length = read_int(self.bus.len)
+            number = read_int(self.bus.seq)
             if number != self._last + 1:
                 raise LostFrameError(f"frame {number} follows frame {self._last}")
             self._last = number
             source = self.bus.head if length <= SHORT_FRAME else self.bus.frame
-            whole = source.value.to_unsigned()
+            whole = read_int(source)
             stored = min(length, MAX_FRAME)
             data = (whole & ((1 << 8 * stored) - 1)).to_bytes(stored, "little")
-            self._recv(SeenFrame(data, number, int(self.bus.cycle.value)))
+            self._recv(SeenFrame(data, number, read_int(self.bus.cycle)))
 
 
 class RegisterMaster(AXI4LiteMaster):  # type: ignore[misc]  # cocotb-bus is untyped

@@ -16,6 +16,7 @@ from tb.sim.process import ProcessTimeoutError
 
 RECORDS_NAME = "records.txt"
 MEMORY_NAME = "memory.bin"
+BATCH_NAME = "batch.bin"
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def run(
     settings = {"seed": config.seed, "mem_seed": config.seed, **built, **(plusargs or {})}
     words = [f"+{name}={value}" for name, value in settings.items()]
     words += [f"+records={directory / RECORDS_NAME}", f"+memory={directory / MEMORY_NAME}"]
+    words += [f"+batch={directory / BATCH_NAME}"]
     if build.spec.tool.kind == "verilator":
         words += ["+verilator+rand+reset+2", f"+verilator+seed+{config.seed % 0x7FFF_FFFE + 1}"]
     if str(ROOT) not in sys.path:

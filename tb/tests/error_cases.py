@@ -183,9 +183,7 @@ def numbers_in_use(lab: Lab) -> Case:
     same = replace(IMAGE, local_port=LOCAL_PORT + link.conn)
     twin = lab.with_image(Opcode.INITIATE, same.to_bytes(), LAST_CONN, lab.new_gen())
     yield from lab.expect("H-52", twin, COMMAND, Status.DUPLICATE_KEY)
-    yield from lab.expect(
-        "H-53", Sqe(opcode=Opcode.START, conn=link.conn, gen=link.gen), COMMAND, Status.BAD_STATE
-    )
+    yield from lab.expect("H-53", Sqe(opcode=Opcode.START, conn=link.conn, gen=link.gen), COMMAND, Status.BAD_STATE)
     # the table was not touched: data still arrives on the first connection, and the other number is free
     lab.deliver(link, b"still here")
     shown = yield from lab.told(link.conn)
@@ -260,9 +258,7 @@ def wrong_phases(lab: Lab) -> Case:
     # the outstanding indication keeps the upload open
     yield from lab.expect("H-73", replace(late, conn=link.conn, gen=link.gen), SEND, Status.UPLOAD)
     yield from lab.expect("H-74", _receive(link, lab.page(), 64), RECEIVE, Status.UPLOAD)
-    yield from lab.expect(
-        "H-75", Sqe(opcode=Opcode.TERMINATE, conn=link.conn, gen=link.gen), COMMAND, Status.BAD_STATE
-    )
+    yield from lab.expect("H-75", Sqe(opcode=Opcode.TERMINATE, conn=link.conn, gen=link.gen), COMMAND, Status.BAD_STATE)
     yield from lab.silent(lab.post(_answer(link, shown.info, 5)))
     entry = yield from lab.answer(end)
     assert entry.status == Status.OK
@@ -333,10 +329,11 @@ def raw_send_read_error(lab: Lab) -> Case:
     page = lab.page()
     lab.fail(ErrorWindow(page + 64, 64, writes=False))
     sent = len(lab.sent)
-    yield from lab.expect(
-        "M-05", Sqe(opcode=Opcode.RAW_SEND, addr=page + 3, length=200), RAW_TX, Status.READ_ERROR
-    )
+    before = yield from lab.counters(Csr.CNT_TX_DISCARDED, Csr.CNT_FAULTS)
+    yield from lab.expect("M-05", Sqe(opcode=Opcode.RAW_SEND, addr=page + 3, length=200), RAW_TX, Status.READ_ERROR)
     assert len(lab.sent) == sent
+    after = yield from lab.counters(Csr.CNT_TX_DISCARDED, Csr.CNT_FAULTS)
+    assert after == (before[0] + 1, before[1])
     lab.fail()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from model.device.memory import ErrorWindow
 from model.layout.generated import (
@@ -48,6 +48,8 @@ LOCAL_PORT, REMOTE_PORT = 50_000, 6001
 #: Cookies of the lab; the driver counts from 1.
 FIRST_COOKIE = 1 << 48
 PAGE = 4096
+#: The session beside the lab: bytes, and ticks a frame travels, so that every case finds it under way.
+SIZE, DELAY = 65_536, 40
 #: The page that documents every row.
 ERRORS_PAGE = ROOT / "docs" / "errors.md"
 
@@ -117,7 +119,8 @@ class Lab:
 
     def where(self) -> str:
         """What the running case waits for, for messages."""
-        places, case = list[str](), self._running
+        places: list[str] = []
+        case: Any = self._running  # the typing of generators does not know their frames
         while case is not None and case.gi_frame is not None:
             places.append(f"{case.gi_code.co_name}:{case.gi_frame.f_lineno}")
             case = case.gi_yieldfrom
@@ -128,8 +131,8 @@ class Lab:
         moved = False
         while True:
             if self._running is None:
-                share = 1 - len(self._cases) / self._count
-                if not self._cases or self.progress() <= 0.85 * share:
+                share = 1 - len(self._cases) / max(self._count, 1)
+                if not self._cases or self.progress() <= 0.6 * share:
                     return moved
                 self.beside += self.progress() < 1
                 self._running = self._cases.pop(0)(self)
@@ -342,7 +345,7 @@ class Lab:
             source_port=REMOTE_PORT, destination_port=LOCAL_PORT + link.conn, sequence=link.rcv,
             acknowledgment=link.snd, flags=TcpFlag(flags), window=30_000, ip_id=1, payload=data,
         )  # fmt: skip
-        return build_segment(replace(fields, **changes), pad=True)
+        return build_segment(replace(fields, **changes), pad=True)  # type: ignore[arg-type]
 
     def arrive(self, frame: bytes, *, raw: bool = False) -> None:
         """A frame goes in; ``raw``: it is expected to come up unchanged."""

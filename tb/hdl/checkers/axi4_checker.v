@@ -78,6 +78,7 @@ module axi4_checker #(
     integer                  i;
 
     wire offered = awvalid || wvalid || bvalid || arvalid || rvalid;
+    wire waiting = aw_wait || w_wait || b_wait || ar_wait || r_wait;
     wire open    = aw_wr != aw_rd || ar_wr != ar_rd || b_wr != b_rd;
     wire moving  = (awvalid && awready) || (wvalid && wready) || (bvalid && bready) || (arvalid && arready)
                    || (rvalid && rready);
@@ -102,7 +103,7 @@ module axi4_checker #(
             w_beat = 9'd0; r_beat = 9'd0; waited <= 32'd0;
             violation <= rst_q && (awvalid !== 1'b0 || wvalid !== 1'b0 || arvalid !== 1'b0);
             code      <= 8'd17;
-        end else if (offered !== 1'b0 || open || violation) begin
+        end else if (offered !== 1'b0 || open || waiting || violation) begin
             found = 8'd0;
             if (WAIT_MAX != 0 && waited == WAIT_MAX) found = 8'd16;
 `ifndef VERILATOR

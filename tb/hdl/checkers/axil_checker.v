@@ -43,7 +43,8 @@ module axil_checker #(
     reg              rst_q;
     reg [7:0]        found;
 
-    wire quiet  = !(awvalid || wvalid || bvalid || arvalid || rvalid) && aw_open == 0 && w_open == 0 && ar_open == 0;
+    wire quiet  = !(awvalid || wvalid || bvalid || arvalid || rvalid) && aw_open == 0 && w_open == 0 && ar_open == 0
+                  && !(aw_wait || w_wait || b_wait || ar_wait || r_wait);
     wire moving = (awvalid && awready) || (wvalid && wready) || (bvalid && bready) || (arvalid && arready)
                   || (rvalid && rready);
 

@@ -31,7 +31,7 @@ module axis_checker #(
     reg [BYTES-1:0]    held_keep;
     reg                held_last;
     reg [31:0]         waited;
-    reg [31:0]         bytes;
+    reg [31:0]         bytes, kept;
     reg                rst_q;
     reg [7:0]          found;
     integer            i;
@@ -58,7 +58,11 @@ module axis_checker #(
             end
         end else if (tvalid !== 1'b0 || waiting || violation || tready === 1'bx) begin
             found = 8'd0;
-            if (tvalid && bytes > MAX_BYTES) found = 8'd7;
+            if (tvalid && bytes + BYTES > MAX_BYTES) begin
+                kept = bytes;
+                for (i = 0; i < BYTES; i = i + 1) if (tkeep[i]) kept = kept + 32'd1;
+                if (kept > MAX_BYTES) found = 8'd7;
+            end
             if (WAIT_MAX != 0 && waited == WAIT_MAX) found = 8'd5;
 `ifndef VERILATOR
             if (tvalid === 1'b1) begin

@@ -5,7 +5,7 @@
 // `violation` is high for one cycle with `code` naming the lowest rule broken in the cycle before:
 //   1 a descriptor read is not at the next entry of the submission ring (order, size, wrap)
 //   2 a descriptor read goes past SQ_TAIL: an entry the driver has not written
-//   3 a completion write is not at the next byte of the completion ring (order, size, wrap, each byte once)
+//   3 a completion write is not at the next byte of the completion ring (order, size, wrap, one burst an entry)
 //   4 a completion entry overruns CQ_HEAD: tail + 1 == head is full
 //   5 the phase, the last byte of a completion entry, is not that of the lap
 //   6 another client writes into one of the rings, or the device writes into the submission ring
@@ -135,6 +135,7 @@ module ring_checker #(
                 if (cq_byte == 32'd0 && ((cq_tail + 32'd1) & cq_mask) == cq_head) found = 8'd4;
                 if (at != cq_base + cq_tail * `CQE_BYTES + cq_byte || cq_byte + bytes > `CQE_BYTES) found = 8'd3;
                 cq_byte = cq_byte + bytes;
+                if (found == 8'd0 && (cq_byte == `CQE_BYTES) != wlast) found = 8'd3;
                 if (cq_byte >= `CQE_BYTES) begin
                     if (found == 8'd0 && last_byte !== {7'd0, phase}) found = 8'd5;
                     cq_byte = 32'd0;

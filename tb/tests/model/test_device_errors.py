@@ -9,13 +9,14 @@ import pytest
 
 from model.device.golden import GoldenDevice
 from model.device.memory import ErrorWindow
+from model.layout.generated import CQE_BYTES, SQE_BYTES, Csr
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig
 from tb.config import RunConfig
 from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES, ModelRun
 from tb.session import summary
 from tb.tests.error_cases import CASES
-from tb.tests.lab import Lab, LabDriver, LabTransfer, documented
+from tb.tests.lab import DELAY, SIZE, Lab, LabDriver, LabTransfer, documented
 
 
 class GoldenPort:
@@ -40,12 +41,12 @@ class GoldenPort:
 class LabRun(ModelRun):
     """A session on the golden device with a lab beside it."""
 
-    def __init__(self, config: RunConfig, lab: Lab, conns: int = 4) -> None:
-        self.device = GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed)
+    def __init__(self, config: RunConfig, lab: Lab, conns: int = 4, device: GoldenDevice | None = None) -> None:
+        self.device = device or GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed)
         allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
         session = LabTransfer(config, self.device.mem, allocator)
         driver = LabDriver(self.device, session.host, allocator, DriverConfig(conns=conns, cq_log2=12))
-        self.transfer, self.driver = session, driver
+        self.transfer, self.driver, self.lab_driver = session, driver, driver
         session.attach(driver)
         driver.lab = lab
         lab.attach(driver, GoldenPort(self.device), allocator)
@@ -54,13 +55,60 @@ class LabRun(ModelRun):
         driver.reset()
         driver.start()
 
+    def advance(self) -> None:
+        """One tick."""
+        self._settle()
+        self.device.tick()
+        self.transfer.on_tick(self.tick)
+
 
 @pytest.mark.rule("hostport", "M7", "blocks: rx_parser")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_row_is_exact_while_another_connection_transfers(seed: int, tmp_path: Path) -> None:
     lab = Lab(CASES)
-    run = LabRun(RunConfig(device="model", size=65_536, seed=seed, out=tmp_path), lab)
+    run = LabRun(RunConfig(device="model", size=SIZE, delay=DELAY, seed=seed, out=tmp_path), lab)
     assert run.run() == ["error register shows 0xc"], lab.where()  # rows H-80 and H-81
     assert summary.verdict(run.transfer) == []
     assert sorted(lab.rows) == sorted(documented("HIMF"))
     assert lab.beside == len(CASES), "a case began when the session was over"
+
+
+def until_under_way(run: LabRun) -> None:
+    """Carry a session on until a part of the file came back."""
+    while run.transfer.progress < 0.1:
+        run.advance()
+    assert run.transfer.progress < 0.9
+
+
+@pytest.mark.rule("M7", "hostport: soft reset")
+@pytest.mark.parametrize("scene", ["R-01", "R-02", "R-03"])
+def test_a_broken_session_is_followed_by_a_whole_one_after_a_reset(scene: str, tmp_path: Path) -> None:
+    assert scene in documented("R")
+    config = RunConfig(device="model", size=SIZE, seed=3, out=tmp_path)
+    run = LabRun(config, Lab(()))
+    until_under_way(run)
+    device, driver = run.device, run.lab_driver
+    sq, cq = driver.rings
+    if scene != "R-03":
+        window = {
+            "R-01": ErrorWindow(sq, SQE_BYTES << driver.config.sq_log2, writes=False),
+            "R-02": ErrorWindow(cq, CQE_BYTES << driver.config.cq_log2, reads=False),
+        }[scene]
+        device.inject_errors([window])
+        for _ in range(200):
+            run.advance()
+        cause = 1 if scene == "R-01" else 2
+        assert device.mmio_read(Csr.ERROR) == cause
+        assert device.mmio_read(Csr.IRQ_CAUSE) & 2
+        assert device.mmio_read(Csr.STATUS) & 2
+        before = device.mmio_read(Csr.SQ_HEAD), device.mmio_read(Csr.CQ_TAIL)
+        device.inject_errors([])
+        for _ in range(50):
+            run.advance()
+        assert (device.mmio_read(Csr.SQ_HEAD), device.mmio_read(Csr.CQ_TAIL)) == before
+        assert device.mmio_read(Csr.ERROR) == cause
+    again = LabRun(RunConfig(device="model", size=SIZE, seed=4, out=tmp_path), Lab(()), device=device)
+    for register in (Csr.ERROR, Csr.IRQ_CAUSE, Csr.CQ_TAIL, Csr.CNT_RX_FRAMES, Csr.CNT_CMD_ERRORS):
+        assert device.mmio_read(register) == 0
+    assert again.run() == []
+    assert summary.verdict(again.transfer) == []

@@ -7,6 +7,7 @@ and of the recorder's file. The plusarg +bench selects what is played (tb.sessio
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import cocotb
@@ -19,7 +20,8 @@ from model.ndis.miniport import DriverConfig, MiniportDriver
 from tb.env.base_test import top, write_json
 from tb.env.bench import Bench
 from tb.session.bench import BulkTransfer, Play
-from tb.sim.ports import SeenFrame
+from tb.sim.memory import CHUNK
+from tb.sim.ports import SeenFrame, read_int
 from tb.tests.rtl.transfer_test import MEMORY_BASE, TransferTest, built
 
 #: Simulated time that a run may take.
@@ -27,14 +29,43 @@ NS_AT_MOST = 400_000_000
 
 
 class BenchBench(Bench):
-    """Notes when doorbells were asked for, and wall-clock seconds of frames."""
+    """Notes when doorbells were asked for, and everything Python did, for tb/hdl/bench_top.v to play again."""
 
-    doorbells: list[tuple[int, int]]
+    def prepare(self) -> None:
+        """Before ``start``."""
+        self.doorbells: list[tuple[int, int]] = []
+        self.host_script: list[bytes] = []
+        self.wire_script: list[bytes] = []
+        self.seen = 0
+        put_frame, write_many = self.frames.put, self.memory.write_many
+
+        def put(frame: bytes) -> None:
+            state = self._state()
+            self.wire_script += [state + len(frame).to_bytes(2, "big") + bytes(6), frame[::-1].rjust(2048, b"\0")]
+            put_frame(frame)
+
+        async def write(writes: Sequence[tuple[int, bytes]]) -> None:
+            for addr, data in writes:
+                for at in range(0, len(data), CHUNK):
+                    part = data[at : at + CHUNK]
+                    self.host_script += [self._access(1, addr + at, 0, len(part)), part[::-1].rjust(CHUNK, b"\0")]
+            await write_many(writes)
+
+        self.frames.put = put  # type: ignore[method-assign]
+        self.memory.write_many = write  # type: ignore[method-assign]
+
+    def _state(self) -> bytes:
+        return self.seen.to_bytes(4, "big") + self.env.scoreboard.follower.completions_compared.to_bytes(4, "big")
+
+    def _access(self, kind: int, address: int, value: int, length: int = 0) -> bytes:
+        head = bytes((kind, 0, 0)) + self._state() + length.to_bytes(2, "big") + address.to_bytes(8, "big")
+        return (head + value.to_bytes(4, "big")).ljust(32, b"\0")
 
     async def register(self, offset: int, value: int | None = None) -> int:
         """Note the cycle of a doorbell of the submission queue, from the moment the bus access begins."""
         if offset == Csr.SQ_TAIL and value is not None:
-            self.doorbells.append((int(self.dut.cycle.value), value))
+            self.doorbells.append((read_int(self.dut.cycle), value))
+        self.host_script.append(self._access(3 if value is None else 2, offset, value or 0))
         return await super().register(offset, value)
 
 
@@ -48,20 +79,22 @@ class BulkTest(TransferTest):
             getattr(dut, name).value = 0
         dut.lat_min.value = dut.lat_max.value = config.mem_latency
         bench = self.bench = BenchBench(dut, config, self.env, self.port)
-        bench.doorbells = []
-        self.frames: list[tuple[int, int, int, float]] = []
+        bench.prepare()
+        self.frames: list[tuple[int, int, int]] = []
+        self.seconds, self.cycles = 0.0, 0
         await bench.start()
         self.env.wire.monitor.bus.add_callback(self._seen)
         await bench.reset_device()
         allocator = PageAllocator(self.port.mem, MEMORY_BASE, len(self.contents), seed=config.seed)
         self.transfer = BulkTransfer(config, self.port.mem, allocator, play, bench.issue)
-        driver = MiniportDriver(self.port, self.transfer.host, allocator, DriverConfig(conns=built("conns"), cq_log2=12))
+        settings = DriverConfig(conns=built("conns"), cq_log2=12)
+        driver = MiniportDriver(self.port, self.transfer.host, allocator, settings)
         self.transfer.attach(driver)
         bench.use(driver)
         started = time.monotonic()
         try:
             await bench.run(self.transfer, NS_AT_MOST)
-            self.seconds = time.monotonic() - started
+            self.seconds, self.cycles = time.monotonic() - started, int(dut.cycle.value)
             await bench.settle()
             self.env.scoreboard.finish(await bench.dump())
         finally:
@@ -69,10 +102,14 @@ class BulkTest(TransferTest):
             self.transfer.network.close()
             bench.stop()
             self._write_results(time.monotonic() - started)
-            write_json(self.config.out / "frames.json", {"sent": self.frames, "doorbells": bench.doorbells})
+            numbers = {"sent": self.frames, "doorbells": bench.doorbells, "seconds": self.seconds, "cycles": self.cycles}
+            write_json(self.config.out / "frames.json", numbers)
+            (self.config.out / "host.play").write_bytes(b"".join(bench.host_script))
+            (self.config.out / "wire.play").write_bytes(b"".join(bench.wire_script))
 
     def _seen(self, seen: SeenFrame) -> None:
-        self.frames.append((seen.cycle, int(top().cycle.value), len(seen.data), time.monotonic()))
+        self.bench.seen = seen.number
+        self.frames.append((seen.cycle, read_int(top().cycle), len(seen.data)))
 
     def extra_problems(self) -> list[str]:
         return [] if self.transfer is None else self.transfer.problems()

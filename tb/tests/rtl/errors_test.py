@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cocotb
@@ -18,7 +19,7 @@ from tb.env.base_test import top
 from tb.env.bench import Bench
 from tb.session.transfer import Transfer
 from tb.tests.error_cases import CASES
-from tb.tests.lab import Lab, LabDriver, LabTransfer, documented
+from tb.tests.lab import DELAY, SIZE, Lab, LabDriver, LabTransfer, documented
 from tb.tests.rtl.transfer_test import TransferTest, built
 
 #: Windows that the memory transactor has.
@@ -64,6 +65,7 @@ class ErrorsTest(TransferTest):
     def session(self, allocator: PageAllocator) -> tuple[Transfer, MiniportDriver]:
         """The session and its lab."""
         self.lab = Lab(CASES)
+        self.config = replace(self.config, size=SIZE, conns=1, delay=max(DELAY, self.config.delay))
         transfer = LabTransfer(
             self.config, self.port.mem, allocator, capture=self.config.out / "wire.pcapng", issue=self.bench.issue
         )

@@ -157,12 +157,17 @@ class Bench:
                 getattr(dut, f"s_{name}_{field}").value = 0
         for name in self.ready:
             getattr(dut, f"m_{name}_ready").value = 0
-        Clock(dut.clk, 10, unit="ns").start()
+        self.clock = Clock(dut.clk, 10, unit="ns")
+        self.clock.start()
         for _ in range(4):
             await FallingEdge(dut.clk)
         dut.rst.value = 0
         await self.step(4)
         assert int(dut.idle.value) == 1, "idle after reset"
+
+    def stop(self) -> None:
+        """Stop the clock, for another bench on the same device."""
+        self.clock.stop()
 
     async def step(self, cycles: int = 1) -> None:
         for _ in range(cycles):

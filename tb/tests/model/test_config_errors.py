@@ -1,0 +1,277 @@
+"""docs/errors.md, part C: what the command line refuses, and what an interrupt leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tb.config import ROOT, ConfigError, RunConfig
+from tb.sim.tools import find
+from tb.tests.lab import documented
+
+#: Seconds after which a command under test counts as hanging.
+PATIENCE = 60.0
+#: Variables of this process that must not reach the command under test.
+_OWN = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTEST_CURRENT_TEST", "FILE", "OUT", "SIM", "SEED", "SIZE", "DEVICE",
+        "CONNS", "DATA_W", "LOSS", "TEST")  # fmt: skip
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command, with these variables as make would hand them over."""
+    return {k: v for k, v in os.environ.items() if k not in _OWN} | {"COLUMNS": "160"} | dict(variables)
+
+
+def run(variables: Mapping[str, str], **more: str) -> subprocess.CompletedProcess[str]:
+    """`make run` behind make: the command as the Makefile starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "tb.cli", "run"],
+        cwd=ROOT, env=environment({**variables, **more}), capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    """Make itself, which must hand the variables over as they were typed."""
+    return subprocess.run(
+        ["make", "run", *words],
+        cwd=ROOT, env=environment({}), capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+
+
+def refused(done: subprocess.CompletedProcess[str], what: str, where: str) -> None:
+    """Exit status 2 and exactly three lines: what, where, what to do."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3, done.stderr
+    assert lines[0].startswith(f"error: {what}"), done.stderr
+    assert lines[1] == f"  where: {where}"
+    assert lines[2].startswith("  do:    ")
+    assert len(lines[2]) > len("  do:    ")
+
+
+def test_every_row_of_the_command_line_is_here() -> None:
+    source = Path(__file__).read_text()
+    missing = [row for row in documented("C") if f'"{row}"' not in source]
+    assert missing == []
+
+
+@pytest.mark.rule("C-01", "C-02", "C-03")
+def test_a_file_that_cannot_be_sent_is_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.bin"
+    empty.touch()
+    absent = tmp_path / "absent.bin"
+    for path, what in (
+        (absent, "the file to send does not exist"),
+        (empty, "the file to send is empty"),
+        (tmp_path, "the file to send is a directory"),
+    ):
+        refused(run({"FILE": str(path), "OUT": str(tmp_path / "out"), "DEVICE": "model"}), what, f"FILE={path}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.rule("C-04")
+@pytest.mark.parametrize("name", ["two words.bin", 'it\'s "so".bin', "cost $5 $(HOME) `x`.bin", "a#b%c;d&e.bin"])
+def test_a_file_with_any_name_is_sent(name: str, tmp_path: Path) -> None:
+    path, out = tmp_path / name, tmp_path / "out dir"
+    path.write_bytes(bytes(range(256)) * 20)
+    done = make(f"FILE={path}", "DEVICE=model", f"OUT={out}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((out / "summary.json").read_text())
+    assert result["complete"] is True
+    assert result["bytes_sent"] == 5120
+    assert result["sha256_sent"] == result["sha256_peer"] == result["sha256_received"]
+    assert (out / "received.bin").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.rule("C-05")
+def test_a_result_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    blocked = tmp_path / "a file"
+    blocked.write_text("in the way")
+    for out in (blocked, blocked / "below", Path("/proc/nowhere")):
+        done = run({"OUT": str(out), "DEVICE": "model"})
+        refused(done, "the result folder cannot be written", f"OUT={out}")
+    assert blocked.read_text() == "in the way"
+
+
+#: row, variable, value, message.
+WRONG: tuple[tuple[str, str, str, str], ...] = (
+    ("C-06", "SEED", "seven", "SEED is not a number"),
+    ("C-06", "SEED", "1.5", "SEED is not a number"),
+    ("C-07", "SEED", "-1", "SEED is out of range"),
+    ("C-07", "SEED", "4294967296", "SEED is out of range"),
+    ("C-08", "CONNS", "0", "CONNS is out of range"),
+    ("C-08", "CONNS", "65", "CONNS is out of range"),
+    ("C-08", "CONNS", "many", "CONNS is not a number"),
+    ("C-09", "DATA_W", "32", "DATA_W is not in the allowed set"),
+    ("C-09", "DATA_W", "1024", "DATA_W is not in the allowed set"),
+    ("C-09", "DATA_W", "wide", "DATA_W is not in the allowed set"),
+    ("C-10", "SIM", "modelsim", "SIM is not in the allowed set"),
+    ("C-10", "DEVICE", "fpga", "DEVICE is not in the allowed set"),
+    ("C-11", "LOSS", "some", "LOSS is not a number"),
+    ("C-11", "LOSS", "-0.1", "LOSS is out of range"),
+    ("C-11", "LOSS", "0.51", "LOSS is out of range"),
+    ("C-11", "LOSS", "nan", "LOSS is out of range"),
+)
+
+
+@pytest.mark.parametrize(("row", "name", "value", "what"), WRONG)
+def test_a_variable_outside_its_set_is_refused(row: str, name: str, value: str, what: str) -> None:
+    assert row in documented("C")
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.from_environment("run", {name: value})
+    assert caught.value.what == what
+    assert caught.value.where == f"{name}={value}"
+    assert caught.value.todo
+
+
+@pytest.mark.rule("C-06")
+def test_make_hands_a_wrong_variable_over_and_fails(tmp_path: Path) -> None:
+    done = make("SEED=seven", f"OUT={tmp_path / 'out'}")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[:2] == ["error: SEED is not a number", "  where: SEED=seven"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.rule("C-12")
+def test_a_missing_simulator_is_named(tmp_path: Path) -> None:
+    """Only a path without Icarus: the one given by name must be there."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    done = run({"SIM": "icarus", "OUT": str(tmp_path / "out"), "PATH": str(tools)})
+    refused(done, "no usable icarus on this machine", "SIM=icarus")
+    assert "apt-get install iverilog" in done.stderr
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["complete"] is False
+
+
+# ---- interrupts --------------------------------------------------------------------------------------
+
+
+def start(variables: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """`make run` in the background, as the leader of a process group of its own."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tb.cli", "run"],
+            cwd=ROOT, env=environment(variables), stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+
+
+def descendants(root: int) -> set[int]:
+    """Every process below ``root``, whatever group it is in."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+    found, grown = {root}, True
+    while grown:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        found |= more
+        grown = bool(more)
+    return found - {root}
+
+
+def alive(pids: set[int]) -> set[int]:
+    """Those that still run (a zombie does not)."""
+    running: set[int] = set()
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z":
+            running.add(pid)
+    return running
+
+
+def interrupted(process: subprocess.Popen[bytes], number: signal.Signals, when: Callable[[], bool], log: Path) -> None:
+    """Send a signal when ``when`` holds; afterwards nothing of the command runs any more."""
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not when():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        below = descendants(process.pid)
+        assert below, "the command runs no program that could be left behind"
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 130, log.read_text()
+        deadline = time.monotonic() + 10
+        while alive(below) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not alive(below), "processes were left behind"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def unfinished(out: Path) -> None:
+    """summary.json is whole, has its keys, and says that the run is not complete."""
+    result = json.loads((out / "summary.json").read_text())
+    assert result["complete"] is False
+    assert result["schema"] == 1
+    assert result["problems"] == ["interrupted"]
+    assert list(out.glob("*.tmp")) == []
+
+
+SLOW_COMPILER = """#!/bin/sh
+case " $* " in *" -V "*) exec {real} "$@" ;; esac
+touch {mark}
+sleep 300 &
+wait
+"""
+
+
+@pytest.mark.rule("C-13")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_nothing_running(number: signal.Signals, tmp_path: Path) -> None:
+    tool = find("icarus")
+    if tool is None:
+        pytest.skip("simulator not installed")
+    tools, mark, out, log = tmp_path / "bin", tmp_path / "building", tmp_path / "out", tmp_path / "log"
+    tools.mkdir()
+    compiler = tools / "iverilog"
+    compiler.write_text(SLOW_COMPILER.format(real=tool.executable, mark=mark))
+    compiler.chmod(0o755)
+    variables = {"SIM": "icarus", "DATA_W": "128", "WAVES": "1", "OUT": str(out)}
+    variables["PATH"] = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    interrupted(start(variables, log), number, mark.exists, log)
+    unfinished(out)
+
+
+@pytest.mark.rule("C-14")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_simulation_leaves_nothing_running_and_its_files_whole(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    if find("icarus") is None:
+        pytest.skip("simulator not installed")
+    out, log = tmp_path / "out", tmp_path / "log"
+    records = out / "records.txt"
+
+    def under_way() -> bool:
+        return records.exists() and records.stat().st_size > 20_000
+
+    interrupted(start({"SIM": "icarus", "DATA_W": "64", "OUT": str(out)}, log), number, under_way, log)
+    unfinished(out)
+    lines = records.read_text().split("\n")
+    assert all(line.split()[0] in "TDRXCWFSIEA" for line in lines[:-1])
+    blocks = (out / "wire.pcapng").read_bytes()
+    at = 0
+    while at + 8 <= len(blocks):
+        length = int.from_bytes(blocks[at + 4 : at + 8], "little")
+        if length < 12 or at + length > len(blocks):
+            break
+        assert blocks[at + length - 4 : at + length] == blocks[at + 4 : at + 8]
+        at += length
+    assert at == len(blocks), "the capture ends inside a packet"
