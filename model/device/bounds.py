@@ -18,12 +18,12 @@ BOUNDS: Mapping[str, int] = {
     "message": 18_000,  # message of tcp_engine -> commit of delivery_engine
     "continue": 6_500,  # work is left -> CONTINUE commit
     "grant": 120_000,  # connection can send -> TX_GRANT commit
-    "timer": 800,  # deadline passed -> TIMER commit
-    "push": 750,  # push deadline passed -> TIMER commit of delivery_engine
+    "timer": 13_000,  # deadline passed -> TIMER commit; like CONSUMED it may wait for room in the message queue
+    "push": 6_500,  # push deadline passed -> TIMER commit of delivery_engine
     "wire": 30_000,  # SEGMENT -> frame out
     "write": 44_000,  # action -> its last byte in host memory
     "completion": 40_000,  # completion issued -> written to the ring
-    "consumed": 700,  # CONSUMED due -> commit
+    "consumed": 13_000,  # CONSUMED due -> commit; 1650 seen at 64 bits while slow writes held up the message queue
     "credit": 300,  # CREDIT_BATCH credits pending -> commit
     "fence": 20_000,  # both halves of a fence done -> FENCE_DONE commit
 }
@@ -38,6 +38,12 @@ class Liveness:
         self._open: dict[str, dict[Hashable, int]] = {kind: {} for kind in self._bounds}
         self.seen: dict[str, int] = dict.fromkeys(self._bounds, 0)
         self.stalled = 0
+
+    def after_reset(self) -> Liveness:
+        """Nothing is due any more; what was seen, and the count of stalls, go on."""
+        fresh = Liveness(self._bounds)
+        fresh.seen, fresh.stalled = self.seen, self.stalled
+        return fresh
 
     def begin(self, kind: str, key: Hashable, cycle: int) -> None:
         """Something became due (no effect if it already was)."""

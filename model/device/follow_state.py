@@ -81,12 +81,13 @@ class FollowState:
         self.host_bytes_compared = 0
         self.events: Counter[str] = Counter()
         self._bounds = bounds
+        self._cycle = 0
+        self.live = Liveness(bounds)
         self._reset()
 
     def _reset(self) -> None:
         self.core = Core(self.config, self.memory)
-        self.live = Liveness(self._bounds)
-        self._cycle = 0
+        self.live = self.live.after_reset()
         self._now: int | None = None
         self._orders = {"tcp": 0, "delivery": 0}
         self._ticks = {"tcp": 0, "delivery": 0}

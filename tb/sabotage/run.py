@@ -24,7 +24,7 @@ from tb.sabotage.manifest import CONTROL, MANIFEST, NO_JUDGES, Sabotage, draw, l
 from tb.sim.tools import find
 
 OUT = ROOT / "sim_build" / "sabotage"
-COPIED = ("hdl", "model", "tb")
+COPIED = ("hdl", "model", "tb", "docs")
 PARALLEL = 2
 #: Seconds for all stimuli of one sabotage.
 TRIAL_TIMEOUT = 3000.0

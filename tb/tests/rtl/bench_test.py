@@ -55,7 +55,8 @@ class BenchBench(Bench):
         self.memory.write_many = write  # type: ignore[method-assign]
 
     def _state(self) -> bytes:
-        return self.seen.to_bytes(4, "big") + self.env.scoreboard.follower.completions_compared.to_bytes(4, "big")
+        completed: int = self.env.scoreboard.follower.completions_compared
+        return self.seen.to_bytes(4, "big") + completed.to_bytes(4, "big")
 
     def _access(self, kind: int, address: int, value: int, length: int = 0) -> bytes:
         head = bytes((kind, 0, 0)) + self._state() + length.to_bytes(2, "big") + address.to_bytes(8, "big")
@@ -78,7 +79,7 @@ class BulkTest(TransferTest):
         for name in ("p_ar", "p_r", "p_aw", "p_w", "p_b", "p_gap", "p_stall"):
             getattr(dut, name).value = 0
         dut.lat_min.value = dut.lat_max.value = config.mem_latency
-        bench = self.bench = BenchBench(dut, config, self.env, self.port)
+        bench = self.bench = self.player = BenchBench(dut, config, self.env, self.port)
         bench.prepare()
         self.frames: list[tuple[int, int, int]] = []
         self.seconds, self.cycles = 0.0, 0
@@ -102,13 +103,13 @@ class BulkTest(TransferTest):
             self.transfer.network.close()
             bench.stop()
             self._write_results(time.monotonic() - started)
-            numbers = {"sent": self.frames, "doorbells": bench.doorbells, "seconds": self.seconds, "cycles": self.cycles}
-            write_json(self.config.out / "frames.json", numbers)
+            speed = {"seconds": self.seconds, "cycles": self.cycles}
+            write_json(self.config.out / "frames.json", {"sent": self.frames, "doorbells": bench.doorbells, **speed})
             (self.config.out / "host.play").write_bytes(b"".join(bench.host_script))
             (self.config.out / "wire.play").write_bytes(b"".join(bench.wire_script))
 
     def _seen(self, seen: SeenFrame) -> None:
-        self.bench.seen = seen.number
+        self.player.seen = seen.number
         self.frames.append((seen.cycle, read_int(top().cycle), len(seen.data)))
 
     def extra_problems(self) -> list[str]:

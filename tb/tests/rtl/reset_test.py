@@ -153,7 +153,6 @@ class ResetTest(TransferTest):
         """R-04: the tail of a frame that the reset cut is not taken for a frame."""
         await self.until(self.under_way)
         frame = bytes(12) + b"\x88\xb5" + bytes(1500)
-        self.env.scoreboard.frame_played(frame)
         await self.bench.soft_reset_under_traffic(cut=frame)
         assert await self.bench.register(Csr.CNT_RX_FRAMES) == 0
         self.rows.append("R-04")
