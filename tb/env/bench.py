@@ -54,6 +54,7 @@ class Bench:
         self.memory = HostMemory(dut)
         self.calls = NdisStream("calls")
         self.frames = FrameStream("frames")
+        self.frames.lanes = config.data_w // 8
         self.transfer: Transfer | None = None
         self.error: BaseException | None = None
         self._driver: MiniportDriver | None = None

@@ -47,12 +47,18 @@ class NdisStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
             self.after_each()
 
 
+#: Cycles from the start of a frame to the start of the next, at least: the engine takes up to 8 cycles an event and a small
+#: segment makes two or three, so small frames back to back at 512 bits are an overload, which has its own test.
+FRAME_SPACING = 32
+
+
 class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
     """Sends frames to the wire sequencer in order, for ever."""
 
     def __init__(self, name: str = "frame_stream") -> None:
         super().__init__(name)
         self._frames: deque[bytes] = deque()
+        self.lanes = 8
         self._wake = Event()
         self.busy = False
 
@@ -82,6 +88,7 @@ class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
             item = FrameItem.create("frame")
             await self.start_item(item)
             item.data = self._frames.popleft()
+            item.gap = max(0, FRAME_SPACING - len(item.data) // self.lanes)
             await self.finish_item(item)
 
 
