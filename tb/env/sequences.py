@@ -47,8 +47,8 @@ class NdisStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
             self.after_each()
 
 
-#: Cycles from the start of a frame to the start of the next, at least: the engine takes up to 8 cycles an event and a small
-#: segment makes two or three, so small frames back to back at 512 bits are an overload, which has its own test.
+#: Cycles from the start of a frame to the start of the next, at least. The engine takes up to 8 cycles an event and a
+#: small segment makes two or three, so small frames back to back at 512 bits would be an overload.
 FRAME_SPACING = 32
 
 
