@@ -12,20 +12,20 @@ from model.device.divergence import Divergence, Halt
 
 BOUNDS: Mapping[str, int] = {
     "frame": 360,  # last beat of a frame in -> verdict of the parser
-    "segment": 5_000,  # parser found a segment -> RX_SEGMENT commit
-    "command": 200_000,  # driver posts a doorbell (the bus comes later) -> commit or completion with an error
+    "segment": 33_000,  # parser found a segment -> RX_SEGMENT commit
+    "command": 120_000,  # driver posts a doorbell (the bus comes later) -> commit or completion with an error
     "raw_send": 40_000,  # driver posts the doorbell of a RAW_SEND -> its completion in the ring
-    "message": 18_000,  # message of tcp_engine -> commit of delivery_engine
+    "message": 30_000,  # message of tcp_engine -> commit of delivery_engine
     "continue": 6_500,  # work is left -> CONTINUE commit
     "grant": 120_000,  # connection can send -> TX_GRANT commit
     "timer": 13_000,  # deadline passed -> TIMER commit; like CONSUMED it may wait for room in the message queue
     "push": 6_500,  # push deadline passed -> TIMER commit of delivery_engine
-    "wire": 30_000,  # SEGMENT -> frame out
+    "wire": 29_000,  # SEGMENT -> frame out
     "write": 44_000,  # action -> its last byte in host memory
     "completion": 40_000,  # completion issued -> written to the ring
     "consumed": 13_000,  # CONSUMED due -> commit; 1650 seen at 64 bits while slow writes held up the message queue
     "credit": 300,  # CREDIT_BATCH credits pending -> commit
-    "fence": 20_000,  # both halves of a fence done -> FENCE_DONE commit
+    "fence": 9_800,  # both halves of a fence done -> FENCE_DONE commit
 }
 """Cycles."""
 

@@ -11,9 +11,9 @@ from tb.sim.run import RunResult
 
 #: First words of a problem -> judge; the order is their rank when several complain at once.
 PATTERNS = (
-    (r"AXI4.*rule \d+ broken", "checker"),
     (r"^wire: ", "wire"),
     (r"^peer: ", "peer"),
+    (r"rule \d+ broken", "checker"),
     (r"the three sums differ", "sums"),
     (r"^connection \d+: |^rows of docs/errors.md", "host"),
     (r"Error: .*(?:MiniportError|HostError|LedgerError|StackError|NdisError|RingError|DriverError)", "host"),
