@@ -8,7 +8,8 @@
 //   PICK   an event is chosen (round robin), its dcb is read            POOL_POST: PICK -> POST (4 a cycle) -> COMMIT
 //   SIDE   head request and head node are read
 //   STEP   delivery_step is taken into registers; nothing to continue: back to PICK
-//   COMMIT state written, action handed on (waits for m_plq_ready); back to SIDE to continue the same connection
+//   COMMIT state written, action handed on (STEP waited for room, which a queue does not take back); back to SIDE to
+//          continue the same connection
 //
 // Six cycles from one event to the next, three more for each CONTINUE. What belongs to a connection is finished
 // before another event is looked at. After reset the dcb table is swept (CONNS cycles, init_done).
@@ -64,7 +65,9 @@ module delivery_engine #(
     localparam [2:0] CLEAR = 3'd0, PICK = 3'd1, SIDE = 3'd2, STEP = 3'd3, COMMIT = 3'd4, POST = 3'd5;
 
     reg [2:0] state_reg;
-    wire      at_pick = state_reg == PICK, at_side = state_reg == SIDE, at_step = state_reg == STEP;
+    wire      at_pick = state_reg == PICK, at_side = state_reg == SIDE;
+    // an event starts only when its action has room, so that the tick it reads is the tick of its commit
+    wire      at_step = state_reg == STEP && m_plq_ready;
     wire      at_commit = state_reg == COMMIT, at_post = state_reg == POST;
 
     // ---- the event: message, command, push timer in turn
@@ -291,7 +294,7 @@ module delivery_engine #(
                     state_reg <= STEP;
                     fresh_reg <= 1'b0;
                 end
-                STEP: begin
+                STEP: if (at_step) begin
                     state_reg <= st_idle ? PICK : COMMIT;
                     rest_reg  <= st_rest;
                 end

@@ -41,7 +41,7 @@ class Stimulus:
 
 
 OWN = (
-    Stimulus("calm", settings={"size": 16 << 10, "seed": 11}),
+    Stimulus("calm", settings={"size": 16 << 10, "seed": 11}, timeout=120),
     Stimulus(
         "lossy",
         settings={"size": 32 << 10, "seed": 12, "loss": 0.03, "reorder": 0.05, "dup": 0.03, "corrupt": 0.02},
