@@ -47,9 +47,11 @@ class NdisStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
             self.after_each()
 
 
-#: Cycles from the start of a frame to the start of the next, at least. The engine takes up to 8 cycles an event and a
-#: small segment makes two or three, so small frames back to back at 512 bits would be an overload.
-FRAME_SPACING = 32
+#: Frames under SMALL_FRAME bytes start at least FRAME_SPACING cycles after the one before. The engine takes up to 8
+#: cycles an event, a small segment makes two or three, and each is a write of its own to a memory that stalls: back to
+#: back they would be an overload. Full-size frames come as fast as the port takes them.
+SMALL_FRAME = 512
+FRAME_SPACING = 64
 
 
 class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
@@ -88,7 +90,8 @@ class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
             item = FrameItem.create("frame")
             await self.start_item(item)
             item.data = self._frames.popleft()
-            item.gap = max(0, FRAME_SPACING - len(item.data) // self.lanes)
+            small = len(item.data) < SMALL_FRAME
+            item.gap = max(0, FRAME_SPACING - len(item.data) // self.lanes) if small else 0
             await self.finish_item(item)
 
 
