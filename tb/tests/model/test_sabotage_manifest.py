@@ -9,7 +9,7 @@ import pytest
 
 from tb.config import ConfigError
 from tb.sabotage.judge import read_divergence
-from tb.sabotage.manifest import CONTROL, Edit, Sabotage, draw, load, sources_of
+from tb.sabotage.manifest import CONTROL, NOT_DRAWN, Edit, Sabotage, draw, load, sources_of
 from tb.sabotage.run import Outcome, from_patch, status_of
 
 ENTRIES = load()
@@ -84,12 +84,15 @@ def test_an_edit_whose_text_is_not_there_once_is_refused(tmp_path: Path) -> None
     assert (tmp_path / "a.v").read_text() == "two"
 
 
-def test_the_draw_of_a_commit_is_always_the_same_and_has_the_control() -> None:
+def test_the_draw_of_a_commit_is_always_the_same_and_leaves_out_what_is_not_drawn() -> None:
     first = draw("0123456789", 12)
     assert first == draw("0123456789", 12)
     assert first != draw("abcdef", 12)
-    assert (len(first), first[0]) == (13, CONTROL)
-    assert not {entry.id for entry in ENTRIES if entry.blind} & set(first)
+    assert len(set(first)) == 12
+    everything = set(draw("0123456789", len(ENTRIES)))
+    known = {entry.id for entry in ENTRIES}
+    assert known >= NOT_DRAWN
+    assert everything == known - NOT_DRAWN - {e.id for e in ENTRIES if e.blind or e.check == CONTROL}
 
 
 def test_check_field_and_cycle_are_read_from_a_divergence_report() -> None:
