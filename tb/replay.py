@@ -1,9 +1,8 @@
 """`make replay FAILURE=folder [WAVES=1]`: run a recorded failure again and say whether it is the same one.
 
-A failure folder holds what tb.sim.run wrote before the simulation began (config.json) and what the test found
-(divergence.txt). A test other than the main job leaves its name and settings in failure.json:
-{module, testcase, plusargs, parameters, conns, mem_bytes}; each key may be missing. The new run lies in
-FAILURE/replay; with WAVES=1 there are waves and a GTKWave save file whose marker stands at the divergence.
+A failure folder holds what tb.sim.run wrote before the simulation began (config.json; failure.json: {top, modules,
+testcase, plusargs, parameters, timeout}) and what the test found (divergence.txt, rtl.json, results.xml). The new run
+lies in FAILURE/replay; with WAVES=1 there are waves and a GTKWave save file whose marker stands at the divergence.
 """
 
 from __future__ import annotations
@@ -11,14 +10,13 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tb.config import ConfigError, RunConfig
 from tb.sim.build import build
-from tb.sim.run import RunResult, run
-from tb.sim.spec import chimney_spec
+from tb.sim.run import AGAIN_NAME, RunResult, read_results, run
+from tb.sim.spec import chimney_spec, unit_spec
 from tb.sim.tools import choose
 from tb.waves import WaveError, read, save_file
 
@@ -35,12 +33,12 @@ class Failure:
 
     folder: Path
     config: RunConfig
-    module: str
-    testcase: str | None = None
-    plusargs: dict[str, int] = field(default_factory=dict)
-    parameters: dict[str, int] = field(default_factory=dict)
-    conns: int = 64
-    mem_bytes: int = 32 << 20
+    top: str
+    modules: str | list[str]
+    testcase: str | list[str] | None
+    plusargs: dict[str, int]
+    parameters: dict[str, int]
+    timeout: float
 
     @property
     def report(self) -> list[str]:
@@ -54,27 +52,31 @@ def main(config: RunConfig) -> int:
         raise ConfigError("no failure given", "FAILURE=", "give the folder of a failed run")
     failure = load(config.failure)
     tool, remark = choose(failure.config.sim, fall_back=False)
-    print(f"{remark}\nreplay {failure.module}, seed {failure.config.seed}, DATA_W={failure.config.data_w}", flush=True)
+    print(f"{remark}\nreplay {failure.modules}, seed {failure.config.seed}, DATA_W={failure.config.data_w}", flush=True)
     out = failure.folder / "replay"
     for stale in ("divergence.txt", "rtl.json", "results.xml"):
         (out / stale).unlink(missing_ok=True)
-    spec = chimney_spec(
-        tool,
-        data_w=failure.config.data_w,
-        conns=failure.conns,
-        waves=config.waves,
-        extra_parameters=failure.parameters,
-        mem_bytes=failure.mem_bytes,
-    )
+    parameters = dict(failure.parameters)
+    if failure.top == "tb_top":
+        spec = chimney_spec(
+            tool,
+            data_w=parameters.pop("DATA_W"),
+            conns=parameters.pop("CONNS"),
+            mem_bytes=parameters.pop("MEM_BYTES"),
+            waves=config.waves,
+            extra_parameters=parameters,
+        )
+    else:
+        spec = unit_spec(tool, failure.top, parameters=parameters, waves=config.waves)
     outcome = run(
         build(spec, say=print),
-        failure.module,
+        failure.modules,
         out,
         config=replace(failure.config, out=out, waves=config.waves),
         plusargs=failure.plusargs,
         testcase=failure.testcase,
         waves=config.waves,
-        timeout=TIMEOUT,
+        timeout=max(failure.timeout, TIMEOUT),
     )
     again = report_of(out)
     print("\n".join(again) if again else "this run found nothing wrong")
@@ -91,19 +93,10 @@ def load(folder: Path) -> Failure:
     config = RunConfig.from_json(file.read_text())
     if config.file is not None and not config.file.exists():
         raise ConfigError("the file that was sent is gone", str(config.file), "put it back and replay again")
-    extra: dict[str, Any] = {}
-    if (folder / "failure.json").exists():
-        extra = json.loads((folder / "failure.json").read_text())
-    return Failure(
-        folder=folder,
-        config=config,
-        module=extra.get("module", "tb.tests.rtl.transfer_test"),
-        testcase=extra.get("testcase"),
-        plusargs=dict(extra.get("plusargs") or {}),
-        parameters=dict(extra.get("parameters") or {}),
-        conns=int(extra.get("conns", 64)),
-        mem_bytes=int(extra.get("mem_bytes", 32 << 20)),
-    )
+    again = folder / AGAIN_NAME
+    if not again.exists():
+        raise ConfigError("this is no failure folder: it has no failure.json", f"FAILURE={folder}", "give another")
+    return Failure(folder=folder, config=config, **json.loads(again.read_text()))
 
 
 def report_of(folder: Path) -> list[str]:
@@ -114,6 +107,9 @@ def report_of(folder: Path) -> list[str]:
         lines = divergence.read_text().splitlines()
     elif (folder / "rtl.json").exists():
         lines = [str(line) for line in json.loads((folder / "rtl.json").read_text()).get("problems", [])]
+    if not lines:
+        failed = [o for o in read_results(folder / "results.xml") if o.status == "failed"]
+        lines = [f"{o.name} at {o.sim_time_ns} ns: {o.message.splitlines()[-1] if o.message else ''}" for o in failed]
     return [line.rstrip() for line in lines if "make " not in line and str(folder) not in line]
 
 

@@ -100,7 +100,7 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
     with phases.phase("build"):
         built = build(spec)
     result["build_seconds"] = round(time.monotonic() - started, 2)
-    console.print(f"replay   {config.make_command()}", markup=False)
+    console.print(f"again    {config.make_command()}", markup=False)
     for stale in ("rtl.json", "divergence.txt"):
         (config.out / stale).unlink(missing_ok=True)
     with phases.phase("simulate", measured=True):

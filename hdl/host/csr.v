@@ -156,7 +156,8 @@ module csr #(
     end else begin
       if (w_fire) begin
         case (w_addr)
-          `CSR_CONTROL: if (s_axil_wstrb[0]) control <= {s_axil_wdata[3:2], 1'b0, s_axil_wdata[0]};
+          // with the reset bit the others do not count: until the bus is quiet the old tick source goes on
+          `CSR_CONTROL: if (s_axil_wstrb[0] && !s_axil_wdata[1]) control <= {s_axil_wdata[3:2], 1'b0, s_axil_wdata[0]};
           `CSR_TICK_PRESCALE: tick_prescale <= strobed(tick_prescale, s_axil_wdata, s_axil_wstrb);
           `CSR_MAC_LO: mac_lo <= strobed(mac_lo, s_axil_wdata, s_axil_wstrb);
           `CSR_MAC_HI: mac_hi <= strobed(mac_hi, s_axil_wdata, s_axil_wstrb);

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
@@ -17,6 +19,8 @@ from tb.sim.process import ProcessTimeoutError
 RECORDS_NAME = "records.txt"
 MEMORY_NAME = "memory.bin"
 BATCH_NAME = "batch.bin"
+#: Which test a folder is of and how it was built: what `make replay` needs beside config.json.
+AGAIN_NAME = "failure.json"
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,32 @@ def read_results(path: Path) -> tuple[TestOutcome, ...]:
     return tuple(outcomes)
 
 
+def again(
+    build: BuildResult,
+    modules: str | Sequence[str],
+    testcase: str | Sequence[str] | None,
+    plusargs: Mapping[str, int],
+    timeout: float,
+) -> str:
+    """The text of failure.json."""
+    spec = build.spec
+    facts = {
+        "top": spec.top,
+        "modules": modules,
+        "testcase": testcase,
+        "plusargs": dict(plusargs),
+        "parameters": dict(spec.parameters),
+        "timeout": timeout,
+    }
+    return json.dumps(facts, indent=1)
+
+
+def replay_command(directory: Path) -> str:
+    """The command that runs a folder's test again exactly, with waves."""
+    where = directory.relative_to(ROOT) if directory.is_relative_to(ROOT) else directory
+    return f"make replay FAILURE={shlex.quote(str(where))} WAVES=1"
+
+
 def run(
     build: BuildResult,
     modules: str | Sequence[str],
@@ -97,6 +127,7 @@ def run(
         (directory / stale).unlink(missing_ok=True)
     config_file = directory / "config.json"
     config_file.write_text(config.to_json())
+    (directory / AGAIN_NAME).write_text(again(build, modules, testcase, plusargs or {}, timeout))
     built = {name.lower(): value for name, value in build.spec.parameters.items()}
     settings = {"seed": config.seed, "mem_seed": config.seed, **built, **(plusargs or {})}
     words = [f"+{name}={value}" for name, value in settings.items()]

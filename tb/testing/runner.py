@@ -17,7 +17,7 @@ from tb.config import ROOT, SIMULATORS, ConfigError, RunConfig
 from tb.session.summary import commit_id
 from tb.sim.build import BuildError, build
 from tb.sim.process import end_all
-from tb.sim.run import RunResult, run
+from tb.sim.run import RunResult, replay_command, run
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, find
 from tb.testing.lint import lint
@@ -126,7 +126,7 @@ def run_job(job: Job, tool: Tool, config: RunConfig) -> tuple[RunResult | None, 
 def take_job(job: Job, outcome: tuple[RunResult | None, str, float], config: RunConfig, report: Report) -> None:
     """The verdicts and numbers of one finished job."""
     result, problem, seconds = outcome
-    again = f"make test TEST='{job.name}' SIM={job.simulator} SEED={config.seed}"
+    again = replay_command(OUT / job.label)
     if result is not None:
         for case in result.outcomes:
             name = f"{job.label}::{case.name.rpartition('.')[2]}"
@@ -155,6 +155,8 @@ def simulated_tests(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str,
             report.add(Verdict(job.label, "skipped", 0, f"exempt on icarus: {job.exempt}", "", job.simulator))
         else:
             jobs.append((job, tool))
+    if config.test and not jobs and not report.verdicts:
+        raise ConfigError("no test has this in its name", f"TEST={config.test}", "`make test-all` knows more tests")
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         futures = [(job, pool.submit(run_job, job, tool, config)) for job, tool in jobs]
         try:

@@ -155,11 +155,15 @@ def test_a_missing_simulator_is_named(tmp_path: Path) -> None:
 
 
 def start(variables: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """`make run` in the background, as the leader of a process group of its own."""
+    """`make run` as from a terminal: the leader of a process group of its own, with Ctrl-C as it is by default.
+
+    The tests themselves may run in the background of a shell, which lets its children ignore Ctrl-C.
+    """
     with log.open("wb") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "tb.cli", "run"],
             cwd=ROOT, env=environment(variables), stdout=output, stderr=output, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
 
 

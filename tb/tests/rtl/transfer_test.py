@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import cocotb
@@ -23,7 +22,7 @@ from tb.session import summary
 from tb.session.transfer import Transfer
 from tb.sim.memory import initial_contents
 from tb.sim.records import RecordReader
-from tb.sim.run import RECORDS_NAME
+from tb.sim.run import RECORDS_NAME, replay_command
 
 #: Host memory below this address is left alone: a stray access to address 0 shows.
 MEMORY_BASE = 0x1_0000
@@ -101,8 +100,7 @@ class TransferTest(ChimneyTest):
         write_json(out / "rtl.json", result)
         (out / "received.bin").write_bytes(self.transfer.received_data())
         if self.follower.divergence is not None:
-            replay = replace(self.config, out=out).make_command()
-            (out / "divergence.txt").write_text(self.follower.report(replay))
+            (out / "divergence.txt").write_text(self.follower.report(replay_command(out)))
 
 
 def built(name: str) -> int:
