@@ -34,18 +34,21 @@ class FollowMemory(FollowState):
             raise WriteError("client", "rx_placer, completion_ring or state_writer", str(client))
         self.host_bytes_compared += len(written)
 
-    def _whole_beat(self, addr: int, strobe: int, data: int, lanes: int) -> bool:
-        """The frequent case at little cost: a full beat inside the oldest placement, and right."""
-        if not self._placed.open or self._raw_wait or self.divergence is not None:
+    def _placed_well(self, addr: int, strobe: int, data: int, lanes: int) -> bool:
+        """The frequent case at little cost: the next bytes of the oldest placement, not its last, and right."""
+        if not self._placed.open or self._raw_wait or self.divergence is not None or not strobe:
             return False
         a = self._placed.open[0]
         done = a.done
-        if addr != a.addr + done or done + lanes >= len(a.data) or strobe + 1 != 1 << lanes:
+        first = (strobe & -strobe).bit_length() - 1
+        last = strobe.bit_length()
+        end = done + last - first
+        if addr + first != a.addr + done or end >= len(a.data) or strobe >> first != (1 << (last - first)) - 1:
             return False
-        if a.data[done : done + lanes] != data.to_bytes(lanes, "little"):
+        if a.data[done:end] != data.to_bytes(lanes, "little")[first:last]:
             return False
-        a.done = done + lanes
-        self.host_bytes_compared += lanes
+        a.done = end
+        self.host_bytes_compared += last - first
         return True
 
     def _lane_write(self, lanes: tuple[WriteLane, ...], client: int, addr: int, data: bytes, response: int) -> None:

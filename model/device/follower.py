@@ -70,7 +70,7 @@ class Follower(FollowTcp):
         self, client: int, addr: int, strobe: int, data: int, lanes: int, cycle: int, response: int = 0
     ) -> None:
         """A beat of a write to host memory at bus address ``addr``; ``response`` not 0: it was refused."""
-        if client == WrClient.PLACER and response == 0 and self._whole_beat(addr, strobe, data, lanes):
+        if client == WrClient.PLACER and response == 0 and self._placed_well(addr, strobe, data, lanes):
             return
         self._at(cycle)
         self._guard(lambda: self._write(client, addr, strobe, data, lanes, response))

@@ -26,6 +26,10 @@ CHECKERS = (
 )
 
 
+#: Bytes of a write record (tb/hdl/recorder.v).
+LINE = 256
+
+
 class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is untyped
     """Follows the RTL record by record. ``problems`` must be empty and ``compared`` must not be 0 at the end."""
 
@@ -33,11 +37,9 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         self.follower: Follower = ConfigDB().get(self, "", "follower")
         self.mirror: MirrorMemory = ConfigDB().get(self, "", "mirror")
         self.reader: RecordReader = ConfigDB().get(self, "", "records")
-        self.lanes: int = ConfigDB().get(self, "", "data_w") // 8
         self.violations: list[str] = []
         self.in_flight: deque[bytes] = deque()
         self.last_cycle = 0
-        self.beats = 0
         self.tick_base = 0
         self.tick = 0
         #: Told of every frame that has entered the device, and of the tick.
@@ -95,10 +97,9 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         follower = self.follower
         if tag == "W":
             client, addr, strobe, data, response = record.fields
-            self.beats += 1
             if response == 0:
-                self.mirror.device_wrote(addr, strobe, data, self.lanes)
-            follower.on_write(client, addr, strobe, data, self.lanes, cycle, response)
+                self.mirror.device_wrote(addr, strobe, data, LINE)
+            follower.on_write(client, addr, strobe, data, LINE, cycle, response)
         elif tag == "T":
             self.tcb_table.commit(record.value, cycle)
             follower.on_rec_tcp(record.value, cycle)

@@ -2,7 +2,8 @@
 //
 //   <tag> <cycle, decimal> <fields, hexadecimal, separated by one space>
 //   T D R X C   one field: the record vector of tcp_engine, delivery_engine, rx, tx, completion ring
-//   W           client addr strb data resp: one beat written to host memory (resp 0 written, 2 or 3 refused)
+//   W           client addr strb data resp: bytes written to host memory (resp 0 written, 2 or 3 refused). addr is that
+//               of a line of 256 bytes. Beats of one burst in one line share a record, unless another record comes between.
 //   F           number bytes: the last beat of a received frame was accepted by the device (numbers from 0)
 //   S           tick: the value after this strobe
 //   I           level: the interrupt line changed
@@ -40,6 +41,7 @@ module recorder #(
     input  wire [DATA_W/8-1:0]     wr_strb,
     input  wire [DATA_W-1:0]       wr_data,
     input  wire [1:0]              wr_resp,
+    input  wire                    wr_last,
     input  wire                    frame_beat,
     input  wire                    frame_last,
     input  wire [DATA_W/8-1:0]     frame_keep,
@@ -61,6 +63,22 @@ module recorder #(
     integer          fd;
     integer          i;
     reg              mark_seen, irq_seen;
+    wire             other = tcp_valid || dlv_valid || rx_valid || tx_valid || cq_valid || tick_strobe || (|violation)
+                             || mark != mark_seen || irq != irq_seen || (frame_beat && frame_last);
+
+    // the line of LINE bytes that is being written, not recorded yet
+    localparam LINE = 256, BEAT = DATA_W / 8;
+    reg              open;
+    reg [7:0]        line_client;
+    reg [1:0]        line_resp;
+    reg [63:0]       line_addr, line_cycle;
+    reg [LINE-1:0]   line_strb;
+    reg [8*LINE-1:0] line_data;
+    wire [63:0]      beat_line = {wr_addr[63:8], 8'd0};
+    wire [LINE-1:0]  beat_strb = {{(LINE - BEAT){1'b0}}, wr_strb} << wr_addr[7:0];
+    wire [8*LINE-1:0] beat_data = {{(8*LINE - DATA_W){1'b0}}, wr_data} << {wr_addr[7:0], 3'd0};
+    wire             joins = open && wr_client == line_client && wr_resp == line_resp && beat_line == line_addr
+                             && (beat_strb & line_strb) == {LINE{1'b0}};
     reg [31:0]       lines, at_wake, frame_number, frame_bytes;
 
     // Python wakes on this flip: it comes after all that it announces has reached the top level's wires.
@@ -77,10 +95,19 @@ module recorder #(
         frame_bytes  = 32'd0;
         mark_seen    = 1'b0;
         irq_seen     = 1'b0;
+        open         = 1'b0;
         fd           = 0;
         if ($value$plusargs("records=%s", path)) fd = $fopen(path, "w");
         if (fd == 0) fd = $fopen("/dev/null", "w");
     end
+
+    task put_line;
+        begin
+            $fwrite(fd, "W %0d %h %h %h %h %h\n", line_cycle, line_client, line_addr, line_strb, line_data, line_resp);
+            lines = lines + 1;
+            open  = 1'b0;
+        end
+    endtask
 
     always @(posedge clk) begin
         if (frame_beat) begin
@@ -90,16 +117,22 @@ module recorder #(
                 for (i = 0; i < DATA_W / 8; i = i + 1)
                     frame_bytes = frame_bytes + {31'd0, frame_keep[i]};
         end
-        if (tcp_valid || dlv_valid || rx_valid || tx_valid || cq_valid || wr_valid || tick_strobe || (|violation)
-            || mark != mark_seen || irq != irq_seen || (frame_beat && frame_last)) begin
+        if (open && (other || (wr_valid && !joins))) put_line;
+        if (other || wr_valid) begin
             if (tcp_valid) begin $fwrite(fd, "T %0d %h\n", cycle, tcp_data); lines = lines + 1; end
             if (dlv_valid) begin $fwrite(fd, "D %0d %h\n", cycle, dlv_data); lines = lines + 1; end
             if (cq_valid)  begin $fwrite(fd, "C %0d %h\n", cycle, cq_data);  lines = lines + 1; end
             if (tx_valid)  begin $fwrite(fd, "X %0d %h\n", cycle, tx_data);  lines = lines + 1; end
             if (rx_valid)  begin $fwrite(fd, "R %0d %h\n", cycle, rx_data);  lines = lines + 1; end
             if (wr_valid) begin
-                $fwrite(fd, "W %0d %h %h %h %h %h\n", cycle, wr_client, wr_addr, wr_strb, wr_data, wr_resp);
-                lines = lines + 1;
+                line_strb   = beat_strb | (open ? line_strb : {LINE{1'b0}});
+                line_data   = beat_data | (open ? line_data : {8*LINE{1'b0}});
+                line_client = wr_client;
+                line_resp   = wr_resp;
+                line_addr   = beat_line;
+                line_cycle  = cycle;
+                open        = 1'b1;
+                if (other || wr_last || line_strb[LINE-1]) put_line;
             end
             if (frame_beat && frame_last) begin
                 $fwrite(fd, "F %0d %h %h\n", cycle, frame_number, frame_bytes);
@@ -125,7 +158,7 @@ module recorder #(
                 mark_seen = mark;
                 lines     = lines + 1;
             end
-            $fflush(fd);
+            if (!open || other) $fflush(fd);
             rec_count <= lines;
             if (rec_batch != 32'd0 && lines - at_wake >= rec_batch) begin
                 at_wake   = lines;

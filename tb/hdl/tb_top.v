@@ -307,7 +307,7 @@ module tb_top #(
         .tx_valid (rec_tx_valid && !rst), .tx_data (rec_tx),
         .cq_valid (rec_cq_valid && !rst), .cq_data (rec_cq),
         .wr_valid (m_axi_wvalid && m_axi_wready && !rst), .wr_client (wr_client), .wr_addr (wr_addr),
-        .wr_strb (m_axi_wstrb), .wr_data (m_axi_wdata), .wr_resp (wr_resp),
+        .wr_strb (m_axi_wstrb), .wr_data (m_axi_wdata), .wr_resp (wr_resp), .wr_last (m_axi_wlast),
         .frame_beat (rx_tvalid && rx_tready && !rst), .frame_last (rx_tlast), .frame_keep (rx_tkeep),
         .tick_strobe (tick_strobe && !rst), .tick (tick_count), .irq (irq && !rst),
         .violation (violation), .violation_code (violation_code),

@@ -19,6 +19,8 @@ from tb.sim.process import ProcessTimeoutError
 RECORDS_NAME = "records.txt"
 MEMORY_NAME = "memory.bin"
 BATCH_NAME = "batch.bin"
+#: Files whose assertions explain themselves when they fail; to compile all of model/ and tb/ anew costs a second a run.
+ASSERTING_FILES = "*_test.py test_*.py"
 #: Which test a folder is of and how it was built: what `make replay` needs beside config.json.
 AGAIN_NAME = "failure.json"
 
@@ -155,7 +157,12 @@ def run(
             seed=config.seed,
             plusargs=words,
             results_xml=str(directory / "results.xml"),
-            extra_env={CONFIG_FILE_VARIABLE: str(config_file), "COCOTB_ANSI_OUTPUT": "0", **(extra_env or {})},
+            extra_env={
+                CONFIG_FILE_VARIABLE: str(config_file),
+                "COCOTB_ANSI_OUTPUT": "0",
+                "COCOTB_REWRITE_ASSERTION_FILES": ASSERTING_FILES,
+                **(extra_env or {}),
+            },
             log_file=None if echo else log,
         )
     except ProcessTimeoutError as error:

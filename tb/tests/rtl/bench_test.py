@@ -34,40 +34,55 @@ class BenchBench(Bench):
     def prepare(self) -> None:
         """Before ``start``."""
         self.doorbells: list[tuple[int, int]] = []
-        self.host_script: list[bytes] = []
-        self.wire_script: list[bytes] = []
         self.seen = 0
+        # (frames sent, completions taken, then the frame or the access); bytes are made of it after the measurement
+        self._wire_notes: list[tuple[int, int, bytes]] = []
+        self._host_notes: list[tuple[int, int, int, int, int, bytes]] = []
         put_frame, write_many = self.frames.put, self.memory.write_many
 
         def put(frame: bytes) -> None:
-            state = self._state()
-            self.wire_script += [state + len(frame).to_bytes(2, "big") + bytes(6), frame[::-1].rjust(2048, b"\0")]
+            self._wire_notes.append((self.seen, self._completed(), frame))
             put_frame(frame)
 
         async def write(writes: Sequence[tuple[int, bytes]]) -> None:
-            for addr, data in writes:
-                for at in range(0, len(data), CHUNK):
-                    part = data[at : at + CHUNK]
-                    self.host_script += [self._access(1, addr + at, 0, len(part)), part[::-1].rjust(CHUNK, b"\0")]
+            seen, completed = self.seen, self._completed()
+            self._host_notes.extend((seen, completed, 1, addr, 0, data) for addr, data in writes)
             await write_many(writes)
 
         self.frames.put = put  # type: ignore[method-assign]
         self.memory.write_many = write  # type: ignore[method-assign]
 
-    def _state(self) -> bytes:
+    def _completed(self) -> int:
         ring = getattr(self._driver, "_cq", None)  # how many entries the driver has taken
-        completed: int = 0 if ring is None else ring._read
-        return self.seen.to_bytes(4, "big") + completed.to_bytes(4, "big")
+        return 0 if ring is None else int(ring._read)
 
-    def _access(self, kind: int, address: int, value: int, length: int = 0) -> bytes:
-        head = bytes((kind, 0, 0)) + self._state() + length.to_bytes(2, "big") + address.to_bytes(8, "big")
-        return (head + value.to_bytes(4, "big")).ljust(32, b"\0")
+    def wire_script(self) -> bytes:
+        """Every frame that was played in, as tb/hdl/bench_top.v reads it."""
+        parts = []
+        for seen, completed, frame in self._wire_notes:
+            parts.append(seen.to_bytes(4, "big") + completed.to_bytes(4, "big") + len(frame).to_bytes(2, "big"))
+            parts.append(bytes(6) + frame[::-1].rjust(2048, b"\0"))
+        return b"".join(parts)
+
+    def host_script(self) -> bytes:
+        """Every access of the host, as tb/hdl/bench_top.v reads it."""
+        parts = []
+        for seen, completed, kind, address, value, data in self._host_notes:
+            state = bytes((kind, 0, 0)) + seen.to_bytes(4, "big") + completed.to_bytes(4, "big")
+            for at in range(0, len(data), CHUNK) or (0,):
+                part = data[at : at + CHUNK]
+                head = state + len(part).to_bytes(2, "big") + (address + at).to_bytes(8, "big")
+                parts.append((head + value.to_bytes(4, "big")).ljust(32, b"\0"))
+                if part:
+                    parts.append(part[::-1].rjust(CHUNK, b"\0"))
+        return b"".join(parts)
 
     async def register(self, offset: int, value: int | None = None) -> int:
         """Note the cycle of a doorbell of the submission queue, from the moment the bus access begins."""
         if offset == Csr.SQ_TAIL and value is not None:
             self.doorbells.append((read_int(self.dut.cycle), value))
-        self.host_script.append(self._access(3 if value is None else 2, offset, value or 0))
+        kind = 3 if value is None else 2
+        self._host_notes.append((self.seen, self._completed(), kind, offset, value or 0, b""))
         return await super().register(offset, value)
 
 
@@ -106,8 +121,8 @@ class BulkTest(TransferTest):
             self._write_results(time.monotonic() - started)
             speed = {"seconds": self.seconds, "cycles": self.cycles}
             write_json(self.config.out / "frames.json", {"sent": self.frames, "doorbells": bench.doorbells, **speed})
-            (self.config.out / "host.play").write_bytes(b"".join(bench.host_script))
-            (self.config.out / "wire.play").write_bytes(b"".join(bench.wire_script))
+            (self.config.out / "host.play").write_bytes(bench.host_script())
+            (self.config.out / "wire.play").write_bytes(bench.wire_script())
 
     def _seen(self, seen: SeenFrame) -> None:
         self.player.seen = seen.number
