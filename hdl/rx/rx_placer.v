@@ -8,14 +8,15 @@
 // m_dcpl_*: entries of the actions; m_rcpl_*: RAW_RX entries. An entry leaves when its write and all earlier ones
 //   have their done. freeze_done_*: pulse, behind the entry. fault_*: pulse, an action's read or write failed.
 // One action a cycle is started when its write request, its read and its place in the queues are free; the bytes
-// follow while the next ones start. A COPY waits until every write is visible and holds up what is behind it until
-// its read has ended. A frame without a raw buffer is dropped (`drop_pulse`).
+// follow while the next ones start. A COPY waits until every placement is visible, since it may read what they wrote;
+// copies follow each other at once (copy_store) and hold up what is behind them until their writes were requested.
+// A COPY whose read fails writes nothing. A frame without a raw buffer is dropped (`drop_pulse`).
 `include "chimney_layout.vh"
 `default_nettype none
 
 module rx_placer #(
     parameter DATA_W = 64,                     // bits: 64, 128, 256, 512
-    parameter WRITES = 8                       // write requests outstanding, a power of two
+    parameter WRITES = 16                      // write requests outstanding, a power of two
 ) (
     input  wire              clk,
     input  wire              rst,
@@ -88,10 +89,13 @@ module rx_placer #(
     localparam [1:0] FROM_COPY   = 2'd1;
     localparam [1:0] FROM_LIST   = 2'd2;
     localparam QUEUE   = 2 * WRITES;           // actions whose entry has not left
+    localparam COPIES  = 8;                    // copies being read or waiting for their write
     localparam COUNT_W = $clog2(WRITES) + 1;
+    localparam COPY_W  = $clog2(COPIES) + 1;
     localparam ITEM_W  = 1 + 1 + 1 + 1 + 16 + 8 + `CQE_W;
     localparam [15:0]        LIST_BYTES = `LEFT_OVER_W / 8;
     localparam [COUNT_W-1:0] ONE        = 1;
+    localparam [COPY_W-1:0]  ONE_COPY   = 1;
 
     // ---- what can start
     wire [1:0] op      = s_plq[`PLQ_OP];
@@ -100,14 +104,15 @@ module rx_placer #(
     wire       op_put  = op == `PL_OP_PLACE;
     wire       op_none = op == `PL_OP_NONE;
 
-    reg  [COUNT_W-1:0] writes_reg;             // requests without a done
-    reg                copying_reg;            // the read of a COPY has not ended
-    reg                copy_error_reg;
+    reg  [COUNT_W-1:0] writes_reg;             // write requests without a done
+    reg                dirty_reg;              // one of them may be a placement
+    reg  [COPY_W-1:0]  copies_reg;             // copies that have neither failed nor requested their write
     reg                turn_raw_reg;           // the last action was from the plq
-    wire               wreq_free, creq_free, source_ready, item_ready;
+    wire               wreq_free, source_ready, item_ready, copy_ready;
 
     wire write_room = wreq_free && source_ready && !writes_reg[COUNT_W-1];
-    wire start_ok   = item_ready && !copying_reg;
+    wire no_copies  = copies_reg == 0;
+    wire start_ok   = item_ready && no_copies;
     wire head_mine  = s_head_valid && s_head_place && s_head_arrival == s_plq[`PLQ_ARRIVAL];
 
     wire copy_waits = s_plq_valid && op_copy;
@@ -117,15 +122,18 @@ module rx_placer #(
     wire no_buffer  = raw_want && raw_turn && !s_raw_valid && m_rd_ready;
     wire skip_fire  = s_head_valid && !s_head_raw && !s_head_place && m_rd_ready;
     wire frame_fire = raw_fire || no_buffer || skip_fire;
+    wire raw_next   = s_head_valid && s_head_raw && turn_raw_reg;      // copies let a raw frame in between
 
-    wire plq_can  = (op_none && !raw_fire)
-                 || (op_put  && head_mine && write_room && m_rd_ready)
-                 || (op_list && write_room && !raw_fire)
-                 || (op_copy && write_room && !raw_fire && writes_reg == 0 && creq_free);
-    wire plq_fire = s_plq_valid && start_ok && plq_can;
-    wire put_fire = plq_fire && op_put;
+    wire start_can = (op_none && !raw_fire)
+                  || (op_put  && head_mine && write_room && m_rd_ready)
+                  || (op_list && write_room && !raw_fire);
+    wire copy_can  = item_ready && copy_ready && !dirty_reg && !raw_next && !raw_fire;
+    wire plq_can   = op_copy ? copy_can : start_ok && start_can;
+    wire plq_fire  = s_plq_valid && plq_can;
+    wire put_fire  = plq_fire && op_put;
+    wire copy_fire = plq_fire && op_copy;
 
-    assign s_plq_ready = start_ok && plq_can;
+    assign s_plq_ready = plq_can;
     assign s_raw_ready = raw_fire;
 
     assign m_rd_valid  = frame_fire || put_fire;
@@ -133,35 +141,49 @@ module rx_placer #(
     assign m_rd_len    = put_fire ? s_plq[`PLQ_LEN] : (raw_fire ? s_head_len : 16'd0);
     assign m_rd_retire = !put_fire || s_plq[`PLQ_LAST];
 
-    // ---- requests, registered
-    reg         wreq_valid_reg, creq_valid_reg;
-    reg  [63:0] wreq_addr_reg, creq_addr_reg;
-    reg  [15:0] wreq_len_reg, creq_len_reg;
+    // ---- copies: read first, written when all of their bytes are here and good
+    wire              end_valid, end_error, copied_valid, copied_ready, copied_last;
+    wire [63:0]       end_dst;
+    wire [15:0]       end_len;
+    wire [DATA_W-1:0] copied_data;
+    wire              end_write = end_valid && !end_error && write_room;
+    wire              end_fail  = end_valid && end_error && writes_reg == 0;    // its result comes behind theirs
+    wire              end_fire  = end_write || end_fail;
 
-    wire write_fire = raw_fire || (plq_fire && !op_none);
-    wire copy_fire  = plq_fire && op_copy;
+    copy_store #(.DATA_W(DATA_W), .SLOTS(COPIES)) copies (
+        .clk(clk), .rst(rst),
+        .s_cp_valid(copy_fire), .s_cp_ready(copy_ready), .s_cp_src(s_plq[`PLQ_SRC]), .s_cp_dst(s_plq[`PLQ_DST]),
+        .s_cp_len(s_plq[`PLQ_LEN]),
+        .m_crd_req_valid(m_crd_req_valid), .m_crd_req_ready(m_crd_req_ready), .m_crd_req_addr(m_crd_req_addr),
+        .m_crd_req_len(m_crd_req_len),
+        .s_crd_valid(s_crd_valid), .s_crd_ready(s_crd_ready), .s_crd_data(s_crd_data), .s_crd_last(s_crd_last),
+        .s_crd_error(s_crd_error),
+        .m_end_valid(end_valid), .m_end_ready(end_fire), .m_end_dst(end_dst), .m_end_len(end_len),
+        .m_end_error(end_error),
+        .m_valid(copied_valid), .m_ready(copied_ready), .m_data(copied_data), .m_last(copied_last)
+    );
+
+    // ---- requests, registered
+    reg         wreq_valid_reg;
+    reg  [63:0] wreq_addr_reg;
+    reg  [15:0] wreq_len_reg;
+
+    wire start_write = raw_fire || (plq_fire && (op_put || op_list));
+    wire write_fire  = start_write || end_write;
     wire [63:0] raw_addr = raw_base + {{(48-`POOL_BUF_LOG2){1'b0}}, s_raw_index, {`POOL_BUF_LOG2{1'b0}}};
 
     assign wreq_free = !wreq_valid_reg || m_pwr_req_ready;
-    assign creq_free = !creq_valid_reg;
 
     always @(posedge clk) begin
         if (write_fire) begin
-            wreq_addr_reg <= raw_fire ? raw_addr : s_plq[`PLQ_DST];
-            wreq_len_reg  <= raw_fire ? s_head_len : (op_list ? LIST_BYTES : s_plq[`PLQ_LEN]);
-        end
-        if (copy_fire) begin
-            creq_addr_reg <= s_plq[`PLQ_SRC];
-            creq_len_reg  <= s_plq[`PLQ_LEN];
+            wreq_addr_reg <= end_write ? end_dst : (raw_fire ? raw_addr : s_plq[`PLQ_DST]);
+            wreq_len_reg  <= end_write ? end_len : (raw_fire ? s_head_len : (op_list ? LIST_BYTES : s_plq[`PLQ_LEN]));
         end
     end
 
     assign m_pwr_req_valid = wreq_valid_reg;
     assign m_pwr_req_addr  = wreq_addr_reg;
     assign m_pwr_req_len   = wreq_len_reg;
-    assign m_crd_req_valid = creq_valid_reg;
-    assign m_crd_req_addr  = creq_addr_reg;
-    assign m_crd_req_len   = creq_len_reg;
 
     // ---- where the bytes of the write requests come from, in request order
     wire        source_valid, source_done;
@@ -171,7 +193,7 @@ module rx_placer #(
 
     fifo #(.WIDTH(66), .DEPTH(QUEUE)) sources (
         .clk(clk), .rst(rst),
-        .s_data({raw_fire || op_put ? FROM_BUFFER : (op_copy ? FROM_COPY : FROM_LIST), s_plq[`PLQ_LIST_DATA]}),
+        .s_data({end_write ? FROM_COPY : (raw_fire || op_put ? FROM_BUFFER : FROM_LIST), s_plq[`PLQ_LIST_DATA]}),
         .s_valid(write_fire), .s_ready(source_ready),
         .m_data({source, list_data}), .m_valid(source_valid), .m_ready(source_done),
         .count(source_count)
@@ -184,39 +206,34 @@ module rx_placer #(
     reg [DATA_W-1:0] pwr_data;
     always @* begin
         pwr_data = s_buf_data;
-        if (source == FROM_COPY) pwr_data = s_crd_data;
+        if (source == FROM_COPY) pwr_data = copied_data;
         if (source == FROM_LIST) begin
             pwr_data = {DATA_W{1'b0}};
             pwr_data[63:0] = list_data;
         end
     end
 
-    assign m_pwr_valid = (from_buffer && s_buf_valid) || (from_copy && s_crd_valid) || from_list;
+    assign m_pwr_valid = (from_buffer && s_buf_valid) || (from_copy && copied_valid) || from_list;
     assign m_pwr_data  = pwr_data;
-    assign m_pwr_last  = (source == FROM_BUFFER) ? s_buf_last : (source == FROM_COPY) ? s_crd_last : 1'b1;
+    assign m_pwr_last  = (source == FROM_BUFFER) ? s_buf_last : (source == FROM_COPY) ? copied_last : 1'b1;
     assign source_done = m_pwr_valid && m_pwr_ready && m_pwr_last;
     assign s_buf_ready = from_buffer && m_pwr_ready;
-    assign s_crd_ready = from_copy && m_pwr_ready;
-
-    wire copy_ends = s_crd_valid && s_crd_ready && s_crd_last;
+    assign copied_ready = from_copy && m_pwr_ready;
 
     always @(posedge clk) begin
         if (rst) begin
             wreq_valid_reg <= 1'b0;
-            creq_valid_reg <= 1'b0;
-            copying_reg    <= 1'b0;
-            copy_error_reg <= 1'b0;
+            dirty_reg      <= 1'b0;
+            copies_reg     <= 0;
             turn_raw_reg   <= 1'b0;
             writes_reg     <= 0;
         end else begin
             if (write_fire)           wreq_valid_reg <= 1'b1;
             else if (m_pwr_req_ready) wreq_valid_reg <= 1'b0;
-            if (copy_fire)            creq_valid_reg <= 1'b1;
-            else if (m_crd_req_ready) creq_valid_reg <= 1'b0;
-            if (copy_fire)            copying_reg <= 1'b1;
-            else if (copy_ends)       copying_reg <= 1'b0;
-            if (copy_ends)            copy_error_reg <= s_crd_error;
-            else if (s_pwr_done)      copy_error_reg <= 1'b0;
+            if (start_write)          dirty_reg <= 1'b1;
+            else if (writes_reg == 0) dirty_reg <= 1'b0;
+            if (copy_fire && !end_fire)      copies_reg <= copies_reg + ONE_COPY;
+            else if (end_fire && !copy_fire) copies_reg <= copies_reg - ONE_COPY;
             if (plq_fire)                   turn_raw_reg <= 1'b1;
             else if (raw_fire || no_buffer) turn_raw_reg <= 1'b0;
             if (write_fire && !s_pwr_done)      writes_reg <= writes_reg + ONE;
@@ -224,13 +241,13 @@ module rx_placer #(
         end
     end
 
-    // ---- results of the writes, in order. A COPY starts with no write outstanding: the next done is its own.
+    // ---- results of the writes, in order; that of a copy that failed comes when no write is outstanding
     wire                 result_valid, result_ready, result_error, result_room;
     wire [$clog2(QUEUE):0] result_count, item_count;
 
     fifo #(.WIDTH(1), .DEPTH(QUEUE)) results (
         .clk(clk), .rst(rst),
-        .s_data(s_pwr_done_error || copy_error_reg), .s_valid(s_pwr_done), .s_ready(result_room),
+        .s_data(end_fail || s_pwr_done_error), .s_valid(end_fail || s_pwr_done), .s_ready(result_room),
         .m_data(result_error), .m_valid(result_valid), .m_ready(result_ready),
         .count(result_count)
     );
@@ -253,7 +270,7 @@ module rx_placer #(
 
     fifo #(.WIDTH(ITEM_W), .DEPTH(QUEUE)) items (
         .clk(clk), .rst(rst),
-        .s_data({raw_fire, write_fire, raw_fire || s_plq[`PLQ_CQE_VALID], !raw_fire && s_plq[`PLQ_FREEZE_DONE],
+        .s_data({raw_fire, raw_fire || !op_none, raw_fire || s_plq[`PLQ_CQE_VALID], !raw_fire && s_plq[`PLQ_FREEZE_DONE],
                  s_plq[`PLQ_CONN], s_plq[`PLQ_GEN], raw_fire ? raw_cqe : s_plq[`PLQ_CQE]}),
         .s_valid(item_push), .s_ready(item_ready),
         .m_data({item_raw, item_write, item_cqe_valid, item_freeze, item_conn, item_gen, item_cqe}),
@@ -287,7 +304,7 @@ module rx_placer #(
 
     assign raw_pulse  = raw_fire;
     assign drop_pulse = no_buffer;
-    assign busy       = item_valid || source_valid || wreq_valid_reg || creq_valid_reg || copying_reg;
+    assign busy       = item_valid || source_valid || wreq_valid_reg;
 
 `ifdef CHIMNEY_ASSERT
     always @(posedge clk) begin

@@ -79,7 +79,7 @@ class Consumption:
 class Write:
     """A write of the device to host memory; ``ok`` False if a beat was refused. ``raw``: a frame for the raw ring.
 
-    ``defined`` False: the bytes come from a read that failed; where they go is fixed, what they are is not.
+    Without ``data`` nothing is written: the read that the bytes should come from failed.
     """
 
     client: WrClient
@@ -87,7 +87,6 @@ class Write:
     data: bytes
     ok: bool
     raw: bool = False
-    defined: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,8 +312,7 @@ class Core:
         else:
             data = item.list_data.to_bytes(8, "little")
         if data is None:
-            self.mem.device_write(item.dst, bytes(item.len))
-            return Write(WrClient.PLACER, item.dst, bytes(item.len), False, defined=False)
+            return Write(WrClient.PLACER, item.dst, b"", False)
         return Write(WrClient.PLACER, item.dst, data, self.mem.device_write(item.dst, data))
 
     def retire_frames(self) -> list[RxFrame]:
@@ -328,12 +326,12 @@ class Core:
         return up
 
     def place_raw(self, frame: RxFrame, buf: int) -> Write:
-        """A raw frame into raw buffer ``buf``; its completion if that worked."""
+        """A raw frame into raw buffer ``buf``; its completion gives the buffer back, with or without a frame."""
         addr = self.regs.wide(Csr.RAW_BASE_LO) + buf * 2048
         ok = self.mem.device_write(addr, frame.data)
-        if ok:
-            self.complete(CqSource.RAW_RX, Cqe(kind=CqKind.RAW_RX, buf=buf, nbytes=len(frame.data)))
-            self.regs.count(Csr.CNT_RX_RAW)
+        status = Status.OK if ok else Status.WRITE_ERROR
+        self.complete(CqSource.RAW_RX, Cqe(kind=CqKind.RAW_RX, status=status, buf=buf, nbytes=len(frame.data)))
+        self.regs.count(Csr.CNT_RX_RAW)
         return Write(WrClient.PLACER, addr, frame.data, ok, raw=True)
 
     def execute_snapshot(self) -> Write | None:

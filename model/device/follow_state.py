@@ -217,7 +217,7 @@ class FollowState:
 
     def _allow(self, lane: WriteLane, write: Write, action: str) -> None:
         if write.data:
-            lane.allow(write.addr, write.data, action, defined=write.defined)
+            lane.allow(write.addr, write.data, action)
             self.live.begin("write", (id(lane), lane.issued), self._cycle)
 
     def _fence_live(self) -> None:

@@ -20,12 +20,11 @@ class WriteError(ValueError):
 
 @dataclass(slots=True)
 class Allowance:
-    """Bytes an action may write, in order, once; ``done`` of them were. ``action`` in words. See core.Write."""
+    """Bytes an action may write, in order, once; ``done`` of them were. ``action`` in words."""
 
     addr: int
     data: bytes
     action: str
-    defined: bool = True
     done: int = 0
 
 
@@ -37,9 +36,9 @@ class WriteLane:
         self.issued = 0
         self.finished = 0
 
-    def allow(self, addr: int, data: bytes, action: str, *, defined: bool = True) -> None:
+    def allow(self, addr: int, data: bytes, action: str) -> None:
         """An action was issued."""
-        self.open.append(Allowance(addr, data, action, defined))
+        self.open.append(Allowance(addr, data, action))
         self.issued += 1
 
     def fits(self, addr: int, n: int) -> bool:

@@ -854,6 +854,8 @@ class MiniportDriver:
     def _on_raw(self, cqe: Cqe) -> None:
         frame = self.memory.read(self._raw_base + cqe.buf * POOL_BUF_BYTES, cqe.nbytes)
         self._repost(self._raw_base, cqe.buf, self._raw_posts)
+        if cqe.status != Status.OK:
+            return  # the frame is lost, as on the wire; only its buffer came back
         self._flush_up()
         self._protocol.indicate_raw(frame)
 

@@ -399,6 +399,27 @@ def copy_read_error(lab: Lab) -> Case:
     lab.row("M-13")
 
 
+def raw_buffer_write_error(lab: Lab) -> Case:
+    """A frame for the host that cannot be written is lost as on the wire; its buffer comes back with the status."""
+    seen, raw = "RAW_RX WRITE_ERROR", len(lab.raw)
+    refused = lab.driver.counters[seen]
+    before = yield from lab.counters(Csr.CNT_RX_RAW, Csr.CNT_FAULTS)
+    area, size = lab.raw_ring
+    lab.fail(ErrorWindow(area, size, reads=False))
+    lab.arrive(b"\xff" * 6 + LAB_MAC + b"\x88\xb5" + bytes(range(100)))
+    yield lambda: lab.driver.counters[seen] > refused
+    lab.fail()
+    assert lab.driver.counters[seen] == refused + 1
+    after = yield from lab.counters(Csr.CNT_RX_RAW, Csr.CNT_FAULTS)
+    assert after == (before[0] + 1, before[1])
+    assert len(lab.raw) == raw
+    again = b"\xff" * 6 + LAB_MAC + b"\x88\xb5" + bytes(100)
+    lab.arrive(again, raw=True)
+    yield _came(lab, raw + 1)
+    assert lab.raw.pop() == again
+    lab.row("M-16")
+
+
 def image_write_error(lab: Lab) -> Case:
     """The delegated image cannot be written: TERMINATE says so, and the number is free all the same."""
     link = yield from lab.open(LAST_CONN)
@@ -620,6 +641,7 @@ CASES: tuple[Callable[[Lab], Case], ...] = (
     copy_read_error,
     frames_for_the_host,
     image_write_error,
+    raw_buffer_write_error,
     raw_send_read_error,
     list_write_error,
     ring_indices,

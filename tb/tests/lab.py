@@ -358,6 +358,11 @@ class Lab:
         self.arrive(self.frame(link, data, flags))
         link.rcv += len(data) + (flags & 1)
 
+    @property
+    def raw_ring(self) -> tuple[int, int]:
+        """Address and bytes of all raw buffers."""
+        return self.driver.raw_area
+
     def pool_address(self, buf: int) -> int:
         """Where a pool buffer lies."""
         return self.driver.pool_base + buf * POOL_BUF_BYTES
@@ -391,6 +396,11 @@ class LabDriver(MiniportDriver):
         return self._pool_base
 
     @property
+    def raw_area(self) -> tuple[int, int]:
+        """Address and bytes of all raw buffers."""
+        return self._raw_base, self.config.raw_bufs * POOL_BUF_BYTES
+
+    @property
     def rings(self) -> tuple[int, int]:
         """Where the submission and the completion ring lie."""
         sq, cq = self._places
@@ -418,7 +428,7 @@ class LabDriver(MiniportDriver):
 
     def _on_raw(self, cqe: Cqe) -> None:
         frame = self.memory.read(self._raw_base + cqe.buf * POOL_BUF_BYTES, cqe.nbytes)
-        if self.lab is not None and self.lab.takes_raw(frame):
+        if self.lab is not None and cqe.status == Status.OK and self.lab.takes_raw(frame):
             self._repost(self._raw_base, cqe.buf, self._raw_posts)
             return
         super()._on_raw(cqe)

@@ -41,6 +41,7 @@ POOL = 0x2_0000  # host addresses
 RAW = 0x8_0000
 REQUESTS = 0xC_0000
 MEMORY = 0x20_0000
+WRITES = 16  # write requests that rx_placer may have outstanding
 GEN = 9  # generation of connection n is GEN + n
 LOCAL, REMOTE = 0x0A000001, 0x0A000002
 ECHO = (RxClass.RAW, RxReason.NOT_TCP)
@@ -355,7 +356,7 @@ class Bench:
         if "pwr_req" in fired:
             self.requested.append(Write(int(dut.m_pwr_req_addr.value), int(dut.m_pwr_req_len.value)))
             assert self.requested[-1].length > 0
-            assert len(self.requested) + len(self.visible_soon) <= 8, "too many writes outstanding"
+            assert len(self.requested) + len(self.visible_soon) <= WRITES, "too many writes outstanding"
         if "pwr" in fired:
             self.filling += int(dut.m_pwr_data.value).to_bytes(self.lanes, "little")
             self.write_beats.append(self.cycle)
@@ -588,6 +589,7 @@ async def test_errors_of_the_host_bus(dut: Any) -> None:
     ]
     assert bench.faults == [(0, GEN)]
     # the copy reads from a bad pool buffer
+    untouched = bench.memory[REQUESTS + 0x1000 : REQUESTS + 0x1004]
     bench.bad = {POOL // 64 + 32 * bench.entries[1].buf}
     bench.commands.append(Sqe(opcode=Opcode.ANSWER, conn=0, gen=GEN, arg=1, length=0))
     bench.receive(0, REQUESTS + 0x1000, 4)
@@ -595,6 +597,7 @@ async def test_errors_of_the_host_bus(dut: Any) -> None:
     await bench.settle()
     assert (bench.entries[2].status, bench.entries[2].cookie) == (Status.ABORTED, REQUESTS + 0x1000)
     assert bench.faults == [(0, GEN), (0, GEN)]
+    assert bench.memory[REQUESTS + 0x1000 : REQUESTS + 0x1004] == untouched, "bytes of a failed read were written"
     await verdicts(bench, [Frame(conn=0, payload=b"fine").build()])
     assert (bench.entries[3].status, bench.entries[3].cookie) == (Status.OK, REQUESTS + 0x2000)
     # a raw frame that cannot be written
@@ -663,6 +666,59 @@ async def test_placement_keeps_up_with_the_wire(dut: Any) -> None:
     beats = 1460 / bench.lanes
     cocotb.log.info("cycles a segment %.2f, %.3f of the bus", per_frame, beats / per_frame)
     assert beats / per_frame >= (0.96 if bench.lanes == 8 else 0.85)
+
+
+async def left_in_the_pool(bench: Bench, pieces: list[bytes]) -> None:
+    """Each piece comes in a frame of its own and waits in a pool buffer of its own; nothing is posted."""
+    bench.post(Opcode.POOL_POST, list(range(len(pieces))))
+    await bench.settle()
+    await verdicts(bench, [Frame(conn=0, payload=piece).build() for piece in pieces])
+
+
+def refuse(bench: Bench) -> None:
+    """The host takes nothing of what was indicated; from now on the data is copied."""
+    bench.commands.append(Sqe(opcode=Opcode.ANSWER, conn=0, gen=GEN, arg=1, length=0))
+
+
+@cocotb.test()
+async def test_copies_do_not_wait_for_each_others_memory_accesses(dut: Any) -> None:
+    bench = await started(dut, 1)
+    bench.policy = deliver_all
+    pieces = [bench.rng.randbytes(1460) for _ in range(12)]
+    await left_in_the_pool(bench, pieces)
+    data, bench.latency, bench.write_beats = b"".join(pieces), (128, 128), []
+    bench.receive(0, REQUESTS + 5, len(data))
+    refuse(bench)
+    await bench.settle()
+    assert bench.memory[REQUESTS + 5 : REQUESTS + 5 + len(data)] == data
+    per_copy = (bench.write_beats[-1] - bench.write_beats[0]) / len(pieces)
+    cocotb.log.info("cycles a copy %.1f", per_copy)
+    assert per_copy <= 1460 / bench.lanes + 32, "a copy costs the memory's latency"
+
+
+@cocotb.test()
+async def test_a_copy_that_fails_between_others_writes_nothing_and_keeps_the_order(dut: Any) -> None:
+    """docs/errors.md M-13, docs/contract/delivery_step.md (rx_placer)."""
+    bench = await started(dut, 1)
+    bench.policy = deliver_all
+    bench.latency = (40, 60)
+    pieces = [bench.rng.randbytes(300 + 7 * n) for n in range(12)]
+    await left_in_the_pool(bench, pieces)
+    at = [REQUESTS + 0x1000 * n for n in range(12)]
+    before = [bytes(bench.memory[a : a + 400]) for a in at]
+    entries = len(bench.entries)
+    bench.bad = {(POOL + 2048 * n) // 64 + 2 for n in (3, 4, 9)}
+    for n, piece in enumerate(pieces):
+        bench.receive(0, at[n], len(piece))
+    refuse(bench)
+    await bench.settle()
+    got = bench.entries[entries:]
+    assert [e.cookie for e in got] == at
+    assert [n for n, e in enumerate(got) if e.status == Status.ABORTED] == [3, 4, 9]
+    assert set(bench.faults) == {(0, GEN)}  # faults of one connection may be told together
+    for n, piece in enumerate(pieces):
+        expected = before[n] if n in (3, 4, 9) else piece + before[n][len(piece) :]
+        assert bench.memory[at[n] : at[n] + 400] == expected, f"request {n}"
 
 
 class Driver:
