@@ -21,7 +21,7 @@ from tb.config import ROOT, RunConfig
 from tb.session.bench import Play
 from tb.sim.build import COMPILE_OPTIONS, MARKER, OUTPUT_SPLIT, QUIET, RANDOM_X, TIMESCALE, build, locked
 from tb.sim.process import run_bounded
-from tb.sim.run import RECORDS_NAME, run
+from tb.sim.run import RECORDS_NAME, replay_command, run
 from tb.sim.spec import TRANSACTORS, chimney_spec, design_sources, needed_sources, unit_spec
 from tb.sim.tools import Tool, find
 
@@ -191,7 +191,7 @@ def play_once(
     result = run(built, TEST_MODULE, directory, config=config, timeout=TIMEOUT, plusargs={"bench": int(play)})
     if not result.passed:
         reasons = [result.problem, *(o.message for o in result.outcomes if o.status == "failed")]
-        raise BenchError(f"{name} failed: {next(filter(None, reasons), 'no outcome')}\nlog: {result.log}")
+        raise BenchError(f"{name} failed: {next(filter(None, reasons), 'no outcome')}\n{replay_command(directory)}")
     played = read(directory, play, data_w)
     console.print(
         f"{name:<34}{played.cycles:>9,} cycles {played.seconds:>7.1f} s {played.packets_per_second():>8.0f} packets/s"

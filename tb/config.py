@@ -71,6 +71,7 @@ class RunConfig:
     require: tuple[str, ...] = ()
     mem_latency: int = 32
     mss: int = 1460
+    jobs: int = 2
 
     @staticmethod
     def from_environment(command: str, environment: Mapping[str, str] | None = None) -> RunConfig:
@@ -80,10 +81,16 @@ class RunConfig:
         failure = given.text("FAILURE")
         patch = given.text("PATCH")
         seed = given.integer("SEED", 1, 0, 0xFFFF_FFFF)
+        file, size = _checked_file(given.text("FILE")), given.size("SIZE", 1 << 20)
+        conns = given.integer("CONNS", 1, 1, MAX_CONNS)
+        if (file.stat().st_size if file else size) < conns:
+            raise ConfigError(
+                "fewer bytes than connections", f"CONNS={conns}", "every connection sends some: give a longer file"
+            )
         return RunConfig(
             command=command,
-            file=_checked_file(given.text("FILE")),
-            size=given.size("SIZE", 1 << 20),
+            file=file,
+            size=size,
             sim=given.choice("SIM", SIMULATORS, "verilator"),
             sim_given=given.text("SIM") is not None,
             device=given.choice("DEVICE", DEVICES, "rtl"),
@@ -95,7 +102,7 @@ class RunConfig:
             seed=seed,
             seed_given=given.text("SEED") is not None,
             seeds=given.numbers("SEEDS", (seed,)),
-            conns=given.integer("CONNS", 1, 1, MAX_CONNS),
+            conns=conns,
             data_w=int(given.choice("DATA_W", tuple(map(str, DATA_WIDTHS)), "512")),
             data_w_given=given.text("DATA_W") is not None,
             waves=given.choice("WAVES", ("0", "1"), "0") == "1",
@@ -108,6 +115,7 @@ class RunConfig:
             require=given.words("REQUIRE", SIMULATORS),
             mem_latency=given.integer("MEM_LATENCY", 32, 1, 4096),
             mss=given.integer("MSS", 1460, 64, 1460),
+            jobs=given.integer("JOBS", min(4, os.cpu_count() or 1), 1, 256),
         )
 
     @staticmethod

@@ -65,7 +65,9 @@ def main(config: RunConfig) -> int:
         if command.skip:
             print(f"skip  {command.where}: {command.text} ({command.skip})", flush=True)
             continue
-        problem, seconds = run(command, OUT / f"{number:03d}.log")
+        log = OUT / f"{number:03d}.log"
+        problem, seconds = run(command, log)
+        problem = problem or stale_output(command, log)
         failed += bool(problem)
         print(f"{'FAIL' if problem else 'ok  '}  {command.where}: {command.text} ({seconds:.1f} s)", flush=True)
         if problem:
@@ -101,6 +103,28 @@ def read_page(page: Path) -> list[DocCommand]:
             found = MARKER.search(stripped)
             marker = found.group(1) if found else ""
     return commands
+
+
+def stale_output(command: DocCommand, log: Path) -> str:
+    """Rows of the "real output" block behind a command that the command does not print; seconds are not compared."""
+    if not (block := shown_output(command.page, command.text)):
+        return ""
+    printed = {row(line) for line in log.read_text(errors="replace").splitlines()}
+    missing = [line.strip() for line in block if row(line) not in printed]
+    return f"the page shows what the command does not print: {missing[0]}" if missing else ""
+
+
+def shown_output(page: Path, command: str) -> list[str]:
+    """Table rows and sums between the comments `real output: COMMAND` and `real output: end`."""
+    begin = re.escape(f"<!-- real output: {command} -->")
+    found = re.search(begin + r"(.*?)<!-- real output: end -->", page.read_text(), re.DOTALL)
+    lines = found.group(1).splitlines() if found else []
+    return [line for line in lines if line.startswith(("  ", "sha256")) and "seconds" not in line]
+
+
+def row(line: str) -> str:
+    """A line without the table's frame and spaces."""
+    return " ".join(line.replace("│", " ").split())
 
 
 def _command(page: Path, line: int, text: str, marker: str) -> DocCommand:

@@ -34,7 +34,7 @@ def main(config: RunConfig) -> int:
     started = time.monotonic()
     result = summary.empty(config)
     write(config.out, result)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         problems = run_model(config, result, console) if config.device == "model" else run_rtl(config, result, console)
@@ -148,6 +148,12 @@ def report(console: Console, config: RunConfig, result: dict[str, Any], problems
             console.print(f"FAIL: {problem}", markup=False)
         if len(problems) > 20:
             console.print(f"... and {len(problems) - 20} more in {config.out / 'summary.json'}")
+        if config.device == "rtl":
+            from tb.sim.run import replay_command
+
+            console.print(f"replay   {replay_command(config.out)}", markup=False)
+        else:
+            console.print(f"again    {config.make_command()}", markup=False)
     else:
         console.print(f"PASS in {seconds:.1f} s; results in {config.out}")
     sys.stdout.flush()

@@ -16,12 +16,12 @@ from typing import Any
 from tb.config import ROOT, RunConfig
 from tb.pool import Finished, Job, run_jobs
 from tb.sim.build import build
+from tb.sim.run import replay_command
 from tb.sim.spec import chimney_spec
 from tb.sim.tools import choose
 
 OUT = ROOT / "sim_build" / "soak"
 WIDTHS = (64, 512)
-PARALLEL = 2
 #: Seconds one run may take, more than the simulation's own bound.
 RUN_TIMEOUT = 3300.0
 
@@ -56,7 +56,7 @@ def main(config: RunConfig) -> int:
             build(chimney_spec(tool, data_w=width, conns=BUILT_CONNS), say=print)
     jobs = [_job(replace(config, sim=simulator, seed=seed, data_w=w)) for w in widths for seed in config.seeds]
     runs: list[SoakRun] = []
-    for finished in run_jobs(jobs, PARALLEL):
+    for finished in run_jobs(jobs, config.jobs):
         run = _result(finished, simulator)
         runs.append(run)
         write(OUT, {"runs": [_as_json(run) for run in sorted(runs, key=lambda r: (r.data_w, r.seed))]})
@@ -64,11 +64,20 @@ def main(config: RunConfig) -> int:
             f"{'pass' if run.passed else 'FAIL'}  {run.simulator} DATA_W={run.data_w} SEED={run.seed}: "
             f"{run.retransmissions} retransmissions, {run.divergences} divergences, {run.seconds:.1f} s",
             *(f"\n      {problem}" for problem in run.problems[:5]),
+            *(() if run.passed else (f"\n      replay: {_replay(finished, config)}",)),
             flush=True,
         )
     failed = [run for run in runs if not run.passed]
     print(f"{len(runs) - len(failed)} of {len(jobs)} runs passed; {OUT / 'summary.json'}")
     return 1 if failed or len(runs) != len(jobs) else 0
+
+
+def _replay(finished: Finished, config: RunConfig) -> str:
+    """The command that shows a failed run again."""
+    out = finished.job.log.parent
+    if config.device == "rtl":
+        return replay_command(out)
+    return replace(RunConfig.from_json((out / "job.json").read_text()), command="run").make_command()
 
 
 def _job(config: RunConfig) -> Job:

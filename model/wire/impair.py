@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -23,8 +24,8 @@ HOLD_LIMIT_TICKS: Final = 8
 """A reordered frame that nothing overtakes is let go this many ticks after it would have left."""
 BURST_TICKS: Final = 1
 """Frames pushed within so many ticks of each other are a burst: what is held there is likely to be overtaken."""
-LEAST_EXPECTED: Final = 40
-"""Below this many expected faults of a kind, chance alone leaves out half of them too often (1 run in 5000 at 40)."""
+LEAST_EXPECTED: Final = 24
+"""Below this many expected faults of a kind, chance alone leaves out half of them too often (1 run in 250 at 24)."""
 NEVER_NONE: Final = 10
 """From this many expected faults on, none at all is no chance (1 run in 20000)."""
 
@@ -170,22 +171,20 @@ class Impairments:
         due.extend(held.deadline for held in self._held)
         return min(due) if due else None
 
-    def shortfalls(self) -> list[str]:
-        """Kinds that did less than half of what their rate promised; empty if the wire was as bad as asked."""
+    def expected(self) -> dict[str, float]:
+        """How many faults of each kind the rates promise for the frames that came."""
         passed = self.frames - self.counts.dropped
-        expected = {
+        return {
             "dropped": self.rates.drop * self.frames,
             "reordered": self.rates.reorder * passed,
             "duplicated": self.rates.duplicate * passed,
             "corrupted": self.rates.corrupt * self.eligible_for_corruption,
             "delayed": float(passed if self.rates.delay_ticks else 0),
         }
-        seen = self.counts.as_dict()
-        return [
-            f"{kind}: {seen[kind]} of {wanted:.0f} expected"
-            for kind, wanted in expected.items()
-            if (wanted >= LEAST_EXPECTED and seen[kind] < wanted / 2) or (wanted >= NEVER_NONE and seen[kind] == 0)
-        ]
+
+    def shortfalls(self) -> list[str]:
+        """See the function of this name."""
+        return shortfalls([self])
 
     def _flip(self, frame: bytes, number: int, tick: int, protected: range, where: float) -> bytes:
         bit = int(where * 8 * len(protected))
@@ -242,3 +241,17 @@ def _protected_bytes(frame: bytes) -> range | None:
         return None
     total_length = int.from_bytes(frame[start + 2 : start + 4], "big")
     return range(start, min(len(frame), start + max(total_length, 4)))
+
+
+def shortfalls(directions: Sequence[Impairments]) -> list[str]:
+    """Kinds that, over all directions, did less than half of what their rates promised; empty if it was as bad as asked.
+
+    Too few to judge are left out: under LEAST_EXPECTED faults chance does that too, under NEVER_NONE it gives none.
+    """
+    found = []
+    for kind in (kind.value for kind in FaultKind):
+        wanted = sum(direction.expected()[kind] for direction in directions)
+        seen = sum(direction.counts.as_dict()[kind] for direction in directions)
+        if (wanted >= LEAST_EXPECTED and seen < wanted / 2) or (wanted >= NEVER_NONE and seen == 0):
+            found.append(f"{kind}: {seen} of {wanted:.0f} expected")
+    return found

@@ -49,9 +49,15 @@ class NdisStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
 
 #: Frames under SMALL_FRAME bytes start at least FRAME_SPACING cycles after the one before. The engine takes up to 8
 #: cycles an event, a small segment makes two or three, and each is a write of its own to a memory that stalls: back to
-#: back they would be an overload. Full-size frames come as fast as the port takes them.
-SMALL_FRAME = 512
-FRAME_SPACING = 64
+#: back they would be an overload. A frame without payload (up to BARE_FRAME bytes) makes one or two events and no write.
+#: Full-size frames come as fast as the port takes them.
+SMALL_FRAME, FRAME_SPACING = 512, 64
+BARE_FRAME, BARE_SPACING = 80, 32
+
+
+def spacing(length: int) -> int:
+    """Cycles from the start of a frame of ``length`` bytes to the next, if it does not take longer itself."""
+    return BARE_SPACING if length <= BARE_FRAME else FRAME_SPACING if length < SMALL_FRAME else 0
 
 
 class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
@@ -90,8 +96,7 @@ class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
             item = FrameItem.create("frame")
             await self.start_item(item)
             item.data = self._frames.popleft()
-            small = len(item.data) < SMALL_FRAME
-            item.gap = max(0, FRAME_SPACING - len(item.data) // self.lanes) if small else 0
+            item.gap = max(0, spacing(len(item.data)) - len(item.data) // self.lanes)
             await self.finish_item(item)
 
 

@@ -18,6 +18,7 @@ from model.ndis.file_transfer import AppPhase, FileTransferApp, FileTransferConf
 from model.ndis.framing import Endpoint
 from model.ndis.host import HostConfig, NdisHost
 from model.ndis.memory import HostMemory, PageAllocator
+from model.wire.impair import shortfalls
 from tb.config import RunConfig
 from tb.peers.applications import EchoApp
 from tb.peers.connection import TcpConfig
@@ -173,6 +174,5 @@ class Transfer:
                   for n, app in enumerate(self.apps) if app.software_bytes]
         found += [f"peer: {line}" for line in self.network.peer.violations]
         found += [f"wire: {violation}" for violation in self.network.monitor.violations]
-        for direction, impairments in self.network.impairments.items():
-            found += [f"impairments {direction}: {line}" for line in impairments.shortfalls()]
+        found += [f"impairments: {line}" for line in shortfalls(list(self.network.impairments.values()))]
         return found

@@ -16,7 +16,7 @@ TIERS = ("test", "all", "regress")
 RUN_FIELDS = ("size", "loss", "reorder", "dup", "corrupt", "delay", "conns", "mem_latency", "seed", "mss")
 JOB_FIELDS = (
     "name", "module", "tier", "top", "parameters", "data_w", "simulators", "exempt_icarus", "timeout", "plusargs",
-    "built_conns", "on", "testcase",
+    "built_conns", "on", "testcase", "tier_of_width",
 )  # fmt: skip
 
 
@@ -74,7 +74,10 @@ def load(path: Path = TIERS_FILE) -> Tiers:
 
 
 def expand(entry: dict[str, Any]) -> list[Job]:
-    """One entry of the file as a job for every simulator and width. `on` overrides settings for one simulator."""
+    """One entry of the file as a job for every simulator and width. `on` overrides settings for one simulator.
+
+    `tier_of_width` = { "512" = "all" } puts the jobs of one width in another tier.
+    """
     unknown = set(entry) - set(JOB_FIELDS) - set(RUN_FIELDS)
     if unknown or "name" not in entry or "module" not in entry:
         raise ConfigError(
@@ -101,7 +104,7 @@ def expand(entry: dict[str, Any]) -> list[Job]:
                     name=entry["name"],
                     module=entry["module"],
                     simulator=simulator,
-                    tier=merged.get("tier", "test"),
+                    tier=merged.get("tier_of_width", {}).get(str(width), merged.get("tier", "test")),
                     top=top,
                     data_w=width,
                     parameters=parameters,

@@ -132,6 +132,17 @@ def test_a_variable_outside_its_set_is_refused(row: str, name: str, value: str, 
     assert caught.value.todo
 
 
+@pytest.mark.rule("C-15")
+def test_fewer_bytes_than_connections_are_refused(tmp_path: Path) -> None:
+    short = tmp_path / "short.bin"
+    short.write_bytes(b"x" * 7)
+    for variables in ({"SIZE": "7"}, {"FILE": str(short)}):
+        assert RunConfig.from_environment("run", {**variables, "CONNS": "7"}).conns == 7
+        with pytest.raises(ConfigError) as caught:
+            RunConfig.from_environment("run", {**variables, "CONNS": "8"})
+        assert (caught.value.what, caught.value.where) == ("fewer bytes than connections", "CONNS=8")
+
+
 @pytest.mark.rule("C-06")
 def test_make_hands_a_wrong_variable_over_and_fails(tmp_path: Path) -> None:
     done = make("SEED=seven", f"OUT={tmp_path / 'out'}")
@@ -241,7 +252,7 @@ wait
 def test_an_interrupted_build_leaves_nothing_running(number: signal.Signals, tmp_path: Path) -> None:
     tool = find("icarus")
     if tool is None:
-        pytest.skip("simulator not installed")
+        pytest.skip("no-icarus: Icarus Verilog is not installed")
     tools, mark, out, log = tmp_path / "bin", tmp_path / "building", tmp_path / "out", tmp_path / "log"
     tools.mkdir()
     compiler = tools / "iverilog"
@@ -259,7 +270,7 @@ def test_an_interrupted_simulation_leaves_nothing_running_and_its_files_whole(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     if find("icarus") is None:
-        pytest.skip("simulator not installed")
+        pytest.skip("no-icarus: Icarus Verilog is not installed")
     out, log = tmp_path / "out", tmp_path / "log"
     records = out / "records.txt"
 
