@@ -16,7 +16,7 @@ module chimney #(
     parameter PATHS       = 8,     // 2..256, power of two
     parameter NEIGHBORS   = 8,     // 2..256, power of two
     parameter RX_BEATS    = 524288 / DATA_W,  // receive buffer in beats (64 KiB)
-    parameter TX_SLOTS    = 4,     // frames being gathered or sent
+    parameter TX_SLOTS    = 8,     // frames being gathered or sent
     parameter COMMIT_PORT = 1      // 1: commit records; 0: synthesis
 ) (
     input  wire        clk,

@@ -12,6 +12,7 @@ module ack_tracker (
     input  wire [`TCB_W-1:0]    tcb,
     input  wire [`RX_SEG_W-1:0] seg,
     input  wire [31:0]          now,
+    input  wire [31:0]          rto_initial,       // ticks
     input  wire [31:0]          rto_max,           // ticks
     input  wire                 ts_update,         // C.6
 
@@ -59,7 +60,7 @@ module ack_tracker (
     wire        sample    = new_ack && tcb[`TCB_RTT_ACTIVE] && seq_lt(tcb[`TCB_RTT_SEQ], ack);
     wire [31:0] rto       = sample ? est_rto : tcb[`TCB_RTO];
     wire        fin_acked = tcb[`TCB_FIN_QUEUED] && ack == tcb[`TCB_SND_END];
-    wire        new_round = persist && update && wnd == 32'd0 && tcb[`TCB_RTX_COUNT] != 8'd0;
+    wire        answered  = persist && update && tcb[`TCB_RTX_COUNT] != 8'd0;   // a probe was (C.8e)
     wire [7:0]  probes_up = (probes == 8'hFF) ? 8'hFF : probes + 8'd1;
 
     wire unused = &{1'b0, seg};
@@ -116,10 +117,15 @@ module ack_tracker (
             m_tcb[`TCB_SND_WL1]     = seq;
             m_tcb[`TCB_MAX_SND_WND] = max32(tcb[`TCB_MAX_SND_WND], wnd);
         end
-        if (new_round) begin
-            m_tcb[`TCB_SND_WND_PROBE_COUNT] = probes_up;
-            m_tcb[`TCB_RTX_COUNT]           = 8'd0;
-            m_tcb[`TCB_RTX_DEADLINE]        = now + backoff32(rto, probes_up, rto_max);
+        if (answered) begin
+            m_tcb[`TCB_RTX_COUNT] = 8'd0;
+            if (wnd != 32'd0) begin                // too little to use at once: back to the override time
+                m_tcb[`TCB_SND_WND_PROBE_COUNT] = 8'd0;
+                m_tcb[`TCB_RTX_DEADLINE]        = now + min32(rto, rto_initial);
+            end else begin
+                m_tcb[`TCB_SND_WND_PROBE_COUNT] = probes_up;
+                m_tcb[`TCB_RTX_DEADLINE]        = now + backoff32(rto, probes_up, rto_max);
+            end
         end
     end
 

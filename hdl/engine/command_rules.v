@@ -3,7 +3,8 @@
 // Why a block: one case a command, state and actions side by side; the engine around it only moves them.
 //
 // Combinational. `live`: the generation of the command fits and the phase is not FREE (rule E-1).
-// `path_valid`: the path that an INITIATE names was written. `loaded_tcb` is its TCB (tcb_load).
+// `route_valid`: the path that an INITIATE names and the path's neighbor were written. `loaded_tcb` is its TCB
+// (tcb_load).
 // `ack_tcb`, `ack_segment`: the state and the segment of a pure ACK sent now (tx_policy with ack_only).
 // Outputs: state after, up to two transmit items (kind and body; tx1 is always a FENCE), one message for
 // delivery_engine, one completion (status only; the rest is copied from the command), table writes.
@@ -17,7 +18,7 @@ module command_rules (
     input  wire                     live,
     input  wire [31:0]              now,
     input  wire [31:0]              push_ticks,
-    input  wire                     path_valid,
+    input  wire                     route_valid,
     input  wire [`TCB_W-1:0]        loaded_tcb,
     input  wire [`TCB_W-1:0]        ack_tcb,
     input  wire [`TX_SEGMENT_W-1:0] ack_segment,
@@ -146,9 +147,9 @@ module command_rules (
                 tx0_body[`TX_HDR_NBR_W-1:0] = hdr_nbr;
             end
             `OPCODE_INITIATE: begin
-                cpl_valid  = phase != `PHASE_FREE || !path_valid;
+                cpl_valid  = phase != `PHASE_FREE || !route_valid;
                 cpl_status = (phase != `PHASE_FREE) ? `STATUS_BAD_STATE : `STATUS_BAD_IMAGE;
-                delete     = phase == `PHASE_FREE && !path_valid;
+                delete     = phase == `PHASE_FREE && !route_valid;
                 if (!cpl_valid) begin
                     m_tcb     = loaded_tcb;
                     dlv_valid = 1'b1;

@@ -43,6 +43,7 @@ module congestion (
 
     wire [31:0] mss32   = {16'd0, mss};
     wire [31:0] acked   = ack - snd_una;
+    wire [31:0] behind  = ack - 32'd1;
     wire [31:0] flight  = snd_max - snd_una;
     wire [31:0] halved  = max32(flight >> 1, mss32 << 1);            // RFC 5681 equation 4
     wire [31:0] acc_sum = tcb[`TCB_CWND_ACC] + acked;
@@ -105,6 +106,8 @@ module congestion (
             rtx_head     = 1'b1;
             rtt_stop     = 1'b1;
         end
+        // outside recovery `recover` follows snd_una, so that it never lies half the sequence space away
+        if (new_ack && !in_recovery && seq_lt(old_recover, behind)) recover = behind;
     end
 
 endmodule

@@ -4,9 +4,9 @@
 //
 // Write: `image` is the image of the command; param_we / path_we / nbr_we store it (path, neighbor under `id`).
 // m_path / m_nbr show the image as a table entry at any time (for the HDR_* items).
-// Read: `path_re` makes path_mtu and path_valid show entry `path_id` one cycle later.
-// Valid bits and parameters are flip-flops with reset; entries are RAM. The neighbor entries are kept for the
-// reachability rules; nothing reads them yet.
+// Read: `path_re` makes path_mtu, path_valid and nbr_valid (of the path's neighbor, only with path_valid) show entry
+// `path_id` one cycle later. Valid bits and parameters are flip-flops with reset; entries are RAM. Of the neighbors
+// only the valid bits are read; their entries are kept for the reachability rules.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -30,7 +30,8 @@ module engine_tables #(
     input  wire                    path_re,
     input  wire [15:0]             path_id,
     output wire [31:0]             path_mtu,       // bytes
-    output wire                    path_valid
+    output wire                    path_valid,
+    output wire                    nbr_valid
 );
 
     localparam PATH_W = $clog2(PATHS);
@@ -108,6 +109,7 @@ module engine_tables #(
 
     // ---- paths and neighbors ---------------------------------------------------------------------------------
     reg  [PATHS-1:0]       path_set_reg;
+    reg  [NEIGHBORS-1:0]   nbr_set_reg;
     reg                    path_valid_reg;
     wire [`PATH_REC_W-1:0] path_rec;
     wire [`NBR_REC_W-1:0]  nbr_unused;
@@ -118,11 +120,17 @@ module engine_tables #(
     end
 
     always @(posedge clk) begin
+        if (rst)         nbr_set_reg <= {NEIGHBORS{1'b0}};
+        else if (nbr_we) nbr_set_reg[id[NBR_W-1:0]] <= 1'b1;
+    end
+
+    always @(posedge clk) begin
         if (path_re) path_valid_reg <= path_set_reg[path_id[PATH_W-1:0]];
     end
 
     assign path_valid = path_valid_reg;
     assign path_mtu   = path_rec[`PATH_REC_PATH_MTU];
+    assign nbr_valid  = nbr_set_reg[path_rec[`PATH_REC_NEIGHBOR_ID_LSB +: NBR_W]];
 
     ram_sdp #(.WIDTH(`PATH_REC_W), .DEPTH(PATHS)) path_ram (
         .clk(clk),

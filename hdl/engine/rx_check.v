@@ -52,7 +52,8 @@ module rx_check (
     // C.1
     wire ts_missing = ts_en && !flags[RST] && !ts_here;
     wire ts_older   = seq_lt(tsval, tcb[`TCB_TS_RECENT]);
-    wire paws       = ts_en && !flags[RST] && ts_here && ts_older && (now - tcb[`TCB_TS_RECENT_TICK]) < PAWS_IDLE;
+    wire ts_aged    = (now - tcb[`TCB_TS_RECENT_TICK]) >= PAWS_IDLE;
+    wire paws       = ts_en && !flags[RST] && ts_here && ts_older && !ts_aged;
 
     // C.2
     wire [31:0] seg_len = {16'd0, seg[`RX_SEG_PAY_LEN]} + {31'd0, flags[SYN]} + {31'd0, flags[FIN]};
@@ -67,7 +68,7 @@ module rx_check (
 
     // C.5, C.6
     wire ack_bad = seq_lt(ack, tcb[`TCB_SND_UNA] - tcb[`TCB_MAX_SND_WND]) || seq_lt(tcb[`TCB_SND_MAX], ack);
-    assign ts_update = ts_en && ts_here && seq_le(seq, tcb[`TCB_LAST_ACK_SENT]) && !ts_older;
+    assign ts_update = ts_en && ts_here && seq_le(seq, tcb[`TCB_LAST_ACK_SENT]) && (!ts_older || ts_aged);
 
     wire unused = &{1'b0, tcb, seg};
 

@@ -107,7 +107,7 @@ module tcp_engine #(
     wire [`PATH_REC_W-1:0] image_path;
     wire [`NBR_REC_W-1:0]  image_nbr;
     wire [31:0]            path_mtu;
-    wire                   path_valid;
+    wire                   path_valid, nbr_valid;
     wire                   cmd_param_we, cmd_path_we, cmd_nbr_we;
 
     tcb_table #(.CONNS(CONNS)) tcbs (
@@ -125,11 +125,12 @@ module tcp_engine #(
         .params(params),
         .path_re(state_reg == CHECK && has_conn),
         .path_id(is_load ? s_cmd_image[`TCP_IMAGE_PATH_ID] : read_tcb[`TCB_PATH_ID]),
-        .path_mtu(path_mtu), .path_valid(path_valid)
+        .path_mtu(path_mtu), .path_valid(path_valid), .nbr_valid(nbr_valid)
     );
 
-    wire [31:0] rto_min    = params[`PARAMS_RTO_MIN];
-    wire [31:0] rto_max    = params[`PARAMS_RTO_MAX];
+    wire [31:0] rto_min     = params[`PARAMS_RTO_MIN];
+    wire [31:0] rto_max     = params[`PARAMS_RTO_MAX];
+    wire [31:0] rto_initial = params[`PARAMS_RTO_INITIAL];
 
     wire [31:0] ip_room    = path_valid ? path_mtu - {16'd0, IP_TCP_HEADER} : 32'd0;
     wire [15:0] remote_mss = tcb_reg[`TCB_REMOTE_MSS];
@@ -182,7 +183,8 @@ module tcp_engine #(
     );
 
     ack_tracker acks (
-        .tcb(tcb_reg), .seg(s_rx_seg), .now(now_reg), .rto_max(rto_max), .ts_update(ck_ts_update),
+        .tcb(tcb_reg), .seg(s_rx_seg), .now(now_reg), .rto_initial(rto_initial), .rto_max(rto_max),
+        .ts_update(ck_ts_update),
         .new_ack(new_ack), .dup_ack(dup_ack), .dup_acks(dup_acks),
         .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_cwnd_acc(cc_cwnd_acc), .cc_recover(cc_recover),
         .cc_in_recovery(cc_in_recovery), .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head),
@@ -226,7 +228,7 @@ module tcp_engine #(
 
     tcb_load load (
         .image(s_cmd_image), .gen(s_evt_gen), .now(now_reg),
-        .rto_min(rto_min), .rto_max(rto_max), .rto_initial(params[`PARAMS_RTO_INITIAL]),
+        .rto_min(rto_min), .rto_max(rto_max), .rto_initial(rto_initial),
         .m_tcb(loaded_tcb)
     );
 
@@ -239,7 +241,7 @@ module tcp_engine #(
 
     command_rules commands (
         .tcb(tcb_reg), .sqe(s_cmd_sqe), .sq_index(s_evt_cause[15:0]), .live(live_reg), .now(now_reg),
-        .push_ticks(params[`PARAMS_PUSH_TICKS]), .path_valid(path_valid),
+        .push_ticks(params[`PARAMS_PUSH_TICKS]), .route_valid(path_valid && nbr_valid),
         .loaded_tcb(loaded_tcb), .ack_tcb(sent_tcb), .ack_segment(segment),
         .path_rec(image_path), .nbr_rec(image_nbr),
         .m_tcb(cmd_tcb),
@@ -251,7 +253,7 @@ module tcp_engine #(
     );
 
     timer_policy last_word (
-        .tcb(tcb_reg), .can_send(can_send), .now(now_reg),
+        .tcb(tcb_reg), .can_send(can_send), .now(now_reg), .rto_initial(rto_initial),
         .m_tcb(policy_tcb), .pending(set_pending), .deadline_on(deadline_on), .deadline(set_deadline)
     );
 

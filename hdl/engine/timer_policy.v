@@ -3,7 +3,8 @@
 //
 // Why a block: these three look only at the final state, so no rule has to repeat them.
 //
-// Combinational. `can_send` is rule G-1 on the same state; E-3 does not change it.
+// Combinational. `can_send` is rule G-1 on the same state; E-3 does not change it. One timer both probes a closed
+// window and overrides silly window avoidance (RFC 9293 3.8.6.1, 3.8.6.2.1); it differs only in when it starts.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -11,6 +12,7 @@ module timer_policy (
     input  wire [`TCB_W-1:0] tcb,
     input  wire              can_send,
     input  wire [31:0]       now,
+    input  wire [31:0]       rto_initial,          // ticks
 
     output reg  [`TCB_W-1:0] m_tcb,                // E-3
     output wire              pending,              // E-4, of `tcb`
@@ -26,7 +28,9 @@ module timer_policy (
     wire        running = tcb[`TCB_PHASE] == `PHASE_RUNNING;
     wire        blocked = tcb[`TCB_SND_NXT] == snd_una && tcb[`TCB_SND_END] != snd_una
                           && !can_send && !tcb[`TCB_RTX_HEAD];
-    wire [31:0] restart = now + tcb[`TCB_RTO];
+    wire [31:0] rto      = tcb[`TCB_RTO];
+    wire [31:0] restart  = now + rto;
+    wire [31:0] override = now + min32(rto, rto_initial);
 
     always @* begin
         m_tcb = tcb;
@@ -35,7 +39,7 @@ module timer_policy (
             m_tcb[`TCB_RTX_ON]              = 1'b1;
             m_tcb[`TCB_RTX_COUNT]           = 8'd0;
             m_tcb[`TCB_SND_WND_PROBE_COUNT] = 8'd0;
-            m_tcb[`TCB_RTX_DEADLINE]        = restart;
+            m_tcb[`TCB_RTX_DEADLINE]        = (tcb[`TCB_SND_WND] == 32'd0) ? restart : override;
         end else if (running && !blocked) begin
             if (persist) begin
                 m_tcb[`TCB_PERSIST]      = 1'b0;

@@ -53,6 +53,7 @@ module tx_policy (
     wire [31:0] una_left  = seq_lt(snd_una, data_end) ? data_end - snd_una : 32'd0;
     wire [31:0] head_len  = min32(min32(mss32, snd_max - snd_una), una_left);
     wire        at_end    = data_end == snd_una;
+    wire [31:0] probe_len = min32(min32(mss32, max32(32'd1, tcb[`TCB_SND_WND])), una_left);
     wire        do_head   = !ack_only && tcb[`TCB_RTX_HEAD] && any_out;
     wire        do_probe  = !ack_only && !do_head && tcb[`TCB_PROBE_OWED] && tcb[`TCB_PERSIST] && snd_nxt == snd_una;
     wire        do_data   = !ack_only && !do_head && !do_probe && can_send;
@@ -62,13 +63,12 @@ module tx_policy (
     assign release_valid = tcb[`TCB_RELEASE_OWED];
 
     wire [31:0] seq = ack_sent ? (seq_lt(snd_nxt, snd_max) ? snd_max : snd_nxt) : do_data ? snd_nxt : snd_una;
-    wire [31:0] len = ack_sent ? 32'd0 : do_head ? head_len : do_probe ? {31'd0, !at_end} : burst;
+    wire [31:0] len = ack_sent ? 32'd0 : do_head ? head_len : do_probe ? probe_len : burst;
     wire [31:0] seg_end = seq + len;
     wire        last    = seg_end == data_end;
     wire        fin     = (do_head && fin_queued && last && snd_max == tcb[`TCB_SND_END])
                           || (do_probe && at_end) || (do_data && fin_queued && last);
     wire [31:0] nxt     = seg_end + {31'd0, fin};
-    wire [31:0] probed  = snd_una + 32'd1;
 
     // G-4: the window never moves its right edge back
     wire [31:0] rcv_nxt  = tcb[`TCB_RCV_NXT];
@@ -103,7 +103,7 @@ module tx_policy (
         m_tcb[`TCB_RTX_HEAD]     = 1'b0;
         m_tcb[`TCB_RELEASE_OWED] = 1'b0;
         if (!do_head) m_tcb[`TCB_PROBE_OWED] = 1'b0;
-        if (do_probe && seq_lt(snd_max, probed)) m_tcb[`TCB_SND_MAX] = probed;
+        if (do_probe && seq_lt(snd_max, nxt)) m_tcb[`TCB_SND_MAX] = nxt;
         if (do_data) begin
             m_tcb[`TCB_SND_NXT] = nxt;
             if (seq_lt(snd_max, nxt)) begin

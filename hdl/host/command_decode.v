@@ -77,6 +77,7 @@ module command_decode #(
 );
   localparam CONN_W = $clog2(CONNS);
   localparam PATH_W = $clog2(PATHS);
+  localparam NBR_W  = $clog2(NEIGHBORS);
   localparam BEATS  = `TCP_IMAGE_BYTES * 8 / DATA_W;
   localparam BEAT_W = $clog2(BEATS);
   localparam [3:0] INIT = 4'd0, IDLE = 4'd1, CHECK = 4'd2, FETCH = 4'd3, VALUES = 4'd4, INSERT = 4'd5, INSERTED = 4'd6,
@@ -136,9 +137,11 @@ module command_decode #(
     else if (pop_pulse) popped[pop_conn[CONN_W-1:0]] <= popped[pop_conn[CONN_W-1:0]] + 8'd1;
   end
 
-  // ---- keys of the paths ----
+  // ---- keys and neighbors of the paths ----
   reg [255:0]      path_key [0:PATHS-1];     // {dst, src} as numbers
+  reg [NBR_W-1:0]  path_nbr [0:PATHS-1];
   reg [PATHS-1:0]  path_known;
+  reg [NEIGHBORS-1:0] nbr_known;
   wire [31:0] img_src4 = {image[`PATH_IMAGE_SRC_ADDR_LSB +: 8], image[`PATH_IMAGE_SRC_ADDR_LSB + 8 +: 8],
                           image[`PATH_IMAGE_SRC_ADDR_LSB + 16 +: 8], image[`PATH_IMAGE_SRC_ADDR_LSB + 24 +: 8]};
   wire [31:0] img_dst4 = {image[`PATH_IMAGE_DST_ADDR_LSB +: 8], image[`PATH_IMAGE_DST_ADDR_LSB + 8 +: 8],
@@ -180,40 +183,14 @@ module command_decode #(
     else check = `STATUS_OK;
   end
 
-  // ---- checks on the image ----
-  wire [31:0] una = image[`TCP_IMAGE_SND_UNA], nxt = image[`TCP_IMAGE_SND_NXT], max = image[`TCP_IMAGE_SND_MAX];
-  wire [31:0] una_nxt = nxt - una, nxt_max = max - nxt;
-  wire [31:0] cwnd = image[`TCP_IMAGE_CWND];
-  wire [31:0] tps = image[`PARAM_IMAGE_TICKS_PER_SECOND];
-  wire [31:0] rto_min = image[`PARAM_IMAGE_RTO_MIN], rto_max = image[`PARAM_IMAGE_RTO_MAX];
-  wire bad_tcp = image[`TCP_IMAGE_SND_WIND_SCALE] > 8'd14 || image[`TCP_IMAGE_RCV_WIND_SCALE] > 8'd14 ||
-                 image[`TCP_IMAGE_REMOTE_MSS] < 16'd64 || image[`TCP_IMAGE_PATH_ID] >= PATHS16 || una_nxt[31] ||
-                 nxt_max[31] || image[`TCP_IMAGE_RCV_WND] > `RCV_WND_MAX || image[`TCP_IMAGE_SND_WND] > `RCV_WND_MAX ||
-                 image[`TCP_IMAGE_MAX_SND_WND] > `RCV_WND_MAX;
-  wire bad_cwnd = cwnd == 32'd0 || cwnd > `CWND_MAX;
-  wire bad_param = (tps != 32'd10 && tps != 32'd100 && tps != 32'd1000) || image[`PARAM_IMAGE_ACK_FREQUENCY] == 8'd0 ||
-                   image[`PARAM_IMAGE_DUP_ACK_THRESHOLD] == 32'd0 || image[`PARAM_IMAGE_DUP_ACK_THRESHOLD] > 32'd255 ||
-                   rto_min == 32'd0 || rto_min > rto_max || image[`PARAM_IMAGE_RTO_INITIAL] == 32'd0;
-  wire can_offload = image[`TCP_IMAGE_STATE] == {28'd0, `TCP_STATE_ESTABLISHED} ||
-                     image[`TCP_IMAGE_STATE] == {28'd0, `TCP_STATE_CLOSE_WAIT};
-  reg [7:0] values;
-  always @* begin
-    values = `STATUS_OK;
-    if (read_bad) values = `STATUS_READ_ERROR;
-    else if (is_initiate) begin
-      if (image[`TCP_IMAGE_FAMILY] != 8'd4 || !can_offload) values = `STATUS_NOT_SUPPORTED;
-      else if (bad_tcp) values = `STATUS_BAD_IMAGE;
-      else if (image[`TCP_IMAGE_INITIAL_RCV_WND] > `RCV_WND_MAX) values = `STATUS_RCV_WINDOW;
-      else if (bad_cwnd || !path_known[img_path]) values = `STATUS_BAD_IMAGE;
-    end else if (is_path) begin
-      if (image[`PATH_IMAGE_FAMILY] != 8'd4) values = `STATUS_NOT_SUPPORTED;
-      else if (image[`PATH_IMAGE_PATH_MTU] < 32'd576) values = `STATUS_BAD_IMAGE;
-      else if (image[`PATH_IMAGE_PATH_MTU] > 32'd1500) values = `STATUS_PATH_MTU;
-      else if (image[`PATH_IMAGE_NEIGHBOR_ID] >= NEIGHBORS16) values = `STATUS_BAD_IMAGE;
-    end else if (is_param && bad_param) values = `STATUS_BAD_IMAGE;
-  end
+  // ---- checks on the image, and on what earlier images wrote ----
+  wire [7:0] checked;
+  image_check #(.PATHS(PATHS), .NEIGHBORS(NEIGHBORS)) image_values (.op(op), .image(image), .status(checked));
+  wire routed = path_known[img_path] && nbr_known[path_nbr[img_path]];
+  wire [7:0] values = read_bad ? `STATUS_READ_ERROR : (checked != `STATUS_OK) ? checked :
+                      (is_initiate && !routed) ? `STATUS_BAD_IMAGE : `STATUS_OK;
 
-  wire unused = &{1'b0, una_nxt[30:0], nxt_max[30:0], append_conn, pop_conn, free_conn, flags};
+  wire unused = &{1'b0, append_conn, pop_conn, free_conn, flags};
 
   // ---- outputs ----
   assign s_sqe_ready   = state == IDLE;
@@ -260,8 +237,10 @@ module command_decode #(
       index <= s_sqe_index;
     end
     if (s_rd_valid) image[beat*DATA_W +: DATA_W] <= s_rd_data;
-    if (state == VALUES && is_path && values == `STATUS_OK)
+    if (state == VALUES && is_path && values == `STATUS_OK) begin
       path_key[conn[PATH_W-1:0]] <= {96'd0, img_dst4, 96'd0, img_src4};
+      path_nbr[conn[PATH_W-1:0]] <= image[`PATH_IMAGE_NEIGHBOR_ID_LSB +: NBR_W];
+    end
     case (op)
       `OPCODE_INITIATE:      m_rd_req_len <= `TCP_IMAGE_BYTES;
       `OPCODE_PATH_WRITE:    m_rd_req_len <= `PATH_IMAGE_BYTES;
@@ -277,6 +256,7 @@ module command_decode #(
       sweep          <= {CONN_W{1'b0}};
       in_use         <= {CONNS{1'b0}};
       path_known     <= {PATHS{1'b0}};
+      nbr_known      <= {NEIGHBORS{1'b0}};
       m_rd_req_valid <= 1'b0;
       beat           <= {BEAT_W{1'b0}};
       read_bad       <= 1'b0;
@@ -314,6 +294,7 @@ module command_decode #(
           if (report) state <= REPORT;
           else state <= is_initiate ? INSERT : TCP;
           if (is_path && values == `STATUS_OK) path_known[conn[PATH_W-1:0]] <= 1'b1;
+          if (is_nbr && values == `STATUS_OK) nbr_known[conn[NBR_W-1:0]] <= 1'b1;
         end
         INSERT: if (m_ins_ready) state <= INSERTED;
         INSERTED: if (s_ins_done) begin

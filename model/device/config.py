@@ -20,6 +20,7 @@ class DeviceConfig:
     paths: int = 8
     neighbors: int = 8
     tx_slots: int = 4
+    rx_frames: int = 256
 
     @property
     def lanes(self) -> int:

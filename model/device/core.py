@@ -35,6 +35,7 @@ from model.layout.generated import (
     PlOp,
     Plq,
     RxClass,
+    RxReason,
     RxSeg,
     Status,
     Tcb,
@@ -49,6 +50,13 @@ from model.tcp.types import RESET_PARAMS, Command, Credit, Env, Event, RxSegment
 
 RAW_LOST = 0xFFFF
 """Connection in the record of a raw frame that was discarded."""
+_DROP_COUNTERS = {
+    RxReason.BAD_IP_CHECKSUM: Csr.CNT_RX_BAD_SUM,
+    RxReason.BAD_TCP_CHECKSUM: Csr.CNT_RX_BAD_SUM,
+    RxReason.BAD_LENGTH: Csr.CNT_RX_BAD_LEN,
+    RxReason.TOO_LONG: Csr.CNT_RX_BAD_LEN,
+    RxReason.NO_SPACE: Csr.CNT_RX_NO_SPACE,
+}
 _NO_TCB = Tcb()
 _NO_PATH = PathRec()
 
@@ -148,7 +156,8 @@ class Core:
         path = self.paths[tcb.path_id]
         if isinstance(event, Command) and isinstance(event.image, TcpImage):
             path = self.paths[event.image.path_id]
-        result = step(tcb, event, Env(now, self.params, self.credits, path))
+        neighbor = self.neighbors[path.neighbor_id]
+        result = step(tcb, event, Env(now, self.params, self.credits, path, neighbor))
         self._global_writes(result)
         if conn is not None:
             self.tcbs[conn] = result.tcb
@@ -314,6 +323,14 @@ class Core:
         if data is None:
             return Write(WrClient.PLACER, item.dst, b"", False)
         return Write(WrClient.PLACER, item.dst, data, self.mem.device_write(item.dst, data))
+
+    def count_verdict(self, class_: RxClass, reason: RxReason) -> None:
+        """The counters of a frame that was decided."""
+        self.regs.count(Csr.CNT_RX_FRAMES)
+        if class_ == RxClass.SEGMENT:
+            self.regs.count(Csr.CNT_RX_SEGMENTS)
+        elif class_ == RxClass.DROP and reason in _DROP_COUNTERS:
+            self.regs.count(_DROP_COUNTERS[reason])
 
     def retire_frames(self) -> list[RxFrame]:
         """Take finished frames off the head of rx_buffer; those that go up are returned, in order."""

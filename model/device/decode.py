@@ -19,6 +19,7 @@ from model.layout.generated import (
     SG_MAX,
     SQE_BYTES,
     TCP_IMAGE_BYTES,
+    TIMER_OFF,
     Cqe,
     CqKind,
     NeighborImage,
@@ -75,6 +76,14 @@ _MAX_WIND_SCALE = 14
 _MIN_MSS = 64
 _MIN_MTU, _MAX_MTU = 576, 1500
 _TICK_RATES = (10, 100, 1000)
+_MAX_DELTA = (1 << 31) - 1
+"""Ticks that a signed comparison with the tick counter can tell from the past."""
+_KEEP_ALIVE, _NAGLE = 1, 2
+_CACHED_FLAGS, _CONST_FLAGS, _WINDOW_SCALING = 0x1F, 0x7, 0x4
+_MAX_WINDOW_FIELD = 0xFFFF
+_MAX_USER_PRIORITY = 7
+_MAX_FLOW_LABEL = 0xFFFFF
+_MAX_VLAN = 4095
 _INDEX_AT = 32
 
 
@@ -119,12 +128,14 @@ _KNOWN = frozenset(int(opcode) for opcode in Opcode)
 
 
 class Decoder:
-    """Checks entries in order; remembers the addresses of the paths that were written."""
+    """Checks entries in order; remembers the neighbors, and addresses and neighbors of the paths, that were written."""
 
     def __init__(self, config: DeviceConfig, memory: GoldenMemory) -> None:
         self._config = config
         self._memory = memory
         self._paths: dict[int, tuple[int, int]] = {}
+        self._neighbor_of: dict[int, int] = {}
+        self._neighbors: set[int] = set()
 
     def decode(self, raw: bytes, sq_index: int) -> Decoded:
         """Decode ``raw`` (64 bytes). Call once an entry, in ring order: PATH_WRITE leaves its addresses behind."""
@@ -172,9 +183,14 @@ class Decoder:
             error = _path_error(path, self._config)
             if error is None:
                 self._paths[sqe.conn] = (ipv4_number(path.src_addr), ipv4_number(path.dst_addr))
+                self._neighbor_of[sqe.conn] = path.neighbor_id
             return Decoded(sqe, sq_index, late=error, image=path)
         if sqe.opcode == Opcode.NEIGHBOR_WRITE:
-            return Decoded(sqe, sq_index, image=NeighborImage.from_bytes(raw))
+            neighbor = NeighborImage.from_bytes(raw)
+            error = Status.BAD_IMAGE if neighbor.vlan_id > _MAX_VLAN else None
+            if error is None:
+                self._neighbors.add(sqe.conn)
+            return Decoded(sqe, sq_index, late=error, image=neighbor)
         if sqe.opcode == Opcode.PARAM_WRITE:
             params = ParamImage.from_bytes(raw)
             return Decoded(sqe, sq_index, late=_param_error(params), image=params)
@@ -183,7 +199,7 @@ class Decoder:
     def _initiate(self, sqe: Sqe, sq_index: int, image: TcpImage) -> Decoded:
         error = _tcp_error(image, self._config)
         path = self._paths.get(image.path_id)
-        if error is None and path is None:
+        if error is None and self._neighbor_of.get(image.path_id) not in self._neighbors:
             error = Status.BAD_IMAGE
         if error is not None or path is None:
             return Decoded(sqe, sq_index, late=error, image=image)
@@ -231,6 +247,8 @@ def _param_error(image: ParamImage) -> Status | None:
         and image.rto_min
         and image.rto_min <= image.rto_max
         and image.rto_initial
+        and image.rto_initial <= image.rto_max
+        and max(image.rto_max, image.delayed_ack_ticks, image.push_ticks, image.nce_stale_ticks) <= _MAX_DELTA
     )
     return None if good else Status.BAD_IMAGE
 
@@ -239,18 +257,39 @@ def _tcp_error(image: TcpImage, config: DeviceConfig) -> Status | None:
     """Check 7 of an INITIATE, in the order the contract lists the values."""
     if image.family != _IPV4 or image.state not in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
         return Status.NOT_SUPPORTED
-    ordered = le(image.snd_una, image.snd_nxt) and le(image.snd_nxt, image.snd_max)
-    windows = max(image.rcv_wnd, image.snd_wnd, image.max_snd_wnd) <= RCV_WND_MAX
+    if image.cached_flags & (_KEEP_ALIVE | _NAGLE):
+        return Status.NOT_SUPPORTED
     good = (
-        max(image.snd_wind_scale, image.rcv_wind_scale) <= _MAX_WIND_SCALE
+        _header_fields_fit(image)
+        and (image.rtx_timeout_delta <= _MAX_DELTA or image.rtx_timeout_delta == TIMER_OFF)
+        and max(image.snd_wind_scale, image.rcv_wind_scale) <= _MAX_WIND_SCALE
         and image.remote_mss >= _MIN_MSS
         and image.path_id < config.paths
-        and ordered
-        and windows
+        and le(image.snd_una, image.snd_nxt)
+        and le(image.snd_nxt, image.snd_max)
     )
     if not good:
         return Status.BAD_IMAGE
-    if image.initial_rcv_wnd > RCV_WND_MAX:
+    ours, theirs = _window_limit(image, image.rcv_wind_scale), _window_limit(image, image.snd_wind_scale)
+    if image.rcv_wnd > ours or max(image.snd_wnd, image.max_snd_wnd) > theirs:
+        return Status.BAD_IMAGE
+    if image.initial_rcv_wnd > ours:
         return Status.RCV_WINDOW
     return None if 0 < image.cwnd <= CWND_MAX else Status.BAD_IMAGE
 
+
+def _header_fields_fit(image: TcpImage) -> bool:
+    """Flags that mean something, and header fields within their width."""
+    return (
+        image.const_flags <= _CONST_FLAGS
+        and image.cached_flags <= _CACHED_FLAGS
+        and image.ttl != 0
+        and image.user_priority <= _MAX_USER_PRIORITY
+        and image.flow_label <= _MAX_FLOW_LABEL
+    )
+
+
+def _window_limit(image: TcpImage, scale: int) -> int:
+    """The largest window, in bytes, that a 16-bit field with this scale can say."""
+    shift = scale if image.const_flags & _WINDOW_SCALING else 0
+    return min(_MAX_WINDOW_FIELD << shift, RCV_WND_MAX)

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model.device.decode import DELIVERY_OPCODES, TCP_OPCODES, Decoded
 from model.layout.generated import Opcode, Status
 
 _APPENDING = frozenset((Opcode.SEND, Opcode.DISCONNECT))
+_OF_A_CONNECTION = frozenset(
+    (
+        Opcode.INITIATE,
+        Opcode.START,
+        Opcode.SEND,
+        Opcode.RECEIVE,
+        Opcode.ANSWER,
+        Opcode.DISCONNECT,
+        Opcode.TERMINATE,
+        Opcode.RESUME,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A fetched entry and the cycle its doorbell was seen."""
+    """A fetched entry, the cycle its doorbell was seen, and its number in the ring, counted without end."""
 
     decoded: Decoded
     cycle: int
+    number: int
 
 
 class CommandTracker:
@@ -27,6 +41,7 @@ class CommandTracker:
         self.delivery: deque[Posted] = deque()
         self.answers: dict[int, tuple[Posted, Status | None]] = {}
         """By sq_index: what command_decode completes; None: refused for a reason that depends on time."""
+        self._last_answer = -1
 
     def post(self, posted: Posted) -> None:
         """A new entry, not RAW_POST or RAW_SEND without error."""
@@ -60,6 +75,40 @@ class CommandTracker:
                 self.tcp.remove(posted)
                 return posted, None
         return None
+
+    def passed_over(self, posted: Posted) -> Posted | None:
+        """An earlier entry of the same connection whose fate is open; entries command_decode answers do not count.
+
+        An entry that may be refused for a reason that depends on time may have been: its completion comes later.
+        """
+        return next((other for other in self._earlier(posted) if not refusable(other.decoded)), None)
+
+    def answer_too_early(self, posted: Posted) -> str:
+        """What had to come before command_decode's answer to ``posted``, "" if nothing is missing.
+
+        Its answers leave in ring order, and those to a connection after all earlier commands of the connection.
+        """
+        for other, _ in self.answers.values():
+            if other.number < posted.number:
+                return f"the answer to sq_index {other.decoded.sq_index} first"
+        if posted.number < self._last_answer:
+            return "an answer in ring order"
+        for other in self._earlier(posted):
+            return f"sq_index {other.decoded.sq_index} of the same connection first"
+        self._last_answer = posted.number
+        return ""
+
+    def _earlier(self, posted: Posted) -> Iterator[Posted]:
+        """Entries of the same connection that stand before ``posted`` in the ring and wait for an engine."""
+        if posted.decoded.sqe.opcode not in _OF_A_CONNECTION:
+            return
+        for queue in (self.tcp, self.delivery):
+            for other in queue:
+                if other.number >= posted.number:
+                    break
+                sqe = other.decoded.sqe
+                if sqe.conn == posted.decoded.sqe.conn and sqe.opcode in _OF_A_CONNECTION:
+                    yield other
 
     @property
     def waiting(self) -> int:

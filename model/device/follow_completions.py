@@ -108,7 +108,16 @@ class FollowCompletions(FollowMemory):
             )
         posted, status = taken
         decoded = posted.decoded
+        if missing := self._commands.answer_too_early(posted):
+            raise Halt(
+                self._finding(
+                    3, "cq", "cqe.sq_index", missing, f"the answer to sq_index {got.sq_index}",
+                    "hostport: entries are carried out in order", conn=decoded.sqe.conn, event="completion DECODE",
+                    order=self._cq_written,
+                )
+            )
         self.live.end("command", got.sq_index, self._cycle)
+        self._raw_posts.carried_out(posted.number, self._cycle)
         timely = status is None or (got.status == Status.BAD_STATE and decoded.sqe.opcode == Opcode.INITIATE)
         if timely and self._may_refuse(posted, got.status):
             status = Status(got.status)
@@ -122,6 +131,8 @@ class FollowCompletions(FollowMemory):
                     conn=decoded.sqe.conn, event="completion DECODE", order=self._cq_written,
                 )
             )
+        if status != Status.OK:
+            self.core.regs.count(Csr.CNT_CMD_ERRORS)
         return completion(decoded, status).pack()
 
     def _may_refuse(self, posted: Posted, status: int) -> bool:
@@ -136,4 +147,4 @@ class FollowCompletions(FollowMemory):
             return conn in self.core.in_use or self._lookup.freed_since(conn, posted.cycle)
         if status == Status.DUPLICATE_KEY:
             return decoded.key is not None and self._lookup.present(decoded.key, posted.cycle)
-        return status == Status.TABLE_FULL
+        return status == Status.TABLE_FULL and self._lookup.crowded(posted.cycle)

@@ -14,6 +14,7 @@ from model.layout.generated import (
     CqSource,
     DlvEvt,
     Opcode,
+    PlOp,
     RecDlv,
 )
 from model.tcp.seq import due
@@ -73,8 +74,9 @@ class FollowDelivery(FollowWire):
             if not waiting or waiting[0].decoded.sq_index != cause:
                 shown = f"sq_index {waiting[0].decoded.sq_index}" if waiting else "no command waits"
                 raise self._not_due("delivery", name, conn, shown, f"sq_index {cause}", "cause")
-            decoded = waiting.popleft().decoded
-            self.live.end("command", cause, self._cycle)
+            posted = waiting.popleft()
+            decoded = posted.decoded
+            self._carried_out(posted, "delivery", name)
             return DlvCommand(decoded.sqe, decoded.sq_index, decoded.indices)
         if not core.dlvq or core.dlvq[0].kind != kind:
             shown = name_of(DlvEvt, core.dlvq[0].kind) if core.dlvq else "no message waits"
@@ -115,6 +117,8 @@ class FollowDelivery(FollowWire):
             write, _ = core.execute_plq()
             if write is not None:
                 self._allow(self._placed, write, f"{_OPS[item.op]} of connection {item.conn}")
+                if item.op == PlOp.PLACE:
+                    self._space.placed(item.arrival, self._placed.issued)
             self._collect(CqSource.DELIVERY, need=self._placed.issued)
             if item.freeze_done:
                 self._fence_need[item.conn, item.gen] = self._placed.issued

@@ -8,6 +8,8 @@ from model.device.rxparse import Key
 
 SLACK = 64
 """Cycles a look-up, an insertion or a deletion may lie beside the record that tells of it."""
+CROWD = 12
+"""Entries that stand in the way of a key that finds no place: two buckets of 4 ways, and the stash of 4 (hdl/rx)."""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,14 @@ class LookupHistory:
             if since is not None and since <= entered and (life.deleted is None or decided < life.deleted - SLACK):
                 return life.conn, life.gen
         return None
+
+    def crowded(self, since: int) -> bool:
+        """So many entries were in the table at some time from ``since`` on that another may have found no place."""
+        lives = (life for lives in self._lives.values() for life in lives)
+        there = sum(
+            life.surely_from is not None and (life.deleted is None or life.deleted >= since - SLACK) for life in lives
+        )
+        return there >= CROWD
 
     def present(self, key: Key, since: int) -> bool:
         """The key was in the table at some time from ``since`` on."""

@@ -36,7 +36,7 @@ class FollowMemory(FollowState):
 
     def _placed_well(self, addr: int, strobe: int, data: int, lanes: int) -> bool:
         """The frequent case at little cost: the next bytes of the oldest placement, not its last, and right."""
-        if not self._placed.open or self._raw_wait or self.divergence is not None or not strobe:
+        if not self._placed.open or self.divergence is not None or not strobe:
             return False
         a = self._placed.open[0]
         done = a.done
@@ -66,7 +66,10 @@ class FollowMemory(FollowState):
         )
 
     def _late_raw(self, addr: int, data: bytes) -> None:
-        """A raw frame that had no buffer when it could go up got one now; those before it were dropped."""
+        """A raw frame that may have been dropped for want of a buffer has got one; those before it were dropped.
+
+        How many were is compared with the register at the end.
+        """
         if not self.core.raw_free:
             return
         base = self.core.regs.wide(Csr.RAW_BASE_LO) + self.core.raw_free[0] * 2048
@@ -76,6 +79,7 @@ class FollowMemory(FollowState):
             if frame.data.startswith(data):
                 for _ in range(at):
                     self._raw_wait.popleft()
+                self.core.regs.count(Csr.CNT_RX_RAW_NO_BUF, at)
                 self._raw_up(self._raw_wait.popleft())
                 return
 
@@ -104,11 +108,16 @@ class FollowMemory(FollowState):
         self.memory.write(self.core.regs.wide(Csr.CQ_BASE_LO) + index * CQE_BYTES, got)
 
     def _retire(self) -> None:
-        self._raw_wait.extend(self.core.retire_frames())
-        while self._raw_wait and self.core.raw_free:
-            self._raw_up(self._raw_wait.popleft())
+        """Raw frames at the head: where a buffer surely is there it must be used, otherwise its write will tell."""
+        for frame in self.core.retire_frames():
+            if not self._raw_wait and self._raw_posts.surely(self._cycle):
+                self._raw_up(frame)
+            else:
+                self._raw_wait.append(frame)
 
     def _raw_up(self, frame: RxFrame) -> None:
         write = self.core.place_raw(frame, self.core.raw_free.popleft())
+        self._raw_posts.taken()
         self._allow(self._raw_placed, write, f"raw frame {frame.arrival}")
+        self._space.raw_up(frame.arrival, self._raw_placed.issued)
         self._collect(CqSource.RAW_RX, need=self._raw_placed.issued)

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from model.delivery.step import DeliveryError
-from model.device.bounds import Liveness
+from model.device.bounds import Liveness, bounds_for
 from model.device.config import DeviceConfig
 from model.device.core import Core, RxFrame, Write
 from model.device.divergence import Divergence, Halt
-from model.device.follow_commands import CommandTracker
+from model.device.follow_commands import CommandTracker, Posted
 from model.device.follow_lookup import LookupHistory
+from model.device.follow_raw import RawPosts
+from model.device.follow_space import RxSpace
 from model.device.follow_writes import RingWrites, WriteError, WriteLane
 from model.device.memory import GoldenMemory
 from model.device.txpath import TxFrame, TxPathError
@@ -80,9 +82,8 @@ class FollowState:
         self.completions_compared = 0
         self.host_bytes_compared = 0
         self.events: Counter[str] = Counter()
-        self._bounds = bounds
         self._cycle = 0
-        self.live = Liveness(bounds)
+        self.live = Liveness(bounds or bounds_for(self.config.conns, self.config.data_w))
         self._reset()
 
     def _reset(self) -> None:
@@ -101,12 +102,15 @@ class FollowState:
         self._arrivals = 0
         self._segments: deque[RxFrame] = deque()
         self._raw_wait: deque[RxFrame] = deque()
+        self._raw_posts = RawPosts()
+        self._space = RxSpace(self.config.rx_beats, self.config.rx_frames)
         # hints under way
         self._grants: Counter[int] = Counter()
         self._timers: Counter[tuple[int, int]] = Counter()
         self._pushes: Counter[tuple[int, int]] = Counter()
         self._consumed: dict[tuple[int, int], deque[tuple[int, bool]]] = {}
         self._faults_seen: set[tuple[int, int]] = set()
+        self._faults_taken = 0
         # transmit
         self._frames: deque[TxFrame] = deque()
         self._tx_records: deque[TxFrame] = deque()
@@ -188,6 +192,16 @@ class FollowState:
         order = self._orders.get(stream, 0)
         rule = "architecture 3, check 5: the event was due"
         return Halt(self._finding(5, stream, field, expected, got, rule, conn=conn, event=event, order=order))
+
+    def _carried_out(self, posted: Posted, stream: str, event: str) -> None:
+        """An engine committed a command; the earlier ones of its connection must have come first."""
+        other = self._commands.passed_over(posted)
+        if other is not None:
+            first = f"sq_index {other.decoded.sq_index} first"
+            got = f"sq_index {posted.decoded.sq_index}"
+            raise self._not_due(stream, event, posted.decoded.sqe.conn, first, got, "cause")
+        self.live.end("command", posted.decoded.sq_index, self._cycle)
+        self._raw_posts.carried_out(posted.number, self._cycle)
 
     def _tick_of(self, stream: str, event: str, conn: int, tick: int) -> None:
         """A record's tick is the present one, or the one before for a commit beside the strobe; never falls."""

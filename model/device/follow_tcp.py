@@ -105,6 +105,7 @@ class FollowTcp(FollowDelivery):
                 raise self._not_due("tcp", name, conn, "a failed access to host memory", "none known")
             self.core.faults.remove((conn, gen))
             self._faults_seen.add((conn, gen))
+            self._faults_taken += 1
             return Fault(conn, gen), None
         raise self._not_due("tcp", name, conn, "a known kind of event", str(kind), "kind")
 
@@ -118,7 +119,7 @@ class FollowTcp(FollowDelivery):
             self._must_be_refusable(other)
         decoded = posted.decoded
         sqe = decoded.sqe
-        self.live.end("command", sq_index, self._cycle)
+        self._carried_out(posted, "tcp", "COMMAND")
         if sqe.opcode in (Opcode.SEND, Opcode.DISCONNECT):
             if self.core.txpath.entries(sqe.conn) >= self.config.sends:
                 raise self._not_due("tcp", "COMMAND", conn, "NO_RESOURCES: the send table is full", "committed")

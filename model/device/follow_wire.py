@@ -19,8 +19,6 @@ from model.layout.generated import (
 )
 from model.tcp.seq import MASK
 
-_SPACE_SLACK = 4
-
 
 class FollowWire(FollowCompletions):
     """Frames in both directions."""
@@ -79,8 +77,7 @@ class FollowWire(FollowCompletions):
             raise self._not_due("tx", "SEGMENT", rec.conn, "no SEGMENT is under way", f"order {rec.order}", "order")
         frame = self._tx_records.popleft()
         kind = TxRecKind.SEGMENT if frame.data is not None else TxRecKind.DISCARDED
-        length = rec.len if frame.data is None else frame.length
-        expected = RecTx(kind, frame.order & MASK, frame.conn, length)
+        expected = RecTx(kind, frame.order & MASK, frame.conn, frame.length)
         if expected != rec:
             name, e, g = first_difference(RecTx, expected.pack(), rec.pack())
             raise self._not_due("tx", f"SEGMENT {frame.order}", frame.conn, str(e), str(g), name)
@@ -93,7 +90,7 @@ class FollowWire(FollowCompletions):
             raise self._not_due("tx", "RAW_SEND", None, "no RAW_SEND is under way", f"order {rec.order}", "order")
         order, length, sent = self._raw_records.popleft()
         kind = TxRecKind.RAW if sent else TxRecKind.DISCARDED
-        expected = RecTx(kind, order, 0 if sent else RAW_LOST, length if sent else rec.len)
+        expected = RecTx(kind, order, 0 if sent else RAW_LOST, length)
         if expected != rec:
             name, e, g = first_difference(RecTx, expected.pack(), rec.pack())
             raise self._not_due("tx", f"RAW_SEND {order}", None, str(e), str(g), name)
@@ -110,7 +107,9 @@ class FollowWire(FollowCompletions):
         arrival, data, entered = self._entered.popleft()
         self.live.end("frame", arrival, self._cycle)
         parsed = parse(data)
-        expected = self._verdict(rec, arrival, data, parsed, entered)
+        beats = -(-len(data) // self.config.lanes)
+        self._space.look(self.core.by_arrival, self._placed.finished, self._raw_placed.finished, entered, self._cycle)
+        expected = self._verdict(rec, arrival, beats, parsed, entered)
         if (rec.arrival, rec.class_, rec.reason, rec.conn, rec.gen) != (
             expected.arrival, expected.class_, expected.reason, expected.conn, expected.gen,
         ):
@@ -121,8 +120,13 @@ class FollowWire(FollowCompletions):
                     5, "rx", name, str(e), str(g), rule, conn=expected.conn, event="frame", order=arrival, frame=data
                 )
             )
+        if rec.reason != RxReason.DISABLED and not self._space.legal_fill(rec.fill, beats):
+            allowed = f"{self._space.sure} to {self._space.most} beats, and {beats} of its own"
+            raise self._not_due("rx", "frame", expected.conn, allowed, f"{rec.fill} beats", "fill")
+        self.core.count_verdict(RxClass(rec.class_), RxReason(rec.reason))
         if rec.class_ == RxClass.DROP:
             return
+        self._space.accepted(arrival, beats)
         raw = rec.class_ == RxClass.RAW
         frame = RxFrame(arrival, data, RxClass(rec.class_), parsed.segment, rec.conn, rec.gen, final=raw, raw=raw)
         self.core.frames.append(frame)
@@ -133,13 +137,12 @@ class FollowWire(FollowCompletions):
             self._segments.append(frame)
             self.live.begin("segment", arrival, self._cycle)
 
-    def _verdict(self, rec: RecRx, arrival: int, data: bytes, parsed: Parsed, entered: int) -> RecRx:
+    def _verdict(self, rec: RecRx, arrival: int, beats: int, parsed: Parsed, entered: int) -> RecRx:
         """The record this frame must have; where the device may choose, its own choice if that was legal."""
         if rec.reason == RxReason.DISABLED and not self._running():
             return RecRx(arrival, RxClass.DROP, RxReason.DISABLED, 0, 0, rec.fill)
-        beats = -(-len(data) // self.config.lanes)
-        full = rec.fill + beats + _SPACE_SLACK > self.config.rx_beats
-        if rec.reason == RxReason.NO_SPACE and full and parsed.reason != RxReason.TOO_LONG:
+        chosen = rec.reason == RxReason.NO_SPACE and self._space.may_lack(beats)
+        if parsed.reason != RxReason.TOO_LONG and (chosen or self._space.must_lack(beats)):
             return RecRx(arrival, RxClass.DROP, RxReason.NO_SPACE, 0, 0, rec.fill)
         if parsed.segment is None:
             return RecRx(arrival, parsed.class_, parsed.reason, 0, 0, rec.fill)

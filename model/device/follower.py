@@ -7,17 +7,17 @@ before frames, writes and ticks. The first divergence stops the comparison and s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from model.device.decode import Decoded
-from model.device.divergence import Divergence, Halt
+from model.device.divergence import Divergence
 from model.device.follow_commands import Posted
-from model.device.follow_tcp import FollowTcp
-from model.device.follow_writes import WriteError
+from model.device.follow_end import FollowEnd
 from model.device.memory import ErrorWindow
 from model.device.records import Entry
-from model.device.registers import SOFT_RESET
+from model.device.registers import ERROR_SQ_READ, SOFT_RESET
 from model.device.report import render
 from model.layout.generated import (
-    CREDIT_BATCH,
     SQE_BYTES,
     Csr,
     Opcode,
@@ -28,7 +28,7 @@ from model.layout.generated import (
 from model.tcp.seq import MASK, due
 
 
-class Follower(FollowTcp):
+class Follower(FollowEnd):
     """Follows one device. Compare ``divergence`` with None at any time; call ``finish`` and ``final_compare`` last."""
 
     def host_write(self, addr: int, data: bytes) -> None:
@@ -43,10 +43,6 @@ class Follower(FollowTcp):
     def inject_errors(self, windows: list[ErrorWindow]) -> None:
         """Device accesses in these windows fail from now on."""
         self.memory.windows = list(windows)
-
-    def on_stalls(self, total: int) -> None:
-        """Cycles in which transactors stalled on purpose since reset."""
-        self.live.stalled = total
 
     def on_frame_in(self, frame: bytes, cycle: int) -> None:
         """The last beat of a frame entered the device."""
@@ -141,6 +137,17 @@ class Follower(FollowTcp):
         self._guard(self._nothing_left)
         return self.divergence
 
+    def reset_under_traffic(self, memory: bytes | bytearray) -> Divergence | None:
+        """A soft reset ended; ``memory`` by back door. What no write under way explains must be as the golden image."""
+        self._guard(lambda: self._compare_at_reset(memory))
+        self._reset()
+        return self.divergence
+
+    def compare_registers(self, values: Mapping[Csr, int]) -> Divergence | None:
+        """Registers read at the end, by offset. Give every one of ``compared_registers``."""
+        self._guard(lambda: self._compare_registers(values))
+        return self.divergence
+
     def final_compare(self, memory: bytes | bytearray) -> Divergence | None:
         """Every byte of host memory against the golden image."""
         self._guard(lambda: self._compare_memory(memory))
@@ -167,15 +174,17 @@ class Follower(FollowTcp):
             addr = regs.wide(Csr.SQ_BASE_LO) + self._fetched % size * SQE_BYTES
             raw = self.memory.device_read(addr, SQE_BYTES)
             if raw is None:
+                regs.device_error(ERROR_SQ_READ)
                 return
             self._post(self.core.decoder.decode(raw, self._fetched & 0xFFFF))
             self._fetched += 1
 
     def _post(self, decoded: Decoded) -> None:
         sqe, index = decoded.sqe, decoded.sq_index
-        posted = Posted(decoded, self._cycle)
+        posted = Posted(decoded, self._cycle, self._fetched)
         if decoded.error is None and sqe.opcode == Opcode.RAW_POST:
             self.core.raw_free.extend(decoded.indices)
+            self._raw_posts.posted(self._fetched, len(decoded.indices))
             return
         if decoded.error is None and sqe.opcode == Opcode.RAW_SEND:
             self._raw_send(decoded)
@@ -195,43 +204,3 @@ class Follower(FollowTcp):
         for conn, deadline in self.core.push.items():
             if due(deadline, tick):
                 self.live.begin("push", conn, self._cycle)
-
-    def _nothing_left(self) -> None:
-        for kind, key in self.live.left():
-            if kind != "credit" or self.core.credit_pending >= CREDIT_BATCH:
-                raise Halt(self._left(kind, f"{kind} {key}"))
-        left: dict[str, int] = {
-            "frames to be sent": len(self._frames),
-            "raw frames to be sent": len(self._raw_frames),
-            "records of frames sent": len(self._tx_records) + len(self._raw_records),
-            "frames that entered": len(self._entered),
-            "segments": len(self._segments),
-            "commands": self._commands.waiting,
-            "messages": len(self.core.dlvq),
-            "writes": len(self._placed.open) + len(self._raw_placed.open) + len(self._state.open),
-            "entries of the ring written without record": len(self._ring_written) + self._ring.unfinished,
-            "entries of the ring recorded but not written": len(self._ring_recorded),
-            "completions": sum(len(queue) for queue in self._expected.values()),
-            "faults": len([key for key in self.core.faults if key not in self._faults_seen]),
-        }
-        for what, count in left.items():
-            if count:
-                raise Halt(self._left(what, f"{count} {what}"))
-
-    def _left(self, kind: str, got: str) -> Divergence:
-        rule = "architecture 3, check 6: every expected queue is empty at the end"
-        return self._finding(6, "end", kind, "nothing left", got, rule, event="end of test")
-
-    def _compare_memory(self, memory: bytes | bytearray) -> None:
-        golden = self.memory.contents
-        if golden == memory:
-            return
-        if len(golden) != len(memory):
-            raise WriteError("memory size", str(len(golden)), str(len(memory)))
-        differing = [at for at in range(0, len(golden), 4096) if golden[at : at + 4096] != memory[at : at + 4096]]
-        at = next(i for i in range(differing[0], differing[0] + 4096) if golden[i] != memory[i])
-        raise WriteError(
-            f"memory byte {at:#x} at the end ({len(differing)} pages differ)",
-            f"{golden[at]:#04x}",
-            f"{memory[at]:#04x}",
-        )

@@ -51,13 +51,6 @@ from model.tcp.seq import MASK, due
 from model.tcp.types import Command, Consumed, Credit, Event, Fault, FenceDone, RxSegment, Timer, TxGrant
 
 _CQ_RESERVE = 8
-_DROP_COUNTERS = {
-    RxReason.BAD_IP_CHECKSUM: Csr.CNT_RX_BAD_SUM,
-    RxReason.BAD_TCP_CHECKSUM: Csr.CNT_RX_BAD_SUM,
-    RxReason.BAD_LENGTH: Csr.CNT_RX_BAD_LEN,
-    RxReason.TOO_LONG: Csr.CNT_RX_BAD_LEN,
-    RxReason.NO_SPACE: Csr.CNT_RX_NO_SPACE,
-}
 _ALWAYS_COMPLETE = frozenset(
     (
         Opcode.NOP,
@@ -422,7 +415,7 @@ class GoldenDevice:
         conn = gen = 0
         if not core.regs.enabled:
             class_, reason = RxClass.DROP, RxReason.DISABLED
-        elif class_ != RxClass.DROP and self._fill + beats > self.config.rx_beats:
+        elif reason != RxReason.TOO_LONG and self._no_room(beats):
             class_, reason = RxClass.DROP, RxReason.NO_SPACE
         elif segment is not None:
             hit = core.lookup.get(segment.key)
@@ -431,11 +424,8 @@ class GoldenDevice:
             else:
                 conn, gen = hit
         self._note("R", RecRx(arrival, class_, reason, conn, gen, self._fill).pack())
-        core.regs.count(Csr.CNT_RX_FRAMES)
+        core.count_verdict(class_, reason)
         if class_ == RxClass.DROP:
-            counter = _DROP_COUNTERS.get(reason)
-            if counter is not None:
-                core.regs.count(counter)
             return
         self._fill += beats
         raw = class_ == RxClass.RAW
@@ -445,8 +435,11 @@ class GoldenDevice:
         if raw:
             self._retire()
         else:
-            core.regs.count(Csr.CNT_RX_SEGMENTS)
             self._segments.append(frame)
+
+    def _no_room(self, beats: int) -> bool:
+        """rx_buffer cannot take a frame of ``beats``, or one frame more."""
+        return self._fill + beats > self.config.rx_beats or len(self.core.frames) >= self.config.rx_frames
 
     def _retire(self) -> None:
         core = self.core

@@ -8,7 +8,7 @@ from model.wire.frame import ParsedFrame, parse_frame
 _CHECKS = {
     1: "state and actions at a commit",
     2: "frame on the wire",
-    3: "completion or indication",
+    3: "completion, indication or register",
     4: "write to host memory",
     5: "the event was not due",
     6: "what is due did not happen in time",

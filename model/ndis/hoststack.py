@@ -19,6 +19,8 @@ from model.wire.frame import TcpFlag
 
 #: Segments kept for a connection that is not worked on here; older ones are left to retransmission.
 MAX_WAITING = 256
+#: Largest value of the window field of a TCP header, before scaling.
+MAX_WINDOW_FIELD = 0xFFFF
 
 
 class StackError(Exception):
@@ -114,7 +116,7 @@ class HostStack:
         )
         cached = TcpCached(
             flags=TcpCachedFlags(0),
-            initial_rcv_wnd=config.initial_rcv_wnd,
+            initial_rcv_wnd=min(config.initial_rcv_wnd, MAX_WINDOW_FIELD << tcp.rcv_scale),
             ttl_or_hop_limit=config.ttl,
             tos_or_traffic_class=config.tos,
         )

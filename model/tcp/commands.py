@@ -76,15 +76,15 @@ def on_global(c: Context, command: Command) -> None:
     c.cpl = complete(sqe, command.sq_index, Status.OK)
 
 
-def initiate(c: Context, command: Command, path_valid: bool) -> None:
-    """B-3: a new TCB from the image."""
+def initiate(c: Context, command: Command, reachable: bool) -> None:
+    """B-3: a new TCB from the image. ``reachable``: its path and that path's neighbor were written."""
     sqe, image, w = command.sqe, command.image, c.w
     if not isinstance(image, TcpImage):
         raise StepError("INITIATE: give the step the TCP image command_decode read for it")
     if w.phase != Phase.FREE:
         c.cpl = complete(sqe, command.sq_index, Status.BAD_STATE)
         return
-    if not path_valid:
+    if not reachable:
         c.cpl = complete(sqe, command.sq_index, Status.BAD_IMAGE)
         c.delete_lookup = True
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from model.layout.generated import CWND_MAX
-from model.tcp.seq import MASK, ge, gt
+from model.tcp.seq import MASK, ge, gt, seq_max
 from model.tcp.types import Context
 
 
@@ -15,26 +15,43 @@ def halved(c: Context) -> int:
 
 def on_new_ack(c: Context, ack: int, acked: int) -> bool:
     """F-2, called before snd_una moves. True: the retransmission timer keeps running as it is."""
-    w, mss = c.w, c.mss
+    w = c.w
+    keep_timer = False
     if w.in_recovery:
-        if ge(ack, w.recover):
-            w.cwnd = w.ssthresh
-            w.in_recovery = w.partial_seen = w.cwnd_acc = 0
-            return False
-        w.rtx_head = 1
-        w.rtt_active = 0
-        cwnd = max(w.cwnd - acked, 0) + (mss if acked >= mss else 0)
-        w.cwnd = min(max(cwnd, mss), CWND_MAX)
-        keep, w.partial_seen = bool(w.partial_seen), 1
-        return keep
+        keep_timer = _recovering(c, ack, acked)
+    else:
+        _growing(c, acked)
+    if not w.in_recovery:
+        # 2 GiB later an old point would lie ahead of snd_una and forbid the next fast retransmit
+        w.recover = seq_max(w.recover, (ack - 1) & MASK)
+    return keep_timer
+
+
+def _recovering(c: Context, ack: int, acked: int) -> bool:
+    """F-2 in recovery: the whole window (it ends) or a part of it is acknowledged."""
+    w, mss = c.w, c.mss
+    if ge(ack, w.recover):
+        w.cwnd = w.ssthresh
+        w.in_recovery = w.partial_seen = w.cwnd_acc = 0
+        return False
+    w.rtx_head = 1
+    w.rtt_active = 0
+    cwnd = max(w.cwnd - acked, 0) + (mss if acked >= mss else 0)
+    w.cwnd = min(max(cwnd, mss), CWND_MAX)
+    keep, w.partial_seen = bool(w.partial_seen), 1
+    return keep
+
+
+def _growing(c: Context, acked: int) -> None:
+    """F-2 else: slow start or congestion avoidance."""
+    w, mss = c.w, c.mss
     if w.cwnd < w.ssthresh:
         w.cwnd = min(w.cwnd + min(acked, mss), CWND_MAX)
-        return False
+        return
     w.cwnd_acc = (w.cwnd_acc + acked) & MASK
     if w.cwnd_acc >= w.cwnd:
         w.cwnd_acc -= w.cwnd
         w.cwnd = min(w.cwnd + mss, CWND_MAX)
-    return False
 
 
 def on_duplicate(c: Context) -> None:

@@ -24,6 +24,11 @@ def backed_off(rto: int, count: int, params: Params) -> int:
     return min(rto << min(count, _MAX_SHIFT), params.rto_max)
 
 
+def override(rto: int, params: Params) -> int:
+    """Ticks until a window that silly-window avoidance holds back is used all the same (RFC 9293 3.8.6.2.1)."""
+    return min(rto, params.rto_initial)
+
+
 def smooth(srtt: int, rttvar: int, sample: int) -> tuple[int, int]:
     """(srtt, rttvar) after a sample of 1 .. MAX_SAMPLE ticks."""
     if srtt == 0:

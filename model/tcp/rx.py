@@ -5,7 +5,7 @@ from __future__ import annotations
 from model.layout.generated import DlvEvt, DlvMsg, Phase, RxSeg, TcpEventType, TcpState, UploadReason, Verdict
 from model.tcp.congestion import on_duplicate, on_new_ack
 from model.tcp.messages import notify, retrieve
-from model.tcp.rtt import backed_off, take_sample
+from model.tcp.rtt import backed_off, override, take_sample
 from model.tcp.seq import MASK, ge, gt, le, lt, seq_max, signed
 from model.tcp.types import Context
 
@@ -133,10 +133,21 @@ def _acknowledgment(c: Context, seg: RxSeg) -> None:
         return
     w.snd_wnd, w.snd_wl1 = window, seg.seq
     w.max_snd_wnd = max(w.max_snd_wnd, window)
-    if w.persist and window == 0 and w.rtx_count:
+    if w.persist and w.rtx_count:
+        _probe_answered(c, window)
+
+
+def _probe_answered(c: Context, window: int) -> None:
+    """C-8 e: the peer lives. A closed window is probed in longer rounds, a small one is used at the next override."""
+    w = c.w
+    w.rtx_count = 0
+    if window:
+        w.snd_wnd_probe_count = 0
+        wait = override(w.rto, c.params)
+    else:
         w.snd_wnd_probe_count = min(w.snd_wnd_probe_count + 1, 255)
-        w.rtx_count = 0
-        w.rtx_deadline = (c.now + backed_off(w.rto, w.snd_wnd_probe_count, c.params)) & MASK
+        wait = backed_off(w.rto, w.snd_wnd_probe_count, c.params)
+    w.rtx_deadline = (c.now + wait) & MASK
 
 
 def _new_ack(c: Context, seg: RxSeg) -> None:

@@ -81,7 +81,7 @@ def _target(event: RxSegment | Command | TxGrant | Timer | Consumed | FenceDone 
 def _initiate(c: Context, tcb: Tcb, event: Command, env: Env) -> StepResult:
     """B-3; a refused INITIATE leaves the TCB and its schedule alone."""
     c.w = thaw(tcb)
-    commands.initiate(c, event, env.path is not None and bool(env.path.valid))
+    commands.initiate(c, event, bool(env.path and env.path.valid and env.neighbor and env.neighbor.valid))
     if c.dlv is None:
         return _result(c, tcb, False, None, matched=False)
     return _result(c, freeze(c.w), False, None)

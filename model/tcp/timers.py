@@ -5,7 +5,7 @@ from __future__ import annotations
 from model.layout.generated import MAX_RT_NEVER, UploadReason
 from model.tcp.congestion import on_timeout
 from model.tcp.messages import retrieve
-from model.tcp.rtt import backed_off
+from model.tcp.rtt import backed_off, override
 from model.tcp.seq import MASK, due, lt
 from model.tcp.types import Context
 
@@ -18,7 +18,8 @@ def policy(c: Context, can: bool) -> None:
         if not w.persist:
             w.persist = w.rtx_on = 1
             w.rtx_count = w.snd_wnd_probe_count = 0
-            w.rtx_deadline = (c.now + w.rto) & MASK
+            wait = override(w.rto, c.params) if w.snd_wnd else w.rto
+            w.rtx_deadline = (c.now + wait) & MASK
         return
     outstanding = w.snd_max != w.snd_una
     if w.persist:

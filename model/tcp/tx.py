@@ -96,14 +96,15 @@ def _retransmit_head(c: Context, conn: int) -> bool:
 
 
 def _probe(c: Context, conn: int) -> bool:
-    """G-2 (2): one octet behind the closed window."""
+    """G-2 (2): one octet behind the closed window, or what fits into one that silly-window avoidance held back."""
     w = c.w
     w.probe_owed = 0
     if not w.persist or w.snd_nxt != w.snd_una:
         return False
-    fin = (w.snd_end - w.fin_queued) & MASK == w.snd_una
-    w.snd_max = seq_max(w.snd_max, (w.snd_una + 1) & MASK)
-    _emit_data(c, conn, w.snd_una, 0 if fin else 1, fin)
+    left = max(signed((w.snd_end - w.fin_queued) & MASK, w.snd_una), 0)
+    n = min(c.mss, max(1, w.snd_wnd), left)
+    w.snd_max = seq_max(w.snd_max, (w.snd_una + max(n, 1)) & MASK)
+    _emit_data(c, conn, w.snd_una, n, n == 0)
     return True
 
 

@@ -107,12 +107,13 @@ Event = Command | RxSegment | TxGrant | Timer | Consumed | Credit | FenceDone | 
 
 @dataclass(frozen=True, slots=True)
 class Env:
-    """All a step reads beside its own TCB. ``now`` in ticks; ``path`` is the connection's path record."""
+    """All a step reads beside its own TCB. ``now`` in ticks; ``path``: the connection's; ``neighbor``: the path's."""
 
     now: int
     params: Params = RESET_PARAMS
     credits: int = 0
     path: PathRec | None = None
+    neighbor: NbrRec | None = None
 
 
 @dataclass(frozen=True, slots=True)

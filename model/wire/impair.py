@@ -244,7 +244,7 @@ def _protected_bytes(frame: bytes) -> range | None:
 
 
 def shortfalls(directions: Sequence[Impairments]) -> list[str]:
-    """Kinds that, over all directions, did less than half of what their rates promised; empty if it was as bad as asked.
+    """Kinds that, over all directions, did less than half of what their rates promised; empty if all was as asked.
 
     Too few to judge are left out: under LEAST_EXPECTED faults chance does that too, under NEVER_NONE it gives none.
     """

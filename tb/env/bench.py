@@ -182,6 +182,13 @@ class Bench:
         for task in self._tasks:
             task.cancel()
 
+    async def registers(self) -> dict[Csr, int]:
+        """Every register the golden device knows the value of. Time stands still from now on."""
+        self.dut.tick_limit.value = self._tick()
+        await Timer(1, "us")
+        compared = self.env.scoreboard.follower.compared_registers()
+        return {register: await self.register(register) for register in compared}
+
     async def dump(self) -> bytes:
         """All of host memory by back door."""
         return await self.memory.read(0, len(self.port.mem.contents))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyuvm import ConfigDB, uvm_scoreboard
 
 from model.device.follower import Follower
-from model.device.registers import SOFT_RESET
 from model.layout.generated import Csr
 from tb.device.host_port import MemoryWrite, MirrorMemory, Operation, RegisterWrite
 from tb.env.tcb_back_door import TcbBackDoor
@@ -42,6 +41,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         self.last_cycle = 0
         self.tick_base = 0
         self.tick = 0
+        self.registers_compared = 0
         #: Told of every frame that has entered the device, and of the tick.
         self.entered: Callable[[bytes, int], None] = lambda _frame, _tick: None
         self.tcb_table = TcbBackDoor(ConfigDB().get(self, "", "dut"), self.follower)
@@ -72,12 +72,11 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         """A soft reset ended at the bench's ``tick`` (the device counts from 0 again); memory is as the back door says.
 
         Call it when every record of the time before has been written. Bursts that the reset cut off left memory
-        between two states, so this is the one moment at which the golden image is taken from the device's.
+        between two states: the bytes of writes that were under way, and no others, are taken from the device.
         """
         self.catch_up()
         self.tick_base = tick
-        self.follower.mmio_write(Csr.CONTROL, SOFT_RESET)
-        self.follower.memory.contents[:] = memory
+        self.follower.reset_under_traffic(memory)
         self.mirror.contents[:] = memory
 
     # ---- what the monitors recorded ----------------------------------------------------------
@@ -148,12 +147,15 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
             found.append(f"{len(self.in_flight)} frames given to the device never entered it")
         return found
 
-    def finish(self, memory: bytes | None = None) -> None:
-        """End of test: nothing may be pending; with ``memory`` (back door) every byte must agree."""
+    def finish(self, memory: bytes | None = None, registers: Mapping[Csr, int] | None = None) -> None:
+        """End of test: nothing may be pending; ``memory`` (back door) and ``registers`` must agree, if given."""
         self.catch_up()
         if self.diverged:
             return
         self.follower.finish(self.last_cycle)
+        if registers is not None and not self.diverged:
+            self.follower.compare_registers(registers)
+            self.registers_compared = len(registers)
         if memory is not None and not self.diverged:
             self.follower.final_compare(memory)
         if not self.diverged:
@@ -168,6 +170,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
             "completions_compared": f.completions_compared,
             "host_bytes_compared": f.host_bytes_compared,
             "tcb_entries_compared": self.tcb_table.compared,
+            "registers_compared": self.registers_compared,
             "divergences": int(self.diverged),
             "liveness": f.liveness(),
         }

@@ -49,7 +49,7 @@ class NdisStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
 
 #: Frames under SMALL_FRAME bytes start at least FRAME_SPACING cycles after the one before. The engine takes up to 8
 #: cycles an event, a small segment makes two or three, and each is a write of its own to a memory that stalls: back to
-#: back they would be an overload. A frame without payload (up to BARE_FRAME bytes) makes one or two events and no write.
+#: back they would be an overload. A frame without payload (up to BARE_FRAME bytes) makes one or two events, no write.
 #: Full-size frames come as fast as the port takes them.
 SMALL_FRAME, FRAME_SPACING = 512, 64
 BARE_FRAME, BARE_SPACING = 80, 32

@@ -60,10 +60,12 @@ def judge(out: Path, result: RunResult) -> Detection | None:
 
 
 def read_divergence(text: str) -> Detection | None:
-    """Check, field and cycle of a divergence report."""
+    """Check, field and cycle of a divergence report. A field seen by back door has `table` in front."""
     check = re.search(r"^first divergence: check (\d)", text, re.MULTILINE)
     if check is None:
         return None
     field = re.search(r"^ *field +(.+?) *$", text, re.MULTILINE)
     cycle = re.search(r"^ *cycle +(\d+)", text, re.MULTILINE)
-    return Detection(int(check.group(1)), field.group(1) if field else "", int(cycle.group(1)) if cycle else None)
+    table = "table " if re.search(r"^ *stream +tcb_table\b", text, re.MULTILINE) else ""
+    name = table + (field.group(1) if field else "")
+    return Detection(int(check.group(1)), name, int(cycle.group(1)) if cycle else None)

@@ -104,21 +104,10 @@ def _entry(kind: str, item: dict[str, Any]) -> Sabotage:
     )
 
 
-#: Tried by `make sabotage` only: they need minutes of lossy traffic (`losses`, `lossy`, `errors`), or were not seen
-#: caught yet (the first two). So is the control edit, which has to sit through every stimulus.
-NOT_DRAWN = frozenset(
-    (
-        "congestion-partial-ack", "arbiter-two-at-once", "timer-backoff", "mapper-stale-hint", "timer-early",
-        "parser-checksum-ignored", "buffer-frame-length", "fence-one-half", "descriptor-error-index",
-        "scheduler-forgets", "consumed-late", "credits-kept", "delivery-ring-wrap", "completion-phase-wrap",
-    )
-)  # fmt: skip
-
-
 def draw(commit_hash: str, n: int = 12, entries: tuple[Sabotage, ...] | None = None) -> tuple[str, ...]:
-    """`n` sabotages or twins for a commit: the same hash gives the same ones."""
+    """`n` entries for a commit, out of all that are no blind spots: the same hash gives the same ones."""
     known = load() if entries is None else entries
-    ids = [entry.id for entry in known if entry.check != CONTROL and not entry.blind and entry.id not in NOT_DRAWN]
+    ids = [entry.id for entry in known if not entry.blind]
     return tuple(random.Random(f"sabotage/{commit_hash}").sample(ids, min(n, len(ids))))
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.pool import Finished, Job, run_jobs
 from tb.sabotage.manifest import CONTROL, MANIFEST, NO_JUDGES, Sabotage, draw, load, sources_of
+from tb.sabotage.stimuli import SHORT
 from tb.sim.tools import find
 
 OUT = ROOT / "sim_build" / "sabotage"
@@ -96,20 +97,20 @@ def main(config: RunConfig) -> int:
     if config.patch is not None:
         return status_of(try_all([from_patch(config.patch)], patch=config.patch))
     if config.sabotage_id is not None:
-        return status_of(run_ids([config.sabotage_id]))
+        return status_of(run_ids([config.sabotage_id], short=False))
     known = load()
     blind = [entry.id for entry in known if entry.blind]
     print(f"known blind spots, tried only by ID=: {', '.join(blind)}", flush=True)
     return status_of(try_all(entry for entry in known if not entry.blind))
 
 
-def run_ids(ids: Sequence[str]) -> list[Outcome]:
-    """Try the sabotages of these ids."""
+def run_ids(ids: Sequence[str], *, short: bool = True) -> list[Outcome]:
+    """Try the sabotages of these ids; `short`: the control edit goes through a few stimuli only."""
     known = {entry.id: entry for entry in load()}
     for name in ids:
         if name not in known:
             raise ConfigError("there is no such sabotage", f"ID={name}", f"give one of {', '.join(known)}")
-    return try_all([known[name] for name in ids])
+    return try_all([known[name] for name in ids], short=short)
 
 
 def status_of(outcomes: Iterable[Outcome]) -> int:
@@ -120,7 +121,7 @@ def status_of(outcomes: Iterable[Outcome]) -> int:
     return CAUGHT if all(outcome.caught or outcome.sabotage.blind for outcome in found) else SURVIVED
 
 
-def try_all(entries: Iterable[Sabotage], patch: Path | None = None) -> list[Outcome]:
+def try_all(entries: Iterable[Sabotage], patch: Path | None = None, *, short: bool = False) -> list[Outcome]:
     """Try entries, two at a time, print each as it ends and write summary.json."""
     wanted = list(entries)
     by_id = {entry.id: entry for entry in wanted}
@@ -128,7 +129,7 @@ def try_all(entries: Iterable[Sabotage], patch: Path | None = None) -> list[Outc
     if faults:
         raise ConfigError("; ".join(faults), MANIFEST.name, "correct the entries in tb/sabotage/manifest.toml")
     OUT.mkdir(parents=True, exist_ok=True)
-    jobs = (prepare(entry, patch) for entry in wanted)
+    jobs = (prepare(entry, patch, SHORT if short and entry.check == CONTROL else ()) for entry in wanted)
     outcomes: list[Outcome] = []
     for finished in run_jobs(jobs, PARALLEL):
         outcome = outcome_of(by_id[finished.job.name], finished)
@@ -142,8 +143,8 @@ def try_all(entries: Iterable[Sabotage], patch: Path | None = None) -> list[Outc
     return outcomes
 
 
-def prepare(entry: Sabotage, patch: Path | None = None) -> Job:
-    """Copy the tree, put the error in, and describe the process that tries it."""
+def prepare(entry: Sabotage, patch: Path | None = None, only: Sequence[str] = ()) -> Job:
+    """Copy the tree, put the error in, and describe the process that tries it (with the stimuli `only`, if any)."""
     folder = OUT / re.sub(r"\W+", "_", entry.id)
     shutil.rmtree(folder, ignore_errors=True)
     tree = folder / "tree"
@@ -156,7 +157,7 @@ def prepare(entry: Sabotage, patch: Path | None = None) -> Job:
     if patch is not None:
         apply_patch(patch, tree)
     layout = any("model/layout" in edit.file for edit in entry.edits)
-    task = {"first": entry.first, "images": layout, "only": [], "id": entry.id}
+    task = {"first": entry.first, "images": layout, "only": list(only), "id": entry.id}
     (folder / "task.json").write_text(json.dumps(task))
     command = [sys.executable, "-m", "tb.sabotage.trial", str(folder)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -18,6 +18,9 @@ PRESCALE = {"prescale": 300}
 TRANSFER = "tb.tests.rtl.transfer_test"
 ERRORS = "tb.tests.rtl.errors_test"
 RINGS = "tb.tests.rtl.small_rings_test"
+BRIEF = "tb.sabotage.brief"
+#: What the control edit has to sit through in a draw; `make sabotage` puts it through all.
+SHORT = ("calm", "brief")
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,13 @@ OWN = (
         "busy",
         settings={"size": 64 << 10, "seed": 14, "conns": 4, "loss": 0.02, "reorder": 0.05, "dup": 0.02, "delay": 5},
     ),
+    Stimulus(
+        "segments",
+        settings={"size": 64 << 10, "seed": 5, "mss": 140, "conns": 4, "dup": 0.01, "reorder": 0.01},
+    ),
     Stimulus("losses", settings={"size": 32 << 10, "seed": 103, "loss": 0.15, "delay": 5}),
     Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16}),
+    Stimulus("brief", BRIEF, settings={"size": 4 << 10, "seed": 17}, timeout=120),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +53,7 @@ class Report:
     commits: dict[str, int] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
     uvm_errors: int = 0
+    liveness: list[Mapping[str, Mapping[str, int]]] = field(default_factory=list)
 
     def add(self, verdict: Verdict) -> None:
         """Take a verdict and print its line."""

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from model.device.bounds import too_wide
 from tb.config import ROOT, SIMULATORS, ConfigError, RunConfig
 from tb.session.summary import commit_id
 from tb.sim.build import BuildError, build
@@ -138,6 +139,7 @@ def take_job(job: Job, outcome: tuple[RunResult | None, str, float], config: Run
         for path in result.directory.glob(NUMBERS):
             numbers = json.loads(path.read_text())
             report.count(job.simulator, int(numbers.get("commits_compared", 0)), int(numbers.get("frames_compared", 0)))
+            report.liveness += [numbers["liveness"]] if numbers.get("liveness") else []
             report.uvm_errors += sum(str(p).startswith("UVM_ERROR") for p in numbers.get("problems", []))
     if problem:
         log = f"\nlog: {result.log}" if result is not None else ""
@@ -202,6 +204,10 @@ def floors(tiers: Tiers, tools: dict[str, Tool | None], report: Report) -> Itera
                 message=f"{count} commits compared on {simulator}, at least {floor} are wanted",
                 again=f"make test SIM={simulator}",
             )
+    if report.liveness and report.commits.keys() != {"icarus"}:  # jobs on Icarus alone are too short for a jam
+        wide = too_wide(report.liveness)
+        again = "make test; the table is in model/device/bounds.py"
+        yield Verdict("floor::liveness", "failed" if wide else "passed", 0, "\n".join(wide), again)
     jobs = {simulator: [job for job in tiers.jobs if job.simulator == simulator] for simulator in SIMULATORS}
     of_icarus = {(job.name, job.data_w) for job in jobs["icarus"]}
     absent = [job.label for job in jobs["verilator"] if (job.name, job.data_w) not in of_icarus]

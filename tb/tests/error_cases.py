@@ -14,6 +14,7 @@ from model.layout.generated import (
     SEND_LEN_MAX,
     CqKind,
     Csr,
+    NeighborImage,
     Opcode,
     ParamImage,
     PathImage,
@@ -30,6 +31,7 @@ from tb.tests.lab import (
     LAB_MAC,
     LAST_CONN,
     LOCAL_PORT,
+    NEIGHBOR,
     NEIGHBOR_ID,
     PATH,
     PATH_ID,
@@ -100,6 +102,14 @@ UNKNOWN: tuple[tuple[str, Sqe, CqKind], ...] = (
 )
 
 _BIG = RCV_WND_MAX + 1
+_SCALING = 4  # flag in const_flags
+_FIELD_MAX = 65_535
+_HALF = 1 << 31
+#: A path that names a neighbor nobody writes.
+_LONELY_ID = 6
+#: Windows scaled by 3 bits on one side, by 14 on the other.
+_OURS_3 = {"const_flags": _SCALING, "rcv_wind_scale": 3, "snd_wind_scale": 14}
+_THEIRS_3 = {"const_flags": _SCALING, "rcv_wind_scale": 14, "snd_wind_scale": 3}
 #: row, impossible fields of an INITIATE image, status.
 IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
     ("I-01", {"family": 6}, Status.NOT_SUPPORTED),
@@ -125,7 +135,49 @@ IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
     ("I-21", {"cwnd": CWND_MAX + 1}, Status.BAD_IMAGE),
     ("I-22", {"initial_rcv_wnd": _BIG, "cwnd": 0}, Status.RCV_WINDOW),
     ("I-23", {"initial_rcv_wnd": _BIG, "rcv_wnd": _BIG}, Status.BAD_IMAGE),
+    ("I-51", {"cached_flags": 1}, Status.NOT_SUPPORTED),
+    ("I-52", {"cached_flags": 2}, Status.NOT_SUPPORTED),
+    ("I-53", {"const_flags": 8}, Status.BAD_IMAGE),
+    ("I-54", {"const_flags": 0x8000}, Status.BAD_IMAGE),
+    ("I-55", {"cached_flags": 0x20}, Status.BAD_IMAGE),
+    ("I-56", {"cached_flags": 0x8000}, Status.BAD_IMAGE),
+    ("I-57", {"ttl": 0}, Status.BAD_IMAGE),
+    ("I-58", {"user_priority": 8}, Status.BAD_IMAGE),
+    ("I-59", {"flow_label": 0x10_0000}, Status.BAD_IMAGE),
+    ("I-60", {"flow_label": _HALF}, Status.BAD_IMAGE),
+    ("I-61", {"rtx_timeout_delta": _HALF}, Status.BAD_IMAGE),
+    ("I-62", {"rtx_timeout_delta": 0xFFFF_FFFE}, Status.BAD_IMAGE),
+    ("I-63", {"rcv_wnd": _FIELD_MAX + 1}, Status.BAD_IMAGE),
+    ("I-64", {"snd_wnd": _FIELD_MAX + 1}, Status.BAD_IMAGE),
+    ("I-65", {"max_snd_wnd": _FIELD_MAX + 1}, Status.BAD_IMAGE),
+    ("I-66", {"initial_rcv_wnd": _FIELD_MAX + 1}, Status.RCV_WINDOW),
+    ("I-67", {"rcv_wnd": _FIELD_MAX + 1, "rcv_wind_scale": 14}, Status.BAD_IMAGE),
+    ("I-68", {"rcv_wnd": 524_281, **_OURS_3}, Status.BAD_IMAGE),
+    ("I-69", {"snd_wnd": 524_281, **_THEIRS_3}, Status.BAD_IMAGE),
+    ("I-70", {"max_snd_wnd": 524_281, **_THEIRS_3}, Status.BAD_IMAGE),
+    ("I-71", {"initial_rcv_wnd": 524_281, **_OURS_3}, Status.RCV_WINDOW),
+    ("I-72", {"snd_wnd": _BIG, **_OURS_3}, Status.BAD_IMAGE),
+    ("I-73", {"initial_rcv_wnd": _BIG, **_THEIRS_3}, Status.RCV_WINDOW),
+    ("I-74", {"cached_flags": 0x22, "ttl": 0}, Status.NOT_SUPPORTED),
+    ("I-75", {"initial_rcv_wnd": _BIG, "ttl": 0}, Status.BAD_IMAGE),
 )
+
+#: The largest values that are possible, all at once.
+LARGEST: dict[str, int] = {
+    "const_flags": 7,
+    "cached_flags": 0x1C,
+    "ttl": 255,
+    "user_priority": 7,
+    "flow_label": 0xF_FFFF,
+    "rtx_timeout_delta": _HALF - 1,
+    "rcv_wind_scale": 3,
+    "snd_wind_scale": 14,
+    "rcv_wnd": _FIELD_MAX << 3,
+    "initial_rcv_wnd": _FIELD_MAX << 3,
+    "snd_wnd": _FIELD_MAX << 14,
+    "max_snd_wnd": _FIELD_MAX << 14,
+    "cwnd": CWND_MAX,
+}
 
 #: row, impossible PATH_WRITE image, status.
 PATHS: tuple[tuple[str, PathImage, Status], ...] = (
@@ -146,6 +198,17 @@ PARAMETERS: tuple[tuple[str, ParamImage], ...] = (
     ("I-46", replace(DEFAULT_PARAMETERS, rto_min=0)),
     ("I-47", replace(DEFAULT_PARAMETERS, rto_min=60_001)),
     ("I-48", replace(DEFAULT_PARAMETERS, rto_initial=0)),
+    ("I-49", replace(DEFAULT_PARAMETERS, rto_initial=60_001)),
+    ("I-81", replace(DEFAULT_PARAMETERS, rto_max=_HALF)),
+    ("I-82", replace(DEFAULT_PARAMETERS, push_ticks=_HALF)),
+    ("I-83", replace(DEFAULT_PARAMETERS, push_ticks=0xFFFF_FFFF)),
+    ("I-84", replace(DEFAULT_PARAMETERS, nce_stale_ticks=_HALF)),
+)
+
+#: row, impossible NEIGHBOR_WRITE image (always BAD_IMAGE); another destination shows if it is taken all the same.
+NEIGHBORS: tuple[tuple[str, NeighborImage], ...] = (
+    ("I-91", replace(NEIGHBOR, dl_dst=2, vlan_id=4096)),
+    ("I-92", replace(NEIGHBOR, dl_dst=2, vlan_id=0xFFFF)),
 )
 
 
@@ -287,7 +350,7 @@ def ring_indices(lab: Lab) -> Case:
 
 
 def impossible_images(lab: Lab) -> Case:
-    """Each impossible value, alone; then the same number takes a good image."""
+    """Each impossible value, alone; then the same number takes a good image, also one with the largest values."""
     yield from lab.prepare()
     (before,) = yield from lab.counters(Csr.CNT_CMD_ERRORS)
     for row, changes, status in IMAGES:
@@ -299,10 +362,20 @@ def impossible_images(lab: Lab) -> Case:
     for row, parameters in PARAMETERS:
         entry = lab.with_image(Opcode.PARAM_WRITE, parameters.to_bytes())
         yield from lab.expect(row, entry, COMMAND, Status.BAD_IMAGE)
+    for row, neighbor in NEIGHBORS:
+        entry = lab.with_image(Opcode.NEIGHBOR_WRITE, neighbor.to_bytes(), NEIGHBOR_ID)
+        yield from lab.expect(row, entry, COMMAND, Status.BAD_IMAGE)
+    lonely = replace(PATH, neighbor_id=_LONELY_ID)
+    yield from lab.good(lab.with_image(Opcode.PATH_WRITE, lonely.to_bytes(), _LONELY_ID))
+    refused = lab.with_image(Opcode.NEIGHBOR_WRITE, replace(NEIGHBOR, vlan_id=4096).to_bytes(), _LONELY_ID)
+    yield from lab.expect(None, refused, COMMAND, Status.BAD_IMAGE)
+    entry = lab.with_image(Opcode.INITIATE, replace(IMAGE, path_id=_LONELY_ID).to_bytes(), LAST_CONN, 9)
+    yield from lab.expect("I-24", entry, COMMAND, Status.BAD_IMAGE)
     (after,) = yield from lab.counters(Csr.CNT_CMD_ERRORS)
-    assert after - before == len(IMAGES) + len(PATHS) + len(PARAMETERS)
-    link = yield from lab.open(LAST_CONN)
-    yield from lab.close(link)
+    assert after - before == len(IMAGES) + len(PATHS) + len(PARAMETERS) + len(NEIGHBORS) + 2
+    for changes in LARGEST, {}:
+        link = yield from lab.open(LAST_CONN, **changes)
+        yield from lab.close(link)
 
 
 # ---- errors of the memory bus ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from model.layout.generated import (
     TIMER_OFF,
     DlvMsg,
+    NbrRec,
     Opcode,
     Params,
     PathRec,
@@ -37,6 +38,7 @@ from model.tcp.types import (
 
 PATH = PathRec(valid=1, family=4, neighbor_id=0, path_mtu=1500, src_addr=0x0A000001, dst_addr=0x0A000002)
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+NEIGHBOR = NbrRec(valid=1)
 GEN = 7
 
 
@@ -75,6 +77,7 @@ class Engine:
     tcb: Tcb = field(default_factory=Tcb)
     params: Params = RESET_PARAMS
     path: PathRec = PATH
+    neighbor: NbrRec = NEIGHBOR
     credits: int = 100
     now: int = 0
     arrivals: int = 0
@@ -82,7 +85,7 @@ class Engine:
 
     def do(self, event: Event) -> StepResult:
         """One event now."""
-        result = step(self.tcb, event, Env(self.now, self.params, self.credits, self.path))
+        result = step(self.tcb, event, Env(self.now, self.params, self.credits, self.path, self.neighbor))
         if not isinstance(event, Credit):
             self.tcb = result.tcb
         self.credits = result.writes.credits

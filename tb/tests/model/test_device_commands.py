@@ -11,6 +11,7 @@ from model.layout.generated import CqKind, Csr, Opcode, ParamImage, Phase, Sqe, 
 from tb.tests.model.device_bench import CQ, DATA, IMAGES, NEIGHBOR, PARAMS, PATH, SQ, DeviceBench, ready
 from tb.tests.model.tcp_bench import image
 
+_TICKS = ("rto_max", "rto_initial", "push_ticks", "nce_stale_ticks")
 
 @pytest.mark.rule("hostport")
 def test_set_up_answers_each_command_once_in_order() -> None:
@@ -109,6 +110,11 @@ def test_an_impossible_state_image_is_refused(changes: dict[str, int], status: S
         (Opcode.PARAM_WRITE, replace(PARAMS, dup_ack_threshold=256).to_bytes(), Status.BAD_IMAGE),
         (Opcode.PARAM_WRITE, replace(PARAMS, rto_min=60001).to_bytes(), Status.BAD_IMAGE),
         (Opcode.PARAM_WRITE, ParamImage().to_bytes(), Status.BAD_IMAGE),
+        (Opcode.PARAM_WRITE, replace(PARAMS, rto_initial=60001).to_bytes(), Status.BAD_IMAGE),
+        (Opcode.PARAM_WRITE, replace(PARAMS, rto_max=1 << 31).to_bytes(), Status.BAD_IMAGE),
+        (Opcode.PARAM_WRITE, replace(PARAMS, **dict.fromkeys(_TICKS, (1 << 31) - 1)).to_bytes(), Status.OK),
+        (Opcode.NEIGHBOR_WRITE, replace(NEIGHBOR, vlan_id=4096).to_bytes(), Status.BAD_IMAGE),
+        (Opcode.NEIGHBOR_WRITE, replace(NEIGHBOR, vlan_id=4095).to_bytes(), Status.OK),
         (Opcode.NEIGHBOR_WRITE, NEIGHBOR.to_bytes(), Status.OK),
     ],
 )
@@ -116,6 +122,20 @@ def test_impossible_path_and_parameter_images_are_refused(opcode: Opcode, data: 
     bench = ready()
     (entry,) = bench.with_image(opcode, data, conn=1)
     assert entry.status == status
+
+
+@pytest.mark.rule("hostport 8", "B-3")
+def test_a_path_is_of_no_use_before_its_neighbor_was_written() -> None:
+    bench = ready()
+    bench.with_image(Opcode.PATH_WRITE, replace(PATH, neighbor_id=6).to_bytes(), conn=2)
+    bench.with_image(Opcode.NEIGHBOR_WRITE, replace(NEIGHBOR, vlan_id=4096).to_bytes(), conn=6)
+    data = replace(image(), path_id=2).to_bytes()
+    (entry,) = bench.with_image(Opcode.INITIATE, data, gen=1)
+    assert entry.status == Status.BAD_IMAGE
+    assert bench.device.core.lookup == {}
+    bench.with_image(Opcode.NEIGHBOR_WRITE, NEIGHBOR.to_bytes(), conn=6)
+    (entry,) = bench.with_image(Opcode.INITIATE, data, gen=1)
+    assert entry.status == Status.OK
 
 
 @pytest.mark.rule("hostport 6", "M7")

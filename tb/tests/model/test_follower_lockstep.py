@@ -344,18 +344,6 @@ def test_what_happens_too_late_is_found() -> None:
     assert (d.check, d.stream) == (6, "liveness")
 
 
-@pytest.mark.rule("architecture 3, check 6")
-def test_cycles_in_which_transactors_stalled_do_not_count() -> None:
-    out = list(recorded()[0])
-    where = next(i for i, e in enumerate(out) if e.tag == "O")
-    follower = Follower(bytes(MEMORY), config=CONFIG)
-    for i, entry in enumerate(out):
-        if i == where:
-            follower.on_stalls(1_000_000)
-        follower.feed(replace(entry, cycle=entry.cycle + 1_000_000) if i >= where else entry)
-    assert follower.finish() is None
-
-
 @pytest.mark.rule("report")
 def test_the_report_is_short_and_names_what_matters() -> None:
     follower = follow(flip(recorded()[0], "T", place(RecTcp, "tcb", "cwnd"), tcp(TcpEvt.RX_SEGMENT)))

@@ -11,31 +11,43 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 
 import pytest
 
+from model.device.golden import GoldenDevice
 from model.layout import generated
-from model.layout.generated import Opcode, Status, TcpState
+from model.layout.generated import Csr, Opcode, Status, TcpState
 from model.wire.frame import SegmentFields, TcpFlag, Timestamps, VlanTag, build_segment, parse_frame
 from tb.monitors.wire_headers import read_segment
+from tb.tests.model.layout_vectors import FLAGS, VECTORS, Image
 
 ROOT = Path(__file__).resolve().parents[3]
 MACROS = ROOT / "hdl" / "include" / "chimney_layout.vh"
 
 
-@dataclass(frozen=True)
-class Image:
-    """Bytes as they lie in memory (or, for a packed vector, from bit 0 up) and what each field must be."""
-
-    text: str
-    fields: dict[str, int]
-
-    @property
-    def data(self) -> bytes:
-        return bytes.fromhex(self.text)
-
+#: The registers as they lie: four of 32 bits a row.
+REGISTERS = {
+    0x000: "ID VERSION CAPS CAPS2",
+    0x010: "CONTROL STATUS ERROR TICK",
+    0x020: "TICK_PRESCALE IRQ_CAUSE MAC_LO MAC_HI",
+    0x030: "SQ_BASE_LO SQ_BASE_HI SQ_SIZE_LOG2 SQ_TAIL",
+    0x040: "SQ_HEAD - - -",
+    0x050: "CQ_BASE_LO CQ_BASE_HI CQ_SIZE_LOG2 CQ_HEAD",
+    0x060: "CQ_TAIL - - -",
+    0x070: "POOL_BASE_LO POOL_BASE_HI RAW_BASE_LO RAW_BASE_HI",
+    0x100: "CNT_RX_FRAMES CNT_RX_RAW CNT_RX_BAD_SUM CNT_RX_BAD_LEN",
+    0x110: "CNT_RX_NO_SPACE CNT_RX_SEGMENTS CNT_RX_RAW_NO_BUF -",
+    0x120: "CNT_TX_SEGMENTS CNT_TX_RAW CNT_TX_DISCARDED -",
+    0x130: "CNT_CMD_ERRORS CNT_FAULTS - -",
+}
+MAP = {
+    name: row + 4 * column
+    for row, names in REGISTERS.items()
+    for column, name in enumerate(names.split())
+    if name != "-"
+}
 
 #: (struct) -> image. One row of hex is 16 bytes unless it says otherwise.
 IMAGES: dict[str, Image] = {
@@ -273,8 +285,21 @@ FRAME = (
 )
 
 
+IMAGES |= VECTORS
+
+
+def struct(name: str) -> str:
+    """The layout that an image is of."""
+    return IMAGES[name].struct or name
+
+
 def camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
+    return "".join(part.capitalize() for part in struct(name).split("_"))
+
+
+def typed(name: str) -> dict[str, int]:
+    """The fields of an image under the names that the codec gives them."""
+    return {field + "_" * iskeyword(field): value for field, value in IMAGES[name].fields.items()}
 
 
 def macros() -> dict[str, str]:
@@ -286,7 +311,7 @@ def macros() -> dict[str, str]:
 def test_the_codec_writes_the_image_typed_by_hand(name: str) -> None:
     image = IMAGES[name]
     codec = getattr(generated, camel(name))
-    value = codec(**image.fields)
+    value = codec(**typed(name))
     assert value.pack().to_bytes(len(image.data), "little") == image.data
     if hasattr(value, "to_bytes"):
         assert value.to_bytes() == image.data
@@ -297,14 +322,14 @@ def test_the_codec_reads_the_image_typed_by_hand(name: str) -> None:
     image = IMAGES[name]
     codec = getattr(generated, camel(name))
     found = codec.unpack(int.from_bytes(image.data, "little"))
-    assert {field: getattr(found, field) for field in codec.FIELDS} == image.fields
+    assert {field: getattr(found, field) for field in codec.FIELDS} == typed(name)
 
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_the_macros_of_the_rtl_cut_the_image_where_the_hand_put_the_fields(name: str) -> None:
-    image, defined, prefix = IMAGES[name], macros(), name.upper()
+    image, defined, prefix = IMAGES[name], macros(), struct(name).upper()
     value = int.from_bytes(image.data, "little")
-    assert int(defined[f"{prefix}_W"]) == 8 * len(image.data)
+    assert int(defined[f"{prefix}_W"]) == image.bits
     for field, expected in image.fields.items():
         high, low = map(int, defined[f"{prefix}_{field.upper()}"].split(":"))
         assert (value >> low) & ((1 << high - low + 1) - 1) == expected, field
@@ -314,23 +339,67 @@ def test_the_macros_of_the_rtl_cut_the_image_where_the_hand_put_the_fields(name:
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_the_hand_has_typed_every_field_and_all_values_differ(name: str) -> None:
-    image = IMAGES[name]
-    assert set(image.fields) == set(getattr(generated, camel(name)).FIELDS)
-    typed = [value for value in image.fields.values() if value]
-    assert len(typed) == len(set(typed))
+    image, defined = IMAGES[name], macros()
+    assert set(typed(name)) == set(getattr(generated, camel(name)).FIELDS)
+    values = [
+        (value, width if name in VECTORS else 0)
+        for field, value in image.fields.items()
+        if value and (width := int(defined[f"{struct(name).upper()}_{field.upper()}_W"])) > 1
+    ]
+    assert len(values) == len(set(values))
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not on this machine")
+def test_every_layout_has_an_image() -> None:
+    codecs = {name for name, kind in vars(generated).items() if hasattr(kind, "FIELDS")}
+    assert {camel(name) for name in IMAGES} == codecs
+
+
+@pytest.mark.parametrize(("name", "field", "bit"), FLAGS)
+def test_each_flag_alone_is_its_bit_for_codec_and_macro(name: str, field: str, bit: int) -> None:
+    codec = getattr(generated, camel(name))
+    assert codec(**{field: 1}).pack() == 1 << bit
+    assert codec.unpack(1 << bit) == codec(**{field: 1})
+    assert macros()[f"{name.upper()}_{field.upper()}"] == f"{bit}:{bit}"
+
+
+def test_the_registers_lie_where_the_map_shows_them_for_model_and_rtl() -> None:
+    assert {register.name: int(register) for register in Csr} == MAP
+    offsets = {
+        name.removeprefix("CSR_"): int(value.removeprefix("16'h"), 16)
+        for name, value in macros().items()
+        if name.startswith("CSR_") and value.startswith("16'h")
+    }
+    assert offsets == MAP
+
+
+def test_registers_answer_at_the_offsets_a_driver_writer_would_type() -> None:
+    device = GoldenDevice(conns=8, memory_bytes=4096)
+    assert device.mmio_read(0x00) == int.from_bytes(b"CHIM", "big")
+    assert device.mmio_read(0x04) == 0x0001_0000
+    assert device.mmio_read(0x08) & 0xFFFF == 6 << 8 | 3  # 64-byte bus words, 8 connections
+    device.mmio_write(0x28, 0x4433_2211)
+    device.mmio_write(0x2C, 0x6655)
+    assert device.core.regs.mac == 0x6655_4433_2211
+    device.mmio_write(0x30, 0x8765_4300)
+    device.mmio_write(0x34, 0x12)
+    assert device.core.regs.wide(Csr.SQ_BASE_LO) == 0x12_8765_4300
+    device.mmio_write(0x58, 5)
+    assert device.mmio_read(0x58) == 5
+    device.mmio_write(0x3C, 1 << 12)  # past the submission ring: ERROR[2]
+    assert device.mmio_read(0x18) == 4
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="no-icarus: Icarus Verilog is not installed")
 def test_verilog_reads_the_same_values_through_the_macros(tmp_path: Path) -> None:
     lines = ['`include "chimney_layout.vh"', "module images;"]
     expected = []
     for name, image in IMAGES.items():
-        width = 8 * len(image.data)
+        width = image.bits
         lines.append(f"wire [{width - 1}:0] {name} = {width}'h{int.from_bytes(image.data, 'little'):x};")
         expected += [f"{name}.{field}={value:x}" for field, value in image.fields.items()]
     lines.append("initial begin #1;")
     lines += [
-        f'$display("{name}.{field}=%0h", {name}[`{name.upper()}_{field.upper()}]);'
+        f'$display("{name}.{field}=%0h", {name}[`{struct(name).upper()}_{field.upper()}]);'
         for name, image in IMAGES.items()
         for field in image.fields
     ]

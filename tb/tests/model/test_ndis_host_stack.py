@@ -399,6 +399,20 @@ def test_a_segment_with_an_old_timestamp_or_a_future_ack_is_answered_and_dropped
         assert tcp.take_received() == b""
 
 
+@pytest.mark.rule("hostport 7")
+@pytest.mark.parametrize(
+    ("scaling", "wanted", "exported"),
+    [(False, 256 * 1024, 65_535), (False, 30_000, 30_000), (True, 262_143, 262_140), (True, 262_140, 262_140)],
+)
+def test_an_exported_window_is_one_that_its_field_can_say(scaling: bool, wanted: int, exported: int) -> None:
+    link = Link()
+    connection = link.open(window_scaling=scaling, initial_rcv_wnd=wanted)
+    state = link.stack.export(connection, link.tick)
+    assert state.cached.initial_rcv_wnd == exported
+    assert state.delegated.rcv_wnd <= exported
+    assert state.const.rcv_wind_scale == (2 if scaling else 0)
+
+
 def test_data_without_timestamps_and_scaling_flows_too() -> None:
     link = Link(seed=4, loss=0.03)
     connection = link.open(timestamps=False, window_scaling=False, initial_rcv_wnd=30_000)

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tb.config import ConfigError
+from tb.config import ROOT, ConfigError
 from tb.sabotage.judge import read_divergence
-from tb.sabotage.manifest import CONTROL, NOT_DRAWN, Edit, Sabotage, draw, load, sources_of
+from tb.sabotage.manifest import CONTROL, Edit, Sabotage, draw, load, sources_of
 from tb.sabotage.run import Outcome, from_patch, status_of
+from tb.sabotage.stimuli import OWN, SHORT
 
 ENTRIES = load()
 SABOTAGES = [entry for entry in ENTRIES if not entry.twin and entry.check != CONTROL]
 TWINS = [entry for entry in ENTRIES if entry.twin]
+BLIND = {entry.id for entry in ENTRIES if entry.blind}
+STIMULI = {stimulus.name for stimulus in OWN}
 #: Blocks with logic -> the modules of which one must be sabotaged.
 BLOCKS = {
     "csr": {"csr"},
@@ -67,6 +70,28 @@ def test_there_are_enough_sabotages_of_each_kind() -> None:
     assert all(checks[check] >= 3 for check in (1, 2, 3, 4, 5, 6)), checks
     assert all(entry.check == 6 for entry in SABOTAGES if entry.timeout_counts)
     assert sum(entry.timeout_counts for entry in SABOTAGES) <= 2
+    assert sum(entry.check == CONTROL for entry in ENTRIES) == 1
+
+
+def test_the_checks_are_those_of_the_lockstep_and_each_names_a_field() -> None:
+    assert {entry.check for entry in SABOTAGES} == {1, 2, 3, 4, 5, 6}
+    assert [entry.id for entry in SABOTAGES if not entry.field and entry.id != "lookup-wrong-owner"] == []
+    assert [entry.id for entry in ENTRIES if not entry.rule] == []
+
+
+def test_a_write_that_only_the_back_door_of_the_table_can_see_is_among_them() -> None:
+    assert [entry for entry in SABOTAGES if entry.check == 1 and entry.field.startswith("table ")]
+
+
+def test_every_stimulus_named_exists() -> None:
+    assert set(SHORT) <= STIMULI
+    assert {entry.first for entry in ENTRIES if entry.first} <= STIMULI
+
+
+def test_only_twins_are_blind_spots_and_the_readme_lists_them() -> None:
+    assert {entry.id for entry in TWINS} >= BLIND
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in sorted(BLIND) if name not in readme] == []
 
 
 def test_there_are_eight_twins_that_another_judge_sees_and_each_changes_both_sides() -> None:
@@ -84,15 +109,17 @@ def test_an_edit_whose_text_is_not_there_once_is_refused(tmp_path: Path) -> None
     assert (tmp_path / "a.v").read_text() == "two"
 
 
-def test_the_draw_of_a_commit_is_always_the_same_and_leaves_out_what_is_not_drawn() -> None:
+def test_the_draw_of_a_commit_is_always_the_same() -> None:
     first = draw("0123456789", 12)
     assert first == draw("0123456789", 12)
     assert first != draw("abcdef", 12)
     assert len(set(first)) == 12
-    everything = set(draw("0123456789", len(ENTRIES)))
-    known = {entry.id for entry in ENTRIES}
-    assert known >= NOT_DRAWN
-    assert everything == known - NOT_DRAWN - {e.id for e in ENTRIES if e.blind or e.check == CONTROL}
+
+
+def test_nothing_but_the_blind_spots_is_left_out_of_the_draw() -> None:
+    everything = draw("0123456789", len(ENTRIES))
+    assert sorted(everything) == sorted({entry.id for entry in ENTRIES} - BLIND)
+    assert CONTROL in everything
 
 
 def test_check_field_and_cycle_are_read_from_a_divergence_report() -> None:
@@ -101,6 +128,11 @@ def test_check_field_and_cycle_are_read_from_a_divergence_report() -> None:
     assert found is not None
     assert (found.by, found.field, found.cycle) == (2, "tcp.window", 4711)
     assert read_divergence("nothing") is None
+    table = read_divergence(
+        "first divergence: check 1, state\n  stream     tcb_table, record 3\n  field      tcb.phase\n"
+    )
+    assert table is not None
+    assert (table.by, table.field) == (1, "table tcb.phase")
 
 
 def test_the_exit_status_tells_caught_survived_and_broken_apart() -> None:

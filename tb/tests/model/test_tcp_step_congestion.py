@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from model.layout.generated import Params, UploadReason
+from model.layout.generated import CWND_MAX, Params, Phase, UploadReason
 from model.tcp.rtt import rto_of, smooth
+from model.tcp.seq import MASK
 from model.tcp.types import RESET_PARAMS
 from tb.tests.model.tcp_bench import Engine, message_of, running
 
@@ -305,3 +308,122 @@ def test_an_ack_resets_the_retransmission_counts_but_not_while_the_window_is_pro
     engine.rx(ack=1001, wnd=0)
     # the ACK found count 1 and left it; the closed window in it begins the next round
     assert (engine.tcb.total_rt, engine.tcb.rtx_count, engine.tcb.snd_wnd_probe_count) == (50, 0, 1)
+
+
+@pytest.mark.rule("F-2", "RFC 6582 3.2")
+def test_the_recovery_point_follows_what_is_acknowledged() -> None:
+    engine = loaded()
+    assert engine.tcb.recover == 999
+    engine.rx(ack=3000)
+    assert engine.tcb.recover == 2999
+    duplicate(engine, 3)
+    assert engine.tcb.recover == engine.tcb.snd_max == 11000
+    engine.rx(ack=4000)
+    assert (engine.tcb.in_recovery, engine.tcb.recover) == (1, 11000), "a partial ACK leaves it"
+    engine.segments()
+    engine.rx(ack=11000)
+    assert (engine.tcb.in_recovery, engine.tcb.recover) == (0, 11000), "it never goes back"
+    engine.segments()
+    engine.rx(ack=12000)
+    assert engine.tcb.recover == 11999
+
+
+@pytest.mark.rule("F-2", "D-2")
+def test_the_recovery_point_of_a_timeout_stays_until_it_is_passed() -> None:
+    engine = loaded()
+    engine.now = 1000
+    engine.timer()
+    engine.segments()
+    for ack, point in ((2000, 11000), (11000, 11000), (11001, 11000)):
+        engine.rx(ack=ack)
+        assert engine.tcb.recover == point
+        engine.segments()
+    engine.rx(ack=12000)
+    assert engine.tcb.recover == 11999
+
+
+@pytest.mark.rule("F-2", "F-3")
+def test_after_2_gib_without_a_loss_three_duplicates_still_cause_a_fast_retransmit() -> None:
+    segment = 65000
+    engine = running(remote_mss=segment, cwnd=CWND_MAX, ssthresh=CWND_MAX, const_flags=4, snd_wind_scale=14,
+                     snd_wnd=65535 << 14, max_snd_wnd=65535 << 14)  # fmt: skip
+    engine.path = replace(engine.path, path_mtu=65535)
+    done = 0
+    while done < (1 << 31) + 1000:
+        engine.send(200 * segment)
+        assert len(engine.segments(200)) == 200
+        engine.rx(ack=engine.tcb.snd_max)
+        done += 200 * segment
+    assert engine.tcb.snd_una == (1000 + done) & MASK
+    engine.send(10 * segment)
+    engine.segments()
+    una = engine.tcb.snd_una
+    duplicate(engine, 3)
+    assert (engine.tcb.in_recovery, engine.tcb.rtx_head) == (1, 1)
+    assert engine.segments()[0].seq == una
+
+
+@pytest.mark.rule("CH-218", "C-8e")
+def test_an_answer_with_a_small_window_begins_a_new_count_and_the_next_override() -> None:
+    engine = running(snd_wnd=0)
+    engine.send(5000)
+    for engine.now in (1000, 2000):
+        engine.timer()
+        engine.segments()
+    engine.rx(wnd=0)
+    assert (engine.tcb.rtx_count, engine.tcb.snd_wnd_probe_count) == (0, 1)
+    engine.now = engine.tcb.rtx_deadline
+    engine.timer()
+    engine.segments()
+    engine.now += 50
+    engine.rx(wnd=600)
+    t = engine.tcb
+    assert (t.persist, t.rtx_count, t.snd_wnd_probe_count, t.rtx_deadline) == (1, 0, 0, engine.now + 1000)
+    # without a probe sent since then the deadline stays where it is
+    before = engine.tcb.rtx_deadline
+    engine.now += 10
+    engine.rx(wnd=601)
+    assert (engine.tcb.rtx_count, engine.tcb.rtx_deadline) == (0, before)
+
+
+@pytest.mark.rule("CH-218", "C-8e", "G-2", "E-3")
+@pytest.mark.parametrize("window", [1, 600, 999])
+def test_a_peer_with_a_small_constant_window_gets_everything_and_is_never_uploaded(window: int) -> None:
+    rounds = 40
+    engine = running(snd_wnd=window, max_snd_wnd=30000)
+    engine.send(rounds * window)
+    got = 1000
+    for number in range(rounds):
+        if number < rounds - 1:
+            assert engine.segments() == []
+            assert engine.tcb.rtx_deadline == engine.now + 1000
+            engine.now = engine.tcb.rtx_deadline
+            assert engine.timer().actions.dlv is None
+        # the last piece is all that is left: it needs no override
+        (piece,) = engine.segments()
+        assert (piece.seq, piece.len) == (got, window)
+        got += piece.len
+        engine.now += 5
+        engine.rx(ack=got, wnd=window)
+        assert engine.tcb.phase == Phase.RUNNING
+    assert engine.tcb.snd_una == engine.tcb.snd_end == 1000 + rounds * window
+    assert (engine.tcb.persist, engine.tcb.rtx_on, engine.tcb.total_rt) == (0, 0, 0)
+
+
+@pytest.mark.rule("CH-219", "D-2")
+def test_a_dead_peer_with_a_small_window_is_uploaded_after_the_last_probe() -> None:
+    engine = running(snd_wnd=600, max_snd_wnd=30000)
+    engine.send(5000)
+    at, sent = [], []
+    for _ in range(RESET_PARAMS.max_retransmissions):
+        engine.now = engine.tcb.rtx_deadline
+        at.append(engine.now)
+        assert engine.timer().actions.dlv is None
+        sent += [(s.seq, s.len) for s in engine.segments()]
+    assert at == [1000, 2000, 4000, 8000, 16000]
+    assert sent == [(1000, 600)] * 5
+    engine.now = engine.tcb.rtx_deadline
+    result = engine.timer()
+    assert message_of(result).info == UploadReason.TIMEOUT_EXPIRATION
+    assert (engine.tcb.phase, result.pending, result.deadline) == (Phase.FROZEN, False, None)
+    assert engine.tcb.snd_max == 1600

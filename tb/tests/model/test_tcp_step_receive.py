@@ -109,6 +109,29 @@ def test_ts_recent_moves_only_with_segments_at_or_before_the_last_ack() -> None:
     assert engine.tcb.ts_recent == 200
 
 
+@pytest.mark.rule("C-6", "RFC 7323 5.5")
+@pytest.mark.parametrize("tsval", [999, 1000 + (1 << 31), 0])
+def test_ts_recent_past_the_paws_age_is_replaced_by_whatever_comes(tsval: int) -> None:
+    engine = running(const_flags=1, ts_recent=1000, ts_recent_age=0)
+    engine.now = 2_073_599_999
+    engine.rx(ts_present=1, tsval=tsval)
+    assert (engine.tcb.ts_recent, engine.tcb.ts_recent_tick, engine.tcb.dup_owed) == (1000, 0, 1)
+    engine.now = 2_073_600_000
+    engine.rx(ts_present=1, tsval=tsval)
+    assert (engine.tcb.ts_recent, engine.tcb.ts_recent_tick, engine.tcb.dup_owed) == (tsval, engine.now, 1)
+    engine.rx(ts_present=1, tsval=(tsval - 1) & 0xFFFFFFFF)
+    assert (engine.tcb.ts_recent, engine.tcb.dup_owed) == (tsval, 2), "the age begins anew"
+
+
+@pytest.mark.rule("C-6")
+def test_ts_recent_past_the_paws_age_still_waits_for_a_segment_at_or_before_the_last_ack() -> None:
+    engine = running(const_flags=1, ts_recent=1000, ts_recent_age=2_073_600_000)
+    engine.rx(seq=5001, ts_present=1, tsval=999)
+    assert engine.tcb.ts_recent == 1000
+    engine.rx(seq=5000, ts_present=1, tsval=999)
+    assert engine.tcb.ts_recent == 999
+
+
 @pytest.mark.rule("C-3")
 def test_an_exact_reset_aborts_and_another_in_the_window_is_challenged() -> None:
     engine = running()

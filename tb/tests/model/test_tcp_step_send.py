@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
-from model.layout.generated import Opcode, Phase, Status, Tcb, TcpState, TxAppend, TxHdrConn, TxKind, TxRelease
+from model.layout.generated import (
+    NbrRec,
+    Opcode,
+    Phase,
+    Status,
+    Tcb,
+    TcpState,
+    TxAppend,
+    TxHdrConn,
+    TxKind,
+    TxRelease,
+)
+from model.tcp.types import RESET_PARAMS
 from model.tcp.work import TcbWork
-from tb.tests.model.tcp_bench import ACK, FIN, GEN, PSH, Engine, image, running, segment_of
+from tb.tests.model.tcp_bench import ACK, FIN, GEN, PATH, PSH, Engine, image, running, segment_of
 
 
 @pytest.mark.rule("layout")
@@ -159,6 +171,93 @@ def test_no_data_follows_a_fin() -> None:
     cpl = engine.send(10).actions.cpl
     assert cpl is not None
     assert cpl.status == Status.BAD_STATE
+
+
+@pytest.mark.rule("B-3")
+@pytest.mark.parametrize(("path", "neighbor"), [(0, 1), (1, 0), (0, 0)])
+def test_initiate_needs_a_path_and_the_neighbor_it_names(path: int, neighbor: int) -> None:
+    engine = Engine(path=replace(PATH, valid=path), neighbor=NbrRec(valid=neighbor))
+    actions = engine.command(Opcode.INITIATE, image()).actions
+    assert actions.cpl is not None
+    assert (actions.cpl.status, actions.delete_lookup, actions.dlv) == (Status.BAD_IMAGE, True, None)
+    assert engine.tcb == Tcb()
+    engine.path, engine.neighbor = PATH, NbrRec(valid=1)
+    assert engine.command(Opcode.INITIATE, image()).actions.cpl is None
+    assert engine.tcb.phase == Phase.LOADED
+
+
+@pytest.mark.rule("E-3", "G-2")
+def test_a_window_that_is_too_small_is_used_when_the_override_runs_out() -> None:
+    engine = running(snd_wnd=600, max_snd_wnd=30000, srtt=80, rttvar=3000)
+    assert engine.tcb.rto == 3010
+    engine.send(5000)
+    # RFC 9293 3.8.6.2.1: not the backed-off RTO but min(rto, rto_initial)
+    assert (engine.tcb.persist, engine.tcb.rtx_deadline) == (1, 1000)
+    assert engine.segments() == []
+    engine.now = 1000
+    engine.timer()
+    assert [(s.seq, s.len, s.flags) for s in engine.segments()] == [(1000, 600, ACK)]
+    t = engine.tcb
+    assert (t.snd_nxt, t.snd_max, t.persist, t.rtx_count, t.rtx_deadline) == (1000, 1600, 1, 1, 4010)
+
+
+@pytest.mark.rule("E-3")
+@pytest.mark.parametrize(("rttvar", "deadline"), [(400, 410), (990, 1000), (3000, 1000)])
+def test_the_override_is_the_smaller_of_rto_and_its_initial_value(rttvar: int, deadline: int) -> None:
+    engine = running(snd_wnd=600, srtt=80, rttvar=rttvar)
+    engine.send(5000)
+    assert engine.tcb.rtx_deadline == deadline
+    engine = running(snd_wnd=0, srtt=80, rttvar=rttvar)
+    engine.send(5000)
+    assert engine.tcb.rtx_deadline == 10 + rttvar, "a closed window is probed after the RTO"
+
+
+def probe_of(length: int, **changes: int) -> tuple[int, int, int]:
+    """What is probed with ``length`` bytes queued: sequence number, bytes, flags."""
+    engine = running(RESET_PARAMS, **changes)
+    engine.send(length)
+    engine.now = engine.tcb.rtx_deadline
+    engine.timer()
+    (probe,) = engine.segments()
+    assert engine.tcb.snd_max == probe.seq + probe.len
+    return probe.seq, probe.len, probe.flags
+
+
+@pytest.mark.rule("G-2")
+def test_a_probe_is_as_long_as_the_window_but_no_longer_than_a_segment_or_the_data() -> None:
+    assert probe_of(5000, snd_wnd=0) == (1000, 1, ACK)
+    assert probe_of(1, snd_wnd=0) == (1000, 1, ACK | PSH)
+    assert probe_of(5000, snd_wnd=1) == (1000, 1, ACK)
+    assert probe_of(5000, snd_wnd=999) == (1000, 999, ACK)
+    # the congestion window, too, can hold back less than a segment
+    assert probe_of(5000, snd_wnd=30000, cwnd=500) == (1000, 1000, ACK)
+    assert probe_of(700, snd_wnd=30000, cwnd=500) == (1000, 700, ACK | PSH)
+
+
+@pytest.mark.rule("G-2")
+def test_a_probe_with_bytes_carries_no_fin_even_if_nothing_lies_between() -> None:
+    engine = running(snd_wnd=30000, cwnd=500)
+    engine.command(Opcode.DISCONNECT, flags=1, length=700, count=1, addr=0x100)
+    engine.now = engine.tcb.rtx_deadline
+    engine.timer()
+    (probe,) = engine.segments()
+    assert (probe.seq, probe.len, probe.flags) == (1000, 700, ACK | PSH)
+    assert (engine.tcb.snd_max, engine.tcb.state) == (1700, TcpState.ESTABLISHED)
+    engine.rx(ack=1700)
+    assert [(s.seq, s.len, s.flags) for s in engine.segments()] == [(1700, 0, ACK | FIN)]
+    assert engine.tcb.state == TcpState.FIN_WAIT_1
+
+
+@pytest.mark.rule("G-2", "E-3")
+def test_a_probe_owed_when_the_window_has_opened_is_only_forgotten() -> None:
+    engine = running(snd_wnd=600)
+    engine.send(2000)
+    engine.now = 1000
+    engine.timer()
+    engine.rx(wnd=30000)
+    assert (engine.tcb.probe_owed, engine.tcb.persist, engine.tcb.snd_max) == (1, 0, 1000)
+    assert [(s.seq, s.len) for s in engine.segments()] == [(1000, 1000), (2000, 1000)]
+    assert engine.tcb.snd_max == 3000
 
 
 @pytest.mark.rule("B-4")

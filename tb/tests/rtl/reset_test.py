@@ -54,8 +54,7 @@ class ResetTest(TransferTest):
             self.begin()
             assert self.transfer is not None
             await bench.run(self.transfer, NS_AT_LEAST)
-            await bench.settle()
-            self.env.scoreboard.finish(await bench.dump())
+            await self.compare_at_the_end()
         finally:
             self.tick = int(dut.tick_count.value)
             if self.transfer is not None:

@@ -9,6 +9,7 @@ import cocotb
 from cocotb.triggers import Timer
 from pyuvm import uvm_factory, uvm_root
 
+from model.device.bounds import bounds_for
 from model.device.follower import Follower
 from model.layout.generated import Csr
 from model.ndis.memory import PageAllocator
@@ -37,7 +38,9 @@ class TransferTest(ChimneyTest):
         dut = top()
         self.config = configuration()
         self.contents = bytearray(initial_contents(int(dut.mem_seed.value), 0, built("mem_bytes")))
-        self.follower = Follower(bytes(self.contents), conns=built("conns"), data_w=self.config.data_w)
+        conns, data_w = built("conns"), self.config.data_w
+        bounds = bounds_for(conns, data_w, self.config.mem_latency)
+        self.follower = Follower(bytes(self.contents), conns=conns, data_w=data_w, bounds=bounds)
         self.port = RtlHostPort(self.contents, self._on_operation)
         put("dut", dut)
         put("data_w", self.config.data_w)
@@ -70,13 +73,18 @@ class TransferTest(ChimneyTest):
         bench.use(driver)
         try:
             await bench.run(self.transfer, max(NS_AT_LEAST, NS_PER_BYTE * len(self.transfer.data)))
-            await bench.settle()
-            self.env.scoreboard.finish(await bench.dump())
+            await self.compare_at_the_end()
         finally:
             self.tick = int(dut.tick_count.value)
             self.transfer.network.close()
             bench.stop()
             self._write_results(time.monotonic() - started)
+
+    async def compare_at_the_end(self) -> None:
+        """Queues, registers, all of memory."""
+        await self.bench.settle()
+        registers = await self.bench.registers()
+        self.env.scoreboard.finish(await self.bench.dump(), registers)
 
     def session(self, allocator: PageAllocator) -> tuple[Transfer, MiniportDriver]:
         """Host and network of this run, and the driver below them."""

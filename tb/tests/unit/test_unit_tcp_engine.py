@@ -272,13 +272,18 @@ class Bench:
         self.waiting["consumed"].append({"conn": 0, "gen": GEN, "bytes": count})
         return await self.take(TcpEvt.CONSUMED)
 
-    async def path(self, mtu: int = 1500) -> Commit:
-        image = PathImage(family=4, neighbor_id=3, path_mtu=mtu, src_addr=0x0100000A, dst_addr=0x0200000A)
+    async def path(self, mtu: int = 1500, neighbor: int = 3) -> Commit:
+        image = PathImage(family=4, neighbor_id=neighbor, path_mtu=mtu, src_addr=0x0100000A, dst_addr=0x0200000A)
         return await self.command(Opcode.PATH_WRITE, image.pack(), gen=0)
 
+    async def neighbor(self, number: int = 3) -> Commit:
+        image = NeighborImage(dl_src=0x060504030201, dl_dst=0x161514131211, vlan_id=0x234)
+        return await self.command(Opcode.NEIGHBOR_WRITE, image.pack(), conn=number)
+
     async def open(self, image: TcpImage = IMAGE, *, conn: int = 0, gen: int = GEN, credits_: int = 8) -> Tcb:
-        """Path, credits, INITIATE, START."""
+        """Path, neighbor, credits, INITIATE, START."""
         await self.path()
+        await self.neighbor()
         if credits_:
             await self.credit(credits_)
         await self.command(Opcode.INITIATE, image.pack(), conn=conn, gen=gen)
@@ -303,9 +308,8 @@ async def tables_are_written_and_parameters_take_effect(dut: Any) -> None:
     only(record.cpl, kind=CqKind.COMMAND, status=Status.OK, code=Opcode.PATH_WRITE, cookie=COOKIE, sq_index=1)
     only(record, tx1_valid=0, dlv_valid=0, cpl_valid=1)
     assert record.tcb == Tcb()
-    neighbor = NeighborImage(dl_src=0x060504030201, dl_dst=0x161514131211, vlan_id=0x234)
-    record = await b.command(Opcode.NEIGHBOR_WRITE, neighbor.pack(), conn=2)
-    only(record.tx0, kind=TxKind.HDR_NEIGHBOR, conn=2)
+    record = await b.neighbor(3)
+    only(record.tx0, kind=TxKind.HDR_NEIGHBOR, conn=3)
     only(TxHdrNbr.unpack(record.tx0.body), dl_src=0x060504030201, dl_dst=0x161514131211, vlan_id=0x234)
     params = ParamImage(
         ticks_per_second=1000, ack_frequency=1, delayed_ack_ticks=7, max_retransmissions=9, dup_ack_threshold=2,
@@ -323,6 +327,7 @@ async def tables_are_written_and_parameters_take_effect(dut: Any) -> None:
 async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
     b = await bench_of(dut)
     await b.path()
+    await b.neighbor()
     image = replace(
         IMAGE, const_flags=7, snd_wind_scale=5, rcv_wind_scale=6, srtt=803, rttvar=250, ts_recent=70, ts_recent_age=40,
         ts_time=9000, total_rt=5, dup_ack_count=2, snd_wnd_probe_count=3, ka_probes_sent=1, rtx_count=4,
@@ -343,7 +348,7 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
     for name in Tcb.FIELDS:
         only(record.tcb, **{name: getattr(want, name)})
     only(record, tx0_valid=0, tx1_valid=0, cpl_valid=0, dlv_valid=1)
-    only(record.dlv, kind=DlvEvt.LOAD, conn=0, gen=GEN, a=COOKIE, sq_index=2, info=8192, push_ticks=500)
+    only(record.dlv, kind=DlvEvt.LOAD, conn=0, gen=GEN, a=COOKIE, sq_index=3, info=8192, push_ticks=500)
     # the backlog of 20 octets that is in flight must be there before START
     record = await b.command(Opcode.START)
     only(record.cpl, kind=CqKind.COMMAND, status=Status.BAD_STATE, code=Opcode.START)
@@ -581,7 +586,7 @@ async def an_ack_above_snd_nxt_after_a_timeout_moves_snd_nxt(dut: Any) -> None:
     await b.grant()
     record = await b.segment(ack=u32(UNA + 2920))
     only(record.tcb, snd_una=u32(UNA + 2920), snd_nxt=u32(UNA + 2920), cwnd=2920, rtx_count=0, total_rt=0, rto=2000)
-    only(record.tcb, rtx_deadline=4000)
+    only(record.tcb, rtx_deadline=4000, recover=u32(UNA + 4000))  # the timeout's, still ahead
     record, seg = await b.grant()
     assert seg is not None
     only(seg, seq=u32(UNA + 2920), len=1080, flags=ACK | PSH)
@@ -599,7 +604,7 @@ async def three_duplicates_start_recovery_and_partial_acks_stay_in_it(dut: Any) 
     end = u32(UNA + 14600)
     one = u32(UNA + 1460)
     record = await b.segment(ack=one)
-    only(record.tcb, cwnd=16060)
+    only(record.tcb, cwnd=16060, recover=u32(one - 1))
     await b.grant()
     for n in (1, 2):
         record = await b.segment(ack=one)
@@ -619,6 +624,7 @@ async def three_duplicates_start_recovery_and_partial_acks_stay_in_it(dut: Any) 
     b.now = 1020
     record = await b.segment(ack=u32(one + 2920), wnd=19999)
     only(record.tcb, cwnd=10950, in_recovery=1, partial_seen=1, rtx_head=1, rtx_deadline=1020 + record.tcb.rto)
+    only(record.tcb, recover=end)
     deadline = record.tcb.rtx_deadline
     _, seg = await b.grant()
     assert seg is not None
@@ -628,8 +634,47 @@ async def three_duplicates_start_recovery_and_partial_acks_stay_in_it(dut: Any) 
     only(record.tcb, cwnd=10950, in_recovery=1, rtx_deadline=deadline)
     await b.grant()
     record = await b.segment(ack=end, wnd=19999)
-    only(record.tcb, cwnd=6570, in_recovery=0, partial_seen=0, rtx_on=0)
+    only(record.tcb, cwnd=6570, in_recovery=0, partial_seen=0, rtx_on=0, recover=end)
     await b.grant()
+    await b.quiet()
+
+
+@cocotb.test()
+async def recover_follows_what_is_acknowledged(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(replace(IMAGE, cwnd=7300))
+    await b.send(30000)
+    for _ in range(5):
+        await b.grant()
+    for n in (1, 2, 3):
+        record = await b.segment()
+        only(record.tcb, dup_acks=n)
+    only(record.tcb, in_recovery=1, recover=u32(UNA + 7300), ssthresh=3650, cwnd=8030)
+    await b.grant()
+    # one segment more left the network: 9490 - 7300 octets of room take one new one
+    record = await b.segment()
+    only(record.tcb, cwnd=9490)
+    record, seg = await b.grant()
+    assert seg is not None
+    only(seg, seq=u32(UNA + 7300), len=1460)
+    # all of it is acknowledged: recovery ends, and recover with it lies right below snd_una
+    una = u32(UNA + 8760)
+    record = await b.segment(ack=una)
+    only(record.tcb, in_recovery=0, cwnd=3650, recover=u32(una - 1), snd_una=una)
+    for _ in range(2):
+        await b.grant()
+    await b.quiet()
+    # so the next loss can start a recovery: flight 2920, ssthresh 2 * mss
+    for n in (1, 2, 3):
+        record = await b.segment(ack=una)
+        only(record.tcb, dup_acks=n, in_recovery=int(n == 3))
+    only(record.tcb, recover=u32(una + 2920), ssthresh=2920, cwnd=2920 + 4380)
+    # a partial acknowledgment leaves it where it is
+    record = await b.segment(ack=u32(una + 1460))
+    only(record.tcb, in_recovery=1, recover=u32(una + 2920))
+    b.taken = len(b.records)
+    await b.step(100)
+    b.taken = len(b.records)
     await b.quiet()
 
 
@@ -670,6 +715,110 @@ async def a_silly_window_is_not_filled(dut: Any) -> None:
     _, seg = await b.grant()
     assert seg is not None
     only(seg, seq=UNA, len=1000, flags=ACK)
+    await b.quiet()
+
+
+@cocotb.test()
+async def the_persist_timer_overrides_a_silly_window(dut: Any) -> None:
+    b = await bench_of(dut)
+    # rto 2000 + 1000 ticks, rto_initial 1000: the override is the smaller
+    await b.open(replace(IMAGE, snd_wnd=999, max_snd_wnd=2000, srtt=16000, rttvar=1000))
+    record = await b.send(1500)
+    only(record.tcb, persist=1, rtx_on=1, rtx_count=0, rto=3000, rtx_deadline=2000)
+    await b.quiet()
+    b.now = 2000
+    record = await b.take(TcpEvt.TIMER)
+    only(record.tcb, probe_owed=1, rtx_count=1, rtx_deadline=5000)
+    record, seg = await b.grant()
+    assert seg is not None
+    only(seg, seq=UNA, len=999, flags=ACK)
+    only(record.tcb, snd_max=u32(UNA + 999), snd_nxt=UNA, probe_owed=0, persist=1, rtt_active=0)
+    # C-8e: an answer with another silly window starts the override time again, but only the first one
+    b.now = 2010
+    record = await b.segment(seq=RCV, wnd=998)
+    only(record.tcb, persist=1, rtx_count=0, snd_wnd_probe_count=0, rtx_deadline=3010, snd_wnd=998, dup_acks=0)
+    b.now = 2020
+    record = await b.segment(seq=RCV, wnd=997)
+    only(record.tcb, persist=1, rtx_count=0, rtx_deadline=3010, snd_wnd=997)
+    # what the probe carried is acknowledged; 400 of the 501 octets left are still less than half of 2000
+    b.now = 2030
+    record = await b.segment(seq=RCV, wnd=400, ack=u32(UNA + 999))
+    only(record.tcb, persist=1, snd_una=u32(UNA + 999), snd_nxt=u32(UNA + 999), rtx_deadline=3010, release_owed=1)
+    await b.grant()
+    await b.quiet()
+    b.now = 3010
+    record = await b.take(TcpEvt.TIMER)
+    only(record.tcb, probe_owed=1, rtx_count=1, rtx_deadline=6010)
+    record, seg = await b.grant()
+    assert seg is not None
+    only(seg, seq=u32(UNA + 999), len=400, flags=ACK)
+    only(record.tcb, snd_max=u32(UNA + 1399), snd_nxt=u32(UNA + 999))
+    # the window closes: a probe round of the closed window, backed off
+    b.now = 3020
+    record = await b.segment(seq=RCV, wnd=0, ack=u32(UNA + 999))
+    only(record.tcb, persist=1, rtx_count=0, snd_wnd_probe_count=1, rtx_deadline=3020 + 6000)
+    b.now = 9020
+    record = await b.take(TcpEvt.TIMER)
+    only(record.tcb, probe_owed=1, rtx_count=1, rtx_deadline=12020)
+    record, seg = await b.grant()
+    assert seg is not None
+    only(seg, seq=u32(UNA + 999), len=1, flags=ACK)
+    only(record.tcb, snd_max=u32(UNA + 1399))
+    # it opens a little: the count of closed rounds is gone
+    b.now = 9030
+    record = await b.segment(seq=RCV, wnd=10, ack=u32(UNA + 1000))
+    only(record.tcb, persist=1, rtx_count=0, snd_wnd_probe_count=0, rtx_deadline=10030, snd_una=u32(UNA + 1000))
+    await b.grant()
+    # everything fits: persist ends, and the ordinary timer runs for what the probes left in flight
+    record = await b.segment(seq=RCV, wnd=5000, ack=u32(UNA + 1000))
+    only(record.tcb, persist=0, rtx_count=0, rtx_on=1, rtx_deadline=9030 + 3000)
+    record, seg = await b.grant()
+    assert seg is not None
+    only(seg, seq=u32(UNA + 1000), len=500, flags=ACK | PSH)
+    only(record.tcb, snd_nxt=u32(UNA + 1500), snd_max=u32(UNA + 1500))
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_closed_window_waits_a_whole_rto_for_its_first_probe(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(replace(IMAGE, snd_wnd=0, max_snd_wnd=2000, srtt=16000, rttvar=1000))
+    record = await b.send(1500)
+    only(record.tcb, persist=1, rto=3000, rtx_deadline=4000)
+    await b.command(Opcode.INITIATE, replace(IMAGE, snd_wnd=999, max_snd_wnd=2000, srtt=80, rttvar=400).pack(), conn=1)
+    await b.command(Opcode.START, conn=1)
+    record = await b.send(1500, conn=1)
+    only(record.tcb, persist=1, rto=410, rtx_deadline=1410)  # below rto_initial: the override is the rto
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_probe_carries_what_window_and_segment_hold_and_no_fin_behind_data(dut: Any) -> None:
+    b = await bench_of(dut)
+    # a congestion window far below the segment: the probe is one whole segment
+    await b.open(replace(IMAGE, cwnd=100, snd_wnd=5000, max_snd_wnd=5000))
+    record = await b.send(3000)
+    only(record.tcb, persist=1, rtx_deadline=2000)
+    # all the data fits, its FIN waits
+    await b.command(Opcode.INITIATE, replace(IMAGE, cwnd=50, snd_wnd=200, max_snd_wnd=2000).pack(), conn=1)
+    await b.command(Opcode.START, conn=1)
+    record = await b.command(Opcode.DISCONNECT, conn=1, flags=1, length=100, count=1, addr=0x5000)
+    only(record.tcb, persist=1, rtx_deadline=2000, snd_end=u32(UNA + 101))
+    await b.quiet()
+    b.now = 2000
+    await b.step(200)
+    probes = {r.conn: r for r in b.records if r.kind == TcpEvt.TX_GRANT}
+    only(TxSegment.unpack(probes[0].tx0.body), seq=UNA, len=1460, flags=ACK)
+    only(probes[0].tcb, snd_max=u32(UNA + 1460), snd_nxt=UNA, persist=1)
+    only(TxSegment.unpack(probes[1].tx0.body), seq=UNA, len=100, flags=ACK | PSH)
+    only(probes[1].tcb, snd_max=u32(UNA + 100), snd_nxt=UNA, persist=1, state=TcpState.ESTABLISHED)
+    b.taken = len(b.records)
+    record = await b.segment(conn=1, seq=RCV, ack=u32(UNA + 100), wnd=200)
+    only(record.tcb, persist=0, snd_nxt=u32(UNA + 100))
+    record, seg = await b.grant()
+    assert seg is not None
+    only(seg, seq=u32(UNA + 100), len=0, flags=ACK | FIN)
+    only(record.tcb, state=TcpState.FIN_WAIT_1, snd_max=u32(UNA + 101))
     await b.quiet()
 
 
@@ -794,6 +943,15 @@ async def what_does_not_fit_changes_nothing(dut: Any) -> None:
     only(record.cpl, kind=CqKind.COMMAND, status=Status.BAD_IMAGE)
     assert b.deleted == [2]
     assert b.freed == [2]
+    # nor is the path enough without its neighbor, whatever other neighbors were written
+    await b.path(neighbor=3)
+    await b.neighbor(2)
+    await b.neighbor(4)
+    record = await b.command(Opcode.INITIATE, IMAGE.pack(), conn=1)
+    only(record, dlv_valid=0, tx0_valid=0, cpl_valid=1)
+    only(record.cpl, kind=CqKind.COMMAND, status=Status.BAD_IMAGE, code=Opcode.INITIATE, conn=1, cookie=COOKIE)
+    assert record.tcb == Tcb()
+    assert b.deleted == b.freed == [2, 1]
     tcb = await b.open()
     record = await b.segment(seq=RCV, pay_len=10, gen=GEN + 1)
     only(record, verdict=Verdict.PASS_UP, dlv_valid=0)
@@ -816,7 +974,16 @@ async def what_does_not_fit_changes_nothing(dut: Any) -> None:
     record = await b.credit(5)
     only(record, credits=13, conn=0, gen=0, cause=5)
     assert record.tcb == Tcb()
-    assert b.deleted == [2]
+    assert b.deleted == [2, 1]
+    # the path that moves to a neighbor never written takes no new connection with it
+    await b.path(neighbor=5)
+    record = await b.command(Opcode.INITIATE, IMAGE.pack(), conn=3)
+    only(record.cpl, status=Status.BAD_IMAGE)
+    await b.neighbor(5)
+    record = await b.command(Opcode.INITIATE, IMAGE.pack(), conn=3)
+    only(record, cpl_valid=0, dlv_valid=1)
+    only(record.tcb, phase=Phase.LOADED)
+    assert b.deleted == b.freed == [2, 1, 3]
     await b.quiet()
 
 
@@ -908,9 +1075,20 @@ async def timestamps_protect_measure_and_shrink_the_segment(dut: Any) -> None:
     record = await b.segment(seq=RCV + 1, pay_len=1, tsval=160, ts_present=1, ack=u32(UNA + 3100))
     only(record.tcb, ts_recent=152)
     await b.grant()
-    b.now = u32(1100 + 2073600000)
+    await b.quiet()
+    b.now = u32(1100 + 2073599999)
     record = await b.segment(seq=RCV, tsval=5, ts_present=1, ack=u32(UNA + 3100), wnd=3000)
-    only(record.tcb, ts_recent=152, dup_owed=0)
+    only(record.tcb, ts_recent=152, ts_recent_tick=1100, dup_owed=1)
+    await b.grant()
+    # then whatever comes replaces TS.Recent, but for what lies right of last_ack_sent
+    b.now = u32(1100 + 2073600000)
+    record = await b.segment(seq=RCV + 1, tsval=6, ts_present=1, ack=u32(UNA + 3100), wnd=3000)
+    only(record.tcb, ts_recent=152, ts_recent_tick=1100, dup_owed=0)
+    record = await b.segment(seq=RCV, tsval=5, ts_present=1, ack=u32(UNA + 3100), wnd=3000)
+    only(record.tcb, ts_recent=5, ts_recent_tick=b.now, dup_owed=0)
+    record = await b.segment(seq=RCV, tsval=4, ts_present=1, ack=u32(UNA + 3100), wnd=3000)
+    only(record.tcb, ts_recent=5, dup_owed=1)
+    await b.grant()
     await b.quiet()
 
 
@@ -945,6 +1123,7 @@ async def connections_take_turns(dut: Any) -> None:
     conns = int(dut.CONNS.value)
     chosen = sorted({0, 1, conns // 2, conns - 1})
     await b.path()
+    await b.neighbor()
     image = replace(IMAGE, cwnd=1 << 20, snd_wnd=1 << 20, max_snd_wnd=1 << 20)
     for conn in chosen:
         await b.command(Opcode.INITIATE, image.pack(), conn=conn, gen=conn & 0xFF)

@@ -1,0 +1,569 @@
+"""Images of the packed vectors, for test_layout_images.py: the bytes from bit 0 up, the last one filled with zeros.
+
+The fields were laid side by side from the tables of docs/layout.md, without the generated codecs. Fields of one
+width have different values; of the flags every second is set, and each alone is in FLAGS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Image:
+    """Bytes as they lie in memory (or, for a packed vector, from bit 0 up) and what each field must be."""
+
+    text: str
+    fields: dict[str, int]
+    width: int = 0
+    """Bits; 0: all of the bytes."""
+    struct: str = ""
+    """Name of the layout when it is not the image's."""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes."""
+        return bytes.fromhex(self.text)
+
+    @property
+    def value(self) -> int:
+        """The vector."""
+        return int.from_bytes(self.data, "little")
+
+    @property
+    def bits(self) -> int:
+        """Width of the vector."""
+        return self.width or 8 * len(self.data)
+
+
+#: A completion entry inside a vector.
+CQE = int.from_bytes(bytes.fromhex("040DCDAB 7E052301 8899AABB CCDDEEFF 10203040 50607080 5634BC9A D1D2D301"), "little")
+
+VECTORS: dict[str, Image] = {}
+
+
+def _whole(name: str) -> int:
+    """The vector of another image, where it is a field."""
+    return VECTORS[name].value
+
+
+VECTORS["path_rec"] = Image(
+    "014B8595 CF0942DE 19528CC6 003B75AF E9235C96 D00A4529 629CD610 4B85BFF9 336CA6E0 1A558F01",
+    {
+        "valid": 1,
+        "family": 0x80,
+        "neighbor_id": 0xC2A5,
+        "path_mtu": 0x2104_E7CA,
+        "src_addr": 0xA285_684B_2E11_F4D7_BA9D_8063_4629_0CEF,
+        "dst_addr": 0xC7AA_8D70_5336_19FC_DFC2_A588_6B4E_3114,
+    },
+    width=313,
+)
+VECTORS["nbr_rec"] = Image(
+    "73ACE620 5B95BDF6 306BA5DF 0701B558 FCBF59FD 8004",
+    {
+        "valid": 1,
+        "dl_src": 0xCAAD_9073_5639,
+        "dl_dst": 0xEFD2_B598_7B5E,
+        "vlan_id": 0x083,
+        "hrt": 0xFFE2_C5A8,
+        "nrt": 0x2407_EACD,
+    },
+    width=173,
+)
+VECTORS["params"] = Image(
+    "F2173C61 86A3C0DD ABC8E502 D0ED0A27 F5122F4C 1A375471",
+    {
+        "ack_frequency": 0xF2,
+        "delayed_ack_ticks": 0x17,
+        "max_retransmissions": 0x3C,
+        "dup_ack_threshold": 0x61,
+        "push_ticks": 0xDDC0_A386,
+        "rto_min": 0x02E5_C8AB,
+        "rto_max": 0x270A_EDD0,
+        "rto_initial": 0x4C2F_12F5,
+        "nce_stale_ticks": 0x7154_371A,
+    },
+    width=192,
+)
+VECTORS["tcb"] = Image(
+    "FE5CDD26 4B34755D 9E86C7AF E8D0B9A2 13FA3A23 0CF5654C 351E8FB5 9E8768D9 C7A89102 E9D1BA2B 127BB547 D34667FB"
+    "6FE0548D 0075E921 95097EB6 299E124B BE32A7DF 52C73B70 E75BCC04 78EC6031 1902EB5B 422B1485 6B543DAE 947D66D7"
+    "BDA68FF8 E6CFB021 08F1D92A A5EAB436 0789592B FDBE57FB 9E42FC9F 23C70392 202F9628 BB49D866 9BB8D5F2 C0E5021F"
+    "3C0A2744 612F4C69 8654718E ABF32C67 A13D77B1 EB87C1FB 35A01788 FC70E559 CE36A81C 91057AEE 62CB3C01",
+    {
+        "phase": 2,
+        "gen": 0x3F,
+        "state": 7,
+        "terminating": 1,
+        "aborted": 0,
+        "ts_en": 1,
+        "sack_en": 0,
+        "ws_en": 1,
+        "snd_ws": 11,
+        "rcv_ws": 13,
+        "family": 0x64,
+        "path_id": 0xA689,
+        "local_port": 0xCBAE,
+        "remote_port": 0xF0D3,
+        "remote_mss": 0x15F8,
+        "hash_value": 0x7457_3A1D,
+        "cached_flags": 0x5F42,
+        "init_rcv_wnd": 0xBEA1_8467,
+        "rcv_indication_size": 0xE3C6_A98C,
+        "ka_probe_count": 0xB1,
+        "ka_timeout": 0x2D10_F3D6,
+        "ka_interval": 0x5235_18FB,
+        "max_rt": 0x775A_3D20,
+        "flow_label": 0xF_6245,
+        "ttl": 0x6A,
+        "tos": 0x8F,
+        "user_priority": 6,
+        "dlg_flags": 0xD1B4,
+        "ka_probes_sent": 0xD9,
+        "ka_timeout_delta": 0x5538_1BFE,
+        "send_backlog_size": 0x7A5D_4023,
+        "receive_backlog_size": 0x9F82_6548,
+        "dwnd": 0xC4A7_8A6D,
+        "snd_una": 0xE9CC_AF92,
+        "snd_nxt": 0x0EF1_D4B7,
+        "snd_max": 0x3316_F9DC,
+        "snd_end": 0x583B_1E01,
+        "fin_queued": 0,
+        "snd_wnd": 0x7D60_4326,
+        "max_snd_wnd": 0xA285_684B,
+        "snd_wl1": 0xC7AA_8D70,
+        "cwnd": 0xECCF_B295,
+        "ssthresh": 0x11F4_D7BA,
+        "cwnd_acc": 0x3619_FCDF,
+        "recover": 0x5B3E_2104,
+        "in_recovery": 1,
+        "partial_seen": 0,
+        "dup_acks": 0x29,
+        "rtx_head": 1,
+        "probe_owed": 0,
+        "release_owed": 1,
+        "ack_now": 0,
+        "dup_owed": 5,
+        "srtt": 0x6B4E,
+        "rttvar": 0x9073,
+        "rto": 0xEFD2_B598,
+        "rtt_active": 1,
+        "rtt_seq": 0x14F7_DABD,
+        "rtt_tick": 0x391C_FFE2,
+        "rtx_on": 0,
+        "persist": 1,
+        "rtx_deadline": 0x5E41_2407,
+        "rtx_count": 0x2C,
+        "snd_wnd_probe_count": 0x51,
+        "total_rt": 0xCDB0_9376,
+        "dack_on": 0,
+        "dack_deadline": 0xF2D5_B89B,
+        "unacked_segs": 0xC0,
+        "rcv_nxt": 0x3C1F_02E5,
+        "rcv_adv": 0x6144_270A,
+        "consumed_seq": 0x8669_4C2F,
+        "last_ack_sent": 0xAB8E_7154,
+        "fin_rcvd": 1,
+        "ts_recent": 0xD0B3_9679,
+        "ts_recent_tick": 0xF5D8_BB9E,
+        "ts_delta": 0x1AFD_E0C3,
+        "retrieve_sent": 0,
+        "img_addr": 0xB396_795C_3F22_05E8,
+        "img_cookie": 0xD8BB_9E81_6447_2A0D,
+        "img_sq_index": 0x4F32,
+    },
+    width=1498,
+)
+VECTORS["dcb"] = Image(
+    "AF145F66 85FA6EE3 1B8F0374 AC239408 41D468DD 51C6FE71 9206279B BB2FA014 89FD71E6 4EC000",
+    {
+        "loaded": 1,
+        "gen": 0x57,
+        "hold": 0,
+        "frozen": 1,
+        "freeze_done": 0,
+        "aborted": 1,
+        "d": 0,
+        "token": 0x997C,
+        "refused": 1,
+        "fin_mark": 0,
+        "fin_done": 1,
+        "push_on": 0,
+        "push_deadline": 0xF8DB_BEA1,
+        "push_ticks": 0x1D00_E3C6,
+        "consumed_thr": 0x4225_08EB,
+        "req_head": 0x10,
+        "req_count": 0x35,
+        "req_filled": 0xB194_775A,
+        "list_head": 0x9C7F,
+        "list_tail": 0xC1A4,
+        "list_count": 0xE6C9,
+        "freeze_addr": 0xB99C_7F62_4528_0BEE,
+        "freeze_count": 0x3013,
+    },
+    width=306,
+)
+VECTORS["rcv_req"] = Image(
+    "3855728F ACC9E603 5D7A97B4 053F79B3 ED27609A 00",
+    {
+        "addr": 0x03E6_C9AC_8F72_5538,
+        "length": 0xB497_7A5D,
+        "nopush": 1,
+        "cookie": 0x4D30_13F6_D9BC_9F82,
+    },
+    width=161,
+)
+VECTORS["pool_node"] = Image(
+    "A7C4CCE9 F10E",
+    {
+        "next": 0xC4A7,
+        "offset": 0xE9CC,
+        "length": 0x0EF1,
+    },
+    width=48,
+)
+VECTORS["rx_seg"] = Image(
+    "1633506D 3B586085 A2BFDCAA C7E401CF ECF4336C A6E07CB6 F02AC700 114B01",
+    {
+        "arrival": 0x6D50_3316,
+        "conn": 0x583B,
+        "gen": 0x60,
+        "seq": 0xDCBF_A285,
+        "ack": 0x01E4_C7AA,
+        "wnd": 0xECCF,
+        "flags": 0xF4,
+        "ts_present": 1,
+        "tsval": 0x7053_3619,
+        "tsecr": 0x9578_5B3E,
+        "pay_off": 0x8063,
+        "pay_len": 0xA588,
+    },
+    width=241,
+)
+VECTORS["dlv_msg"] = Image(
+    "D5AA2C7D 4F11E3C4 9113E455 668BA8C5 E2B0CDEA 07D5F2FA 1734516E 8BA8C5",
+    {
+        "kind": 5,
+        "conn": 0xCAAD,
+        "gen": 0xD2,
+        "arrival": 0x4E31_14F7,
+        "offset": 0x391C,
+        "len": 0x5E41,
+        "psh": 1,
+        "fin": 0,
+        "hold": 1,
+        "aborted": 0,
+        "event": 0x66,
+        "info": 0xE2C5_A88B,
+        "push_ticks": 0x07EA_CDB0,
+        "sq_index": 0xF2D5,
+        "a": 0xC5A8_8B6E_5134_17FA,
+    },
+    width=248,
+)
+VECTORS["tx_segment"] = Image(
+    "1F3C5976 4461698E ABC8E5B3 D0B1EB25 5EFA356E A8448E0A",
+    {
+        "seq": 0x7659_3C1F,
+        "len": 0x6144,
+        "flags": 0x69,
+        "ack": 0xE5C8_AB8E,
+        "wnd": 0xD0B3,
+        "ts_en": 1,
+        "tsval": 0x2F12_F5D8,
+        "tsecr": 0x5437_1AFD,
+        "ttl": 0x22,
+        "tos": 0x47,
+        "user_priority": 5,
+    },
+    width=188,
+)
+VECTORS["tx_append"] = Image(
+    "6C89A6C3 91AECBE8 B6D3F00D 2A476481 DBF8001D 3A577491 AECB9528 9D01",
+    {
+        "start_seq": 0xC3A6_896C,
+        "end_seq": 0xE8CB_AE91,
+        "list_addr": 0x8164_472A_0DF0_D3B6,
+        "count": 0xF8DB,
+        "cookie": 0xCBAE_9174_573A_1D00,
+        "last": 1,
+        "fin": 0,
+        "opcode": 0x25,
+        "sq_index": 0x674A,
+    },
+    width=234,
+)
+VECTORS["tx_release"] = Image(
+    "6F8CA9C6 94",
+    {
+        "una": 0xC6A9_8C6F,
+        "status": 0x94,
+    },
+    width=40,
+)
+VECTORS["tx_hdr_conn"] = Image(
+    "B9D6DEFB 0320284D 6A07",
+    {
+        "local_port": 0xD6B9,
+        "remote_port": 0xFBDE,
+        "path_id": 0x2003,
+        "family": 0x28,
+        "flow_label": 0x7_6A4D,
+    },
+    width=76,
+)
+VECTORS["tx_hdr_path"] = Image(
+    "728F97BC D9F61330 4D6A87A4 C1DEFB18 35526FE1 FE1B3855 728FACC9 E603203D 5A7794",
+    {
+        "neighbor_id": 0x8F72,
+        "family": 0x97,
+        "src_addr": 0x6F52_3518_FBDE_C1A4_876A_4D30_13F6_D9BC,
+        "dst_addr": 0x9477_5A3D_2003_E6C9_AC8F_7255_381B_FEE1,
+    },
+    width=280,
+)
+VECTORS["tx_hdr_nbr"] = Image(
+    "0623405D 7A972B48 65829FBC 500D",
+    {
+        "dl_src": 0x977A_5D40_2306,
+        "dl_dst": 0xBC9F_8265_482B,
+        "vlan_id": 0xD50,
+    },
+    width=108,
+)
+VECTORS["txq_segment"] = Image(
+    "A993D4FC E0C9B223 0A4B735C 452E9F85 8E5D2FF1 D2AF7143 25725400 00000000 00000000 00000000 00000000",
+    {
+        "kind": 1,
+        "conn": 0x9275,
+        "gen": 0x9A,
+        "body": _whole("tx_segment"),
+    },
+    width=347,
+    struct="txq",
+)
+VECTORS["txq_append"] = Image(
+    "FAE52667 4B341D8E 745D46B7 9D866F50 39220BDC C607E8D0 B9A28B74 5DAE44E9 0C000000 00000000 00000000",
+    {
+        "kind": 2,
+        "conn": 0xDCBF,
+        "gen": 0xE4,
+        "body": _whole("tx_append"),
+    },
+    width=347,
+    struct="txq",
+)
+VECTORS["txq_release"] = Image(
+    "4B307179 634C35A6 04000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000",
+    {
+        "kind": 3,
+        "conn": 0x2609,
+        "gen": 0x2E,
+        "body": _whole("tx_release"),
+    },
+    width=347,
+    struct="txq",
+)
+VECTORS["txq_fence"] = Image(
+    "9C82C37B 634C35A6 04000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000",
+    {
+        "kind": 4,
+        "conn": 0x7053,
+        "gen": 0x78,
+        "body": _whole("tx_release"),
+    },
+    width=347,
+    struct="txq",
+)
+VECTORS["txq_hdr_conn"] = Image(
+    "EDD415CE B5F6DE1F 00416952 3B000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000",
+    {
+        "kind": 5,
+        "conn": 0xBA9D,
+        "gen": 0xC2,
+        "body": _whole("tx_hdr_conn"),
+    },
+    width=347,
+    struct="txq",
+)
+VECTORS["txq_hdr_path"] = Image(
+    "3E276090 7BBCE4CD B69F8069 523B240D F6DEC7A8 917A0BF7 DFC0A992 7B644D36 1F00E9D1 BAA30400 00000000",
+    {
+        "kind": 6,
+        "conn": 0x04E7,
+        "gen": 0x0C,
+        "body": _whole("tx_hdr_path"),
+    },
+    width=347,
+    struct="txq",
+)
+VECTORS["txq_hdr_neighbor"] = Image(
+    "8F71B232 1801EAD2 BB5C412A 13FCE485 6A000000 00000000 00000000 00000000 00000000 00000000 00000000",
+    {
+        "kind": 7,
+        "conn": 0x4E31,
+        "gen": 0x56,
+        "body": _whole("tx_hdr_nbr"),
+    },
+    width=347,
+    struct="txq",
+)
+VECTORS["plq"] = Image(
+    "EE618216 8BFF73A8 1F3CB0A4 89725B44 2D16FFCF B29B846D 563F20F1 DBC4AD96 7F604992 A0A179D5 AF602400 31537597"
+    "B9DBFD1F 02040608 0A0C0ED0 8A865733 5A7A3A00",
+    {
+        "op": 2,
+        "conn": 0x987B,
+        "gen": 0xA0,
+        "arrival": 0x1CFF_E2C5,
+        "offset": 0x07EA,
+        "len": 0x2C0F,
+        "last": 1,
+        "src": 0xFFE2_C5A8_8B6E_5134,
+        "dst": 0x2407_EACD_B093_7659,
+        "list_data": 0x492C_0FF2_D5B8_9B7E,
+        "cqe_valid": 0,
+        "freeze_done": 1,
+        "cqe": CQE,
+    },
+    width=541,
+)
+VECTORS["rec_tcp"] = Image(
+    "A3C0DDFA C8E5021F D9AE2071 4315E7C8 653103D5 B6830556 28FACBAD 7A4C1EF0 CC4E3FC3 660ACE67 0BAF720C 10B1D49F"
+    "ABDB6489 A6AECBD3 F0F8151D 3A577442 5F6784A1 BE8CA9C6 E3B1D6F3 102DFB18 3552203D 5A774562 AFF668DA E86CFF0D"
+    "9CAA11A0 2E3DA432 C1CF36C5 5362C957 E6F45BEA 7807EE7C 8B99008F 1D2C2643 607D4B68 85A2708D AAC795B2 CFECBAD7"
+    "F411DFFC 19360421 3E5BA554 9DD6E620 316BA5DF F76ADF53 88FF73E4 784012E4 C5126537 09DB6C13 B75A1EB8 5CE08347"
+    "E18428EC 8529CD90 2ACE7175 9EE52CB4 E72E76FD 3078BF06 F402911F AE3CCBD9 069523B2 40CF5D6C 99A7404F A74E52F3"
+    "8327CB8E 282CCD71 15B97C16 3A76BDC4 4BBFC60D 95C85101 00000000 00000000 00000000 00000000 A7E0F0DE 18538D29"
+    "01000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000056 ABB2F43D 458C1347 4E905799"
+    "2DA2168B C336AB1F 54CBEB5F D044B92D A2162368 685EF52B 180940CC 54DD65EE 76FF8700 81018202 8303B4A2 E1D58C96"
+    "9E0E08",
+    {
+        "order": 0xFADD_C0A3,
+        "tick": 0x1F02_E5C8,
+        "kind": 9,
+        "conn": 0x0AED,
+        "gen": 0x12,
+        "cause": 0x8E71_5437,
+        "opcode": 0x5C,
+        "rx": _whole("rx_seg"),
+        "tcb": _whole("tcb"),
+        "credits": 0x9E81,
+        "verdict": 2,
+        "tx0_valid": 1,
+        "tx0": _whole("txq_segment"),
+        "tx1_valid": 0,
+        "tx1": _whole("txq_fence"),
+        "dlv_valid": 1,
+        "dlv": _whole("dlv_msg"),
+        "cpl_valid": 0,
+        "cpl": CQE,
+        "img_valid": 1,
+    },
+    width=3092,
+)
+VECTORS["rec_dlv"] = Image(
+    "A6C3E0FD CBE80522 0BDF50A1 734517F9 45189A6A 3C0EE0BC FE4AF165 56A8EF36 BEF13840 C73A4289 10448DD6 1D65EC1F"
+    "276970B2 B9FB024A 91D81F67 EE044CF7 30418BC5 FF39D40F 1E58D244 B92DA216 8BFF67D9 4DC236AB 1F90F86D E256CB3F"
+    "B02449D0 D0BCEA57 30128098 A9BACBDC EDFE0F01 02030405 06076845 C3AB192D 3D1D00",
+    {
+        "order": 0xFDE0_C3A6,
+        "tick": 0x2205_E8CB,
+        "kind": 11,
+        "conn": 0x0DF0,
+        "gen": 0x15,
+        "cause": 0x9174_573A,
+        "opcode": 0x5F,
+        "credit_ret": 0xA184,
+        "consumed": 0x00E3_C6A9,
+        "pool_free": 0xEBCE,
+        "dcb": _whole("dcb"),
+        "plq_valid": 1,
+        "plq": _whole("plq"),
+    },
+    width=1044,
+)
+VECTORS["rec_rx"] = Image(
+    "F3102D4A 1E464D8F D81F",
+    {
+        "arrival": 0x4A2D_10F3,
+        "class": 2,
+        "reason": 7,
+        "conn": 0x3518,
+        "gen": 0x3D,
+        "fill": 0x7F62,
+    },
+    width=78,
+)
+VECTORS["rec_tx"] = Image(
+    "1E92067B B32647BB 03",
+    {
+        "kind": 2,
+        "order": 0xDEC1_A487,
+        "conn": 0xC9AC,
+        "len": 0xEED1,
+    },
+    width=66,
+)
+VECTORS["rec_cq"] = Image(
+    "F61345D0 D0BCEA57 30128098 A9BACBDC EDFE0F01 02030405 06076845 C3AB192D 3D1D00",
+    {
+        "index": 0x13F6,
+        "source": 5,
+        "cqe": CQE,
+    },
+    width=276,
+)
+
+#: Bit of each flag.
+FLAGS: tuple[tuple[str, str, int], ...] = (
+    ("path_rec", "valid", 0),
+    ("nbr_rec", "valid", 0),
+    ("tcb", "terminating", 14),
+    ("tcb", "aborted", 15),
+    ("tcb", "ts_en", 16),
+    ("tcb", "sack_en", 17),
+    ("tcb", "ws_en", 18),
+    ("tcb", "fin_queued", 634),
+    ("tcb", "in_recovery", 859),
+    ("tcb", "partial_seen", 860),
+    ("tcb", "rtx_head", 869),
+    ("tcb", "probe_owed", 870),
+    ("tcb", "release_owed", 871),
+    ("tcb", "ack_now", 872),
+    ("tcb", "rtt_active", 940),
+    ("tcb", "rtx_on", 1005),
+    ("tcb", "persist", 1006),
+    ("tcb", "dack_on", 1087),
+    ("tcb", "fin_rcvd", 1256),
+    ("tcb", "retrieve_sent", 1353),
+    ("dcb", "loaded", 0),
+    ("dcb", "hold", 9),
+    ("dcb", "frozen", 10),
+    ("dcb", "freeze_done", 11),
+    ("dcb", "aborted", 12),
+    ("dcb", "d", 13),
+    ("dcb", "refused", 30),
+    ("dcb", "fin_mark", 31),
+    ("dcb", "fin_done", 32),
+    ("dcb", "push_on", 33),
+    ("rcv_req", "nopush", 96),
+    ("rx_seg", "ts_present", 144),
+    ("dlv_msg", "psh", 92),
+    ("dlv_msg", "fin", 93),
+    ("dlv_msg", "hold", 94),
+    ("dlv_msg", "aborted", 95),
+    ("tx_segment", "ts_en", 104),
+    ("tx_append", "last", 208),
+    ("tx_append", "fin", 209),
+    ("plq", "last", 90),
+    ("plq", "cqe_valid", 283),
+    ("plq", "freeze_done", 284),
+    ("rec_tcp", "tx0_valid", 1889),
+    ("rec_tcp", "tx1_valid", 2237),
+    ("rec_tcp", "dlv_valid", 2585),
+    ("rec_tcp", "cpl_valid", 2834),
+    ("rec_tcp", "img_valid", 3091),
+    ("rec_dlv", "plq_valid", 502),
+)

@@ -1,0 +1,138 @@
+"""Unit test of `image_check`: one wrong value at a time, and which of two decides (hostport.md, check 7)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cocotb
+from cocotb.triggers import Timer
+
+from model.layout.generated import NeighborImage, Opcode, ParamImage, PathImage, Status, TcpImage, TcpState
+
+OFF = 0xFFFF_FFFF
+HALF = 1 << 31
+WINDOW_MAX = 65535 << 14
+CWND_MAX = 1 << 30
+TCP = TcpImage(
+    family=4, const_flags=7, snd_wind_scale=3, rcv_wind_scale=2, remote_mss=1460, path_id=1, cached_flags=0x1C,
+    initial_rcv_wnd=65535 << 2, flow_label=0xFFFFF, ttl=1, user_priority=7, state=TcpState.ESTABLISHED,
+    rcv_wnd=65535 << 2, snd_una=0xFFFF_FFF0, snd_nxt=5, snd_max=10, snd_wnd=65535 << 3, max_snd_wnd=65535 << 3,
+    cwnd=CWND_MAX, rtx_timeout_delta=OFF,
+)  # fmt: skip
+PATH = PathImage(family=4, neighbor_id=7, path_mtu=1500)
+NEIGHBOR = NeighborImage(vlan_id=4095)
+PARAM = ParamImage(
+    ticks_per_second=1000, ack_frequency=1, delayed_ack_ticks=255, dup_ack_threshold=255, push_ticks=HALF - 1,
+    nce_stale_ticks=HALF - 1, rto_min=1, rto_max=HALF - 1, rto_initial=HALF - 1,
+)  # fmt: skip
+
+Row = tuple[dict[str, int], Status]
+GOOD: tuple[Row, ...] = (
+    ({}, Status.OK),
+    ({"state": TcpState.CLOSE_WAIT}, Status.OK),
+    ({"rtx_timeout_delta": HALF - 1}, Status.OK),
+    ({"const_flags": 0, "rcv_wnd": 65535, "initial_rcv_wnd": 65535, "snd_wnd": 65535, "max_snd_wnd": 0}, Status.OK),
+    ({"snd_wind_scale": 14, "snd_wnd": WINDOW_MAX, "max_snd_wnd": WINDOW_MAX}, Status.OK),
+    ({"rcv_wind_scale": 14, "rcv_wnd": WINDOW_MAX, "initial_rcv_wnd": WINDOW_MAX}, Status.OK),
+    ({"snd_una": 10, "snd_nxt": 10, "snd_max": 10}, Status.OK),
+)
+REFUSED: tuple[Row, ...] = (
+    ({"family": 6}, Status.NOT_SUPPORTED),
+    ({"state": TcpState.FIN_WAIT_1}, Status.NOT_SUPPORTED),
+    ({"state": 0x100 | TcpState.ESTABLISHED}, Status.NOT_SUPPORTED),
+    ({"cached_flags": 1}, Status.NOT_SUPPORTED),
+    ({"cached_flags": 2}, Status.NOT_SUPPORTED),
+    ({"const_flags": 8 | 7}, Status.BAD_IMAGE),
+    ({"const_flags": 0x8000 | 7}, Status.BAD_IMAGE),
+    ({"cached_flags": 0x20}, Status.BAD_IMAGE),
+    ({"cached_flags": 0x8000}, Status.BAD_IMAGE),
+    ({"ttl": 0}, Status.BAD_IMAGE),
+    ({"user_priority": 8}, Status.BAD_IMAGE),
+    ({"flow_label": 0x10_0000}, Status.BAD_IMAGE),
+    ({"rtx_timeout_delta": HALF}, Status.BAD_IMAGE),
+    ({"rtx_timeout_delta": OFF - 1}, Status.BAD_IMAGE),
+    ({"snd_wind_scale": 15}, Status.BAD_IMAGE),
+    ({"rcv_wind_scale": 15}, Status.BAD_IMAGE),
+    ({"rcv_wind_scale": 16, "const_flags": 0}, Status.BAD_IMAGE),
+    ({"remote_mss": 63}, Status.BAD_IMAGE),
+    ({"path_id": 8}, Status.BAD_IMAGE),
+    ({"snd_nxt": 0xFFFF_FFEF}, Status.BAD_IMAGE),
+    ({"snd_max": 4}, Status.BAD_IMAGE),
+    ({"rcv_wnd": (65535 << 2) + 1}, Status.BAD_IMAGE),
+    ({"snd_wnd": (65535 << 3) + 1}, Status.BAD_IMAGE),
+    ({"max_snd_wnd": (65535 << 3) + 1}, Status.BAD_IMAGE),
+    ({"initial_rcv_wnd": (65535 << 2) + 1}, Status.RCV_WINDOW),
+    ({"snd_wind_scale": 14, "snd_wnd": WINDOW_MAX + 1}, Status.BAD_IMAGE),
+    ({"rcv_wind_scale": 14, "rcv_wnd": WINDOW_MAX + 1}, Status.BAD_IMAGE),
+    ({"rcv_wind_scale": 14, "initial_rcv_wnd": OFF}, Status.RCV_WINDOW),
+    # without the flag the scale counts as 0
+    ({"const_flags": 3, "rcv_wnd": 0, "initial_rcv_wnd": 0, "snd_wnd": 65536, "max_snd_wnd": 0}, Status.BAD_IMAGE),
+    ({"const_flags": 3, "rcv_wnd": 65536, "initial_rcv_wnd": 0, "snd_wnd": 0, "max_snd_wnd": 0}, Status.BAD_IMAGE),
+    ({"const_flags": 3, "rcv_wnd": 0, "initial_rcv_wnd": 65536, "snd_wnd": 0, "max_snd_wnd": 0}, Status.RCV_WINDOW),
+    ({"cwnd": 0}, Status.BAD_IMAGE),
+    ({"cwnd": CWND_MAX + 1}, Status.BAD_IMAGE),
+    # two faults: the one that the page names first
+    ({"cached_flags": 0x21}, Status.NOT_SUPPORTED),
+    ({"cached_flags": 2, "remote_mss": 0}, Status.NOT_SUPPORTED),
+    ({"ttl": 0, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
+    ({"remote_mss": 0, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
+    ({"rcv_wnd": OFF, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
+    ({"initial_rcv_wnd": OFF, "cwnd": 0}, Status.RCV_WINDOW),
+)
+PATHS: tuple[Row, ...] = (
+    ({}, Status.OK),
+    ({"path_mtu": 576}, Status.OK),
+    ({"family": 6}, Status.NOT_SUPPORTED),
+    ({"family": 6, "path_mtu": 0}, Status.NOT_SUPPORTED),
+    ({"path_mtu": 575}, Status.BAD_IMAGE),
+    ({"path_mtu": 1501}, Status.PATH_MTU),
+    ({"path_mtu": 1501, "neighbor_id": 8}, Status.PATH_MTU),
+    ({"neighbor_id": 8}, Status.BAD_IMAGE),
+)
+NEIGHBORS: tuple[Row, ...] = (
+    ({}, Status.OK),
+    ({"vlan_id": 4096}, Status.BAD_IMAGE),
+    ({"vlan_id": 0xFFFF}, Status.BAD_IMAGE),
+)
+PARAMS: tuple[Row, ...] = (
+    ({}, Status.OK),
+    ({"ticks_per_second": 10}, Status.OK),
+    ({"ticks_per_second": 100}, Status.OK),
+    ({"rto_min": 5, "rto_max": 5, "rto_initial": 5}, Status.OK),
+    ({"rto_min": 5, "rto_max": 5, "rto_initial": 4}, Status.OK),
+    ({"ticks_per_second": 0}, Status.BAD_IMAGE),
+    ({"ack_frequency": 0}, Status.BAD_IMAGE),
+    ({"dup_ack_threshold": 0}, Status.BAD_IMAGE),
+    ({"dup_ack_threshold": 256}, Status.BAD_IMAGE),
+    ({"rto_min": 0}, Status.BAD_IMAGE),
+    ({"rto_min": 6, "rto_max": 5, "rto_initial": 5}, Status.BAD_IMAGE),
+    ({"rto_initial": 0}, Status.BAD_IMAGE),
+    ({"rto_max": 5, "rto_initial": 6}, Status.BAD_IMAGE),
+    ({"rto_max": HALF}, Status.BAD_IMAGE),
+    ({"push_ticks": HALF}, Status.BAD_IMAGE),
+    ({"nce_stale_ticks": HALF}, Status.BAD_IMAGE),
+)
+
+
+async def check(dut: Any, opcode: Opcode, good: Any, rows: tuple[Row, ...]) -> None:
+    """Every row is the good image with some fields changed, and the status it gets."""
+    for changed, want in rows:
+        dut.op.value = int(opcode)
+        dut.image.value = replace(good, **changed).pack()
+        await Timer(1, unit="ns")
+        got = Status(int(dut.status.value))
+        assert got == want, f"{opcode.name} with {changed}: {got.name}, expected {want.name}"
+
+
+@cocotb.test()
+async def a_tcp_image_is_refused_for_the_first_thing_that_is_wrong(dut: Any) -> None:
+    await check(dut, Opcode.INITIATE, TCP, GOOD + REFUSED)
+
+
+@cocotb.test()
+async def path_neighbor_and_parameter_images_keep_their_limits(dut: Any) -> None:
+    await check(dut, Opcode.PATH_WRITE, PATH, PATHS)
+    await check(dut, Opcode.NEIGHBOR_WRITE, NEIGHBOR, NEIGHBORS)
+    await check(dut, Opcode.PARAM_WRITE, PARAM, PARAMS)
+    await check(dut, Opcode.START, PARAM, (({"rto_min": 0}, Status.OK),))
