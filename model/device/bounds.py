@@ -12,42 +12,43 @@ from model.device.divergence import Divergence, Halt
 
 BOUNDS: Mapping[str, int] = {
     "frame": 330,  # last beat of a frame in -> verdict of the parser
-    "segment": 33_000,  # parser found a segment -> RX_SEGMENT commit
+    "segment": 45_000,  # parser found a segment -> RX_SEGMENT commit
     "command": 60_000,  # driver posts a doorbell (the bus comes later) -> commit or completion with an error
     "raw_send": 20_000,  # driver posts the doorbell of a RAW_SEND -> its completion in the ring
-    "message": 30_000,  # message of tcp_engine -> commit of delivery_engine
-    "continue": 6_500,  # work is left -> CONTINUE commit
-    "grant": 30_000,  # connection can send -> TX_GRANT commit
-    "timer": 13_000,  # deadline passed -> TIMER commit
-    "push": 6_500,  # push deadline passed -> TIMER commit of delivery_engine
-    "wire": 29_000,  # SEGMENT -> frame out
-    "write": 36_000,  # action -> its last byte in host memory
+    "message": 42_000,  # message of tcp_engine -> commit of delivery_engine
+    "continue": 5_500,  # work is left -> CONTINUE commit
+    "grant": 27_000,  # connection can send -> TX_GRANT commit
+    "timer": 25_000,  # deadline passed -> TIMER commit
+    "push": 5_500,  # push deadline passed -> TIMER commit of delivery_engine
+    "wire": 36_000,  # SEGMENT -> frame out
+    "write": 32_000,  # action -> its last byte in host memory
     "completion": 40_000,  # completion issued -> written to the ring
-    "consumed": 13_000,  # CONSUMED due -> commit
+    "consumed": 25_000,  # CONSUMED due -> commit
     "credit": 300,  # CREDIT_BATCH credits pending -> commit
     "fence": 9_800,  # FENCE and FREEZE issued, delivery half done -> FENCE_DONE commit
 }
-"""Cycles at 64 bits, with up to 64 connections and memory that answers after up to 64 cycles."""
+"""Cycles at 64 bits, with up to 16 connections at work and memory that answers after up to 64 cycles."""
 
 WAITS_BEHIND: Mapping[str, tuple[str, ...]] = {
-    "timer": ("consumed",),  # both wait for room in the queue of messages; few timers are due just when it is full
+    "consumed": ("message",),  # waits for room in the queue of messages, so as long as the messages in it
+    "timer": ("message",),  # the same; few timers are due just when the queue is full
     "push": ("continue",),  # both wait for room in front of rx_placer; few push timers are due just then
     "fence": ("wire", "write"),  # counted from the issue of FENCE, which passes all segments; a test has few of them
 }
 """Kinds seldom due in a jam, and the kinds that wait in the same place: what was seen of those counts for them too."""
 
 _BUS = frozenset(("segment", "message", "continue", "grant", "wire", "write", "completion", "consumed"))
-_TURNS = frozenset(("grant", "timer", "push"))
+_TURNS = frozenset(("command", "raw_send", "grant", "timer", "push"))
 _INSIDE = frozenset(("frame", "credit"))
-_NARROW, _FEW, _NEAR = 64, 64, 64
+_NARROW, _FEW, _NEAR = 64, 16, 64
 
 
 def bounds_for(conns: int, data_w: int, latency: int = 0) -> dict[str, int]:
-    """The table for ``conns`` connections, a bus of ``data_w`` bits and memory that answers after ``latency`` cycles.
+    """The table for ``conns`` connections at work, ``data_w`` bits, memory that answers after ``latency`` cycles.
 
     What waits for payload on the bus waits less on a wide one (headers and entries are as long as ever: a quarter at
-    the least); what waits for its turn among connections waits longer with more of them; what waits for memory, longer
-    with slow memory. Nothing but rx_parser and the return of credits is without host memory.
+    the least); what takes turns with other connections, or shares the submission ring with their commands, waits longer
+    with more of them; what waits for memory, longer with slow memory: all but rx_parser and the return of credits.
     """
     table: dict[str, int] = {}
     for kind, bound in BOUNDS.items():

@@ -14,7 +14,7 @@ from enum import Enum
 from model.ndis.enums import OFFLOADABLE_STATES, TcpCachedFlags, TcpConstFlags
 from model.ndis.framing import Endpoint, Segment, decode, encode
 from model.ndis.offload_state import TcpCached, TcpConst, TcpDelegated, structure_port
-from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig
+from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig, seq_lt
 from model.wire.frame import TcpFlag
 
 #: Segments kept for a connection that is not worked on here; older ones are left to retransmission.
@@ -154,7 +154,14 @@ class HostStack:
     def _drain(self, connection: StackConnection, tick: int) -> None:
         waiting, connection.waiting = connection.waiting, []
         for segment in waiting:
-            connection.tcp.on_segment(segment, tick)
+            if not self._says_nothing(connection.tcp, segment):
+                connection.tcp.on_segment(segment, tick)
+
+    @staticmethod
+    def _says_nothing(tcp: SoftTcp, segment: Segment) -> bool:
+        """A bare ACK from before the upload: newer ones went to the device, and an answer would be one out of the blue."""
+        bare = not segment.payload and segment.flags == TcpFlag.ACK
+        return bare and seq_lt(segment.seq, tcp.rcv_nxt)
 
     # ---- frames and time -------------------------------------------------------------------
 

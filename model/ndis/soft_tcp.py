@@ -42,7 +42,7 @@ class SoftTcpConfig:
     max_retransmissions: int = 15
     dup_ack_threshold: int = 3
     fin_wait_2: int = 120_000
-    time_wait: int = 400
+    time_wait: int = 4000
     initial_cwnd: int = 4380
     initial_ssthresh: int = 0x3FFF_C000
     ttl: int = 128

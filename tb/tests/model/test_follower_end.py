@@ -381,7 +381,7 @@ def test_the_completion_ring_may_only_differ_where_an_entry_was_due() -> None:
 
 def seen(**largest: int) -> dict[str, dict[str, int]]:
     """A liveness table at 64 bits where each kind was seen to wait a fifth of its bound, but for ``largest``."""
-    table = bounds_for(64, 64)
+    table = bounds_for(16, 64)
     return {kind: {"bound": bound, "max_seen": largest.get(kind, bound // 5)} for kind, bound in table.items()}
 
 
@@ -404,10 +404,10 @@ def test_a_kind_seldom_due_in_a_jam_borrows_only_from_where_it_waits(kind: str) 
 
 @pytest.mark.rule("architecture 3, check 6")
 def test_bounds_follow_the_configuration() -> None:
-    base, wide = bounds_for(4, 64, 32), bounds_for(64, 512)
+    base, wide = bounds_for(4, 64, 32), bounds_for(16, 512)
     assert base == dict(BOUNDS)
     assert all(wide[kind] <= base[kind] for kind in BOUNDS)
     assert wide["wire"] < base["wire"]
-    assert bounds_for(1024, 64)["grant"] == 16 * base["grant"]
-    assert bounds_for(64, 64, 256)["wire"] == 4 * base["wire"]
+    assert bounds_for(256, 64)["grant"] == 16 * base["grant"]
+    assert bounds_for(16, 64, 256)["wire"] == 4 * base["wire"]
     assert bounds_for(1024, 64, 4096)["frame"] == base["frame"]

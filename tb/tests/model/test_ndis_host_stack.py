@@ -433,3 +433,20 @@ def test_rtt_estimation_keeps_the_ndis_scaling() -> None:
     assert estimator.rto(SoftTcpConfig(), 2) == 4 * (95 + 190)
     estimator.sample(1 << 20)
     assert estimator.s_rtt == 0xFFFF
+
+
+def test_a_bare_ack_from_before_the_upload_is_not_answered_and_data_is() -> None:
+    """What came up while the initiate ran and is older than the uploaded state: RFC 9293 3.10.7.4 asks for data only."""
+    for payload, answers in ((b"", 0), (b"old", 1)):
+        link = Link()
+        connection = link.open()
+        state = connection.tcp.snapshot(link.tick)
+        old = Segment(
+            connection.tcp.remote, connection.tcp.local, seq=(state.rcv_nxt - 5) & 0xFFFF_FFFF, ack=state.snd_una,
+            flags=TcpFlag.ACK, window=100, payload=payload, ts=(state.ts_recent, state.ts_time & 0xFFFF_FFFF),
+        )  # fmt: skip
+        connection.waiting.append(old)
+        connection.phase = Phase.UPLOADING
+        before = len(link.sent)
+        link.stack.uploaded(connection, state, b"", False, link.tick)
+        assert len(link.sent) - before == answers

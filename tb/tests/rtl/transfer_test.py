@@ -39,7 +39,7 @@ class TransferTest(ChimneyTest):
         self.config = configuration()
         self.contents = bytearray(initial_contents(int(dut.mem_seed.value), 0, built("mem_bytes")))
         conns, data_w = built("conns"), self.config.data_w
-        bounds = bounds_for(conns, data_w, self.config.mem_latency)
+        bounds = bounds_for(self.config.conns, data_w, self.config.mem_latency)
         self.follower = Follower(bytes(self.contents), conns=conns, data_w=data_w, bounds=bounds)
         self.port = RtlHostPort(self.contents, self._on_operation)
         put("dut", dut)
