@@ -159,7 +159,7 @@ class HostStack:
 
     @staticmethod
     def _says_nothing(tcp: SoftTcp, segment: Segment) -> bool:
-        """A bare ACK from before the upload: newer ones went to the device, and an answer would be one out of the blue."""
+        """A bare ACK from before the upload: newer ones went to the device, and nobody waits for an answer."""
         bare = not segment.payload and segment.flags == TcpFlag.ACK
         return bare and seq_lt(segment.seq, tcp.rcv_nxt)
 

@@ -140,7 +140,7 @@ class Transfer:
         raise SessionError("the host never comes to rest: it goes on issuing calls without time passing")
 
     def _skip_time_wait(self) -> bool:
-        """Nothing is left but software connections in TIME_WAIT, the wire is empty and the peer is through: let it pass.
+        """Nothing is left but software connections in TIME_WAIT, the wire is empty, the peer is through: let it pass.
 
         The host's clock runs ahead of the device's from then on; no offload is left that could tell.
         """

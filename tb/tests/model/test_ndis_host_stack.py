@@ -436,7 +436,7 @@ def test_rtt_estimation_keeps_the_ndis_scaling() -> None:
 
 
 def test_a_bare_ack_from_before_the_upload_is_not_answered_and_data_is() -> None:
-    """What came up while the initiate ran and is older than the uploaded state: RFC 9293 3.10.7.4 asks for data only."""
+    """What came up while the initiate ran and is older than the upload: RFC 9293 3.10.7.4 asks for data only."""
     for payload, answers in ((b"", 0), (b"old", 1)):
         link = Link()
         connection = link.open()
