@@ -13,6 +13,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -118,6 +119,10 @@ def dispatch(name: str) -> int:
     return status
 
 
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt  # not by way of SIGINT, which a shell lets its background jobs ignore
+
+
 def main(arguments: list[str]) -> int:
     """Run one command; the return value is the process's exit status."""
     name = arguments[0] if arguments else "help"
@@ -135,7 +140,7 @@ def main(arguments: list[str]) -> int:
         print(f"error: there is no command {name!r}; `make help` lists them", file=sys.stderr)
         return 2
     # A polite end (a time limit, a closing terminal) takes the same way out as Ctrl-C: no orphans, files closed.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return dispatch(name)
     except KeyboardInterrupt:
