@@ -166,9 +166,11 @@ class Flow:
         self._fin_in |= bool(seg.flags & FIN)
         self._reset |= bool(seg.flags & RST)
         start = self._place_in(seg.sequence)
+        # of a segment that is wholly old the receiver ignores the ACK too (RFC 9293 3.10.7.4, first check)
+        old = start + seg.length <= self._contiguous if seg.length else start < self._contiguous
         self._take_range(start, seg, tick)
         if seg.flags & ACK and self._iss is not None and not seg.flags & RST:
-            self._take_ack(seg, tick)
+            self._take_ack(seg, tick, surely=not old)
 
     def _place_in(self, sequence: int) -> int:
         irs = self._irs if self._irs is not None else 0
@@ -192,7 +194,7 @@ class Flow:
                 self._contiguous = max(self._contiguous, self._beyond.pop(0)[1])
             self._arrivals.append(_Arrival(self._contiguous, tick))
 
-    def _take_ack(self, seg: WireSegment, tick: int) -> None:
+    def _take_ack(self, seg: WireSegment, tick: int, *, surely: bool) -> None:
         iss = self._iss if self._iss is not None else 0
         ack = self._una + _signed(seg.acknowledgment, iss + self._una)
         over = ack - self._sent_max
@@ -205,13 +207,14 @@ class Flow:
             self._duplicates_in += 1
         if ack > self._una:
             self._una = ack
-            self._una_log.append((tick, ack))
             self._duplicates_in = 0
             self._head = _HeadWatch(ack, tick)
         elif ack == self._una and window != self._window_in:
             self._head = _HeadWatch(ack, tick)
         elif ack == self._una and window == 0:
             self._head = _HeadWatch()  # an answered probe: the gaps of the next unanswered ones grow anew
+        if surely and ack > (self._una_log[-1][1] if self._una_log else 0):
+            self._una_log.append((tick, ack))
         if ack >= self._una:
             self._window_in = window
         self._edge_in = max(self._edge_in, ack + window)

@@ -217,6 +217,23 @@ def test_a_repeated_ack_that_nothing_called_for_is_seen() -> None:
     assert rules_broken(events) == {"DUP-ACK"}
 
 
+@pytest.mark.parametrize("old", [True, False])
+def test_data_may_go_again_when_its_ack_came_in_a_segment_that_is_wholly_old(old: bool) -> None:
+    """RFC 9293 3.10.7.4: of a segment outside the window the ACK field is not looked at."""
+    at = pick(CALM, full, 40)
+    sent = segment(CALM[at])
+    came = [segment(event) for event in CALM[:at] if not event.sent]
+    last = max((seg for seg in came if seg.payload), key=lambda seg: (seg.seq - came[0].seq) % 2**32)
+    behind = (last.seq + len(last.payload)) % 2**32
+    news = replace(came[-1], seq=behind, payload=b"", flags=ACK, ack=(sent.seq + len(sent.payload)) % 2**32)
+    if old:
+        news = replace(next(seg for seg in came if seg.payload), ack=news.ack, options=came[-1].options)
+    tick = CALM[at].tick
+    events = inserted(CALM, at + 1, RECEIVED, news, tick + 1)
+    events = inserted(events, at + 2, SENT, sent, tick + 9)
+    assert ("SND-OLD" in rules_broken(events)) is not old
+
+
 @pytest.mark.rule("MUST-40", "S16")
 def test_an_ack_more_than_half_a_second_late_is_seen() -> None:
     last_data = max(n for n, event in enumerate(CALM) if not event.sent and segment(event).payload)
