@@ -67,7 +67,7 @@ VARIABLE_HELP = (
     ("TEST", "only tests whose name contains this"),
     ("TIER", "test, all or regress: what `make regress` runs (default test)"),
     ("JOBS", "simulations at a time (default: one a core, at most 4)"),
-    ("REQUIRE", "simulators that must be there, e.g. icarus; missing ones then fail instead of skip"),
+    ("REQUIRE", "what must be there, e.g. icarus,tun; tests that lack it then fail instead of skip"),
     ("ID, PATCH", "one sabotage by its id, or any diff"),
     ("FAILURE", "the failure folder that a failed run printed"),
 )

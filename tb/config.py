@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 SIMULATORS = ("verilator", "icarus")
 DEVICES = ("rtl", "model")
+#: What a test may need beyond the base; without it the test is skipped, unless REQUIRE names it.
+REQUIRABLE = (*SIMULATORS, "tun", "tshark", "gvisor", "lwip", "x", "chromium", "slurm")
 DATA_WIDTHS = (64, 128, 256, 512)
 MAX_CONNS = 64
 MAX_RATE = 0.5
@@ -112,7 +114,7 @@ class RunConfig:
             patch=_absolute(patch) if patch else None,
             tier=given.text("TIER") or "test",
             test=given.text("TEST"),
-            require=given.words("REQUIRE", SIMULATORS),
+            require=given.words("REQUIRE", REQUIRABLE),
             mem_latency=given.integer("MEM_LATENCY", 32, 1, 4096),
             mss=given.integer("MSS", 1460, 64, 1460),
             jobs=given.integer("JOBS", min(4, os.cpu_count() or 1), 1, 256),
@@ -231,7 +233,7 @@ class _Variables:
         if text is None:
             return default
         try:
-            value = int(text, 0)
+            value = int(text, 16) if text.lower().startswith("0x") else int(text)
         except ValueError:
             raise ConfigError(
                 f"{name} is not a number", f"{name}={text}", f"give a whole number from {low} to {high}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,11 +22,14 @@ from typing import Any
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.pool import Finished, Job, run_jobs
 from tb.sabotage.manifest import CONTROL, MANIFEST, NO_JUDGES, Sabotage, draw, load, sources_of
-from tb.sabotage.stimuli import SHORT
+from tb.sabotage.stimuli import SHORT, folder_name
+from tb.sim.run import AGAIN_NAME
 from tb.sim.tools import find
 
 OUT = ROOT / "sim_build" / "sabotage"
 COPIED = ("hdl", "model", "tb", "docs")
+#: What makes the copy a tree whose `make replay` works.
+COPIED_FILES = ("pyproject.toml", "requirements.txt", "Makefile")
 PARALLEL = 2
 #: Seconds for all stimuli of one sabotage.
 TRIAL_TIMEOUT = 3000.0
@@ -95,22 +99,25 @@ def main(config: RunConfig) -> int:
     if find("icarus") is None:
         raise ConfigError("Icarus Verilog is not on this machine", "make sabotage", "`make doctor` says how to get it")
     if config.patch is not None:
-        return status_of(try_all([from_patch(config.patch)], patch=config.patch))
+        return status_of(told(try_all([from_patch(config.patch)], patch=config.patch, keep=True)))
     if config.sabotage_id is not None:
-        return status_of(run_ids([config.sabotage_id], short=False))
+        return status_of(told(run_ids([config.sabotage_id], alone=True)))
     known = load()
     blind = [entry.id for entry in known if entry.blind]
     print(f"known blind spots, tried only by ID=: {', '.join(blind)}", flush=True)
     return status_of(try_all(entry for entry in known if not entry.blind))
 
 
-def run_ids(ids: Sequence[str], *, short: bool = True) -> list[Outcome]:
-    """Try the sabotages of these ids; `short`: the control edit goes through a few stimuli only."""
+def run_ids(ids: Sequence[str], *, alone: bool = False) -> list[Outcome]:
+    """Try the sabotages of these ids: a draw of them, or one `alone`, whose tree is kept.
+
+    In a draw the control edit goes through a few stimuli only.
+    """
     known = {entry.id: entry for entry in load()}
     for name in ids:
         if name not in known:
             raise ConfigError("there is no such sabotage", f"ID={name}", f"give one of {', '.join(known)}")
-    return try_all([known[name] for name in ids], short=short)
+    return try_all([known[name] for name in ids], short=not alone, keep=alone)
 
 
 def status_of(outcomes: Iterable[Outcome]) -> int:
@@ -121,7 +128,9 @@ def status_of(outcomes: Iterable[Outcome]) -> int:
     return CAUGHT if all(outcome.caught or outcome.sabotage.blind for outcome in found) else SURVIVED
 
 
-def try_all(entries: Iterable[Sabotage], patch: Path | None = None, *, short: bool = False) -> list[Outcome]:
+def try_all(
+    entries: Iterable[Sabotage], patch: Path | None = None, *, short: bool = False, keep: bool = False
+) -> list[Outcome]:
     """Try entries, two at a time, print each as it ends and write summary.json."""
     wanted = list(entries)
     by_id = {entry.id: entry for entry in wanted}
@@ -133,6 +142,8 @@ def try_all(entries: Iterable[Sabotage], patch: Path | None = None, *, short: bo
     outcomes: list[Outcome] = []
     for finished in run_jobs(jobs, PARALLEL):
         outcome = outcome_of(by_id[finished.job.name], finished)
+        if not keep:
+            shutil.rmtree(folder_of(outcome.sabotage) / "tree", ignore_errors=True)
         outcomes.append(outcome)
         print(outcome.line(), flush=True)
         order = {entry.id: number for number, entry in enumerate(wanted)}
@@ -143,14 +154,41 @@ def try_all(entries: Iterable[Sabotage], patch: Path | None = None, *, short: bo
     return outcomes
 
 
+def folder_of(entry: Sabotage) -> Path:
+    """Where an entry's tree and results lie."""
+    return OUT / re.sub(r"\W+", "_", entry.id)
+
+
+def told(outcomes: list[Outcome]) -> list[Outcome]:
+    """Print what the judge reported, and how to run the broken design again."""
+    for outcome in outcomes:
+        folder = folder_of(outcome.sabotage)
+        run = folder / folder_name(outcome.test)
+        if outcome.by is None or not (run / AGAIN_NAME).exists():
+            continue
+        reports = [path.read_text().splitlines() for path in sorted(run.glob("*divergence.txt"))]
+        lines = reports[0] if reports else [outcome.field]
+        print("\n".join(line for line in lines if not line.startswith("replay:")))
+        print(f"replay: make -C {shlex.quote(shown(folder / 'tree'))} replay FAILURE={shlex.quote(str(run))} WAVES=1")
+    return outcomes
+
+
+def shown(path: Path) -> str:
+    """A path as the user would type it."""
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
 def prepare(entry: Sabotage, patch: Path | None = None, only: Sequence[str] = ()) -> Job:
     """Copy the tree, put the error in, and describe the process that tries it (with the stimuli `only`, if any)."""
-    folder = OUT / re.sub(r"\W+", "_", entry.id)
+    folder = folder_of(entry)
     shutil.rmtree(folder, ignore_errors=True)
     tree = folder / "tree"
     for name in COPIED:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tree)
+    for name in COPIED_FILES:
+        shutil.copy(ROOT / name, tree)
+    if (ROOT / ".venv").exists():
+        (tree / ".venv").symlink_to(ROOT / ".venv", target_is_directory=True)
     (tree / "sim_build").mkdir()
     for edit in entry.edits:
         edit.apply(tree)
@@ -181,7 +219,6 @@ def outcome_of(entry: Sabotage, finished: Finished) -> Outcome:
         caught = isinstance(by, str) and by not in NO_JUDGES
     else:
         caught = by is not None and (by not in NO_JUDGES or (by == "timeout" and entry.timeout_counts))
-    shutil.rmtree(folder / "tree", ignore_errors=True)
     return Outcome(
         entry, caught, by, found["field"], found["cycle"], found["test"], round(finished.seconds, 1), found["error"]
     )

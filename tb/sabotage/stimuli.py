@@ -16,11 +16,12 @@ SIMULATOR = "icarus"
 #: Clock cycles a tick: few, since ticks in which nothing happens cost most of the time here.
 PRESCALE = {"prescale": 300}
 TRANSFER = "tb.tests.rtl.transfer_test"
+#: The same, but over as soon as somebody complains.
+BRIEF = "tb.sabotage.brief"
 ERRORS = "tb.tests.rtl.errors_test"
 RINGS = "tb.tests.rtl.small_rings_test"
-BRIEF = "tb.sabotage.brief"
 #: What the control edit has to sit through in a draw; `make sabotage` puts it through all.
-SHORT = ("calm", "brief")
+SHORT = ("calm", "tiny")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Stimulus:
     """One run of one test module; `settings` are fields of RunConfig, `timeout` is in seconds."""
 
     name: str
-    module: str = TRANSFER
+    module: str = BRIEF
     settings: Mapping[str, Any] = field(default_factory=dict)
     plusargs: Mapping[str, int] = field(default_factory=lambda: dict(PRESCALE))
     testcase: str | None = None
@@ -60,8 +61,13 @@ OWN = (
     ),
     Stimulus("losses", settings={"size": 32 << 10, "seed": 103, "loss": 0.15, "delay": 5}),
     Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16}),
-    Stimulus("brief", BRIEF, settings={"size": 4 << 10, "seed": 17}, timeout=120),
+    Stimulus("tiny", settings={"size": 4 << 10, "seed": 17}, timeout=120),
 )
+
+
+def folder_name(stimulus: str) -> str:
+    """The folder of a stimulus' run, from its name."""
+    return "".join(c if c.isalnum() else "-" for c in stimulus)
 
 
 def stimuli(first: str = "") -> list[Stimulus]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tb.config import ROOT
 from tb.sabotage.judge import Detection, judge
-from tb.sabotage.stimuli import DATA_W, SIMULATOR, Stimulus, stimuli
+from tb.sabotage.stimuli import DATA_W, SIMULATOR, Stimulus, folder_name, stimuli
 from tb.sim.build import BuildError, build
 from tb.sim.run import run
 from tb.sim.spec import chimney_spec
@@ -84,7 +84,7 @@ def simulate(folder: Path, stimulus: Stimulus) -> Detection | None:
         mem_bytes=stimulus.mem_bytes,
         extra_parameters=stimulus.parameters,
     )
-    out = folder / "".join(c if c.isalnum() else "-" for c in stimulus.name)
+    out = folder / folder_name(stimulus.name)
     out.mkdir(parents=True, exist_ok=True)
     for stale in (*out.glob("*rtl.json"), *out.glob("*divergence.txt")):
         stale.unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 #: Why a test may be skipped; everything else fails. An exemption carries its reason behind the colon.
@@ -53,11 +53,15 @@ class Report:
     commits: dict[str, int] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
     uvm_errors: int = 0
+    #: What must be there (REQUIRE): a skip for want of it is a failure.
+    required: tuple[str, ...] = ()
     liveness: list[Mapping[str, Mapping[str, int]]] = field(default_factory=list)
 
     def add(self, verdict: Verdict) -> None:
         """Take a verdict and print its line."""
         verdict = verdict.checked()
+        if verdict.status == "skipped" and verdict.message.startswith(tuple(f"no-{name}" for name in self.required)):
+            verdict = replace(verdict, status="failed", message=f"required and missing: {verdict.message}")
         self.verdicts.append(verdict)
         print(verdict.line(), flush=True)
 

@@ -1,0 +1,87 @@
+"""The test runner's own rules: what a skip is worth, what runs where, what the list of tests may leave out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tb.config import ConfigError, RunConfig
+from tb.sim.tools import Tool
+from tb.testing.results import Report, Verdict
+from tb.testing.runner import floors, seeded, tiers_without
+from tb.testing.tiers import Tiers, load, wanted
+
+ICARUS = Tool("icarus", "11.0", "system", Path("iverilog"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "required", "status"),
+    [
+        ("no-tun: no device", (), "skipped"),
+        ("no-tun: no device", ("x",), "skipped"),
+        ("no-tun: no device", ("icarus", "tun"), "failed"),
+        ("I did not feel like it", (), "failed"),
+    ],
+)
+def test_a_skip_needs_a_reason_of_the_closed_list_and_fails_when_it_is_required(
+    reason: str, required: tuple[str, ...], status: str
+) -> None:
+    report = Report(required=required)
+    report.add(Verdict("some test", "skipped", message=reason))
+    report.add(Verdict("another", "passed"))
+    assert report.verdicts[0].status == status
+    assert report.passed is (status == "skipped")
+    assert report.verdict_lines()[-1] == ("PASS (1 not run)" if status == "skipped" else "FAIL")
+
+
+def test_require_takes_what_tests_may_need_and_nothing_else() -> None:
+    assert RunConfig.from_environment("test", {"REQUIRE": "icarus,tun"}).require == ("icarus", "tun")
+    with pytest.raises(ConfigError, match="REQUIRE is not in the allowed set"):
+        RunConfig.from_environment("test", {"REQUIRE": "luck"})
+
+
+def test_every_rtl_job_of_the_tier_runs_on_icarus_where_verilator_is_missing() -> None:
+    tiers = load()
+    here = {(job.name, job.data_w) for job in tiers.jobs if job.simulator == "verilator" and job.tier == "test"}
+    jobs = list(tiers_without({"verilator": None, "icarus": ICARUS}, tiers))
+    there = {(job.name, job.data_w) for job in jobs if job.simulator == "icarus" and wanted(job.tier, "test")}
+    assert here <= there
+    assert list(tiers_without({"verilator": ICARUS, "icarus": ICARUS}, tiers)) == list(tiers.jobs)
+
+
+def test_both_simulators_have_the_same_jobs_and_an_absent_one_is_found() -> None:
+    tiers = load()
+
+    def verdict(of: Tiers) -> Verdict:
+        return next(v for v in floors(of, {}, Report()) if v.test == "floor::exemptions")
+
+    assert verdict(tiers).status == "passed"
+    cut = next(job for job in tiers.jobs if job.simulator == "icarus")
+    less = replace(tiers, jobs=tuple(job for job in tiers.jobs if job is not cut))
+    assert verdict(less).status == "failed"
+    assert cut.name in verdict(less).message
+    exempt = tuple(replace(job, exempt="slow") if job.simulator == "icarus" else job for job in tiers.jobs)
+    assert verdict(replace(tiers, jobs=exempt)).status == "failed"
+
+
+def test_a_regression_runs_every_device_test_once_for_each_seed_in_its_own_folder() -> None:
+    tiers = load()
+    config = replace(RunConfig(), command="regress", seeds=(3, 4))
+    jobs = list(seeded(iter(tiers.jobs), config))
+    of_device = [job for job in tiers.jobs if job.top == "tb_top"]
+    assert len(jobs) == 2 * len(of_device)
+    assert len({job.label for job in jobs}) == len(jobs)
+    assert {job.settings["seed"] for job in jobs} == {3, 4}
+    assert list(seeded(iter(tiers.jobs), RunConfig(command="test"))) == list(tiers.jobs)
+
+
+def test_a_floor_that_is_missed_fails_the_run() -> None:
+    tools = {"verilator": None, "icarus": ICARUS}
+    tiers = replace(load(), floors={"verilator": 100, "icarus": 100})
+    for commits, status in ((99, "failed"), (100, "passed")):
+        report = Report(commits={"icarus": commits})
+        found = {verdict.test: verdict.status for verdict in floors(tiers, tools, report)}
+        assert found["floor::icarus"] == status
+        assert "floor::verilator" not in found
