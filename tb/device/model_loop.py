@@ -27,6 +27,8 @@ class ModelRun:
         self.transfer = Transfer(config, memory, allocator, capture=capture)
         self.driver = MiniportDriver(self.device, self.transfer.host, allocator, DriverConfig(conns=conns, cq_log2=12))
         self.transfer.attach(self.driver)
+        self._resting = False
+        self.transfer.quiet = lambda: self._resting
         self.device.on_interrupt = self.driver.on_interrupt
         self.driver.reset()
         self.driver.start()
@@ -62,6 +64,7 @@ class ModelRun:
                 moved = True
                 self.device.rx_frame(frame)
                 self.transfer.network.entered(frame, self.tick)
-            if not moved:
+            self._resting = not moved
+            if self._resting:
                 return
         raise SessionError("device, host and network never come to rest at one tick")

@@ -154,6 +154,7 @@ class Bench:
     async def run(self, transfer: Transfer, timeout_ns: int) -> None:
         """Carry the session to its end; raises what went wrong on the way."""
         self.transfer = transfer
+        transfer.quiet = self._quiet
         self.env.scoreboard.entered = transfer.network.entered
         # what exists now stays; the cyclic garbage of a run is little, and looking for it cost a tenth of the time
         gc.collect()
@@ -237,6 +238,10 @@ class Bench:
 
     def _busy(self) -> bool:
         return bool(self.port.queue) or self._operating or not self.calls.empty or not self.frames.empty
+
+    def _quiet(self) -> bool:
+        """Nothing waits for the device, is in it, or waits for the driver."""
+        return not self._busy() and bool(read_int(self.dut.tb_idle)) and not read_int(self.dut.irq)
 
     def kick(self) -> None:
         """Carry the session on, without waiting for its end."""

@@ -116,6 +116,8 @@ class Transfer:
         )
         self.network = self.network_type(config, self._make_echo, peer, capture)
         self._skipped = 0
+        #: Whether nothing is on its way between network and host: in the device, or waiting to enter it.
+        self.quiet: Callable[[], bool] = lambda: True
 
     def _make_echo(self, _index: int) -> RecordingEcho:
         echo = RecordingEcho()
@@ -139,18 +141,24 @@ class Transfer:
             progress = True
         raise SessionError("the host never comes to rest: it goes on issuing calls without time passing")
 
-    def _skip_time_wait(self) -> bool:
-        """Nothing is left but software connections in TIME_WAIT, the wire is empty, the peer is through: let it pass.
-
-        The host's clock runs ahead of the device's from then on; no offload is left that could tell.
-        """
+    def _only_time_wait(self) -> bool:
+        """Nothing is left but software connections in TIME_WAIT; wire and peer have nothing under way."""
         if any(app.phase is not AppPhase.SOFTWARE and not app.done for app in self.apps):
             return False
         waiting = [app for app in self.apps if not app.done]
         if not waiting or any(app.tcp_state is not TcpConnectionState.TIME_WAIT for app in waiting):
             return False
+        return self.network.next_deadline() is None
+
+    def _skip_time_wait(self) -> bool:
+        """Let TIME_WAIT pass when nothing can come any more, and the device is quiet too.
+
+        The host's clock runs ahead of the device's from then on; no offload is left that could tell.
+        """
+        if not self._only_time_wait() or not self.quiet():
+            return False
         deadline = self.host.next_deadline()
-        if self.network.next_deadline() is not None or deadline is None or deadline <= self.host.now:
+        if deadline is None or deadline <= self.host.now:
             return False
         self._skipped += deadline - self.host.now
         self.host.on_tick(deadline)
@@ -159,7 +167,8 @@ class Transfer:
     def next_deadline(self) -> int | None:
         """The tick at which host or network have something to do next."""
         host, network = self.host.next_deadline(), self.network.next_deadline()
-        ticks = [None if host is None else host - self._skipped, network]
+        soon = self.host.now - self._skipped + 2 if self._only_time_wait() else None
+        ticks = [None if host is None else host - self._skipped, network, soon]
         return min((t for t in ticks if t is not None), default=None)
 
     @property
