@@ -43,6 +43,7 @@ async def commits_follow_each_other_within_eight_cycles(dut: Any) -> None:
         for mixed in (False, True):
             bench = await bench_of(dut)
             await bench.path()
+            await bench.neighbor()
             image = replace(IMAGE, cwnd=1 << 29, snd_wnd=0x3FFF0000, max_snd_wnd=1 << 17)
             for conn in range(count):
                 await bench.command(Opcode.INITIATE, image.pack(), conn=conn)
