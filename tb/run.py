@@ -135,10 +135,10 @@ def report(console: Console, config: RunConfig, result: dict[str, Any], problems
     for kind, counts in sorted(result["completions"].items()):
         for status, count in sorted(counts.items()):
             table.add_row(f"{kind} {status}", f"{count:,}")
-    for key in ("segments_tx", "segments_rx", "retransmissions", "ticks", "cycles", "commits_compared",
-                "frames_compared", "completions_compared", "host_bytes_compared", "divergences",
+    for key in ("segments_tx", "segments_rx", "retransmissions", "ticks", "cycles", "tx_bus_share", "rx_bus_share",
+                "commits_compared", "frames_compared", "completions_compared", "host_bytes_compared", "divergences",
                 "build_seconds", "sim_seconds"):  # fmt: skip
-        value = result[key]
+        value = result.get(key, "none")  # without RTL there is no bus
         table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
     console.print(table)
     for name in ("sent", "peer", "received"):

@@ -230,7 +230,7 @@ class GoldenDevice:
             ready.append(self._timer)
         if core.faults:
             ready.append(self._fault)
-        if core.fence_tx and core.fence_due():
+        if core.fence_tx and core.fence_due() and not self._completions_wait():
             ready.append(self._fence_done)
         if core.txq:
             ready.append(self._transmit)
@@ -250,6 +250,11 @@ class GoldenDevice:
         if not ready and core.credit_pending:
             ready.append(self._credit)
         return ready
+
+    def _completions_wait(self) -> bool:
+        """A half of a fence is done when its completions were accepted by completion_ring (blocks.md, cluster tx)."""
+        completions = self.core.completions
+        return bool(completions[CqSource.SEND] or completions[CqSource.DELIVERY])
 
     def _ready_delivery(self, ready: list[Step]) -> None:
         core = self.core

@@ -285,6 +285,8 @@ class MiniportDriver:
             self._flush_up()
         self._up_kind = kind
         self._up_lists.append(nbl)
+        if kind is CompletionKind.DISCONNECT:  # its call takes a single list, never a chain (CH-186)
+            self._flush_up()
 
     def _flush_up(self) -> None:
         lists, kind = self._up_lists, self._up_kind

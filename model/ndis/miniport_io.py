@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from model.layout.generated import SG_ELEM_BYTES, SG_MAX, Cqe, Opcode, SgElem, Sqe, Status
@@ -202,6 +203,8 @@ class ConnectionIo:
 
     def on_send(self, cqe: Cqe) -> None:
         """A SEND completion: entries before it without one of their own are acknowledged in full."""
+        if self._refused_alone(cqe):
+            return
         while self.entries:
             entry = self.entries.popleft()
             self._entry_back(entry)
@@ -219,6 +222,18 @@ class ConnectionIo:
         else:
             raise DriverError(f"SEND completion with cookie {cqe.cookie}, which is not outstanding")
         self._finish_jobs()
+
+    def _refused_alone(self, cqe: Cqe) -> bool:
+        """True for an entry refused at once while earlier ones still wait for their own completion: it fails alone."""
+        at = next((i for i, entry in enumerate(self.entries) if entry.cookie == cqe.cookie), 0)
+        if cqe.status == Status.OK or not any(entry.last for entry in islice(self.entries, at)):
+            return False
+        entry = self.entries[at]
+        del self.entries[at]
+        self._entry_back(entry)
+        entry.job.status = io_status(entry.job.kind, cqe.status)
+        self._finish_jobs()
+        return True
 
     def _entry_back(self, entry: SendEntry) -> None:
         entry.job.posted -= 1

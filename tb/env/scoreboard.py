@@ -39,6 +39,9 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         self.violations: list[str] = []
         self.in_flight: deque[bytes] = deque()
         self.last_cycle = 0
+        self.lanes: int = ConfigDB().get(self, "", "data_w") // 8
+        self.beats = {"tx": 0, "rx": 0}
+        self.frame_cycles: list[int] = []
         self.tick_base = 0
         self.tick = 0
         self.registers_compared = 0
@@ -61,6 +64,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
 
     def frame_left(self, frame: bytes) -> None:
         """A frame left the device."""
+        self._on_the_wire("tx", frame)
         self.follower.on_frame_out(frame, self.last_cycle)
 
     def frames_withdrawn(self, count: int) -> None:
@@ -113,6 +117,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
             follower.on_rec_cq(record.value, cycle)
         elif tag == "F":
             frame = self.in_flight.popleft()
+            self._on_the_wire("rx", frame)
             follower.on_frame_in(frame, cycle)
             self.entered(frame, self.tick)
         elif tag == "S":
@@ -121,6 +126,15 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         elif tag == "E":
             checker, code = record.fields
             self.violations.append(f"{CHECKERS[checker]}: rule {code} broken in cycle {cycle}")
+
+    def _on_the_wire(self, direction: str, frame: bytes) -> None:
+        self.beats[direction] += -(-len(frame) // self.lanes)
+        self.frame_cycles = [*self.frame_cycles[:1], self.last_cycle]
+
+    def bus_share(self, direction: str) -> float:
+        """Beats of frames over the cycles from the first frame of the run to the last."""
+        first, last = self.frame_cycles[:1] or [0], self.frame_cycles[-1:] or [0]
+        return round(self.beats[direction] / max(last[0] - first[0], 1), 4)
 
     # ---- verdict -----------------------------------------------------------------------------
 
@@ -172,5 +186,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
             "tcb_entries_compared": self.tcb_table.compared,
             "registers_compared": self.registers_compared,
             "divergences": int(self.diverged),
+            "tx_bus_share": self.bus_share("tx"),
+            "rx_bus_share": self.bus_share("rx"),
             "liveness": f.liveness(),
         }
