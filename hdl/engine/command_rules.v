@@ -1,4 +1,4 @@
-// command_rules: what a COMMAND does (rules B-1 to B-7).
+// command_rules: what a COMMAND does (rules B-1 to B-7, G-6).
 //
 // Why a block: one case a command, state and actions side by side; the engine around it only moves them.
 //
@@ -6,7 +6,7 @@
 // `route_valid`: the path that an INITIATE names and the path's neighbor were written. `loaded_tcb` is its TCB
 // (tcb_load).
 // `ack_tcb`, `ack_segment`: the state and the segment of a pure ACK sent now (tx_policy with ack_only).
-// Outputs: state after, up to two transmit items (kind and body; tx1 is always a FENCE), one message for
+// Outputs: state after, up to two transmit items (kind and body; tx1 is a RELEASE or a FENCE), one message for
 // delivery_engine, one completion (status only; the rest is copied from the command), table writes.
 `default_nettype none
 `include "chimney_layout.vh"
@@ -30,6 +30,7 @@ module command_rules (
     output reg  [2:0]               tx0_kind,
     output reg  [`TXQ_BODY_W-1:0]   tx0_body,
     output reg                      tx1_valid,
+    output reg  [2:0]               tx1_kind,
     output reg  [`TX_RELEASE_W-1:0] tx1_body,
     output reg                      dlv_valid,
     output reg  [`DLV_MSG_W-1:0]    dlv,
@@ -44,7 +45,8 @@ module command_rules (
 
     `include "../engine/seq.vh"
 
-    localparam FLAG_LAST = 0, FLAG_HOLD = 0;       // positions inside sqe.flags
+    localparam FLAG_LAST = 0, FLAG_HOLD = 0, FLAG_ABORTIVE = 1;    // positions inside sqe.flags
+    localparam [7:0]  FLAG_RST = 8'h04;            // TCP flags
     localparam [31:0] THRESHOLD_MAX = `CONSUMED_BATCH;
 
     wire [7:0]  opcode     = sqe[`SQE_OPCODE];
@@ -59,9 +61,12 @@ module command_rules (
     wire        any_out    = tcb[`TCB_SND_MAX] != snd_una;
 
     // SEND, DISCONNECT
-    wire        is_fin     = opcode == `OPCODE_DISCONNECT;
+    wire        abortive   = opcode == `OPCODE_DISCONNECT && flags[FLAG_ABORTIVE];
+    wire        is_fin     = opcode == `OPCODE_DISCONNECT && !abortive;
     wire        too_late   = live && phase == `PHASE_FROZEN && (tcb[`TCB_TERMINATING] || aborted);
     wire        state_ok   = !is_fin || state == `TCP_STATE_ESTABLISHED || state == `TCP_STATE_CLOSE_WAIT;
+    wire        no_send    = fin_queued || !state_ok;
+    wire        no_abort   = phase == `PHASE_LOADED;
     wire [31:0] new_end    = snd_end + sqe[`SQE_LENGTH] + {31'd0, is_fin};
 
     // START
@@ -76,8 +81,12 @@ module command_rules (
     reg [`TX_HDR_CONN_W-1:0] hdr_conn;
     reg [`TX_HDR_PATH_W-1:0] hdr_path;
     reg [`TX_HDR_NBR_W-1:0]  hdr_nbr;
+    reg [`TX_SEGMENT_W-1:0]  reset;                // G-6
 
     always @* begin
+        reset = ack_segment;
+        reset[`TX_SEGMENT_FLAGS] = ack_segment[`TX_SEGMENT_FLAGS] | FLAG_RST;
+
         append[`TX_APPEND_START_SEQ] = snd_end;
         append[`TX_APPEND_END_SEQ]   = new_end;
         append[`TX_APPEND_LIST_ADDR] = sqe[`SQE_ADDR];
@@ -111,6 +120,7 @@ module command_rules (
         tx0_kind   = `TX_KIND_NONE;
         tx0_body   = {`TXQ_BODY_W{1'b0}};
         tx1_valid  = 1'b0;
+        tx1_kind   = `TX_KIND_FENCE;
         tx1_body   = {`TX_RELEASE_W{1'b0}};
         dlv_valid  = 1'b0;
         dlv        = {`DLV_MSG_W{1'b0}};
@@ -177,9 +187,39 @@ module command_rules (
                 end
             end
             `OPCODE_SEND, `OPCODE_DISCONNECT: begin
-                cpl_valid  = !live || too_late || fin_queued || !state_ok;
+                cpl_valid  = !live || too_late || (abortive ? no_abort : no_send);
                 cpl_status = too_late ? end_status : `STATUS_BAD_STATE;
-                if (!cpl_valid) begin
+                if (!cpl_valid && abortive) begin
+                    m_tcb[`TCB_PHASE]         = `PHASE_FROZEN;
+                    m_tcb[`TCB_STATE]         = `TCP_STATE_CLOSED;
+                    m_tcb[`TCB_ABORTED]       = 1'b1;
+                    m_tcb[`TCB_ABORT_OWED]    = 1'b0;
+                    m_tcb[`TCB_RELEASE_OWED]  = 1'b0;
+                    m_tcb[`TCB_RTX_HEAD]      = 1'b0;
+                    m_tcb[`TCB_PROBE_OWED]    = 1'b0;
+                    m_tcb[`TCB_ACK_NOW]       = 1'b0;
+                    m_tcb[`TCB_DUP_OWED]      = 3'd0;
+                    m_tcb[`TCB_UNACKED_SEGS]  = 8'd0;
+                    m_tcb[`TCB_DACK_ON]       = 1'b0;
+                    m_tcb[`TCB_RTX_ON]        = 1'b0;
+                    m_tcb[`TCB_RCV_ADV]       = ack_tcb[`TCB_RCV_ADV];
+                    m_tcb[`TCB_LAST_ACK_SENT] = ack_tcb[`TCB_LAST_ACK_SENT];
+                    tx0_valid = 1'b1;
+                    tx0_kind  = `TX_KIND_SEGMENT;
+                    tx0_body[`TX_SEGMENT_W-1:0] = reset;
+                    tx1_valid = 1'b1;
+                    tx1_kind  = `TX_KIND_RELEASE;
+                    tx1_body[`TX_RELEASE_UNA]      = snd_una;
+                    tx1_body[`TX_RELEASE_STATUS]   = `STATUS_ABORTED;
+                    tx1_body[`TX_RELEASE_CPL]      = 1'b1;
+                    tx1_body[`TX_RELEASE_COOKIE]   = sqe[`SQE_COOKIE];
+                    tx1_body[`TX_RELEASE_SQ_INDEX] = sq_index;
+                    dlv_valid = 1'b1;
+                    dlv[`DLV_MSG_KIND]     = `DLV_EVT_NOTIFY;
+                    dlv[`DLV_MSG_ABORTED]  = 1'b1;
+                    dlv[`DLV_MSG_A]        = 64'd0;
+                    dlv[`DLV_MSG_SQ_INDEX] = 16'd0;
+                end else if (!cpl_valid) begin
                     m_tcb[`TCB_SND_END]    = new_end;
                     m_tcb[`TCB_FIN_QUEUED] = is_fin;
                     appended  = 1'b1;
@@ -204,6 +244,7 @@ module command_rules (
                     if (phase == `PHASE_LOADED) m_tcb[`TCB_RTX_DEADLINE] = tcb[`TCB_RTX_DEADLINE] + now;
                     m_tcb[`TCB_PHASE]        = `PHASE_FROZEN;
                     m_tcb[`TCB_TERMINATING]  = 1'b1;
+                    m_tcb[`TCB_ABORT_OWED]   = 1'b0;
                     m_tcb[`TCB_IMG_ADDR]     = sqe[`SQE_ADDR];
                     m_tcb[`TCB_IMG_COOKIE]   = sqe[`SQE_COOKIE];
                     m_tcb[`TCB_IMG_SQ_INDEX] = sq_index;

@@ -141,6 +141,8 @@ module tcp_engine #(
     reg  live_reg;
     wire fits = has_conn && read_tcb[`TCB_PHASE] != `PHASE_FREE && (is_grant || read_tcb[`TCB_GEN] == s_evt_gen);
     wire run  = live_reg && tcb_reg[`TCB_PHASE] == `PHASE_RUNNING;
+    wire abort_grant = is_grant && live_reg && tcb_reg[`TCB_PHASE] == `PHASE_FROZEN && tcb_reg[`TCB_ABORT_OWED]
+                       && !tcb_reg[`TCB_TERMINATING];
 
     // ---- segment: check, ACK, text ---------------------------------------------------------------------------
     wire [8:0] checked;
@@ -233,7 +235,7 @@ module tcp_engine #(
     );
 
     wire                     cmd_tx0_valid, cmd_tx1_valid, cmd_dlv_valid, cmd_cpl_valid, cmd_delete, cmd_appended;
-    wire [2:0]               cmd_tx0_kind;
+    wire [2:0]               cmd_tx0_kind, cmd_tx1_kind;
     wire [`TXQ_BODY_W-1:0]   cmd_tx0_body;
     wire [`TX_RELEASE_W-1:0] cmd_tx1_body;
     wire [`DLV_MSG_W-1:0]    cmd_dlv;
@@ -246,7 +248,7 @@ module tcp_engine #(
         .path_rec(image_path), .nbr_rec(image_nbr),
         .m_tcb(cmd_tcb),
         .tx0_valid(cmd_tx0_valid), .tx0_kind(cmd_tx0_kind), .tx0_body(cmd_tx0_body),
-        .tx1_valid(cmd_tx1_valid), .tx1_body(cmd_tx1_body),
+        .tx1_valid(cmd_tx1_valid), .tx1_kind(cmd_tx1_kind), .tx1_body(cmd_tx1_body),
         .dlv_valid(cmd_dlv_valid), .dlv(cmd_dlv), .cpl_valid(cmd_cpl_valid), .cpl_status(cmd_cpl_status),
         .delete(cmd_delete), .appended(cmd_appended),
         .param_we(cmd_param_we), .path_we(cmd_path_we), .nbr_we(cmd_nbr_we)
@@ -262,6 +264,7 @@ module tcp_engine #(
     reg              notify;                       // NOTIFY message of this stage
     reg [7:0]        notify_event;
     reg [7:0]        notify_info;
+    reg              notify_aborted;               // and the connection's requests end ABORTED
     reg              retrieve;                     // mandatory upload (rule E-7)
     reg [1:0]        work_verdict;
     wire [2:0]       dup_owed = tcb_reg[`TCB_DUP_OWED];
@@ -271,6 +274,7 @@ module tcp_engine #(
         notify       = 1'b0;
         notify_event = `TCP_EVENT_TYPE_RETRIEVE;
         notify_info  = `UPLOAD_REASON_UPLOAD_REQUESTED;
+        notify_aborted = 1'b0;
         retrieve     = 1'b0;
         work_verdict = `VERDICT_NONE;
         if (is_cmd) begin
@@ -282,11 +286,13 @@ module tcp_engine #(
             if (ck_owe_dup) work_tcb[`TCB_DUP_OWED] = (dup_owed == 3'd7) ? 3'd7 : dup_owed + 3'd1;
             if (ck_abort || ck_syn) work_tcb[`TCB_STATE] = `TCP_STATE_CLOSED;
             if (ck_abort) begin
-                work_tcb[`TCB_PHASE]   = `PHASE_FROZEN;
-                work_tcb[`TCB_ABORTED] = 1'b1;
-                notify       = 1'b1;
-                notify_event = `TCP_EVENT_TYPE_ABORT;
-                notify_info  = `UPLOAD_REASON_NONE;
+                work_tcb[`TCB_PHASE]      = `PHASE_FROZEN;
+                work_tcb[`TCB_ABORTED]    = 1'b1;
+                work_tcb[`TCB_ABORT_OWED] = 1'b1;
+                notify         = 1'b1;
+                notify_event   = `TCP_EVENT_TYPE_ABORT;
+                notify_info    = `UPLOAD_REASON_NONE;
+                notify_aborted = 1'b1;
             end
             if (ck_urg) begin
                 notify_info = `UPLOAD_REASON_RECEIVED_URGENT_DATA;
@@ -297,6 +303,10 @@ module tcp_engine #(
             end
         end else if (is_grant) begin
             if (run) work_tcb = sent_tcb;
+            if (abort_grant) begin
+                work_tcb[`TCB_ABORT_OWED]   = 1'b0;
+                work_tcb[`TCB_RELEASE_OWED] = 1'b0;
+            end
         end else if (is_timer) begin
             if (run) work_tcb = timer_tcb;
             retrieve    = run && timer_retrieve;
@@ -344,6 +354,7 @@ module tcp_engine #(
                 dlv_next[`DLV_MSG_FIN]     = text_fin;
             end else begin
                 dlv_next[`DLV_MSG_KIND]  = `DLV_EVT_NOTIFY;
+                dlv_next[`DLV_MSG_ABORTED] = work && notify_aborted;
                 dlv_next[`DLV_MSG_EVENT] = work ? notify_event : `TCP_EVENT_TYPE_RETRIEVE;
                 dlv_next[`DLV_MSG_INFO]  = {24'd0, work ? notify_info : `UPLOAD_REASON_UPLOAD_REQUESTED};
             end
@@ -359,21 +370,21 @@ module tcp_engine #(
     reg [`CQE_W-1:0]   cpl_reg, cpl_next;
     wire [7:0]         evt_gen  = is_grant ? tcb_reg[`TCB_GEN] : s_evt_gen;
     wire               tx0_put  = is_cmd ? cmd_tx0_valid : (is_grant && run && seg_valid);
-    wire               tx1_put  = is_cmd ? cmd_tx1_valid : (is_grant && run && release_valid);
+    wire               tx1_put  = is_cmd ? cmd_tx1_valid : ((is_grant && run && release_valid) || abort_grant);
     wire               cpl_put  = is_cmd && cmd_cpl_valid;
     reg [`TX_RELEASE_W-1:0] release_body;
 
     always @* begin
         release_body = {`TX_RELEASE_W{1'b0}};
         release_body[`TX_RELEASE_UNA]    = tcb_reg[`TCB_SND_UNA];
-        release_body[`TX_RELEASE_STATUS] = `STATUS_OK;
+        release_body[`TX_RELEASE_STATUS] = abort_grant ? `STATUS_ABORTED : `STATUS_OK;
 
         tx0_next[`TXQ_KIND] = is_cmd ? cmd_tx0_kind : `TX_KIND_SEGMENT;
         tx0_next[`TXQ_CONN] = s_evt_conn;
         tx0_next[`TXQ_GEN]  = evt_gen;
         tx0_next[`TXQ_BODY] = is_cmd ? cmd_tx0_body : {{(`TXQ_BODY_W-`TX_SEGMENT_W){1'b0}}, segment};
 
-        tx1_next[`TXQ_KIND] = is_cmd ? `TX_KIND_FENCE : `TX_KIND_RELEASE;
+        tx1_next[`TXQ_KIND] = is_cmd ? cmd_tx1_kind : `TX_KIND_RELEASE;
         tx1_next[`TXQ_CONN] = s_evt_conn;
         tx1_next[`TXQ_GEN]  = evt_gen;
         tx1_next[`TXQ_BODY] = {{(`TXQ_BODY_W-`TX_RELEASE_W){1'b0}}, is_cmd ? cmd_tx1_body : release_body};

@@ -58,8 +58,10 @@ module timer_policy (
     end
 
     wire wants_upload = tcb[`TCB_STATE] == `TCP_STATE_TIME_WAIT && !tcb[`TCB_RETRIEVE_SENT];
-    assign pending = running && (tcb[`TCB_RTX_HEAD] || tcb[`TCB_PROBE_OWED] || tcb[`TCB_ACK_NOW]
-                                 || tcb[`TCB_DUP_OWED] != 3'd0 || tcb[`TCB_RELEASE_OWED] || can_send || wants_upload);
+    wire owes_abort   = tcb[`TCB_PHASE] == `PHASE_FROZEN && !tcb[`TCB_TERMINATING] && tcb[`TCB_ABORT_OWED];
+    assign pending = owes_abort
+                     || running && (tcb[`TCB_RTX_HEAD] || tcb[`TCB_PROBE_OWED] || tcb[`TCB_ACK_NOW]
+                                    || tcb[`TCB_DUP_OWED] != 3'd0 || tcb[`TCB_RELEASE_OWED] || can_send || wants_upload);
 
     wire rtx_on     = tcb[`TCB_RTX_ON];
     wire dack_on    = tcb[`TCB_DACK_ON];

@@ -104,6 +104,8 @@ module command_decode #(
   // ---- what the command is ----
   wire is_send     = op == `OPCODE_SEND;
   wire is_disc     = op == `OPCODE_DISCONNECT;
+  wire is_finish   = is_disc & ~flags[1];    // graceful, check 1 lets one of the two through
+  wire is_abort    = is_disc & flags[1];
   wire is_initiate = op == `OPCODE_INITIATE;
   wire is_path     = op == `OPCODE_PATH_WRITE;
   wire is_nbr      = op == `OPCODE_NEIGHBOR_WRITE;
@@ -167,18 +169,19 @@ module command_decode #(
   end
   wire too_long = len > `SEND_LEN_MAX;
   wire bad_len = (is_send & (len == 32'd0 || too_long || count == 16'd0 || count > `SG_MAX)) |
-                 (is_disc & (too_long || count > `SG_MAX || ((len == 32'd0) != (count == 16'd0)))) |
+                 (is_abort & (len != 32'd0 || count != 16'd0)) |
+                 (is_finish & (too_long || count > `SG_MAX || ((len == 32'd0) != (count == 16'd0)))) |
                  (is_receive & too_long) | (is_rawsend & (len < 32'd14 || len > `FRAME_MAX)) |
                  ((is_rawpost | is_poolpost) & (count == 16'd0 || count > `POST_MAX));
   wire bad_conn = (has_conn & (conn >= CONNS16)) | (is_path & (conn >= PATHS16)) | (is_nbr & (conn >= NEIGHBORS16));
   reg [7:0] check;
   always @* begin
     if (!known) check = `STATUS_BAD_OPCODE;
-    else if (later || (is_disc && flags[1:0] != 2'b01)) check = `STATUS_NOT_SUPPORTED;
+    else if (later || (is_disc && flags[0] == flags[1])) check = `STATUS_NOT_SUPPORTED;
     else if (bad_conn) check = `STATUS_BAD_CONN;
     else if (bad_len) check = `STATUS_BAD_LENGTH;
     else if ((is_rawpost || is_poolpost) && bad_index) check = `STATUS_BAD_INDEX;
-    else if ((is_send || is_disc) && queued >= SENDS8) check = `STATUS_NO_RESOURCES;
+    else if ((is_send || is_finish) && queued >= SENDS8) check = `STATUS_NO_RESOURCES;
     else if (is_initiate && in_use[ci]) check = `STATUS_BAD_STATE;
     else check = `STATUS_OK;
   end

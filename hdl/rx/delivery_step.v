@@ -83,7 +83,8 @@ module delivery_step (
     wire        req_zero = req_len == 32'd0;
     wire [31:0] room     = req_len - filled;
     wire        same_gen    = loaded && s_dcb[`DCB_GEN] == s_gen;
-    wire        ready    = !d && !hold && !frozen;
+    wire        ending   = frozen || aborted;              // requests are given back, not filled
+    wire        ready    = !d && !hold && !ending;
     wire [31:0] deadline = now + s_dcb[`DCB_PUSH_TICKS];
     wire [31:0] overdue  = now - s_dcb[`DCB_PUSH_DEADLINE];    // negative: not due
     wire [7:0]  stopped  = aborted ? `STATUS_ABORTED : `STATUS_UPLOAD;
@@ -100,21 +101,21 @@ module delivery_step (
     wire ev_freeze   = s_kind == `DLV_EVT_FREEZE && same_gen;
     wire ev_timer    = s_kind == `DLV_EVT_TIMER && same_gen && s_dcb[`DCB_PUSH_ON] && !overdue[31];
 
-    wire may_work = ev_continue && !s_rest && loaded && !d && (!hold || frozen);
-    wire running  = may_work && !frozen;
-    wire freezing = may_work && frozen;
-    wire w2_ok    = has_list && has_req && !req_zero && !(frozen && aborted);
+    wire may_work = ev_continue && !s_rest && loaded && !d && (!hold || ending);
+    wire running  = may_work && !ending;
+    wire emptying = may_work && ending;
+    wire w2_ok    = has_list && has_req && !req_zero && !aborted;
 
     wire w1 = running && has_req && req_zero;
     wire w2 = may_work && !w1 && w2_ok;
     wire w3 = running && has_list && !has_req && !s_dcb[`DCB_REFUSED];
     wire w4 = running && fin_mark && !fin_done && !has_list && has_req && !w1;
     wire w5 = running && fin_mark && !fin_done && !has_list && !has_req;
-    wire w6 = freezing && !w2 && has_req;
-    wire wl = freezing && !has_req && has_list;            // one buffer of the list: W-7 or W-8
+    wire w6 = emptying && !w2 && has_req;
+    wire wl = emptying && !has_req && has_list;            // one buffer of the list: W-7 or W-8
     wire w7 = wl && (aborted || freeze_addr == 64'd0);
     wire w8 = wl && !w7;
-    wire w9 = freezing && !has_req && !has_list;
+    wire w9 = emptying && frozen && !has_req && !has_list;
 
     assign m_idle = ev_continue && !s_rest && !(w1 || w2 || w3 || w4 || w5 || w6 || wl || w9);
 
@@ -144,7 +145,7 @@ module delivery_step (
     wire bad_state  = (ev_receive || ev_answer || ev_resume) && !same_gen;
     wire receive    = ev_receive && same_gen;
     wire ring_full  = req_count >= ring_size;
-    wire enqueue    = receive && !fin_done && !frozen && !ring_full;
+    wire enqueue    = receive && !fin_done && !ending && !ring_full;
     wire answer     = ev_answer && same_gen;
     wire [31:0] taken = s_sqe[`SQE_LENGTH];
     wire bad_token  = answer && (!d || s_sqe[`SQE_ARG_LSB +: 16] != token);
@@ -160,12 +161,12 @@ module delivery_step (
         if (bad_state)                refusal = `STATUS_BAD_STATE;
         else if (bad_token)           refusal = `STATUS_BAD_TOKEN;
         else if (bad_length)          refusal = `STATUS_BAD_LENGTH;
-        else if (receive && fin_done) refusal = `STATUS_INVALID_STATE;
-        else if (receive && frozen)   refusal = stopped;
+        else if (receive && fin_done && !aborted) refusal = `STATUS_INVALID_STATE;
+        else if (receive && ending)   refusal = stopped;
     end
 
     // ---- completion of the head request
-    wire timed_out = ev_timer && !frozen && has_req && !nopush && filled != 32'd0;
+    wire timed_out = ev_timer && !ending && has_req && !nopush && filled != 32'd0;
     wire complete  = zero || w1 || w4 || w6 || full || pushed || timed_out;
     wire [31:0] completed_bytes = adds ? filled_now : filled;
 
@@ -214,10 +215,14 @@ module delivery_step (
         if (ev_resume && same_gen) dcb[`DCB_HOLD] = 1'b0;
         if (ev_freeze) begin
             dcb[`DCB_FROZEN]       = 1'b1;
-            dcb[`DCB_ABORTED]      = s_msg[`DLV_MSG_ABORTED];
+            dcb[`DCB_ABORTED]      = aborted || s_msg[`DLV_MSG_ABORTED];
             dcb[`DCB_FREEZE_ADDR]  = s_msg[`DLV_MSG_A];
             dcb[`DCB_FREEZE_COUNT] = 16'd0;
             dcb[`DCB_PUSH_ON]      = 1'b0;
+        end
+        if (ev_notify && s_msg[`DLV_MSG_ABORTED]) begin
+            dcb[`DCB_ABORTED] = 1'b1;
+            dcb[`DCB_PUSH_ON] = 1'b0;
         end
         if (handled && s_fin) dcb[`DCB_FIN_MARK] = 1'b1;
         if (ev_timer)         dcb[`DCB_PUSH_ON]  = 1'b0;
@@ -261,6 +266,8 @@ module delivery_step (
     end
 
     // ---- the entry
+    wire event_said = ev_notify && s_msg[`DLV_MSG_EVENT] != 8'd0;
+
     reg [`CQE_W-1:0] cqe;
     always @* begin
         cqe = {`CQE_W{1'b0}};
@@ -286,7 +293,7 @@ module delivery_step (
             cqe[`CQE_COOKIE]   = s_msg[`DLV_MSG_A];
             cqe[`CQE_SQ_INDEX] = s_msg[`DLV_MSG_SQ_INDEX];
         end
-        if (ev_notify) begin
+        if (event_said) begin
             cqe[`CQE_KIND] = `CQ_KIND_EVENT;
             cqe[`CQE_CODE] = s_msg[`DLV_MSG_EVENT];
             cqe[`CQE_INFO] = s_msg[`DLV_MSG_INFO];
@@ -305,7 +312,7 @@ module delivery_step (
     end
 
     // ---- the action
-    wire        say       = complete || refused || ev_load || ev_start || ev_notify || w3 || w5;
+    wire        say       = complete || refused || ev_load || ev_start || event_said || w3 || w5;
     wire        list_op   = w8 || (w9 && freeze_addr != 64'd0);
     wire [63:0] req_addr  = s_req[`RCV_REQ_ADDR] + {32'd0, filled};
     wire [63:0] free_addr = pool_base + {{(48-`POOL_BUF_LOG2){1'b0}}, s_free_head, {`POOL_BUF_LOG2{1'b0}}};

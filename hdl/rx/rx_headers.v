@@ -87,7 +87,8 @@ module rx_headers #(
         for (g = 0; g < HDR_BEATS; g = g + 1) begin : g_capture
             localparam [7:0] BEAT = g;
             always @(posedge clk) begin
-                if (s_beat_valid && next_idx_reg == BEAT) hdr_reg[g*DATA_W +: DATA_W] <= s_beat_data;
+                if (rst) hdr_reg[g*DATA_W +: DATA_W] <= 0;
+                else if (s_beat_valid && next_idx_reg == BEAT) hdr_reg[g*DATA_W +: DATA_W] <= s_beat_data;
             end
         end
     endgenerate

@@ -33,6 +33,7 @@ module frame_emit #(
     input  wire [7:0]           s_info_gen,
     input  wire [31:0]          s_info_number,         // frames: order; tokens: una
     input  wire [7:0]           s_info_status,         // tokens
+    input  wire                 s_info_cpl,            // tokens
     input  wire [PTR_W-1:0]     s_info_tail,           // tokens
     input  wire [BEATS_W-1:0]   s_info_beats,          // frames: words in the store
 
@@ -67,6 +68,7 @@ module frame_emit #(
     output wire                 m_tok_fence,
     output wire [31:0]          m_tok_una,
     output wire [7:0]           m_tok_status,
+    output wire                 m_tok_cpl,
     output wire [PTR_W-1:0]     m_tok_tail,
 
     output wire                 m_fault_valid,
@@ -86,7 +88,7 @@ module frame_emit #(
 );
 
     localparam LANE_W = $clog2(LANES);
-    localparam INFO_W = 2 + 16 + 8 + 32 + 8 + PTR_W + 16;
+    localparam INFO_W = 2 + 16 + 8 + 32 + 8 + 1 + PTR_W + 16;
     localparam [LANES-1:0]   ALL_LANES = {LANES{1'b1}};
     localparam [15:0]        BEAT_LEN  = 16'd1 << LANE_W;
     localparam [BEATS_W-1:0] ONE_BEAT  = 1;
@@ -181,7 +183,7 @@ module frame_emit #(
         if (en && first)                              s1_hdr_reg <= full_hdr;
         else if (en && s1_beat_reg && s1_low_hdr_reg) s1_hdr_reg <= s1_hdr_reg >> DATA_W;
         if (en && go) s1_info_reg <= {s_info_kind, s_info_conn, s_info_gen, s_info_number, s_info_status,
-                                      s_info_tail, s_hdr_wire_len};
+                                      s_info_cpl, s_info_tail, s_hdr_wire_len};
     end
 
     // ---- stage 2: rotated
@@ -256,7 +258,7 @@ module frame_emit #(
     wire [31:0] number;
     wire [15:0] len;
 
-    assign {kind, m_conn, m_gen, number, m_tok_status, m_tok_tail, len} = out_info_reg;
+    assign {kind, m_conn, m_gen, number, m_tok_status, m_tok_cpl, m_tok_tail, len} = out_info_reg;
 
     wire raw       = kind == KIND_RAW;
     wire lost      = out_disc_reg && en;

@@ -84,6 +84,7 @@ module segment_builder #(
     output wire                     m_tok_fence,
     output wire [31:0]              m_tok_una,
     output wire [7:0]               m_tok_status,
+    output wire                     m_tok_cpl,
     output wire [PTR_W-1:0]         m_tok_tail,
     output wire                     m_fault_valid,
     input  wire                     m_fault_ready,
@@ -112,7 +113,7 @@ module segment_builder #(
     localparam ITEMS   = 4 * TX_SLOTS;                 // items between header_build and the wire
     localparam PIECES  = 32;                           // reads on their way
     localparam HDR_W   = 560;
-    localparam INFO_W  = 2 + 16 + 8 + 32 + 8 + PTR_W + BEATS_W;
+    localparam INFO_W  = 2 + 16 + 8 + 32 + 8 + 1 + PTR_W + BEATS_W;
     localparam HFIFO_W = HDR_W + 7 + 1 + 16 + 16 + BEATS_W + 16;
     localparam PIECE_W = 64 + 16 + 3 + BEATS_W;
     localparam [STORE_W:0] ALL_FREE = {1'b1, {STORE_W{1'b0}}};
@@ -172,6 +173,7 @@ module segment_builder #(
     wire [15:0]        info_conn;
     wire [7:0]         info_gen, info_status;
     wire [31:0]        info_number;
+    wire               info_cpl;
     wire [PTR_W-1:0]   info_tail;
     wire [BEATS_W-1:0] info_beats;
     wire [$clog2(ITEMS):0] info_count, hdr_count, done_count;
@@ -182,9 +184,9 @@ module segment_builder #(
                           : (s_item_kind == `TX_KIND_FENCE) ? KIND_FENCE : KIND_RELEASE,
                  s_item_conn, s_item_gen,
                  pick_raw ? s_raw_item_order : is_frame ? seg_count_reg : s_item_rel[`TX_RELEASE_UNA],
-                 s_item_rel[`TX_RELEASE_STATUS], s_item_tail, beats}),
+                 s_item_rel[`TX_RELEASE_STATUS], s_item_rel[`TX_RELEASE_CPL], s_item_tail, beats}),
         .s_valid(accept), .s_ready(info_ready),
-        .m_data({info_kind, info_conn, info_gen, info_number, info_status, info_tail, info_beats}),
+        .m_data({info_kind, info_conn, info_gen, info_number, info_status, info_cpl, info_tail, info_beats}),
         .m_valid(info_valid), .m_ready(info_pop), .count(info_count)
     );
 
@@ -277,7 +279,7 @@ module segment_builder #(
         .clk(clk), .rst(rst),
         .s_info_valid(info_valid), .s_info_ready(info_pop), .s_info_kind(info_kind), .s_info_conn(info_conn),
         .s_info_gen(info_gen), .s_info_number(info_number), .s_info_status(info_status),
-        .s_info_tail(info_tail), .s_info_beats(info_beats),
+        .s_info_cpl(info_cpl), .s_info_tail(info_tail), .s_info_beats(info_beats),
         .s_hdr_valid(hdr_valid), .s_hdr_ready(hdr_pop), .s_hdr(hdr[HDR_W-1:0]),
         .s_hdr_len(hdr[HDR_W +: 7]), .s_hdr_tagged(hdr[HDR_W+7]), .s_hdr_frame_len(hdr[HDR_W+8 +: 16]),
         .s_hdr_wire_len(hdr[HDR_W+24 +: 16]), .s_hdr_tcp_sum(hdr[HDR_W+40 +: 16]),
@@ -288,7 +290,7 @@ module segment_builder #(
         .m_axis_tx_tdata(m_axis_tx_tdata), .m_axis_tx_tkeep(m_axis_tx_tkeep),
         .m_axis_tx_tlast(m_axis_tx_tlast),
         .m_tok_valid(m_tok_valid), .m_tok_ready(m_tok_ready), .m_tok_fence(m_tok_fence),
-        .m_tok_una(m_tok_una), .m_tok_status(m_tok_status), .m_tok_tail(m_tok_tail),
+        .m_tok_una(m_tok_una), .m_tok_status(m_tok_status), .m_tok_cpl(m_tok_cpl), .m_tok_tail(m_tok_tail),
         .m_fault_valid(m_fault_valid), .m_fault_ready(m_fault_ready), .m_conn(m_conn), .m_gen(m_gen),
         .raw_done_valid(raw_done_valid), .raw_done_error(raw_done_error),
         .rec_valid(rec_valid), .rec(rec), .cnt_seg(cnt_seg), .cnt_raw(cnt_raw), .cnt_disc(cnt_disc),
@@ -299,7 +301,7 @@ module segment_builder #(
 
     // as many headers and sums as infos at most: they always have room
     wire unused = &{1'b0, hdr_room, done_room, info_count, hdr_count, done_count, piece_count, desc_count,
-                    roundup, s_item_kind};
+                    roundup, s_item_kind, s_item_rel};
 
 endmodule
 

@@ -2,7 +2,9 @@
 //
 // Why a block: releases and fences arrive here behind the last segment that may read a request's buffer.
 //
-// s_tok: RELEASE or FENCE, with the end of the connection's ring at the time it passed send_mapper.
+// s_tok: RELEASE or FENCE, with the end of the connection's ring at the time it passed send_mapper. With a status
+//   other than OK it takes every entry; with `cpl` it then completes an abortive DISCONNECT.
+// s_disc: cookie and index of that DISCONNECT, there before its token, in the order of the tokens.
 // s_ent: entries written by send_mapper at APPEND. head_*: ring heads, for send_mapper's search.
 // m_cpl: completions SEND / DISCONNECT, a register. pop: an entry left the table.
 // m_fdone: after a FENCE, when all its completions were taken. Clears its tables after reset (CONNS cycles).
@@ -26,7 +28,13 @@ module send_completer #(
     input  wire [7:0]               s_tok_gen,
     input  wire [31:0]              s_tok_una,
     input  wire [7:0]               s_tok_status,
+    input  wire                     s_tok_cpl,
     input  wire [IDX_W:0]           s_tok_tail,
+
+    input  wire                     s_disc_valid,
+    output wire                     s_disc_ready,
+    input  wire [63:0]              s_disc_cookie,
+    input  wire [15:0]              s_disc_sq_index,
 
     input  wire                     s_ent_we,
     input  wire [CONN_W+IDX_W-1:0]  s_ent_index,
@@ -58,10 +66,11 @@ module send_completer #(
     localparam [2:0] ST_ENTRY = 3'd3;                  // entry at its RAM output
     localparam [2:0] ST_END   = 3'd4;                  // end of the token
     localparam [2:0] ST_FDONE = 3'd5;
+    localparam [2:0] ST_DISC  = 3'd6;                  // the abortive DISCONNECT completes
 
     // ---- token queue
-    localparam TOK_W = 1 + 16 + 8 + 32 + 8 + PTR_W;
-    wire             tok_valid, tok_pop, fence;
+    localparam TOK_W = 1 + 16 + 8 + 32 + 8 + 1 + PTR_W;
+    wire             tok_valid, tok_pop, fence, with_disc;
     wire [15:0]      conn;
     wire [7:0]       gen, tok_status;
     wire [31:0]      una;
@@ -70,10 +79,25 @@ module send_completer #(
 
     fifo #(.WIDTH(TOK_W), .DEPTH(8)) tokens (
         .clk(clk), .rst(rst),
-        .s_data({s_tok_fence, s_tok_conn, s_tok_gen, s_tok_una, s_tok_status, s_tok_tail}),
+        .s_data({s_tok_fence, s_tok_conn, s_tok_gen, s_tok_una, s_tok_status, s_tok_cpl, s_tok_tail}),
         .s_valid(s_tok_valid), .s_ready(s_tok_ready),
-        .m_data({fence, conn, gen, una, tok_status, tail}), .m_valid(tok_valid), .m_ready(tok_pop),
+        .m_data({fence, conn, gen, una, tok_status, with_disc, tail}), .m_valid(tok_valid), .m_ready(tok_pop),
         .count(tok_count)
+    );
+
+    // takes all: nothing of the connection stays in the table
+    wire sweep = fence || tok_status != `STATUS_OK;
+
+    wire        disc_valid, disc;
+    wire [63:0] disc_cookie;
+    wire [15:0] disc_sq_index;
+    wire [1:0]  disc_count;
+
+    fifo #(.WIDTH(64 + 16), .DEPTH(2)) disconnects (
+        .clk(clk), .rst(rst),
+        .s_data({s_disc_cookie, s_disc_sq_index}), .s_valid(s_disc_valid), .s_ready(s_disc_ready),
+        .m_data({disc_cookie, disc_sq_index}), .m_valid(disc_valid), .m_ready(disc),
+        .count(disc_count)
     );
 
     reg [2:0]        state_reg, state_next;
@@ -129,7 +153,9 @@ module send_completer #(
     wire        says      = ent_last || !ok;           // gives a completion
     reg         cpl_valid_reg;
     wire        cpl_free  = !cpl_valid_reg || m_cpl_ready;
-    assign      pop       = state_reg == ST_ENTRY && (ok || fence) && (cpl_free || !says);
+    assign      pop       = state_reg == ST_ENTRY && (ok || sweep) && (cpl_free || !says);
+    assign      disc      = state_reg == ST_DISC && disc_valid && cpl_free;
+    wire [2:0]  state_end = with_disc ? ST_DISC : ST_END;
 
     always @* begin
         state_next = state_reg;
@@ -141,17 +167,18 @@ module send_completer #(
             ST_HEAD: begin
                 ptr_next   = head;
                 ent_re     = head != tail;
-                state_next = ent_re ? ST_ENTRY : ST_END;
+                state_next = ent_re ? ST_ENTRY : state_end;
             end
             ST_ENTRY: begin
                 if (pop) begin
                     ptr_next = ptr_reg + ONE_PTR;
                     ent_re   = ptr_next != tail;
-                    if (!ent_re) state_next = ST_END;
-                end else if (!ok && !fence) begin
-                    state_next = ST_END;
+                    if (!ent_re) state_next = state_end;
+                end else if (!ok && !sweep) begin
+                    state_next = state_end;
                 end
             end
+            ST_DISC:  if (disc) state_next = ST_END;
             ST_END:   if (!fence) state_next = ST_IDLE;
                       else if (!cpl_valid_reg) state_next = ST_FDONE;
             ST_FDONE: if (m_fdone_ready) state_next = ST_IDLE;
@@ -161,6 +188,7 @@ module send_completer #(
 
     assign tok_pop = (state_reg == ST_END && !fence) || (state_reg == ST_FDONE && m_fdone_ready);
 
+    wire             say = (pop && says) || disc;
     reg [`CQE_W-1:0] cpl_reg, cpl_next;
     reg              pop_reg;
     reg [15:0]       pop_conn_reg;
@@ -175,12 +203,19 @@ module send_completer #(
         cpl_next[`CQE_COOKIE]   = ent_cookie;
         cpl_next[`CQE_NBYTES]   = nbytes;
         cpl_next[`CQE_SQ_INDEX] = ent_sq_index;
+        if (disc) begin
+            cpl_next[`CQE_STATUS]   = `STATUS_OK;
+            cpl_next[`CQE_CODE]     = `OPCODE_DISCONNECT;
+            cpl_next[`CQE_COOKIE]   = disc_cookie;
+            cpl_next[`CQE_NBYTES]   = 32'd0;
+            cpl_next[`CQE_SQ_INDEX] = disc_sq_index;
+        end
     end
 
     always @(posedge clk) begin
         ptr_reg <= ptr_next;
-        if (pop && says) cpl_reg      <= cpl_next;
-        if (pop)         pop_conn_reg <= conn;
+        if (say) cpl_reg      <= cpl_next;
+        if (pop) pop_conn_reg <= conn;
     end
 
     always @(posedge clk) begin
@@ -193,7 +228,7 @@ module send_completer #(
             state_reg <= state_next;
             pop_reg   <= pop;
             if (in_init)          init_reg      <= init_reg + ONE_CONN;
-            if (pop && says)      cpl_valid_reg <= 1'b1;
+            if (say)              cpl_valid_reg <= 1'b1;
             else if (m_cpl_ready) cpl_valid_reg <= 1'b0;
         end
     end
@@ -207,7 +242,7 @@ module send_completer #(
     assign m_fdone_gen   = gen;
     assign idle          = state_reg == ST_IDLE && !tok_valid && !cpl_valid_reg && !pop_reg;
 
-    wire unused = &{1'b0, to_data[30:0], to_end[30:0], tok_count, s_ent[`TX_APPEND_LIST_ADDR],
+    wire unused = &{1'b0, to_data[30:0], to_end[30:0], tok_count, disc_count, s_ent[`TX_APPEND_LIST_ADDR],
                     s_ent[`TX_APPEND_COUNT]};
 
 endmodule

@@ -106,7 +106,7 @@ module tx_top #(
     localparam IDX_W  = $clog2(SENDS);
     localparam PTR_W  = IDX_W + 1;
 
-    wire                     item_valid, item_ready;
+    wire                     item_valid, item_ready, item_go, builder_ready, disc_ready;
     wire [2:0]               item_kind;
     wire [15:0]              item_conn, item_len, item_local_port, item_remote_port;
     wire [7:0]               item_gen;
@@ -148,6 +148,11 @@ module tx_top #(
         .idle(mapper_idle)
     );
 
+    // the abortive disconnect that a token completes goes ahead of it, past the frames
+    wire item_disc = item_valid && item_kind != `TX_KIND_SEGMENT && item_rel[`TX_RELEASE_CPL];
+    assign item_go    = item_valid && (!item_disc || disc_ready);
+    assign item_ready = builder_ready && (!item_disc || disc_ready);
+
     wire        raw_item_valid, raw_item_ready, raw_piece_valid, raw_piece_ready;
     wire [15:0] raw_item_len, raw_piece_len;
     wire [31:0] raw_item_order;
@@ -167,7 +172,7 @@ module tx_top #(
         .idle(raw_idle)
     );
 
-    wire                 tok_valid, tok_ready, tok_fence, fault_valid, fault_ready;
+    wire                 tok_valid, tok_ready, tok_fence, tok_cpl, fault_valid, fault_ready;
     wire [31:0]          tok_una;
     wire [7:0]           tok_status, out_gen;
     wire [PTR_W-1:0]     tok_tail;
@@ -177,7 +182,7 @@ module tx_top #(
 
     segment_builder #(.DATA_W(DATA_W), .TX_SLOTS(TX_SLOTS), .PTR_W(PTR_W)) builder (
         .clk(clk), .rst(rst), .mac_addr(mac_addr),
-        .s_item_valid(item_valid), .s_item_ready(item_ready), .s_item_kind(item_kind),
+        .s_item_valid(item_go), .s_item_ready(builder_ready), .s_item_kind(item_kind),
         .s_item_conn(item_conn), .s_item_gen(item_gen), .s_item_seg(item_seg), .s_item_len(item_len),
         .s_item_rel(item_rel), .s_item_tail(item_tail),
         .s_item_local_port(item_local_port), .s_item_remote_port(item_remote_port),
@@ -198,7 +203,7 @@ module tx_top #(
         .m_axis_tx_tdata(m_axis_tx_tdata), .m_axis_tx_tkeep(m_axis_tx_tkeep),
         .m_axis_tx_tlast(m_axis_tx_tlast),
         .m_tok_valid(tok_valid), .m_tok_ready(tok_ready), .m_tok_fence(tok_fence), .m_tok_una(tok_una),
-        .m_tok_status(tok_status), .m_tok_tail(tok_tail),
+        .m_tok_status(tok_status), .m_tok_cpl(tok_cpl), .m_tok_tail(tok_tail),
         .m_fault_valid(fault_valid), .m_fault_ready(fault_ready), .m_conn(out_conn), .m_gen(out_gen),
         .raw_done_valid(raw_done_valid), .raw_done_error(raw_done_error),
         .rec_valid(rec_valid), .rec(rec), .cnt_seg(cnt_seg), .cnt_raw(cnt_raw), .cnt_disc(cnt_disc),
@@ -229,7 +234,9 @@ module tx_top #(
         .clk(clk), .rst(rst),
         .s_tok_valid(tok_valid), .s_tok_ready(tok_ready), .s_tok_fence(tok_fence),
         .s_tok_conn(out_conn), .s_tok_gen(out_gen), .s_tok_una(tok_una), .s_tok_status(tok_status),
-        .s_tok_tail(tok_tail),
+        .s_tok_cpl(tok_cpl), .s_tok_tail(tok_tail),
+        .s_disc_valid(item_disc && builder_ready), .s_disc_ready(disc_ready),
+        .s_disc_cookie(item_rel[`TX_RELEASE_COOKIE]), .s_disc_sq_index(item_rel[`TX_RELEASE_SQ_INDEX]),
         .s_ent_we(ent_we), .s_ent_index(ent_index), .s_ent(ent),
         .head_re(head_re), .head_conn(head_conn), .head_ptr(head_ptr),
         .m_cpl_valid(m_scpl_valid), .m_cpl_ready(m_scpl_ready), .m_cpl(m_scpl),

@@ -289,9 +289,13 @@ def _message(s: _Step, msg: DlvMsg) -> None:
         w.hold = msg.hold
         s.cqe = _command_ok(msg, Opcode.START)
     elif msg.kind == DlvEvt.NOTIFY:
-        s.cqe = Cqe(kind=CqKind.EVENT, conn=msg.conn, gen=msg.gen, code=msg.event, info=msg.info)
+        if msg.event:
+            s.cqe = Cqe(kind=CqKind.EVENT, conn=msg.conn, gen=msg.gen, code=msg.event, info=msg.info)
+        if msg.aborted:
+            w.aborted, w.push_on = 1, 0
     elif msg.kind == DlvEvt.FREEZE:
-        w.frozen, w.aborted = 1, msg.aborted
+        w.frozen = 1
+        w.aborted |= msg.aborted
         w.freeze_addr, w.freeze_count, w.push_on = msg.a, 0, 0
     elif msg.kind == DlvEvt.DELIVER:
         if msg.len:
@@ -318,9 +322,9 @@ def _command(s: _Step, event: DlvCommand) -> None:
 def _receive(s: _Step, event: DlvCommand) -> None:
     w, sqe = s.w, event.sqe
     status: Status | None = None
-    if w.fin_done:
+    if w.fin_done and not w.aborted:
         status = Status.INVALID_STATE
-    elif w.frozen:
+    elif w.frozen or w.aborted:
         status = Status.ABORTED if w.aborted else Status.UPLOAD
     elif w.req_count >= s.env.recvs:
         status = Status.NO_RESOURCES
@@ -357,7 +361,7 @@ def _push_timer(s: _Step) -> None:
     if not w.push_on or not due(w.push_deadline, s.env.now):
         return
     w.push_on = 0
-    if s.requests and not s.requests[0].nopush and w.req_filled and not w.frozen:
+    if s.requests and not s.requests[0].nopush and w.req_filled and not w.frozen and not w.aborted:
         s.complete_head()
 
 
@@ -367,7 +371,8 @@ def _push_timer(s: _Step) -> None:
 def _direct(s: _Step) -> bool:
     """Payload may go straight into the oldest request (whatever its length)."""
     w = s.w
-    return bool(not w.d and not w.hold and not w.frozen and not s.pieces and s.requests)
+    open_ = not w.d and not w.hold and not w.frozen and not w.aborted
+    return bool(open_ and not s.pieces and s.requests)
 
 
 def _place(s: _Step) -> None:
@@ -434,13 +439,13 @@ def has_work(state: DeliveryState) -> bool:
 
 def _next_work(w: Dcb | DcbWork, requests: tuple[RcvReq, ...], pieces: tuple[PoolPiece, ...]) -> str | None:
     """The first of W-1 .. W-9 that applies."""
-    if not w.loaded or w.d or (w.hold and not w.frozen):
+    if not w.loaded or w.d or (w.hold and not w.frozen and not w.aborted):
         return None
-    if not w.frozen:
+    if not w.frozen and not w.aborted:
         if requests and requests[0].length == 0:
             return "W-1"
         if pieces and requests:
-            return None if w.aborted else "W-2"
+            return "W-2"
         if pieces:
             return None if w.refused else "W-3"
         if w.fin_mark and not w.fin_done:
@@ -454,7 +459,7 @@ def _next_work(w: Dcb | DcbWork, requests: tuple[RcvReq, ...], pieces: tuple[Poo
         return "W-6"
     if pieces:
         return "W-7" if w.aborted or w.freeze_addr == 0 else "W-8"
-    return "W-9"
+    return "W-9" if w.frozen else None
 
 
 def _continue(s: _Step) -> None:

@@ -70,6 +70,7 @@ _KINDS = {
     Opcode.RAW_SEND: CqKind.RAW_TX,
 }
 _GRACEFUL, _ABORTIVE = 1, 2
+_HOW = _GRACEFUL | _ABORTIVE
 _MIN_RAW = 14
 _IPV4 = 4
 _MAX_WIND_SCALE = 14
@@ -104,9 +105,20 @@ class Decoded:
     indices: tuple[int, ...] = ()
 
     @property
+    def appends(self) -> bool:
+        """The entry takes a place of the send table."""
+        return takes_place(self.sqe)
+
+    @property
     def error(self) -> Status | None:
         """The first error that does not depend on time."""
         return self.early if self.early is not None else self.late
+
+
+def takes_place(sqe: Sqe) -> bool:
+    """SEND and graceful DISCONNECT: they wait in the send table until they are acknowledged."""
+    graceful = sqe.opcode == Opcode.DISCONNECT and not sqe.flags & _ABORTIVE
+    return sqe.opcode == Opcode.SEND or graceful
 
 
 def completion(decoded: Decoded, status: Status) -> Cqe:
@@ -155,7 +167,7 @@ class Decoder:
             return Status.BAD_OPCODE
         if sqe.opcode in _LATER:
             return Status.NOT_SUPPORTED
-        if sqe.opcode == Opcode.DISCONNECT and sqe.flags & (_GRACEFUL | _ABORTIVE) != _GRACEFUL:
+        if sqe.opcode == Opcode.DISCONNECT and sqe.flags & _HOW not in (_GRACEFUL, _ABORTIVE):
             return Status.NOT_SUPPORTED
         return None
 
@@ -213,6 +225,8 @@ def _lengths(sqe: Sqe) -> Status | None:
     bad = False
     if opcode == Opcode.SEND:
         bad = not 0 < length <= SEND_LEN_MAX or not 0 < count <= SG_MAX
+    elif opcode == Opcode.DISCONNECT and sqe.flags & _ABORTIVE:
+        bad = length != 0 or count != 0
     elif opcode == Opcode.DISCONNECT:
         bad = length > SEND_LEN_MAX or count > SG_MAX or (length == 0) != (count == 0)
     elif opcode == Opcode.RECEIVE:

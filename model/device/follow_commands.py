@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from model.device.decode import DELIVERY_OPCODES, TCP_OPCODES, Decoded
 from model.layout.generated import Opcode, Status
 
-_APPENDING = frozenset((Opcode.SEND, Opcode.DISCONNECT))
 _OF_A_CONNECTION = frozenset(
     (
         Opcode.INITIATE,
@@ -119,7 +118,7 @@ class CommandTracker:
 def refusable(decoded: Decoded) -> tuple[Status, ...]:
     """Errors of an entry that depend on when it was decoded."""
     opcode = decoded.sqe.opcode
-    if opcode in _APPENDING:
+    if decoded.appends:
         return (Status.NO_RESOURCES,)
     if opcode == Opcode.INITIATE:
         return (Status.BAD_STATE, Status.DUPLICATE_KEY, Status.TABLE_FULL)

@@ -120,7 +120,7 @@ class FollowTcp(FollowDelivery):
         decoded = posted.decoded
         sqe = decoded.sqe
         self._carried_out(posted, "tcp", "COMMAND")
-        if sqe.opcode in (Opcode.SEND, Opcode.DISCONNECT):
+        if decoded.appends:
             if self.core.txpath.entries(sqe.conn) >= self.config.sends:
                 raise self._not_due("tcp", "COMMAND", conn, "NO_RESOURCES: the send table is full", "committed")
         elif sqe.opcode == Opcode.INITIATE and decoded.key is not None:

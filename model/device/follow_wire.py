@@ -16,6 +16,7 @@ from model.layout.generated import (
     RxReason,
     TxKind,
     TxRecKind,
+    TxRelease,
 )
 from model.tcp.seq import MASK
 
@@ -45,8 +46,10 @@ class FollowWire(FollowCompletions):
         if popped > 0:
             self._released.append((self._tx_issued, item.conn, popped))
             self._unproven[item.conn] += popped
-        strict = 0 if item.kind == TxKind.FENCE else self.config.tx_slots
-        self._collect(CqSource.SEND, need=max(self._tx_issued - strict, 0))
+        early = self.config.tx_slots
+        if item.kind == TxKind.FENCE or (item.kind == TxKind.RELEASE and TxRelease.unpack(item.body).cpl):
+            early = 0  # every earlier frame is out; so is the RST of an abortive disconnect (CH-184)
+        self._collect(CqSource.SEND, need=max(self._tx_issued - early, 0))
 
     def _frame_out(self, frame: bytes) -> None:
         self.frames_compared += 1

@@ -396,7 +396,7 @@ class GoldenDevice:
         core, sqe = self.core, decoded.sqe
         if decoded.early is not None:
             return decoded.early
-        if sqe.opcode in (Opcode.SEND, Opcode.DISCONNECT):
+        if decoded.appends:
             queued = sum(1 for item in core.txq if item.kind == TxKind.APPEND and item.conn == sqe.conn)
             if core.txpath.entries(sqe.conn) + queued >= self.config.sends:
                 return Status.NO_RESOURCES

@@ -22,6 +22,8 @@ _BY_FIELD = {
     "in_recovery": "F-2, F-3: NewReno recovery",
     "partial_seen": "F-2: partial ACK",
     "dup_acks": "C-8c: duplicate ACKs",
+    "aborted": "B-6a, C-3, E: aborts",
+    "abort_owed": "B-6a, B-7, C-3, G: sends to be completed after an RST",
     "rtx_head": "F-2, F-3, G-2(1): retransmission of the head",
     "probe_owed": "D-2, G-2(2): window probe",
     "release_owed": "C-8b, G-5: release of acknowledged sends",
@@ -52,10 +54,10 @@ _BY_FIELD = {
 }
 _BY_PREFIX = {
     "rx": "rx_parser: arguments of RX_SEGMENT (docs/contract/blocks.md)",
-    "tx0": "G-2, G-3, G-4, B: what is issued to the transmit queue",
-    "tx1": "G-5, B-7: RELEASE, FENCE",
+    "tx0": "G-2, G-3, G-4, G-6, B: what is issued to the transmit queue",
+    "tx1": "G, G-5, B-6a, B-7: RELEASE, FENCE",
     "tx0_valid": "E-2, G-2: when something is issued",
-    "tx1_valid": "E-2, G-5, B-7: when RELEASE or FENCE is issued",
+    "tx1_valid": "E-2, G, G-5, B-6a, B-7: when RELEASE or FENCE is issued",
     "dlv": "B, C-9, E-7: message to delivery_engine",
     "dlv_valid": "E-6: message to delivery_engine",
     "cpl": "B: completion of a command",

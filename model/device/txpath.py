@@ -15,6 +15,7 @@ from model.layout.generated import (
     SG_ELEM_BYTES,
     Cqe,
     CqKind,
+    Opcode,
     SgElem,
     Status,
     TxAppend,
@@ -107,10 +108,9 @@ class TxPath:
             self._sends.setdefault(item.conn, deque()).append(entry)
             return _NOTHING
         if kind == TxKind.RELEASE:
-            una = TxRelease.unpack(item.body).una
-            return TxEffect(completions=tuple(self._release(item.conn, una)))
+            return TxEffect(completions=tuple(self._release(item)))
         if kind == TxKind.FENCE:
-            return self._fence(item)
+            return TxEffect(completions=tuple(self._release(item)), fence=(item.conn, item.gen))
         if kind == TxKind.HDR_CONN:
             self._conns[item.conn] = TxHdrConn.unpack(item.body)
         elif kind == TxKind.HDR_PATH:
@@ -123,7 +123,27 @@ class TxPath:
 
     # ---- completions -----------------------------------------------------------------------
 
-    def _release(self, conn: int, una: int) -> list[Cqe]:
+    def _release(self, item: Txq) -> list[Cqe]:
+        """What a RELEASE or FENCE completes: what is acknowledged, what fails now, an abortive disconnect at last."""
+        body = TxRelease.unpack(item.body)
+        done = self._acknowledged(item.conn, body.una)
+        if item.kind == TxKind.FENCE or body.status != Status.OK:
+            done += self._failed(item.conn, body)
+        if body.cpl:
+            done.append(
+                Cqe(
+                    kind=CqKind.SEND,
+                    status=Status.OK,
+                    conn=item.conn,
+                    gen=item.gen,
+                    code=Opcode.DISCONNECT,
+                    cookie=body.cookie,
+                    sq_index=body.sq_index,
+                )
+            )
+        return done
+
+    def _acknowledged(self, conn: int, una: int) -> list[Cqe]:
         table = self._sends.get(conn)
         done: list[Cqe] = []
         while table and le(table[0].append.end_seq, una):
@@ -133,16 +153,16 @@ class TxPath:
                 done.append(_send_cqe(entry, Status.OK, nbytes))
         return done
 
-    def _fence(self, item: Txq) -> TxEffect:
-        body = TxRelease.unpack(item.body)
-        done = self._release(item.conn, body.una)
-        table = self._sends.get(item.conn, deque())
+    def _failed(self, conn: int, body: TxRelease) -> list[Cqe]:
+        """All that is left, with its acknowledged bytes."""
+        table = self._sends.get(conn, deque())
+        done: list[Cqe] = []
         while table:
             entry = table.popleft()
             acked_to = body.una if le(body.una, entry.data_end) else entry.data_end
             nbytes = max(signed(acked_to, entry.append.start_seq), 0)
             done.append(_send_cqe(entry, Status(body.status), nbytes))
-        return TxEffect(completions=tuple(done), fence=(item.conn, item.gen))
+        return done
 
     # ---- segments --------------------------------------------------------------------------
 

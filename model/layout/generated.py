@@ -1604,94 +1604,96 @@ class LkpKey:
 class Tcb:
     """connection state of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 1498
+    WIDTH: ClassVar[int] = 1499
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "phase": (0, 2),
         "gen": (2, 8),
         "state": (10, 4),
         "terminating": (14, 1),
         "aborted": (15, 1),
-        "ts_en": (16, 1),
-        "sack_en": (17, 1),
-        "ws_en": (18, 1),
-        "snd_ws": (19, 4),
-        "rcv_ws": (23, 4),
-        "family": (27, 8),
-        "path_id": (35, 16),
-        "local_port": (51, 16),
-        "remote_port": (67, 16),
-        "remote_mss": (83, 16),
-        "hash_value": (99, 32),
-        "cached_flags": (131, 16),
-        "init_rcv_wnd": (147, 32),
-        "rcv_indication_size": (179, 32),
-        "ka_probe_count": (211, 8),
-        "ka_timeout": (219, 32),
-        "ka_interval": (251, 32),
-        "max_rt": (283, 32),
-        "flow_label": (315, 20),
-        "ttl": (335, 8),
-        "tos": (343, 8),
-        "user_priority": (351, 3),
-        "dlg_flags": (354, 16),
-        "ka_probes_sent": (370, 8),
-        "ka_timeout_delta": (378, 32),
-        "send_backlog_size": (410, 32),
-        "receive_backlog_size": (442, 32),
-        "dwnd": (474, 32),
-        "snd_una": (506, 32),
-        "snd_nxt": (538, 32),
-        "snd_max": (570, 32),
-        "snd_end": (602, 32),
-        "fin_queued": (634, 1),
-        "snd_wnd": (635, 32),
-        "max_snd_wnd": (667, 32),
-        "snd_wl1": (699, 32),
-        "cwnd": (731, 32),
-        "ssthresh": (763, 32),
-        "cwnd_acc": (795, 32),
-        "recover": (827, 32),
-        "in_recovery": (859, 1),
-        "partial_seen": (860, 1),
-        "dup_acks": (861, 8),
-        "rtx_head": (869, 1),
-        "probe_owed": (870, 1),
-        "release_owed": (871, 1),
-        "ack_now": (872, 1),
-        "dup_owed": (873, 3),
-        "srtt": (876, 16),
-        "rttvar": (892, 16),
-        "rto": (908, 32),
-        "rtt_active": (940, 1),
-        "rtt_seq": (941, 32),
-        "rtt_tick": (973, 32),
-        "rtx_on": (1005, 1),
-        "persist": (1006, 1),
-        "rtx_deadline": (1007, 32),
-        "rtx_count": (1039, 8),
-        "snd_wnd_probe_count": (1047, 8),
-        "total_rt": (1055, 32),
-        "dack_on": (1087, 1),
-        "dack_deadline": (1088, 32),
-        "unacked_segs": (1120, 8),
-        "rcv_nxt": (1128, 32),
-        "rcv_adv": (1160, 32),
-        "consumed_seq": (1192, 32),
-        "last_ack_sent": (1224, 32),
-        "fin_rcvd": (1256, 1),
-        "ts_recent": (1257, 32),
-        "ts_recent_tick": (1289, 32),
-        "ts_delta": (1321, 32),
-        "retrieve_sent": (1353, 1),
-        "img_addr": (1354, 64),
-        "img_cookie": (1418, 64),
-        "img_sq_index": (1482, 16),
+        "abort_owed": (16, 1),
+        "ts_en": (17, 1),
+        "sack_en": (18, 1),
+        "ws_en": (19, 1),
+        "snd_ws": (20, 4),
+        "rcv_ws": (24, 4),
+        "family": (28, 8),
+        "path_id": (36, 16),
+        "local_port": (52, 16),
+        "remote_port": (68, 16),
+        "remote_mss": (84, 16),
+        "hash_value": (100, 32),
+        "cached_flags": (132, 16),
+        "init_rcv_wnd": (148, 32),
+        "rcv_indication_size": (180, 32),
+        "ka_probe_count": (212, 8),
+        "ka_timeout": (220, 32),
+        "ka_interval": (252, 32),
+        "max_rt": (284, 32),
+        "flow_label": (316, 20),
+        "ttl": (336, 8),
+        "tos": (344, 8),
+        "user_priority": (352, 3),
+        "dlg_flags": (355, 16),
+        "ka_probes_sent": (371, 8),
+        "ka_timeout_delta": (379, 32),
+        "send_backlog_size": (411, 32),
+        "receive_backlog_size": (443, 32),
+        "dwnd": (475, 32),
+        "snd_una": (507, 32),
+        "snd_nxt": (539, 32),
+        "snd_max": (571, 32),
+        "snd_end": (603, 32),
+        "fin_queued": (635, 1),
+        "snd_wnd": (636, 32),
+        "max_snd_wnd": (668, 32),
+        "snd_wl1": (700, 32),
+        "cwnd": (732, 32),
+        "ssthresh": (764, 32),
+        "cwnd_acc": (796, 32),
+        "recover": (828, 32),
+        "in_recovery": (860, 1),
+        "partial_seen": (861, 1),
+        "dup_acks": (862, 8),
+        "rtx_head": (870, 1),
+        "probe_owed": (871, 1),
+        "release_owed": (872, 1),
+        "ack_now": (873, 1),
+        "dup_owed": (874, 3),
+        "srtt": (877, 16),
+        "rttvar": (893, 16),
+        "rto": (909, 32),
+        "rtt_active": (941, 1),
+        "rtt_seq": (942, 32),
+        "rtt_tick": (974, 32),
+        "rtx_on": (1006, 1),
+        "persist": (1007, 1),
+        "rtx_deadline": (1008, 32),
+        "rtx_count": (1040, 8),
+        "snd_wnd_probe_count": (1048, 8),
+        "total_rt": (1056, 32),
+        "dack_on": (1088, 1),
+        "dack_deadline": (1089, 32),
+        "unacked_segs": (1121, 8),
+        "rcv_nxt": (1129, 32),
+        "rcv_adv": (1161, 32),
+        "consumed_seq": (1193, 32),
+        "last_ack_sent": (1225, 32),
+        "fin_rcvd": (1257, 1),
+        "ts_recent": (1258, 32),
+        "ts_recent_tick": (1290, 32),
+        "ts_delta": (1322, 32),
+        "retrieve_sent": (1354, 1),
+        "img_addr": (1355, 64),
+        "img_cookie": (1419, 64),
+        "img_sq_index": (1483, 16),
     }
     phase: int = 0
     gen: int = 0
     state: int = 0
     terminating: int = 0
     aborted: int = 0
+    abort_owed: int = 0
     ts_en: int = 0
     sack_en: int = 0
     ws_en: int = 0
@@ -1786,231 +1788,234 @@ class Tcb:
         if self.aborted >> 1:
             raise ValueError(f"tcb.aborted = {self.aborted:#x} does not fit in 1 bits")
         value |= self.aborted << 15
+        if self.abort_owed >> 1:
+            raise ValueError(f"tcb.abort_owed = {self.abort_owed:#x} does not fit in 1 bits")
+        value |= self.abort_owed << 16
         if self.ts_en >> 1:
             raise ValueError(f"tcb.ts_en = {self.ts_en:#x} does not fit in 1 bits")
-        value |= self.ts_en << 16
+        value |= self.ts_en << 17
         if self.sack_en >> 1:
             raise ValueError(f"tcb.sack_en = {self.sack_en:#x} does not fit in 1 bits")
-        value |= self.sack_en << 17
+        value |= self.sack_en << 18
         if self.ws_en >> 1:
             raise ValueError(f"tcb.ws_en = {self.ws_en:#x} does not fit in 1 bits")
-        value |= self.ws_en << 18
+        value |= self.ws_en << 19
         if self.snd_ws >> 4:
             raise ValueError(f"tcb.snd_ws = {self.snd_ws:#x} does not fit in 4 bits")
-        value |= self.snd_ws << 19
+        value |= self.snd_ws << 20
         if self.rcv_ws >> 4:
             raise ValueError(f"tcb.rcv_ws = {self.rcv_ws:#x} does not fit in 4 bits")
-        value |= self.rcv_ws << 23
+        value |= self.rcv_ws << 24
         if self.family >> 8:
             raise ValueError(f"tcb.family = {self.family:#x} does not fit in 8 bits")
-        value |= self.family << 27
+        value |= self.family << 28
         if self.path_id >> 16:
             raise ValueError(f"tcb.path_id = {self.path_id:#x} does not fit in 16 bits")
-        value |= self.path_id << 35
+        value |= self.path_id << 36
         if self.local_port >> 16:
             raise ValueError(f"tcb.local_port = {self.local_port:#x} does not fit in 16 bits")
-        value |= self.local_port << 51
+        value |= self.local_port << 52
         if self.remote_port >> 16:
             raise ValueError(f"tcb.remote_port = {self.remote_port:#x} does not fit in 16 bits")
-        value |= self.remote_port << 67
+        value |= self.remote_port << 68
         if self.remote_mss >> 16:
             raise ValueError(f"tcb.remote_mss = {self.remote_mss:#x} does not fit in 16 bits")
-        value |= self.remote_mss << 83
+        value |= self.remote_mss << 84
         if self.hash_value >> 32:
             raise ValueError(f"tcb.hash_value = {self.hash_value:#x} does not fit in 32 bits")
-        value |= self.hash_value << 99
+        value |= self.hash_value << 100
         if self.cached_flags >> 16:
             raise ValueError(f"tcb.cached_flags = {self.cached_flags:#x} does not fit in 16 bits")
-        value |= self.cached_flags << 131
+        value |= self.cached_flags << 132
         if self.init_rcv_wnd >> 32:
             raise ValueError(f"tcb.init_rcv_wnd = {self.init_rcv_wnd:#x} does not fit in 32 bits")
-        value |= self.init_rcv_wnd << 147
+        value |= self.init_rcv_wnd << 148
         if self.rcv_indication_size >> 32:
             raise ValueError(f"tcb.rcv_indication_size = {self.rcv_indication_size:#x} does not fit in 32 bits")
-        value |= self.rcv_indication_size << 179
+        value |= self.rcv_indication_size << 180
         if self.ka_probe_count >> 8:
             raise ValueError(f"tcb.ka_probe_count = {self.ka_probe_count:#x} does not fit in 8 bits")
-        value |= self.ka_probe_count << 211
+        value |= self.ka_probe_count << 212
         if self.ka_timeout >> 32:
             raise ValueError(f"tcb.ka_timeout = {self.ka_timeout:#x} does not fit in 32 bits")
-        value |= self.ka_timeout << 219
+        value |= self.ka_timeout << 220
         if self.ka_interval >> 32:
             raise ValueError(f"tcb.ka_interval = {self.ka_interval:#x} does not fit in 32 bits")
-        value |= self.ka_interval << 251
+        value |= self.ka_interval << 252
         if self.max_rt >> 32:
             raise ValueError(f"tcb.max_rt = {self.max_rt:#x} does not fit in 32 bits")
-        value |= self.max_rt << 283
+        value |= self.max_rt << 284
         if self.flow_label >> 20:
             raise ValueError(f"tcb.flow_label = {self.flow_label:#x} does not fit in 20 bits")
-        value |= self.flow_label << 315
+        value |= self.flow_label << 316
         if self.ttl >> 8:
             raise ValueError(f"tcb.ttl = {self.ttl:#x} does not fit in 8 bits")
-        value |= self.ttl << 335
+        value |= self.ttl << 336
         if self.tos >> 8:
             raise ValueError(f"tcb.tos = {self.tos:#x} does not fit in 8 bits")
-        value |= self.tos << 343
+        value |= self.tos << 344
         if self.user_priority >> 3:
             raise ValueError(f"tcb.user_priority = {self.user_priority:#x} does not fit in 3 bits")
-        value |= self.user_priority << 351
+        value |= self.user_priority << 352
         if self.dlg_flags >> 16:
             raise ValueError(f"tcb.dlg_flags = {self.dlg_flags:#x} does not fit in 16 bits")
-        value |= self.dlg_flags << 354
+        value |= self.dlg_flags << 355
         if self.ka_probes_sent >> 8:
             raise ValueError(f"tcb.ka_probes_sent = {self.ka_probes_sent:#x} does not fit in 8 bits")
-        value |= self.ka_probes_sent << 370
+        value |= self.ka_probes_sent << 371
         if self.ka_timeout_delta >> 32:
             raise ValueError(f"tcb.ka_timeout_delta = {self.ka_timeout_delta:#x} does not fit in 32 bits")
-        value |= self.ka_timeout_delta << 378
+        value |= self.ka_timeout_delta << 379
         if self.send_backlog_size >> 32:
             raise ValueError(f"tcb.send_backlog_size = {self.send_backlog_size:#x} does not fit in 32 bits")
-        value |= self.send_backlog_size << 410
+        value |= self.send_backlog_size << 411
         if self.receive_backlog_size >> 32:
             raise ValueError(f"tcb.receive_backlog_size = {self.receive_backlog_size:#x} does not fit in 32 bits")
-        value |= self.receive_backlog_size << 442
+        value |= self.receive_backlog_size << 443
         if self.dwnd >> 32:
             raise ValueError(f"tcb.dwnd = {self.dwnd:#x} does not fit in 32 bits")
-        value |= self.dwnd << 474
+        value |= self.dwnd << 475
         if self.snd_una >> 32:
             raise ValueError(f"tcb.snd_una = {self.snd_una:#x} does not fit in 32 bits")
-        value |= self.snd_una << 506
+        value |= self.snd_una << 507
         if self.snd_nxt >> 32:
             raise ValueError(f"tcb.snd_nxt = {self.snd_nxt:#x} does not fit in 32 bits")
-        value |= self.snd_nxt << 538
+        value |= self.snd_nxt << 539
         if self.snd_max >> 32:
             raise ValueError(f"tcb.snd_max = {self.snd_max:#x} does not fit in 32 bits")
-        value |= self.snd_max << 570
+        value |= self.snd_max << 571
         if self.snd_end >> 32:
             raise ValueError(f"tcb.snd_end = {self.snd_end:#x} does not fit in 32 bits")
-        value |= self.snd_end << 602
+        value |= self.snd_end << 603
         if self.fin_queued >> 1:
             raise ValueError(f"tcb.fin_queued = {self.fin_queued:#x} does not fit in 1 bits")
-        value |= self.fin_queued << 634
+        value |= self.fin_queued << 635
         if self.snd_wnd >> 32:
             raise ValueError(f"tcb.snd_wnd = {self.snd_wnd:#x} does not fit in 32 bits")
-        value |= self.snd_wnd << 635
+        value |= self.snd_wnd << 636
         if self.max_snd_wnd >> 32:
             raise ValueError(f"tcb.max_snd_wnd = {self.max_snd_wnd:#x} does not fit in 32 bits")
-        value |= self.max_snd_wnd << 667
+        value |= self.max_snd_wnd << 668
         if self.snd_wl1 >> 32:
             raise ValueError(f"tcb.snd_wl1 = {self.snd_wl1:#x} does not fit in 32 bits")
-        value |= self.snd_wl1 << 699
+        value |= self.snd_wl1 << 700
         if self.cwnd >> 32:
             raise ValueError(f"tcb.cwnd = {self.cwnd:#x} does not fit in 32 bits")
-        value |= self.cwnd << 731
+        value |= self.cwnd << 732
         if self.ssthresh >> 32:
             raise ValueError(f"tcb.ssthresh = {self.ssthresh:#x} does not fit in 32 bits")
-        value |= self.ssthresh << 763
+        value |= self.ssthresh << 764
         if self.cwnd_acc >> 32:
             raise ValueError(f"tcb.cwnd_acc = {self.cwnd_acc:#x} does not fit in 32 bits")
-        value |= self.cwnd_acc << 795
+        value |= self.cwnd_acc << 796
         if self.recover >> 32:
             raise ValueError(f"tcb.recover = {self.recover:#x} does not fit in 32 bits")
-        value |= self.recover << 827
+        value |= self.recover << 828
         if self.in_recovery >> 1:
             raise ValueError(f"tcb.in_recovery = {self.in_recovery:#x} does not fit in 1 bits")
-        value |= self.in_recovery << 859
+        value |= self.in_recovery << 860
         if self.partial_seen >> 1:
             raise ValueError(f"tcb.partial_seen = {self.partial_seen:#x} does not fit in 1 bits")
-        value |= self.partial_seen << 860
+        value |= self.partial_seen << 861
         if self.dup_acks >> 8:
             raise ValueError(f"tcb.dup_acks = {self.dup_acks:#x} does not fit in 8 bits")
-        value |= self.dup_acks << 861
+        value |= self.dup_acks << 862
         if self.rtx_head >> 1:
             raise ValueError(f"tcb.rtx_head = {self.rtx_head:#x} does not fit in 1 bits")
-        value |= self.rtx_head << 869
+        value |= self.rtx_head << 870
         if self.probe_owed >> 1:
             raise ValueError(f"tcb.probe_owed = {self.probe_owed:#x} does not fit in 1 bits")
-        value |= self.probe_owed << 870
+        value |= self.probe_owed << 871
         if self.release_owed >> 1:
             raise ValueError(f"tcb.release_owed = {self.release_owed:#x} does not fit in 1 bits")
-        value |= self.release_owed << 871
+        value |= self.release_owed << 872
         if self.ack_now >> 1:
             raise ValueError(f"tcb.ack_now = {self.ack_now:#x} does not fit in 1 bits")
-        value |= self.ack_now << 872
+        value |= self.ack_now << 873
         if self.dup_owed >> 3:
             raise ValueError(f"tcb.dup_owed = {self.dup_owed:#x} does not fit in 3 bits")
-        value |= self.dup_owed << 873
+        value |= self.dup_owed << 874
         if self.srtt >> 16:
             raise ValueError(f"tcb.srtt = {self.srtt:#x} does not fit in 16 bits")
-        value |= self.srtt << 876
+        value |= self.srtt << 877
         if self.rttvar >> 16:
             raise ValueError(f"tcb.rttvar = {self.rttvar:#x} does not fit in 16 bits")
-        value |= self.rttvar << 892
+        value |= self.rttvar << 893
         if self.rto >> 32:
             raise ValueError(f"tcb.rto = {self.rto:#x} does not fit in 32 bits")
-        value |= self.rto << 908
+        value |= self.rto << 909
         if self.rtt_active >> 1:
             raise ValueError(f"tcb.rtt_active = {self.rtt_active:#x} does not fit in 1 bits")
-        value |= self.rtt_active << 940
+        value |= self.rtt_active << 941
         if self.rtt_seq >> 32:
             raise ValueError(f"tcb.rtt_seq = {self.rtt_seq:#x} does not fit in 32 bits")
-        value |= self.rtt_seq << 941
+        value |= self.rtt_seq << 942
         if self.rtt_tick >> 32:
             raise ValueError(f"tcb.rtt_tick = {self.rtt_tick:#x} does not fit in 32 bits")
-        value |= self.rtt_tick << 973
+        value |= self.rtt_tick << 974
         if self.rtx_on >> 1:
             raise ValueError(f"tcb.rtx_on = {self.rtx_on:#x} does not fit in 1 bits")
-        value |= self.rtx_on << 1005
+        value |= self.rtx_on << 1006
         if self.persist >> 1:
             raise ValueError(f"tcb.persist = {self.persist:#x} does not fit in 1 bits")
-        value |= self.persist << 1006
+        value |= self.persist << 1007
         if self.rtx_deadline >> 32:
             raise ValueError(f"tcb.rtx_deadline = {self.rtx_deadline:#x} does not fit in 32 bits")
-        value |= self.rtx_deadline << 1007
+        value |= self.rtx_deadline << 1008
         if self.rtx_count >> 8:
             raise ValueError(f"tcb.rtx_count = {self.rtx_count:#x} does not fit in 8 bits")
-        value |= self.rtx_count << 1039
+        value |= self.rtx_count << 1040
         if self.snd_wnd_probe_count >> 8:
             raise ValueError(f"tcb.snd_wnd_probe_count = {self.snd_wnd_probe_count:#x} does not fit in 8 bits")
-        value |= self.snd_wnd_probe_count << 1047
+        value |= self.snd_wnd_probe_count << 1048
         if self.total_rt >> 32:
             raise ValueError(f"tcb.total_rt = {self.total_rt:#x} does not fit in 32 bits")
-        value |= self.total_rt << 1055
+        value |= self.total_rt << 1056
         if self.dack_on >> 1:
             raise ValueError(f"tcb.dack_on = {self.dack_on:#x} does not fit in 1 bits")
-        value |= self.dack_on << 1087
+        value |= self.dack_on << 1088
         if self.dack_deadline >> 32:
             raise ValueError(f"tcb.dack_deadline = {self.dack_deadline:#x} does not fit in 32 bits")
-        value |= self.dack_deadline << 1088
+        value |= self.dack_deadline << 1089
         if self.unacked_segs >> 8:
             raise ValueError(f"tcb.unacked_segs = {self.unacked_segs:#x} does not fit in 8 bits")
-        value |= self.unacked_segs << 1120
+        value |= self.unacked_segs << 1121
         if self.rcv_nxt >> 32:
             raise ValueError(f"tcb.rcv_nxt = {self.rcv_nxt:#x} does not fit in 32 bits")
-        value |= self.rcv_nxt << 1128
+        value |= self.rcv_nxt << 1129
         if self.rcv_adv >> 32:
             raise ValueError(f"tcb.rcv_adv = {self.rcv_adv:#x} does not fit in 32 bits")
-        value |= self.rcv_adv << 1160
+        value |= self.rcv_adv << 1161
         if self.consumed_seq >> 32:
             raise ValueError(f"tcb.consumed_seq = {self.consumed_seq:#x} does not fit in 32 bits")
-        value |= self.consumed_seq << 1192
+        value |= self.consumed_seq << 1193
         if self.last_ack_sent >> 32:
             raise ValueError(f"tcb.last_ack_sent = {self.last_ack_sent:#x} does not fit in 32 bits")
-        value |= self.last_ack_sent << 1224
+        value |= self.last_ack_sent << 1225
         if self.fin_rcvd >> 1:
             raise ValueError(f"tcb.fin_rcvd = {self.fin_rcvd:#x} does not fit in 1 bits")
-        value |= self.fin_rcvd << 1256
+        value |= self.fin_rcvd << 1257
         if self.ts_recent >> 32:
             raise ValueError(f"tcb.ts_recent = {self.ts_recent:#x} does not fit in 32 bits")
-        value |= self.ts_recent << 1257
+        value |= self.ts_recent << 1258
         if self.ts_recent_tick >> 32:
             raise ValueError(f"tcb.ts_recent_tick = {self.ts_recent_tick:#x} does not fit in 32 bits")
-        value |= self.ts_recent_tick << 1289
+        value |= self.ts_recent_tick << 1290
         if self.ts_delta >> 32:
             raise ValueError(f"tcb.ts_delta = {self.ts_delta:#x} does not fit in 32 bits")
-        value |= self.ts_delta << 1321
+        value |= self.ts_delta << 1322
         if self.retrieve_sent >> 1:
             raise ValueError(f"tcb.retrieve_sent = {self.retrieve_sent:#x} does not fit in 1 bits")
-        value |= self.retrieve_sent << 1353
+        value |= self.retrieve_sent << 1354
         if self.img_addr >> 64:
             raise ValueError(f"tcb.img_addr = {self.img_addr:#x} does not fit in 64 bits")
-        value |= self.img_addr << 1354
+        value |= self.img_addr << 1355
         if self.img_cookie >> 64:
             raise ValueError(f"tcb.img_cookie = {self.img_cookie:#x} does not fit in 64 bits")
-        value |= self.img_cookie << 1418
+        value |= self.img_cookie << 1419
         if self.img_sq_index >> 16:
             raise ValueError(f"tcb.img_sq_index = {self.img_sq_index:#x} does not fit in 16 bits")
-        value |= self.img_sq_index << 1482
+        value |= self.img_sq_index << 1483
         return value
 
     @classmethod
@@ -2025,78 +2030,79 @@ class Tcb:
             (value >> 16) & 0x1,
             (value >> 17) & 0x1,
             (value >> 18) & 0x1,
-            (value >> 19) & 0xf,
-            (value >> 23) & 0xf,
-            (value >> 27) & 0xff,
-            (value >> 35) & 0xffff,
-            (value >> 51) & 0xffff,
-            (value >> 67) & 0xffff,
-            (value >> 83) & 0xffff,
-            (value >> 99) & 0xffffffff,
-            (value >> 131) & 0xffff,
-            (value >> 147) & 0xffffffff,
-            (value >> 179) & 0xffffffff,
-            (value >> 211) & 0xff,
-            (value >> 219) & 0xffffffff,
-            (value >> 251) & 0xffffffff,
-            (value >> 283) & 0xffffffff,
-            (value >> 315) & 0xfffff,
-            (value >> 335) & 0xff,
-            (value >> 343) & 0xff,
-            (value >> 351) & 0x7,
-            (value >> 354) & 0xffff,
-            (value >> 370) & 0xff,
-            (value >> 378) & 0xffffffff,
-            (value >> 410) & 0xffffffff,
-            (value >> 442) & 0xffffffff,
-            (value >> 474) & 0xffffffff,
-            (value >> 506) & 0xffffffff,
-            (value >> 538) & 0xffffffff,
-            (value >> 570) & 0xffffffff,
-            (value >> 602) & 0xffffffff,
-            (value >> 634) & 0x1,
-            (value >> 635) & 0xffffffff,
-            (value >> 667) & 0xffffffff,
-            (value >> 699) & 0xffffffff,
-            (value >> 731) & 0xffffffff,
-            (value >> 763) & 0xffffffff,
-            (value >> 795) & 0xffffffff,
-            (value >> 827) & 0xffffffff,
-            (value >> 859) & 0x1,
+            (value >> 19) & 0x1,
+            (value >> 20) & 0xf,
+            (value >> 24) & 0xf,
+            (value >> 28) & 0xff,
+            (value >> 36) & 0xffff,
+            (value >> 52) & 0xffff,
+            (value >> 68) & 0xffff,
+            (value >> 84) & 0xffff,
+            (value >> 100) & 0xffffffff,
+            (value >> 132) & 0xffff,
+            (value >> 148) & 0xffffffff,
+            (value >> 180) & 0xffffffff,
+            (value >> 212) & 0xff,
+            (value >> 220) & 0xffffffff,
+            (value >> 252) & 0xffffffff,
+            (value >> 284) & 0xffffffff,
+            (value >> 316) & 0xfffff,
+            (value >> 336) & 0xff,
+            (value >> 344) & 0xff,
+            (value >> 352) & 0x7,
+            (value >> 355) & 0xffff,
+            (value >> 371) & 0xff,
+            (value >> 379) & 0xffffffff,
+            (value >> 411) & 0xffffffff,
+            (value >> 443) & 0xffffffff,
+            (value >> 475) & 0xffffffff,
+            (value >> 507) & 0xffffffff,
+            (value >> 539) & 0xffffffff,
+            (value >> 571) & 0xffffffff,
+            (value >> 603) & 0xffffffff,
+            (value >> 635) & 0x1,
+            (value >> 636) & 0xffffffff,
+            (value >> 668) & 0xffffffff,
+            (value >> 700) & 0xffffffff,
+            (value >> 732) & 0xffffffff,
+            (value >> 764) & 0xffffffff,
+            (value >> 796) & 0xffffffff,
+            (value >> 828) & 0xffffffff,
             (value >> 860) & 0x1,
-            (value >> 861) & 0xff,
-            (value >> 869) & 0x1,
+            (value >> 861) & 0x1,
+            (value >> 862) & 0xff,
             (value >> 870) & 0x1,
             (value >> 871) & 0x1,
             (value >> 872) & 0x1,
-            (value >> 873) & 0x7,
-            (value >> 876) & 0xffff,
-            (value >> 892) & 0xffff,
-            (value >> 908) & 0xffffffff,
-            (value >> 940) & 0x1,
-            (value >> 941) & 0xffffffff,
-            (value >> 973) & 0xffffffff,
-            (value >> 1005) & 0x1,
+            (value >> 873) & 0x1,
+            (value >> 874) & 0x7,
+            (value >> 877) & 0xffff,
+            (value >> 893) & 0xffff,
+            (value >> 909) & 0xffffffff,
+            (value >> 941) & 0x1,
+            (value >> 942) & 0xffffffff,
+            (value >> 974) & 0xffffffff,
             (value >> 1006) & 0x1,
-            (value >> 1007) & 0xffffffff,
-            (value >> 1039) & 0xff,
-            (value >> 1047) & 0xff,
-            (value >> 1055) & 0xffffffff,
-            (value >> 1087) & 0x1,
-            (value >> 1088) & 0xffffffff,
-            (value >> 1120) & 0xff,
-            (value >> 1128) & 0xffffffff,
-            (value >> 1160) & 0xffffffff,
-            (value >> 1192) & 0xffffffff,
-            (value >> 1224) & 0xffffffff,
-            (value >> 1256) & 0x1,
-            (value >> 1257) & 0xffffffff,
-            (value >> 1289) & 0xffffffff,
-            (value >> 1321) & 0xffffffff,
-            (value >> 1353) & 0x1,
-            (value >> 1354) & 0xffffffffffffffff,
-            (value >> 1418) & 0xffffffffffffffff,
-            (value >> 1482) & 0xffff,
+            (value >> 1007) & 0x1,
+            (value >> 1008) & 0xffffffff,
+            (value >> 1040) & 0xff,
+            (value >> 1048) & 0xff,
+            (value >> 1056) & 0xffffffff,
+            (value >> 1088) & 0x1,
+            (value >> 1089) & 0xffffffff,
+            (value >> 1121) & 0xff,
+            (value >> 1129) & 0xffffffff,
+            (value >> 1161) & 0xffffffff,
+            (value >> 1193) & 0xffffffff,
+            (value >> 1225) & 0xffffffff,
+            (value >> 1257) & 0x1,
+            (value >> 1258) & 0xffffffff,
+            (value >> 1290) & 0xffffffff,
+            (value >> 1322) & 0xffffffff,
+            (value >> 1354) & 0x1,
+            (value >> 1355) & 0xffffffffffffffff,
+            (value >> 1419) & 0xffffffffffffffff,
+            (value >> 1483) & 0xffff,
         )
 
 
@@ -2934,15 +2940,21 @@ class TxAppend:
 
 @dataclass(frozen=True, slots=True)
 class TxRelease:
-    """body of RELEASE and FENCE: RELEASE completes entries with end_seq <= una as OK; FENCE does that, then completes all others with `status` and their acknowledged bytes, then reports fence done"""
+    """body of RELEASE and FENCE: entries with end_seq <= una complete OK; a RELEASE with status not OK, and every FENCE, then completes all others with `status` and their acknowledged bytes; then, with `cpl`, the abortive DISCONNECT completes OK; at last a FENCE reports fence done"""
 
-    WIDTH: ClassVar[int] = 40
+    WIDTH: ClassVar[int] = 121
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "una": (0, 32),
         "status": (32, 8),
+        "cpl": (40, 1),
+        "cookie": (41, 64),
+        "sq_index": (105, 16),
     }
     una: int = 0
     status: int = 0
+    cpl: int = 0
+    cookie: int = 0
+    sq_index: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2953,6 +2965,15 @@ class TxRelease:
         if self.status >> 8:
             raise ValueError(f"tx_release.status = {self.status:#x} does not fit in 8 bits")
         value |= self.status << 32
+        if self.cpl >> 1:
+            raise ValueError(f"tx_release.cpl = {self.cpl:#x} does not fit in 1 bits")
+        value |= self.cpl << 40
+        if self.cookie >> 64:
+            raise ValueError(f"tx_release.cookie = {self.cookie:#x} does not fit in 64 bits")
+        value |= self.cookie << 41
+        if self.sq_index >> 16:
+            raise ValueError(f"tx_release.sq_index = {self.sq_index:#x} does not fit in 16 bits")
+        value |= self.sq_index << 105
         return value
 
     @classmethod
@@ -2961,6 +2982,9 @@ class TxRelease:
         return cls(
             value & 0xffffffff,
             (value >> 32) & 0xff,
+            (value >> 40) & 0x1,
+            (value >> 41) & 0xffffffffffffffff,
+            (value >> 105) & 0xffff,
         )
 
 
@@ -3198,7 +3222,7 @@ class Plq:
 class RecTcp:
     """commit record of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 3092
+    WIDTH: ClassVar[int] = 3093
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "order": (0, 32),
         "tick": (32, 32),
@@ -3208,18 +3232,18 @@ class RecTcp:
         "cause": (92, 32),
         "opcode": (124, 8),
         "rx": (132, 241),
-        "tcb": (373, 1498),
-        "credits": (1871, 16),
-        "verdict": (1887, 2),
-        "tx0_valid": (1889, 1),
-        "tx0": (1890, 347),
-        "tx1_valid": (2237, 1),
-        "tx1": (2238, 347),
-        "dlv_valid": (2585, 1),
-        "dlv": (2586, 248),
-        "cpl_valid": (2834, 1),
-        "cpl": (2835, 256),
-        "img_valid": (3091, 1),
+        "tcb": (373, 1499),
+        "credits": (1872, 16),
+        "verdict": (1888, 2),
+        "tx0_valid": (1890, 1),
+        "tx0": (1891, 347),
+        "tx1_valid": (2238, 1),
+        "tx1": (2239, 347),
+        "dlv_valid": (2586, 1),
+        "dlv": (2587, 248),
+        "cpl_valid": (2835, 1),
+        "cpl": (2836, 256),
+        "img_valid": (3092, 1),
     }
     order: int = 0
     tick: int = 0
@@ -3269,42 +3293,42 @@ class RecTcp:
         if self.rx >> 241:
             raise ValueError(f"rec_tcp.rx = {self.rx:#x} does not fit in 241 bits")
         value |= self.rx << 132
-        if self.tcb >> 1498:
-            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 1498 bits")
+        if self.tcb >> 1499:
+            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 1499 bits")
         value |= self.tcb << 373
         if self.credits >> 16:
             raise ValueError(f"rec_tcp.credits = {self.credits:#x} does not fit in 16 bits")
-        value |= self.credits << 1871
+        value |= self.credits << 1872
         if self.verdict >> 2:
             raise ValueError(f"rec_tcp.verdict = {self.verdict:#x} does not fit in 2 bits")
-        value |= self.verdict << 1887
+        value |= self.verdict << 1888
         if self.tx0_valid >> 1:
             raise ValueError(f"rec_tcp.tx0_valid = {self.tx0_valid:#x} does not fit in 1 bits")
-        value |= self.tx0_valid << 1889
+        value |= self.tx0_valid << 1890
         if self.tx0 >> 347:
             raise ValueError(f"rec_tcp.tx0 = {self.tx0:#x} does not fit in 347 bits")
-        value |= self.tx0 << 1890
+        value |= self.tx0 << 1891
         if self.tx1_valid >> 1:
             raise ValueError(f"rec_tcp.tx1_valid = {self.tx1_valid:#x} does not fit in 1 bits")
-        value |= self.tx1_valid << 2237
+        value |= self.tx1_valid << 2238
         if self.tx1 >> 347:
             raise ValueError(f"rec_tcp.tx1 = {self.tx1:#x} does not fit in 347 bits")
-        value |= self.tx1 << 2238
+        value |= self.tx1 << 2239
         if self.dlv_valid >> 1:
             raise ValueError(f"rec_tcp.dlv_valid = {self.dlv_valid:#x} does not fit in 1 bits")
-        value |= self.dlv_valid << 2585
+        value |= self.dlv_valid << 2586
         if self.dlv >> 248:
             raise ValueError(f"rec_tcp.dlv = {self.dlv:#x} does not fit in 248 bits")
-        value |= self.dlv << 2586
+        value |= self.dlv << 2587
         if self.cpl_valid >> 1:
             raise ValueError(f"rec_tcp.cpl_valid = {self.cpl_valid:#x} does not fit in 1 bits")
-        value |= self.cpl_valid << 2834
+        value |= self.cpl_valid << 2835
         if self.cpl >> 256:
             raise ValueError(f"rec_tcp.cpl = {self.cpl:#x} does not fit in 256 bits")
-        value |= self.cpl << 2835
+        value |= self.cpl << 2836
         if self.img_valid >> 1:
             raise ValueError(f"rec_tcp.img_valid = {self.img_valid:#x} does not fit in 1 bits")
-        value |= self.img_valid << 3091
+        value |= self.img_valid << 3092
         return value
 
     @classmethod
@@ -3319,18 +3343,18 @@ class RecTcp:
             (value >> 92) & 0xffffffff,
             (value >> 124) & 0xff,
             (value >> 132) & 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 373) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 1871) & 0xffff,
-            (value >> 1887) & 0x3,
-            (value >> 1889) & 0x1,
-            (value >> 1890) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2237) & 0x1,
-            (value >> 2238) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2585) & 0x1,
-            (value >> 2586) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2834) & 0x1,
-            (value >> 2835) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 3091) & 0x1,
+            (value >> 373) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 1872) & 0xffff,
+            (value >> 1888) & 0x3,
+            (value >> 1890) & 0x1,
+            (value >> 1891) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2238) & 0x1,
+            (value >> 2239) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2586) & 0x1,
+            (value >> 2587) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2835) & 0x1,
+            (value >> 2836) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 3092) & 0x1,
         )
 
 

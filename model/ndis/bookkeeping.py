@@ -43,9 +43,11 @@ class Outstanding:
     no_push: bool
     #: Data bytes when it left.
     length: int
+    #: A disconnect that asks for an RST.
+    abortive: bool = False
 
     @classmethod
-    def of(cls, nbl: NetBufferList) -> Outstanding:
+    def of(cls, nbl: NetBufferList, abortive: bool = False) -> Outstanding:
         """Note lengths and offsets of a list."""
         return cls(
             nbl,
@@ -53,6 +55,7 @@ class Outstanding:
             tuple(nb.data_offset for nb in nbl.net_buffers),
             nbl.no_push,
             nbl.data_length,
+            abortive,
         )
 
     def check_advance(self, rule: str) -> None:
@@ -88,6 +91,9 @@ class Ledger:
     terminated: bool = False
     send_failed: bool = False
     aborted: bool = False
+    #: An abortive disconnect was asked for; it completed with SUCCESS.
+    abort_asked: bool = False
+    reset_sent: bool = False
     disconnect_seen: bool = False
     uploading: bool = False
     #: A receive ended short as only a FIN allows (G-17): no byte may follow.
@@ -96,9 +102,9 @@ class Ledger:
 
     # ---- downward --------------------------------------------------------------------------
 
-    def _leave(self, nbl: NetBufferList) -> Outstanding:
+    def _leave(self, nbl: NetBufferList, abortive: bool = False) -> Outstanding:
         nbl.hand_over(Owner.HOST, Owner.TARGET)
-        return Outstanding.of(nbl)
+        return Outstanding.of(nbl, abortive)
 
     def send(self, nbl: NetBufferList) -> None:
         """A send list leaves (a call or the initiate chain)."""
@@ -108,9 +114,10 @@ class Ledger:
         """A receive request leaves."""
         self.receives.append(self._leave(nbl))
 
-    def disconnect(self, nbl: NetBufferList) -> None:
+    def disconnect(self, nbl: NetBufferList, abortive: bool = False) -> None:
         """A disconnect list leaves."""
-        self.disconnects.append(self._leave(nbl))
+        self.disconnects.append(self._leave(nbl, abortive))
+        self.abort_asked = self.abort_asked or abortive
 
     # ---- upward ----------------------------------------------------------------------------
 
@@ -133,6 +140,7 @@ class Ledger:
         if status is NdisStatus.SUCCESS:
             require(not self.send_failed, "CH-105", "a send succeeded behind a failed one")
             require(not self.aborted, "G-29", "a send succeeded after the abort event")
+            require(not self.reset_sent, "CH-182", "a send succeeded after an abortive disconnect")
             require(nbl.bytes_transferred == out.length, "CH-103", "SUCCESS without all bytes")
         else:
             require(
@@ -154,6 +162,7 @@ class Ledger:
             require(self.disconnect_seen and got == 0, "CH-137", "INVALID_STATE before the disconnect event")
         if status is NdisStatus.SUCCESS:
             require(not self.aborted, "G-29", "a receive succeeded after the abort event")
+            require(not self.reset_sent, "G-06", "a receive succeeded after an abortive disconnect")
             short = got < out.length and (out.no_push or got == 0)
             self.short_receive = self.short_receive or short
         return out
@@ -165,9 +174,15 @@ class Ledger:
         # At an upload the sends may follow in the terminate chain instead (6.4).
         chained = self.uploading and status is NdisStatus.UPLOAD_IN_PROGRESS
         require(not self.sends or chained, "CH-175", "the disconnect completed before earlier sends")
+        if out.abortive:
+            require(nbl.bytes_transferred == 0, "G-22", "an abortive disconnect with bytes transferred")
         out.check_advance("CH-178")
         if status is NdisStatus.SUCCESS:
-            require(nbl.bytes_transferred == out.length, "CH-177", "SUCCESS without all bytes")
+            require(not self.aborted, "G-29", "a disconnect succeeded after the abort event")
+            require(not self.reset_sent, "G-23", "a disconnect succeeded after an abortive one")
+            whole = out.abortive or nbl.bytes_transferred == out.length
+            require(whole, "CH-177", "SUCCESS without all bytes")
+            self.reset_sent = out.abortive
         return out
 
     def indication(self, nbl: NetBufferList, status: NdisStatus) -> int:
@@ -212,6 +227,8 @@ class Ledger:
             require(not self.disconnect_seen, "CH-191", "a second disconnect event")
             self.disconnect_seen = True
         if event is TcpEventType.ABORT:
+            require(not self.aborted, "CH-193", "a second abort event")
+            require(not self.reset_sent, "7.4", "an abort event after an abortive disconnect")
             self.aborted = True
 
     def terminate_completed(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from model.ndis.bookkeeping import Outstanding
-from model.ndis.enums import NblInfo, TcpConnectionState, TcpEventType, UploadReason
+from model.ndis.enums import DisconnectFlags, NblInfo, TcpConnectionState, TcpEventType, UploadReason
 from model.ndis.framing import Endpoint
 from model.ndis.host import HostError, NdisHost, OffloadedConnection
 from model.ndis.hoststack import StackConnection
@@ -84,6 +84,8 @@ class FileTransferConfig:
     terminate_when: TerminateWhen = TerminateWhen.AFTER_DISCONNECT
     #: Upload in the middle of the transfer once this many bytes came back; None: not.
     upload_after: int | None = None
+    #: Disconnect abortively once this many bytes came back; the transfer ends FAILED then. None: not.
+    abort_after: int | None = None
     #: Bytes sent in software before the offload, still unacknowledged at the hand-over.
     software_first: int = 0
     #: Offload only once the echo of these bytes began to arrive, and leave it to the target to deliver.
@@ -155,7 +157,7 @@ class FileTransferApp:
             case AppPhase.RUNNING:
                 progress = self._post_receives()
                 progress |= self._send()
-                progress |= self._disconnect()
+                progress |= self._abort() or self._disconnect()
                 return self._terminate() or progress
             case AppPhase.DISCONNECTING:
                 progress = self._post_receives()
@@ -267,9 +269,21 @@ class FileTransferApp:
         self.host.issue_disconnect(connection, nbl)
         return True
 
+    def _abort(self) -> bool:
+        """The abortive disconnect of ``abort_after``."""
+        connection, after = self._offloaded(), self.config.abort_after
+        wanted = after is not None and len(self.sink) >= after
+        if not wanted or self._want_upload or connection.calls_in_progress:
+            return False
+        self._disconnect_issued = True
+        self.phase = AppPhase.DISCONNECTING
+        self.host.issue_disconnect(connection, NetBufferList([NetBuffer(())]), DisconnectFlags.ABORTIVE)
+        return True
+
     def disconnect_returned(self, done: Outstanding) -> None:
         """OffloadClient."""
         self._disconnect_done = True
+        self._want_upload = self._want_upload or done.abortive
         if done.nbl.status is NdisStatus.SUCCESS:
             free_net_buffer_list(self.host.allocator, done.nbl)
         else:
@@ -382,7 +396,11 @@ class FileTransferApp:
             config.terminate_when is TerminateWhen.AT_ONCE
             or (
                 self._disconnect_done
-                and (config.terminate_when is TerminateWhen.AFTER_DISCONNECT or connection.ledger.disconnect_seen)
+                and (
+                    config.terminate_when is TerminateWhen.AFTER_DISCONNECT
+                    or connection.ledger.disconnect_seen
+                    or connection.ledger.abort_asked
+                )
             )
         )
         if not over and not self._want_upload:
@@ -406,7 +424,7 @@ class FileTransferApp:
         self._unfinished.clear()
         self._unfinished_disconnect.clear()
         ledger = self._offloaded().ledger
-        if delegated is None or status is not NdisStatus.SUCCESS or aborted or ledger.aborted:
+        if delegated is None or status is not NdisStatus.SUCCESS or aborted or ledger.aborted or ledger.abort_asked:
             self._fail(f"aborted (terminate {status.name})")
             return
         stack = self._require_stack()

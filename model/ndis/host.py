@@ -208,6 +208,8 @@ class NdisHost:
         self.stack = HostStack(mac, ip, lambda frame: self.issue(SendRaw(None, frame)))
         self.completions: dict[str, Counter[str]] = {}
         self.trace: list[TraceEntry] = []
+        #: Called when an abortive disconnect is issued: from here on its RST may be seen.
+        self.on_abort: Callable[[OffloadedConnection], None] = lambda _: None
         self.clients: list[OffloadClient] = []
         self.connections: list[OffloadedConnection] = []
         self._issue = issue or self.execute
@@ -646,12 +648,16 @@ class NdisHost:
             owner.ledger.receive(nbl)
         self.issue(OffloadTcpReceive(owner.number, owner.context, chain(lists)))
 
-    def issue_disconnect(self, owner: OffloadedConnection, nbl: NetBufferList) -> None:
-        """Graceful disconnect with the (possibly empty) data of ``nbl`` in front of the FIN."""
+    def issue_disconnect(
+        self, owner: OffloadedConnection, nbl: NetBufferList, flags: DisconnectFlags = DisconnectFlags.GRACEFUL
+    ) -> None:
+        """A disconnect: graceful with the (possibly empty) data of ``nbl`` in front of the FIN, or abortive."""
         data = nbl.read(Owner.HOST, self.memory)
         nbl.protocol_reserved = owner
-        owner.ledger.disconnect(nbl)
-        flags = DisconnectFlags.GRACEFUL
+        abortive = flags is DisconnectFlags.ABORTIVE
+        owner.ledger.disconnect(nbl, abortive)
+        if abortive:
+            self.on_abort(owner)
         self.issue(OffloadTcpDisconnect(owner.number, owner.context, nbl, flags, data))
 
     def build(self, data: bytes, shape: BufferShape, rng: random.Random) -> NetBufferList | None:

@@ -133,7 +133,8 @@ class OffloadedTcp:
     #: Entries that came before the initiate was completed to the host (CH-056).
     early: list[Cqe] = field(default_factory=list)
     terminating: bool = False
-    aborted: bool = False
+    #: The ABORT event that waits until no send can end with SUCCESS any more (G-29).
+    abort_held: bool = False
     kept: list[NetBufferList] = field(default_factory=list)
 
 
@@ -593,7 +594,8 @@ class MiniportDriver:
 
     def _connection_terminated(self, node: OffloadBlock, entry: OffloadedTcp, cqe: Cqe, block: int) -> None:
         ok = cqe.status == Status.OK
-        entry.io.flush(NdisStatus.REQUEST_ABORTED if entry.aborted else NdisStatus.UPLOAD_IN_PROGRESS)
+        entry.io.flush(NdisStatus.REQUEST_ABORTED if entry.io.aborted else NdisStatus.UPLOAD_IN_PROGRESS)
+        self._tell_abort(entry)
         self._flush_up()
         pieces = self._left_over(block + DELEGATED_IMAGE_BYTES)
         kept = entry.kept
@@ -699,7 +701,9 @@ class MiniportDriver:
         connection = self._connection(context)
         for one in unchain(nbl):
             connection.io.receive(one)
-        if connection.buffered:
+        if connection.io.aborted:
+            self._later(connection.io.drop_receives)
+        elif connection.buffered:
             connection.buffered_refused = False
             self._later(lambda: self._feed(connection))
         self._kick()
@@ -722,18 +726,21 @@ class MiniportDriver:
                 raise DriverError("ReceiveReturn of a list this driver never indicated")
 
     def tcp_offload_disconnect(self, context: int, nbl: NetBufferList, flags: DisconnectFlags) -> NdisStatus:
-        """MiniportTcpOffloadDisconnect; an abortive one is refused until the device has it."""
+        """MiniportTcpOffloadDisconnect: graceful behind the data, abortive at once."""
         connection = self._connection(context)
         if flags is DisconnectFlags.GRACEFUL:
             connection.io.send(nbl, CompletionKind.DISCONNECT)
         else:
-            self._later(lambda: self._refuse_disconnect(nbl))
+            connection.io.disconnect_abortive(nbl)
+            self._later(lambda: self._forget_received(connection))
         self._kick()
         return NdisStatus.PENDING
 
-    def _refuse_disconnect(self, nbl: NetBufferList) -> None:
-        nbl.complete(Owner.TARGET, NdisStatus.REQUEST_ABORTED, 0)
-        self.up(CompletionKind.DISCONNECT, nbl)
+    def _forget_received(self, connection: OffloadedTcp) -> None:
+        """An aborted connection delivers nothing any more, and lets no request wait (G-06)."""
+        connection.buffered.clear()
+        self._feed(connection)
+        connection.io.drop_receives()
 
     def send_raw(self, frame: bytes) -> None:
         """The ordinary send path."""
@@ -819,6 +826,7 @@ class MiniportDriver:
         match CqKind(cqe.kind):
             case CqKind.SEND:
                 connection.io.on_send(cqe)
+                self._tell_abort(connection)
             case CqKind.RECEIVE:
                 connection.io.on_receive(cqe)
             case CqKind.INDICATION:
@@ -831,7 +839,7 @@ class MiniportDriver:
         addr = self._pool_base + cqe.buf * POOL_BUF_BYTES + cqe.offset
         consumed = 0
         self._flush_up()  # a completion may bring a request
-        if not connection.io.receives:
+        if not connection.io.receives and not connection.io.aborted:
             consumed = self._indicate(connection, addr, cqe.nbytes, PoolBuffer(cqe.buf))
         self.submit(
             Sqe(
@@ -845,13 +853,22 @@ class MiniportDriver:
 
     def _on_event(self, connection: OffloadedTcp, cqe: Cqe) -> None:
         event = TcpEventType(DeviceEvent(cqe.code))
-        self._flush_up()
-        self._protocol.tcp_offload_event(connection.ndis_handle, event, cqe.info)
-        if event is TcpEventType.RETRIEVE and cqe.info == DeviceReason.HARDWARE_FAILURE:
-            connection.aborted = True  # mechanisms M7: retrieve, then abort, once
+        if event is not TcpEventType.ABORT:
+            self._flush_up()
+            self._protocol.tcp_offload_event(connection.ndis_handle, event, cqe.info)
+        failed = event is TcpEventType.RETRIEVE and cqe.info == DeviceReason.HARDWARE_FAILURE
+        if failed or event is TcpEventType.ABORT:  # mechanisms M7: retrieve, then abort, once
+            connection.abort_held = True
+            connection.io.cancel()
+            self._forget_received(connection)
+            self._tell_abort(connection)
+
+    def _tell_abort(self, connection: OffloadedTcp) -> None:
+        """The ABORT event goes up once nothing can be SUCCESS behind it (G-29)."""
+        if connection.abort_held and not connection.io.unsettled:
+            connection.abort_held = False
+            self._flush_up()
             self._protocol.tcp_offload_event(connection.ndis_handle, TcpEventType.ABORT, 0)
-        elif event is TcpEventType.ABORT:
-            connection.aborted = True
 
     def _on_raw(self, cqe: Cqe) -> None:
         frame = self.memory.read(self._raw_base + cqe.buf * POOL_BUF_BYTES, cqe.nbytes)

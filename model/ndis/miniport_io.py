@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Protocol
 
 from model.layout.generated import SG_ELEM_BYTES, SG_MAX, Cqe, Opcode, SgElem, Sqe, Status
@@ -24,6 +23,7 @@ from model.ndis.status import CompletionKind, NdisStatus
 SEND_LAST = 1
 RECEIVE_NOPUSH = 1
 DISCONNECT_GRACEFUL = 1
+DISCONNECT_ABORTIVE = 2
 
 Element = tuple[int, int]
 
@@ -88,6 +88,14 @@ class SendJob:
     posted: int = 0
     acknowledged: int = 0
     status: NdisStatus = NdisStatus.SUCCESS
+    #: An abortive disconnect, and the receive that was posted last before it.
+    abortive: bool = False
+    behind: ReceiveJob | None = None
+
+    @property
+    def unsettled(self) -> bool:
+        """It may still end with SUCCESS."""
+        return self.status is NdisStatus.SUCCESS
 
     @property
     def done(self) -> bool:
@@ -116,6 +124,8 @@ class ReceiveJob:
     filled: int = 0
     cookie: int = 0
     bounce: int | None = None
+    #: What the device answered: status, bytes.
+    answer: tuple[NdisStatus, int] | None = None
 
 
 def cut(elements: list[Element]) -> deque[list[Element]]:
@@ -139,6 +149,8 @@ class ConnectionIo:
     at_device: deque[ReceiveJob] = field(default_factory=deque)
     #: Asked for each finished job: True keeps it for the terminate chain.
     keep: Callable[[SendJob], bool] | None = None
+    #: An abort was asked for or heard of: all that is outstanding ends REQUEST_ABORTED.
+    aborted: bool = False
     _unmarked: int = 0
 
     # ---- sends -----------------------------------------------------------------------------
@@ -151,15 +163,49 @@ class ConnectionIo:
             cuts.append([])
         self.jobs.append(SendJob(nbl, kind, cuts))
 
+    def disconnect_abortive(self, nbl: NetBufferList) -> None:
+        """Queue an abortive disconnect: it overtakes what the device has not got yet (CH-181)."""
+        self.jobs.append(SendJob(nbl, CompletionKind.DISCONNECT, deque(([],)), abortive=True))
+
+    def cancel(self) -> None:
+        """The connection is aborted: of what is not wholly at the device nothing more is sent (CH-182, CH-193)."""
+        self.aborted = True
+        for job in self.jobs:
+            if job.cuts and not job.abortive:
+                job.cuts.clear()
+                job.status = NdisStatus.REQUEST_ABORTED if job.unsettled else job.status
+        self._finish_jobs()
+
+    @property
+    def unsettled(self) -> bool:
+        """A send or graceful disconnect may still end with SUCCESS."""
+        return any(job.unsettled and not job.abortive for job in self.jobs)
+
     def pump(self) -> None:
         """Post what the device has room for."""
+        abort = next((j for j in self.jobs if j.abortive and j.cuts and j.unsettled), None)
+        if abort is not None and self.send_open and self.device.reserve(CompletionKind.SEND):
+            self._post_abort(abort)
         while self.send_open and len(self.entries) < self.device.limits.sends:
-            job = next((j for j in self.jobs if j.cuts and j.status is NdisStatus.SUCCESS), None)
+            job = next((j for j in self.jobs if j.cuts and j.unsettled and not j.abortive), None)
             if job is None or not self._post_send(job):
                 break
-        while self.receive_open and self.receives:
+        while self.receive_open and self.receives and not self.aborted:
             if len(self.at_device) >= self.device.limits.receives or not self._post_receive():
                 break
+
+    def _post_abort(self, job: SendJob) -> None:
+        """The entry that makes the device send an RST; it takes no place of the send table."""
+        job.cuts.clear()
+        job.posted = 1
+        job.behind = self.receives[-1] if self.receives else self.at_device[-1] if self.at_device else None
+        cookie = self.device.new_cookie()
+        flags = DISCONNECT_ABORTIVE
+        self.device.submit(
+            Sqe(opcode=Opcode.DISCONNECT, flags=flags, conn=self.conn, gen=self.gen, cookie=cookie)
+        )
+        self.entries.append(SendEntry(job, cookie, 0, None, True))
+        self.cancel()
 
     def _post_send(self, job: SendJob) -> bool:
         """One entry; False if set-up memory or the completion ring is short."""
@@ -202,38 +248,34 @@ class ConnectionIo:
         return True
 
     def on_send(self, cqe: Cqe) -> None:
-        """A SEND completion: entries before it without one of their own are acknowledged in full."""
-        if self._refused_alone(cqe):
-            return
-        while self.entries:
-            entry = self.entries.popleft()
-            self._entry_back(entry)
-            if entry.cookie == cqe.cookie:
-                job = entry.job
-                if cqe.nbytes > entry.length or (cqe.status == Status.OK and cqe.nbytes != entry.length):
-                    raise DriverError(
-                        f"SEND completion with {cqe.nbytes} bytes, status {cqe.status}, for an entry of {entry.length}"
-                    )
-                job.acknowledged += cqe.nbytes
-                if cqe.status != Status.OK and job.status is NdisStatus.SUCCESS:
-                    job.status = io_status(job.kind, cqe.status)
-                break
-            entry.job.acknowledged += entry.length
-        else:
-            raise DriverError(f"SEND completion with cookie {cqe.cookie}, which is not outstanding")
-        self._finish_jobs()
+        """A SEND completion. Behind an OK entries without LAST before it are acknowledged in full.
 
-    def _refused_alone(self, cqe: Cqe) -> bool:
-        """True for an entry refused at once while earlier ones still wait for their own completion: it fails alone."""
-        at = next((i for i, entry in enumerate(self.entries) if entry.cookie == cqe.cookie), 0)
-        if cqe.status == Status.OK or not any(entry.last for entry in islice(self.entries, at)):
-            return False
-        entry = self.entries[at]
-        del self.entries[at]
+        One with an error may overtake: tcp_engine refuses an entry at once, while earlier ones are still on their way.
+        """
+        entry = next((e for e in self.entries if e.cookie == cqe.cookie), None)
+        if entry is None:
+            raise DriverError(f"SEND completion with cookie {cqe.cookie}, which is not outstanding")
+        if cqe.nbytes > entry.length or (cqe.status == Status.OK and cqe.nbytes != entry.length):
+            raise DriverError(
+                f"SEND completion with {cqe.nbytes} bytes, status {cqe.status}, for an entry of {entry.length}"
+            )
+        while cqe.status == Status.OK and self.entries[0] is not entry:
+            self._acknowledged(self.entries.popleft())
+        self.entries.remove(entry)
         self._entry_back(entry)
-        entry.job.status = io_status(entry.job.kind, cqe.status)
+        job = entry.job
+        job.acknowledged += cqe.nbytes
+        if cqe.status != Status.OK and job.unsettled:
+            job.status = io_status(job.kind, cqe.status)
         self._finish_jobs()
-        return True
+        self.drop_receives()
+
+    def _acknowledged(self, entry: SendEntry) -> None:
+        """An entry that completes with a later one."""
+        if entry.last:
+            raise DriverError(f"SEND completion of connection {self.conn} passed the one with cookie {entry.cookie}")
+        entry.job.acknowledged += entry.length
+        self._entry_back(entry)
 
     def _entry_back(self, entry: SendEntry) -> None:
         entry.job.posted -= 1
@@ -242,14 +284,18 @@ class ConnectionIo:
         self.device.release(CompletionKind.SEND)
 
     def _finish_jobs(self) -> None:
-        while self.jobs and self.jobs[0].done:
+        while self.jobs and self.jobs[0].done and not self._receives_first(self.jobs[0]):
             job = self.jobs.popleft()
             self._finish(job)
+
+    def _receives_first(self, job: SendJob) -> bool:
+        """G-06: the receives posted before an abortive disconnect come back before it."""
+        return job.abortive and job.unsettled and (job.behind in self.receives or job.behind in self.at_device)
 
     def _finish(self, job: SendJob) -> None:
         if job.status is not NdisStatus.SUCCESS:
             for later in self.jobs:  # CH-105: nothing behind a failed list is sent any more
-                if later.status is NdisStatus.SUCCESS:
+                if later.unsettled and not later.abortive:
                     later.status = job.status
         if self.keep is not None and self.keep(job):
             return
@@ -293,10 +339,11 @@ class ConnectionIo:
         return True
 
     def on_receive(self, cqe: Cqe) -> None:
-        """A RECEIVE completion: first in, first out."""
-        if not self.at_device or self.at_device[0].cookie != cqe.cookie:
+        """A RECEIVE completion: first in, first out, but a request may be refused before earlier ones are aborted."""
+        job = next((j for j in self.at_device if j.cookie == cqe.cookie and j.answer is None), None)
+        first = next((j for j in self.at_device if j.answer is None), None)
+        if job is None or (job is not first and cqe.status != Status.ABORTED):
             raise DriverError(f"RECEIVE completion with cookie {cqe.cookie} out of order or unknown")
-        job = self.at_device.popleft()
         self.device.release(CompletionKind.RECEIVE)
         if cqe.nbytes > job.length - job.filled:
             raise DriverError(f"RECEIVE completion with {cqe.nbytes} bytes for {job.length}")
@@ -304,7 +351,20 @@ class ConnectionIo:
             placed = self.device.memory.read(job.bounce + job.filled, cqe.nbytes)
             job.nbl.write(Owner.TARGET, self.device.memory, placed, job.filled)
             self.device.bounce.free(job.bounce)
-        self._receive_done(job, io_status(CompletionKind.RECEIVE, cqe.status), job.filled + cqe.nbytes)
+        job.answer = io_status(CompletionKind.RECEIVE, cqe.status), job.filled + cqe.nbytes
+        while self.at_device and (answer := self.at_device[0].answer) is not None:
+            self._receive_done(self.at_device.popleft(), *answer)
+        self.drop_receives()
+
+    def drop_receives(self) -> None:
+        """Requests of an aborted connection that wait here end behind those at the device, and never get there.
+
+        The delivery engine may hear of the abort later than of a request that was posted behind it.
+        """
+        while self.aborted and self.receives and not self.at_device:
+            request = self.receives.popleft()
+            self._receive_done(request, NdisStatus.REQUEST_ABORTED, request.filled)
+        self._finish_jobs()
 
     def _receive_done(self, job: ReceiveJob, status: NdisStatus, got: int) -> None:
         job.nbl.complete(Owner.TARGET, status, got)
@@ -334,18 +394,17 @@ class ConnectionIo:
     def flush(self, status: NdisStatus) -> None:
         """The device is done with the connection: complete what it never got."""
         while self.entries and not self.entries[0].last:  # acknowledged, or it had come back with an error
-            entry = self.entries.popleft()
-            entry.job.acknowledged += entry.length
-            self._entry_back(entry)
+            self._acknowledged(self.entries.popleft())
         if self.entries or self.at_device:
             raise DriverError(
                 f"TERMINATE completed with {len(self.entries)} sends and {len(self.at_device)} receives "
                 f"of connection {self.conn} outstanding (CH-233)"
             )
         for job in self.jobs:
-            if job.status is NdisStatus.SUCCESS:
+            if job.unsettled and not (job.abortive and job.done):
                 job.status = status
         self._finish_jobs()
         while self.receives:
             request = self.receives.popleft()
             self._receive_done(request, status, request.filled)
+        self._finish_jobs()

@@ -29,12 +29,13 @@ from model.layout.generated import (
 from model.tcp.messages import complete
 from model.tcp.rtt import rto_of
 from model.tcp.seq import MASK
-from model.tcp.tx import emit_pure_ack
+from model.tcp.tx import emit_pure_ack, emit_reset
 from model.tcp.types import Command, Context, StepError
 from model.tcp.work import TcbWork
 
 GLOBAL_OPCODES = frozenset((Opcode.PARAM_WRITE, Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE))
 """Commands without a connection."""
+_ABORTIVE = 2
 _FLAG_TS, _FLAG_SACK, _FLAG_WS = 1, 2, 4
 
 
@@ -169,6 +170,8 @@ def on_command(c: Context, command: Command) -> None:
     opcode = command.sqe.opcode
     if opcode == Opcode.START:
         _start(c, command)
+    elif opcode == Opcode.DISCONNECT and command.sqe.flags & _ABORTIVE:
+        _abort(c, command)
     elif opcode in (Opcode.SEND, Opcode.DISCONNECT):
         _send(c, command)
     elif opcode == Opcode.TERMINATE:
@@ -196,10 +199,18 @@ def _start(c: Context, command: Command) -> None:
     )
 
 
-def _send_refusal(w: TcbWork, disconnect: bool) -> Status | None:
-    """Why a SEND or DISCONNECT is not appended (B-5, B-6), None if it is."""
+def _ended(w: TcbWork) -> Status | None:
+    """What a SEND or DISCONNECT of a connection completes with that is aborted or being uploaded."""
     if w.phase == Phase.FROZEN and (w.terminating or w.aborted):
         return Status.ABORTED if w.aborted else Status.UPLOAD
+    return None
+
+
+def _send_refusal(w: TcbWork, disconnect: bool) -> Status | None:
+    """Why a SEND or graceful DISCONNECT is not appended (B-5, B-6), None if it is."""
+    ended = _ended(w)
+    if ended is not None:
+        return ended
     if w.fin_queued:
         return Status.BAD_STATE
     if disconnect and w.state not in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
@@ -231,6 +242,23 @@ def _send(c: Context, command: Command) -> None:
     w.fin_queued |= fin
 
 
+def _abort(c: Context, command: Command) -> None:
+    """B-6a: an RST goes out; behind it everything outstanding completes ABORTED and this command OK."""
+    w, sqe = c.w, command.sqe
+    refusal = Status.BAD_STATE if w.phase == Phase.LOADED else _ended(w)
+    if refusal is not None:
+        c.cpl = complete(sqe, command.sq_index, refusal)
+        return
+    emit_reset(c, sqe.conn)
+    body = TxRelease(w.snd_una, Status.ABORTED, cpl=1, cookie=sqe.cookie, sq_index=command.sq_index).pack()
+    c.tx1 = Txq(kind=TxKind.RELEASE, conn=sqe.conn, gen=w.gen, body=body)
+    w.phase, w.state = Phase.FROZEN, TcpState.CLOSED
+    w.aborted, w.abort_owed = 1, 0
+    w.release_owed = w.rtx_head = w.probe_owed = w.ack_now = w.dup_owed = 0
+    w.unacked_segs = w.dack_on = w.rtx_on = 0
+    c.dlv = DlvMsg(kind=DlvEvt.NOTIFY, conn=sqe.conn, gen=w.gen, aborted=1)
+
+
 def _terminate(c: Context, command: Command) -> None:
     """B-7."""
     w, sqe = c.w, command.sqe
@@ -245,7 +273,7 @@ def _terminate(c: Context, command: Command) -> None:
     w.phase = Phase.FROZEN
     w.terminating = 1
     w.img_addr, w.img_cookie, w.img_sq_index = sqe.addr, sqe.cookie, command.sq_index
-    w.rtx_head = w.probe_owed = w.release_owed = w.dack_on = w.unacked_segs = 0
+    w.rtx_head = w.probe_owed = w.release_owed = w.dack_on = w.unacked_segs = w.abort_owed = 0
     status = Status.ABORTED if w.aborted else Status.UPLOAD
     fence = TxRelease(una=w.snd_una, status=status).pack()
     c.tx1 = Txq(kind=TxKind.FENCE, conn=sqe.conn, gen=w.gen, body=fence)

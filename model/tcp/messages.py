@@ -13,9 +13,11 @@ def complete(sqe: Sqe, sq_index: int, status: Status) -> Cqe:
                sq_index=sq_index)
 
 
-def notify(c: Context, conn: int, event: TcpEventType, reason: UploadReason = UploadReason.NONE) -> None:
-    """An event for the host, through the delivery engine."""
-    c.dlv = DlvMsg(kind=DlvEvt.NOTIFY, conn=conn, gen=c.w.gen, event=event, info=reason)
+def notify(
+    c: Context, conn: int, event: TcpEventType, reason: UploadReason = UploadReason.NONE, *, aborted: bool = False
+) -> None:
+    """An event for the host, through the delivery engine; ``aborted``: its requests end there too."""
+    c.dlv = DlvMsg(kind=DlvEvt.NOTIFY, conn=conn, gen=c.w.gen, aborted=int(aborted), event=event, info=reason)
 
 
 def retrieve(c: Context, conn: int, reason: UploadReason, *, freeze: bool) -> None:

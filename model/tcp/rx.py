@@ -103,10 +103,10 @@ def _reset_or_syn(c: Context, seg: RxSeg) -> None:
     if seg.seq != w.rcv_nxt:
         _owe_dup(c)
     elif seg.flags & RST:
-        w.aborted = 1
+        w.aborted = w.abort_owed = 1
         w.phase = Phase.FROZEN
         w.state = TcpState.CLOSED
-        notify(c, seg.conn, TcpEventType.ABORT)
+        notify(c, seg.conn, TcpEventType.ABORT, aborted=True)
     else:
         retrieve(c, seg.conn, UploadReason.UPLOAD_REQUESTED, freeze=True)
         w.state = TcpState.CLOSED

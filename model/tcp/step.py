@@ -109,6 +109,8 @@ def _dispatch(c: Context, event: Event, conn: int) -> None:
     elif isinstance(event, TxGrant):
         if running:
             tx.on_grant(c, conn)
+        elif _abort_due(w):
+            tx.on_abort_grant(c, conn)
     elif isinstance(event, Timer):
         if running:
             timers.on_timer(c, conn)
@@ -120,6 +122,11 @@ def _dispatch(c: Context, event: Event, conn: int) -> None:
             c.image = c.delete_lookup = True
     elif isinstance(event, Fault):
         _fault(c, conn)
+
+
+def _abort_due(w: TcbWork) -> bool:
+    """After the peer's RST a grant is wanted, to complete the sends; TERMINATE's fence does it as well."""
+    return bool(w.phase == Phase.FROZEN and not w.terminating and w.abort_owed)
 
 
 def _consumed(c: Context, nbytes: int) -> None:
@@ -144,7 +151,7 @@ def _finish(c: Context, conn: int) -> StepResult:
     """E-8, E-3, E-4, E-5 on the new state."""
     w = c.w
     if w.phase != Phase.RUNNING:
-        return _result(c, freeze(w), False, None)
+        return _result(c, freeze(w), _abort_due(w), None)
     waiting = w.state == TcpState.TIME_WAIT and not w.retrieve_sent
     if waiting and c.dlv is None:
         retrieve(c, conn, UploadReason.UPLOAD_REQUESTED, freeze=False)

@@ -1,12 +1,12 @@
-"""What may be sent and what is sent (rules G-1 to G-5)."""
+"""What may be sent and what is sent (rules G-1 to G-6)."""
 
 from __future__ import annotations
 
-from model.layout.generated import TcpState, TxKind, Txq, TxRelease, TxSegment
+from model.layout.generated import Status, TcpState, TxKind, Txq, TxRelease, TxSegment
 from model.tcp.seq import MASK, gt, lt, seq_max, signed
 from model.tcp.types import Context
 
-FIN, PSH, ACK = 0x01, 0x08, 0x10
+FIN, RST, PSH, ACK = 0x01, 0x04, 0x08, 0x10
 _MAY_SEND = frozenset(
     (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT, TcpState.FIN_WAIT_1, TcpState.CLOSING, TcpState.LAST_ACK)
 )
@@ -63,10 +63,21 @@ def emit(c: Context, conn: int, seq: int, n: int, flags: int) -> None:
     w.last_ack_sent = w.rcv_nxt
 
 
+def _bare_seq(c: Context) -> int:
+    """Where a segment without data lies: behind everything that was sent."""
+    w = c.w
+    return w.snd_max if lt(w.snd_nxt, w.snd_max) else w.snd_nxt
+
+
+def emit_reset(c: Context, conn: int) -> None:
+    """G-6; the caller clears what is owed, as B-6a says."""
+    emit(c, conn, _bare_seq(c), 0, RST | ACK)
+
+
 def emit_pure_ack(c: Context, conn: int) -> None:
     """A segment without data: pays one owed duplicate ACK too."""
     w = c.w
-    emit(c, conn, w.snd_max if lt(w.snd_nxt, w.snd_max) else w.snd_nxt, 0, ACK)
+    emit(c, conn, _bare_seq(c), 0, ACK)
     if w.dup_owed:
         w.dup_owed -= 1
 
@@ -124,6 +135,14 @@ def _new_data(c: Context, conn: int) -> bool:
         w.snd_max = w.snd_nxt
     _emit_data(c, conn, seq, n, fin)
     return True
+
+
+def on_abort_grant(c: Context, conn: int) -> None:
+    """TX_GRANT after the peer's RST: all that is outstanding completes ABORTED, behind every earlier segment."""
+    w = c.w
+    w.abort_owed = w.release_owed = 0
+    body = TxRelease(una=w.snd_una, status=Status.ABORTED).pack()
+    c.tx1 = Txq(kind=TxKind.RELEASE, conn=conn, gen=w.gen, body=body)
 
 
 def on_grant(c: Context, conn: int) -> None:

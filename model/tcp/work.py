@@ -20,6 +20,7 @@ class TcbWork:
     state: int = 0
     terminating: int = 0
     aborted: int = 0
+    abort_owed: int = 0
     ts_en: int = 0
     sack_en: int = 0
     ws_en: int = 0

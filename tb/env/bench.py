@@ -80,6 +80,7 @@ class Bench:
         else:
             raise StandstillError("the reset never ended")
         self.calls.after_each = self._kick
+        self.frames.when_idle = self._kick
         for coroutine in (
             self.calls.start(self.env.host.sequencer),
             self.frames.start(self.env.wire.sequencer),
@@ -252,6 +253,7 @@ class Bench:
         transfer = self.transfer
         if transfer is None or self._over.is_set():
             return
+        self.env.scoreboard.catch_up()  # what the host does now happens now, not when the last batch was written
         tick = self._tick()
         transfer.on_tick(tick)
         transfer.pump()

@@ -69,6 +69,7 @@ class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
         self.lanes = 8
         self._wake = Event()
         self.busy = False
+        self.when_idle: Callable[[], None] = lambda: None
 
     def put(self, frame: bytes) -> None:
         """Queue a frame."""
@@ -88,8 +89,10 @@ class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
 
     async def body(self) -> None:
         while True:
-            while not self._frames:
+            if not self._frames and self.busy:
                 self.busy = False
+                self.when_idle()
+            while not self._frames:
                 self._wake.clear()
                 await self._wake.wait()
             self.busy = True

@@ -144,6 +144,8 @@ class Flow:
         self._head = _HeadWatch()
         self._fin_in = False
         self._reset = False
+        self.reset_asked = False
+        """The host called for an abortive disconnect: an RST may be sent."""
         self.established = False
         """Both SYNs were seen, so all rules apply."""
 
@@ -272,7 +274,8 @@ class Flow:
 
     def _flags(self, seg: WireSegment, tick: int) -> None:
         self._check("FLAGS", bool(seg.flags & (ACK | RST)), tick, "segment without ACK")
-        self._check("FLAGS", self._config.allow_reset or not seg.flags & RST, tick, "RST")
+        asked = self._config.allow_reset or self.reset_asked
+        self._check("FLAGS", asked or not seg.flags & RST, tick, "RST")
         self._check("FLAGS", self._config.allow_urgent or not seg.flags & URG, tick, "URG")
 
     def _stamps(self, seg: WireSegment, tick: int) -> None:
@@ -441,6 +444,12 @@ class WireMonitor:
         """Connections were offloaded or uploaded; rules about one sender's timers start anew."""
         for flow in self._flows.values():
             flow.handed_over()
+
+    def expect_reset(self, own_port: int) -> None:
+        """The host called for an abortive disconnect of the connection from this port: it may send an RST."""
+        for (own, _), flow in self._flows.items():
+            if own[1] == own_port:
+                flow.reset_asked = True
 
     def _flow(self, own: tuple[int, int], peer: tuple[int, int], seg: WireSegment, *, sent: bool) -> Flow:
         key = (own, peer)

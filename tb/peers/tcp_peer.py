@@ -173,7 +173,13 @@ class TcpPeer:
         rules = replace(self.config.rules, offloaded_ids=which)
         self.config = replace(self.config, rules=rules)
         for connection in self.connections:
-            connection.judge.rules = rules
+            connection.judge.rules = replace(connection.judge.rules, offloaded_ids=which)
+
+    def expect_reset(self, other_port: int) -> None:
+        """The other side was told to reset its connection from this port: an RST is no violation any more."""
+        for connection in self.connections:
+            if connection.addresses.other_port == other_port:
+                connection.judge.rules = replace(connection.judge.rules, allow_reset=True)
 
     def poke(self, tick: int) -> list[bytes]:
         """Applications changed (room, data): let every connection look again."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model.wire.impair import ImpairmentRates, Impairments
 from model.wire.pcapng import PcapngWriter
-from tb.config import RunConfig
+from tb.config import MAX_CONNS, RunConfig
 from tb.monitors.wire_monitor import MonitorConfig, WireMonitor
 from tb.peers.base import Application
 from tb.peers.tcp_peer import PeerConfig, TcpPeer
@@ -85,6 +85,11 @@ class Network:
         """Segments sent that brought no new octet."""
         return self._resent.count
 
+    def expect_reset(self, local_port: int) -> None:
+        """The host called for an abortive disconnect of the connection from this port; nothing else allows an RST."""
+        self.monitor.expect_reset(local_port)
+        self.peer.expect_reset(local_port)
+
     def next_deadline(self) -> int | None:
         """The tick at which ``due`` has something to do next, None if nothing is under way."""
         ticks = [self.peer.next_deadline(), *(i.next_deadline() for i in self.impairments.values())]
@@ -101,4 +106,5 @@ class Network:
         ports = frame[34:38] if frame[12:14] == b"\x08\x00" and len(frame) >= 38 else b""
         own = ports[0:2] if direction == "tx" else ports[2:4]
         number = int.from_bytes(own, "big") - FIRST_LOCAL_PORT if ports else -1
-        self._capture.write(frame, tick * TICK_NS, f"{direction} tick={tick} conn={number}")
+        shown = str(number) if 0 <= number < MAX_CONNS else "?"  # damaged, or no connection's
+        self._capture.write(frame, tick * TICK_NS, f"{direction} tick={tick} conn={shown}")

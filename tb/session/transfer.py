@@ -115,6 +115,7 @@ class Transfer:
             rules=JudgeRules(damaged_path=config.corrupt > 0),
         )
         self.network = self.network_type(config, self._make_echo, peer, capture)
+        self.host.on_abort = lambda connection: self.network.expect_reset(connection.stack.tcp.local.port)
         self._skipped = 0
         #: Whether nothing is on its way between network and host: in the device, or waiting to enter it.
         self.quiet: Callable[[], bool] = lambda: True

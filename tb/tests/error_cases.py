@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
+from functools import partial
 
 from model.device.memory import ErrorWindow
 from model.layout.generated import (
@@ -43,6 +44,7 @@ from tb.tests.lab import (
 COMMAND, SEND, RECEIVE, RAW_TX = CqKind.COMMAND, CqKind.SEND, CqKind.RECEIVE, CqKind.RAW_TX
 _ABSENT = 60_000
 _CONN = FIRST_CONN
+_ABORTIVE, _RST = 2, 4
 
 #: row, entry, kind and status of its completion: entries that command_decode refuses for what they say.
 REFUSED: tuple[tuple[str, Sqe, CqKind, Status], ...] = (
@@ -52,7 +54,7 @@ REFUSED: tuple[tuple[str, Sqe, CqKind, Status], ...] = (
     ("H-04", Sqe(opcode=Opcode.UPDATE, conn=_CONN), COMMAND, Status.NOT_SUPPORTED),
     ("H-05", Sqe(opcode=Opcode.QUERY, conn=_ABSENT), COMMAND, Status.NOT_SUPPORTED),
     ("H-06", Sqe(opcode=Opcode.INVALIDATE, conn=_CONN), COMMAND, Status.NOT_SUPPORTED),
-    ("H-07", Sqe(opcode=Opcode.DISCONNECT, conn=_CONN, flags=2), SEND, Status.NOT_SUPPORTED),
+    ("H-07", Sqe(opcode=Opcode.DISCONNECT, conn=_CONN, flags=2, length=1, count=1), SEND, Status.BAD_LENGTH),
     ("H-08", Sqe(opcode=Opcode.DISCONNECT, conn=_CONN, flags=3), SEND, Status.NOT_SUPPORTED),
     ("H-09", Sqe(opcode=Opcode.DISCONNECT, conn=_CONN, flags=0), SEND, Status.NOT_SUPPORTED),
     ("H-10", Sqe(opcode=Opcode.INITIATE, conn=_ABSENT), COMMAND, Status.BAD_CONN),
@@ -321,11 +323,111 @@ def wrong_phases(lab: Lab) -> Case:
     # the outstanding indication keeps the upload open
     yield from lab.expect("H-73", replace(late, conn=link.conn, gen=link.gen), SEND, Status.UPLOAD)
     yield from lab.expect("H-74", _receive(link, lab.page(), 64), RECEIVE, Status.UPLOAD)
+    abort = Sqe(opcode=Opcode.DISCONNECT, conn=link.conn, gen=link.gen, flags=_ABORTIVE)
+    yield from lab.expect("H-77", abort, SEND, Status.UPLOAD)
     yield from lab.expect("H-75", Sqe(opcode=Opcode.TERMINATE, conn=link.conn, gen=link.gen), COMMAND, Status.BAD_STATE)
     yield from lab.silent(lab.post(_answer(link, shown.info, 5)))
     entry = yield from lab.answer(end)
     assert entry.status == Status.OK
     yield from lab.post_pool([shown.buf])
+
+
+def _outstanding(lab: Lab, link: Link) -> Generator[Callable[[], bool], None, tuple[list[int], list[int]]]:
+    """Two sends, the first acknowledged in part, two receives, the first filled in part; cookies of both pairs."""
+    sends: list[int] = []
+    for length in (200, 100):
+        sent = len(lab.sent)
+        sends.append(lab.send(link, bytes(range(length))))
+        yield partial(_more_sent, lab, sent)
+    receives = [lab.post(_receive(link, lab.page(), 64, nopush=True)), lab.post(_receive(link, lab.page(), 32))]
+    yield from lab.silent(receives[-1])
+    link.snd += 150
+    lab.deliver(link, b"partly")
+    yield from _passed(lab)
+    return sends, receives
+
+
+def _more_sent(lab: Lab, count: int) -> bool:
+    return len(lab.sent) > count
+
+
+def _all_aborted(lab: Lab, sends: list[int], receives: list[int]) -> Case:
+    """The requests of ``_outstanding`` came back."""
+    for cookies, counts in ((sends, (150, 0)), (receives, (6, 0))):
+        for cookie, nbytes in zip(cookies, counts, strict=True):
+            entry = yield from lab.answer(cookie)
+            assert (entry.status, entry.nbytes) == (Status.ABORTED, nbytes), entry
+
+
+def _over(lab: Lab, link: Link, row: str) -> Case:
+    """Nothing is taken by an aborted connection, and it is uploaded without data."""
+    late = Sqe(opcode=Opcode.SEND, conn=link.conn, gen=link.gen, flags=1, length=1, count=1, addr=lab.page())
+    yield from lab.expect(f"{row}s", late, SEND, Status.ABORTED)
+    yield from lab.expect(f"{row}r", _receive(link, lab.page(), 8), RECEIVE, Status.ABORTED)
+    for letter, flags in (("d", _ABORTIVE), ("g", 1)):
+        again = Sqe(opcode=Opcode.DISCONNECT, conn=link.conn, gen=link.gen, flags=flags)
+        yield from lab.expect(row + letter, again, SEND, Status.ABORTED)
+    yield from lab.close(link)
+
+
+def abortive_disconnect(lab: Lab) -> Case:
+    """One RST in sequence; the sends end ABORTED, in order, then the disconnect OK; receives and pool end too."""
+    yield from lab.prepare()
+    loaded = Link(LAST_CONN, lab.new_gen())
+    image = replace(IMAGE, local_port=LOCAL_PORT + LAST_CONN)
+    yield from lab.good(lab.with_image(Opcode.INITIATE, image.to_bytes(), loaded.conn, loaded.gen))
+    abort = Sqe(opcode=Opcode.DISCONNECT, conn=LAST_CONN, gen=loaded.gen, flags=_ABORTIVE)
+    yield from lab.expect("H-76", abort, SEND, Status.BAD_STATE)
+    yield from lab.close(loaded)
+
+    for pooled in (False, True):
+        link = yield from lab.open(LAST_CONN)
+        sends, receives = yield from _outstanding(lab, link)
+        token = 0
+        if pooled:  # an indication without its answer holds up what the delivery engine has to end, nothing else
+            lab.deliver(link, bytes(26 + 64 + 32))  # fills both requests, and some more
+            shown = yield from lab.told(link.conn)
+            token = shown.info
+            for cookie in receives:
+                assert (yield from lab.answer(cookie)).status == Status.OK
+        before = len(lab.sent)
+        cookie = lab.post(replace(abort, gen=link.gen))
+        entry = yield from lab.answer(cookie)
+        assert (entry.kind, entry.code, entry.status, entry.nbytes) == (SEND, Opcode.DISCONNECT, Status.OK, 0)
+        for request, nbytes in zip(sends, (150, 0), strict=True):
+            assert lab.answered(request), "a send is still open behind the disconnect"
+            entry = yield from lab.answer(request)
+            assert (entry.status, entry.nbytes) == (Status.ABORTED, nbytes), entry
+        if pooled:
+            yield from lab.silent(lab.post(_answer(link, token, 0)))
+        else:
+            for request, nbytes in zip(receives, (6, 0), strict=True):
+                entry = yield from lab.answer(request)
+                assert (entry.status, entry.nbytes) == (Status.ABORTED, nbytes), entry
+        resets = [f for f in lab.sent[before:] if f[TCP_AT + 13] & _RST]
+        assert len(resets) == 1, f"{len(resets)} frames with RST"
+        assert int.from_bytes(resets[0][TCP_AT + 4 : TCP_AT + 8], "big") == 1300
+        assert int.from_bytes(resets[0][TCP_AT + 8 : TCP_AT + 12], "big") == link.rcv
+        lab.quiet(link.conn)
+        if pooled:
+            yield from lab.close(link)
+        else:
+            yield from _over(lab, link, "H-78")
+    lab.row("H-78")
+
+
+def reset_from_the_far_end(lab: Lab) -> Case:
+    """What is outstanding ends ABORTED, with one event, before any TERMINATE; nothing is sent in answer."""
+    link = yield from lab.open(LAST_CONN)
+    sends, receives = yield from _outstanding(lab, link)
+    before = len(lab.sent)
+    lab.arrive(lab.frame(link, flags=0x10 | _RST))
+    event = yield from lab.told(link.conn)
+    assert (event.kind, event.code) == (CqKind.EVENT, TcpEventType.ABORT), event
+    yield from _all_aborted(lab, sends, receives)
+    yield from _over(lab, link, "H-79")
+    assert not any(f[TCP_AT + 13] & _RST for f in lab.sent[before:])
+    lab.row("H-79")
 
 
 def ring_indices(lab: Lab) -> Case:
@@ -692,8 +794,8 @@ def _answer(link: Link, token: int, length: int) -> Sqe:
     return Sqe(opcode=Opcode.ANSWER, conn=link.conn, gen=link.gen, length=length, arg=token & 0xFFFF)
 
 
-def _receive(link: Link, addr: int, length: int) -> Sqe:
-    return Sqe(opcode=Opcode.RECEIVE, conn=link.conn, gen=link.gen, addr=addr, length=length)
+def _receive(link: Link, addr: int, length: int, *, nopush: bool = False) -> Sqe:
+    return Sqe(opcode=Opcode.RECEIVE, conn=link.conn, gen=link.gen, flags=int(nopush), addr=addr, length=length)
 
 
 #: Everything that leaves the rings running, in an order that spreads the long ones.
@@ -708,10 +810,12 @@ CASES: tuple[Callable[[Lab], Case], ...] = (
     truncated_frames,
     payload_and_list_read_errors,
     wrong_phases,
+    abortive_disconnect,
     wrong_lengths,
     placement_write_error,
     wrong_checksums,
     copy_read_error,
+    reset_from_the_far_end,
     frames_for_the_host,
     image_write_error,
     raw_buffer_write_error,

@@ -201,6 +201,10 @@ class Lab:
         yield lambda: cookie in self._answers
         return self._answers.pop(cookie)
 
+    def answered(self, cookie: int) -> bool:
+        """Whether the completion of an entry is there."""
+        return cookie in self._answers
+
     def silent(self, cookie: int = 0) -> Generator[Callable[[], bool], None, None]:
         """Everything submitted before is fetched and executed, and this entry did not complete."""
         entry = yield from self.do(Sqe(opcode=Opcode.NOP))

@@ -87,16 +87,17 @@ VECTORS["params"] = Image(
     width=192,
 )
 VECTORS["tcb"] = Image(
-    "FE5CDD26 4B34755D 9E86C7AF E8D0B9A2 13FA3A23 0CF5654C 351E8FB5 9E8768D9 C7A89102 E9D1BA2B 127BB547 D34667FB"
-    "6FE0548D 0075E921 95097EB6 299E124B BE32A7DF 52C73B70 E75BCC04 78EC6031 1902EB5B 422B1485 6B543DAE 947D66D7"
-    "BDA68FF8 E6CFB021 08F1D92A A5EAB436 0789592B FDBE57FB 9E42FC9F 23C70392 202F9628 BB49D866 9BB8D5F2 C0E5021F"
-    "3C0A2744 612F4C69 8654718E ABF32C67 A13D77B1 EB87C1FB 35A01788 FC70E559 CE36A81C 91057AEE 62CB3C01",
+    "FE5CBB4D 9668EABA 3C0D8F5F D1A17345 27F47546 18EACB98 6A3C1E6B 3D0FD1B2 8F512305 D2A37557 24F66A8F A68DCEF6"
+    "DFC0A91A 01EAD243 2A13FC6C 533C2596 7C654EBF A58E77E0 CEB79809 F0D8C162 3204D6B7 8456280A D7A87A5C 29FBCCAE"
+    "7B4D1FF1 CD9F6143 10E2B355 4AD5696D 0E12B356 FA7DAFF6 3D85F83F 478E0724 415E2C51 7693B0CD 3671ABE5 81CB053E"
+    "78144E88 C25E98D2 0CA9E21C 57E759CE 427BEE62 D70F83F7 6B402F10 F9E1CAB3 9C6D5039 220BF4DC C5967902",
     {
         "phase": 2,
         "gen": 0x3F,
         "state": 7,
         "terminating": 1,
         "aborted": 0,
+        "abort_owed": 1,
         "ts_en": 1,
         "sack_en": 0,
         "ws_en": 1,
@@ -173,7 +174,7 @@ VECTORS["tcb"] = Image(
         "img_cookie": 0xD8BB_9E81_6447_2A0D,
         "img_sq_index": 0x4F32,
     },
-    width=1498,
+    width=1499,
 )
 VECTORS["dcb"] = Image(
     "AF145F66 85FA6EE3 1B8F0374 AC239408 41D468DD 51C6FE71 9206279B BB2FA014 89FD71E6 4EC000",
@@ -295,12 +296,15 @@ VECTORS["tx_append"] = Image(
     width=234,
 )
 VECTORS["tx_release"] = Image(
-    "6F8CA9C6 94",
+    "6F8CA9C6 9429629C D6104B85 BFBBF400",
     {
         "una": 0xC6A9_8C6F,
         "status": 0x94,
+        "cpl": 1,
+        "cookie": 0xDFC2_A588_6B4E_3114,
+        "sq_index": 0x7A5D,
     },
-    width=40,
+    width=121,
 )
 VECTORS["tx_hdr_conn"] = Image(
     "B9D6DEFB 0320284D 6A07",
@@ -355,7 +359,7 @@ VECTORS["txq_append"] = Image(
     struct="txq",
 )
 VECTORS["txq_release"] = Image(
-    "4B307179 634C35A6 04000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000",
+    "4B307179 634C35A6 4C11E3B4 86582AFC DDA50700 00000000 00000000 00000000 00000000 00000000 00000000",
     {
         "kind": 3,
         "conn": 0x2609,
@@ -366,7 +370,7 @@ VECTORS["txq_release"] = Image(
     struct="txq",
 )
 VECTORS["txq_fence"] = Image(
-    "9C82C37B 634C35A6 04000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000",
+    "9C82C37B 634C35A6 4C11E3B4 86582AFC DDA50700 00000000 00000000 00000000 00000000 00000000 00000000",
     {
         "kind": 4,
         "conn": 0x7053,
@@ -431,14 +435,14 @@ VECTORS["plq"] = Image(
 )
 VECTORS["rec_tcp"] = Image(
     "A3C0DDFA C8E5021F D9AE2071 4315E7C8 653103D5 B6830556 28FACBAD 7A4C1EF0 CC4E3FC3 660ACE67 0BAF720C 10B1D49F"
-    "ABDB6489 A6AECBD3 F0F8151D 3A577442 5F6784A1 BE8CA9C6 E3B1D6F3 102DFB18 3552203D 5A774562 AFF668DA E86CFF0D"
-    "9CAA11A0 2E3DA432 C1CF36C5 5362C957 E6F45BEA 7807EE7C 8B99008F 1D2C2643 607D4B68 85A2708D AAC795B2 CFECBAD7"
-    "F411DFFC 19360421 3E5BA554 9DD6E620 316BA5DF F76ADF53 88FF73E4 784012E4 C5126537 09DB6C13 B75A1EB8 5CE08347"
-    "E18428EC 8529CD90 2ACE7175 9EE52CB4 E72E76FD 3078BF06 F402911F AE3CCBD9 069523B2 40CF5D6C 99A7404F A74E52F3"
-    "8327CB8E 282CCD71 15B97C16 3A76BDC4 4BBFC60D 95C85101 00000000 00000000 00000000 00000000 A7E0F0DE 18538D29"
-    "01000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000 00000056 ABB2F43D 458C1347 4E905799"
-    "2DA2168B C336AB1F 54CBEB5F D044B92D A2162368 685EF52B 180940CC 54DD65EE 76FF8700 81018202 8303B4A2 E1D58C96"
-    "9E0E08",
+    "6BB7C912 4D5D97A7 E1F12B3A 74AEE884 BECE0843 7D19538D C763ADE7 215AF631 6AA4407A B4EE8AC4 5EEDD1B4 D1D9FE1B"
+    "38552340 5D7A4865 829F6D8A A7C492AF CCE9B7D4 F10EDCF9 1633011E 3B584C86 C0FA96D0 0A45E11A 558F2B65 9FD975AF"
+    "E923BEF9 336C0842 7CB64AA9 3AADCD41 62D64ABF EFD5BEA7 10FFE7C8 F18024C8 8B25CA6E 12B6D926 6EB53C70 B9C0078F"
+    "C20951D8 0B539A21 559CE3EA 3CCB5968 CF5DECFA 61F07E0D E805223F 5C7996B3 0D2A4764 819EBBD8 324F819E 4E9DA4E6"
+    "074F961D 51589AE3 2A72F92C 74EC7A89 977E8D1B 2A91A302 00000000 00000000 00000000 00000000 4EC1E1BD 31A61A53"
+    "A688715A 432C15FE EED20300 00000000 00000000 00000000 00000000 00000000 000000AC 5665E97B 8A18278E 9C20AF32"
+    "5B442D16 876D563F A896D7BF A089725B 442D46D0 D0BCEA57 30128098 A9BACBDC EDFE0F01 02030405 06076845 C3AB192D"
+    "3D1D10",
     {
         "order": 0xFADD_C0A3,
         "tick": 0x1F02_E5C8,
@@ -461,7 +465,7 @@ VECTORS["rec_tcp"] = Image(
         "cpl": CQE,
         "img_valid": 1,
     },
-    width=3092,
+    width=3093,
 )
 VECTORS["rec_dlv"] = Image(
     "A6C3E0FD CBE80522 0BDF50A1 734517F9 45189A6A 3C0EE0BC FE4AF165 56A8EF36 BEF13840 C73A4289 10448DD6 1D65EC1F"
@@ -522,22 +526,23 @@ FLAGS: tuple[tuple[str, str, int], ...] = (
     ("nbr_rec", "valid", 0),
     ("tcb", "terminating", 14),
     ("tcb", "aborted", 15),
-    ("tcb", "ts_en", 16),
-    ("tcb", "sack_en", 17),
-    ("tcb", "ws_en", 18),
-    ("tcb", "fin_queued", 634),
-    ("tcb", "in_recovery", 859),
-    ("tcb", "partial_seen", 860),
-    ("tcb", "rtx_head", 869),
-    ("tcb", "probe_owed", 870),
-    ("tcb", "release_owed", 871),
-    ("tcb", "ack_now", 872),
-    ("tcb", "rtt_active", 940),
-    ("tcb", "rtx_on", 1005),
-    ("tcb", "persist", 1006),
-    ("tcb", "dack_on", 1087),
-    ("tcb", "fin_rcvd", 1256),
-    ("tcb", "retrieve_sent", 1353),
+    ("tcb", "abort_owed", 16),
+    ("tcb", "ts_en", 17),
+    ("tcb", "sack_en", 18),
+    ("tcb", "ws_en", 19),
+    ("tcb", "fin_queued", 635),
+    ("tcb", "in_recovery", 860),
+    ("tcb", "partial_seen", 861),
+    ("tcb", "rtx_head", 870),
+    ("tcb", "probe_owed", 871),
+    ("tcb", "release_owed", 872),
+    ("tcb", "ack_now", 873),
+    ("tcb", "rtt_active", 941),
+    ("tcb", "rtx_on", 1006),
+    ("tcb", "persist", 1007),
+    ("tcb", "dack_on", 1088),
+    ("tcb", "fin_rcvd", 1257),
+    ("tcb", "retrieve_sent", 1354),
     ("dcb", "loaded", 0),
     ("dcb", "hold", 9),
     ("dcb", "frozen", 10),
@@ -557,13 +562,14 @@ FLAGS: tuple[tuple[str, str, int], ...] = (
     ("tx_segment", "ts_en", 104),
     ("tx_append", "last", 208),
     ("tx_append", "fin", 209),
+    ("tx_release", "cpl", 40),
     ("plq", "last", 90),
     ("plq", "cqe_valid", 283),
     ("plq", "freeze_done", 284),
-    ("rec_tcp", "tx0_valid", 1889),
-    ("rec_tcp", "tx1_valid", 2237),
-    ("rec_tcp", "dlv_valid", 2585),
-    ("rec_tcp", "cpl_valid", 2834),
-    ("rec_tcp", "img_valid", 3091),
+    ("rec_tcp", "tx0_valid", 1890),
+    ("rec_tcp", "tx1_valid", 2238),
+    ("rec_tcp", "dlv_valid", 2586),
+    ("rec_tcp", "cpl_valid", 2835),
+    ("rec_tcp", "img_valid", 3092),
     ("rec_dlv", "plq_valid", 502),
 )

@@ -33,7 +33,8 @@ from model.ndis.enums import TcpConnectionState
 from model.ndis.framing import MASK32, Endpoint, Segment, decode, encode
 from model.ndis.memory import FlatMemory
 from model.ndis.offload_state import KeepAlive, Retransmit, TcpDelegated
-from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig
+from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig, signed
+from model.wire.frame import TcpFlag
 
 
 @dataclass
@@ -70,6 +71,9 @@ class FakeConn:
     fin_told: bool = False
     retrieve_told: bool = False
     abort_told: bool = False
+    #: An RST came or went: all that is outstanding completes ABORTED. The abortive DISCONNECT that asked for it.
+    reset: bool = False
+    abort: tuple[Sqe, int] | None = None
     terminate: tuple[Sqe, int] | None = None
 
 
@@ -214,6 +218,9 @@ class FakeDevice:
             case Opcode.SEND | Opcode.DISCONNECT:
                 self._send(conn, opcode, sqe, index)
             case Opcode.RECEIVE:
+                if conn.reset:
+                    self._complete(CqKind.RECEIVE, sqe, index, Status.ABORTED)
+                    return
                 assert len(conn.requests) < self._limits[2], "receive ring overrun"
                 conn.requests.append(sqe)
                 conn.refused = False
@@ -285,6 +292,14 @@ class FakeDevice:
         if conn.terminate is not None:
             self._complete(CqKind.SEND, sqe, index, Status.UPLOAD)
             return
+        if conn.tcp.aborted:
+            self._complete(CqKind.SEND, sqe, index, Status.ABORTED)
+            return
+        if opcode is Opcode.DISCONNECT and sqe.flags == 2:
+            assert (sqe.length, sqe.count) == (0, 0)
+            self._reset(conn, sqe, index)
+            return
+        assert opcode is Opcode.SEND or sqe.flags == 1
         assert len(conn.sends) < self._limits[1], "send table overrun"
         raw = self.mem.read(sqe.addr, 16 * sqe.count)
         elements = [SgElem.from_bytes(raw[16 * i : 16 * i + 16]) for i in range(sqe.count)]
@@ -303,6 +318,32 @@ class FakeDevice:
             conn.tcp.send(data, self.now)
         if fin:
             conn.tcp.close(self.now)
+
+    def _reset(self, conn: FakeConn, sqe: Sqe, index: int) -> None:
+        """An abortive disconnect: RST, then everything outstanding completes ABORTED."""
+        tcp = conn.tcp
+        flags = TcpFlag.RST | TcpFlag.ACK
+        self._emit(Segment(tcp.local, tcp.remote, tcp.snd_max, tcp.rcv_nxt, flags, 0))
+        tcp.aborted = conn.abort_told = conn.reset = True
+        tcp.state = TcpConnectionState.CLOSED
+        conn.abort = (sqe, index)
+
+    def _abort_all(self, conn: FakeConn) -> bool:
+        """What an abort completes and recycles, a part of it at a time."""
+        if conn.sends:
+            slot = conn.sends.popleft()
+            done = signed(conn.tcp.snd_una - slot.start)
+            self._complete(CqKind.SEND, slot.sqe, 0, Status.ABORTED, min(max(done, 0), len(slot.data)))
+        elif conn.abort is not None:
+            self._complete(CqKind.SEND, *conn.abort)
+            conn.abort = None
+        elif conn.requests and not conn.asking:
+            self._receive_done(conn, Status.ABORTED)
+        elif conn.pool and not conn.asking:
+            self._pool_free.append(conn.pool.popleft().buf)
+        else:
+            return False
+        return True
 
     def _gather(self, pieces: list[tuple[int, int]]) -> bytes:
         return b"".join(self.mem.read(addr, n) for addr, n in pieces)
@@ -347,16 +388,22 @@ class FakeDevice:
 
     def _work(self, conn: FakeConn) -> bool:
         progress = self._release(conn)
+        if conn.reset:
+            conn.tcp.received.clear()
+            aborting = self._abort_all(conn)
+            if aborting or conn.terminate is None:
+                return progress or aborting
         if conn.running:
             progress |= self._fill_pool(conn)
-        if not conn.asking and (conn.terminate is not None or not conn.hold):
+        if not conn.asking and not conn.reset and (conn.terminate is not None or not conn.hold):
             progress |= self._deliver(conn)
         if conn.terminate is not None and not conn.asking:
             self._finish(conn)
             progress = True
         elif conn.tcp.aborted and not conn.abort_told:
-            conn.abort_told = True
+            conn.abort_told = conn.reset = True
             self._event(conn, TcpEventType.ABORT)
+            progress = True
         elif conn.tcp.state is TcpConnectionState.TIME_WAIT and conn.running and not conn.retrieve_told:
             conn.retrieve_told = True
             self._event(conn, TcpEventType.RETRIEVE, 10)

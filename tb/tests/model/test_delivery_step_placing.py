@@ -265,3 +265,32 @@ def test_a_notification_passes_through() -> None:
     engine = started()
     (entry,) = cqes(engine.message(DlvEvt.NOTIFY, event=TcpEventType.RETRIEVE, info=8))
     assert (entry.kind, entry.code, entry.info) == (CqKind.EVENT, TcpEventType.RETRIEVE, 8)
+
+
+@pytest.mark.rule("NOTIFY", "W-6", "W-7", "G-06", "CH-194")
+@pytest.mark.parametrize("event", [0, TcpEventType.ABORT])
+def test_an_abort_ends_requests_and_drops_data_before_any_freeze(event: int) -> None:
+    engine = started(hold=1)
+    engine.receive(100, cookie=1)
+    engine.receive(50, cookie=2)
+    engine.deliver(30)
+    done = cqes(engine.message(DlvEvt.NOTIFY, event=event, aborted=1))
+    wanted = [(CqKind.RECEIVE, Status.ABORTED)] * 2
+    assert [(c.kind, c.status) for c in done] == [(CqKind.EVENT, Status.OK)] * bool(event) + wanted
+    assert (len(engine.free), engine.credits, engine.state.pieces) == (8, 1, ())
+    assert [c.status for c in cqes(engine.receive(10, cookie=3))] == [Status.ABORTED]
+    assert cqes(engine.command(Opcode.RESUME)) == []
+    (last,) = engine.message(DlvEvt.FREEZE, aborted=1, a=0x8000)[1:]
+    assert last.plq is not None
+    assert (last.plq.freeze_done, last.plq.list_data) == (1, 0)
+
+
+@pytest.mark.rule("W", "G-06")
+def test_an_indication_is_answered_before_an_abort_drops_its_data() -> None:
+    engine = started()
+    engine.deliver(30)
+    engine.receive(10, cookie=1)
+    assert cqes(engine.message(DlvEvt.NOTIFY, aborted=1)) == []
+    assert [c.status for c in cqes(engine.receive(10, cookie=2))] == [Status.ABORTED]
+    assert [(c.cookie, c.status) for c in cqes(engine.answer(0))] == [(1, Status.ABORTED)]
+    assert (len(engine.free), engine.credits) == (8, 1)

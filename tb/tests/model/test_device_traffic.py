@@ -132,12 +132,44 @@ def test_a_reset_aborts_what_is_outstanding() -> None:
     second = bench.send(b"b" * 1000, at=DATA + 2000)
     bench.run()
     bench.arrive(bench.segment(ack=1700))
-    (event,) = bench.arrive(bench.segment(ack=1700, flags=RST | ACK))
-    assert (event.kind, event.code) == (CqKind.EVENT, TcpEventType.ABORT)
-    done = terminate(bench)
-    sends = {c.cookie: (c.status, c.nbytes) for c in done if c.kind == CqKind.SEND}
-    assert sends == {first: (Status.ABORTED, 700), second: (Status.ABORTED, 0)}
+    done = bench.arrive(bench.segment(ack=1700, flags=RST | ACK))
+    (event,) = [c for c in done if c.kind == CqKind.EVENT]
+    assert event.code == TcpEventType.ABORT
+    sends = [(c.cookie, c.status, c.nbytes) for c in done if c.kind == CqKind.SEND]
+    assert sends == [(first, Status.ABORTED, 700), (second, Status.ABORTED, 0)]
     assert [c.status for c in done if c.kind == CqKind.RECEIVE] == [Status.ABORTED]
+    assert [c.kind for c in terminate(bench)] == [CqKind.COMMAND]
+    assert bench.device.problems() == []
+
+
+@pytest.mark.rule("B-6a", "G-6", "CH-181", "CH-182", "CH-183", "CH-184", "G-06")
+@pytest.mark.parametrize("seed", range(4))
+def test_an_abortive_disconnect_resets_and_completes_behind_the_sends(seed: int) -> None:
+    bench = ready(seed)
+    bench.connect()
+    bench.do(Sqe(opcode=Opcode.RECEIVE, gen=1, flags=1, addr=DATA + 0x4000, length=10))
+    first = bench.send(b"a" * 1000)
+    second = bench.send(b"b" * 1000, at=DATA + 2000)
+    bench.run()
+    bench.arrive(bench.segment(ack=1700, data=b"1234"))
+    bench.take_sent()
+    abort = bench.post(Sqe(opcode=Opcode.DISCONNECT, gen=1, flags=2))
+    done = bench.run()
+    sends = [(c.code, c.cookie, c.status, c.nbytes) for c in done if c.kind == CqKind.SEND]
+    assert sends == [
+        (Opcode.SEND, first, Status.ABORTED, 700),
+        (Opcode.SEND, second, Status.ABORTED, 0),
+        (Opcode.DISCONNECT, abort, Status.OK, 0),
+    ]
+    assert [(c.status, c.nbytes) for c in done if c.kind == CqKind.RECEIVE] == [(Status.ABORTED, 4)]
+    assert [c for c in done if c.kind == CqKind.EVENT] == []
+    *_, last = map(parse_frame, bench.take_sent())
+    assert last.tcp is not None
+    assert (last.tcp.flags, last.tcp.sequence, last.tcp.acknowledgment) == (TcpFlag(RST | ACK), 3000, 5004)
+    assert bench.arrive(bench.segment(seq=5004, data=b"late"))[0].kind == CqKind.RAW_RX
+    assert bench.take_sent() == []
+    assert [c.kind for c in terminate(bench)] == [CqKind.COMMAND]
+    assert bench.device.problems() == []
 
 
 @pytest.mark.rule("M4")

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from model.layout.generated import Cqe, CqKind, Csr, Opcode, ParamImage, Status, TcpImage
 from model.ndis.enums import DisconnectFlags, TcpConnectionState
 from model.ndis.file_transfer import AppPhase, FileTransferApp, FileTransferConfig, TerminateWhen
+from model.ndis.framing import decode
 from model.ndis.images import delegated_state, io_status, neighbor_image, path_image, tcp_image
 from model.ndis.memory import POISON, FlatMemory
 from model.ndis.miniport import DriverConfig
 from model.ndis.miniport_io import DeviceLimits, cut, merge_adjacent
-from model.ndis.netbuffer import BufferShape
+from model.ndis.netbuffer import BufferShape, NetBuffer, NetBufferList
 from model.ndis.offload_state import (
     NeighborCached,
     NeighborConst,
@@ -30,6 +31,7 @@ from model.ndis.offload_state import (
 from model.ndis.rings import CompletionRing, DmaArena, DriverError, RingPlace
 from model.ndis.soft_tcp import SoftTcpConfig
 from model.ndis.status import CompletionKind, NdisStatus
+from model.wire.frame import TcpFlag
 from tb.tests.model.ndis_bench import PEER, Bench, Wire
 
 WRAPPING = SoftTcpConfig(initial_seq=0xFFFF_F000, initial_ts=0xFFFF_FFF0)
@@ -162,23 +164,73 @@ def test_a_list_of_more_than_sixteen_pieces_is_cut_and_completed_once() -> None:
     assert bench.host.completions["send"] == {"SUCCESS": 3}
 
 
-def test_an_abortive_disconnect_is_refused_with_a_status_not_with_silence() -> None:
-    bench = Bench(8, driver=DriverConfig())
-    app = transfer(bench, 5_000, upload_after=10**9, terminate_when=TerminateWhen.AFTER_PEER_FIN)
-    original = bench.driver.tcp_offload_disconnect
-    seen: list[NdisStatus | None] = []
+def resets(bench: Bench) -> int:
+    """Frames with RST that the device sent."""
+    segments = [decode(frame) for to_peer, frame in bench.frames if to_peer]
+    return sum(s is not None and TcpFlag.RST in s.flags for s in segments)
 
-    def abortive(context: int, nbl: object, flags: DisconnectFlags) -> NdisStatus:
-        seen.append(None)
-        return original(context, nbl, DisconnectFlags.ABORTIVE)  # type: ignore[arg-type]
 
-    bench.driver.tcp_offload_disconnect = abortive  # type: ignore[method-assign]
-    app.config = FileTransferConfig(seed=1, tcp=WRAPPING)
+@pytest.mark.rule("CH-181", "CH-182", "CH-184", "CH-186", "CH-189", "G-06", "G-22", "G-29")
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_an_abortive_disconnect_sends_a_reset_and_completes_last(seed: int) -> None:
+    config = DriverConfig(limits=DeviceLimits(3, 3), sq_log2=(4, 8)[seed % 2])
+    bench = Bench(seed, Wire(delay=5), driver=config)
+    bench.host.on_abort = lambda connection: bench.peer.expect_reset(connection.stack.tcp.local.port)
+    hit = transfer(
+        bench, 200_000, 4000, abort_after=10_000 * seed, terminate_when=list(TerminateWhen)[seed % 3], refuse=0.5,
+        send_sizes=((30_000, 90_000, 1),), send_shape=BufferShape(max_net_buffers=3, max_mdls=20),
+    )  # fmt: skip
+    spared = transfer(bench, 60_000, 4001)
     bench.run()
 
-    assert seen == [None]
-    assert bench.host.completions["disconnect"] == {"REQUEST_ABORTED": 1}
-    assert app.phase is AppPhase.FAILED
+    assert (hit.phase, spared.phase) == (AppPhase.FAILED, AppPhase.DONE)
+    assert bytes(spared.sink) == spared.data
+    assert hit.data.startswith(bytes(hit.sink))
+    done = bench.host.completions
+    assert done["disconnect"] == {"SUCCESS": 2}
+    assert set(done["send"]) <= {"SUCCESS", "REQUEST_ABORTED"}
+    assert "ABORT" not in done.get("event", {})
+    assert resets(bench) == 1
+    assert (bench.peer.violations, bench.allocator.used_pages) == ([], 0)
+    assert (bench.driver.lists.used, bench.driver.bounce.used) == (0, 0)
+    names = [entry.name for entry in bench.host.trace if entry.connection == 0]
+    last = names.index("disconnect complete")
+    assert "send complete" not in names[last:]
+
+
+@pytest.mark.rule("CH-180", "G-23")
+def test_an_abortive_disconnect_behind_a_graceful_one_aborts_it_first() -> None:
+    bench = Bench(9, Wire(delay=50), driver=DriverConfig())
+    bench.host.on_abort = lambda connection: bench.peer.expect_reset(connection.stack.tcp.local.port)
+    app = transfer(bench, 5_000, terminate_when=TerminateWhen.AFTER_PEER_FIN, disconnect_bytes=900)
+    bench.run(until=lambda: app.phase is AppPhase.DISCONNECTING)
+    assert app.connection is not None
+    for _ in range(2):
+        lists = NetBufferList([NetBuffer(())])
+        bench.host.issue_disconnect(app.connection, lists, DisconnectFlags.ABORTIVE)
+    bench.run()
+
+    told = [entry.detail for entry in bench.host.trace if entry.name == "disconnect complete"]
+    assert told == ["REQUEST_ABORTED 0", "SUCCESS 0", "REQUEST_ABORTED 0"]
+    assert (resets(bench), app.phase) == (1, AppPhase.FAILED)
+    assert (bench.peer.violations, bench.allocator.used_pages) == ([], 0)
+
+
+@pytest.mark.rule("CH-185")
+def test_an_abortive_disconnect_of_a_connection_that_is_aborted_fails() -> None:
+    bench = Bench(10, driver=DriverConfig())
+    app = transfer(bench, 60_000)
+    bench.run(until=lambda: len(app.sink) > 20_000)
+    for frame in bench.peer.abort(0, bench.tick):
+        bench.target.on_frame(frame)
+    assert app.connection is not None
+    bench.host.issue_disconnect(app.connection, NetBufferList([NetBuffer(())]), DisconnectFlags.ABORTIVE)
+    bench.run()
+
+    assert bench.host.completions["disconnect"] in ({"REQUEST_ABORTED": 1}, {"SUCCESS": 1})
+    refused = bench.host.completions["disconnect"] == {"REQUEST_ABORTED": 1}
+    assert refused == (resets(bench) == 0) == ("ABORT" in bench.host.completions.get("event", {}))
+    assert bench.allocator.used_pages == 0
 
 
 @pytest.mark.rule("CH-107", "CH-193", "CH-194", "G-29")

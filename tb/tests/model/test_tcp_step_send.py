@@ -7,6 +7,8 @@ from dataclasses import fields, replace
 import pytest
 
 from model.layout.generated import (
+    CqKind,
+    DlvEvt,
     NbrRec,
     Opcode,
     Phase,
@@ -20,7 +22,7 @@ from model.layout.generated import (
 )
 from model.tcp.types import RESET_PARAMS
 from model.tcp.work import TcbWork
-from tb.tests.model.tcp_bench import ACK, FIN, GEN, PATH, PSH, Engine, image, running, segment_of
+from tb.tests.model.tcp_bench import ACK, FIN, GEN, PATH, PSH, RST, Engine, image, running, segment_of
 
 
 @pytest.mark.rule("layout")
@@ -310,3 +312,61 @@ def test_an_owed_ack_leaves_before_the_fence() -> None:
     done = engine.fence_done()
     assert done.actions.image
     assert engine.tcb.phase == Phase.FREE
+
+
+@pytest.mark.rule("B-6a", "G-6", "CH-181", "CH-184", "G-22")
+def test_an_abortive_disconnect_issues_the_reset_and_the_release_behind_it() -> None:
+    engine = running()
+    engine.send(1500)
+    engine.segments()
+    engine.rx(ack=1600, pay_len=10)
+    result = engine.command(Opcode.DISCONNECT, flags=2, cookie=77)
+    segment = segment_of(result)
+    assert (segment.flags, segment.seq, segment.ack, segment.len) == (RST | ACK, 2500, 5010, 0)
+    item = result.actions.tx1
+    assert item is not None
+    assert item.kind == TxKind.RELEASE
+    assert TxRelease.unpack(item.body) == TxRelease(1600, Status.ABORTED, 1, 77, 3)
+    msg = result.actions.dlv
+    assert msg is not None
+    assert (msg.kind, msg.event, msg.aborted) == (DlvEvt.NOTIFY, 0, 1)
+    tcb = engine.tcb
+    assert (tcb.phase, tcb.state, tcb.aborted, tcb.abort_owed) == (Phase.FROZEN, TcpState.CLOSED, 1, 0)
+    owed = (tcb.release_owed, tcb.rtx_head, tcb.probe_owed, tcb.ack_now, tcb.dup_owed, tcb.unacked_segs)
+    assert (owed, tcb.dack_on, tcb.rtx_on, result.pending, result.deadline) == ((0,) * 6, 0, 0, False, None)
+    assert (tcb.rcv_adv, tcb.last_ack_sent) == (25000, 5010)
+
+
+@pytest.mark.rule("B-6a", "CH-185", "G-23")
+def test_an_abortive_disconnect_is_refused_when_loaded_aborted_or_uploaded() -> None:
+    engine = Engine()
+    engine.command(Opcode.INITIATE, image())
+    refused = [engine.command(Opcode.DISCONNECT, flags=2)]
+    engine.command(Opcode.START)
+    engine.command(Opcode.DISCONNECT, flags=1)  # a graceful one before it does not matter
+    assert engine.command(Opcode.DISCONNECT, flags=2).actions.cpl is None
+    refused.append(engine.command(Opcode.DISCONNECT, flags=2))
+    other = running()
+    other.command(Opcode.TERMINATE)
+    refused.append(other.command(Opcode.DISCONNECT, flags=2))
+    told = [r.actions.cpl for r in refused]
+    assert [(c.kind, c.code, c.status, c.nbytes) for c in told if c is not None] == [
+        (CqKind.SEND, Opcode.DISCONNECT, status, 0) for status in (Status.BAD_STATE, Status.ABORTED, Status.UPLOAD)
+    ]
+
+
+@pytest.mark.rule("E-4", "G", "B-7", "CH-193", "CH-194")
+@pytest.mark.parametrize("terminated", [False, True])
+def test_after_a_reset_one_grant_or_the_terminate_completes_the_sends(terminated: bool) -> None:
+    engine = running()
+    engine.send(500)
+    engine.segments()
+    result = engine.rx(flags=RST | ACK)
+    assert (engine.tcb.abort_owed, result.pending) == (1, True)
+    result = engine.command(Opcode.TERMINATE) if terminated else engine.grant()
+    item = result.actions.tx1
+    assert item is not None
+    assert item.kind == (TxKind.FENCE if terminated else TxKind.RELEASE)
+    assert TxRelease.unpack(item.body) == TxRelease(1000, Status.ABORTED)
+    assert (result.actions.tx0, engine.tcb.abort_owed, result.pending) == (None, 0, False)
+    assert engine.grant().actions.tx1 is None

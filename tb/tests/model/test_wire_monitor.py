@@ -195,6 +195,17 @@ def test_syn_reset_and_missing_ack_flag_are_seen() -> None:
     assert rules_broken(inserted(CALM, at, SENT, replace(seg, flags=RST, payload=b"")), allowed) == set()
 
 
+@pytest.mark.rule("CH-181")
+def test_a_reset_is_legal_only_on_a_connection_whose_host_called_for_it() -> None:
+    at = pick(CALM, full, 5)
+    reset = replace(segment(CALM[at]), flags=RST, payload=b"")
+    for port, expected in ((5000, set[str]()), (5001, {"FLAGS"})):
+        monitor = watch(CALM[:at])
+        monitor.expect_reset(port)
+        monitor.on_transmit(encode_tcp(reset), CALM[at].tick)
+        assert {violation.rule for violation in monitor.violations} == expected
+
+
 @pytest.mark.rule("B21")
 def test_a_fin_that_moves_and_data_behind_it_are_seen() -> None:
     at = pick(CALM, lambda s: bool(s.flags & FIN))

@@ -557,6 +557,130 @@ async def test_abort_frees_the_data(dut: Any) -> None:
 
 
 @cocotb.test()
+async def test_abort_gives_back_requests_and_buffers_at_once(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open()
+    for addr, length in ((0x1000, 120), (0x2000, 0x900), (0x3000, 0), (0x4000, 7)):
+        bench.receive(addr, length)
+    await bench.settle()
+    bench.deliver(0, 200)
+    await bench.settle()
+    bench.now += 1
+    bench.message(DlvEvt.NOTIFY, event=TcpEventType.ABORT, aborted=1)
+    commits = await bench.settle()
+    assert kinds(commits) == [DlvEvt.NOTIFY] + [DlvEvt.CONTINUE] * 3
+    assert commits[0].cqe == Cqe(kind=CqKind.EVENT, conn=1, gen=7, code=TcpEventType.ABORT), "the event is first"
+    assert (commits[0].dcb.aborted, commits[0].dcb.push_on, commits[0].dcb.frozen) == (1, 0, 0)
+    assert entries(commits)[1:] == [
+        done(0x2000, 80, Status.ABORTED),
+        done(0x3000, 0, Status.ABORTED),
+        done(0x4000, 0, Status.ABORTED),
+    ]
+    assert sum(b for _, _, b in bench.consumed) == 200, "the bytes in the request count as consumed"
+    assert commits[-1].dcb.loaded == 1
+    bench.now += 10 * PUSH_TICKS
+    for _ in range(3 * 64):
+        await bench.step()
+    assert await bench.settle() == [], "no push timer"
+    bench.receive(0x5000, 10)
+    bench.receive(0x6000, 0)
+    commits = await bench.settle()
+    assert kinds(commits) == [DlvEvt.RECEIVE] * 2
+    assert entries(commits) == [done(0x5000, 0, Status.ABORTED), done(0x6000, 0, Status.ABORTED)]
+    assert commits[0].cqe.sq_index == bench.sq_index - 1
+    bench.message(DlvEvt.NOTIFY, aborted=1)  # a second abort changes nothing and says nothing
+    (commit,) = await bench.settle()
+    assert commit.plq == Plq()
+    bench.message(DlvEvt.FREEZE, a=0x8000)  # aborted it stays
+    commits = await bench.settle()
+    assert commits[0].dcb.aborted == 1
+    assert lists(commits) == [(0x8000, LeftOver(buf=0))]
+    assert [c.plq.freeze_done for c in commits] == [0, 1]
+    assert entries(commits) == []
+    bench.receive(0x7000, 5)
+    assert entries(await bench.settle()) == [done(0x7000, 0, Status.BAD_STATE)]
+
+
+@cocotb.test()
+async def test_abort_without_event_frees_what_was_held_back(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open(hold=1)
+    bench.receive(0x1000, 120)
+    bench.deliver(0, 100)
+    bench.deliver(1, 100, fin=1)
+    await bench.settle()
+    given = sum(bench.credits)
+    bench.message(DlvEvt.NOTIFY, aborted=1)
+    commits = await bench.settle()
+    assert kinds(commits) == [DlvEvt.NOTIFY] + [DlvEvt.CONTINUE] * 3
+    assert entries(commits) == [done(0x1000, 0, Status.ABORTED)], "no event, neither of the abort nor of the FIN"
+    assert copies(commits) == []
+    assert [c.rec.credit_ret for c in commits] == [0, 0, 1, 1]
+    assert sum(bench.credits) - given == 2
+    assert (commits[-1].rec.pool_free, commits[-1].dcb.list_count, commits[-1].dcb.list_head) == (8, 0, 0)
+    assert bench.consumed == []
+    bench.command(Opcode.RESUME)
+    assert entries(await bench.settle()) == []
+    # of another generation: nothing
+    bench.message(DlvEvt.NOTIFY, gen=6, event=TcpEventType.ABORT, aborted=1)
+    (commit,) = await bench.settle()
+    assert commit.plq == Plq()
+
+
+@cocotb.test()
+async def test_abort_waits_for_the_answer(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open()
+    for conn, taken in ((1, 30), (2, 100)):
+        if conn == 2:
+            await bench.open(conn=2, buffers=0)
+        bench.deliver(0, 100, conn=conn)
+        bench.deliver(1, 200, conn=conn)
+        commits = await bench.settle()
+        assert [e[0] for e in entries(commits)] == [CqKind.INDICATION]
+        held = commits[-1].rec.pool_free
+        given = sum(bench.credits)
+        bench.receive(0x1000, 120, conn=conn)
+        bench.message(DlvEvt.NOTIFY, conn=conn, event=TcpEventType.ABORT, aborted=1)
+        commits = await bench.settle()
+        assert DlvEvt.CONTINUE not in kinds(commits), "the answer is waited for"
+        bench.receive(0x2000, 5, conn=conn)
+        commits = await bench.settle()
+        assert entries(commits) == [done(0x2000, 0, Status.ABORTED)]
+        bench.command(Opcode.ANSWER, conn=conn, arg=1, length=taken)
+        commits = await bench.settle()
+        whole = taken == 100
+        assert kinds(commits) == [DlvEvt.ANSWER] + [DlvEvt.CONTINUE] * (2 if whole else 3)
+        assert entries(commits) == [done(0x1000, 0, Status.ABORTED)]
+        assert copies(commits) == []
+        assert commits[0].rec.consumed == taken
+        back = 1 if whole else 2  # the buffer that was taken whole is the host's
+        assert commits[-1].rec.pool_free - held == back
+        assert sum(bench.credits) - given == back
+        bench.message(DlvEvt.FREEZE, conn=conn, a=0, aborted=1)
+        assert [c.plq.freeze_done for c in await bench.settle()] == [0, 1]
+
+
+@cocotb.test()
+async def test_a_receive_after_the_fin_says_aborted_when_it_is(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open()
+    bench.deliver(0, 0, fin=1)
+    commits = await bench.settle()
+    assert commits[-1].cqe.code == TcpEventType.DISCONNECT
+    bench.receive(0x1000, 5)
+    assert entries(await bench.settle()) == [done(0x1000, 0, Status.INVALID_STATE)]
+    bench.message(DlvEvt.NOTIFY, aborted=1)
+    assert entries(await bench.settle()) == []
+    bench.receive(0x2000, 5)
+    assert entries(await bench.settle()) == [done(0x2000, 0, Status.ABORTED)]
+
+
+@cocotb.test()
 async def test_freeze_without_array_recycles_the_buffers(dut: Any) -> None:
     bench = Bench(dut)
     await bench.start()

@@ -34,6 +34,7 @@ from model.layout.generated import (
     RxSeg,
     Sqe,
     Status,
+    TcpEventType,
     Verdict,
 )
 
@@ -630,6 +631,51 @@ async def test_a_fence_is_done_when_both_halves_are(dut: Any) -> None:
     bench.fences_in.append((2, GEN + 2))
     await bench.settle()
     assert bench.fences == [(1, GEN + 1), (2, GEN + 2)]
+
+
+@cocotb.test()
+async def test_an_abort_is_told_behind_what_was_placed_and_before_the_fence(dut: Any) -> None:
+    bench = await started(dut)
+    bench.policy = deliver_all
+    bench.latency = (60, 90)  # the bytes are still on their way when the abort comes
+    bench.post(Opcode.POOL_POST, list(range(8)))
+    for n in range(3):
+        bench.receive(1, REQUESTS + 0x1000 * n, 1000)
+    await bench.settle()
+    given = bench.credits
+    data = bench.rng.randbytes(700)
+    bench.wire.append(Frame(conn=1, payload=data).build())
+    came: list[RxSeg] = []
+
+    def deliver_and_note(seg: RxSeg) -> int:
+        came.append(seg)
+        return deliver_all(seg)
+
+    bench.policy = deliver_and_note
+    while not came:
+        await bench.step()
+    bench.messages.append(DlvMsg(kind=DlvEvt.NOTIFY, conn=1, gen=GEN + 1, event=TcpEventType.ABORT, aborted=1))
+    # another connection keeps its pool buffer and its request
+    bench.wire.append(Frame(conn=2, payload=b"kept").build())
+    seen: list[bool] = []
+    bench.hook = lambda cqe: seen.append(bytes(bench.memory[REQUESTS : REQUESTS + 700]) == data)
+    await bench.settle()
+    told = [(e.kind, e.conn, e.code, e.status, e.cookie, e.nbytes) for e in bench.entries if e.conn == 1]
+    assert told == [
+        (CqKind.EVENT, 1, TcpEventType.ABORT, Status.OK, 0, 0),
+        (CqKind.RECEIVE, 1, Opcode.RECEIVE, Status.ABORTED, REQUESTS, 700),
+        (CqKind.RECEIVE, 1, Opcode.RECEIVE, Status.ABORTED, REQUESTS + 0x1000, 0),
+        (CqKind.RECEIVE, 1, Opcode.RECEIVE, Status.ABORTED, REQUESTS + 0x2000, 0),
+    ]
+    assert all(seen), "an entry was told before the bytes were in the buffer"
+    assert sum(count for conn, _, count in bench.consumed if conn == 1) == 700
+    await bench.run(400)
+    assert bench.credits - given == 1, "the credit of the piece that was placed directly"
+    bench.fences_in.append((1, GEN + 1))
+    bench.messages.append(DlvMsg(kind=DlvEvt.FREEZE, conn=1, gen=GEN + 1, aborted=1))
+    await bench.settle()
+    assert bench.fences == [(1, GEN + 1)]
+    assert bench.faults == []
 
 
 @cocotb.test()

@@ -1004,8 +1004,9 @@ async def reset_syn_and_urgent_data_end_the_offload(dut: Any) -> None:
     only(record.tcb, dup_owed=0, rcv_nxt=RCV)
     record = await b.segment(seq=RCV, flags=RST)
     only(record, verdict=Verdict.DROP)
-    only(record.tcb, aborted=1, phase=Phase.FROZEN, state=TcpState.CLOSED, retrieve_sent=0)
-    only(record.dlv, kind=DlvEvt.NOTIFY, event=TcpEventType.ABORT, info=0)
+    only(record.tcb, aborted=1, abort_owed=1, phase=Phase.FROZEN, state=TcpState.CLOSED, retrieve_sent=0)
+    only(record.dlv, kind=DlvEvt.NOTIFY, event=TcpEventType.ABORT, info=0, aborted=1)
+    await b.grant()
     record = await b.send(1)
     only(record.cpl, status=Status.ABORTED)
     record = await b.command(Opcode.TERMINATE)
@@ -1035,6 +1036,178 @@ async def reset_syn_and_urgent_data_end_the_offload(dut: Any) -> None:
     record = await b.take(TcpEvt.FAULT)
     only(record.dlv, kind=DlvEvt.NOTIFY, event=TcpEventType.RETRIEVE, info=UploadReason.HARDWARE_FAILURE)
     only(record.tcb, aborted=1, phase=Phase.FROZEN)
+    await b.quiet()
+
+
+def released(record: Commit, **changed: int) -> None:
+    """tx1 is the RELEASE of an abort of connection 0, with these fields besides."""
+    only(record, tx1_valid=1)
+    only(record.tx1, kind=TxKind.RELEASE, conn=0, gen=GEN)
+    assert TxRelease.unpack(record.tx1.body) == TxRelease(status=Status.ABORTED, **changed)
+
+
+@cocotb.test()
+async def a_reset_releases_the_sends_with_the_next_grant(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open()
+    await b.send(3000)
+    for _ in range(3):
+        await b.grant()
+    await b.segment(ack=u32(UNA + 1460), seq=RCV, pay_len=3)  # a RELEASE is owed, a delayed ACK waits
+    await b.grant()
+    b.ready["txq"] = 0  # the queue fills up: the RELEASE of the next acknowledgment has to wait, and the abort comes
+    for _ in range(20):
+        b.waiting["cmd"].append({"sqe": Sqe(opcode=Opcode.NEIGHBOR_WRITE, conn=5).pack(), "sq_index": 0, "image": 0})
+    await b.step(300)
+    b.taken = len(b.records)
+    b.waiting["cmd"].clear()
+    await b.segment(ack=u32(UNA + 2000), seq=RCV + 3)
+    record = await b.segment(seq=RCV + 3, flags=RST)
+    only(record, tx0_valid=0, tx1_valid=0, dlv_valid=1, cpl_valid=0, verdict=Verdict.DROP)
+    only(record.dlv, kind=DlvEvt.NOTIFY, conn=0, gen=GEN, event=TcpEventType.ABORT, info=0, aborted=1)
+    only(record.tcb, abort_owed=1, aborted=1, release_owed=1, phase=Phase.FROZEN, state=TcpState.CLOSED)
+    before = record.tcb
+    b.ready["txq"] = 100
+    record, seg = await b.grant()
+    assert seg is None
+    released(record, una=u32(UNA + 2000))
+    only(record, dlv_valid=0, cpl_valid=0)
+    assert record.tcb == replace(before, abort_owed=0, release_owed=0)
+    b.now = 100_000  # neither of the timers that ran fires, no second grant comes
+    await b.quiet(300)
+    record = await b.segment(seq=RCV + 3, flags=RST)
+    only(record, verdict=Verdict.PASS_UP, dlv_valid=0)
+    record = await b.command(Opcode.TERMINATE, addr2=0xA000)
+    only(record, tx0_valid=0)
+    only(record.tx1, kind=TxKind.FENCE)
+    assert TxRelease.unpack(record.tx1.body) == TxRelease(una=u32(UNA + 2000), status=Status.ABORTED)
+    only(record.dlv, kind=DlvEvt.FREEZE, a=0xA000, aborted=1)
+    b.waiting["fence"].append({"conn": 0, "gen": GEN})
+    record = await b.take(TcpEvt.FENCE_DONE)
+    only(record, img_valid=1)
+    record = await b.command(Opcode.INITIATE, IMAGE.pack(), gen=GEN + 1)
+    only(record.tcb, phase=Phase.LOADED, aborted=0, abort_owed=0)
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_terminate_before_the_grant_takes_the_abort_over(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open()
+    await b.send(100)
+    await b.grant()
+    b.offer_segment(seq=RCV, flags=RST)
+    while b.waiting["rx"]:
+        await b.step()
+    sqe = Sqe(opcode=Opcode.TERMINATE, conn=0, gen=GEN, cookie=COOKIE)
+    b.waiting["cmd"].append({"sqe": sqe.pack(), "sq_index": 0, "image": 0})
+    only((await b.take(TcpEvt.RX_SEGMENT)).tcb, abort_owed=1)
+    record = await b.take(TcpEvt.COMMAND)
+    only(record, tx0_valid=0, tx1_valid=1, cpl_valid=0)
+    only(record.tx1, kind=TxKind.FENCE)
+    assert TxRelease.unpack(record.tx1.body) == TxRelease(una=UNA, status=Status.ABORTED)
+    only(record.tcb, abort_owed=0, aborted=1, terminating=1)
+    # at most the grant that was on offer already, which finds nothing owed
+    await b.step(80)
+    for late in b.records[b.taken :]:
+        only(late, kind=TcpEvt.TX_GRANT, tx0_valid=0, tx1_valid=0)
+        assert late.tcb == record.tcb
+    b.taken = len(b.records)
+    await b.quiet()
+
+
+@cocotb.test()
+async def an_abortive_disconnect_resets_and_releases(dut: Any) -> None:
+    b = await bench_of(dut)
+    # a table entry alone is not yet a connection that can be reset
+    await b.path()
+    await b.neighbor()
+    await b.credit(8)
+    record = await b.command(Opcode.DISCONNECT, flags=2)
+    only(record.cpl, kind=CqKind.SEND, status=Status.BAD_STATE, code=Opcode.DISCONNECT, conn=0, gen=GEN)
+    await b.command(Opcode.INITIATE, replace(IMAGE, const_flags=5, rcv_wind_scale=2, ts_recent=70).pack())
+    loaded = (await b.send(3000)).tcb
+    record = await b.command(Opcode.DISCONNECT, flags=2)
+    only(record, tx0_valid=0, tx1_valid=0, dlv_valid=0, cpl_valid=1)
+    only(record.cpl, kind=CqKind.SEND, status=Status.BAD_STATE, code=Opcode.DISCONNECT, cookie=COOKIE)
+    assert record.tcb == loaded
+    await b.command(Opcode.START)
+    for _ in range(3):
+        await b.grant()
+    await b.command(Opcode.DISCONNECT, flags=1)  # the FIN that is queued, and then sent, is no obstacle
+    _, seg = await b.grant()
+    assert seg is not None
+    only(seg, flags=ACK | FIN)
+    b.appended.clear()
+    record = await b.segment(seq=RCV, pay_len=10, ack=u32(UNA + 500), ts_present=1, tsval=71)
+    only(record.tcb, unacked_segs=1, dack_on=1, rtx_on=1, state=TcpState.FIN_WAIT_1)
+    await b.grant()
+    b.now = 1010
+    before = b.records[-1].tcb
+    record = await b.command(Opcode.DISCONNECT, flags=2)
+    only(record, tx0_valid=1, tx1_valid=1, dlv_valid=1, cpl_valid=0)
+    only(record.tx0, kind=TxKind.SEGMENT, conn=0, gen=GEN)
+    seg = TxSegment.unpack(record.tx0.body)
+    # window (32768 - 10) >> 2 is rounded up: the right edge must not move back
+    only(seg, seq=u32(UNA + 3001), len=0, flags=RST | ACK, ack=RCV + 10, wnd=8190, ttl=64, tos=8, user_priority=3)
+    only(seg, ts_en=1, tsval=u32(1010 + before.ts_delta), tsecr=71)
+    released(record, una=u32(UNA + 500), cpl=1, cookie=COOKIE, sq_index=b.sq_index)
+    assert record.dlv == DlvMsg(kind=DlvEvt.NOTIFY, conn=0, gen=GEN, aborted=1)
+    assert record.tcb == replace(
+        before, phase=Phase.FROZEN, state=TcpState.CLOSED, aborted=1, unacked_segs=0, dack_on=0, rtx_on=0,
+        rcv_adv=RCV + 10 + (8190 << 2), last_ack_sent=RCV + 10,
+    )  # fmt: skip
+    assert b.appended == [], "it takes no place in the send table"
+    b.now = 100_000
+    await b.quiet(300)
+    for flags in (1, 2):
+        record = await b.command(Opcode.DISCONNECT, flags=flags)
+        only(record, tx0_valid=0, tx1_valid=0, dlv_valid=0)
+        only(record.cpl, kind=CqKind.SEND, status=Status.ABORTED, code=Opcode.DISCONNECT, sq_index=b.sq_index)
+    record = await b.command(Opcode.TERMINATE)
+    only(TxRelease.unpack(record.tx1.body), status=Status.ABORTED, cpl=0)
+    record = await b.command(Opcode.DISCONNECT, flags=2)
+    only(record.cpl, kind=CqKind.SEND, status=Status.ABORTED)
+    record = await b.command(Opcode.DISCONNECT, flags=2, gen=GEN + 1)
+    only(record.cpl, kind=CqKind.SEND, status=Status.BAD_STATE, gen=GEN + 1)
+    await b.quiet()
+
+
+@cocotb.test()
+async def an_abortive_disconnect_is_taken_while_an_upload_is_asked_for(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open()
+    await b.send(100)
+    await b.grant()
+    for _ in range(3):  # duplicates are owed and an upload is asked for, all of which the reset ends
+        b.offer_segment(seq=RCV - 10, pay_len=5)
+    b.offer_segment(seq=RCV, flags=SYN | ACK)
+    await b.step(200)
+    b.taken = len(b.records)
+    only(b.records[-1].tcb, phase=Phase.FROZEN, retrieve_sent=1)
+    await b.send(60)
+    b.ready["txq"] = b.ready["dlv"] = 40
+    record = await b.command(Opcode.DISCONNECT, flags=2)
+    only(TxSegment.unpack(record.tx0.body), seq=u32(UNA + 100), ack=RCV, flags=RST | ACK, wnd=32768)
+    released(record, una=UNA, cpl=1, cookie=COOKIE, sq_index=b.sq_index)
+    only(record.tcb, aborted=1, dup_owed=0, ack_now=0, phase=Phase.FROZEN, state=TcpState.CLOSED, retrieve_sent=1)
+    await b.quiet()
+    # once TERMINATE has come it is too late
+    await b.command(Opcode.INITIATE, IMAGE.pack(), conn=1)
+    await b.command(Opcode.START, conn=1)
+    await b.command(Opcode.TERMINATE, conn=1)
+    record = await b.command(Opcode.DISCONNECT, flags=2, conn=1)
+    only(record, tx0_valid=0, tx1_valid=0, dlv_valid=0)
+    only(record.cpl, kind=CqKind.SEND, status=Status.UPLOAD, code=Opcode.DISCONNECT)
+    # a fault has aborted already
+    await b.command(Opcode.INITIATE, IMAGE.pack(), conn=2)
+    await b.command(Opcode.START, conn=2)
+    b.waiting["fault"].append({"conn": 2, "gen": GEN})
+    record = await b.take(TcpEvt.FAULT)
+    only(record.dlv, event=TcpEventType.RETRIEVE, aborted=0)
+    record = await b.command(Opcode.DISCONNECT, flags=2, conn=2)
+    only(record, tx0_valid=0, tx1_valid=0, dlv_valid=0)
+    only(record.cpl, kind=CqKind.SEND, status=Status.ABORTED)
     await b.quiet()
 
 

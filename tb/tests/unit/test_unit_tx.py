@@ -44,7 +44,7 @@ GRANULE = 64  # bytes; read errors are injected by address
 MAC = 0x0605_0403_0202  # interface MAC 02:02:03:04:05:06, byte 0 low
 MASK32 = 0xFFFFFFFF
 RAW_LOST = 0xFFFF  # connection in the record of a raw frame whose read failed
-ACK, PSH, FIN = 0x10, 0x08, 0x01
+ACK, PSH, RST, FIN = 0x10, 0x08, 0x04, 0x01
 
 
 @dataclass
@@ -289,12 +289,21 @@ class Bench:
         )  # fmt: skip
         return bytes(packet / Raw(payload)).ljust(60, b"\0")
 
-    def release(self, conn: int, una: int, status: Status | None = None) -> None:
-        """RELEASE, or with a status FENCE; expects the completions."""
+    def release(
+        self, conn: int, una: int, status: Status | None = None, *, fence: bool = True, reset: bool = False
+    ) -> None:
+        """RELEASE, or with a status FENCE; expects the completions.
+
+        Not `fence`: the RELEASE of an abort; `reset`: an abortive DISCONNECT completes with it.
+        """
         c = self.conns[conn]
         c.una = max(c.una, una)
-        kind = TxKind.RELEASE if status is None else TxKind.FENCE
-        body = TxRelease(una=self.wire_seq(c, una), status=Status.OK if status is None else status)
+        fence = fence and status is not None
+        cookie, sq_index = (self.rng.getrandbits(64), self.rng.getrandbits(16)) if reset else (0, 0)
+        body = TxRelease(
+            una=self.wire_seq(c, una), status=Status.OK if status is None else status, cpl=int(reset), cookie=cookie,
+            sq_index=sq_index,
+        )  # fmt: skip
         before = self.segments
         while c.entries and (c.entries[0].end <= una or status is not None):
             e = c.entries.popleft()
@@ -307,9 +316,15 @@ class Bench:
                 )  # fmt: skip
                 self.expect.completions.append((cqe, before))
             c.popped.append(e)
-        if status is not None:
+        if reset:
+            cqe = Cqe(
+                kind=CqKind.SEND, code=Opcode.DISCONNECT, status=Status.OK, conn=conn, gen=c.gen, cookie=cookie,
+                sq_index=sq_index,
+            )  # fmt: skip
+            self.expect.completions.append((cqe, before))
+        if fence:
             self.expect.fences.append((conn, c.gen, self.completed + len(self.expect.completions)))
-        self.put(kind, conn, c.gen, body.pack())
+        self.put(TxKind.FENCE if fence else TxKind.RELEASE, conn, c.gen, body.pack())
 
     def raw(self, length: int, bad: bool = False) -> None:
         data = self.rng.randbytes(length)
@@ -610,8 +625,11 @@ async def random_traffic(bench: Bench, items: int, bad_percent: int, raw_percent
         elif action == 1:
             bench.path_write(rng.randrange(8), rng.randrange(4))
         elif action in (2, 3):
-            bench.release(conn, rng.randint(bench.conns[conn].una, bench.conns[conn].nxt),
-                          rng.choice((Status.UPLOAD, Status.ABORTED)))  # fmt: skip
+            una = rng.randint(bench.conns[conn].una, bench.conns[conn].nxt)
+            aborted = rng.random() < 0.5
+            if aborted:
+                bench.release(conn, una, Status.ABORTED, fence=False, reset=rng.random() < 0.5)
+            bench.release(conn, una, Status.ABORTED if aborted else Status.UPLOAD)
             before = len(bench.expect.fences) + bench.fences_out
             while bench.fences_out < before or bench.conns[conn].popped:
                 await bench.step()
@@ -667,6 +685,57 @@ async def random_traffic_with_stalls_everywhere_is_exact(dut: Any) -> None:
 async def read_errors_discard_the_frame_raise_a_fault_and_leak_nothing(dut: Any) -> None:
     knobs = Knobs(wire=80, sink=50, latency=(1, 40))
     await random_traffic(Bench(dut, knobs), items=350, bad_percent=25, raw_percent=10)
+
+
+async def aborts(dut: Any, knobs: Knobs) -> None:
+    """Connections with every kind of entry are aborted, with and without an own DISCONNECT, then fenced."""
+    bench = Bench(dut, knobs)
+    await bench.start()
+    ids = set_up(bench, min(4, bench.conns_n))
+    for n, conn in enumerate(ids):
+        c = bench.conns[conn]
+        for _ in range(min(4, bench.sends_n) - 1):
+            bench.append(conn, [100, 60], last=bench.rng.randrange(2))
+        fin = n % 2
+        bench.append(conn, [50], fin=fin)
+        bench.segment(conn, 0, c.end - fin, flags=ACK | FIN * fin)
+        bench.release(conn, 160)
+    bench.raw(200)
+    # the first two were reset by their peer, in the middle of an entry and before any; the others reset it
+    una = [200, 160, 170, bench.conns[ids[-1]].end]
+    for n, conn in enumerate(ids):
+        if n >= 2:
+            bench.segment(conn, bench.conns[conn].end, 0, flags=ACK | RST, ts=n == 3)
+        bench.release(conn, una[n], Status.ABORTED, fence=False, reset=n >= 2)
+        assert not bench.conns[conn].entries, "an abort leaves nothing behind"
+    await bench.run(limit=20_000)
+    # nothing is left for the fence, which may end an abortive DISCONNECT itself
+    for n, conn in enumerate(ids):
+        bench.release(conn, una[n], Status.ABORTED, reset=n == 1)
+    await bench.run(limit=20_000)
+    # the table is used again from the place where it stands; the fence sweeps, the DISCONNECT is the last
+    for conn in ids:
+        bench.open(conn, 0)
+        c = bench.conns[conn]
+        for size in range(1, bench.sends_n + 1):
+            bench.append(conn, [40 * size], last=size % 2)
+        bench.segment(conn, 0, 1000 if c.end > 1000 else c.end)
+        bench.release(conn, 50, Status.ABORTED, reset=True)
+    # an abort of an empty table, many in a row
+    await bench.run(limit=20_000)
+    for conn in ids * 4:
+        bench.release(conn, bench.conns[conn].una, Status.ABORTED, fence=False, reset=True)
+    await bench.run(limit=20_000)
+
+
+@cocotb.test()
+async def an_abort_completes_every_entry_and_its_disconnect_last(dut: Any) -> None:
+    await aborts(dut, Knobs(latency=(3, 10)))
+
+
+@cocotb.test()
+async def an_abort_with_stalls_everywhere_is_exact(dut: Any) -> None:
+    await aborts(dut, Knobs(wire=60, memory=70, request=50, txq=70, sink=15, latency=(1, 60)))
 
 
 @cocotb.test()
