@@ -113,25 +113,20 @@ class Bench:
         """
         self.transfer, self._driver = None, None
         self.calls.clear()
-        self.dut.tick_limit.value = self._tick()
-        while self.port.queue or self._operating:
-            await Timer(10, "ns")
+        self._stop_time()
+        await self._until(lambda: not self.port.queue and not self._operating, "the driver's operations")
         self.env.scoreboard.frames_withdrawn(self.frames.clear())
-        while not self.frames.empty:
-            await Timer(10, "ns")
-        while int(self.dut.src_busy.value):
-            await Timer(10, "ns")
+        await self._until(lambda: self.frames.empty and not int(self.dut.src_busy.value), "the frame on its way in")
         working = not int(self.dut.dut_idle.value)
         if cut is not None:
             self.env.scoreboard.frame_played(cut)
             self.frames.put(cut)
-            await RisingEdge(self.dut.src_busy)
+            await self._until(lambda: bool(int(self.dut.src_busy.value)), "the start of the frame to be cut")
         await self.reset_device()
         if await self.register(Csr.CONTROL):
             raise StandstillError("CONTROL is not 0 after a soft reset")
         await self.register(Csr.CONTROL, EXTERNAL_TICK)  # the prescaler would count on
-        while int(self.dut.src_busy.value):
-            await Timer(10, "ns")
+        await self._until(lambda: not int(self.dut.src_busy.value), "the end of the frame that was cut")
         await Timer(1, "us")
         self.env.scoreboard.device_was_reset(self._tick(), await self.dump())
         self._check_diverged()
@@ -139,6 +134,19 @@ class Bench:
         self._over.clear()
         self._last_progress = (self._tick(), 0.0)
         return working
+
+    def _stop_time(self) -> None:
+        """No tick from now on, until the session moves the limit again."""
+        self._limit = self._tick()
+        self.dut.tick_limit.value = self._limit
+
+    async def _until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until something is so, for RESET_NS at most."""
+        for _ in range(RESET_NS // 10):
+            if condition():
+                return
+            await Timer(10, "ns")
+        raise StandstillError(f"{what}: still waiting after {RESET_NS} ns")
 
     async def register(self, offset: int, value: int | None = None) -> int:
         """Read (no value) or write a register through the register agent."""
@@ -190,7 +198,7 @@ class Bench:
 
     async def registers(self) -> dict[Csr, int]:
         """Every register the golden device knows the value of. Time stands still from now on."""
-        self.dut.tick_limit.value = self._tick()
+        self._stop_time()
         await Timer(1, "us")
         compared = self.env.scoreboard.follower.compared_registers()
         return {register: await self.register(register) for register in compared}

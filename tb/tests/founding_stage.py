@@ -39,6 +39,7 @@ from model.ndis.status import CompletionKind, NdisStatus
 from model.wire.frame import TcpFlag
 from tb.session.network import NIC_IP, NIC_MAC, Network
 from tb.session.transfer import Transfer
+from tb.tests.lab import place_of
 
 Scene = Generator[Callable[[], bool], None, None]
 
@@ -689,12 +690,7 @@ class Stage:
 
     def where(self) -> str:
         """What the running scene waits for, for messages."""
-        places: list[str] = []
-        scene: Any = self._running  # the typing of generators does not know their frames
-        while scene is not None and scene.gi_frame is not None:
-            places.append(f"{scene.gi_code.co_name}:{scene.gi_frame.f_lineno}")
-            scene = scene.gi_yieldfrom
-        return " > ".join(places) or f"{len(self._scenes)} scenes left"
+        return place_of(self._running) or f"{len(self._scenes)} scenes left"
 
     def step(self) -> bool:
         """Take the scenes as far as they go now; True if anything moved."""

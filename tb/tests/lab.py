@@ -54,6 +54,15 @@ SIZE, DELAY = 65_536, 40
 ERRORS_PAGE = ROOT / "docs" / "errors.md"
 
 
+def place_of(generator: Any) -> str:
+    """Where a generator stands, and those it waits for: name and line of each, empty if it is over."""
+    places: list[str] = []  # the typing of generators does not know their frames
+    while generator is not None and generator.gi_frame is not None:
+        places.append(f"{generator.gi_code.co_name}:{generator.gi_frame.f_lineno}")
+        generator = generator.gi_yieldfrom
+    return " > ".join(places)
+
+
 def documented(prefixes: str) -> list[str]:
     """The identifiers of the rows of docs/errors.md that begin with one of these letters, in order."""
     return re.findall(rf"^\| ([{prefixes}]-[0-9a-z]+) \|", ERRORS_PAGE.read_text(), re.MULTILINE)
@@ -119,12 +128,7 @@ class Lab:
 
     def where(self) -> str:
         """What the running case waits for, for messages."""
-        places: list[str] = []
-        case: Any = self._running  # the typing of generators does not know their frames
-        while case is not None and case.gi_frame is not None:
-            places.append(f"{case.gi_code.co_name}:{case.gi_frame.f_lineno}")
-            case = case.gi_yieldfrom
-        return " > ".join(places) or f"{len(self._cases)} cases left"
+        return place_of(self._running) or f"{len(self._cases)} cases left"
 
     def step(self) -> bool:
         """Take the cases as far as they go now; True if anything moved. They are spread over the session's progress."""
