@@ -42,6 +42,12 @@ _TURNS = frozenset(("command", "raw_send", "grant", "timer", "push"))
 _INSIDE = frozenset(("frame", "credit"))
 _NARROW, _FEW, _NEAR = 64, 16, 64
 
+QUIET_STROBES = 32
+"""Tick strobes that may pass, with nothing else happening in the device, while a timer is due (mechanisms, Time).
+
+An idle device is strobed as fast as one round of timer_scan, so there a timer may be many ticks late within few cycles.
+"""
+
 
 def bounds_for(conns: int, data_w: int, latency: int = 0) -> dict[str, int]:
     """The table for ``conns`` connections at work, ``data_w`` bits, memory that answers after ``latency`` cycles.
@@ -81,6 +87,7 @@ class Liveness:
         self._bounds = dict(bounds)
         self._open: dict[str, dict[Hashable, int]] = {kind: {} for kind in self._bounds}
         self.seen: dict[str, int] = dict.fromkeys(self._bounds, 0)
+        self._quiet = 0
 
     def after_reset(self) -> Liveness:
         """Nothing is due any more; what was seen goes on."""
@@ -103,6 +110,14 @@ class Liveness:
             if took > self._bounds[kind]:
                 raise Halt(self._late(kind, key, cycle, took))
 
+    def strobe(self, cycle: int, *, quiet: bool) -> None:
+        """A tick; ``quiet``: nothing was recorded since the one before. Halts if a timer is due all the while."""
+        kind = next((k for k in ("timer", "push") if self._open[k]), None)
+        self._quiet = self._quiet + 1 if quiet and kind is not None else 0
+        if kind is not None and self._quiet > QUIET_STROBES:
+            key, start = next(iter(self._open[kind].items()))
+            raise Halt(self._late(kind, key, cycle, cycle - start, f"within {QUIET_STROBES} ticks of an idle device"))
+
     def restart(self, cycle: int) -> None:
         """Nothing of what is pending counts from before this cycle (the ring was full, the device was disabled)."""
         for kind in self._open.values():
@@ -117,7 +132,7 @@ class Liveness:
                 if (took := cycle - start) > self._bounds[kind]:
                     raise Halt(self._late(kind, key, cycle, took))
 
-    def _late(self, kind: str, key: Hashable, cycle: int, took: int) -> Divergence:
+    def _late(self, kind: str, key: Hashable, cycle: int, took: int, expected: str = "") -> Divergence:
         return Divergence(
             check=6,
             stream="liveness",
@@ -126,7 +141,7 @@ class Liveness:
             conn=None,
             event=kind,
             field=f"{kind} {key}",
-            expected=f"within {self._bounds[kind]} cycles",
+            expected=expected or f"within {self._bounds[kind]} cycles",
             got=f"{took} cycles",
             rule="architecture 3, check 6: what is due happens",
         )

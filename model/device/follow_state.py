@@ -83,6 +83,8 @@ class FollowState:
         self.host_bytes_compared = 0
         self.events: Counter[str] = Counter()
         self._cycle = 0
+        #: Records so far, and how many there were at the last tick strobe.
+        self._recorded = self._strobed = 0
         self.live = Liveness(bounds or bounds_for(self.config.conns, self.config.data_w))
         self._reset()
 
@@ -139,6 +141,7 @@ class FollowState:
 
     def _at(self, cycle: int) -> None:
         self._cycle = cycle
+        self._recorded += 1
         self._since_check += 1
         if self._since_check >= _CHECK_EVERY and self.divergence is None:
             self._since_check = 0
@@ -146,10 +149,13 @@ class FollowState:
 
     def _check_liveness(self) -> None:
         """Check 6; while the completion ring has no room nothing is late."""
-        if self._cq_written - self._cq_read >= self.core.regs.entries(Csr.CQ_SIZE_LOG2) - 1 > 0:
+        if self._ring_is_full():
             self.live.restart(self._cycle)
         else:
             self.live.check(self._cycle)
+
+    def _ring_is_full(self) -> bool:
+        return self._cq_written - self._cq_read >= self.core.regs.entries(Csr.CQ_SIZE_LOG2) - 1 > 0
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Run ``action`` unless something diverged already; keep the first divergence."""

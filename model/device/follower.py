@@ -199,6 +199,9 @@ class Follower(FollowEnd):
             raise self._not_due("tick", "strobe", None, str((self._now + 1) & MASK), str(tick), "tick")
         self._now = tick
         self._check_liveness()
+        alone = self._recorded == self._strobed + 1  # the strobe itself
+        self.live.strobe(self._cycle, quiet=alone and not self._ring_is_full())
+        self._strobed = self._recorded
         for conn in self.core.due_timers(tick):
             self.live.begin("timer", conn, self._cycle)
         for conn, deadline in self.core.push.items():

@@ -1,0 +1,44 @@
+"""Check 6 of the lockstep: what is due must happen, counted in cycles; timers also in ticks of an idle device."""
+
+from __future__ import annotations
+
+import pytest
+
+from model.device.bounds import BOUNDS, QUIET_STROBES, Liveness
+from model.device.divergence import Halt
+
+
+def strobes(live: Liveness, count: int, *, quiet: bool = True) -> None:
+    """``count`` ticks of an idle device, far within every bound in cycles."""
+    for cycle in range(count):
+        live.strobe(cycle, quiet=quiet)
+
+
+@pytest.mark.parametrize("kind", ["timer", "push"])
+def test_a_timer_that_is_due_while_the_device_is_idle_is_late_after_a_few_ticks(kind: str) -> None:
+    live = Liveness(BOUNDS)
+    live.begin(kind, 3, 0)
+    strobes(live, QUIET_STROBES)
+    with pytest.raises(Halt) as halt:
+        strobes(live, 1)
+    assert halt.value.divergence.check == 6
+    assert halt.value.divergence.field == f"{kind} 3"
+
+
+def test_a_timer_that_waits_while_the_device_works_is_late_by_its_cycles_only() -> None:
+    live = Liveness(BOUNDS)
+    live.begin("timer", 3, 0)
+    for _ in range(8):
+        strobes(live, QUIET_STROBES)
+        strobes(live, 1, quiet=False)
+    with pytest.raises(Halt):
+        live.check(BOUNDS["timer"] + 1)
+
+
+def test_ticks_of_an_idle_device_without_a_timer_due_count_for_nothing() -> None:
+    live = Liveness(BOUNDS)
+    strobes(live, 10 * QUIET_STROBES)
+    live.begin("timer", 3, 0)
+    strobes(live, QUIET_STROBES)
+    live.end("timer", 3, 1)
+    strobes(live, 10 * QUIET_STROBES)
