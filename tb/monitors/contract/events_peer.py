@@ -1,0 +1,320 @@
+"""Section 9.9, FIN, RST and SYN of the peer (CH-190..199, CH-201).
+
+A segment is judged only if its class is the same for every RCV.NXT and window that the NIC may hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final
+from weakref import WeakKeyDictionary
+
+from tb.monitors.contract.receive_books import (
+    CLOSED,
+    INVALID_STATE,
+    NEVER,
+    REQUEST_ABORTED,
+    SUCCESS,
+    Connection,
+    Item,
+    Shared,
+    number,
+)
+from tb.monitors.contract.receive_segments import ACK, FIN, RST, SYN, Segment, unwrap
+from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, BookedMonitor
+from tb.monitors.contract.trace import List, Node
+
+_CHALLENGE_SECONDS: Final = 300
+"""What a challenge ACK sets the keepalive timer to (5.7)."""
+_SYN_PERIOD_SECONDS: Final = 3
+_SETTLED: Final = 4 * LATE
+"""Ticks after which everything that came in was answered, but for a delayed ACK."""
+_OLDEST_ACK: Final = 1 << 30
+_KEEP_ALIVE_ENABLED: Final = 1
+_UPLOAD_REQUESTED: Final = 10
+_HARDWARE_FAILURE: Final = 11
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What is remembered of a connection."""
+
+    disconnects: int = 0
+    fin_duty: bool = False
+    possible_reset: bool = False
+    outside_reset: bool = False
+    inside_reset: bool = False
+    exact_syn: int | None = None
+    said: tuple[int, int] | None = None
+    """(acknowledgment, window) of the last segment sent."""
+    calls: int = 0
+    """Segments that call for an ACK, other than by a challenge."""
+    silent: bool = False
+    """An RST outside the window came since the last segment was sent."""
+    reset_asks: int = 0
+    syn_asks: int = 0
+    reset_challenged: bool = False
+    """A challenge ACK was sent in this validation period."""
+    syn_challenged: int | None = None
+    challenged: int | None = None
+    """Tick of the challenge ACK that armed keepalive, no acceptable segment since."""
+    stamp: int | None = None
+
+
+class PeerEvents(BookedMonitor):
+    """What the target makes of the peer's FIN, RST and SYN."""
+
+    RULES: ClassVar[Mapping[str, str]] = {
+        "CH-190": "TcpIndicateDisconnect comes after a FIN, and after the client consumed everything before it",
+        "CH-191": "TcpIndicateDisconnect comes exactly once",
+        "CH-192": "sending goes on after the peer's FIN",
+        "CH-193": "an RST at RcvNxt raises TcpIndicateAbort; sends and disconnects come back REQUEST_ABORTED",
+        "CH-194": "after that RST posted receives come back REQUEST_ABORTED",
+        "CH-195": "an RST outside the window does nothing and is not answered",
+        "CH-196": "an RST inside the window, not at RcvNxt, aborts nothing and gets one challenge ACK a period at most",
+        "CH-197": "a SYN outside the window is answered with an ACK",
+        "CH-198": "a SYN inside the window, not at RcvNxt, gets one challenge ACK in 3 s at most",
+        "CH-199": "a SYN at RcvNxt is followed by an upload request and an upload in state Closed",
+        "CH-201": "after a challenge ACK the keepalive timer has 5 minutes left",
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._notes: WeakKeyDictionary[Connection, _Notes] = WeakKeyDictionary()
+
+    def _of(self, conn: Connection) -> _Notes:
+        return self._notes.setdefault(conn, _Notes())
+
+    # --- FIN -------------------------------------------------------------------------------------------
+
+    def event(self, conn: Connection, event: int, info: int) -> None:
+        notes = self._of(conn)
+        if event == 2:
+            consumed = conn.fin is not None and conn.fin <= conn.arrived and conn.delivered == conn.fin
+            left = conn.arrived - conn.delivered
+            text = "there was no FIN" if conn.fin is None else f"{left} bytes before the FIN are not consumed"
+            self.check("CH-190", consumed, text)
+            notes.disconnects += 1
+            self.check("CH-191", notes.disconnects == 1, f"TcpIndicateDisconnect number {notes.disconnects}")
+        elif event == 4:
+            self._abort_raised(conn, notes)
+
+    def released(self, conn: Connection) -> None:
+        self._fin_duty(conn)
+
+    def settled(self, conn: Connection, kind: str) -> None:
+        self._fin_duty(conn)
+
+    def after_call(self, conn: Connection) -> None:
+        self._fin_duty(conn)
+
+    def segment_sent(self, conn: Connection, seg: Segment) -> None:
+        self._fin_duty(conn)
+
+    def _fin_ready(self, conn: Connection) -> bool:
+        """The NIC has the FIN, and everything before it is consumed or fits into the posted requests."""
+        if not conn.fin_surely_in() or conn.fin is None or conn.released is None or conn.stopped or conn.in_call:
+            return False
+        rest = conn.fin - conn.delivered
+        return rest == 0 or rest <= sum(item.size for item in conn.requests)
+
+    def _fin_duty(self, conn: Connection) -> None:
+        notes = self._of(conn)
+        if notes.fin_duty or notes.disconnects or not self._fin_ready(conn):
+            return
+        notes.fin_duty = True
+        self.expect(self.now + PROMPT, lambda: self._fin_overdue(conn))
+
+    def _fin_overdue(self, conn: Connection) -> None:
+        notes = self._of(conn)
+        notes.fin_duty = False
+        if self._fin_ready(conn) and not notes.disconnects:
+            notes.fin_duty = True
+            self.breach("CH-191", f"the FIN was acknowledged, no TcpIndicateDisconnect for {PROMPT} ticks")
+
+    def posted(self, item: Item) -> None:
+        conn = item.connection
+        begin = item.end - item.size
+        if item.kind != "send" or not item.size or conn.stopped or conn.fin is None:
+            return
+        if not (conn.fin_handed_over or conn.fin_surely_in()) or conn.fin_out is not None:
+            return
+        mss = number(conn.const, "remote_mss", 536)
+        idle = conn.una == conn.sent == begin
+        if idle and conn.peer_edge - conn.sent >= min(mss, item.size):
+            wait = PROMPT + (self.parameter("tcp_sws_prevention_ticks") or 0)
+            self.expect(self.now + wait, lambda: self._sent_by_now(conn, begin))
+
+    def _sent_by_now(self, conn: Connection, begin: int) -> None:
+        if not conn.stopped:
+            self.check("CH-192", conn.sent > begin, "data posted after the peer's FIN does not leave")
+
+    # --- RST -------------------------------------------------------------------------------------------
+
+    def _abort_raised(self, conn: Connection, notes: _Notes) -> None:
+        if notes.possible_reset or any(reason == _HARDWARE_FAILURE for _, reason in conn.retrieves):
+            self.trigger("CH-193")
+        elif notes.inside_reset:
+            self.breach("CH-196", "TcpIndicateAbort for an RST that is not at RcvNxt")
+        elif notes.outside_reset:
+            self.breach("CH-195", "TcpIndicateAbort for an RST outside the window")
+        else:
+            self.breach("CH-193", "TcpIndicateAbort without an RST")
+
+    def completed(self, kind: str, item: Item | None, done: List, head: bool) -> None:
+        if item is None or item.kind != kind:
+            return
+        conn = item.connection
+        text = f"{kind} NBL {done.ident} came back {done.status!r}"
+        failure = any(reason == _HARDWARE_FAILURE for _, reason in conn.retrieves)
+        if conn.abort_raised is not None and not failure:
+            late = item.after_disconnect and done.status == INVALID_STATE
+            rule = "CH-194" if kind == "receive" else "CH-193"
+            self.check(rule, done.status == REQUEST_ABORTED or late, f"{text} after TcpIndicateAbort")
+        elif kind == "send" and conn.fin_surely_in() and not conn.stopped and not self.uploading:
+            self.check("CH-192", done.status == SUCCESS, f"{text} after the peer's FIN")
+
+    def _reset_in(self, conn: Connection, notes: _Notes, start: int) -> None:
+        low, high = conn.next_bounds
+        if low <= start <= high:
+            notes.possible_reset = True
+            notes.calls += 1
+            if low == high and not self.crowded and not conn.stopped and conn.released is not None:
+                self.trigger("CH-193")
+                self.expect(self.now + PROMPT, lambda: self._aborted_by_now(conn))
+        elif start < low or start >= conn.edge_bound:
+            notes.outside_reset = notes.silent = True
+            self.trigger("CH-195")
+        elif high < start < conn.edge:
+            notes.inside_reset = True
+            notes.reset_asks += 1
+            self.trigger("CH-196")
+        else:
+            notes.possible_reset = True
+            notes.calls += 1
+
+    def _aborted_by_now(self, conn: Connection) -> None:
+        if conn.terminating is not None or conn.aborting is not None or conn.muted:
+            return
+        self.check("CH-193", conn.abort_raised is not None, f"no TcpIndicateAbort {PROMPT} ticks after an RST")
+        if conn.abort_raised is None:
+            return
+        left = [item.list.ident for item in (*conn.sends, *conn.disconnects)]
+        self.check("CH-193", not left, f"NBLs {left} did not come back after an RST")
+        posted = [item.list.ident for item in conn.requests if item.tick < conn.abort_raised]
+        self.check("CH-194", not posted, f"receive requests {posted} did not come back after an RST")
+
+    # --- SYN -------------------------------------------------------------------------------------------
+
+    def _syn_in(self, conn: Connection, notes: _Notes, start: int) -> None:
+        low, high = conn.next_bounds
+        certain = conn.released is not None and not conn.stopped and conn.final_state() is None and not self.crowded
+        if start < low or start >= conn.edge_bound:
+            notes.calls += 1
+            if certain:
+                self.trigger("CH-197")
+                came = self.now
+                self.expect(came + PROMPT, lambda: self._answered_by_now(conn, came))
+        elif high < start < conn.edge:
+            notes.syn_asks += 1
+            self.trigger("CH-198")
+        else:
+            notes.calls += 1
+            if low == high == start and certain:
+                notes.exact_syn = self.now
+                self.trigger("CH-199")
+                self.expect(self.now + PROMPT, lambda: self._requested_by_now(conn))
+
+    def _answered_by_now(self, conn: Connection, came: int) -> None:
+        if not conn.stopped and conn.last_out < came:
+            self.breach("CH-197", f"a SYN outside the window got no ACK in {PROMPT} ticks")
+
+    def _requested_by_now(self, conn: Connection) -> None:
+        if conn.terminating is None and conn.abort_raised is None and conn.aborting is None and not conn.muted:
+            asked = any(reason == _UPLOAD_REQUESTED for _, reason in conn.retrieves)
+            text = f"no TcpIndicateRetrieve(UploadRequested) after a SYN at RcvNxt: {conn.retrieves}"
+            self.check("CH-199", asked, text)
+
+    # --- segments --------------------------------------------------------------------------------------
+
+    def segment_in(self, conn: Connection, seg: Segment) -> None:
+        if not conn.accepts_tag(seg):
+            return
+        notes = self._of(conn)
+        if self.now - max(conn.last_in, conn.last_out) > _SETTLED:
+            notes.calls = 0
+            notes.silent = False
+        start = unwrap(seg.sequence, conn.arrived)
+        if seg.has(RST):
+            self._reset_in(conn, notes, start)
+        elif seg.has(SYN):
+            self._syn_in(conn, notes, start)
+        else:
+            self._ordinary_in(conn, notes, seg, start)
+
+    def _ordinary_in(self, conn: Connection, notes: _Notes, seg: Segment, start: int) -> None:
+        low, high = conn.next_bounds
+        ack = unwrap(seg.acknowledgment, conn.una)
+        new = seg.stamps is None or notes.stamp is None or (seg.stamps[0] - notes.stamp) % (1 << 32) < 1 << 31
+        if seg.stamps is not None and new:
+            notes.stamp = seg.stamps[0]
+        valid = seg.has(ACK) and conn.una - _OLDEST_ACK < ack <= conn.sent and new
+        if seg.length or not low <= start <= high or not valid:
+            notes.calls += 1
+        if valid and start + seg.length >= low and start < conn.edge_bound:
+            notes.reset_challenged = False
+            notes.challenged = None
+
+    def segment_out(self, conn: Connection, seg: Segment) -> None:
+        notes = self._of(conn)
+        said = (seg.acknowledgment, seg.window)
+        ack = unwrap(seg.acknowledgment, conn.acked)
+        pure = not seg.length and not seg.has(RST | SYN | FIN) and unwrap(seg.sequence, conn.sent) == conn.sent
+        again = said == notes.said or (notes.said is None and ack == conn.acked)
+        notes.said = said
+        if pure and again:
+            self._repeated(conn, notes)
+        elif notes.calls:
+            notes.calls -= 1
+        notes.silent = False
+
+    def _repeated(self, conn: Connection, notes: _Notes) -> None:
+        """A pure ACK that says nothing new."""
+        period = _SYN_PERIOD_SECONDS * self.ticks_per_second - LATE
+        syn_allowed = notes.syn_challenged is None or self.now - notes.syn_challenged >= period
+        if notes.calls:
+            notes.calls -= 1
+        elif notes.reset_asks and not notes.reset_challenged:
+            notes.reset_asks -= 1
+            notes.reset_challenged = True
+            notes.challenged = self.now
+        elif notes.syn_asks and syn_allowed:
+            notes.syn_asks -= 1
+            notes.syn_challenged = notes.challenged = self.now
+        elif notes.reset_asks:
+            notes.reset_asks -= 1
+            self.breach("CH-196", "second challenge ACK in one validation period")
+        elif notes.syn_asks:
+            notes.syn_asks -= 1
+            since = self.now - (notes.syn_challenged or 0)
+            self.breach("CH-198", f"challenge ACK {since} ticks after the one before")
+        elif notes.silent:
+            self.breach("CH-195", "an RST outside the window was answered")
+
+    # --- reported state --------------------------------------------------------------------------------
+
+    def reported(self, held: Connection | Shared, node: Node, asked: int, terminated: bool) -> None:
+        if not isinstance(held, Connection) or node.delegated is None or node.status != SUCCESS:
+            return
+        notes = self._of(held)
+        if terminated and notes.exact_syn is not None and notes.exact_syn + LATE < asked:
+            state = number(node.delegated, "state", CLOSED)
+            self.check("CH-199", state == CLOSED, f"uploaded in state {state} after a SYN at RcvNxt")
+        left = number(node.delegated, "keep_alive_timeout_delta", NEVER)
+        if notes.challenged is not None and "keep_alive_timeout_delta" in node.delegated:
+            full = _CHALLENGE_SECONDS * self.ticks_per_second
+            least = full - (self.now - notes.challenged) - LATE
+            own = number(held.cached, "flags") & _KEEP_ALIVE_ENABLED
+            good = left != NEVER and left >= least and (own != 0 or left <= full + RACE)
+            self.check("CH-201", good, f"keepalive has {left} ticks left, at least {least} after a challenge ACK")

@@ -1,0 +1,407 @@
+"""Section 9.9, what goes to the host: URG, exceptional packets, upload requests, other events (CH-200, CH-202..213).
+
+A frame counts as passed up when the same IP packet was indicated on the ordinary path, padding aside.
+Frames that came in a crowd (`CROWD` a tick) may have been dropped and are not asked for.
+
+CH-213 has no numbers in the contract: here a change is tiny below one RemoteMss, rapid within a hundredth of a second.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+from weakref import WeakKeyDictionary
+
+from tb.monitors.contract.receive_books import (
+    CLOSE_WAIT,
+    CLOSED,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    REQUEST_ABORTED,
+    SUCCESS,
+    TIME_WAIT,
+    UPLOAD_IN_PROGRESS,
+    Connection,
+    Item,
+    Shared,
+    is_mandatory,
+    number,
+)
+from tb.monitors.contract.receive_segments import (
+    ACK,
+    RST,
+    SYN,
+    URG,
+    Segment,
+    for_the_host,
+    ranges_behind_options,
+    segment_of,
+    unwrap,
+)
+from tb.monitors.contract.receive_stream import Arrival
+from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, BookedMonitor
+from tb.monitors.contract.trace import Enter, Frame, List, Node, PassedUp, Setting
+from tb.monitors.wire_headers import sums_to_ones, word_sum
+
+_URGENT_DATA: Final = 5
+_INVALID_STATE: Final = 9
+_UPLOAD_REQUESTED: Final = 10
+_RETRIEVE: Final = 3
+_BACKLOG_CHANGE: Final = 1
+_OPTIONAL: Final = frozenset((1, 2, 3, 4, 6, 7))
+_STALLED: Final = 1000
+"""Ticks after which data that came twice must have been acknowledged."""
+_RAPID: Final = 100
+"""A hundredth of a second."""
+
+
+@dataclass(slots=True)
+class _Stop:
+    """A mandatory upload reason was raised: how far the connection was."""
+
+    tick: int
+    reason: int
+    received: int
+    sent: int
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What is remembered of a connection."""
+
+    urgent: int | None = None
+    """Position of an URG segment that is valid for certain."""
+    urgent_possible: bool = False
+    urgent_invalid: bool = False
+    owed: list[tuple[str, bytes]] = field(default_factory=list)
+    """(rule, packet) to be passed up, at the latest after the terminate."""
+    behind_options: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=64))
+    final: tuple[int, int] | None = None
+    """(TIME_WAIT or CLOSED, tick at which it was seen)."""
+    fin_acked: int | None = None
+    stop: _Stop | None = None
+    optional: bool = False
+    syn_seen: bool = False
+    stamp: int | None = None
+    """TSval of the newest segment that came in."""
+    shortage: int | None = None
+    """Tick of UploadRequested for want of resources."""
+    backlog: tuple[int, int] | None = None
+    """(value, tick) of the last SendBacklogChange."""
+
+
+def packet_of(frame: bytes) -> bytes:
+    """A frame without the padding behind its IP packet."""
+    at = 18 if frame[12:14] == b"\x81\x00" else 14
+    if frame[at - 2 : at] == b"\x08\x00" and len(frame) >= at + 4:
+        return frame[: at + int(struct.unpack_from(">H", frame, at + 2)[0])]
+    return frame
+
+
+class Uploads(BookedMonitor):
+    """What is left to the host: packets, connections, decisions."""
+
+    RULES: ClassVar[Mapping[str, str]] = {
+        "CH-200": "a SYN in TIME_WAIT goes to the host",
+        "CH-202": "a valid URG segment raises TcpIndicateRetrieve(ReceivedUrgentData) and is never acknowledged",
+        "CH-203": "an URG segment that is not valid does not lead to an upload",
+        "CH-204": "the URG segment and those after it go to the host, after the terminate",
+        "CH-205": "IPv4 options, fragments, ARP, ICMP and RIP go to the host as they are",
+        "CH-206": "data that comes in state CLOSED goes to the host",
+        "CH-207": "after a mandatory upload reason the target goes on with nothing of the connection",
+        "CH-208": "after an optional upload reason the connection goes on",
+        "CH-209": "TcpIndicateRetrieve names a TCP connection",
+        "CH-210": "no optional upload reason in FIN_WAIT_1, FIN_WAIT_2 or CLOSE_WAIT",
+        "CH-211": "TIME_WAIT is followed by TcpIndicateRetrieve(UploadRequested)",
+        "CH-212": "a want of resources raises UploadRequested, and what is posted then comes back UPLOAD_IN_PROGRESS",
+        "CH-213": "SendBacklogChange is not raised for tiny changes nor rapidly",
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._notes: WeakKeyDictionary[Connection, _Notes] = WeakKeyDictionary()
+        self._macs: dict[str, set[bytes]] = {}
+        self._for_host: dict[str, Counter[bytes]] = {}
+
+    def _of(self, conn: Connection) -> _Notes:
+        return self._notes.setdefault(conn, _Notes())
+
+    # --- exceptional packets ---------------------------------------------------------------------------
+
+    def frame_out(self, frame: Frame) -> None:
+        self._macs.setdefault(frame.adapter, set()).add(frame.data[6:12])
+
+    def told(self, record: Setting) -> None:
+        if record.name == "interface_mac" and isinstance(record.value, bytes):
+            self._macs.setdefault(record.adapter, set()).add(record.value[:6])
+        elif record.name == "allocation_failed" and isinstance(record.value, int):
+            conn = self.books(record).named(record.value)
+            if conn is not None:
+                self.expect(self.now + PROMPT, lambda: self._asked_for_room(conn))
+
+    def _asked_for_room(self, conn: Connection) -> None:
+        asked = any(reason == _UPLOAD_REQUESTED for _, reason in conn.retrieves)
+        self.check("CH-212", asked, "an allocation failed, and no TcpIndicateRetrieve(UploadRequested) came")
+
+    def frame_in(self, frame: Frame) -> None:
+        kind = for_the_host(frame.data)
+        if kind is not None:
+            self._exceptional(frame, kind)
+            return
+        seg = segment_of(frame.data)
+        conn = self.books(frame).by_ends.get((seg.destination, seg.source)) if seg is not None else None
+        if seg is not None and conn is not None and not self.crowded:
+            self._to_be_passed(conn, seg, packet_of(frame.data))
+
+    def _exceptional(self, frame: Frame, kind: str) -> None:
+        claimed = ranges_behind_options(frame.data)
+        conn = self.books(frame).by_ends.get((claimed[1], claimed[0])) if claimed is not None else None
+        if conn is not None and claimed is not None:
+            start = unwrap(claimed[2], conn.arrived)
+            self._of(conn).behind_options.append((start, start + claimed[3]))
+        address = frame.data[:6]
+        at = 18 if frame.data[12:14] == b"\x81\x00" else 14
+        header = frame.data[at : at + (frame.data[at] & 15) * 4]
+        whole = kind == "ARP" or sums_to_ones(word_sum(header))
+        ours = bool(address[0] & 1) or address in self._macs.get(frame.adapter, ())
+        if not ours or not whole or self.crowded:
+            return
+        packet = packet_of(frame.data)
+        self._for_host.setdefault(frame.adapter, Counter())[packet] += 1
+        self.trigger("CH-205")
+        self.expect(self.now + PROMPT, lambda: self._passed_by_now(frame.adapter, packet, kind))
+
+    def _passed_by_now(self, adapter: str, packet: bytes, kind: str) -> None:
+        waiting = self._for_host[adapter]
+        if waiting[packet] > 0:
+            waiting[packet] -= 1
+            self.breach("CH-205", f"{kind} was not passed to the host in {PROMPT} ticks")
+
+    def _to_be_passed(self, conn: Connection, seg: Segment, packet: bytes) -> None:
+        """Segments of a connection that the host must get."""
+        notes = self._of(conn)
+        final, since = notes.final or (None, 0)
+        settled = final is not None and since + LATE < self.now
+        reset = conn.abort_raised is not None and conn.abort_raised + LATE < self.now
+        if seg.has(URG) and not seg.has(RST | SYN) and conn.accepts_tag(seg):
+            self._urgent_in(conn, notes, seg)
+        if notes.urgent is not None:
+            rule = "CH-204"
+        elif seg.has(SYN) and settled and final == TIME_WAIT:
+            rule = "CH-200"
+        elif seg.payload and not seg.has(RST | SYN) and ((settled and final == CLOSED) or reset):
+            rule = "CH-206"
+        else:
+            return
+        if rule == "CH-204" and not seg.payload:
+            return
+        self._owe(conn, rule, packet)
+
+    def _owe(self, conn: Connection, rule: str, packet: bytes) -> None:
+        self.trigger(rule)
+        self._of(conn).owed.append((rule, packet))
+        if rule != "CH-204":
+            self.expect(self.now + PROMPT, lambda: self._owed_by_now(conn, rule, packet))
+
+    def _owed_by_now(self, conn: Connection, rule: str, packet: bytes) -> None:
+        held_back = conn.terminating is not None or conn.retrieves or conn.abort_raised is not None
+        if not held_back and (rule, packet) in self._of(conn).owed:
+            self._of(conn).owed.remove((rule, packet))
+            self.breach(rule, f"{len(packet)} bytes were not passed to the host in {PROMPT} ticks")
+
+    def removed(self, held: Connection | Shared, node: Node) -> None:
+        if isinstance(held, Connection) and self._of(held).owed:
+            self.expect(self.now + PROMPT, lambda: self._owed_after_terminate(held))
+
+    def _owed_after_terminate(self, conn: Connection) -> None:
+        owed = self._of(conn).owed
+        for rule, packet in owed:
+            self.breach(rule, f"{len(packet)} bytes were not passed to the host {PROMPT} ticks after the terminate")
+        owed.clear()
+
+    def passed_up(self, record: PassedUp) -> None:
+        packet = packet_of(record.data)
+        waiting = self._for_host.get(record.adapter)
+        if waiting is not None and waiting[packet] > 0:
+            waiting[packet] -= 1
+            return
+        for conn, notes in list(self._notes.items()):
+            found = next((one for one in notes.owed if one[1] == packet), None)
+            if found is None:
+                continue
+            notes.owed.remove(found)
+            if found[0] == "CH-204":
+                self.check("CH-204", conn.terminating is not None, "a segment behind URG went up before the terminate")
+            return
+
+    # --- segments --------------------------------------------------------------------------------------
+
+    def segment_in(self, conn: Connection, seg: Segment) -> None:
+        notes = self._of(conn)
+        notes.syn_seen |= seg.has(SYN)
+        if seg.stamps is not None and self._fresh(notes, seg):
+            notes.stamp = seg.stamps[0]
+        if seg.forwarded and seg.has(URG) and not seg.has(RST | SYN):
+            self._urgent_in(conn, notes, seg)
+
+    def _urgent_in(self, conn: Connection, notes: _Notes, seg: Segment) -> None:
+        low, high = conn.next_bounds
+        start = unwrap(seg.sequence, conn.arrived)
+        end = start + max(1, seg.length)
+        ack = unwrap(seg.acknowledgment, conn.una)
+        if end <= low or start >= conn.edge_bound or ack > conn.sent or not seg.has(ACK):
+            notes.urgent_invalid = True
+            self.trigger("CH-203")
+            return
+        notes.urgent_possible = True
+        certain = end > high and start < conn.edge and conn.una <= ack and self._fresh(notes, seg)
+        if certain and notes.urgent is None and not conn.stopped and conn.released is not None and not self.crowded:
+            notes.urgent = start
+            self.trigger("CH-202")
+            self.expect(self.now + PROMPT, lambda: self._urgent_by_now(conn))
+
+    @staticmethod
+    def _fresh(notes: _Notes, seg: Segment) -> bool:
+        """PAWS cannot stop the segment."""
+        if seg.stamps is None or notes.stamp is None:
+            return True
+        return (seg.stamps[0] - notes.stamp) % (1 << 32) < 1 << 31
+
+    def _urgent_by_now(self, conn: Connection) -> None:
+        if conn.terminating is None and conn.abort_raised is None and conn.aborting is None and not conn.muted:
+            asked = any(reason == _URGENT_DATA for _, reason in conn.retrieves)
+            self.check("CH-202", asked, "no TcpIndicateRetrieve(ReceivedUrgentData) after an URG segment")
+
+    def segment_taken(self, conn: Connection, seg: Segment, new: list[Arrival]) -> None:
+        notes = self._of(conn)
+        self._review(conn, notes)
+        if notes.stop is not None:
+            if self.now <= notes.stop.tick + RACE:
+                notes.stop.received = conn.next_bounds[1]
+            elif seg.payload:
+                self.trigger("CH-207")
+        if notes.optional and new and not conn.stopped:
+            self.expect(self.now + _STALLED, lambda: self._goes_on(conn, new[-1]))
+
+    def _goes_on(self, conn: Connection, arrival: Arrival) -> None:
+        twice = arrival.last > arrival.first + LATE and arrival.last + _STALLED // 2 < self.now
+        if not conn.stopped and twice:
+            text = f"data of tick {arrival.first} is not acknowledged after an optional upload request"
+            self.check("CH-208", conn.acked >= arrival.end, text)
+
+    def segment_out(self, conn: Connection, seg: Segment) -> None:
+        notes = self._of(conn)
+        ack = unwrap(seg.acknowledgment, conn.acked)
+        if notes.urgent is not None and not seg.has(RST):
+            self.check("CH-202", ack <= notes.urgent, f"ACK goes {ack - notes.urgent} bytes into urgent data")
+        for start, end in notes.behind_options:
+            if ack > conn.next_bounds[1] and start < ack <= end:
+                self.breach("CH-205", "data behind IPv4 options was acknowledged that the host did not forward")
+                break
+        if notes.stop is None or seg.has(RST):
+            return
+        end = unwrap(seg.sequence, conn.sent) + seg.length
+        if self.now <= notes.stop.tick + LATE:
+            notes.stop.sent = max(notes.stop.sent, end)
+        else:
+            self.check("CH-207", end <= notes.stop.sent, f"new data after upload reason {notes.stop.reason}")
+        if notes.stop.reason != _INVALID_STATE and self.now > notes.stop.tick + RACE:
+            late = ack - notes.stop.received
+            self.check("CH-207", late <= 0, f"{late} bytes acknowledged that came after reason {notes.stop.reason}")
+
+    def segment_sent(self, conn: Connection, seg: Segment) -> None:
+        self._review(conn, self._of(conn))
+
+    def _review(self, conn: Connection, notes: _Notes) -> None:
+        if notes.fin_acked is None and conn.fin_surely_in():
+            notes.fin_acked = self.now
+        state = conn.final_state()
+        if notes.final is None and state is not None:
+            notes.final = (state, self.now)
+            if state == TIME_WAIT and not conn.stopped and conn.released is not None:
+                self.trigger("CH-211")
+                self.expect(self.now + PROMPT, lambda: self._asked_in_time_wait(conn))
+
+    def _asked_in_time_wait(self, conn: Connection) -> None:
+        if conn.terminating is None and conn.abort_raised is None and not conn.muted:
+            self.check("CH-211", bool(conn.retrieves), f"no upload request {PROMPT} ticks after entering TIME_WAIT")
+
+    # --- events ----------------------------------------------------------------------------------------
+
+    def called(self, enter: Enter) -> None:
+        if enter.function != "NdisTcpOffloadEventHandler" or enter.event != _RETRIEVE:
+            return
+        books = self.books(enter)
+        other = enter.target is None or any(held.handle == enter.target for held in books.shared.values())
+        if other and books.named(enter.target) is None:
+            self.breach("CH-209", f"TcpIndicateRetrieve for {enter.target}, which is no TCP connection")
+        elif books.named(enter.target) is not None:
+            self.trigger("CH-209")
+
+    def event(self, conn: Connection, event: int, info: int) -> None:
+        notes = self._of(conn)
+        if event == _BACKLOG_CHANGE:
+            self._backlog(conn, notes, info)
+        elif event != _RETRIEVE:
+            return
+        elif info in _OPTIONAL:
+            notes.optional = True
+            self.trigger("CH-208")
+            self.check("CH-210", self._open(conn, notes), f"optional upload reason {info} in a half-closed connection")
+        elif is_mandatory(info):
+            self._mandatory(conn, notes, info)
+
+    def _mandatory(self, conn: Connection, notes: _Notes, reason: int) -> None:
+        if reason == _URGENT_DATA and notes.urgent_invalid and not notes.urgent_possible:
+            self.breach("CH-203", "upload request for an URG segment that is not valid")
+        first = len(conn.retrieves) == 1
+        if notes.final is not None and notes.final[0] == TIME_WAIT and first:
+            self.check("CH-211", reason == _UPLOAD_REQUESTED, f"upload reason {reason} in TIME_WAIT")
+        elif reason == _UPLOAD_REQUESTED and not notes.syn_seen and conn.fin is None:
+            notes.shortage = self.now
+        if notes.stop is None:
+            notes.stop = _Stop(self.now, reason, conn.next_bounds[1], conn.sent)
+
+    def _open(self, conn: Connection, notes: _Notes) -> bool:
+        """False if the connection is half closed for certain (FIN_WAIT_1, FIN_WAIT_2 or CLOSE_WAIT)."""
+        if conn.first_state in (FIN_WAIT_1, FIN_WAIT_2) and conn.fin is None:
+            return False
+        ours = conn.fin_out is not None and conn.fin_out + LATE < self.now
+        handed = conn.first_state == CLOSE_WAIT
+        theirs = handed or (notes.fin_acked is not None and notes.fin_acked + LATE < self.now)
+        return not ((ours and conn.fin is None) or (theirs and conn.own_fin is None))
+
+    def _backlog(self, conn: Connection, notes: _Notes, value: int) -> None:
+        if notes.backlog is not None:
+            before, tick = notes.backlog
+            change, since = abs(value - before), self.now - tick
+            tiny = change < number(conn.const, "remote_mss", 536)
+            rapid = since < self.ticks_per_second // _RAPID
+            self.check("CH-213", not tiny and not rapid, f"backlog changes by {change} bytes after {since} ticks")
+        notes.backlog = (value, self.now)
+
+    # --- completions -----------------------------------------------------------------------------------
+
+    def posted(self, item: Item) -> None:
+        if self._of(item.connection).stop is not None and item.kind == "send":
+            self.trigger("CH-207")
+
+    def completed(self, kind: str, item: Item | None, done: List, head: bool) -> None:
+        if item is None or item.kind != kind:
+            return
+        conn, notes = item.connection, self._of(item.connection)
+        text = f"{kind} NBL {done.ident} came back {done.status!r}"
+        if done.status == UPLOAD_IN_PROGRESS and notes.optional and not conn.stopped and not self.uploading:
+            self.breach("CH-208", f"{text} after an optional upload request")
+        if notes.shortage is not None and item.tick > notes.shortage and conn.terminating is None and kind == "send":
+            legal = done.status == UPLOAD_IN_PROGRESS or (
+                done.status == REQUEST_ABORTED and (conn.abort_raised is not None or conn.aborting is not None)
+            )
+            self.check("CH-212", legal, f"{text}, posted after UploadRequested")
+        if kind == "receive" and notes.stop is not None and notes.stop.reason != _INVALID_STATE:
+            beyond = conn.delivered + (done.transferred or 0) - notes.stop.received
+            if beyond > 0 and done.status == SUCCESS:
+                self.breach("CH-207", f"{beyond} bytes delivered that came after upload reason {notes.stop.reason}")

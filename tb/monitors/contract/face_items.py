@@ -1,0 +1,217 @@
+"""Objects that are offloaded, requests that are outstanding, calls in progress: what the books of a face hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from tb.monitors.contract import ndis_numbers as ndis
+from tb.monitors.contract.stream_books import ReceiveStream, SendStream, number_of
+from tb.monitors.contract.trace import List, Node, State, Tree, Value
+
+GRACE: Final = 40
+"""Ticks for which a frame that was built before a change may still be on its way to the wire.
+
+A simulation has about a hundred cycles a tick, a frame of 1500 bytes takes up to 190, and two dozen may wait.
+"""
+PROMPT: Final = 60
+"""Ticks within which the target does what nothing holds back."""
+
+Flow = tuple[tuple[int, int], tuple[int, int]]
+"""Own and peer (IPv4 address, port)."""
+
+
+class Phase(Enum):
+    """Where an object stands."""
+
+    COMING = "being offloaded"
+    LIVE = "offloaded"
+    LEAVING = "being terminated"
+    GONE = "terminated"
+
+
+class Item:
+    """An object that is offloaded or on its way: a neighbor, a path, a connection."""
+
+    def __init__(self, node: Node, below: Item | None) -> None:
+        self.level = ndis.level(node.type)
+        self.context: int | None = node.context
+        self.const: State = node.const or {}
+        self.cached: State = node.cached or {}
+        self.phase = Phase.COMING
+        self.below = below
+        """What it depends on: the path of a connection, the neighbor of a path."""
+        self.coming: list[State] = []
+        """Cached variables of updates in progress."""
+        self.replaced: list[tuple[State, int]] = []
+        """Cached variables of before, with the tick up to which a frame may still show them."""
+        self.links: list[tuple[Item | None, int]] = []
+        """What it depended on before, or will, with the same kind of tick (-1: the relink is in progress)."""
+        self.updates = 0
+        self.queries = 0
+        """In progress."""
+        self.invalid: int | None = None
+        """Tick at which an invalidate of it completed."""
+        self.invalidating = False
+        self.disconnected = False
+        """A disconnect of it completed."""
+
+    @property
+    def known(self) -> bool:
+        """The host may name it: offloaded and not terminated."""
+        return self.phase in (Phase.LIVE, Phase.LEAVING)
+
+    def accepted(self, name: str, tick: int) -> set[Value]:
+        """Values of a cached variable that a frame sent at ``tick`` may show (G-02)."""
+        states = [self.cached, *self.coming, *(state for state, until in self.replaced if tick <= until)]
+        return {state[name] for state in states if name in state}
+
+    def aboves(self, tick: int) -> set[Item]:
+        """Objects that it may depend on at ``tick``, relinks included."""
+        links = {self.below, *(item for item, until in self.links if until < 0 or tick <= until)}
+        return {item for item in links if item is not None}
+
+    def chain(self) -> Iterator[Item]:
+        """The object and all it depends on."""
+        item: Item | None = self
+        while item is not None:
+            yield item
+            item = item.below
+
+    @property
+    def invalid_since(self) -> int | None:
+        """Tick since which it, or something it depends on, is invalid."""
+        ticks = [item.invalid for item in self.chain() if item.invalid is not None]
+        return min(ticks) if ticks else None
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """A NET_BUFFER_LIST that was given to the target and has not come back."""
+
+    kind: str
+    list: List
+    conn: Connection | None
+    number: int
+    """Counts the requests of a connection."""
+    call: int
+    order: int
+    tick: int
+    flags: int = 0
+    start: int = 0
+    end: int = 0
+    """Place in the send stream."""
+
+    @property
+    def graceful(self) -> bool:
+        """A disconnect that is not abortive."""
+        return self.kind == "disconnect" and not self.flags & ndis.ABORTIVE
+
+
+class Connection(Item):
+    """An offloaded TCP connection."""
+
+    def __init__(self, node: Node, below: Item | None, tick: int) -> None:
+        super().__init__(node, below)
+        self.delegated: State = node.delegated or {}
+        self.handle = node.handle
+        self.began = tick
+        """Tick of the initiate call."""
+        self.placed = tick
+        """Tick of its completion."""
+        self.on_wire = False
+        """Its frames can be told: the path has IPv4 addresses."""
+        self.tx = SendStream(node.const, node.delegated)
+        buffered = sum(nbl.data_length for nbl in node.buffered)
+        self.rx = ReceiveStream(node.const, node.delegated, buffered)
+        self.requests: dict[int, Request] = {}
+        """Outstanding, by identity, in order of submission."""
+        self.submitted = 0
+        self.sends = 0
+        """Sends ever given, inherited ones included."""
+        self.events: list[tuple[int, int]] = []
+        self.aborted: int | None = None
+        """Record in which TcpIndicateAbort was raised."""
+        self.leaving: int | None = None
+        """Record in which the host called terminate."""
+        self.abortive: int | None = None
+        """Record of the first abortive disconnect."""
+        self.abortive_tick = 0
+        self.graceful: Request | None = None
+        """First graceful disconnect."""
+        self.reset_in = False
+        self.syn_in = False
+        self.reset_out: int | None = None
+        """Tick of the last RST that the target sent."""
+        self.indications: set[int] = set()
+        """Indications and events in progress, by call."""
+
+    @property
+    def asked_for_upload(self) -> bool:
+        """The target raised TcpIndicateRetrieve."""
+        return any(event == ndis.RETRIEVE_EVENT for event, _ in self.events)
+
+    def raised(self, reason: int) -> bool:
+        """The target raised TcpIndicateRetrieve with this reason."""
+        return (ndis.RETRIEVE_EVENT, reason) in self.events
+
+    def outstanding(self, kind: str) -> list[Request]:
+        """Outstanding requests of a kind, in order."""
+        return [request for request in self.requests.values() if request.kind == kind]
+
+    @property
+    def running(self) -> bool:
+        """The target is to serve it: offloaded, valid, neither reset nor aborted nor given up."""
+        stopped = any(reason in ndis.MANDATORY for event, reason in self.events if event == ndis.RETRIEVE_EVENT)
+        ended = self.aborted is not None or self.abortive is not None or self.reset_in or self.syn_in
+        return self.phase is Phase.LIVE and not stopped and not ended and self.invalid_since is None
+
+
+@dataclass(eq=False, slots=True)
+class StateCall:
+    """A state-manipulation call in progress."""
+
+    function: str
+    tree: Tree
+    order: int
+    tick: int
+    items: dict[int, Item] = field(default_factory=dict)
+    """By identity of the node: objects it names or will name."""
+    overlaps: set[Item] = field(default_factory=set)
+    """Objects on which another call of the kind was in progress when it came."""
+    beside: bool = False
+    """Another call of the kind, for other objects, was in progress."""
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Connections that it names."""
+        return [item for item in self.items.values() if isinstance(item, Connection)]
+
+
+def walk(tree: Tree) -> Iterator[tuple[Node, Node | None]]:
+    """Nodes with the node they depend on, depth first, each once whatever the links say."""
+    seen: set[int] = set()
+    waiting: list[tuple[int | None, Node | None]] = [(tree.root, None)]
+    while waiting:
+        ident, above = waiting.pop()
+        node = None if ident is None or ident in seen else tree.nodes.get(ident)
+        if node is None:
+            continue
+        seen.add(node.ident)
+        yield node, above
+        waiting.append((node.next, above))
+        waiting.append((node.dependents, node))
+
+
+def flows_of(conn: Connection) -> list[Flow]:
+    """A connection's flow: ports in network order (G-10), and in host order where the trace has them so."""
+    const = {} if conn.below is None else conn.below.const
+    own, peer = const.get("source_address"), const.get("destination_address")
+    if not isinstance(own, bytes) or not isinstance(peer, bytes) or len(own) != 4 or len(peer) != 4:
+        return []
+    local, remote = number_of(conn.const, "local_port"), number_of(conn.const, "remote_port")
+    ends = int.from_bytes(own, "big"), int.from_bytes(peer, "big")
+    orders = [(ndis.swapped(local), ndis.swapped(remote)), (local, remote)]
+    return [((ends[0], ports[0]), (ends[1], ports[1])) for ports in orders]

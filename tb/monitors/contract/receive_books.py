@@ -1,0 +1,495 @@
+"""Books of the offloaded connections of one face (adapter and layer), kept from the trace alone.
+
+Which frame the NIC has dealt with is not in the trace. So the receive side has two ends: `Connection.arrived`, the
+end of data that came in without a gap (the NIC cannot have more), and `Connection.acked`, what it acknowledged
+(it has at least that). The send side knows what was on the wire and what the peer's segments said.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tb.monitors.contract.receive_segments import ACK, FIN, RST, SYN, URG, Segment, unwrap
+from tb.monitors.contract.receive_stream import Arrival, Stream
+from tb.monitors.contract.trace import List, Node, State, Tree, Value
+
+SUCCESS: Final = 0
+PENDING: Final = 0x103
+PARTIAL_SUCCESS: Final = 0x40020004
+INVALID_STATE: Final = 0xC0000184
+REQUEST_ABORTED: Final = 0xC001000C
+UPLOAD_IN_PROGRESS: Final = 0xC0231001
+NOT_ACCEPTED: Final = 0xC023100E
+PARTIALLY_ACCEPTED: Final = 0xC0231010
+"""Status values (section 4.1)."""
+
+CLOSED: Final = 0
+FIN_WAIT_1: Final = 5
+FIN_WAIT_2: Final = 6
+CLOSE_WAIT: Final = 7
+CLOSING: Final = 8
+LAST_ACK: Final = 9
+TIME_WAIT: Final = 10
+"""TCP_OFFLOAD_CONNECTION_STATE."""
+
+NEVER: Final = 0xFFFFFFFF
+"""A timer that does not run; MaxRT without limit."""
+TCP_STATE_TYPES: Final = frozenset((13, 14, 15, 17))
+PATH_STATE_TYPES: Final = frozenset((5, 6, 7, 8, 9, 10, 11, 12))
+
+_WINDOW_SCALING: Final = 4
+
+
+def number(state: State | None, name: str, default: int = 0) -> int:
+    """A variable that is a number; ``default`` if it is not there."""
+    value = state.get(name, default) if state is not None else default
+    return value if isinstance(value, int) else default
+
+
+def octets(state: State | None, name: str) -> bytes:
+    """A variable that is a row of bytes."""
+    value = state.get(name) if state is not None else None
+    return value if isinstance(value, bytes) else b""
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Shared:
+    """An offloaded path or neighbor; ``below`` is the neighbor of a path."""
+
+    context: int
+    handle: int | None
+    const: State
+    cached: dict[str, Value]
+    delegated: State
+    below: Shared | None = None
+    invalid: bool = False
+    placed: tuple[int, int] = (0, 0)
+    """Ticks between which it was offloaded."""
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """An NBL that is with the target: its size at submission; ``end`` is the position behind its bytes (sends)."""
+
+    kind: str
+    connection: Connection
+    list: List
+    size: int
+    tick: int
+    order: int
+    end: int = 0
+    abortive: bool = False
+    after_disconnect: bool = False
+    in_call: bool = False
+    """Posted while a completion or an indication of the connection was in progress."""
+
+    @property
+    def push(self) -> bool:
+        """A push-mode receive request."""
+        return not self.list.no_push
+
+
+class Connection:
+    """An offloaded TCP connection at one face, from the initiate call to the terminate completion."""
+
+    def __init__(self, node: Node, path: Shared | None, tick: int) -> None:
+        self.handle = node.handle
+        self.context: int | None = None
+        self.path = path
+        self.const: State = node.const or {}
+        self.cached: dict[str, Value] = dict(node.cached or {})
+        self.delegated: State = node.delegated or {}
+        self.began = tick
+        self.placed: int | None = None
+        """Tick of the initiate completion call, and of its return."""
+        self.released: int | None = None
+        self.terminating: int | None = None
+        self.invalid = False
+        self._load(node)
+
+    def _load(self, node: Node) -> None:
+        state = number(self.delegated, "state", 4)
+        self.first_state = state
+        rcv_nxt = number(self.delegated, "rcv_nxt") + (1 << 32)
+        fin_in = state in (CLOSE_WAIT, CLOSING, LAST_ACK, TIME_WAIT)
+        held = b"".join(item.data for item in node.buffered)
+        size = sum(item.data_length for item in node.buffered)
+        # receive side
+        self.fin: int | None = rcv_nxt - 1 if fin_in else None
+        self.fin_handed_over = fin_in
+        self.stream = Stream(rcv_nxt - fin_in - size, rcv_nxt - fin_in, bytearray(held[:size].ljust(size, b"\0")))
+        self.stream.doubtful = len(held) != size
+        self.first_rcv_nxt = rcv_nxt
+        self.acked = rcv_nxt
+        self.edge = rcv_nxt + number(self.delegated, "rcv_wnd")
+        self.delivered = rcv_nxt - fin_in - size
+        self.inherited_end = self.stream.end
+        """End of the buffered data that came with the initiate call."""
+        self.arrivals: deque[Arrival] = deque()
+        if size:
+            self.arrivals.append(Arrival(self.delivered, self.stream.end, self.began, self.began, False))
+        self.last_in = self.last_out = self.began
+        self.last_data = self.began
+        """Tick of the last data that the target may have taken then: not acknowledged when it came."""
+        self.requests: deque[Item] = deque()
+        self.refused = False
+        self.indications: dict[int, int] = {}
+        """Calls into NdisTcpOffloadReceiveHandler in progress: bytes indicated."""
+        self.completions: dict[int, int] = {}
+        """Calls into NdisTcpOffloadReceiveComplete in progress: order of their beginning."""
+        self.left = self.began
+        """Tick at which the last of them returned."""
+        # send side
+        self.chain = node.chain
+        chain = sum(item.data_length for item in node.chain)
+        self.una = self.first_una = number(self.delegated, "snd_una") + (1 << 32)
+        self.sent = unwrap(number(self.delegated, "snd_max"), self.una)
+        self.queued = max(self.una + chain, self.sent - (state in (FIN_WAIT_1, CLOSING, LAST_ACK)))
+        self.own_fin: int | None = None
+        if state in (FIN_WAIT_1, CLOSING, LAST_ACK):
+            self.own_fin = self.una + chain
+            self.queued = self.own_fin
+        elif state in (FIN_WAIT_2, TIME_WAIT):
+            self.own_fin = self.queued = self.una - 1
+        self.fin_out: int | None = self.began if self.own_fin is not None and self.sent > self.own_fin else None
+        """Tick since which our FIN is on the wire."""
+        self.fin_out_ack = self.acked
+        """What the segment that first carried it acknowledged."""
+        self.peer_window = number(self.delegated, "snd_wnd")
+        self.wl1 = unwrap(number(self.delegated, "send_wl1", rcv_nxt), rcv_nxt)
+        self.sends: deque[Item] = deque()
+        self.disconnects: deque[Item] = deque()
+        # what was said of it
+        self.disconnect_raised: int | None = None
+        self.abort_raised: int | None = None
+        self.retrieves: list[tuple[int, int]] = []
+        """(tick, reason) of every TcpIndicateRetrieve."""
+        self.aborting: int | None = None
+        """Tick of an abortive disconnect."""
+        self.reset_in: int | None = None
+        """Tick of an RST that the NIC may find acceptable."""
+
+    @property
+    def ends(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(local, remote) as (IPv4 address, port); addresses are 0 without a path."""
+        const = self.path.const if self.path is not None else {}
+        source = int.from_bytes(octets(const, "source_address"), "big")
+        destination = int.from_bytes(octets(const, "destination_address"), "big")
+        return (source, wire_port(self.const, "local_port")), (destination, wire_port(self.const, "remote_port"))
+
+    @property
+    def neighbor(self) -> Shared | None:
+        """The neighbor that its path depends on now."""
+        return self.path.below if self.path is not None else None
+
+    @property
+    def vlan(self) -> int:
+        """VlanId of the neighbor; 0 accepts everything."""
+        return number(self.neighbor.const, "vlan_id") if self.neighbor is not None else 0
+
+    @property
+    def arrived(self) -> int:
+        """End of the data that came in without a gap; FIN not counted."""
+        return self.stream.end
+
+    @property
+    def known(self) -> int:
+        """End of the data that the target has for certain: it acknowledged it."""
+        return min(self.acked, self.arrived)
+
+    @property
+    def next_bounds(self) -> tuple[int, int]:
+        """RCV.NXT as the NIC's receiver holds it lies between these two."""
+        high = self.arrived + (self.fin is not None and self.fin <= self.arrived)
+        return max(self.acked, self.delivered), high
+
+    @property
+    def edge_bound(self) -> int:
+        """The right edge of the receive window cannot lie beyond this."""
+        window = max(number(self.cached, "initial_rcv_wnd"), number(self.delegated, "rcv_wnd"))
+        return max(self.edge, self.arrived + window)
+
+    @property
+    def in_call(self) -> bool:
+        """A completion or an indication is in progress."""
+        return bool(self.indications or self.completions)
+
+    @property
+    def muted(self) -> bool:
+        """It depends on an invalidated object."""
+        path = self.path
+        return self.invalid or (path is not None and (path.invalid or (path.below is not None and path.below.invalid)))
+
+    @property
+    def stopped(self) -> bool:
+        """The target need not (or must not) go on with it: upload, abort or invalid state."""
+        return (
+            self.terminating is not None
+            or self.abort_raised is not None
+            or self.aborting is not None
+            or self.reset_in is not None
+            or any(is_mandatory(reason) for _, reason in self.retrieves)
+            or self.muted
+        )
+
+    def scale(self, name: str) -> int:
+        """Window shift in force: ``snd_wind_scale`` or ``rcv_wind_scale``."""
+        return number(self.const, name) if number(self.const, "flags") & _WINDOW_SCALING else 0
+
+    def accepts_tag(self, seg: Segment) -> bool:
+        """The VLAN filter lets the segment in (CH-161)."""
+        return seg.forwarded or self.vlan == 0 or seg.vlan == self.vlan
+
+    @property
+    def peer_edge(self) -> int:
+        """The peer takes bytes below this (RFC 9293: SND.UNA + SND.WND)."""
+        return self.una + self.peer_window
+
+    def fin_surely_in(self) -> bool:
+        """The NIC acknowledged the peer's FIN."""
+        return self.fin is not None and not self.fin_handed_over and self.acked > self.fin
+
+    def final_state(self) -> int | None:
+        """TIME_WAIT or CLOSED once both FINs were sent and acknowledged; which of them came first tells."""
+        if self.own_fin is None or self.fin_out is None or self.una <= self.own_fin or self.fin is None:
+            return None
+        if self.fin_handed_over:
+            return TIME_WAIT if self.first_state in (CLOSING, TIME_WAIT) else CLOSED
+        if not self.fin_surely_in():
+            return None
+        return CLOSED if self.fin_out_ack > self.fin else TIME_WAIT
+
+    # --- updates ---------------------------------------------------------------------------------------
+
+    def take_in(self, seg: Segment, tick: int) -> list[Arrival]:
+        """A segment came in that passes the VLAN filter: data that is now without a gap."""
+        self.last_in = tick
+        start = unwrap(seg.sequence, self.arrived)
+        if seg.has(RST):
+            low, high = self.next_bounds
+            if low <= start <= high:
+                self.reset_in = tick
+            return []
+        if seg.has(SYN | URG) or not self._take_ack(seg, start):
+            return []
+        return self._take_data(seg, start, tick)
+
+    def _take_data(self, seg: Segment, start: int, tick: int) -> list[Arrival]:
+        data = seg.payload[: max(0, self.edge_bound - start)]
+        end = start + len(seg.payload)
+        if seg.has(FIN) and self.fin is None and start <= self.edge_bound and end >= self.arrived:
+            self.fin = end
+        if not data:
+            return []
+        for arrival in reversed(self.arrivals):
+            if arrival.end <= start:
+                break
+            if arrival.start < end:
+                arrival.last = tick
+                arrival.copied = True
+                arrival.push |= seg.has(8)
+        if end <= self.arrived and end <= self.stream.base:
+            return []
+        if end > self.known:
+            self.last_data = tick
+        new = self.stream.put(start, data, seg.has(8), tick)
+        self.arrivals.extend(new)
+        return new
+
+    def _take_ack(self, seg: Segment, start: int) -> bool:
+        """False if the ACK makes the segment worthless."""
+        if not seg.has(ACK):
+            return False
+        ack = unwrap(seg.acknowledgment, self.una)
+        if ack > self.sent:
+            return False
+        if ack >= self.una:
+            self.una = ack
+            if start >= self.wl1:
+                self.wl1 = start
+                self.peer_window = seg.window << self.scale("snd_wind_scale")
+        return True
+
+    def take_out(self, seg: Segment, tick: int) -> None:
+        """The NIC sent a segment."""
+        self.last_out = tick
+        if seg.has(RST):
+            return
+        ack = unwrap(seg.acknowledgment, self.acked)
+        self.acked = max(self.acked, min(ack, self.next_bounds[1]))
+        self.edge = max(self.edge, ack + (seg.window << self.scale("rcv_wind_scale")))
+        end = unwrap(seg.sequence, self.sent) + seg.length
+        if seg.has(FIN) and self.fin_out is None:
+            self.fin_out = tick
+            self.fin_out_ack = ack
+            self.own_fin = end - 1
+        self.sent = max(self.sent, end)
+
+    def deliver(self, count: int) -> None:
+        """``count`` bytes are the host's now."""
+        self.delivered += count
+        self.stream.forget(self.delivered)
+        floor = min(self.delivered, self.known)
+        while len(self.arrivals) > 1 and self.arrivals[0].end <= floor:
+            self.arrivals.popleft()
+
+    def arrival_at(self, position: int) -> Arrival | None:
+        """The arrival that holds the byte at ``position``."""
+        return next((one for one in self.arrivals if one.start <= position < one.end), None)
+
+
+PORTS_IN_NETWORK_ORDER: Final = True
+"""Ports of the const state are in network byte order on a little-endian host (G-10)."""
+
+
+def wire_port(const: State, name: str) -> int:
+    """A port of the const state as the wire has it (G-10)."""
+    port = number(const, name)
+    return (port & 255) << 8 | port >> 8 if PORTS_IN_NETWORK_ORDER else port
+
+
+def is_mandatory(reason: int) -> bool:
+    """An upload reason after which the target stops processing the connection (2.12)."""
+    return reason in (5, 8, 9, 10, 11)
+
+
+def parents_of(tree: Tree) -> dict[int, Node]:
+    """The node below each dependent node."""
+    found: dict[int, Node] = {}
+    for node in tree.nodes.values():
+        child = node.dependents
+        while child is not None and child in tree.nodes and child not in found:
+            found[child] = node
+            child = tree.nodes[child].next
+    return found
+
+
+class Books:
+    """All objects and NBLs of one face."""
+
+    def __init__(self) -> None:
+        self.shared: dict[int, Shared] = {}
+        self.connections: dict[int, Connection] = {}
+        self.by_ends: dict[tuple[tuple[int, int], tuple[int, int]], Connection] = {}
+        self.by_handle: dict[int, Connection] = {}
+        self.items: dict[int, Item] = {}
+        self.pending: dict[int, dict[int, Connection | Shared]] = {}
+        """New objects of an initiate call in progress: root -> node -> object."""
+        self.updates: dict[int, Tree] = {}
+        self.asked: dict[int, int] = {}
+        """Queries and terminates in progress: root -> tick."""
+
+    def find(self, target: int | None) -> Connection | None:
+        """The connection of an I/O call down."""
+        return self.connections.get(target) if target is not None else None
+
+    def named(self, handle: int | None) -> Connection | None:
+        """The connection of an event or indication up."""
+        return self.by_handle.get(handle) if handle is not None else None
+
+    def initiate(self, tree: Tree, tick: int) -> list[Connection]:
+        """MiniportInitiateOffload was called: connections that may be offloaded from now on."""
+        made = self.pending.setdefault(tree.root, {})
+        below = parents_of(tree)
+
+        def object_of(ident: int) -> Connection | Shared | None:
+            if ident in made:
+                return made[ident]
+            node = tree.nodes[ident]
+            if node.location is None:
+                return None
+            if node.context is not None:
+                return self.shared.get(node.context)
+            parent = object_of(below[ident].ident) if ident in below else None
+            under = parent if isinstance(parent, Shared) else None
+            if node.type in TCP_STATE_TYPES:
+                made[ident] = Connection(node, under, tick)
+            else:
+                cached, delegated = dict(node.cached or {}), node.delegated or {}
+                made[ident] = Shared(0, node.handle, node.const or {}, cached, delegated, under, placed=(tick, tick))
+            return made[ident]
+
+        created = [conn for conn in map(object_of, tree.nodes) if isinstance(conn, Connection)]
+        self.by_ends.update((conn.ends, conn) for conn in created)
+        return created
+
+    def initiated(self, tree: Tree, tick: int) -> list[tuple[Connection, Node]]:
+        """NdisMInitiateOffloadComplete was called: connections that are offloaded now."""
+        placed: list[tuple[Connection, Node]] = []
+        for ident, made in self.pending.pop(tree.root, {}).items():
+            node = tree.nodes.get(ident)
+            well = node is not None and node.status in (SUCCESS, PARTIAL_SUCCESS) and node.context is not None
+            if node is None or not well or node.context is None:
+                if isinstance(made, Connection) and self.by_ends.get(made.ends) is made:
+                    del self.by_ends[made.ends]
+                continue
+            made.context = node.context
+            if isinstance(made, Shared):
+                made.placed = (made.placed[0], tick)
+                self.shared[node.context] = made
+                continue
+            made.placed = tick
+            self.connections[node.context] = made
+            if made.handle is not None:
+                self.by_handle[made.handle] = made
+            placed.append((made, node))
+        return placed
+
+    def updated(self, tree: Tree) -> list[tuple[Connection | Shared, State | None]]:
+        """NdisMUpdateOffloadComplete was called: objects that hold new cached state, or None if that failed."""
+        asked = self.updates.pop(tree.root, None)
+        changed: list[tuple[Connection | Shared, State | None]] = []
+        if asked is None:
+            return changed
+        below = parents_of(asked)
+        for ident, node in asked.nodes.items():
+            answer = tree.nodes.get(ident)
+            held = self.object(node)
+            if held is None or answer is None:
+                continue
+            good = answer.status == SUCCESS
+            if good and node.cached is not None:
+                held.cached.update(node.cached)
+            if good and isinstance(held, Shared) and ident in below:
+                neighbor = self.object(below[ident])
+                held.below = neighbor if isinstance(neighbor, Shared) else held.below
+            if node.cached is not None:
+                changed.append((held, node.cached if good else None))
+        return changed
+
+    def object(self, node: Node) -> Connection | Shared | None:
+        """The offloaded object that a node names."""
+        if node.context is None:
+            return None
+        return self.connections.get(node.context) or self.shared.get(node.context)
+
+    def objects(self, tree: Tree) -> Iterator[tuple[Connection | Shared, Node]]:
+        """All offloaded objects that a tree names."""
+        for node in tree.nodes.values():
+            held = self.object(node)
+            if held is not None:
+                yield held, node
+
+    def remove(self, held: Connection | Shared) -> None:
+        """The terminate of an object completed."""
+        if held.context is None:
+            return
+        if isinstance(held, Shared):
+            self.shared.pop(held.context, None)
+            return
+        self.connections.pop(held.context, None)
+        if self.by_ends.get(held.ends) is held:
+            del self.by_ends[held.ends]
+        if held.handle is not None and self.by_handle.get(held.handle) is held:
+            del self.by_handle[held.handle]
+
+    def settle(self, lists: tuple[List, ...]) -> list[tuple[Item | None, List]]:
+        """NBLs of a completion call, each with what it was at submission (None: not with the target)."""
+        return [(self.items.pop(one.ident, None), one) for one in lists]
+
+
+Parameters = Mapping[str, Value]
+"""NDIS_TCP_CONNECTION_OFFLOAD_PARAMETERS by field name."""

@@ -1,0 +1,83 @@
+"""The peer's bytes of a connection: what came in, when, and what of it lies in order."""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass, field
+from typing import Final
+
+_KEPT: Final = 4096
+"""Delivered bytes that are remembered, to know them when they come again."""
+_PIECES: Final = 4096
+"""Pieces beyond a gap that are remembered at most."""
+
+
+@dataclass(slots=True)
+class Arrival:
+    """Bytes [start, end) that came in order: first and latest tick at which a copy came, PSH of any copy."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+    push: bool
+    whole: bool = True
+    """It is the payload of one segment that came in order."""
+    copied: bool = False
+    """Some of it came again: which copy the target took is not known."""
+    direct: bool = False
+    """When it came a request was waiting and nothing stood in the way of placing it at once."""
+
+    @property
+    def certain(self) -> bool:
+        """If the target has it, it took it from one segment, at the tick at which it came."""
+        return self.whole and not self.copied
+
+
+@dataclass(slots=True)
+class Stream:
+    """The peer's bytes by position: [base, end) without a gap, and pieces beyond it."""
+
+    base: int
+    end: int
+    held: bytearray = field(default_factory=bytearray)
+    beyond: list[tuple[int, bytes, bool, int]] = field(default_factory=list)
+    doubtful: bool = False
+    """Copies of the same bytes differed: content says nothing."""
+
+    def bytes_at(self, start: int, length: int) -> bytes | None:
+        """What lies at [start, start + length); None if not all of it is remembered."""
+        if start < self.base or start + length > self.end:
+            return None
+        return bytes(self.held[start - self.base : start - self.base + length])
+
+    def put(self, start: int, data: bytes, push: bool, tick: int) -> list[Arrival]:
+        """Bytes came in: the arrivals that are now without a gap."""
+        new: list[Arrival] = []
+        if start > self.end:
+            if len(self.beyond) < _PIECES:
+                insort(self.beyond, (start, data, push, tick))
+            return new
+        self._append(start, data, push, tick, new, whole=True)
+        while self.beyond and self.beyond[0][0] <= self.end:
+            at, piece, pushed, _ = self.beyond.pop(0)
+            self._append(at, piece, pushed, tick, new, whole=False)
+        return new
+
+    def _append(self, start: int, data: bytes, push: bool, tick: int, new: list[Arrival], *, whole: bool) -> None:
+        old = min(len(data), self.end - start)
+        seen = max(start, self.base)
+        if old > 0 and seen < start + old:
+            known = self.held[seen - self.base : start + old - self.base]
+            self.doubtful |= bytes(known) != data[seen - start : old]
+        if old < len(data):
+            new.append(Arrival(self.end, start + len(data), tick, tick, push, whole=whole and old == 0))
+            self.held += data[old:]
+            self.end = start + len(data)
+
+    def forget(self, position: int) -> None:
+        """Bytes far below ``position`` are not needed any more."""
+        surplus = position - _KEPT - self.base
+        if surplus > _KEPT:
+            del self.held[:surplus]
+            self.base += surplus

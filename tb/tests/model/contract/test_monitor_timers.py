@@ -1,0 +1,414 @@
+"""Timers, timestamps, reachability (section 9.10): every rule has a trace that breaks it and one that keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from tb.monitors.contract.timers import IdleTimers, Reachability, Retransmission
+from tb.monitors.contract.trace import Leave, Node, Tree
+from tb.tests.model.contract.receive_traces import (
+    MANY,
+    PEER_MAC,
+    SND_0,
+    Story,
+    Tales,
+    breaches,
+    told,
+    watch,
+)
+
+SECTIONS: Final = (Retransmission, IdleTimers, Reachability)
+RULES: Final = sorted(rule for section in SECTIONS for rule in section.RULES)
+TALES: Final = Tales()
+breaks, keeps = TALES.breaks, TALES.keeps
+TIMEOUT: Final = 8
+TWO_MINUTES: Final = 120_000
+STALE: Final = 30_000
+
+
+# --- retransmission ------------------------------------------------------------------------------------
+
+
+def _retransmits(s: Story, times: int, rto: int = 300) -> Story:
+    """100 bytes are sent and then again ``times`` times, each gap twice the one before; then the next expiry."""
+    s.send(1, 100).goes(0, 0, 100)
+    for _ in range(times):
+        s.wait(rto).goes(0, 0, 100)
+        rto *= 2
+    return s.wait(rto)
+
+
+@breaks("CH-214")
+def _(s: Story) -> None:
+    _retransmits(s.offload(), 6)
+
+
+@keeps("CH-214")
+def _(s: Story) -> None:
+    _retransmits(s.offload(), 5).retrieve(TIMEOUT)
+
+
+@breaks("CH-215")
+def _(s: Story) -> None:
+    _retransmits(s.offload(cached={"max_rt": MANY}), 6).retrieve(TIMEOUT)
+
+
+@keeps("CH-215")
+def _(s: Story) -> None:
+    _retransmits(s.sets(nce_stale_ticks=MANY).offload(cached={"max_rt": MANY}), 8).comes(0, ack=100).wait(90000)
+
+
+def _in_flight(s: Story) -> Story:
+    """Four segments, the first two acknowledged: the head is one of this target's own."""
+    s.send(1, 4000).goes(0, 0, 1000).goes(0, 1000, 1000).wait(50).comes(0, ack=1000)
+    return s.goes(0, 2000, 1000).goes(0, 3000, 1000).wait(40)
+
+
+@breaks("CH-216")
+def _(s: Story) -> None:
+    _in_flight(s.offload()).comes(0, ack=1000).comes(0, ack=1000).wait(1).goes(0, 1000, 1000)
+
+
+@keeps("CH-216")
+def _(s: Story) -> None:
+    _in_flight(s.offload())
+    for _ in range(3):
+        s.comes(0, ack=1000).wait(1)
+    s.goes(0, 1000, 1000).wait(100)
+
+
+# --- persist -------------------------------------------------------------------------------------------
+
+
+def _window_closes(s: Story) -> Story:
+    """Everything sent is acknowledged, more is queued, the window is zero."""
+    return s.offload(snd_wnd=100).send(1, 3000).goes(0, 0, 100).wait(20).comes(0, ack=100, window=0)
+
+
+def _probes(s: Story, *gaps: int) -> Story:
+    for gap in gaps:
+        s.wait(gap).goes(0, 100, 1)
+    return s
+
+
+@breaks("CH-217")
+def _(s: Story) -> None:
+    _probes(_window_closes(s), 400, 400, 400)
+
+
+@keeps("CH-217")
+def _(s: Story) -> None:
+    _probes(_window_closes(s), 400, 400, 800).wait(1).comes(0, ack=100, window=0)
+    _probes(s, 800, 400, 800)
+
+
+@breaks("CH-218")
+def _(s: Story) -> None:
+    _probes(_window_closes(s), 400).wait(1).comes(0, ack=100, window=5000).wait(400)
+
+
+@keeps("CH-218")
+def _(s: Story) -> None:
+    _probes(_window_closes(s), 400).comes(0, ack=100, window=5000).wait(2).goes(0, 100, 1000).wait(400)
+
+
+@breaks("CH-219")
+def _(s: Story) -> None:
+    _probes(_window_closes(s), 400, 400, 800, 1600, 3200, 6400, 12800)
+
+
+@keeps("CH-219")
+def _(s: Story) -> None:
+    _probes(_window_closes(s), 400, 400, 800, 1600, 3200).wait(6400).retrieve(TIMEOUT)
+
+
+# --- FIN_WAIT_2 and keepalive --------------------------------------------------------------------------
+
+
+def _fin_wait_2(s: Story) -> Story:
+    s.offload().send(1, 0, "Disconnect", 1).goes(0, 0, flags="AF").wait(1).comes(0, ack=1)
+    return s.sent(1, 0, 0, "Disconnect")
+
+
+@breaks("CH-220")
+def _(s: Story) -> None:
+    _fin_wait_2(s).wait(TWO_MINUTES + 1000)
+
+
+@keeps("CH-220")
+def _(s: Story) -> None:
+    _fin_wait_2(s).wait(TWO_MINUTES - 1000).comes(0, 10, ack=1).goes(10, 1).wait(TWO_MINUTES).retrieve(TIMEOUT)
+    s.wait(5).terminate(10, state=0)
+
+
+KEEPS_ALIVE: Final = {"flags": 1, "ka_timeout": 7000, "ka_interval": 1000, "ka_probe_count": 3}
+
+
+@breaks("CH-221")
+def _(s: Story) -> None:
+    s.offload(cached=KEEPS_ALIVE).wait(10).comes(0, 5).goes(5).wait(3000).goes(5, -1)
+
+
+@keeps("CH-221")
+def _(s: Story) -> None:
+    s.offload(cached=KEEPS_ALIVE).wait(10).comes(0, 5).goes(5).wait(7000).goes(5, -1).wait(1).comes(5).wait(7000)
+    s.goes(5, -1).wait(1000).goes(5, -1).wait(1000).goes(5, -1).wait(1000).retrieve(TIMEOUT)
+
+
+# --- hand-over -----------------------------------------------------------------------------------------
+
+
+@breaks("CH-222")
+def _(s: Story) -> None:
+    s.offload().post(1, 100).comes(0, 100).wait(1).done(1, 100).terminate(100).wait(20)
+
+
+@keeps("CH-222")
+def _(s: Story) -> None:
+    s.offload().post(1, 100).comes(0, 100).wait(1).done(1, 100).terminate_call().goes(100).terminated(100).wait(20)
+
+
+@breaks("CH-223")
+def _(s: Story) -> None:
+    s.offload(flags=1, snd_max=SND_0 + 100).wait(50).comes(0, ack=100, stamps=(1, 4970)).terminate(0, s_rtt=8 * 1050)
+
+
+@keeps("CH-223")
+def _(s: Story) -> None:
+    s.offload(flags=1, snd_max=SND_0 + 100).wait(50).comes(0, ack=100, stamps=(1, 4970)).terminate(0, s_rtt=8 * 80)
+
+
+@breaks("CH-224")
+def _(s: Story) -> None:
+    s.offload(flags=1).goes(0, stamps=(5050, 1)).terminate().goes(0, stamps=(5040, 1), raw=True)
+
+
+@keeps("CH-224")
+def _(s: Story) -> None:
+    s.goes(0, stamps=(MANY - 10, 1), raw=True).offload(flags=1, ts_time=MANY).goes(0, stamps=(5, 1)).terminate()
+    s.goes(0, stamps=(5, 1), raw=True)
+
+
+# --- reachability --------------------------------------------------------------------------------------
+
+
+def _question(s: Story, nrd: int, **changes: object) -> int:
+    """NeighborReachabilityQuery begins."""
+    node = Node(
+        5000, 4, None, None, 3000 + s.link.number, status=0, const={"vlan_id": 0},
+        cached={"dl_destination_address": PEER_MAC, "host_reachability_delta": 0},
+        delegated={"nic_reachability_delta": nrd},
+    )  # fmt: skip
+    node = replace(node, **changes)  # type: ignore[arg-type]
+    return s.enter("NdisMOffloadEventIndicate", target=1, event=2, tree=Tree(5000, {5000: node}))
+
+
+def _ask(s: Story, nrd: int, answer: int = 0, **changes: object) -> Story:
+    """NeighborReachabilityQuery, and the host answers a HostReachabilityDelta."""
+    call = _question(s, nrd, **changes)
+    node = Node(5000, 4, cached={"host_reachability_delta": answer})
+    return s.leave(call, tree=Tree(5000, {5000: node}))
+
+
+@breaks("CH-225")
+def _(s: Story) -> None:
+    s.offload(hrd=200).send(1, 10).goes(0, 0, 10).wait(20).comes(0, ack=10).wait(500).query_neighbor(720)
+
+
+@keeps("CH-225")
+def _(s: Story) -> None:
+    s.offload(hrd=200).send(1, 10).goes(0, 0, 10).wait(20).comes(0, ack=10).wait(500).query_neighbor(500)
+
+
+@breaks("CH-226")
+def _(s: Story) -> None:
+    s.offload().wait(STALE + 100).goes(0, 0, 0).wait(100)
+
+
+@keeps("CH-226", "CH-227", "CH-229")
+def _(s: Story) -> None:
+    s.offload(hrd=200)
+    _ask(s.wait(STALE - 199).goes(0), STALE + 1, answer=1000).wait(100).goes(0).wait(100)
+    _ask(s.wait(STALE - 1000), STALE * 2 - 1000 + 201, answer=0).goes(0).wait(100)
+
+
+@breaks("CH-227")
+def _(s: Story) -> None:
+    _ask(s.offload().wait(STALE + 1).goes(0), STALE + 1, answer=1000)
+    _ask(s.wait(20000).goes(0), STALE + 20001)
+
+
+@breaks("CH-228")
+def _(s: Story) -> None:
+    _ask(s.offload().wait(STALE + 1).goes(0), STALE + 1, answer=0)
+    _ask(s.wait(20000).goes(0), STALE + 20001)
+
+
+@keeps("CH-228")
+def _(s: Story) -> None:
+    _ask(s.offload().wait(STALE + 1).goes(0), STALE + 1, answer=0).wait(20000).goes(0)
+    _ask(s.wait(10001).goes(0), 2 * STALE + 2)
+
+
+@breaks("CH-229")
+def _(s: Story) -> None:
+    _ask(s.offload().wait(STALE + 1), STALE + 1, type=3)
+
+
+# --- tests ---------------------------------------------------------------------------------------------
+
+
+def test_every_rule_of_the_section_has_a_breaking_and_a_keeping_trace() -> None:
+    assert [f"CH-{number}" for number in range(214, 230)] == RULES
+    assert sorted(TALES.breaking) == sorted(TALES.keeping) == RULES
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
+    found = breaches(watch(told(TALES.breaking[rule]), SECTIONS))
+    assert [one.rule for one in found][:1] == [rule], found
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_conforming_trace_triggers_its_rule_and_no_monitor_fires(rule: str) -> None:
+    monitors = watch(told(TALES.keeping[rule]), SECTIONS)
+    assert breaches(monitors) == []
+    assert sum(monitor.triggers[rule] for monitor in monitors) > 0
+
+
+OTHERS: Final = Tales()
+
+
+@OTHERS.keeps("go-back-N after a timeout sends the next heads again, too")
+def _(s: Story) -> None:
+    s.offload().send(1, 3000).goes(0, 0, 1000).goes(0, 1000, 1000).goes(0, 2000, 1000).wait(300).goes(0, 0, 1000)
+    s.wait(20).comes(0, ack=1000).goes(0, 1000, 1000).goes(0, 2000, 1000).wait(20).comes(0, ack=3000)
+
+
+@OTHERS.keeps("MaxRT ends retransmission after its time, not after the count")
+def _(s: Story) -> None:
+    _retransmits(s.sets(nce_stale_ticks=MANY).offload(cached={"max_rt": 50000}), 7).retrieve(TIMEOUT)
+
+
+@OTHERS.keeps("a retransmission count that came with the connection counts")
+def _(s: Story) -> None:
+    s.offload(snd_max=SND_0 + 100, snd_nxt=SND_0 + 100, retransmit_count=4).wait(400).goes(0, 0, 100).wait(900)
+    s.retrieve(TIMEOUT)
+
+
+@OTHERS.keeps("data from SndNxt to SndMax is sent first, it is no retransmission of this target")
+def _(s: Story) -> None:
+    s.offload(snd_max=SND_0 + 100).wait(400).goes(0, 0, 100).wait(20).comes(0, ack=100)
+
+
+@OTHERS.keeps("the FIN_WAIT_2 time that came with the connection is used")
+def _(s: Story) -> None:
+    s.offload(state=6, retransmit_timeout_delta=5000).wait(5000).retrieve(TIMEOUT)
+
+
+@OTHERS.keeps("a persist probe that is accepted and acknowledged begins anew")
+def _(s: Story) -> None:
+    _probes(_window_closes(s), 400).wait(1).comes(0, ack=101, window=0).wait(700).goes(0, 101, 1).wait(300)
+
+
+@OTHERS.keeps("an SRtt that came with the connection stays when there is no sample")
+def _(s: Story) -> None:
+    s.offload(flags=1, s_rtt=800).wait(50).terminate(0, s_rtt=800)
+
+
+@OTHERS.breaks("MaxRT passes and the target goes on")
+def _(s: Story) -> None:
+    _retransmits(s.offload(cached={"max_rt": 1000}), 5)
+
+
+@OTHERS.breaks("the target falls silent at the limit")
+def _(s: Story) -> None:
+    _retransmits(s.offload(), 5).wait(50000)
+
+
+@OTHERS.breaks("TimeoutExpiration after two of five retransmissions")
+def _(s: Story) -> None:
+    _retransmits(s.offload(), 2).retrieve(TIMEOUT)
+
+
+@OTHERS.breaks("three duplicate ACKs bring nothing")
+def _(s: Story) -> None:
+    _in_flight(s.offload())
+    for _ in range(3):
+        s.comes(0, ack=1000).wait(1)
+    s.wait(100)
+
+
+@OTHERS.breaks("FIN_WAIT_2 ends too early")
+def _(s: Story) -> None:
+    _fin_wait_2(s).wait(60000).retrieve(TIMEOUT)
+
+
+@OTHERS.breaks("FIN_WAIT_2 expired, but the state is not Closed")
+def _(s: Story) -> None:
+    _fin_wait_2(s).wait(TWO_MINUTES).retrieve(TIMEOUT).terminate(0, state=6)
+
+
+@OTHERS.breaks("the persist time of a new round does not double")
+def _(s: Story) -> None:
+    _probes(_window_closes(s), 400).wait(1).comes(0, ack=100, window=0)
+    _probes(s, 400)
+
+
+@OTHERS.breaks("no TimeoutExpiration after the last persist probe")
+def _(s: Story) -> None:
+    _probes(_window_closes(s), 400, 400, 800, 1600, 3200).wait(60000)
+
+
+@OTHERS.breaks("one keepalive probe too many")
+def _(s: Story) -> None:
+    s.offload(cached=KEEPS_ALIVE).wait(10).comes(0, 5).goes(5).wait(7000)
+    for _ in range(4):
+        s.goes(5, -1).wait(1000)
+
+
+@OTHERS.breaks("no keepalive probe at all")
+def _(s: Story) -> None:
+    s.offload(cached=KEEPS_ALIVE).wait(10).comes(0, 5).goes(5).wait(9000)
+
+
+@OTHERS.breaks("a query though progress was confirmed")
+def _(s: Story) -> None:
+    s.offload().send(1, 10).goes(0, 0, 10).wait(STALE).comes(0, ack=10).wait(100).goes(0)
+    _ask(s, 100)
+
+
+@OTHERS.breaks("a query that has its conditions not fulfilled by the hand-over")
+def _(s: Story) -> None:
+    _ask(s.offload(hrd=200).wait(5000), 5200)
+
+
+@OTHERS.breaks("a query with two block lists")
+def _(s: Story) -> None:
+    _ask(s.offload().wait(STALE + 1), STALE + 1, dependents=6)
+
+
+@OTHERS.breaks("a query without the const state (G-08)")
+def _(s: Story) -> None:
+    _ask(s.offload().wait(STALE + 1), STALE + 1, const=None)
+
+
+@pytest.mark.parametrize("what", OTHERS.keeping)
+def test_no_monitor_fires_when(what: str) -> None:
+    assert breaches(watch(told(OTHERS.keeping[what]), SECTIONS)) == []
+
+
+@pytest.mark.parametrize("what", OTHERS.breaking)
+def test_a_monitor_fires_when(what: str) -> None:
+    assert breaches(watch(told(OTHERS.breaking[what]), SECTIONS))
+
+
+def test_the_query_that_never_returns_leaves_reachability_as_it_was() -> None:
+    story = Story()
+    story.offload().wait(STALE + 1).goes(0)
+    call = _question(story, STALE + 1)
+    story.records.append(Leave(99, story.tick, "nic0", 0, call, "NdisMOffloadEventIndicate"))
+    assert breaches(watch(story.records, SECTIONS)) == []
