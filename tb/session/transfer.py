@@ -267,7 +267,8 @@ class Transfer:
         found += [f"peer: {line}" for line in self.network.peer.violations]
         found += [f"wire: {violation}" for violation in self.network.monitor.violations]
         found += [f"contract: {breach}" for breach in self.tap.verdict()]
-        self.seam_monitor.finish()
-        found += [f"hand-over: {finding}" for finding in self.seam_monitor.findings]
+        if self.seam is not None:  # it is told of every session, and judges those that are cut
+            self.seam_monitor.finish()
+            found += [f"hand-over: {finding}" for finding in self.seam_monitor.findings]
         found += [f"impairments: {line}" for line in shortfalls(list(self.network.impairments.values()))]
         return found
