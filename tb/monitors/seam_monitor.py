@@ -368,7 +368,12 @@ class SeamMonitor:
         count = _number(state, "retransmit_count")
         most = count + _BACKED_OFF if flow.expired or count else count
         rtos = [self._rto(state, backed_off) for backed_off in range(count, most + 1)]
-        fits = any(abs(at + rto - due) <= self.rules.slack for at in flow.starts for rto in rtos)
+        starts = list(flow.starts)
+        if count and state["snd_nxt"] == state["snd_una"]:  # it expired just now, the head has not left yet
+            before = [self._rto(state, backed_off - 1) for backed_off in range(count, most + 1)]
+            if any(abs(at + rto - self._now) <= self.rules.slack for at in flow.starts for rto in before):
+                starts.append(self._now)
+        fits = any(abs(at + rto - due) <= self.rules.slack for at in starts for rto in rtos)
         text = f"{due - self._now} ticks are left; RTO {rtos[0]}, started at one of {flow.starts}"
         self._check("SEAM-RTO", fits, flow, text)
 

@@ -17,7 +17,7 @@ from model.ndis.host import OffloadedConnection, SharedObject
 from model.ndis.host_state import StateCallError, StateRequest
 from model.ndis.intermediate import stack_intermediates
 from model.ndis.miniport import DriverConfig
-from model.ndis.netbuffer import BufferShape
+from model.ndis.netbuffer import BufferShape, NetBufferList, allocate_net_buffer
 from model.ndis.offload_state import (
     NeighborCached,
     NeighborConst,
@@ -152,7 +152,15 @@ def test_a_query_writes_the_structures_that_the_type_of_the_node_names(
 def test_the_receive_backlog_is_what_is_buffered_and_not_delivered_here_and_in_the_device() -> None:
     bench = Bench(3, driver=DriverConfig())
     app = transfer(bench, 20_000, software_first=9_000, hand_over_received=True, refuse=1.0)
-    app._post_receives = lambda: False  # type: ignore[method-assign]
+
+    def one_small_request() -> bool:
+        app._post_receives = lambda: False  # type: ignore[method-assign]
+        buffer = allocate_net_buffer(bench.allocator, 40, BufferShape(), random.Random(3))
+        assert buffer is not None
+        bench.host.issue_receive(app._offloaded(), [NetBufferList([buffer])])
+        return True
+
+    app._post_receives = one_small_request  # type: ignore[method-assign]
     bench.run(until=lambda: app.connection is not None and app.connection.ledger.refused)
     connection = app.connection
     assert connection is not None
