@@ -354,7 +354,7 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
         flow_label=0x12345, ttl=64, tos=8, user_priority=3, dlg_flags=9, ka_probes_sent=1, ka_timeout_delta=OFF,
         send_backlog_size=11, receive_backlog_size=12, dwnd=13, snd_una=UNA, snd_nxt=u32(UNA + 10),
         snd_max=u32(UNA + 20), snd_end=UNA, snd_wnd=20000, max_snd_wnd=20000, snd_wl1=RCV - 1, cwnd=4380,
-        ssthresh=0xFFFF_0000, recover=UNA - 1, dup_acks=2, srtt=803, rttvar=250, rto=100 + 250, rtx_on=1,
+        ssthresh=0xFFFF_0000, recover=UNA - 1, dup_acks=2, srtt=803, rttvar=250, rto=(100 + 250) << 4, rtx_on=1,
         rtx_deadline=600, rtx_count=4, snd_wnd_probe_count=3, total_rt=5, rcv_nxt=RCV, rcv_adv=RCV + 32768,
         consumed_seq=RCV, last_ack_sent=RCV, fin_rcvd=1, ts_recent=70, ts_recent_tick=960, ts_delta=8000,
         backlog_told=4096, backlog_tick=1000, ka_on=0, ka_deadline=OFF,
@@ -715,6 +715,44 @@ async def a_closed_window_is_probed(dut: Any) -> None:
     assert seg is not None
     only(seg, seq=UNA, len=100, flags=ACK | PSH)
     only(record.tcb, snd_nxt=u32(UNA + 100), snd_max=u32(UNA + 100))
+    await b.quiet()
+
+
+@cocotb.test()
+async def probes_of_a_closed_window_go_on_where_they_were_handed_over(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.path()
+    await b.neighbor()
+    image = replace(
+        IMAGE, snd_wnd=0, max_snd_wnd=3000, snd_max=u32(UNA + 1), rtx_count=2, snd_wnd_probe_count=1,
+        rtx_timeout_delta=400,
+    )  # fmt: skip
+    record = await b.command(Opcode.INITIATE, image.pack())
+    only(record.tcb, rto=1000, persist=0)  # the count is one of probes: the timeout is not backed off
+    await b.send(100)
+    b.now = 1100
+    record = await b.command(Opcode.START)
+    only(record.tcb, persist=1, rtx_on=1, rtx_count=2, snd_wnd_probe_count=1, rtx_deadline=1500)
+    b.now = 1500
+    record = await b.take(TcpEvt.TIMER)
+    only(record.tcb, probe_owed=1, rtx_count=3, rtx_deadline=5500, cwnd=4380)
+    _, seg = await b.grant()
+    assert seg is not None
+    only(seg, seq=UNA, len=1, flags=ACK)
+    # a timer that does not run, transmission that goes on behind snd_una, the wait for the peer's FIN: no probes
+    ours = replace(image, local_port=4001)
+    for conn, changes, state in (
+        (1, {"rtx_timeout_delta": OFF, "rtx_count": 0}, {"persist": 1, "rtx_count": 0, "rtx_deadline": 2500}),
+        (2, {"snd_nxt": u32(UNA + 1)}, {"persist": 0, "rtx_count": 2, "rtx_deadline": 1900}),
+    ):
+        await b.command(Opcode.INITIATE, replace(ours, **changes).pack(), conn=conn)
+        await b.send(100, conn=conn)
+        record = await b.command(Opcode.START, conn=conn)
+        only(record.tcb, **state)
+    waits = replace(ours, state=TcpState.FIN_WAIT_2, snd_max=UNA)
+    await b.command(Opcode.INITIATE, waits.pack(), conn=3)
+    record = await b.command(Opcode.START, conn=3)
+    only(record.tcb, persist=0, rtx_on=1, rtx_deadline=1900)
     await b.quiet()
 
 
