@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sized
 
 from model.delivery.step import Continue, DeliveryEvent, DlvCommand, Message, PushTimer
-from model.device.config import DeviceConfig
+from model.device.config import CQ_RESERVE, DeviceConfig
 from model.device.core import RAW_LOST, Core, RxFrame, Write
 from model.device.decode import DELIVERY_OPCODES, INHERITED, TCP_OPCODES, Decoded, completion
 from model.device.memory import ErrorWindow, GoldenMemory
@@ -51,7 +51,6 @@ from model.layout.generated import (
 from model.tcp.seq import MASK, due
 from model.tcp.types import Command, Consumed, Credit, Event, Fault, FenceDone, RxSegment, Timer, TxGrant
 
-_CQ_RESERVE = 8
 _LAST = 1
 _ALWAYS_COMPLETE = frozenset(
     (
@@ -301,7 +300,7 @@ class GoldenDevice:
         regs = self.core.regs
         if self._fetched % regs.entries(Csr.SQ_SIZE_LOG2) == regs[Csr.SQ_TAIL]:
             return False
-        return self._cq_room() - self._outstanding > _CQ_RESERVE
+        return self._cq_room() - self._outstanding > CQ_RESERVE
 
     def _placeable(self) -> bool:
         """A PLACE waits until its frame is at the head of rx_buffer."""

@@ -14,7 +14,8 @@ TIERS_FILE = ROOT / "tb" / "tests" / "tiers.toml"
 TIERS = ("test", "all", "regress")
 #: Fields of RunConfig that a job may set.
 RUN_FIELDS = (
-    "size", "loss", "reorder", "dup", "corrupt", "delay", "conns", "mem_latency", "seed", "mss", "intermediates", "cuts",
+    "size", "loss", "reorder", "dup", "corrupt", "delay", "conns", "mem_latency", "seed", "mss", "intermediates",
+    "cuts",
 )  # fmt: skip
 JOB_FIELDS = (
     "name", "module", "tier", "top", "parameters", "data_w", "simulators", "exempt_icarus", "timeout", "plusargs",

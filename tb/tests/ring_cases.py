@@ -48,7 +48,10 @@ def sleeping_host(stage: Stage) -> Scene:
     yield from loses.send(loses.make("S1", pattern(700, 1)))
     yield lambda: len(sends.far.stream) == 1000 and len(loses.far.stream) == 700
     stage.driver.nothing(COMMANDS)
-    yield from stage.quiet(5)
+    read, seen = -1, (yield from stage.register(Csr.SQ_HEAD))
+    while read != seen:  # until no descriptor is read any more
+        yield from stage.quiet(5)
+        read, seen = seen, (yield from stage.register(Csr.SQ_HEAD))
     for number in range(RAW_FRAMES):
         stage.arrive(NIC_MAC + bytes(6) + b"\x88\xb5" + bytes([number]) * 46)
     yield from stage.quiet()

@@ -24,7 +24,8 @@ TCB = Tcb(
     ts_delta=5000, rtx_on=1, rtx_deadline=420, rtx_count=2,
 )  # fmt: skip
 UPLOADED = TcpDelegated(
-    state=TcpConnectionState.ESTABLISHED, rcv_nxt=500, rcv_wnd=9000, snd_una=FOUND, snd_nxt=20, snd_max=40, snd_wnd=7000,
+    state=TcpConnectionState.ESTABLISHED,
+    rcv_nxt=500, rcv_wnd=9000, snd_una=FOUND, snd_nxt=20, snd_max=40, snd_wnd=7000,
     max_snd_wnd=8000, send_wl1=450, c_wnd=3000, ss_thresh=9000, s_rtt=80, rtt_var=16, ts_recent=33, ts_recent_age=30,
     ts_time=5100, retransmit=Retransmit(2, 320),
 )  # fmt: skip
@@ -61,7 +62,7 @@ def test_a_connection_that_is_cut_goes_on_as_if_nothing_had_been(seed: int) -> N
 
 
 @pytest.mark.rule("CH-129", "CH-159", "G-20")
-@pytest.mark.parametrize("seed", (8, 10))
+@pytest.mark.parametrize("seed", [8, 10])
 def test_random_cuts_of_a_session_lose_and_reorder_nothing(seed: int, tmp_path: Path) -> None:
     config = RunConfig(device="model", seed=seed, size=200_000, cuts=10, conns=1 + seed % 3, out=tmp_path)
     run = ModelRun(config)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -23,6 +24,11 @@ SRTT, RTTVAR, RTO = 400 << 3, 100, 500
 ESTABLISHED, FIN_WAIT_2 = 4, 6
 
 
+def timestamps(value: int, echo: int) -> Options:
+    """Two NOPs and the timestamps option (RFC 7323, appendix A)."""
+    return Options(timestamps=(value, echo), raw=struct.pack("!BBBBII", 1, 1, 8, 10, value % 2**32, echo))
+
+
 def swapped(port: int) -> int:
     return (port & 0xFF) << 8 | port >> 8
 
@@ -38,26 +44,26 @@ class Story:
     def feed(self, record: Record) -> None:
         self.monitor.feed(record)
 
-    def frame(self, sent: bool, raw: bool, seq: int, ack: int, flags: int, size: int, options: Options, wnd: int) -> None:
+    def frame(self, sent: bool, raw: bool, seq: int, ack: int, flags: int, size: int, opts: Options, wnd: int) -> None:
         ends = (OWN, FAR, PORT, FAR_PORT) if sent else (FAR, OWN, FAR_PORT, PORT)
         link = Link(NIC, PEER) if sent else Link(PEER, NIC)
-        data = encode_tcp(Segment(link, *ends, seq % 2**32, ack % 2**32, flags, wnd, 0, options, bytes(size)))
+        data = encode_tcp(Segment(link, *ends, seq % 2**32, ack % 2**32, flags, wnd, 0, opts, bytes(size)))
         self.feed(Frame(0, self.tick, sent=sent, data=data, raw=raw))
 
     def out(self, at: int, size: int = 0, *, got: int = 0, raw: bool = False, late: int = 0, wnd: int = WINDOW) -> None:
         """A segment of ours; ``got`` bytes of the peer's are acknowledged; ``late``: its clock is behind."""
-        options = Options(timestamps=(self.tick + STAMPS - late, 1))
+        options = timestamps(self.tick + STAMPS - late, 1)
         self.frame(True, raw, ISS + 1 + at, IRS + 1 + got, ACK, size, options, wnd)
 
     def into(self, ack: int, *, at: int = 0, size: int = 0, wnd: int = WINDOW) -> None:
         """A segment of the peer's."""
-        self.frame(False, False, IRS + 1 + at, ISS + 1 + ack, ACK, size, Options(timestamps=(1, STAMPS)), wnd)
+        self.frame(False, False, IRS + 1 + at, ISS + 1 + ack, ACK, size, timestamps(1, STAMPS), wnd)
 
     def open(self) -> None:
         """The handshake, without window scaling."""
-        stamps = Options(timestamps=(self.tick + STAMPS, 0))
+        stamps = timestamps(self.tick + STAMPS, 0)
         self.frame(True, True, ISS, 0, SYN, 0, stamps, WINDOW)
-        self.frame(False, False, IRS, ISS + 1, SYN | ACK, 0, Options(timestamps=(1, STAMPS)), WINDOW)
+        self.frame(False, False, IRS, ISS + 1, SYN | ACK, 0, timestamps(1, STAMPS), WINDOW)
         self.out(0, raw=True)
 
     def _node(self, una: int, nxt: int, top: int, left: int, **changes: int) -> Node:
@@ -292,8 +298,8 @@ WRONG: list[tuple[str, Callable[[Story], None]]] = [
 ]
 
 
-def named() -> Iterator[object]:
-    return (pytest.param(rule, story, id=story.__name__) for rule, story in WRONG)
+def named() -> list[object]:
+    return [pytest.param(rule, story, id=story.__name__) for rule, story in WRONG]
 
 
 @pytest.mark.parametrize(("rule", "story"), named())
