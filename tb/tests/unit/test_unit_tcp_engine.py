@@ -145,6 +145,8 @@ class Bench:
         self.delete_due = -1
         self.freed: list[int] = []
         self.appended: list[int] = []
+        self.spare = int(dut.CONNS.value) - 1
+        """Credits that a connection which holds a buffer leaves for the others (C.11)."""
 
     async def start(self) -> None:
         dut = self.dut
@@ -298,7 +300,7 @@ class Bench:
         await self.path()
         await self.neighbor()
         if credits_:
-            await self.credit(credits_)
+            await self.credit(self.spare + credits_)
         await self.command(Opcode.INITIATE, image.pack(), conn=conn, gen=gen)
         return (await self.command(Opcode.START, conn=conn, gen=gen)).tcb
 
@@ -449,11 +451,38 @@ async def congestion_avoidance_adds_one_mss_a_window(dut: Any) -> None:
 
 
 @cocotb.test()
+async def a_buffer_is_kept_for_every_connection_that_holds_none_c11(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.path()
+    await b.neighbor()
+    for conn in (0, 1):
+        await b.command(Opcode.INITIATE, IMAGE.pack(), conn=conn)
+        await b.command(Opcode.START, conn=conn)
+    record = await b.segment(pay_len=10)  # there is none at all
+    only(record, verdict=Verdict.DROP, dlv_valid=0)
+    await b.grant()
+    await b.credit(b.spare + 1)
+    record = await b.segment(pay_len=10)  # one for each
+    only(record, verdict=Verdict.DELIVER, credits=b.spare)
+    record = await b.segment(seq=RCV + 10, pay_len=10)
+    only(record, verdict=Verdict.DROP, credits=b.spare)
+    assert record.dlv == DlvMsg(kind=DlvEvt.FLUSH, gen=GEN)
+    only(record.tcb, rcv_nxt=RCV + 10, dup_owed=1)
+    await b.grant()
+    record = await b.segment(conn=1, pay_len=10)
+    only(record, verdict=Verdict.DELIVER, credits=b.spare - 1)
+    await b.consumed(10)
+    record = await b.segment(seq=RCV + 10, pay_len=10)  # it holds none again
+    only(record, verdict=Verdict.DELIVER, credits=b.spare - 2)
+    await b.quiet()
+
+
+@cocotb.test()
 async def text_is_taken_in_order_and_trimmed_to_the_window(dut: Any) -> None:
     b = await bench_of(dut)
     await b.open(credits_=4)
     record = await b.segment(seq=RCV, pay_len=1000, flags=ACK | PSH)
-    only(record, verdict=Verdict.DELIVER, credits=3)
+    only(record, verdict=Verdict.DELIVER, credits=b.spare + 3)
     only(record.dlv, kind=DlvEvt.DELIVER, conn=0, gen=GEN, arrival=b.arrival, offset=54, len=1000, psh=1, fin=0)
     only(record.tcb, rcv_nxt=6000, unacked_segs=1, dack_on=1, dack_deadline=1100, ack_now=0)
     await b.step(40)
@@ -470,7 +499,7 @@ async def text_is_taken_in_order_and_trimmed_to_the_window(dut: Any) -> None:
     await b.grant()
     # half old
     record = await b.segment(seq=6000, pay_len=1000)
-    only(record, verdict=Verdict.DELIVER, credits=1)
+    only(record, verdict=Verdict.DELIVER, credits=b.spare + 1)
     only(record.dlv, offset=554, len=500)
     only(record.tcb, rcv_nxt=7000, ack_now=1)
     await b.grant()
@@ -487,7 +516,7 @@ async def text_is_taken_in_order_and_trimmed_to_the_window(dut: Any) -> None:
     record = await b.segment(seq=7000, pay_len=40000, flags=ACK | FIN)
     only(record.dlv, len=30768, fin=0)
     only(record.tcb, rcv_nxt=37768, ack_now=1, state=TcpState.ESTABLISHED)
-    only(record, credits=0)
+    only(record, credits=b.spare)
     _, seg = await b.grant()
     assert seg is not None
     only(seg, ack=37768, wnd=0)
@@ -889,7 +918,7 @@ async def fin_goes_both_ways_and_time_wait_asks_for_upload(dut: Any) -> None:
     record = await b.send(10)
     only(record.cpl, kind=CqKind.SEND, code=Opcode.SEND, status=Status.BAD_STATE, nbytes=0, cookie=COOKIE)
     record = await b.segment(seq=RCV, ack=u32(UNA + 101), flags=ACK | FIN)
-    only(record, verdict=Verdict.DROP, credits=8)
+    only(record, verdict=Verdict.DROP, credits=b.spare + 8)
     only(record.dlv, kind=DlvEvt.DELIVER, len=0, offset=0, fin=1)
     only(record.tcb, state=TcpState.TIME_WAIT, rcv_nxt=RCV + 1, consumed_seq=RCV + 1, fin_rcvd=1, ack_now=1)
     only(record.tcb, retrieve_sent=0, rcv_adv=RCV + 32768)
@@ -1024,7 +1053,7 @@ async def what_does_not_fit_changes_nothing(dut: Any) -> None:
     assert record.tcb == tcb
     only(record, img_valid=0)
     record = await b.credit(5)
-    only(record, credits=13, conn=0, gen=0, cause=5)
+    only(record, credits=b.spare + 13, conn=0, gen=0, cause=5)
     assert record.tcb == Tcb()
     assert b.deleted == [2, 1]
     # the path that moves to a neighbor never written takes no new connection with it
@@ -1288,12 +1317,12 @@ async def forwarded_text_goes_to_delivery_which_completes_it(dut: Any) -> None:
     await b.open(replace(IMAGE, initial_rcv_wnd=3000, rcv_wnd=3000), credits_=4)
     record = await b.forward(pay_len=100, flags=ACK | PSH)
     handed_on(record, 20, 100, psh=1)
-    only(record, credits=3)
+    only(record, credits=b.spare + 3)
     only(record.tcb, rcv_nxt=RCV + 100, unacked_segs=1, dack_on=1, dup_owed=0)
     # behind a header with options; the second segment makes an acknowledgment
     record = await b.forward(seq=RCV + 100, pay_off=32, pay_len=50)
     handed_on(record, 32, 50)
-    only(record, credits=2)
+    only(record, credits=b.spare + 2)
     only(record.tcb, rcv_nxt=RCV + 150, ack_now=1)
     _, seg = await b.grant()
     assert seg is not None
@@ -1302,13 +1331,13 @@ async def forwarded_text_goes_to_delivery_which_completes_it(dut: Any) -> None:
     record = await b.forward(seq=RCV + 140, pay_off=24, pay_len=15)
     handed_on(record, 24 + 10, 5)
     only(record.tcb, rcv_nxt=RCV + 155, ack_now=1)
-    only(record, credits=1)
+    only(record, credits=b.spare + 1)
     await b.grant()
     # what is right of the window is cut off behind, and the FIN with it
     record = await b.forward(seq=RCV + 155, pay_len=2846, flags=ACK | FIN)
     handed_on(record, 20, 2845)
     only(record.tcb, rcv_nxt=RCV + 3000, fin_rcvd=0, state=TcpState.ESTABLISHED)
-    only(record, credits=0)
+    only(record, credits=b.spare)
     await b.grant()
     await b.quiet()
 
@@ -1324,15 +1353,20 @@ async def a_forwarded_segment_that_is_dropped_completes_ok_and_takes_nothing(dut
         {"seq": RCV - 500, "pay_len": 10},  # left of the window
         {"seq": RCV + 32768, "pay_len": 10},  # right of it
         {"seq": RCV + 11, "pay_len": 10},  # out of order
-        {"seq": RCV + 10, "pay_len": 10},  # no pool credit
         {"seq": RCV + 10, "ack": u32(UNA + 1)},  # acknowledges what was never sent
     )
     for fields in dropped:
         record = await b.forward(**fields)
         told(record, Status.OK)
-        only(record, dlv_valid=0, credits=0)
+        only(record, dlv_valid=0, credits=b.spare)
         only(record.tcb, rcv_nxt=RCV + 10, dup_owed=1, phase=Phase.RUNNING)
         await b.grant()
+    record = await b.forward(seq=RCV + 10, pay_len=10)  # no pool credit: what was consumed is asked for (C.11)
+    told(record, Status.OK)
+    only(record, credits=b.spare)
+    assert record.dlv == DlvMsg(kind=DlvEvt.FLUSH, gen=GEN)
+    only(record.tcb, rcv_nxt=RCV + 10, dup_owed=1, phase=Phase.RUNNING)
+    await b.grant()
     for fields in ({"flags": 0, "pay_len": 1}, {"flags": RST, "seq": RCV + 9}):  # in silence
         record = await b.forward(**{"seq": RCV + 10, **fields})
         told(record, Status.OK)
@@ -1413,7 +1447,7 @@ async def a_forwarded_fin_is_delivered_with_its_text_or_alone(dut: Any) -> None:
     await b.grant()
     record = await b.forward(conn=1, ack=u32(UNA + 1), flags=ACK | FIN | PSH)
     told(record, Status.OK)
-    only(record, dlv_valid=1, credits=7)
+    only(record, dlv_valid=1, credits=b.spare + 7)
     assert record.dlv == DlvMsg(kind=DlvEvt.DELIVER, conn=1, gen=GEN, fin=1, psh=1)
     only(record.tcb, state=TcpState.TIME_WAIT, rcv_nxt=RCV + 1)
     # what comes in TIME_WAIT is the host's, and the upload is asked for once
@@ -1446,7 +1480,7 @@ async def a_forwarded_segment_that_ends_the_offload_tells_it_and_completes(dut: 
     before = record.tcb
     record = await b.forward(pay_len=3)
     told(record, Status.ABORTED)
-    only(record, dlv_valid=0, credits=8)
+    only(record, dlv_valid=0, credits=b.spare + 8)
     assert record.tcb == before
     for conn, flags, status, reason in (
         (1, ACK | SYN, Status.OK, UploadReason.UPLOAD_REQUESTED),
@@ -1460,7 +1494,7 @@ async def a_forwarded_segment_that_ends_the_offload_tells_it_and_completes(dut: 
         before = record.tcb
         record = await b.forward(conn=conn, pay_len=3)
         told(record, Status.UPLOAD)
-        only(record, dlv_valid=0, credits=8)
+        only(record, dlv_valid=0, credits=b.spare + 8)
         assert record.tcb == before
     await b.quiet()
 
@@ -1471,7 +1505,7 @@ async def a_forward_without_a_running_connection_is_refused(dut: Any) -> None:
     b = await bench_of(dut)
     await b.path()
     await b.neighbor()
-    await b.credit(8)
+    await b.credit(b.spare + 8)
     told(await b.forward(pay_len=3), Status.BAD_STATE)
     loaded = (await b.command(Opcode.INITIATE, IMAGE.pack())).tcb
     for gen in (GEN, GEN + 1):
@@ -1485,7 +1519,7 @@ async def a_forward_without_a_running_connection_is_refused(dut: Any) -> None:
     await b.command(Opcode.TERMINATE)
     record = await b.forward(pay_len=3)
     told(record, Status.UPLOAD)
-    only(record, dlv_valid=0, credits=8)
+    only(record, dlv_valid=0, credits=b.spare + 8)
     b.waiting["fault"].append({"conn": 0, "gen": GEN})
     await b.take(TcpEvt.FAULT)
     told(await b.forward(pay_len=3), Status.ABORTED)

@@ -83,7 +83,7 @@ class TimerBench(ObjectBench):
         if path:
             await self.path()
             await self.neighbor()
-            await self.credit(8)
+            await self.credit(self.spare + 8)
         return (await self.command(Opcode.INITIATE, image.pack())).tcb
 
     async def crowd(self, image: CachedImage, count: int = 24) -> None:
