@@ -82,13 +82,15 @@ class Engine:
     path: PathRec = PATH
     neighbor: NbrRec = NEIGHBOR
     credits: int = 100
+    conns: int = 1
     now: int = 0
     arrivals: int = 0
     last: StepResult | None = None
 
     def do(self, event: Event) -> StepResult:
         """One event now."""
-        result = step(self.tcb, event, Env(self.now, self.params, self.credits, self.path, self.neighbor))
+        env = Env(self.now, self.params, self.credits, self.path, self.neighbor, self.conns)
+        result = step(self.tcb, event, env)
         if not isinstance(event, Credit) and not (isinstance(event, Command) and without_connection(event.sqe)):
             self.tcb = result.tcb
         self.credits = result.writes.credits
