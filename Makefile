@@ -1,7 +1,7 @@
 # Chimney. Every target is one line; the logic is Python, in tb/ (`make help` lists targets and variables).
 PYTHON ?= python3
 VARIABLES := FILE SIM DEVICE LOSS REORDER DUP CORRUPT DELAY SEED SEEDS SIZE CONNS DATA_W WAVES OUT \
-             FAILURE ID PATCH TIER TEST REQUIRE JOBS MEM_LATENCY MSS
+             FAILURE ID PATCH TIER TEST REQUIRE JOBS MEM_LATENCY MSS IM CUTS
 
 # A variable reaches Python through the environment exactly as it was typed: `$`, quotes, `#` and spaces are not
 # make's to interpret, so the raw text (value) is assigned again as a simple variable and nothing is pasted in a recipe.
@@ -10,7 +10,7 @@ $(foreach v,$(VARIABLES),$(if $(filter undefined,$(origin $(v))),,$(eval overrid
 CHIMNEY := @exec $(PYTHON) tb/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all regress soak bench sabotage synth lint replay doctor docs-test layout clean
+.PHONY: help run test test-all regress soak bench plan seam sabotage synth lint replay doctor docs-test layout clean
 # One target at a time: the work inside is already spread over the cores.
 .NOTPARALLEL:
 
@@ -21,6 +21,8 @@ test-all:  ; $(CHIMNEY) test-all
 regress:   ; $(CHIMNEY) regress
 soak:      ; $(CHIMNEY) soak
 bench:     ; $(CHIMNEY) bench
+plan:      ; $(CHIMNEY) plan
+seam:      ; $(CHIMNEY) seam
 sabotage:  ; $(CHIMNEY) sabotage
 synth:     ; $(CHIMNEY) synth
 lint:      ; $(CHIMNEY) lint

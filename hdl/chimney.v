@@ -207,7 +207,8 @@ module chimney #(
   wire         cq_taken;
   wire [7:0]   taken_kind = cq_taken_entry[`CQE_KIND];
   wire         done_pulse = cq_taken & (taken_kind == `CQ_KIND_COMMAND || taken_kind == `CQ_KIND_SEND ||
-                                        taken_kind == `CQ_KIND_RECEIVE || taken_kind == `CQ_KIND_RAW_TX);
+                                        taken_kind == `CQ_KIND_RECEIVE || taken_kind == `CQ_KIND_RAW_TX ||
+                                        taken_kind == `CQ_KIND_FORWARD);
 
   descriptor_ring #(.DATA_W(DATA_W)) u_descriptor_ring (
       .clk(clk), .rst(drst), .enable(enable & ~device_error), .base(sq_base), .size_log2(sq_size_log2), .tail(sq_tail), .head(sq_head),
@@ -224,6 +225,7 @@ module chimney #(
   wire [511:0]  tcp_cmd_sqe, dcmd_sqe, rawpost_sqe;
   wire [15:0]   tcp_cmd_index, dcmd_index, raw_len, raw_index, rawpost_index;
   wire [2047:0] tcp_cmd_image;
+  wire [`RX_SEG_W-1:0] tcp_cmd_seg;
   wire [63:0]   raw_addr, raw_cookie;
   wire          ins_valid, ins_ready, ins_done, append_pulse, pop_pulse, free_pulse;
   wire [`LKP_KEY_W-1:0] ins_key;
@@ -239,7 +241,7 @@ module chimney #(
       .s_rd_valid(rd_valid[`RD_CLIENT_IMAGE]), .s_rd_ready(rd_ready[`RD_CLIENT_IMAGE]), .s_rd_data(rd_data),
       .s_rd_last(rd_last), .s_rd_error(rd_error),
       .m_tcp_valid(tcp_cmd_valid), .m_tcp_ready(tcp_cmd_ready), .m_tcp_sqe(tcp_cmd_sqe),
-      .m_tcp_sq_index(tcp_cmd_index), .m_tcp_image(tcp_cmd_image),
+      .m_tcp_sq_index(tcp_cmd_index), .m_tcp_image(tcp_cmd_image), .m_tcp_seg(tcp_cmd_seg),
       .m_dcmd_valid(dcmd_valid), .m_dcmd_ready(dcmd_ready), .m_dcmd_sqe(dcmd_sqe), .m_dcmd_sq_index(dcmd_index),
       .m_raw_valid(raw_valid), .m_raw_ready(raw_ready), .m_raw_addr(raw_addr), .m_raw_len(raw_len),
       .m_raw_cookie(raw_cookie), .m_raw_sq_index(raw_index),
@@ -266,12 +268,15 @@ module chimney #(
   wire [1:0]            verdict;
   wire [`TCB_W-1:0]     img_tcb;
   wire [31:0]           img_tick;
-  wire [15:0]           img_conn, del_conn;
+  wire [15:0]           img_conn, img_sq_index, del_conn;
+  wire                  img_whole;
+  wire [63:0]           img_addr, img_cookie;
+  wire [7:0]            img_opcode;
 
   engine_top #(.CONNS(CONNS), .PATHS(PATHS), .NEIGHBORS(NEIGHBORS), .COMMIT_PORT(COMMIT_PORT)) u_engine (
       .clk(clk), .rst(drst), .now(now),
       .s_cmd_valid(tcp_cmd_valid), .s_cmd_ready(tcp_cmd_ready), .s_cmd_sqe(tcp_cmd_sqe),
-      .s_cmd_sq_index(tcp_cmd_index), .s_cmd_image(tcp_cmd_image),
+      .s_cmd_sq_index(tcp_cmd_index), .s_cmd_image(tcp_cmd_image), .s_cmd_seg(tcp_cmd_seg),
       .s_rx_valid(rxs_valid), .s_rx_ready(rxs_ready), .s_rx_seg(rxs),
       .s_consumed_valid(consumed_valid), .s_consumed_ready(consumed_ready), .s_consumed_conn(consumed_conn),
       .s_consumed_gen(consumed_gen), .s_consumed_bytes(consumed_bytes),
@@ -284,14 +289,16 @@ module chimney #(
       .m_cpl_valid(cpl_valid[`CQ_SOURCE_TCP]), .m_cpl_ready(cpl_ready[`CQ_SOURCE_TCP]),
       .m_cpl(cpl[`CQ_SOURCE_TCP*256 +: 256]),
       .m_img_valid(img_valid), .m_img_ready(img_ready), .m_img_tcb(img_tcb), .m_img_tick(img_tick),
-      .m_img_conn(img_conn),
+      .m_img_conn(img_conn), .m_img_whole(img_whole), .m_img_addr(img_addr), .m_img_cookie(img_cookie),
+      .m_img_sq_index(img_sq_index), .m_img_opcode(img_opcode),
       .m_del_valid(del_valid), .m_del_ready(del_ready), .m_del_conn(del_conn), .s_del_done(del_done),
       .append_pulse(append_pulse), .append_conn(append_conn), .free_pulse(free_pulse), .free_conn(free_conn),
       .rec_tcp_valid(rec_tcp_valid), .rec_tcp(rec_tcp), .idle(engine_idle));
 
   state_writer #(.DATA_W(DATA_W)) u_state_writer (
       .clk(clk), .rst(drst), .s_img_valid(img_valid), .s_img_ready(img_ready), .s_img_tcb(img_tcb),
-      .s_img_tick(img_tick), .s_img_conn(img_conn),
+      .s_img_tick(img_tick), .s_img_conn(img_conn), .s_img_whole(img_whole), .s_img_addr(img_addr),
+      .s_img_cookie(img_cookie), .s_img_sq_index(img_sq_index), .s_img_opcode(img_opcode),
       .m_wr_req_valid(wr_req_valid[`WR_CLIENT_STATE]), .m_wr_req_ready(wr_req_ready[`WR_CLIENT_STATE]),
       .m_wr_req_addr(wr_req_addr[`WR_CLIENT_STATE*64 +: 64]), .m_wr_req_len(wr_req_len[`WR_CLIENT_STATE*16 +: 16]),
       .m_wr_valid(wr_valid[`WR_CLIENT_STATE]), .m_wr_ready(wr_ready[`WR_CLIENT_STATE]),

@@ -32,7 +32,7 @@ COMMANDS: dict[str, Command] = {
     "run": Command(
         "tb.run",
         "send FILE through the device, over a bad network, and back",
-        f"FILE SIZE SIM DEVICE {NETWORK} SEED CONNS DATA_W MSS MEM_LATENCY WAVES OUT",
+        f"FILE SIZE SIM DEVICE {NETWORK} SEED CONNS DATA_W MSS MEM_LATENCY IM CUTS WAVES OUT",
     ),
     "test": Command(
         "tb.testing.runner", "lint, then every test of tier `test`, on both simulators", "SIM TEST REQUIRE SEED JOBS"
@@ -40,7 +40,11 @@ COMMANDS: dict[str, Command] = {
     "test-all": Command("tb.testing.runner", "the tests of every tier", "SIM TEST REQUIRE SEED JOBS"),
     "regress": Command("tb.testing.runner", "the RTL tests of a tier, for each of SEEDS", "TIER SEEDS SIM TEST JOBS"),
     "soak": Command("tb.soak", "the main job over many seeds", f"SIM DATA_W SEEDS SIZE CONNS MSS {NETWORK} JOBS"),
+    "plan": Command("tb.plan", "which rules of the NDIS contract were exercised, where, and held"),
     "bench": Command("tb.bench", "measure bus share, engine cycles, simulation speed", "SEED"),
+    "seam": Command(
+        "tb.seam", "upload and offload again in every state of a connection, compare, judge the wire", "SEED SIM JOBS"
+    ),
     "sabotage": Command("tb.sabotage.run", "break one line and see which check notices", "ID PATCH"),
     "synth": Command("tb.synth", "synthesize with Yosys: no latches, tables as memories", "DATA_W CONNS"),
     "lint": Command("tb.testing.lint", "generated files current, ruff, mypy, Verilator -Wall"),
@@ -59,6 +63,8 @@ VARIABLE_HELP = (
     ("SEED, SEEDS", "a number; a list such as 1-20 or 1,4,9 (default 1)"),
     ("SIZE", "bytes of the generated file (K and M suffixes; default 1M)"),
     ("CONNS", "connections at once, 1 to 64 (default 1)"),
+    ("IM", "intermediate drivers between host and miniport driver, 0 to 8 (default 0)"),
+    ("CUTS", "times that connections are uploaded, live in software, are offloaded again (default 0)"),
     ("MSS", "segment size the peer announces, 64 to 1460 (default 1460)"),
     ("DATA_W", "bus width in bits: 64, 128, 256, 512 (default 512)"),
     ("MEM_LATENCY", "least latency of host memory in cycles, 1 to 4096 (default 32)"),

@@ -21,6 +21,8 @@ DEVICES = ("rtl", "model")
 REQUIRABLE = (*SIMULATORS, "tun", "tshark", "gvisor", "lwip", "x", "chromium", "slurm")
 DATA_WIDTHS = (64, 128, 256, 512)
 MAX_CONNS = 64
+MAX_INTERMEDIATES = 8
+MAX_CUTS = 1000
 MAX_RATE = 0.5
 MAX_DELAY = 10_000
 MAX_SIZE = 64 << 20
@@ -74,6 +76,10 @@ class RunConfig:
     mem_latency: int = 32
     mss: int = 1460
     jobs: int = 2
+    #: Intermediate drivers between host and miniport driver.
+    intermediates: int = 0
+    #: Times that connections are uploaded and offloaded again in the middle of a run.
+    cuts: int = 0
 
     @staticmethod
     def from_environment(command: str, environment: Mapping[str, str] | None = None) -> RunConfig:
@@ -118,6 +124,8 @@ class RunConfig:
             mem_latency=given.integer("MEM_LATENCY", 32, 1, 4096),
             mss=given.integer("MSS", 1460, 64, 1460),
             jobs=given.integer("JOBS", min(4, os.cpu_count() or 1), 1, 256),
+            intermediates=given.integer("IM", 0, 0, MAX_INTERMEDIATES),
+            cuts=given.integer("CUTS", 0, 0, MAX_CUTS),
         )
 
     @staticmethod
@@ -166,7 +174,7 @@ class RunConfig:
         names = {
             "FILE": "file", "SIZE": "size", "SIM": "sim", "DEVICE": "device", "LOSS": "loss", "REORDER": "reorder",
             "DUP": "dup", "CORRUPT": "corrupt", "DELAY": "delay", "CONNS": "conns", "DATA_W": "data_w",
-            "MEM_LATENCY": "mem_latency", "MSS": "mss", "TEST": "test",
+            "MEM_LATENCY": "mem_latency", "MSS": "mss", "TEST": "test", "IM": "intermediates", "CUTS": "cuts",
         }  # fmt: skip
         words: dict[str, object] = {
             variable: getattr(self, field)

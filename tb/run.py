@@ -18,6 +18,7 @@ from model.ndis.file_transfer import AppPhase
 from tb.config import RunConfig
 from tb.session import summary
 from tb.session.progress import Phases
+from tb.session.transfer import Transfer
 
 #: Connections the simulated device is built for; it serves any smaller number.
 BUILT_CONNS = 64
@@ -61,6 +62,11 @@ def write(out: Path, result: dict[str, Any]) -> None:
     os.replace(temporary, out / "summary.json")
 
 
+def write_contract(out: Path, transfer: Transfer) -> None:
+    """contract.json: which rules of the NDIS contract were exercised, and which did not hold."""
+    (out / "contract.json").write_text(json.dumps(transfer.tap.result(), indent=1))
+
+
 def run_model(config: RunConfig, result: dict[str, Any], console: Console) -> list[str]:
     """The golden device in a plain loop."""
     from tb.device.model_loop import ModelRun
@@ -74,6 +80,7 @@ def run_model(config: RunConfig, result: dict[str, Any], console: Console) -> li
         result |= summary.of_transfer(run.transfer, run.tick)
         result["sim_seconds"] = round(time.monotonic() - started, 2)
         run.transfer.network.close()
+        write_contract(config.out, run.transfer)
         (config.out / "received.bin").write_bytes(run.transfer.received_data())
     problems += summary.verdict(run.transfer)
     apps = enumerate(run.transfer.apps)

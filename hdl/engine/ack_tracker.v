@@ -1,4 +1,4 @@
-// ack_tracker: what the ACK field and the window of an accepted segment do (rules C.6 and C.8).
+// ack_tracker: what the ACK field and the window of an accepted segment do (rules C.6, C.8 and K-4).
 //
 // Why a block: the sender half of a received segment, without congestion control and round-trip arithmetic, which
 // it asks for through `new_ack`, `dup_ack`, `dup_acks` and takes back as fields.
@@ -14,6 +14,7 @@ module ack_tracker (
     input  wire [31:0]          now,
     input  wire [31:0]          rto_initial,       // ticks
     input  wire [31:0]          rto_max,           // ticks
+    input  wire [31:0]          fin_wait_2_ticks,
     input  wire                 ts_update,         // C.6
 
     output wire                 new_ack,           // to congestion
@@ -60,6 +61,8 @@ module ack_tracker (
     wire        sample    = new_ack && tcb[`TCB_RTT_ACTIVE] && seq_lt(tcb[`TCB_RTT_SEQ], ack);
     wire [31:0] rto       = sample ? est_rto : tcb[`TCB_RTO];
     wire        fin_acked = tcb[`TCB_FIN_QUEUED] && ack == tcb[`TCB_SND_END];
+    wire        half_closed = tcb[`TCB_STATE] == `TCP_STATE_FIN_WAIT_2
+                              || (new_ack && fin_acked && tcb[`TCB_STATE] == `TCP_STATE_FIN_WAIT_1);
     wire        answered  = persist && update && tcb[`TCB_RTX_COUNT] != 8'd0;   // a probe was (C.8e)
     wire [7:0]  probes_up = (probes == 8'hFF) ? 8'hFF : probes + 8'd1;
 
@@ -126,6 +129,10 @@ module ack_tracker (
                 m_tcb[`TCB_SND_WND_PROBE_COUNT] = probes_up;
                 m_tcb[`TCB_RTX_DEADLINE]        = now + backoff32(rto, probes_up, rto_max);
             end
+        end
+        if (half_closed) begin                     // the timer is that of FIN_WAIT_2 now (K-4)
+            m_tcb[`TCB_RTX_ON]       = 1'b1;
+            m_tcb[`TCB_RTX_DEADLINE] = now + fin_wait_2_ticks;
         end
     end
 

@@ -1,13 +1,16 @@
-// command_rules: what a COMMAND does (rules B-1 to B-7, G-6).
+// command_rules: what a COMMAND does (section B, G-6).
 //
 // Why a block: one case a command, state and actions side by side; the engine around it only moves them.
 //
 // Combinational. `live`: the generation of the command fits and the phase is not FREE (rule E-1).
-// `route_valid`: the path that an INITIATE names and the path's neighbor were written. `loaded_tcb` is its TCB
-// (tcb_load).
+// `path_valid`, `nbr_valid`: the path and its neighbor, or the neighbor, that the command or its connection names
+// were written; `nbr_query`: the neighbor's query waits for an answer. `mute`: no frame may leave (rule E-9).
+// `loaded_tcb`: TCB of INITIATE (tcb_load). `cached_*`: what UPDATE makes of the TCB (cached_load).
+// `passed_up`: rx_check hands the segment of a FORWARD back; its text takes the completion along (tcp_engine).
 // `ack_tcb`, `ack_segment`: the state and the segment of a pure ACK sent now (tx_policy with ack_only).
 // Outputs: state after, up to two transmit items (kind and body; tx1 is a RELEASE or a FENCE), one message for
-// delivery_engine, one completion (status only; the rest is copied from the command), table writes.
+// delivery_engine, one completion (status only; the rest is copied from the command; `cpl_ages`: with the ages of
+// the neighbor), `snapshot`: the TCP image is written, table writes.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -16,10 +19,18 @@ module command_rules (
     input  wire [`SQE_W-1:0]        sqe,
     input  wire [15:0]              sq_index,
     input  wire                     live,
+    input  wire                     passed_up,     // FORWARD: the segment is the host's
     input  wire [31:0]              now,
     input  wire [31:0]              push_ticks,
-    input  wire                     route_valid,
+    input  wire [31:0]              fin_wait_2_ticks,
+    input  wire                     path_valid,
+    input  wire                     nbr_valid,
+    input  wire                     nbr_query,
+    input  wire                     mute,
     input  wire [`TCB_W-1:0]        loaded_tcb,
+    input  wire [`TCB_W-1:0]        cached_tcb,
+    input  wire                     cached_fits,
+    input  wire                     cached_wnd,    // the window is taken
     input  wire [`TCB_W-1:0]        ack_tcb,
     input  wire [`TX_SEGMENT_W-1:0] ack_segment,
     input  wire [`PATH_REC_W-1:0]   path_rec,      // the image as a table entry
@@ -27,25 +38,31 @@ module command_rules (
 
     output reg  [`TCB_W-1:0]        m_tcb,
     output reg                      tx0_valid,
-    output reg  [2:0]               tx0_kind,
+    output reg  [3:0]               tx0_kind,
     output reg  [`TXQ_BODY_W-1:0]   tx0_body,
     output reg                      tx1_valid,
-    output reg  [2:0]               tx1_kind,
+    output reg  [3:0]               tx1_kind,
     output reg  [`TX_RELEASE_W-1:0] tx1_body,
     output reg                      dlv_valid,
     output reg  [`DLV_MSG_W-1:0]    dlv,
     output reg                      cpl_valid,
     output reg  [7:0]               cpl_status,
+    output reg                      cpl_ages,
+    output reg                      snapshot,
     output reg                      delete,        // INITIATE failed: the look-up entry must go
     output reg                      appended,      // an entry went into the send table
     output reg                      param_we,
     output reg                      path_we,
-    output reg                      nbr_we
+    output reg                      nbr_we,
+    output reg                      path_kill,     // INVALIDATE
+    output reg                      nbr_kill,
+    output reg                      nbr_answered
 );
 
     `include "../engine/seq.vh"
 
-    localparam FLAG_LAST = 0, FLAG_HOLD = 0, FLAG_ABORTIVE = 1;    // positions inside sqe.flags
+    localparam FLAG_LAST = 0, FLAG_HOLD = 0, FLAG_UPDATE = 0, FLAG_ABORTIVE = 1,
+               FLAG_INHERITED = 2;                 // positions inside sqe.flags
     localparam [7:0]  FLAG_RST = 8'h04;            // TCP flags
     localparam [31:0] THRESHOLD_MAX = `CONSUMED_BATCH;
 
@@ -63,13 +80,31 @@ module command_rules (
     // SEND, DISCONNECT
     wire        abortive   = opcode == `OPCODE_DISCONNECT && flags[FLAG_ABORTIVE];
     wire        is_fin     = opcode == `OPCODE_DISCONNECT && !abortive;
+    wire        inherited  = is_fin && flags[FLAG_INHERITED];
     wire        too_late   = live && phase == `PHASE_FROZEN && (tcb[`TCB_TERMINATING] || aborted);
-    wire        state_ok   = !is_fin || state == `TCP_STATE_ESTABLISHED || state == `TCP_STATE_CLOSE_WAIT;
+    wire        closes     = state == `TCP_STATE_FIN_WAIT_1 || state == `TCP_STATE_CLOSING
+                             || state == `TCP_STATE_LAST_ACK;
+    wire        over       = state == `TCP_STATE_FIN_WAIT_2 || state == `TCP_STATE_TIME_WAIT
+                             || state == `TCP_STATE_CLOSED;             // our stream has ended
+    wire        state_ok   = inherited ? phase == `PHASE_LOADED && closes
+                               : is_fin ? state == `TCP_STATE_ESTABLISHED || state == `TCP_STATE_CLOSE_WAIT
+                                        : !over || phase == `PHASE_FROZEN;
     wire        no_send    = fin_queued || !state_ok;
     wire        no_abort   = phase == `PHASE_LOADED;
     wire [31:0] new_end    = snd_end + sqe[`SQE_LENGTH] + {31'd0, is_fin};
+    wire        no_reset   = abortive && live && !no_abort && mute;  // the RST may not leave
 
-    // START
+    // QUERY, INVALIDATE
+    wire [7:0] object  = {6'd0, flags[1:0]};
+    wire       of_path = object == `OBJECT_PATH;
+    wire       of_nbr  = object == `OBJECT_NEIGHBOR;
+    wire       of_conn = !of_path && !of_nbr;
+    wire       there   = of_path ? path_valid : of_nbr ? nbr_valid : live;
+
+    // INITIATE, START
+    wire route_valid   = path_valid && nbr_valid;
+    wire probes_on     = tcb[`TCB_SND_WND] == 32'd0 && tcb[`TCB_SND_NXT] == snd_una    // the window is closed: B-4
+                         && snd_end - {31'd0, fin_queued} != snd_una && state != `TCP_STATE_FIN_WAIT_2;
     wire backlog_there = (tcb[`TCB_SND_MAX] - snd_una) <= (snd_end - snd_una);
 
     // TERMINATE
@@ -81,6 +116,7 @@ module command_rules (
     reg [`TX_HDR_CONN_W-1:0] hdr_conn;
     reg [`TX_HDR_PATH_W-1:0] hdr_path;
     reg [`TX_HDR_NBR_W-1:0]  hdr_nbr;
+    reg [`TX_BARRIER_W-1:0]  barrier;
     reg [`TX_SEGMENT_W-1:0]  reset;                // G-6
 
     always @* begin
@@ -92,7 +128,7 @@ module command_rules (
         append[`TX_APPEND_LIST_ADDR] = sqe[`SQE_ADDR];
         append[`TX_APPEND_COUNT]     = sqe[`SQE_COUNT];
         append[`TX_APPEND_COOKIE]    = sqe[`SQE_COOKIE];
-        append[`TX_APPEND_LAST]      = flags[FLAG_LAST] || is_fin;
+        append[`TX_APPEND_LAST]      = (flags[FLAG_LAST] || is_fin) && !inherited;
         append[`TX_APPEND_FIN]       = is_fin;
         append[`TX_APPEND_OPCODE]    = opcode;
         append[`TX_APPEND_SQ_INDEX]  = sq_index;
@@ -101,7 +137,8 @@ module command_rules (
         hdr_conn[`TX_HDR_CONN_REMOTE_PORT] = tcb[`TCB_REMOTE_PORT];
         hdr_conn[`TX_HDR_CONN_PATH_ID]     = tcb[`TCB_PATH_ID];
         hdr_conn[`TX_HDR_CONN_FAMILY]      = tcb[`TCB_FAMILY];
-        hdr_conn[`TX_HDR_CONN_FLOW_LABEL]  = tcb[`TCB_FLOW_LABEL];
+        hdr_conn[`TX_HDR_CONN_FLOW_LABEL]  = (opcode == `OPCODE_UPDATE) ? cached_tcb[`TCB_FLOW_LABEL]
+                                                                        : tcb[`TCB_FLOW_LABEL];
 
         hdr_path[`TX_HDR_PATH_NEIGHBOR_ID] = path_rec[`PATH_REC_NEIGHBOR_ID];
         hdr_path[`TX_HDR_PATH_FAMILY]      = path_rec[`PATH_REC_FAMILY];
@@ -111,6 +148,10 @@ module command_rules (
         hdr_nbr[`TX_HDR_NBR_DL_SRC]  = nbr_rec[`NBR_REC_DL_SRC];
         hdr_nbr[`TX_HDR_NBR_DL_DST]  = nbr_rec[`NBR_REC_DL_DST];
         hdr_nbr[`TX_HDR_NBR_VLAN_ID] = nbr_rec[`NBR_REC_VLAN_ID];
+
+        barrier[`TX_BARRIER_COOKIE]   = sqe[`SQE_COOKIE];
+        barrier[`TX_BARRIER_SQ_INDEX] = sq_index;
+        barrier[`TX_BARRIER_OPCODE]   = opcode;
     end
 
     // ---- the commands ----------------------------------------------------------------------------------------
@@ -126,11 +167,16 @@ module command_rules (
         dlv        = {`DLV_MSG_W{1'b0}};
         cpl_valid  = 1'b0;
         cpl_status = `STATUS_OK;
+        cpl_ages   = 1'b0;
+        snapshot   = 1'b0;
         delete     = 1'b0;
         appended   = 1'b0;
         param_we   = 1'b0;
         path_we    = 1'b0;
         nbr_we     = 1'b0;
+        path_kill    = 1'b0;
+        nbr_kill     = 1'b0;
+        nbr_answered = 1'b0;
 
         dlv[`DLV_MSG_CONN]     = sqe[`SQE_CONN];
         dlv[`DLV_MSG_GEN]      = sqe[`SQE_GEN];
@@ -143,16 +189,18 @@ module command_rules (
                 cpl_valid = 1'b1;
             end
             `OPCODE_PATH_WRITE: begin
-                path_we   = 1'b1;
+                path_we   = !flags[FLAG_UPDATE] || path_valid;
                 cpl_valid = 1'b1;
-                tx0_valid = 1'b1;
+                if (!path_we) cpl_status = `STATUS_BAD_STATE;
+                tx0_valid = path_we;
                 tx0_kind  = `TX_KIND_HDR_PATH;
                 tx0_body[`TX_HDR_PATH_W-1:0] = hdr_path;
             end
             `OPCODE_NEIGHBOR_WRITE: begin
-                nbr_we    = 1'b1;
+                nbr_we    = !flags[FLAG_UPDATE] || nbr_valid;
                 cpl_valid = 1'b1;
-                tx0_valid = 1'b1;
+                if (!nbr_we) cpl_status = `STATUS_BAD_STATE;
+                tx0_valid = nbr_we;
                 tx0_kind  = `TX_KIND_HDR_NEIGHBOR;
                 tx0_body[`TX_HDR_NBR_W-1:0] = hdr_nbr;
             end
@@ -173,7 +221,14 @@ module command_rules (
                 cpl_status = `STATUS_BAD_STATE;
                 if (!cpl_valid) begin
                     m_tcb[`TCB_PHASE] = `PHASE_RUNNING;
-                    if (tcb[`TCB_RTX_ON]) m_tcb[`TCB_RTX_DEADLINE] = tcb[`TCB_RTX_DEADLINE] + now;
+                    if (tcb[`TCB_RTX_ON]) begin
+                        m_tcb[`TCB_RTX_DEADLINE] = tcb[`TCB_RTX_DEADLINE] + now;
+                        m_tcb[`TCB_PERSIST]      = probes_on;
+                    end else if (state == `TCP_STATE_FIN_WAIT_2) begin
+                        m_tcb[`TCB_RTX_ON]       = 1'b1;
+                        m_tcb[`TCB_RTX_DEADLINE] = now + fin_wait_2_ticks;
+                    end
+                    if (tcb[`TCB_KA_ON]) m_tcb[`TCB_KA_DEADLINE] = tcb[`TCB_KA_DEADLINE] + now;
                     if (tcb[`TCB_TS_EN] && any_out) begin
                         m_tcb[`TCB_RTT_ACTIVE] = 1'b1;
                         m_tcb[`TCB_RTT_SEQ]    = snd_una;
@@ -187,8 +242,8 @@ module command_rules (
                 end
             end
             `OPCODE_SEND, `OPCODE_DISCONNECT: begin
-                cpl_valid  = !live || too_late || (abortive ? no_abort : no_send);
-                cpl_status = too_late ? end_status : `STATUS_BAD_STATE;
+                cpl_valid  = !live || too_late || no_reset || (abortive ? no_abort : no_send);
+                cpl_status = too_late ? end_status : no_reset ? `STATUS_UPLOAD : `STATUS_BAD_STATE;
                 if (!cpl_valid && abortive) begin
                     m_tcb[`TCB_PHASE]         = `PHASE_FROZEN;
                     m_tcb[`TCB_STATE]         = `TCP_STATE_CLOSED;
@@ -233,15 +288,20 @@ module command_rules (
                 cpl_status = `STATUS_BAD_STATE;
                 if (!cpl_valid) begin
                     if (last_ack) begin
+                        m_tcb[`TCB_ACK_NOW]  = 1'b0;
+                        m_tcb[`TCB_DUP_OWED] = 3'd0;
+                    end
+                    if (last_ack && !mute) begin
                         tx0_valid = 1'b1;
                         tx0_kind  = `TX_KIND_SEGMENT;
                         tx0_body[`TX_SEGMENT_W-1:0] = ack_segment;
                         m_tcb[`TCB_RCV_ADV]       = ack_tcb[`TCB_RCV_ADV];
                         m_tcb[`TCB_LAST_ACK_SENT] = ack_tcb[`TCB_LAST_ACK_SENT];
-                        m_tcb[`TCB_ACK_NOW]       = 1'b0;
-                        m_tcb[`TCB_DUP_OWED]      = 3'd0;
                     end
-                    if (phase == `PHASE_LOADED) m_tcb[`TCB_RTX_DEADLINE] = tcb[`TCB_RTX_DEADLINE] + now;
+                    if (phase == `PHASE_LOADED) begin
+                        m_tcb[`TCB_RTX_DEADLINE] = tcb[`TCB_RTX_DEADLINE] + now;
+                        m_tcb[`TCB_KA_DEADLINE]  = tcb[`TCB_KA_DEADLINE] + now;
+                    end
                     m_tcb[`TCB_PHASE]        = `PHASE_FROZEN;
                     m_tcb[`TCB_TERMINATING]  = 1'b1;
                     m_tcb[`TCB_ABORT_OWED]   = 1'b0;
@@ -262,6 +322,53 @@ module command_rules (
                     dlv[`DLV_MSG_A]        = sqe[`SQE_ADDR2];
                     dlv[`DLV_MSG_SQ_INDEX] = 16'd0;
                 end
+            end
+            `OPCODE_UPDATE: begin
+                cpl_valid  = 1'b1;
+                if (!live || too_late) begin
+                    cpl_status = `STATUS_BAD_STATE;
+                end else if (!cached_fits) begin
+                    cpl_status = `STATUS_RCV_WINDOW;
+                end else begin
+                    m_tcb     = cached_tcb;
+                    tx0_valid = running;
+                    tx0_kind  = `TX_KIND_HDR_CONN;
+                    tx0_body[`TX_HDR_CONN_W-1:0] = hdr_conn;
+                    dlv_valid = cached_wnd;
+                    dlv[`DLV_MSG_KIND]     = `DLV_EVT_UPDATE;
+                    dlv[`DLV_MSG_INFO]     = min32(THRESHOLD_MAX, cached_tcb[`TCB_INIT_RCV_WND] >> 2);
+                    dlv[`DLV_MSG_A]        = 64'd0;
+                    dlv[`DLV_MSG_SQ_INDEX] = 16'd0;
+                end
+            end
+            `OPCODE_QUERY: begin
+                cpl_valid  = of_nbr || !there;
+                cpl_status = there ? `STATUS_OK : `STATUS_BAD_STATE;
+                cpl_ages   = of_nbr && there;
+                snapshot   = of_conn && there;
+            end
+            `OPCODE_INVALIDATE: begin
+                cpl_valid  = !there;
+                cpl_status = `STATUS_BAD_STATE;
+                if (there) begin
+                    m_tcb[`TCB_INVALID] = tcb[`TCB_INVALID] || of_conn;
+                    path_kill = of_path;
+                    nbr_kill  = of_nbr;
+                    tx0_valid = 1'b1;
+                    tx0_kind  = `TX_KIND_BARRIER;
+                    tx0_body[`TX_BARRIER_W-1:0] = barrier;
+                end
+            end
+            `OPCODE_NEIGHBOR_ANSWER: begin
+                nbr_answered = nbr_valid && nbr_query;
+                cpl_valid    = !nbr_answered;
+                cpl_status   = `STATUS_BAD_STATE;
+            end
+            `OPCODE_FORWARD: begin                 // what the segment does is worked out as for one from the wire
+                cpl_valid = 1'b1;
+                if (!live || phase == `PHASE_LOADED) cpl_status = `STATUS_BAD_STATE;
+                else if (phase == `PHASE_FROZEN)     cpl_status = end_status;
+                else if (passed_up)                  cpl_status = `STATUS_UPLOAD;
             end
             default: begin                         // command_decode offers nothing else
                 cpl_valid  = 1'b1;

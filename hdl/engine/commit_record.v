@@ -57,6 +57,7 @@ module commit_record (
         rec_next[`REC_TCP_CPL_VALID] = cpl_valid;
         rec_next[`REC_TCP_IMG_VALID] = img_valid;
         if (kind == `TCP_EVT_COMMAND) rec_next[`REC_TCP_OPCODE] = opcode;
+        if (kind == `TCP_EVT_COMMAND && opcode == `OPCODE_FORWARD) rec_next[`REC_TCP_RX] = seg;
         if (kind == `TCP_EVT_RX_SEGMENT) begin
             rec_next[`REC_TCP_RX]      = seg;
             rec_next[`REC_TCP_VERDICT] = verdict;

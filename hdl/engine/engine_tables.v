@@ -1,12 +1,15 @@
-// engine_tables: global parameters, path table, neighbor table; written by COMMAND events only (rules B-1, B-2).
+// engine_tables: global parameters, path table, neighbor table (rules B-1, B-2, B-11, B-12, E-9, E-10).
 //
 // Why a block: everything tcp_engine reads beside the TCB, so that one order of events holds for all of it.
 //
-// Write: `image` is the image of the command; param_we / path_we / nbr_we store it (path, neighbor under `id`).
-// m_path / m_nbr show the image as a table entry at any time (for the HDR_* items).
-// Read: `path_re` makes path_mtu, path_valid and nbr_valid (of the path's neighbor, only with path_valid) show entry
-// `path_id` one cycle later. Valid bits and parameters are flip-flops with reset; entries are RAM. Of the neighbors
-// only the valid bits are read; their entries are kept for the reachability rules.
+// Read: `path_re` makes the path_* outputs show entry `path_id` one cycle later. The nbr_* outputs show the neighbor
+// of that path (only with path_valid), or with `by_id` neighbor `id`; all outputs but nbr_id mean nothing without
+// the valid bit.
+// Write: `image` is the image of the command; param_we / path_we / nbr_we store it (path, neighbor under `id`;
+// `update`: what belongs to the device stays). path_kill, nbr_kill: INVALIDATE. nbr_asked: a query was raised;
+// nbr_answered: `answer` is the age of the host's confirmation; nbr_alive: the peer confirmed. These act on what the
+// outputs show. m_path / m_nbr show the image as a table entry at any time (for the HDR_* items).
+// Flags and parameters are flip-flops with reset; path entries are RAM, confirmation ticks are distributed RAM.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -23,6 +26,13 @@ module engine_tables #(
     input  wire                    param_we,
     input  wire                    path_we,
     input  wire                    nbr_we,
+    input  wire                    update,
+    input  wire                    path_kill,
+    input  wire                    nbr_kill,
+    input  wire                    nbr_asked,
+    input  wire                    nbr_answered,
+    input  wire [31:0]             answer,         // ticks
+    input  wire                    nbr_alive,
     output reg  [`PATH_REC_W-1:0]  m_path,
     output reg  [`NBR_REC_W-1:0]   m_nbr,
 
@@ -31,7 +41,15 @@ module engine_tables #(
     input  wire [15:0]             path_id,
     output wire [31:0]             path_mtu,       // bytes
     output wire                    path_valid,
-    output wire                    nbr_valid
+    output wire                    path_invalid,
+    input  wire                    by_id,
+    output wire [15:0]             nbr_id,
+    output wire                    nbr_valid,
+    output wire                    nbr_invalid,
+    output wire                    nbr_query,
+    output wire [11:0]             nbr_vlan,
+    output wire [31:0]             nbr_host_age,   // ticks since the host's last confirmation
+    output wire [31:0]             nbr_nic_age     // ticks since the device's last confirmation
 );
 
     localparam PATH_W = $clog2(PATHS);
@@ -89,6 +107,7 @@ module engine_tables #(
         params_reset[`PARAMS_RTO_MAX]             = 32'd60000;
         params_reset[`PARAMS_RTO_INITIAL]         = 32'd1000;
         params_reset[`PARAMS_NCE_STALE_TICKS]     = 32'd30000;
+        params_reset[`PARAMS_TICKS_PER_SECOND]    = 32'd1000;
 
         params_image = {`PARAMS_W{1'b0}};
         params_image[`PARAMS_ACK_FREQUENCY]       = image[`PARAM_IMAGE_ACK_FREQUENCY];
@@ -100,6 +119,7 @@ module engine_tables #(
         params_image[`PARAMS_RTO_MAX]             = image[`PARAM_IMAGE_RTO_MAX];
         params_image[`PARAMS_RTO_INITIAL]         = image[`PARAM_IMAGE_RTO_INITIAL];
         params_image[`PARAMS_NCE_STALE_TICKS]     = image[`PARAM_IMAGE_NCE_STALE_TICKS];
+        params_image[`PARAMS_TICKS_PER_SECOND]    = image[`PARAM_IMAGE_TICKS_PER_SECOND];
     end
 
     always @(posedge clk) begin
@@ -107,30 +127,34 @@ module engine_tables #(
         else if (param_we) params_reg <= params_image;
     end
 
-    // ---- paths and neighbors ---------------------------------------------------------------------------------
+    // ---- paths -----------------------------------------------------------------------------------------------
     reg  [PATHS-1:0]       path_set_reg;
-    reg  [NEIGHBORS-1:0]   nbr_set_reg;
+    reg  [PATHS-1:0]       path_dead_reg;
     reg                    path_valid_reg;
+    reg  [PATH_W-1:0]      path_index_reg;
     wire [`PATH_REC_W-1:0] path_rec;
-    wire [`NBR_REC_W-1:0]  nbr_unused;
 
     always @(posedge clk) begin
-        if (rst)          path_set_reg <= {PATHS{1'b0}};
-        else if (path_we) path_set_reg[id[PATH_W-1:0]] <= 1'b1;
+        if (path_re) begin
+            path_valid_reg <= path_set_reg[path_id[PATH_W-1:0]];
+            path_index_reg <= path_id[PATH_W-1:0];
+        end
     end
 
     always @(posedge clk) begin
-        if (rst)         nbr_set_reg <= {NEIGHBORS{1'b0}};
-        else if (nbr_we) nbr_set_reg[id[NBR_W-1:0]] <= 1'b1;
+        if (rst) begin
+            path_set_reg  <= {PATHS{1'b0}};
+            path_dead_reg <= {PATHS{1'b0}};
+        end else begin
+            if (path_we)            path_set_reg[id[PATH_W-1:0]]  <= 1'b1;
+            if (path_we && !update) path_dead_reg[id[PATH_W-1:0]] <= 1'b0;
+            if (path_kill)          path_dead_reg[path_index_reg] <= 1'b1;
+        end
     end
 
-    always @(posedge clk) begin
-        if (path_re) path_valid_reg <= path_set_reg[path_id[PATH_W-1:0]];
-    end
-
-    assign path_valid = path_valid_reg;
-    assign path_mtu   = path_rec[`PATH_REC_PATH_MTU];
-    assign nbr_valid  = nbr_set_reg[path_rec[`PATH_REC_NEIGHBOR_ID_LSB +: NBR_W]];
+    assign path_valid   = path_valid_reg;
+    assign path_invalid = path_dead_reg[path_index_reg];
+    assign path_mtu     = path_rec[`PATH_REC_PATH_MTU];
 
     ram_sdp #(.WIDTH(`PATH_REC_W), .DEPTH(PATHS)) path_ram (
         .clk(clk),
@@ -138,13 +162,51 @@ module engine_tables #(
         .re(path_re), .raddr(path_id[PATH_W-1:0]), .rdata(path_rec)
     );
 
-    ram_sdp #(.WIDTH(`NBR_REC_W), .DEPTH(NEIGHBORS)) nbr_ram (
-        .clk(clk),
-        .we(nbr_we), .waddr(id[NBR_W-1:0]), .wdata(m_nbr),
-        .re(1'b0), .raddr({NBR_W{1'b0}}), .rdata(nbr_unused)
-    );
+    // ---- neighbors -------------------------------------------------------------------------------------------
+    reg [NEIGHBORS-1:0] nbr_set_reg;
+    reg [NEIGHBORS-1:0] nbr_dead_reg;
+    reg [NEIGHBORS-1:0] nbr_query_reg;
+    reg [11:0]          vlan      [0:NEIGHBORS-1];
+    reg [31:0]          host_tick [0:NEIGHBORS-1];
+    reg [31:0]          nic_tick  [0:NEIGHBORS-1];
 
-    wire unused = &{1'b0, image, threshold, vlan_id, id, path_id, path_rec};
+    assign nbr_id = by_id ? id : path_rec[`PATH_REC_NEIGHBOR_ID];
+
+    wire [NBR_W-1:0] nbr = nbr_id[NBR_W-1:0];
+
+    assign nbr_valid    = nbr_set_reg[nbr];
+    assign nbr_invalid  = nbr_dead_reg[nbr];
+    assign nbr_query    = nbr_query_reg[nbr];
+    assign nbr_vlan     = vlan[nbr];
+    assign nbr_host_age = now - host_tick[nbr];
+    assign nbr_nic_age  = now - nic_tick[nbr];
+
+    always @(posedge clk) begin
+        if (rst) begin
+            nbr_set_reg   <= {NEIGHBORS{1'b0}};
+            nbr_dead_reg  <= {NEIGHBORS{1'b0}};
+            nbr_query_reg <= {NEIGHBORS{1'b0}};
+        end else begin
+            if (nbr_we) nbr_set_reg[nbr] <= 1'b1;
+            if (nbr_we && !update) begin
+                nbr_dead_reg[nbr]  <= 1'b0;
+                nbr_query_reg[nbr] <= 1'b0;
+            end
+            if (nbr_kill)     nbr_dead_reg[nbr]  <= 1'b1;
+            if (nbr_asked)    nbr_query_reg[nbr] <= 1'b1;
+            if (nbr_answered) nbr_query_reg[nbr] <= 1'b0;
+        end
+    end
+
+    always @(posedge clk) begin
+        if (nbr_we)            vlan[nbr] <= m_nbr[`NBR_REC_VLAN_ID];
+        if (nbr_we)            host_tick[nbr] <= m_nbr[`NBR_REC_HRT];
+        else if (nbr_answered) host_tick[nbr] <= now - answer;
+        if (nbr_we && !update) nic_tick[nbr] <= m_nbr[`NBR_REC_NRT];
+        else if (nbr_alive)    nic_tick[nbr] <= now;
+    end
+
+    wire unused = &{1'b0, image, threshold, vlan_id, id, path_id, path_rec, nbr_id};
 
 endmodule
 

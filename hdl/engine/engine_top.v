@@ -24,6 +24,7 @@ module engine_top #(
     input  wire [`SQE_W-1:0]       s_cmd_sqe,
     input  wire [15:0]             s_cmd_sq_index,
     input  wire [`TCP_IMAGE_W-1:0] s_cmd_image,
+    input  wire [`RX_SEG_W-1:0]    s_cmd_seg,      // FORWARD: its parsed header
 
     input  wire                    s_rx_valid,
     output wire                    s_rx_ready,
@@ -70,6 +71,11 @@ module engine_top #(
     output wire [`TCB_W-1:0]       m_img_tcb,
     output wire [31:0]             m_img_tick,
     output wire [15:0]             m_img_conn,
+    output wire                    m_img_whole,    // 1: QUERY, all 256 bytes; 0: TERMINATE, the delegated 128
+    output wire [63:0]             m_img_addr,
+    output wire [63:0]             m_img_cookie,
+    output wire [15:0]             m_img_sq_index,
+    output wire [7:0]              m_img_opcode,
 
     output wire                    m_del_valid,
     input  wire                    m_del_ready,
@@ -119,10 +125,14 @@ module engine_top #(
     wire [CONN_W-1:0] grant_conn, due_conn;
     wire [7:0]        due_gen;
 
+    wire [7:0] cmd_opcode = s_cmd_sqe[`SQE_OPCODE];
+    wire [7:0] cmd_flags  = s_cmd_sqe[`SQE_FLAGS];
+    wire       cmd_query  = cmd_opcode == `OPCODE_QUERY && {6'd0, cmd_flags[1:0]} == `OBJECT_CONNECTION;
+
     event_arbiter arbiter (
         .clk(clk), .rst(rst),
         .s_cmd_valid(s_cmd_valid), .s_cmd_ready(s_cmd_ready), .s_cmd_conn(s_cmd_sqe[`SQE_CONN]),
-        .s_cmd_gen(s_cmd_sqe[`SQE_GEN]), .s_cmd_sq_index(s_cmd_sq_index),
+        .s_cmd_gen(s_cmd_sqe[`SQE_GEN]), .s_cmd_sq_index(s_cmd_sq_index), .s_cmd_img(cmd_query),
         .s_rx_valid(s_rx_valid), .s_rx_ready(s_rx_ready), .s_rx_conn(s_rx_seg[`RX_SEG_CONN]),
         .s_rx_gen(s_rx_seg[`RX_SEG_GEN]), .s_rx_arrival(s_rx_seg[`RX_SEG_ARRIVAL]),
         .s_grant_valid(grant_valid), .s_grant_ready(grant_ready), .s_grant_conn({{(16-CONN_W){1'b0}}, grant_conn}),
@@ -145,13 +155,15 @@ module engine_top #(
         .clk(clk), .rst(rst), .now(now),
         .s_evt_valid(evt_valid), .s_evt_ready(evt_ready), .s_evt_kind(evt_kind), .s_evt_conn(evt_conn),
         .s_evt_gen(evt_gen), .s_evt_cause(evt_cause),
-        .s_cmd_sqe(s_cmd_sqe), .s_cmd_image(s_cmd_image), .s_rx_seg(s_rx_seg),
+        .s_cmd_sqe(s_cmd_sqe), .s_cmd_image(s_cmd_image), .s_cmd_seg(s_cmd_seg), .s_rx_seg(s_rx_seg),
         .put_txq_valid(put_txq_valid), .put_txq(put_txq), .put_dlv_valid(put_dlv_valid), .put_dlv(put_dlv),
         .put_verdict_valid(put_verdict_valid), .put_verdict(put_verdict),
         .put_cpl_valid(put_cpl_valid), .put_cpl(put_cpl),
         .set_valid(set_valid), .set_conn(set_conn), .set_pending(set_pending), .set_deadline_on(set_deadline_on),
         .set_deadline(set_deadline), .set_gen(set_gen),
         .m_img_valid(m_img_valid), .m_img_ready(m_img_ready), .m_img_tcb(m_img_tcb), .m_img_tick(m_img_tick), .m_img_conn(m_img_conn),
+        .m_img_whole(m_img_whole), .m_img_addr(m_img_addr), .m_img_cookie(m_img_cookie),
+        .m_img_sq_index(m_img_sq_index), .m_img_opcode(m_img_opcode),
         .m_del_valid(m_del_valid), .m_del_ready(m_del_ready), .m_del_conn(m_del_conn), .s_del_done(s_del_done),
         .append_pulse(append_pulse), .append_conn(append_conn), .free_pulse(free_pulse), .free_conn(free_conn),
         .rec_tcp_valid(rec_tcp_valid), .rec_tcp(rec_tcp), .idle(engine_idle)
@@ -196,7 +208,7 @@ module engine_top #(
                   && !s_cmd_valid && !s_rx_valid && !s_consumed_valid && !s_credit_valid
                   && !s_fence_valid && !s_fault_valid;
 
-    wire unused = &{1'b0, txq_space, dlv_space, verdict_space, cpl_space};
+    wire unused = &{1'b0, txq_space, dlv_space, verdict_space, cpl_space, cmd_flags[7:2]};
 
 `ifdef CHIMNEY_ASSERT
     // event_arbiter must never let the engine run into a full queue

@@ -19,6 +19,7 @@ module event_arbiter (
     input  wire [15:0]          s_cmd_conn,
     input  wire [7:0]           s_cmd_gen,
     input  wire [15:0]          s_cmd_sq_index,
+    input  wire                 s_cmd_img,         // the command may write an image
 
     input  wire                 s_rx_valid,
     output wire                 s_rx_ready,
@@ -73,9 +74,9 @@ module event_arbiter (
     localparam CMD = 0, RX = 1, GRANT = 2, TIMER = 3, CONSUMED = 4, CREDIT = 5, FENCE = 6, FAULT = 7;
 
     wire [CLASSES-1:0] request;
-    assign request[CMD]      = s_cmd_valid && room_txq && room_dlv && room_cpl;
+    assign request[CMD]      = s_cmd_valid && room_txq && room_dlv && room_cpl && (room_img || !s_cmd_img);
     assign request[RX]       = s_rx_valid && room_dlv && room_verdict;
-    assign request[GRANT]    = s_grant_valid && room_txq && room_dlv;
+    assign request[GRANT]    = s_grant_valid && room_txq && room_dlv && room_cpl;
     assign request[TIMER]    = s_timer_valid && room_dlv;
     assign request[CONSUMED] = s_consumed_valid && room_dlv;
     assign request[CREDIT]   = s_credit_valid;

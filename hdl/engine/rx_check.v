@@ -2,10 +2,11 @@
 //
 // Why a block: everything that is decided before the ACK field is believed, with no effect of its own.
 //
-// Combinational on the state before the event. Exactly one of pass_up, drop, owe_dup, abort, retrieve_syn,
-// retrieve_urg, accept is set:
+// Combinational on the state before the event. Exactly one of pass_up, drop, owe_dup, challenge_rst, challenge_syn,
+// abort, retrieve_syn, retrieve_urg, accept is set:
 //   pass_up       the connection does not take segments now; the frame goes to the host
 //   drop          nothing happens        owe_dup    drop and owe a duplicate ACK
+//   challenge_*   RST, SYN in the window but not at rcv_nxt: drop; keepalive_rules says whether an ACK is owed
 //   abort         RST at rcv_nxt         retrieve_* SYN at rcv_nxt, urgent data: the host must take over
 //   accept        go on with ACK and text; `zero_probe`: but ignore text and FIN
 // `ts_update` (with accept and retrieve_urg): tsval becomes TS.Recent.
@@ -21,6 +22,8 @@ module rx_check (
     output reg                  pass_up,
     output reg                  drop,
     output reg                  owe_dup,
+    output reg                  challenge_rst,
+    output reg                  challenge_syn,
     output reg                  abort,
     output reg                  retrieve_syn,
     output reg                  retrieve_urg,
@@ -73,7 +76,7 @@ module rx_check (
     wire unused = &{1'b0, tcb, seg};
 
     always @* begin
-        {pass_up, drop, owe_dup, abort, retrieve_syn, retrieve_urg, accept} = 7'd0;
+        {pass_up, drop, owe_dup, challenge_rst, challenge_syn, abort, retrieve_syn, retrieve_urg, accept} = 9'd0;
         if (!takes)           pass_up = 1'b1;
         else if (ts_missing)  drop = 1'b1;
         else if (paws)        owe_dup = 1'b1;
@@ -83,11 +86,11 @@ module rx_check (
         end
         else if (flags[RST]) begin
             if (at_next)      abort = 1'b1;
-            else              owe_dup = 1'b1;
+            else              challenge_rst = 1'b1;
         end
         else if (flags[SYN]) begin
             if (at_next)      retrieve_syn = 1'b1;
-            else              owe_dup = 1'b1;
+            else              challenge_syn = 1'b1;
         end
         else if (!flags[ACK]) drop = 1'b1;
         else if (ack_bad)     owe_dup = 1'b1;

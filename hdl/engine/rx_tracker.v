@@ -5,7 +5,7 @@
 // Combinational. `tcb` is the state behind ack_tracker, so a FIN acknowledged by this segment is already counted.
 // `m_tcb` is the state after the text. Octets left of rcv_nxt are cut away, octets right of the advertised edge
 // are not taken. `deliver` asks for a DELIVER message (piece_off, piece_len, piece_fin); with piece_len != 0 the
-// frame is kept (`keep`) and one pool credit is taken.
+// frame is kept (`keep`) and one pool credit is taken. `flush`: a buffer was refused to a connection that may hold none.
 // Assumes the segment passed rx_check; out-of-order text is dropped with a duplicate ACK owed.
 `default_nettype none
 `include "chimney_layout.vh"
@@ -18,9 +18,11 @@ module rx_tracker (
     input  wire [7:0]           ack_frequency,     // segments
     input  wire [7:0]           delayed_ack_ticks, // ticks
     input  wire                 credit,            // a pool buffer is to be had
+    input  wire                 plenty,            // and then there is one left for each other connection
 
     output wire                 deliver,
     output wire                 keep,
+    output wire                 flush,
     output wire [15:0]          piece_off,         // from the first byte of the frame
     output wire [15:0]          piece_len,         // bytes
     output wire                 piece_fin,
@@ -52,8 +54,11 @@ module rx_tracker (
     wire        fin_ok  = flags[FIN] && take == rem;
     wire        some    = take != 32'd0;
 
-    wire taken = open && !empty && ordered && (some ? credit : fin_ok);
+    wire first  = rcv_nxt == tcb[`TCB_CONSUMED_SEQ];         // holds no buffer
+    wire buffer = first ? credit : plenty;
+    wire taken = open && !empty && ordered && (some ? buffer : fin_ok);
 
+    assign flush     = open && ordered && some && !buffer && !first;
     assign deliver   = taken;
     assign keep      = taken && some;
     assign piece_len = take[15:0];
@@ -77,7 +82,10 @@ module rx_tracker (
                 if (seq_lt(rcv_adv, nxt)) m_tcb[`TCB_RCV_ADV] = nxt;
                 case (state)
                     `TCP_STATE_FIN_WAIT_1: m_tcb[`TCB_STATE] = `TCP_STATE_CLOSING;
-                    `TCP_STATE_FIN_WAIT_2: m_tcb[`TCB_STATE] = `TCP_STATE_TIME_WAIT;
+                    `TCP_STATE_FIN_WAIT_2: begin
+                        m_tcb[`TCB_STATE]  = `TCP_STATE_TIME_WAIT;
+                        m_tcb[`TCB_RTX_ON] = 1'b0;           // K-4
+                    end
                     default:               m_tcb[`TCB_STATE] = `TCP_STATE_CLOSE_WAIT;
                 endcase
             end

@@ -26,6 +26,20 @@ function [31:0] max32;
     max32 = (a > b) ? a : b;
 endfunction
 
+// the largest power of two that is not above `value`; 0 of 0
+function [31:0] pow2_floor32;
+    input [31:0] value;
+    reg   [31:0] filled;                           // every bit below the highest one set, too
+    begin
+        filled = value | (value >> 1);
+        filled = filled | (filled >> 2);
+        filled = filled | (filled >> 4);
+        filled = filled | (filled >> 8);
+        filled = filled | (filled >> 16);
+        pow2_floor32 = filled & ~(filled >> 1);
+    end
+endfunction
+
 // (value << min(shift, 16)), at most `limit`; nothing is lost to the 32 bits
 function [31:0] backoff32;
     input [31:0] value;

@@ -2,7 +2,7 @@
 //
 // Why a block: the only place where the layout of the host's state object meets the layout of the engine's.
 //
-// Combinational. Fields that no line names are 0. `rtx_deadline` holds remaining ticks until START.
+// Combinational. Fields that no line names are 0. `rtx_deadline`, `ka_deadline` hold remaining ticks until START.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -33,6 +33,12 @@ module tcb_load (
     wire [15:0] srtt      = image[`TCP_IMAGE_SRTT];
     wire [15:0] rttvar    = image[`TCP_IMAGE_RTTVAR];
     wire [31:0] rtx_left  = image[`TCP_IMAGE_RTX_TIMEOUT_DELTA];
+    wire [31:0] ka_left   = image[`TCP_IMAGE_KA_TIMEOUT_DELTA];
+    wire        got_fin   = state == {28'd0, `TCP_STATE_CLOSE_WAIT} || state == {28'd0, `TCP_STATE_CLOSING}
+                            || state == {28'd0, `TCP_STATE_LAST_ACK};
+
+    wire [31:0] rto       = (srtt == 16'd0) ? rto_initial : rto_of(srtt, rttvar, rto_min, rto_max);
+    wire        closed    = image[`TCP_IMAGE_SND_WND] == 32'd0;   // the peer's window: the count is one of probes
 
     wire unused = &{1'b0, image, snd_scale, rcv_scale, label, priority8};
 
@@ -66,10 +72,12 @@ module tcb_load (
         m_tcb[`TCB_USER_PRIORITY]       = priority8[`TCB_USER_PRIORITY_W-1:0];
         // delegated
         m_tcb[`TCB_STATE]               = state[`TCB_STATE_W-1:0];
-        m_tcb[`TCB_FIN_RCVD]            = state == {28'd0, `TCP_STATE_CLOSE_WAIT};
+        m_tcb[`TCB_FIN_RCVD]            = got_fin;
         m_tcb[`TCB_DLG_FLAGS]           = image[`TCP_IMAGE_DLG_FLAGS];
         m_tcb[`TCB_KA_PROBES_SENT]      = image[`TCP_IMAGE_KA_PROBES_SENT];
-        m_tcb[`TCB_KA_TIMEOUT_DELTA]    = image[`TCP_IMAGE_KA_TIMEOUT_DELTA];
+        m_tcb[`TCB_KA_TIMEOUT_DELTA]    = ka_left;
+        m_tcb[`TCB_KA_ON]               = ka_left != NOT_RUNNING;
+        m_tcb[`TCB_KA_DEADLINE]         = ka_left;
         m_tcb[`TCB_SEND_BACKLOG_SIZE]   = image[`TCP_IMAGE_SEND_BACKLOG_SIZE];
         m_tcb[`TCB_RECEIVE_BACKLOG_SIZE] = image[`TCP_IMAGE_RECEIVE_BACKLOG_SIZE];
         m_tcb[`TCB_DWND]                = image[`TCP_IMAGE_DWND];
@@ -86,7 +94,7 @@ module tcb_load (
         m_tcb[`TCB_DUP_ACKS]            = image[`TCP_IMAGE_DUP_ACK_COUNT];
         m_tcb[`TCB_SRTT]                = srtt;
         m_tcb[`TCB_RTTVAR]              = rttvar;
-        m_tcb[`TCB_RTO]                 = (srtt == 16'd0) ? rto_initial : rto_of(srtt, rttvar, rto_min, rto_max);
+        m_tcb[`TCB_RTO]                 = closed ? rto : backoff32(rto, image[`TCP_IMAGE_RTX_COUNT], rto_max);
         m_tcb[`TCB_RTX_ON]              = rtx_left != NOT_RUNNING;
         m_tcb[`TCB_RTX_DEADLINE]        = rtx_left;
         m_tcb[`TCB_RTX_COUNT]           = image[`TCP_IMAGE_RTX_COUNT];
@@ -99,6 +107,8 @@ module tcb_load (
         m_tcb[`TCB_TS_RECENT]           = image[`TCP_IMAGE_TS_RECENT];
         m_tcb[`TCB_TS_RECENT_TICK]      = now - image[`TCP_IMAGE_TS_RECENT_AGE];
         m_tcb[`TCB_TS_DELTA]            = image[`TCP_IMAGE_TS_TIME] - now;
+        m_tcb[`TCB_BACKLOG_TOLD]        = pow2_floor32(min32(image[`TCP_IMAGE_MAX_SND_WND], image[`TCP_IMAGE_CWND]));
+        m_tcb[`TCB_BACKLOG_TICK]        = now;
     end
 
 endmodule

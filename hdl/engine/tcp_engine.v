@@ -8,7 +8,8 @@
 //   FINAL   timer policy, late upload request DELETE (INITIATE failed, FENCE_DONE) look-up entry is removed
 //   COMMIT  table write, actions, record
 //
-// s_evt_*: valid/ready sink, ready pulses at COMMIT; s_cmd_*, s_rx_seg are valid while kind says so.
+// s_evt_*: valid/ready sink, ready pulses at COMMIT; s_cmd_*, s_rx_seg are valid while kind says so
+//   (s_cmd_seg: FORWARD, which is worked out like a segment).
 // put_*: one-cycle pushes into FIFOs; event_arbiter made sure there is room. txq: the second item follows a cycle
 //   later. set_*: final state for tx_scheduler and timer_scan. m_img_*: valid/ready source, one entry held.
 // 7 cycles from commit to commit for a segment, 6 for any other event (one of them in event_arbiter).
@@ -34,6 +35,7 @@ module tcp_engine #(
     input  wire [31:0]             s_evt_cause,
     input  wire [`SQE_W-1:0]       s_cmd_sqe,
     input  wire [`TCP_IMAGE_W-1:0] s_cmd_image,
+    input  wire [`RX_SEG_W-1:0]    s_cmd_seg,      // FORWARD
     input  wire [`RX_SEG_W-1:0]    s_rx_seg,
 
     output wire                    put_txq_valid,
@@ -57,6 +59,11 @@ module tcp_engine #(
     output wire [`TCB_W-1:0]       m_img_tcb,
     output wire [31:0]             m_img_tick,
     output wire [15:0]             m_img_conn,
+    output wire                    m_img_whole,
+    output wire [63:0]             m_img_addr,
+    output wire [63:0]             m_img_cookie,
+    output wire [15:0]             m_img_sq_index,
+    output wire [7:0]              m_img_opcode,
 
     output wire                    m_del_valid,
     input  wire                    m_del_ready,
@@ -76,7 +83,11 @@ module tcp_engine #(
     localparam [2:0] IDLE = 3'd0, CHECK = 3'd1, WORK = 3'd2, TEXT = 3'd3, FINAL = 3'd4,
                      DELETE = 3'd5, DELETING = 3'd6, COMMIT = 3'd7;
     localparam [15:0] IP_TCP_HEADER = 16'd40, TS_OPTION = 16'd12;      // bytes
+    localparam [31:0] FIN_WAIT_2_SECONDS = `FIN_WAIT_2_SECONDS;
     localparam PSH = 3;                                                // position inside the TCP flags
+    localparam [10:0] DROP_ONLY = 11'b01000000000;                     // of rx_check
+    localparam [15:0] CONNS16 = CONNS[15:0];
+    localparam FLAG_UPDATE = 0;                                        // position inside sqe.flags
 
     reg [2:0]          state_reg;
     reg [31:0]         now_reg;                    // the tick of this commit
@@ -92,10 +103,21 @@ module tcp_engine #(
     wire is_fault    = s_evt_kind == `TCP_EVT_FAULT;
 
     wire [7:0] opcode   = s_cmd_sqe[`SQE_OPCODE];
-    wire       is_table = is_cmd && (opcode == `OPCODE_PARAM_WRITE || opcode == `OPCODE_PATH_WRITE
-                                     || opcode == `OPCODE_NEIGHBOR_WRITE);
+    wire [7:0] flags    = s_cmd_sqe[`SQE_FLAGS];
+    wire [7:0] object   = (opcode == `OPCODE_QUERY || opcode == `OPCODE_INVALIDATE) ? {6'd0, flags[1:0]}
+                                                                                    : `OBJECT_CONNECTION;
+    wire       is_path  = is_cmd && (opcode == `OPCODE_PATH_WRITE || object == `OBJECT_PATH);
+    wire       is_nbr   = is_cmd && (opcode == `OPCODE_NEIGHBOR_WRITE || opcode == `OPCODE_NEIGHBOR_ANSWER
+                                     || object == `OBJECT_NEIGHBOR);
+    wire       is_table = is_path || is_nbr || (is_cmd && opcode == `OPCODE_PARAM_WRITE);
     wire       is_load  = is_cmd && opcode == `OPCODE_INITIATE;
     wire       has_conn = !is_credit && !is_table;
+
+    // a FORWARD is a segment with a completion in place of a verdict (rule B-8)
+    wire       is_fwd   = is_cmd && opcode == `OPCODE_FORWARD;
+    wire       is_seg   = is_rx || is_fwd;
+    wire       is_plain = is_cmd && !is_fwd;       // command_rules says everything
+    wire [`RX_SEG_W-1:0] seg = is_fwd ? s_cmd_seg : s_rx_seg;
 
     // ---- tables ----------------------------------------------------------------------------------------------
     wire                   start  = state_reg == IDLE && s_evt_valid;
@@ -106,9 +128,12 @@ module tcp_engine #(
     wire [`PARAMS_W-1:0]   params;
     wire [`PATH_REC_W-1:0] image_path;
     wire [`NBR_REC_W-1:0]  image_nbr;
-    wire [31:0]            path_mtu;
-    wire                   path_valid, nbr_valid;
-    wire                   cmd_param_we, cmd_path_we, cmd_nbr_we;
+    wire [31:0]            path_mtu, nbr_host_age, nbr_nic_age;
+    wire                   path_valid, path_invalid, nbr_valid, nbr_invalid, nbr_query;
+    wire [11:0]            nbr_vlan;
+    wire [15:0]            nbr_id;
+    wire                   cmd_param_we, cmd_path_we, cmd_nbr_we, cmd_path_kill, cmd_nbr_kill, cmd_nbr_answered;
+    wire                   ask, alive;             // rule E-10
 
     tcb_table #(.CONNS(CONNS)) tcbs (
         .clk(clk), .rst(rst),
@@ -120,17 +145,24 @@ module tcp_engine #(
         .clk(clk), .rst(rst), .now(now_reg),
         .image(s_cmd_image), .id(s_evt_conn),
         .param_we(work && is_cmd && cmd_param_we), .path_we(work && is_cmd && cmd_path_we),
-        .nbr_we(work && is_cmd && cmd_nbr_we),
+        .nbr_we(work && is_cmd && cmd_nbr_we), .update(flags[FLAG_UPDATE]),
+        .path_kill(work && is_cmd && cmd_path_kill), .nbr_kill(work && is_cmd && cmd_nbr_kill),
+        .nbr_asked(work && ask), .nbr_answered(work && is_cmd && cmd_nbr_answered), .answer(s_cmd_sqe[`SQE_ARG]),
+        .nbr_alive(work && alive),
         .m_path(image_path), .m_nbr(image_nbr),
         .params(params),
-        .path_re(state_reg == CHECK && has_conn),
-        .path_id(is_load ? s_cmd_image[`TCP_IMAGE_PATH_ID] : read_tcb[`TCB_PATH_ID]),
-        .path_mtu(path_mtu), .path_valid(path_valid), .nbr_valid(nbr_valid)
+        .path_re(state_reg == CHECK),
+        .path_id(is_path ? s_evt_conn : is_load ? s_cmd_image[`TCP_IMAGE_PATH_ID] : read_tcb[`TCB_PATH_ID]),
+        .path_mtu(path_mtu), .path_valid(path_valid), .path_invalid(path_invalid),
+        .by_id(is_nbr), .nbr_id(nbr_id), .nbr_valid(nbr_valid), .nbr_invalid(nbr_invalid), .nbr_query(nbr_query),
+        .nbr_vlan(nbr_vlan), .nbr_host_age(nbr_host_age), .nbr_nic_age(nbr_nic_age)
     );
 
     wire [31:0] rto_min     = params[`PARAMS_RTO_MIN];
     wire [31:0] rto_max     = params[`PARAMS_RTO_MAX];
     wire [31:0] rto_initial = params[`PARAMS_RTO_INITIAL];
+    wire [31:0] rate        = params[`PARAMS_TICKS_PER_SECOND];
+    wire [31:0] fin_wait_2_ticks = FIN_WAIT_2_SECONDS * rate;
 
     wire [31:0] ip_room    = path_valid ? path_mtu - {16'd0, IP_TCP_HEADER} : 32'd0;
     wire [15:0] remote_mss = tcb_reg[`TCB_REMOTE_MSS];
@@ -144,17 +176,39 @@ module tcp_engine #(
     wire abort_grant = is_grant && live_reg && tcb_reg[`TCB_PHASE] == `PHASE_FROZEN && tcb_reg[`TCB_ABORT_OWED]
                        && !tcb_reg[`TCB_TERMINATING];
 
+    // ---- objects: may a frame leave, is the neighbor still known (rules E-9, E-10) ----------------------------
+    // A neighbor that was never written has no address: a relinked path makes its connections fall silent.
+    wire [31:0] stale_ticks = params[`PARAMS_NCE_STALE_TICKS];
+    wire        mute  = tcb_reg[`TCB_INVALID] || path_invalid || nbr_invalid || !nbr_valid;
+    wire        stale = nbr_valid && !nbr_query && nbr_nic_age > stale_ticks && nbr_host_age > stale_ticks;
+
     // ---- segment: check, ACK, text ---------------------------------------------------------------------------
-    wire [8:0] checked;
-    reg  [8:0] check_reg;
-    wire       ck_pass_up, ck_owe_dup, ck_abort, ck_syn, ck_urg, ck_accept, ck_zero_probe, ck_ts_update, ck_drop;
-    assign {ck_pass_up, ck_drop, ck_owe_dup, ck_abort, ck_syn, ck_urg, ck_accept, ck_zero_probe, ck_ts_update} = check_reg;
+    wire [10:0] checked;
+    reg  [10:0] check_reg;
+    wire        ck_pass_up, ck_drop, ck_owe_dup, ck_rst, ck_syn, ck_abort, ck_renew, ck_urg, ck_accept, ck_zero_probe,
+                ck_ts_update;
+    // rule K-6: the frame belongs to another VLAN than the neighbor
+    wire        foreign = is_rx && run && nbr_valid && nbr_vlan != 12'd0
+                          && !(seg[`RX_SEG_TAGGED] && seg[`RX_SEG_VLAN_ID] == nbr_vlan);
+    assign {ck_pass_up, ck_drop, ck_owe_dup, ck_rst, ck_syn, ck_abort, ck_renew, ck_urg, ck_accept, ck_zero_probe,
+            ck_ts_update} = foreign ? DROP_ONLY : check_reg;
 
     rx_check check (
-        .tcb(read_tcb), .seg(s_rx_seg), .now(now_reg), .live(fits),
-        .pass_up(checked[8]), .drop(checked[7]), .owe_dup(checked[6]), .abort(checked[5]),
-        .retrieve_syn(checked[4]), .retrieve_urg(checked[3]), .accept(checked[2]),
+        .tcb(read_tcb), .seg(seg), .now(now_reg), .live(fits),
+        .pass_up(checked[10]), .drop(checked[9]), .owe_dup(checked[8]),
+        .challenge_rst(checked[7]), .challenge_syn(checked[6]), .abort(checked[5]), .retrieve_syn(checked[4]), .retrieve_urg(checked[3]), .accept(checked[2]),
         .zero_probe(checked[1]), .ts_update(checked[0])
+    );
+
+    // the segment and timer rules go on from ka_tcb
+    wire              ka_owe, ka_retrieve;
+    wire [`TCB_W-1:0] ka_tcb;
+
+    keepalive_rules keepalive (
+        .tcb(tcb_reg), .now(now_reg), .ticks_per_second(rate),
+        .acceptable(is_seg && ck_accept), .challenge_rst(is_seg && ck_rst), .challenge_syn(is_seg && ck_syn),
+        .timer(is_timer && run),
+        .owe(ka_owe), .retrieve(ka_retrieve), .m_tcb(ka_tcb)
     );
 
     wire        new_ack, dup_ack, rto_fired;
@@ -164,14 +218,14 @@ module tcp_engine #(
     wire [15:0] est_srtt, est_rttvar;
     wire [31:0] est_rto;
     wire [`TCB_W-1:0] ack_tcb, text_tcb;
-    wire        text_deliver, text_keep, text_fin;
+    wire        text_deliver, text_keep, text_flush, text_fin;
     wire [15:0] text_off, text_len;
     reg  [15:0] credits_reg;
 
     congestion cc (
         .tcb(tcb_reg), .mss(mss), .dup_ack_threshold(params[`PARAMS_DUP_ACK_THRESHOLD]),
-        .new_ack(is_rx && new_ack), .dup_ack(is_rx && dup_ack), .rto_fired(is_timer && rto_fired),
-        .ack(s_rx_seg[`RX_SEG_ACK]), .dup_acks(dup_acks),
+        .new_ack(is_seg && new_ack), .dup_ack(is_seg && dup_ack), .rto_fired(is_timer && rto_fired),
+        .ack(seg[`RX_SEG_ACK]), .dup_acks(dup_acks),
         .cwnd(cc_cwnd), .ssthresh(cc_ssthresh), .cwnd_acc(cc_cwnd_acc), .recover(cc_recover),
         .in_recovery(cc_in_recovery), .partial_seen(cc_partial_seen), .rtx_head(cc_rtx_head),
         .rtt_stop(cc_rtt_stop), .keep_timer(cc_keep_timer)
@@ -179,14 +233,14 @@ module tcp_engine #(
 
     rtt_estimator rtt (
         .tcb(tcb_reg), .now(now_reg),
-        .ts_present(s_rx_seg[`RX_SEG_TS_PRESENT]), .tsecr(s_rx_seg[`RX_SEG_TSECR]),
+        .ts_present(seg[`RX_SEG_TS_PRESENT]), .tsecr(seg[`RX_SEG_TSECR]),
         .rto_min(rto_min), .rto_max(rto_max),
         .srtt(est_srtt), .rttvar(est_rttvar), .rto(est_rto)
     );
 
     ack_tracker acks (
-        .tcb(tcb_reg), .seg(s_rx_seg), .now(now_reg), .rto_initial(rto_initial), .rto_max(rto_max),
-        .ts_update(ck_ts_update),
+        .tcb(ka_tcb), .seg(seg), .now(now_reg), .rto_initial(rto_initial), .rto_max(rto_max),
+        .fin_wait_2_ticks(fin_wait_2_ticks), .ts_update(ck_ts_update),
         .new_ack(new_ack), .dup_ack(dup_ack), .dup_acks(dup_acks),
         .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_cwnd_acc(cc_cwnd_acc), .cc_recover(cc_recover),
         .cc_in_recovery(cc_in_recovery), .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head),
@@ -196,10 +250,10 @@ module tcp_engine #(
     );
 
     rx_tracker text (
-        .tcb(tcb_reg), .seg(s_rx_seg), .zero_probe(ck_zero_probe), .now(now_reg),
+        .tcb(tcb_reg), .seg(seg), .zero_probe(ck_zero_probe), .now(now_reg),
         .ack_frequency(params[`PARAMS_ACK_FREQUENCY]), .delayed_ack_ticks(params[`PARAMS_DELAYED_ACK_TICKS]),
-        .credit(credits_reg != 16'd0),
-        .deliver(text_deliver), .keep(text_keep), .piece_off(text_off), .piece_len(text_len), .piece_fin(text_fin),
+        .credit(credits_reg != 16'd0), .plenty(credits_reg >= CONNS16),
+        .deliver(text_deliver), .keep(text_keep), .flush(text_flush), .piece_off(text_off), .piece_len(text_len), .piece_fin(text_fin),
         .m_tcb(text_tcb)
     );
 
@@ -209,7 +263,7 @@ module tcp_engine #(
     wire [`TX_SEGMENT_W-1:0] segment;
 
     timer_rules timers (
-        .tcb(tcb_reg), .now(now_reg), .max_retransmissions(params[`PARAMS_MAX_RETRANSMISSIONS]), .rto_max(rto_max),
+        .tcb(ka_tcb), .now(now_reg), .max_retransmissions(params[`PARAMS_MAX_RETRANSMISSIONS]), .rto_max(rto_max),
         .rto_fired(rto_fired),
         .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_cwnd_acc(cc_cwnd_acc), .cc_recover(cc_recover),
         .cc_in_recovery(cc_in_recovery), .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head),
@@ -234,8 +288,17 @@ module tcp_engine #(
         .m_tcb(loaded_tcb)
     );
 
+    wire [`TCB_W-1:0] cached_tcb;
+    wire              cached_fits, cached_wnd;
+
+    cached_load cached (
+        .tcb(tcb_reg), .image(s_cmd_image[`CACHED_IMAGE_W-1:0]), .now(now_reg),
+        .fits(cached_fits), .wnd_update(cached_wnd), .m_tcb(cached_tcb)
+    );
+
     wire                     cmd_tx0_valid, cmd_tx1_valid, cmd_dlv_valid, cmd_cpl_valid, cmd_delete, cmd_appended;
-    wire [2:0]               cmd_tx0_kind, cmd_tx1_kind;
+    wire                     cmd_cpl_ages, cmd_snapshot;
+    wire [3:0]               cmd_tx0_kind, cmd_tx1_kind;
     wire [`TXQ_BODY_W-1:0]   cmd_tx0_body;
     wire [`TX_RELEASE_W-1:0] cmd_tx1_body;
     wire [`DLV_MSG_W-1:0]    cmd_dlv;
@@ -243,21 +306,31 @@ module tcp_engine #(
 
     command_rules commands (
         .tcb(tcb_reg), .sqe(s_cmd_sqe), .sq_index(s_evt_cause[15:0]), .live(live_reg), .now(now_reg),
-        .push_ticks(params[`PARAMS_PUSH_TICKS]), .route_valid(path_valid && nbr_valid),
-        .loaded_tcb(loaded_tcb), .ack_tcb(sent_tcb), .ack_segment(segment),
+        .passed_up(ck_pass_up || ck_urg), .push_ticks(params[`PARAMS_PUSH_TICKS]),
+        .fin_wait_2_ticks(fin_wait_2_ticks),
+        .path_valid(path_valid), .nbr_valid(nbr_valid), .nbr_query(nbr_query), .mute(mute),
+        .loaded_tcb(loaded_tcb), .cached_tcb(cached_tcb), .cached_fits(cached_fits), .cached_wnd(cached_wnd),
+        .ack_tcb(sent_tcb), .ack_segment(segment),
         .path_rec(image_path), .nbr_rec(image_nbr),
         .m_tcb(cmd_tcb),
         .tx0_valid(cmd_tx0_valid), .tx0_kind(cmd_tx0_kind), .tx0_body(cmd_tx0_body),
         .tx1_valid(cmd_tx1_valid), .tx1_kind(cmd_tx1_kind), .tx1_body(cmd_tx1_body),
         .dlv_valid(cmd_dlv_valid), .dlv(cmd_dlv), .cpl_valid(cmd_cpl_valid), .cpl_status(cmd_cpl_status),
+        .cpl_ages(cmd_cpl_ages), .snapshot(cmd_snapshot),
         .delete(cmd_delete), .appended(cmd_appended),
-        .param_we(cmd_param_we), .path_we(cmd_path_we), .nbr_we(cmd_nbr_we)
+        .param_we(cmd_param_we), .path_we(cmd_path_we), .nbr_we(cmd_nbr_we),
+        .path_kill(cmd_path_kill), .nbr_kill(cmd_nbr_kill), .nbr_answered(cmd_nbr_answered)
     );
 
     timer_policy last_word (
         .tcb(tcb_reg), .can_send(can_send), .now(now_reg), .rto_initial(rto_initial),
         .m_tcb(policy_tcb), .pending(set_pending), .deadline_on(deadline_on), .deadline(set_deadline)
     );
+
+    wire        backlog_due;
+    wire [31:0] backlog;
+
+    backlog_rules backlogs (.tcb(tcb_reg), .now(now_reg), .tell(backlog_due), .bytes(backlog));
 
     // ---- WORK: the state after the rule of the event ---------------------------------------------------------
     reg [`TCB_W-1:0] work_tcb;
@@ -268,6 +341,7 @@ module tcp_engine #(
     reg              retrieve;                     // mandatory upload (rule E-7)
     reg [1:0]        work_verdict;
     wire [2:0]       dup_owed = tcb_reg[`TCB_DUP_OWED];
+    wire             muted    = is_grant && run && seg_valid && mute;        // rule G-0
 
     always @* begin
         work_tcb     = tcb_reg;
@@ -277,14 +351,14 @@ module tcp_engine #(
         notify_aborted = 1'b0;
         retrieve     = 1'b0;
         work_verdict = `VERDICT_NONE;
-        if (is_cmd) begin
+        if (is_plain) begin
             work_tcb = cmd_tcb;
-        end else if (is_rx) begin
+        end else if (is_seg) begin
             work_verdict = (ck_pass_up || ck_urg) ? `VERDICT_PASS_UP : `VERDICT_DROP;
-            retrieve     = ck_syn || ck_urg;
-            if (ck_accept)  work_tcb = ack_tcb;
-            if (ck_owe_dup) work_tcb[`TCB_DUP_OWED] = (dup_owed == 3'd7) ? 3'd7 : dup_owed + 3'd1;
-            if (ck_abort || ck_syn) work_tcb[`TCB_STATE] = `TCP_STATE_CLOSED;
+            retrieve     = ck_renew || ck_urg;
+            work_tcb     = ck_accept ? ack_tcb : ka_tcb;
+            if (ck_owe_dup || ka_owe) work_tcb[`TCB_DUP_OWED] = (dup_owed == 3'd7) ? 3'd7 : dup_owed + 3'd1;
+            if (ck_abort || ck_renew) work_tcb[`TCB_STATE] = `TCP_STATE_CLOSED;
             if (ck_abort) begin
                 work_tcb[`TCB_PHASE]      = `PHASE_FROZEN;
                 work_tcb[`TCB_ABORTED]    = 1'b1;
@@ -297,19 +371,25 @@ module tcp_engine #(
             if (ck_urg) begin
                 notify_info = `UPLOAD_REASON_RECEIVED_URGENT_DATA;
                 if (ck_ts_update) begin
-                    work_tcb[`TCB_TS_RECENT]      = s_rx_seg[`RX_SEG_TSVAL];
+                    work_tcb[`TCB_TS_RECENT]      = seg[`RX_SEG_TSVAL];
                     work_tcb[`TCB_TS_RECENT_TICK] = now_reg;
                 end
             end
         end else if (is_grant) begin
-            if (run) work_tcb = sent_tcb;
+            if (run && !muted) work_tcb = sent_tcb;
+            if (muted) begin                       // frozen even if an upload was asked for before
+                work_tcb[`TCB_PHASE]        = `PHASE_FROZEN;
+                work_tcb[`TCB_RELEASE_OWED] = 1'b0;
+            end
+            retrieve    = muted;
+            notify_info = `UPLOAD_REASON_INVALID_STATE;
             if (abort_grant) begin
                 work_tcb[`TCB_ABORT_OWED]   = 1'b0;
                 work_tcb[`TCB_RELEASE_OWED] = 1'b0;
             end
         end else if (is_timer) begin
-            if (run) work_tcb = timer_tcb;
-            retrieve    = run && timer_retrieve;
+            if (run) work_tcb = ka_retrieve ? ka_tcb : timer_tcb;
+            retrieve    = ka_retrieve || (run && timer_retrieve);
             notify_info = `UPLOAD_REASON_TIMEOUT_EXPIRATION;
         end else begin
             work_tcb    = sync_tcb;
@@ -323,55 +403,76 @@ module tcp_engine #(
         end
     end
 
-    // ---- FINAL: rules E-3 and E-8 ----------------------------------------------------------------------------
+    // ---- FINAL: rules E-3, E-8 and E-11 ----------------------------------------------------------------------
     reg              dlv_valid_reg;
     reg [`TCB_W-1:0] final_tcb;
     wire late_retrieve = run && tcb_reg[`TCB_STATE] == `TCP_STATE_TIME_WAIT && !tcb_reg[`TCB_RETRIEVE_SENT] && !dlv_valid_reg;
+    wire tell_backlog  = run && is_rx && backlog_due && !dlv_valid_reg && !late_retrieve;
 
     always @* begin
         final_tcb = policy_tcb;
         if (late_retrieve) final_tcb[`TCB_RETRIEVE_SENT] = 1'b1;
+        if (tell_backlog) begin
+            final_tcb[`TCB_BACKLOG_TOLD] = backlog;
+            final_tcb[`TCB_BACKLOG_TICK] = now_reg;
+        end
     end
 
     // ---- messages for delivery_engine ------------------------------------------------------------------------
     reg [`DLV_MSG_W-1:0] dlv_reg;
     reg [`DLV_MSG_W-1:0] dlv_next;
-    wire [7:0]           rx_flags = s_rx_seg[`RX_SEG_FLAGS];
+    wire [7:0]           rx_flags = seg[`RX_SEG_FLAGS];
 
     always @* begin
         dlv_next = {`DLV_MSG_W{1'b0}};
-        if (work && is_cmd) begin
+        if (work && is_plain) begin
             dlv_next = cmd_dlv;
         end else begin
             dlv_next[`DLV_MSG_CONN] = s_evt_conn;
             dlv_next[`DLV_MSG_GEN]  = tcb_reg[`TCB_GEN];
-            if (state_reg == TEXT) begin
+            if (state_reg == TEXT && text_flush) begin
+                dlv_next[`DLV_MSG_KIND]    = `DLV_EVT_FLUSH;
+            end else if (state_reg == TEXT) begin
                 dlv_next[`DLV_MSG_KIND]    = `DLV_EVT_DELIVER;
-                dlv_next[`DLV_MSG_ARRIVAL] = s_rx_seg[`RX_SEG_ARRIVAL];
+                dlv_next[`DLV_MSG_ARRIVAL] = seg[`RX_SEG_ARRIVAL];
                 dlv_next[`DLV_MSG_OFFSET]  = text_off;
                 dlv_next[`DLV_MSG_LEN]     = text_len;
                 dlv_next[`DLV_MSG_PSH]     = rx_flags[PSH];
                 dlv_next[`DLV_MSG_FIN]     = text_fin;
+                if (is_fwd && text_keep) begin
+                    dlv_next[`DLV_MSG_OFFSET]   = 16'd0;
+                    dlv_next[`DLV_MSG_FWD]      = 1'b1;
+                    dlv_next[`DLV_MSG_A]        = s_cmd_sqe[`SQE_ADDR] + {48'd0, text_off};
+                    dlv_next[`DLV_MSG_COOKIE]   = s_cmd_sqe[`SQE_COOKIE];
+                    dlv_next[`DLV_MSG_SQ_INDEX] = s_evt_cause[15:0];
+                end
             end else begin
                 dlv_next[`DLV_MSG_KIND]  = `DLV_EVT_NOTIFY;
                 dlv_next[`DLV_MSG_ABORTED] = work && notify_aborted;
                 dlv_next[`DLV_MSG_EVENT] = work ? notify_event : `TCP_EVENT_TYPE_RETRIEVE;
                 dlv_next[`DLV_MSG_INFO]  = {24'd0, work ? notify_info : `UPLOAD_REASON_UPLOAD_REQUESTED};
+                if (tell_backlog && state_reg == FINAL) begin
+                    dlv_next[`DLV_MSG_EVENT] = `TCP_EVENT_TYPE_SEND_BACKLOG_CHANGE;
+                    dlv_next[`DLV_MSG_INFO]  = backlog;
+                end
             end
         end
     end
 
-    wire dlv_put = (work && (is_cmd ? cmd_dlv_valid : notify)) || (state_reg == TEXT && text_deliver)
-                   || (state_reg == FINAL && late_retrieve);
+    wire dlv_put = (work && (is_plain ? cmd_dlv_valid : notify)) || (state_reg == TEXT && (text_deliver || text_flush))
+                   || (state_reg == FINAL && (late_retrieve || tell_backlog));
 
     // ---- transmit items and completion -----------------------------------------------------------------------
     reg                tx0_valid_reg, tx1_valid_reg, tx1_late_reg, cpl_valid_reg;
     reg [`TXQ_W-1:0]   tx0_reg, tx1_reg, tx0_next, tx1_next;
     reg [`CQE_W-1:0]   cpl_reg, cpl_next;
     wire [7:0]         evt_gen  = is_grant ? tcb_reg[`TCB_GEN] : s_evt_gen;
-    wire               tx0_put  = is_cmd ? cmd_tx0_valid : (is_grant && run && seg_valid);
+    wire               tx0_put  = is_cmd ? cmd_tx0_valid : (is_grant && run && seg_valid && !mute);
     wire               tx1_put  = is_cmd ? cmd_tx1_valid : ((is_grant && run && release_valid) || abort_grant);
-    wire               cpl_put  = is_cmd && cmd_cpl_valid;
+    wire               cpl_put  = (is_cmd && cmd_cpl_valid) || ask;
+    assign             ask      = tx0_put && tx0_next[`TXQ_KIND] == `TX_KIND_SEGMENT && stale;
+    assign             alive    = is_seg && ck_accept && new_ack;
+    wire               cpl_drop = state_reg == TEXT && is_fwd && text_keep;   // delivery_engine writes it
     reg [`TX_RELEASE_W-1:0] release_body;
 
     always @* begin
@@ -390,18 +491,28 @@ module tcp_engine #(
         tx1_next[`TXQ_BODY] = {{(`TXQ_BODY_W-`TX_RELEASE_W){1'b0}}, is_cmd ? cmd_tx1_body : release_body};
 
         cpl_next = {`CQE_W{1'b0}};
-        cpl_next[`CQE_KIND]     = (opcode == `OPCODE_SEND || opcode == `OPCODE_DISCONNECT) ? `CQ_KIND_SEND : `CQ_KIND_COMMAND;
+        cpl_next[`CQE_KIND]     = (opcode == `OPCODE_SEND || opcode == `OPCODE_DISCONNECT) ? `CQ_KIND_SEND
+                                : is_fwd ? `CQ_KIND_FORWARD : `CQ_KIND_COMMAND;
         cpl_next[`CQE_STATUS]   = cmd_cpl_status;
         cpl_next[`CQE_CONN]     = s_evt_conn;
         cpl_next[`CQE_GEN]      = s_evt_gen;
         cpl_next[`CQE_CODE]     = opcode;
         cpl_next[`CQE_COOKIE]   = s_cmd_sqe[`SQE_COOKIE];
         cpl_next[`CQE_SQ_INDEX] = s_evt_cause[15:0];
+        if (ask) begin
+            cpl_next = {`CQE_W{1'b0}};
+            cpl_next[`CQE_KIND] = `CQ_KIND_EVENT;
+            cpl_next[`CQE_CODE] = `TCP_EVENT_TYPE_NEIGHBOR_QUERY;
+            cpl_next[`CQE_CONN] = nbr_id;
+        end
+        if (ask || cmd_cpl_ages) begin
+            cpl_next[`CQE_NBYTES] = nbr_host_age;
+            cpl_next[`CQE_INFO]   = nbr_nic_age;
+        end
     end
 
     // ---- registers: data moves only in the state that makes it -----------------------------------------------
     reg [1:0] verdict_reg;
-    reg       img_valid_reg;
     reg       append_reg, img_reg, delete_reg;
 
     always @(posedge clk) begin
@@ -417,7 +528,7 @@ module tcp_engine #(
             write_reg   <= live_reg || (is_load && !cmd_cpl_valid);
             append_reg  <= is_cmd && cmd_appended;
             delete_reg  <= (is_cmd && cmd_delete) || sync_freed;
-            img_reg     <= sync_freed;
+            img_reg     <= (is_cmd && cmd_snapshot) || sync_freed;
             if (tx0_put) tx0_reg <= tx0_next;
             if (tx1_put) tx1_reg <= tx1_next;
             if (cpl_put) cpl_reg <= cpl_next;
@@ -443,7 +554,7 @@ module tcp_engine #(
             case (state_reg)
                 IDLE:     if (s_evt_valid) state_reg <= CHECK;
                 CHECK:    state_reg <= WORK;
-                WORK:     state_reg <= (is_rx && ck_accept) ? TEXT : FINAL;
+                WORK:     state_reg <= (is_seg && ck_accept) ? TEXT : FINAL;
                 TEXT:     state_reg <= FINAL;
                 FINAL:    state_reg <= delete_reg ? DELETE : COMMIT;
                 DELETE:   if (m_del_ready) state_reg <= s_del_done ? COMMIT : DELETING;
@@ -455,6 +566,7 @@ module tcp_engine #(
                 tx1_valid_reg <= tx1_put;
                 cpl_valid_reg <= cpl_put;
             end
+            if (cpl_drop) cpl_valid_reg <= 1'b0;
             if (commit)       dlv_valid_reg <= 1'b0;
             else if (dlv_put) dlv_valid_reg <= 1'b1;
             tx1_late_reg <= commit && tx1_valid_reg;
@@ -483,29 +595,16 @@ module tcp_engine #(
     assign append_conn       = s_evt_conn;
     assign free_pulse        = commit && delete_reg;
     assign free_conn         = s_evt_conn;
-    assign idle              = state_reg == IDLE && !tx1_late_reg && !img_valid_reg;
+    assign idle              = state_reg == IDLE && !tx1_late_reg && !m_img_valid;
 
-    reg [`TCB_W-1:0] img_tcb_reg;
-    reg [31:0]       img_tick_reg;
-    reg [15:0]       img_conn_reg;
-    assign m_img_valid = img_valid_reg;
-    assign m_img_tcb   = img_tcb_reg;
-    assign m_img_tick  = img_tick_reg;
-    assign m_img_conn  = img_conn_reg;
-
-    always @(posedge clk) begin
-        if (rst)                    img_valid_reg <= 1'b0;
-        else if (commit && img_reg) img_valid_reg <= 1'b1;
-        else if (m_img_ready)       img_valid_reg <= 1'b0;
-    end
-
-    always @(posedge clk) begin
-        if (commit && img_reg) begin
-            img_tcb_reg  <= tcb_reg;
-            img_tick_reg <= now_reg;
-            img_conn_reg <= s_evt_conn;
-        end
-    end
+    image_hold images (
+        .clk(clk), .rst(rst),
+        .put(commit && img_reg), .query(is_cmd), .tcb(tcb_reg), .tick(now_reg), .conn(s_evt_conn),
+        .sqe(s_cmd_sqe), .sq_index(s_evt_cause[15:0]),
+        .m_valid(m_img_valid), .m_ready(m_img_ready), .m_tcb(m_img_tcb), .m_tick(m_img_tick), .m_conn(m_img_conn),
+        .m_whole(m_img_whole), .m_addr(m_img_addr), .m_cookie(m_img_cookie), .m_sq_index(m_img_sq_index),
+        .m_opcode(m_img_opcode)
+    );
 
     // ---- commit record ---------------------------------------------------------------------------------------
     generate
@@ -513,7 +612,7 @@ module tcp_engine #(
             commit_record record (
                 .clk(clk), .rst(rst), .commit(commit),
                 .tick(now_reg), .kind(s_evt_kind), .conn(s_evt_conn), .gen(evt_gen), .cause(s_evt_cause),
-                .opcode(opcode), .seg(s_rx_seg), .tcb(tcb_reg), .credits(credits_reg), .verdict(verdict_reg),
+                .opcode(opcode), .seg(seg), .tcb(tcb_reg), .credits(credits_reg), .verdict(verdict_reg),
                 .tx0_valid(tx0_valid_reg), .tx0(tx0_reg), .tx1_valid(tx1_valid_reg), .tx1(tx1_reg),
                 .dlv_valid(dlv_valid_reg), .dlv(dlv_reg), .cpl_valid(cpl_valid_reg), .cpl(cpl_reg),
                 .img_valid(img_reg),

@@ -1,6 +1,7 @@
-// timer_rules: what a TIMER event does (rules D-1, D-2).
+// timer_rules: what a TIMER event does (rules D-1, D-2 and K-4).
 //
 // Why a block: delayed ACK, retransmission timeout with back-off (RFC 6298 5) and the retry limits of the host.
+// The keep-alive timer has had its turn before (keepalive_rules).
 //
 // Combinational. `rto_fired` goes to congestion, whose fields come back in `cc_*`. `retrieve` asks for the
 // mandatory upload with reason TIMEOUT_EXPIRATION; the caller freezes the connection.
@@ -36,6 +37,7 @@ module timer_rules (
     wire [31:0] rto       = tcb[`TCB_RTO];
     wire [7:0]  rtx_count = tcb[`TCB_RTX_COUNT];
     wire        persist   = tcb[`TCB_PERSIST];
+    wire        half_closed = tcb[`TCB_STATE] == `TCP_STATE_FIN_WAIT_2;
 
     wire dack_due = tcb[`TCB_DACK_ON] && seq_le(tcb[`TCB_DACK_DEADLINE], now);
     wire rtx_due  = tcb[`TCB_RTX_ON] && seq_le(tcb[`TCB_RTX_DEADLINE], now);
@@ -46,8 +48,8 @@ module timer_rules (
     wire [32:0] total_sum = {1'b0, total_rt} + {1'b0, rto};
     wire [31:0] doubled   = backoff32(rto, 8'd1, rto_max);
 
-    assign retrieve  = rtx_due && limit;
-    assign rto_fired = rtx_due && !limit && !persist;
+    assign retrieve  = rtx_due && (limit || half_closed);
+    assign rto_fired = rtx_due && !limit && !persist && !half_closed;
 
     always @* begin
         m_tcb = tcb;
@@ -55,7 +57,9 @@ module timer_rules (
             m_tcb[`TCB_DACK_ON] = 1'b0;
             m_tcb[`TCB_ACK_NOW] = 1'b1;
         end
-        if (rtx_due && !limit) begin
+        if (rtx_due && half_closed) begin
+            m_tcb[`TCB_STATE] = `TCP_STATE_CLOSED;
+        end else if (rtx_due && !limit) begin
             m_tcb[`TCB_RTX_COUNT] = (rtx_count == 8'hFF) ? 8'hFF : rtx_count + 8'd1;
             if (persist) begin
                 m_tcb[`TCB_PROBE_OWED]   = 1'b1;

@@ -1,7 +1,8 @@
-// tx_policy: what may be sent now, and the segment that is sent (rules G-1 to G-5).
+// tx_policy: what may be sent now, and the segment that is sent (rules G-1 to G-5, K-3, K-5).
 //
-// Why a block: sender side silly window avoidance (RFC 9293 3.8.6.2.1), the choice between retransmission, probe,
-// data and pure ACK, and the window that is advertised live together; nothing else builds a segment.
+// Why a block: sender side silly window avoidance (RFC 9293 3.8.6.2.1), Nagle's algorithm (3.7.4), the choice between
+// retransmission, probe, data, keep-alive and pure ACK, and the window that is advertised live together; nothing else
+// builds a segment.
 //
 // Combinational on `tcb`. `can_send` is rule G-1. With a grant, `seg_valid` says whether a SEGMENT leaves,
 // `segment` is its tx_segment body, `release_valid` asks for a RELEASE up to snd_una, `m_tcb` is the state after
@@ -24,6 +25,7 @@ module tx_policy (
 
     `include "../engine/seq.vh"
 
+    localparam NAGLE = 1;                          // position inside cached_flags
     localparam [7:0] FLAG_FIN = 8'h01, FLAG_PSH = 8'h08, FLAG_ACK = 8'h10;
 
     wire [31:0] snd_una    = tcb[`TCB_SND_UNA];
@@ -44,8 +46,12 @@ module tx_policy (
     wire [31:0] room   = (win > used) ? win - used : 32'd0;
     wire [31:0] left   = seq_lt(snd_nxt, data_end) ? data_end - snd_nxt : 32'd0;
     wire [31:0] burst  = min32(min32(left, mss32), room);
-    wire worth    = burst != 32'd0 && (burst == left || burst == mss32
-                                       || (burst << 1) >= tcb[`TCB_MAX_SND_WND]);
+    wire [15:0] cached_flags = tcb[`TCB_CACHED_FLAGS];
+    // K-5: the last piece, if it is short, waits for what is on its way
+    wire held     = cached_flags[NAGLE] && burst == left && left < mss32 && any_out && !fin_queued
+                    && !seq_lt(snd_nxt, snd_max);
+    wire worth    = burst != 32'd0 && !held && (burst == left || burst == mss32
+                                                || (burst << 1) >= tcb[`TCB_MAX_SND_WND]);
     wire fin_only = left == 32'd0 && fin_queued && snd_nxt == data_end;
     assign can_send = may_send && ((left != 32'd0) ? worth : fin_only);
 
@@ -57,12 +63,14 @@ module tx_policy (
     wire        do_head   = !ack_only && tcb[`TCB_RTX_HEAD] && any_out;
     wire        do_probe  = !ack_only && !do_head && tcb[`TCB_PROBE_OWED] && tcb[`TCB_PERSIST] && snd_nxt == snd_una;
     wire        do_data   = !ack_only && !do_head && !do_probe && can_send;
-    wire        ack_sent  = ack_only || (!do_head && !do_probe && !do_data
-                                         && (tcb[`TCB_ACK_NOW] || tcb[`TCB_DUP_OWED] != 3'd0));
+    wire        no_text   = !do_head && !do_probe && !do_data;
+    wire        do_alive  = !ack_only && no_text && tcb[`TCB_KA_PROBE_OWED];     // a pure ACK one octet back (K-3)
+    wire        ack_sent  = ack_only || do_alive
+                            || (no_text && (tcb[`TCB_ACK_NOW] || tcb[`TCB_DUP_OWED] != 3'd0));
     assign seg_valid     = do_head || do_probe || do_data || ack_sent;
     assign release_valid = tcb[`TCB_RELEASE_OWED];
 
-    wire [31:0] seq = ack_sent ? (seq_lt(snd_nxt, snd_max) ? snd_max : snd_nxt) : do_data ? snd_nxt : snd_una;
+    wire [31:0] seq = do_alive ? snd_una - 32'd1 : ack_sent ? (seq_lt(snd_nxt, snd_max) ? snd_max : snd_nxt) : do_data ? snd_nxt : snd_una;
     wire [31:0] len = ack_sent ? 32'd0 : do_head ? head_len : do_probe ? probe_len : burst;
     wire [31:0] seg_end = seq + len;
     wire        last    = seg_end == data_end;
@@ -103,6 +111,7 @@ module tx_policy (
         m_tcb[`TCB_RTX_HEAD]     = 1'b0;
         m_tcb[`TCB_RELEASE_OWED] = 1'b0;
         if (!do_head) m_tcb[`TCB_PROBE_OWED] = 1'b0;
+        if (do_alive) m_tcb[`TCB_KA_PROBE_OWED] = 1'b0;
         if (do_probe && seq_lt(snd_max, nxt)) m_tcb[`TCB_SND_MAX] = nxt;
         if (do_data) begin
             m_tcb[`TCB_SND_NXT] = nxt;

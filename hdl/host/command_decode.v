@@ -2,10 +2,10 @@
 // Why a block: engines never wait for DMA and never see a malformed command; every check of docs/contract/hostport.md
 //   lives here, in its order, and each failure is one completion with a status and no other effect.
 // s_sqe_*: entries in order. m_rd_*: dma read client for state images.
-// m_tcp_*: command for tcp_engine (ready at its commit). m_dcmd_*: for delivery_engine (ready at its commit).
+// m_tcp_*: command for tcp_engine (ready at its commit), a FORWARD with its parsed header. m_dcmd_*: for delivery_engine (ready at its commit).
 // m_raw_*: RAW_SEND, m_rawpost_*: RAW_POST. m_ins_*: insertion into conn_lookup, answered by s_ins_done.
 // m_cpl_*: error completions and NOP. append/pop/free pulses keep the send-table count and the in-use bits.
-// One command at a time; latency 3 cycles plus image fetch and the engine's commit.
+// One command at a time; latency 3 cycles plus image fetch and the engine's commit; a FORWARD's options take up to 42.
 `default_nettype none
 `include "chimney_layout.vh"
 module command_decode #(
@@ -39,6 +39,7 @@ module command_decode #(
     output wire [511:0]      m_tcp_sqe,
     output wire [15:0]       m_tcp_sq_index,
     output wire [2047:0]     m_tcp_image,
+    output wire [`RX_SEG_W-1:0] m_tcp_seg,
     output wire              m_dcmd_valid,
     input  wire              m_dcmd_ready,
     output wire [511:0]      m_dcmd_sqe,
@@ -81,11 +82,12 @@ module command_decode #(
   localparam BEATS  = `TCP_IMAGE_BYTES * 8 / DATA_W;
   localparam BEAT_W = $clog2(BEATS);
   localparam [3:0] INIT = 4'd0, IDLE = 4'd1, CHECK = 4'd2, FETCH = 4'd3, VALUES = 4'd4, INSERT = 4'd5, INSERTED = 4'd6,
-                   TCP = 4'd7, DELIVERY = 4'd8, RAW = 4'd9, RAWPOST = 4'd10, REPORT = 4'd11;
+                   TCP = 4'd7, DELIVERY = 4'd8, RAW = 4'd9, RAWPOST = 4'd10, REPORT = 4'd11, OPTIONS = 4'd12;
   localparam [1:0] INS_OK = 2'd0, INS_DUPLICATE = 2'd1;
   localparam [15:0] CONNS16 = CONNS[15:0], PATHS16 = PATHS[15:0], NEIGHBORS16 = NEIGHBORS[15:0],
                     POOL16 = POOL_BUFS[15:0], RAW16 = RAW_BUFS[15:0];
   localparam [7:0]  SENDS8 = SENDS[7:0];
+  localparam [15:0] HEAD_BYTES = `FORWARD_HEAD_BYTES;
 
   reg [3:0]    state;
   reg [511:0]  sqe;
@@ -106,6 +108,7 @@ module command_decode #(
   wire is_disc     = op == `OPCODE_DISCONNECT;
   wire is_finish   = is_disc & ~flags[1];    // graceful, check 1 lets one of the two through
   wire is_abort    = is_disc & flags[1];
+  wire is_inherit  = is_disc & flags[2];     // the FIN that came with the connection: no completion
   wire is_initiate = op == `OPCODE_INITIATE;
   wire is_path     = op == `OPCODE_PATH_WRITE;
   wire is_nbr      = op == `OPCODE_NEIGHBOR_WRITE;
@@ -119,12 +122,22 @@ module command_decode #(
   wire is_start    = op == `OPCODE_START;
   wire is_term     = op == `OPCODE_TERMINATE;
   wire is_nop      = op == `OPCODE_NOP;
-  wire has_conn    = is_send | is_disc | is_initiate | is_receive | is_answer | is_resume | is_start | is_term;
-  wire has_image   = is_initiate | is_path | is_nbr | is_param;
-  wire later       = op == `OPCODE_FORWARD || op == `OPCODE_UPDATE || op == `OPCODE_QUERY || op == `OPCODE_INVALIDATE;
-  wire known       = has_conn | has_image | is_rawsend | is_rawpost | is_poolpost | is_nop | later;
+  wire is_forward  = op == `OPCODE_FORWARD;
+  wire is_update   = op == `OPCODE_UPDATE;
+  wire is_query    = op == `OPCODE_QUERY;
+  wire is_inval    = op == `OPCODE_INVALIDATE;
+  wire is_nanswer  = op == `OPCODE_NEIGHBOR_ANSWER;
+  wire is_object   = is_query | is_inval;    // of a connection, a path or a neighbor
+  wire of_conn     = {6'd0, flags[1:0]} == `OBJECT_CONNECTION;
+  wire of_path     = {6'd0, flags[1:0]} == `OBJECT_PATH;
+  wire of_nbr      = {6'd0, flags[1:0]} == `OBJECT_NEIGHBOR;
+  wire no_object   = (is_object & ~of_conn & ~of_path & ~of_nbr) | (is_query & of_path);
+  wire has_conn    = is_send | is_disc | is_initiate | is_receive | is_answer | is_resume | is_start | is_term |
+                     is_forward | is_update | (is_object & of_conn);
+  wire has_image   = is_initiate | is_path | is_nbr | is_param | is_forward | is_update;
+  wire known       = has_conn | has_image | is_object | is_nanswer | is_rawsend | is_rawpost | is_poolpost | is_nop;
   wire completes   = is_nop | is_initiate | is_start | is_term | is_path | is_nbr | is_param | (is_send & flags[0]) |
-                     is_disc | is_receive | is_rawsend;
+                     (is_disc & ~is_inherit) | is_receive | is_rawsend | is_forward | is_update | is_object;
 
   // ---- send-table room and connections in use ----
   reg [7:0] appended [0:CONNS-1];
@@ -170,14 +183,17 @@ module command_decode #(
   wire too_long = len > `SEND_LEN_MAX;
   wire bad_len = (is_send & (len == 32'd0 || too_long || count == 16'd0 || count > `SG_MAX)) |
                  (is_abort & (len != 32'd0 || count != 16'd0)) |
+                 (is_inherit & (len != 32'd0 || count != 16'd0)) |
                  (is_finish & (too_long || count > `SG_MAX || ((len == 32'd0) != (count == 16'd0)))) |
                  (is_receive & too_long) | (is_rawsend & (len < 32'd14 || len > `FRAME_MAX)) |
-                 ((is_rawpost | is_poolpost) & (count == 16'd0 || count > `POST_MAX));
-  wire bad_conn = (has_conn & (conn >= CONNS16)) | (is_path & (conn >= PATHS16)) | (is_nbr & (conn >= NEIGHBORS16));
+                 ((is_rawpost | is_poolpost) & (count == 16'd0 || count > `POST_MAX)) |
+                 (is_forward & (len < `FORWARD_MIN || len > `FORWARD_MAX));
+  wire bad_conn = (has_conn & (conn >= CONNS16)) | ((is_path | (is_object & of_path)) & (conn >= PATHS16)) |
+                  ((is_nbr | is_nanswer | (is_object & of_nbr)) & (conn >= NEIGHBORS16));
   reg [7:0] check;
   always @* begin
     if (!known) check = `STATUS_BAD_OPCODE;
-    else if (later || (is_disc && flags[0] == flags[1])) check = `STATUS_NOT_SUPPORTED;
+    else if (no_object || (is_disc && flags[0] == flags[1]) || (is_inherit && ~flags[0])) check = `STATUS_NOT_SUPPORTED;
     else if (bad_conn) check = `STATUS_BAD_CONN;
     else if (bad_len) check = `STATUS_BAD_LENGTH;
     else if ((is_rawpost || is_poolpost) && bad_index) check = `STATUS_BAD_INDEX;
@@ -189,9 +205,14 @@ module command_decode #(
   // ---- checks on the image, and on what earlier images wrote ----
   wire [7:0] checked;
   image_check #(.PATHS(PATHS), .NEIGHBORS(NEIGHBORS)) image_values (.op(op), .image(image), .status(checked));
+  wire head_bad, seg_valid;
+  forward_header header (
+      .clk(clk), .rst(rst), .s_head(image[479:0]), .s_len(len[15:0]), .s_conn(conn), .s_gen(sqe[`SQE_GEN]),
+      .bad(head_bad), .s_valid(state == VALUES && is_forward && values == `STATUS_OK),
+      .m_valid(seg_valid), .m_ready(m_tcp_valid && m_tcp_ready && is_forward), .m_seg(m_tcp_seg));
   wire routed = path_known[img_path] && nbr_known[path_nbr[img_path]];
   wire [7:0] values = read_bad ? `STATUS_READ_ERROR : (checked != `STATUS_OK) ? checked :
-                      (is_initiate && !routed) ? `STATUS_BAD_IMAGE : `STATUS_OK;
+                      ((is_initiate && !routed) || (is_forward && head_bad)) ? `STATUS_BAD_IMAGE : `STATUS_OK;
 
   wire unused = &{1'b0, append_conn, pop_conn, free_conn, flags};
 
@@ -223,7 +244,7 @@ module command_decode #(
     if (report) begin
       m_cpl <= 256'd0;
       m_cpl[`CQE_KIND] <= (is_send | is_disc) ? `CQ_KIND_SEND : is_receive ? `CQ_KIND_RECEIVE :
-                          is_rawsend ? `CQ_KIND_RAW_TX : `CQ_KIND_COMMAND;
+                          is_rawsend ? `CQ_KIND_RAW_TX : is_forward ? `CQ_KIND_FORWARD : `CQ_KIND_COMMAND;
       m_cpl[`CQE_STATUS]   <= verdict;
       m_cpl[`CQE_CONN]     <= conn;
       m_cpl[`CQE_GEN]      <= sqe[`SQE_GEN];
@@ -248,6 +269,8 @@ module command_decode #(
       `OPCODE_INITIATE:      m_rd_req_len <= `TCP_IMAGE_BYTES;
       `OPCODE_PATH_WRITE:    m_rd_req_len <= `PATH_IMAGE_BYTES;
       `OPCODE_NEIGHBOR_WRITE: m_rd_req_len <= `NEIGHBOR_IMAGE_BYTES;
+      `OPCODE_UPDATE:        m_rd_req_len <= `CACHED_IMAGE_BYTES;
+      `OPCODE_FORWARD:       m_rd_req_len <= (len[15:0] < HEAD_BYTES) ? len[15:0] : HEAD_BYTES;
       default:               m_rd_req_len <= `PARAM_IMAGE_BYTES;
     endcase
   end
@@ -295,10 +318,12 @@ module command_decode #(
         end
         VALUES: begin
           if (report) state <= REPORT;
-          else state <= is_initiate ? INSERT : TCP;
-          if (is_path && values == `STATUS_OK) path_known[conn[PATH_W-1:0]] <= 1'b1;
-          if (is_nbr && values == `STATUS_OK) nbr_known[conn[NBR_W-1:0]] <= 1'b1;
+          else state <= is_initiate ? INSERT : is_forward ? OPTIONS : TCP;
+          // an UPDATE of what was never written is refused by tcp_engine
+          if (is_path && values == `STATUS_OK && ~flags[0]) path_known[conn[PATH_W-1:0]] <= 1'b1;
+          if (is_nbr && values == `STATUS_OK && ~flags[0]) nbr_known[conn[NBR_W-1:0]] <= 1'b1;
         end
+        OPTIONS: if (seg_valid) state <= TCP;
         INSERT: if (m_ins_ready) state <= INSERTED;
         INSERTED: if (s_ins_done) begin
           state <= (s_ins_status == INS_OK) ? TCP : REPORT;

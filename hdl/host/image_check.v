@@ -18,7 +18,6 @@ module image_check #(
   localparam [7:0]  IPV4 = 8'd4, MAX_SCALE = 8'd14;
   localparam [31:0] OFF = `TIMER_OFF;
   localparam FLAG_WS = 2;                  // inside const_flags
-  localparam KEEP_ALIVE = 0, NAGLE = 1;    // inside cached_flags
 
   // ---- INITIATE ----
   wire [15:0] const_flags  = image[`TCP_IMAGE_CONST_FLAGS];
@@ -27,6 +26,9 @@ module image_check #(
   wire [7:0]  rcv_scale    = image[`TCP_IMAGE_RCV_WIND_SCALE];
   wire [31:0] state        = image[`TCP_IMAGE_STATE];
   wire [31:0] rtx_left     = image[`TCP_IMAGE_RTX_TIMEOUT_DELTA];
+  wire [31:0] ka_left      = image[`TCP_IMAGE_KA_TIMEOUT_DELTA];
+  wire [31:0] ka_timeout   = image[`TCP_IMAGE_KA_TIMEOUT];
+  wire [31:0] ka_interval  = image[`TCP_IMAGE_KA_INTERVAL];
   wire [31:0] snd_una      = image[`TCP_IMAGE_SND_UNA];
   wire [31:0] snd_nxt      = image[`TCP_IMAGE_SND_NXT];
   wire [31:0] snd_max      = image[`TCP_IMAGE_SND_MAX];
@@ -41,11 +43,13 @@ module image_check #(
   wire [31:0] rcv_limit = (rcv_says > `RCV_WND_MAX) ? `RCV_WND_MAX : rcv_says;
 
   wire not_offered = image[`TCP_IMAGE_FAMILY] != IPV4 ||
-                     (state != {28'd0, `TCP_STATE_ESTABLISHED} && state != {28'd0, `TCP_STATE_CLOSE_WAIT}) ||
-                     cached_flags[KEEP_ALIVE] || cached_flags[NAGLE];
+                     (state != {28'd0, `TCP_STATE_ESTABLISHED} && state != {28'd0, `TCP_STATE_CLOSE_WAIT} &&
+                      state != {28'd0, `TCP_STATE_FIN_WAIT_1} && state != {28'd0, `TCP_STATE_FIN_WAIT_2} &&
+                      state != {28'd0, `TCP_STATE_CLOSING} && state != {28'd0, `TCP_STATE_LAST_ACK});
   wire bad_fixed = const_flags[15:3] != 13'd0 || cached_flags[15:5] != 11'd0 || image[`TCP_IMAGE_TTL] == 8'd0 ||
                    image[`TCP_IMAGE_USER_PRIORITY] > 8'd7 || image[`TCP_IMAGE_FLOW_LABEL] > 32'hFFFFF ||
-                   (rtx_left[31] && rtx_left != OFF);
+                   (rtx_left[31] && rtx_left != OFF) || (ka_left[31] && ka_left != OFF) ||
+                   ka_timeout[31] || ka_interval[31];
   wire bad_tcp = snd_scale > MAX_SCALE || rcv_scale > MAX_SCALE || image[`TCP_IMAGE_REMOTE_MSS] < 16'd64 ||
                  image[`TCP_IMAGE_PATH_ID] >= PATHS16 || una_nxt[31] || nxt_max[31] ||
                  image[`TCP_IMAGE_RCV_WND] > rcv_limit || image[`TCP_IMAGE_SND_WND] > snd_limit ||
@@ -66,6 +70,15 @@ module image_check #(
                    rto_min == 32'd0 || rto_min > rto_max || rto_initial == 32'd0 || rto_initial > rto_max ||
                    rto_max[31] || push_ticks[31] || stale_ticks[31];
 
+  // ---- UPDATE: tcp_engine knows the wind scale and looks at the window again ----
+  wire [15:0] new_flags     = image[`CACHED_IMAGE_CACHED_FLAGS];
+  wire [31:0] new_timeout   = image[`CACHED_IMAGE_KA_TIMEOUT];
+  wire [31:0] new_interval  = image[`CACHED_IMAGE_KA_INTERVAL];
+  wire        bad_cached    = new_flags[15:5] != 11'd0 || image[`CACHED_IMAGE_TTL] == 8'd0 ||
+                              image[`CACHED_IMAGE_USER_PRIORITY] > 8'd7 || image[`CACHED_IMAGE_FLOW_LABEL] > 32'hFFFFF ||
+                              new_timeout[31] || new_interval[31];
+  wire        bad_cached_wnd = image[`CACHED_IMAGE_INITIAL_RCV_WND] > `RCV_WND_MAX;
+
   always @* begin
     status = `STATUS_OK;
     case (op)
@@ -79,12 +92,16 @@ module image_check #(
         else if (image[`PATH_IMAGE_PATH_MTU] < 32'd576) status = `STATUS_BAD_IMAGE;
         else if (image[`PATH_IMAGE_PATH_MTU] > 32'd1500) status = `STATUS_PATH_MTU;
         else if (image[`PATH_IMAGE_NEIGHBOR_ID] >= NEIGHBORS16) status = `STATUS_BAD_IMAGE;
+      `OPCODE_UPDATE:
+        if (bad_cached) status = `STATUS_BAD_IMAGE;
+        else if (bad_cached_wnd) status = `STATUS_RCV_WINDOW;
       `OPCODE_PARAM_WRITE:    if (bad_param) status = `STATUS_BAD_IMAGE;
       `OPCODE_NEIGHBOR_WRITE: if (image[`NEIGHBOR_IMAGE_VLAN_ID] > 16'd4095) status = `STATUS_BAD_IMAGE;
       default: ;
     endcase
   end
 
-  wire unused = &{1'b0, image, una_nxt, nxt_max, push_ticks, stale_ticks};
+  wire unused = &{1'b0, image, una_nxt, nxt_max, push_ticks, stale_ticks, ka_timeout, ka_interval, new_timeout,
+                    new_interval, cached_flags, new_flags};
 endmodule
 `default_nettype wire

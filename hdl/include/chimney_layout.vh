@@ -24,6 +24,15 @@
 `define RCV_WND_MAX 1073725440 // largest window: 65535 << 14 rounded down to 16 KiB
 `define CWND_MAX 1073741824 // congestion window clamp (bytes)
 `define IP_ID_BASE 32768 // IPv4 identification of offloaded packets: upper half (CH-116)
+`define CACHED_IMAGE_BYTES 64 // cached part of the TCP image: what UPDATE reads
+`define FORWARD_MIN 20 // bytes a FORWARD carries at least: a TCP header
+`define FORWARD_MAX 1480 // bytes a FORWARD carries at most: a segment of 1500 bytes of IP
+`define FORWARD_HEAD_BYTES 64 // bytes of a forwarded segment that are read for its header
+`define FIN_WAIT_2_SECONDS 120 // seconds in FIN_WAIT_2 before the upload is asked for
+`define CHALLENGE_KA_SECONDS 300 // seconds the keep-alive timer is set to by a challenge ACK (CH-201)
+`define CHALLENGE_KA_PROBES 10 // probes after a challenge when the connection has no count of its own
+`define SYN_CHALLENGE_SECONDS 3 // seconds between two challenge ACKs for a SYN, at least (CH-198)
+`define BACKLOG_GAP 100 // ticks between two events SEND_BACKLOG_CHANGE of a connection, at least (CH-213)
 `define CREDIT_BATCH 16 // pool credits that are returned together (mechanisms)
 `define CONSUMED_BATCH 8192 // bytes: upper bound of the CONSUMED threshold
 
@@ -47,6 +56,12 @@
 `define OPCODE_RAW_POST 8'd16
 `define OPCODE_POOL_POST 8'd17
 `define OPCODE_RESUME 8'd18
+`define OPCODE_NEIGHBOR_ANSWER 8'd19
+
+// enum object
+`define OBJECT_CONNECTION 8'd0
+`define OBJECT_PATH 8'd1
+`define OBJECT_NEIGHBOR 8'd2
 
 // enum status
 `define STATUS_OK 8'd0
@@ -78,12 +93,14 @@
 `define CQ_KIND_EVENT 8'd5
 `define CQ_KIND_RAW_RX 8'd6
 `define CQ_KIND_RAW_TX 8'd7
+`define CQ_KIND_FORWARD 8'd8
 
 // enum tcp_event_type
 `define TCP_EVENT_TYPE_SEND_BACKLOG_CHANGE 8'd1
 `define TCP_EVENT_TYPE_DISCONNECT 8'd2
 `define TCP_EVENT_TYPE_RETRIEVE 8'd3
 `define TCP_EVENT_TYPE_ABORT 8'd4
+`define TCP_EVENT_TYPE_NEIGHBOR_QUERY 8'd16
 
 // enum upload_reason
 `define UPLOAD_REASON_NONE 8'd0
@@ -143,16 +160,19 @@
 `define DLV_EVT_TIMER 4'd10
 `define DLV_EVT_CONTINUE 4'd11
 `define DLV_EVT_DROP_DCB 4'd12
+`define DLV_EVT_UPDATE 4'd13
+`define DLV_EVT_FLUSH 4'd14
 
 // enum tx_kind
-`define TX_KIND_NONE 3'd0
-`define TX_KIND_SEGMENT 3'd1
-`define TX_KIND_APPEND 3'd2
-`define TX_KIND_RELEASE 3'd3
-`define TX_KIND_FENCE 3'd4
-`define TX_KIND_HDR_CONN 3'd5
-`define TX_KIND_HDR_PATH 3'd6
-`define TX_KIND_HDR_NEIGHBOR 3'd7
+`define TX_KIND_NONE 4'd0
+`define TX_KIND_SEGMENT 4'd1
+`define TX_KIND_APPEND 4'd2
+`define TX_KIND_RELEASE 4'd3
+`define TX_KIND_FENCE 4'd4
+`define TX_KIND_HDR_CONN 4'd5
+`define TX_KIND_HDR_PATH 4'd6
+`define TX_KIND_HDR_NEIGHBOR 4'd7
+`define TX_KIND_BARRIER 4'd8
 
 // enum verdict
 `define VERDICT_NONE 2'd0
@@ -641,6 +661,42 @@
 `define DELEGATED_IMAGE_DWND_LSB 704
 `define DELEGATED_IMAGE_DWND_W 32
 
+// struct cached_image: what UPDATE reads: bytes 64..127 of the TCP image
+`define CACHED_IMAGE_W 512
+`define CACHED_IMAGE_CACHED_FLAGS 15:0
+`define CACHED_IMAGE_CACHED_FLAGS_LSB 0
+`define CACHED_IMAGE_CACHED_FLAGS_W 16
+`define CACHED_IMAGE_INITIAL_RCV_WND 63:32
+`define CACHED_IMAGE_INITIAL_RCV_WND_LSB 32
+`define CACHED_IMAGE_INITIAL_RCV_WND_W 32
+`define CACHED_IMAGE_RCV_INDICATION_SIZE 95:64
+`define CACHED_IMAGE_RCV_INDICATION_SIZE_LSB 64
+`define CACHED_IMAGE_RCV_INDICATION_SIZE_W 32
+`define CACHED_IMAGE_KA_PROBE_COUNT 103:96
+`define CACHED_IMAGE_KA_PROBE_COUNT_LSB 96
+`define CACHED_IMAGE_KA_PROBE_COUNT_W 8
+`define CACHED_IMAGE_KA_TIMEOUT 159:128
+`define CACHED_IMAGE_KA_TIMEOUT_LSB 128
+`define CACHED_IMAGE_KA_TIMEOUT_W 32
+`define CACHED_IMAGE_KA_INTERVAL 191:160
+`define CACHED_IMAGE_KA_INTERVAL_LSB 160
+`define CACHED_IMAGE_KA_INTERVAL_W 32
+`define CACHED_IMAGE_MAX_RT 223:192
+`define CACHED_IMAGE_MAX_RT_LSB 192
+`define CACHED_IMAGE_MAX_RT_W 32
+`define CACHED_IMAGE_FLOW_LABEL 255:224
+`define CACHED_IMAGE_FLOW_LABEL_LSB 224
+`define CACHED_IMAGE_FLOW_LABEL_W 32
+`define CACHED_IMAGE_TTL 263:256
+`define CACHED_IMAGE_TTL_LSB 256
+`define CACHED_IMAGE_TTL_W 8
+`define CACHED_IMAGE_TOS 271:264
+`define CACHED_IMAGE_TOS_LSB 264
+`define CACHED_IMAGE_TOS_W 8
+`define CACHED_IMAGE_USER_PRIORITY 279:272
+`define CACHED_IMAGE_USER_PRIORITY_LSB 272
+`define CACHED_IMAGE_USER_PRIORITY_W 8
+
 // struct path_image: path state object
 `define PATH_IMAGE_W 512
 `define PATH_IMAGE_FAMILY 7:0
@@ -738,7 +794,7 @@
 `define LKP_KEY_REMOTE_PORT_W 16
 
 // struct tcb: connection state of tcp_engine
-`define TCB_W 1499
+`define TCB_W 1633
 `define TCB_PHASE 1:0
 `define TCB_PHASE_LSB 0
 `define TCB_PHASE_W 2
@@ -982,9 +1038,39 @@
 `define TCB_IMG_SQ_INDEX 1498:1483
 `define TCB_IMG_SQ_INDEX_LSB 1483
 `define TCB_IMG_SQ_INDEX_W 16
+`define TCB_INVALID 1499:1499
+`define TCB_INVALID_LSB 1499
+`define TCB_INVALID_W 1
+`define TCB_BACKLOG_TOLD 1531:1500
+`define TCB_BACKLOG_TOLD_LSB 1500
+`define TCB_BACKLOG_TOLD_W 32
+`define TCB_BACKLOG_TICK 1563:1532
+`define TCB_BACKLOG_TICK_LSB 1532
+`define TCB_BACKLOG_TICK_W 32
+`define TCB_KA_ON 1564:1564
+`define TCB_KA_ON_LSB 1564
+`define TCB_KA_ON_W 1
+`define TCB_KA_DEADLINE 1596:1565
+`define TCB_KA_DEADLINE_LSB 1565
+`define TCB_KA_DEADLINE_W 32
+`define TCB_KA_CHALLENGE 1597:1597
+`define TCB_KA_CHALLENGE_LSB 1597
+`define TCB_KA_CHALLENGE_W 1
+`define TCB_KA_PROBE_OWED 1598:1598
+`define TCB_KA_PROBE_OWED_LSB 1598
+`define TCB_KA_PROBE_OWED_W 1
+`define TCB_RST_CHALLENGED 1599:1599
+`define TCB_RST_CHALLENGED_LSB 1599
+`define TCB_RST_CHALLENGED_W 1
+`define TCB_SYN_CHALLENGED 1600:1600
+`define TCB_SYN_CHALLENGED_LSB 1600
+`define TCB_SYN_CHALLENGED_W 1
+`define TCB_SYN_TICK 1632:1601
+`define TCB_SYN_TICK_LSB 1601
+`define TCB_SYN_TICK_W 32
 
 // struct path_rec: path table entry of tcp_engine
-`define PATH_REC_W 313
+`define PATH_REC_W 314
 `define PATH_REC_VALID 0:0
 `define PATH_REC_VALID_LSB 0
 `define PATH_REC_VALID_W 1
@@ -1003,9 +1089,12 @@
 `define PATH_REC_DST_ADDR 312:185
 `define PATH_REC_DST_ADDR_LSB 185
 `define PATH_REC_DST_ADDR_W 128
+`define PATH_REC_INVALID 313:313
+`define PATH_REC_INVALID_LSB 313
+`define PATH_REC_INVALID_W 1
 
 // struct nbr_rec: neighbor table entry of tcp_engine
-`define NBR_REC_W 173
+`define NBR_REC_W 175
 `define NBR_REC_VALID 0:0
 `define NBR_REC_VALID_LSB 0
 `define NBR_REC_VALID_W 1
@@ -1024,9 +1113,15 @@
 `define NBR_REC_NRT 172:141
 `define NBR_REC_NRT_LSB 141
 `define NBR_REC_NRT_W 32
+`define NBR_REC_INVALID 173:173
+`define NBR_REC_INVALID_LSB 173
+`define NBR_REC_INVALID_W 1
+`define NBR_REC_QUERY 174:174
+`define NBR_REC_QUERY_LSB 174
+`define NBR_REC_QUERY_W 1
 
 // struct params: global parameters as the engine keeps them
-`define PARAMS_W 192
+`define PARAMS_W 224
 `define PARAMS_ACK_FREQUENCY 7:0
 `define PARAMS_ACK_FREQUENCY_LSB 0
 `define PARAMS_ACK_FREQUENCY_W 8
@@ -1054,6 +1149,9 @@
 `define PARAMS_NCE_STALE_TICKS 191:160
 `define PARAMS_NCE_STALE_TICKS_LSB 160
 `define PARAMS_NCE_STALE_TICKS_W 32
+`define PARAMS_TICKS_PER_SECOND 223:192
+`define PARAMS_TICKS_PER_SECOND_LSB 192
+`define PARAMS_TICKS_PER_SECOND_W 32
 
 // struct dcb: connection state of delivery_engine
 `define DCB_W 306
@@ -1155,7 +1253,7 @@
 `define POOL_NODE_LENGTH_W 16
 
 // struct rx_seg: arguments of RX_SEGMENT: what rx_parser and conn_lookup found
-`define RX_SEG_W 241
+`define RX_SEG_W 254
 `define RX_SEG_ARRIVAL 31:0
 `define RX_SEG_ARRIVAL_LSB 0
 `define RX_SEG_ARRIVAL_W 32
@@ -1177,24 +1275,30 @@
 `define RX_SEG_FLAGS 143:136
 `define RX_SEG_FLAGS_LSB 136
 `define RX_SEG_FLAGS_W 8
-`define RX_SEG_TS_PRESENT 144:144
-`define RX_SEG_TS_PRESENT_LSB 144
+`define RX_SEG_TAGGED 144:144
+`define RX_SEG_TAGGED_LSB 144
+`define RX_SEG_TAGGED_W 1
+`define RX_SEG_VLAN_ID 156:145
+`define RX_SEG_VLAN_ID_LSB 145
+`define RX_SEG_VLAN_ID_W 12
+`define RX_SEG_TS_PRESENT 157:157
+`define RX_SEG_TS_PRESENT_LSB 157
 `define RX_SEG_TS_PRESENT_W 1
-`define RX_SEG_TSVAL 176:145
-`define RX_SEG_TSVAL_LSB 145
+`define RX_SEG_TSVAL 189:158
+`define RX_SEG_TSVAL_LSB 158
 `define RX_SEG_TSVAL_W 32
-`define RX_SEG_TSECR 208:177
-`define RX_SEG_TSECR_LSB 177
+`define RX_SEG_TSECR 221:190
+`define RX_SEG_TSECR_LSB 190
 `define RX_SEG_TSECR_W 32
-`define RX_SEG_PAY_OFF 224:209
-`define RX_SEG_PAY_OFF_LSB 209
+`define RX_SEG_PAY_OFF 237:222
+`define RX_SEG_PAY_OFF_LSB 222
 `define RX_SEG_PAY_OFF_W 16
-`define RX_SEG_PAY_LEN 240:225
-`define RX_SEG_PAY_LEN_LSB 225
+`define RX_SEG_PAY_LEN 253:238
+`define RX_SEG_PAY_LEN_LSB 238
 `define RX_SEG_PAY_LEN_W 16
 
 // struct dlv_msg: message tcp_engine -> delivery_engine
-`define DLV_MSG_W 248
+`define DLV_MSG_W 313
 `define DLV_MSG_KIND 3:0
 `define DLV_MSG_KIND_LSB 0
 `define DLV_MSG_KIND_W 4
@@ -1240,20 +1344,26 @@
 `define DLV_MSG_A 247:184
 `define DLV_MSG_A_LSB 184
 `define DLV_MSG_A_W 64
+`define DLV_MSG_FWD 248:248
+`define DLV_MSG_FWD_LSB 248
+`define DLV_MSG_FWD_W 1
+`define DLV_MSG_COOKIE 312:249
+`define DLV_MSG_COOKIE_LSB 249
+`define DLV_MSG_COOKIE_W 64
 
 // struct txq: item of the in-order transmit queue; `body` is one of the tx_* structs, from bit 0
-`define TXQ_W 347
-`define TXQ_KIND 2:0
+`define TXQ_W 348
+`define TXQ_KIND 3:0
 `define TXQ_KIND_LSB 0
-`define TXQ_KIND_W 3
-`define TXQ_CONN 18:3
-`define TXQ_CONN_LSB 3
+`define TXQ_KIND_W 4
+`define TXQ_CONN 19:4
+`define TXQ_CONN_LSB 4
 `define TXQ_CONN_W 16
-`define TXQ_GEN 26:19
-`define TXQ_GEN_LSB 19
+`define TXQ_GEN 27:20
+`define TXQ_GEN_LSB 20
 `define TXQ_GEN_W 8
-`define TXQ_BODY 346:27
-`define TXQ_BODY_LSB 27
+`define TXQ_BODY 347:28
+`define TXQ_BODY_LSB 28
 `define TXQ_BODY_W 320
 
 // struct tx_segment: body of SEGMENT
@@ -1340,6 +1450,18 @@
 `define TX_RELEASE_SQ_INDEX_LSB 105
 `define TX_RELEASE_SQ_INDEX_W 16
 
+// struct tx_barrier: body of BARRIER: completes its command (kind COMMAND, OK) when every frame in front has left; txq.conn and gen are the command's
+`define TX_BARRIER_W 88
+`define TX_BARRIER_COOKIE 63:0
+`define TX_BARRIER_COOKIE_LSB 0
+`define TX_BARRIER_COOKIE_W 64
+`define TX_BARRIER_SQ_INDEX 79:64
+`define TX_BARRIER_SQ_INDEX_LSB 64
+`define TX_BARRIER_SQ_INDEX_W 16
+`define TX_BARRIER_OPCODE 87:80
+`define TX_BARRIER_OPCODE_LSB 80
+`define TX_BARRIER_OPCODE_W 8
+
 // struct tx_hdr_conn: body of HDR_CONN
 `define TX_HDR_CONN_W 76
 `define TX_HDR_CONN_LOCAL_PORT 15:0
@@ -1386,7 +1508,7 @@
 `define TX_HDR_NBR_VLAN_ID_W 12
 
 // struct plq: action of delivery_engine, executed in order by rx_placer: first `op`, then, when it is visible, the entry `cqe`, then freeze_done
-`define PLQ_W 541
+`define PLQ_W 542
 `define PLQ_OP 1:0
 `define PLQ_OP_LSB 0
 `define PLQ_OP_W 2
@@ -1417,18 +1539,21 @@
 `define PLQ_LIST_DATA 282:219
 `define PLQ_LIST_DATA_LSB 219
 `define PLQ_LIST_DATA_W 64
-`define PLQ_CQE_VALID 283:283
-`define PLQ_CQE_VALID_LSB 283
+`define PLQ_BARRIER 283:283
+`define PLQ_BARRIER_LSB 283
+`define PLQ_BARRIER_W 1
+`define PLQ_CQE_VALID 284:284
+`define PLQ_CQE_VALID_LSB 284
 `define PLQ_CQE_VALID_W 1
-`define PLQ_FREEZE_DONE 284:284
-`define PLQ_FREEZE_DONE_LSB 284
+`define PLQ_FREEZE_DONE 285:285
+`define PLQ_FREEZE_DONE_LSB 285
 `define PLQ_FREEZE_DONE_W 1
-`define PLQ_CQE 540:285
-`define PLQ_CQE_LSB 285
+`define PLQ_CQE 541:286
+`define PLQ_CQE_LSB 286
 `define PLQ_CQE_W 256
 
 // struct rec_tcp: commit record of tcp_engine
-`define REC_TCP_W 3093
+`define REC_TCP_W 3307
 `define REC_TCP_ORDER 31:0
 `define REC_TCP_ORDER_LSB 0
 `define REC_TCP_ORDER_W 32
@@ -1450,48 +1575,48 @@
 `define REC_TCP_OPCODE 131:124
 `define REC_TCP_OPCODE_LSB 124
 `define REC_TCP_OPCODE_W 8
-`define REC_TCP_RX 372:132
+`define REC_TCP_RX 385:132
 `define REC_TCP_RX_LSB 132
-`define REC_TCP_RX_W 241
-`define REC_TCP_TCB 1871:373
-`define REC_TCP_TCB_LSB 373
-`define REC_TCP_TCB_W 1499
-`define REC_TCP_CREDITS 1887:1872
-`define REC_TCP_CREDITS_LSB 1872
+`define REC_TCP_RX_W 254
+`define REC_TCP_TCB 2018:386
+`define REC_TCP_TCB_LSB 386
+`define REC_TCP_TCB_W 1633
+`define REC_TCP_CREDITS 2034:2019
+`define REC_TCP_CREDITS_LSB 2019
 `define REC_TCP_CREDITS_W 16
-`define REC_TCP_VERDICT 1889:1888
-`define REC_TCP_VERDICT_LSB 1888
+`define REC_TCP_VERDICT 2036:2035
+`define REC_TCP_VERDICT_LSB 2035
 `define REC_TCP_VERDICT_W 2
-`define REC_TCP_TX0_VALID 1890:1890
-`define REC_TCP_TX0_VALID_LSB 1890
+`define REC_TCP_TX0_VALID 2037:2037
+`define REC_TCP_TX0_VALID_LSB 2037
 `define REC_TCP_TX0_VALID_W 1
-`define REC_TCP_TX0 2237:1891
-`define REC_TCP_TX0_LSB 1891
-`define REC_TCP_TX0_W 347
-`define REC_TCP_TX1_VALID 2238:2238
-`define REC_TCP_TX1_VALID_LSB 2238
+`define REC_TCP_TX0 2385:2038
+`define REC_TCP_TX0_LSB 2038
+`define REC_TCP_TX0_W 348
+`define REC_TCP_TX1_VALID 2386:2386
+`define REC_TCP_TX1_VALID_LSB 2386
 `define REC_TCP_TX1_VALID_W 1
-`define REC_TCP_TX1 2585:2239
-`define REC_TCP_TX1_LSB 2239
-`define REC_TCP_TX1_W 347
-`define REC_TCP_DLV_VALID 2586:2586
-`define REC_TCP_DLV_VALID_LSB 2586
+`define REC_TCP_TX1 2734:2387
+`define REC_TCP_TX1_LSB 2387
+`define REC_TCP_TX1_W 348
+`define REC_TCP_DLV_VALID 2735:2735
+`define REC_TCP_DLV_VALID_LSB 2735
 `define REC_TCP_DLV_VALID_W 1
-`define REC_TCP_DLV 2834:2587
-`define REC_TCP_DLV_LSB 2587
-`define REC_TCP_DLV_W 248
-`define REC_TCP_CPL_VALID 2835:2835
-`define REC_TCP_CPL_VALID_LSB 2835
+`define REC_TCP_DLV 3048:2736
+`define REC_TCP_DLV_LSB 2736
+`define REC_TCP_DLV_W 313
+`define REC_TCP_CPL_VALID 3049:3049
+`define REC_TCP_CPL_VALID_LSB 3049
 `define REC_TCP_CPL_VALID_W 1
-`define REC_TCP_CPL 3091:2836
-`define REC_TCP_CPL_LSB 2836
+`define REC_TCP_CPL 3305:3050
+`define REC_TCP_CPL_LSB 3050
 `define REC_TCP_CPL_W 256
-`define REC_TCP_IMG_VALID 3092:3092
-`define REC_TCP_IMG_VALID_LSB 3092
+`define REC_TCP_IMG_VALID 3306:3306
+`define REC_TCP_IMG_VALID_LSB 3306
 `define REC_TCP_IMG_VALID_W 1
 
 // struct rec_dlv: commit record of delivery_engine
-`define REC_DLV_W 1044
+`define REC_DLV_W 1045
 `define REC_DLV_ORDER 31:0
 `define REC_DLV_ORDER_LSB 0
 `define REC_DLV_ORDER_W 32
@@ -1528,9 +1653,9 @@
 `define REC_DLV_PLQ_VALID 502:502
 `define REC_DLV_PLQ_VALID_LSB 502
 `define REC_DLV_PLQ_VALID_W 1
-`define REC_DLV_PLQ 1043:503
+`define REC_DLV_PLQ 1044:503
 `define REC_DLV_PLQ_LSB 503
-`define REC_DLV_PLQ_W 541
+`define REC_DLV_PLQ_W 542
 
 // struct rec_rx: record of rx_parser: one a frame that entered
 `define REC_RX_W 78

@@ -40,6 +40,7 @@ module delivery_engine #(
     output wire                  m_plq_valid,
     input  wire                  m_plq_ready,
     output wire [`PLQ_W-1:0]     m_plq,
+    output wire                  m_plq_fwd,    // a COPY of a forwarded segment
 
     output wire                  m_consumed_valid,
     input  wire                  m_consumed_ready,
@@ -114,6 +115,10 @@ module delivery_engine #(
     reg [31:0]       arrival_reg;
     reg [15:0]       offset_reg, len_reg;
     reg              psh_reg, fin_reg;
+    reg              fwd_reg;                  // the piece is one of a forwarded segment, in host memory
+    reg              owed_reg;                 // its completion comes next
+    reg [63:0]       src_reg, fwd_cookie_reg;
+    reg [15:0]       fwd_index_reg;
     reg [1:0]        group_reg;                // POST: which four of the list
 
     // ---- memories
@@ -189,6 +194,7 @@ module delivery_engine #(
     );
 
     // ---- the step
+    wire                  st_owed, st_fwd;
     wire                  st_idle, st_plq_valid, st_flush, st_rest, st_req_we, st_node_we, st_link_we;
     wire                  st_free_pop, st_free_push;
     wire [`DCB_W-1:0]     st_dcb;
@@ -203,11 +209,13 @@ module delivery_engine #(
         .pool_base(pool_base), .ring_size(RING[7:0]),
         .s_rest(rest_reg), .s_arrival(arrival_reg), .s_offset(offset_reg), .s_len(len_reg),
         .s_psh(psh_reg), .s_fin(fin_reg),
+        .s_fwd(fwd_reg), .s_owed(owed_reg), .s_src(src_reg), .s_fwd_cookie(fwd_cookie_reg), .s_fwd_index(fwd_index_reg),
         .s_msg(s_dlv), .s_sqe(s_dcmd_sqe), .s_sq_index(s_dcmd_sq_index),
         .s_dcb(dcb_reg), .s_req(req_rdata), .s_node(node_rdata), .s_free_head(free_head),
         .m_idle(st_idle), .m_dcb(st_dcb), .m_plq_valid(st_plq_valid), .m_plq(st_plq),
         .m_consumed(st_consumed), .m_flush(st_flush), .m_credit_ret(st_credit_ret),
         .m_rest(st_rest), .m_rest_offset(st_rest_offset), .m_rest_len(st_rest_len),
+        .m_owed(st_owed), .m_fwd(st_fwd),
         .m_req_we(st_req_we), .m_req_index(st_req_index),
         .m_node_we(st_node_we), .m_node_addr(st_node_addr),
         .m_node_offset(st_node_offset), .m_node_length(st_node_length),
@@ -218,6 +226,7 @@ module delivery_engine #(
     // ---- results of the step, until the commit
     reg              plq_valid_reg;
     reg [`PLQ_W-1:0] plq_reg;
+    reg              plq_fwd_reg;
     reg [31:0]       consumed_reg, tick_reg;
     reg              flush_reg;
     reg [4:0]        credit_reg;
@@ -225,6 +234,7 @@ module delivery_engine #(
     assign commit       = at_commit && (!plq_valid_reg || m_plq_ready);
     assign m_plq_valid  = at_commit && plq_valid_reg;
     assign m_plq        = plq_reg;
+    assign m_plq_fwd    = plq_fwd_reg;
     assign s_dlv_ready  = commit && source_reg[0];
     assign s_dcmd_ready = commit && source_reg[1];
 
@@ -238,12 +248,16 @@ module delivery_engine #(
             len_reg     <= s_dlv[`DLV_MSG_LEN];
             psh_reg     <= s_dlv[`DLV_MSG_PSH];
             fin_reg     <= s_dlv[`DLV_MSG_FIN];
+            src_reg        <= s_dlv[`DLV_MSG_A];
+            fwd_cookie_reg <= s_dlv[`DLV_MSG_COOKIE];
+            fwd_index_reg  <= s_dlv[`DLV_MSG_SQ_INDEX];
         end
         if (at_side) dcb_reg <= dcb;
         if (at_step || at_post) begin
             tick_reg      <= now;
             plq_valid_reg <= st_plq_valid && !at_post;
             plq_reg       <= st_plq;
+            plq_fwd_reg   <= st_fwd;
             consumed_reg  <= at_post ? 32'd0 : st_consumed;
             flush_reg     <= st_flush && !at_post;
             credit_reg    <= st_credit_ret;
@@ -276,6 +290,8 @@ module delivery_engine #(
             sweep_reg  <= 0;
             source_reg <= 2'd0;
             rest_reg   <= 1'b0;
+            fwd_reg    <= 1'b0;
+            owed_reg   <= 1'b0;
             fresh_reg  <= 1'b0;
             group_reg  <= 2'd0;
         end else begin
@@ -289,6 +305,8 @@ module delivery_engine #(
                     source_reg <= grant[1:0];
                     fresh_reg  <= 1'b1;
                     rest_reg   <= 1'b0;
+                    fwd_reg    <= pick_msg && s_dlv[`DLV_MSG_FWD_LSB];
+                    owed_reg   <= 1'b0;
                 end
                 SIDE: begin
                     state_reg <= STEP;
@@ -297,6 +315,7 @@ module delivery_engine #(
                 STEP: if (at_step) begin
                     state_reg <= st_idle ? PICK : COMMIT;
                     rest_reg  <= st_rest;
+                    owed_reg  <= st_owed;
                 end
                 POST: begin
                     group_reg <= post_last ? 2'd0 : group_reg + 2'd1;

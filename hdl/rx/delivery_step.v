@@ -5,6 +5,8 @@
 // s_kind and the argument ports name the event; CONTINUE goes on with the rest of a frame piece (`s_rest`) or does
 // the first work that applies, `m_idle` = there is none. s_dcb, s_req (head of the request ring), s_node (head of
 // the pool list: next, offset, length) and s_free_head (next free pool buffer) are the state read.
+// s_fwd: the piece is one of a forwarded segment, at s_src in host memory (s_offset: bytes of it handled so far); its
+// places are copies, and behind the last one a CONTINUE (`s_owed`) carries the completion of the FORWARD.
 // Results: the state after (m_dcb), at most one action (m_plq), writes of one request, one node, one list link, one
 // pop and one push of the free queue, bytes consumed and credits returned.
 // Rules W-1 to W-9 and events as in docs/contract/delivery_step.md. An emptied list has head and tail 0.
@@ -25,6 +27,11 @@ module delivery_step (
     input  wire [15:0]             s_len,
     input  wire                    s_psh,
     input  wire                    s_fin,
+    input  wire                    s_fwd,
+    input  wire                    s_owed,         // CONTINUE: the completion of a FORWARD is due
+    input  wire [63:0]             s_src,
+    input  wire [63:0]             s_fwd_cookie,
+    input  wire [15:0]             s_fwd_index,
     // other messages and commands
     input  wire [`DLV_MSG_W-1:0]   s_msg,
     input  wire [`SQE_W-1:0]       s_sqe,
@@ -40,11 +47,13 @@ module delivery_step (
     output wire                    m_plq_valid,
     output wire [`PLQ_W-1:0]       m_plq,
     output wire [31:0]             m_consumed,
-    output wire                    m_flush,        // a request was completed or an answer consumed bytes
+    output wire                    m_flush,        // a request was completed, an answer consumed bytes, FLUSH
     output wire [4:0]              m_credit_ret,
     output wire                    m_rest,         // a frame piece has bytes left
     output wire [15:0]             m_rest_offset,
     output wire [15:0]             m_rest_len,
+    output wire                    m_owed,         // the last piece of a forwarded segment was handled
+    output wire                    m_fwd,          // the COPY of m_plq is one of a forwarded segment
     output wire                    m_req_we,       // s_sqe goes to ring position m_req_index
     output wire [7:0]              m_req_index,    // not yet modulo the ring size
     output wire                    m_node_we,
@@ -98,10 +107,13 @@ module delivery_step (
     wire ev_load     = s_kind == `DLV_EVT_LOAD;
     wire ev_start    = s_kind == `DLV_EVT_START && same_gen;
     wire ev_notify   = s_kind == `DLV_EVT_NOTIFY && same_gen;
+    wire ev_update   = s_kind == `DLV_EVT_UPDATE && same_gen;
+    wire ev_flush    = s_kind == `DLV_EVT_FLUSH && same_gen;
     wire ev_freeze   = s_kind == `DLV_EVT_FREEZE && same_gen;
     wire ev_timer    = s_kind == `DLV_EVT_TIMER && same_gen && s_dcb[`DCB_PUSH_ON] && !overdue[31];
 
-    wire may_work = ev_continue && !s_rest && loaded && !d && (!hold || ending);
+    wire ev_owed  = ev_continue && s_owed;
+    wire may_work = ev_continue && !s_rest && !s_owed && loaded && !d && (!hold || ending);
     wire running  = may_work && !ending;
     wire emptying = may_work && ending;
     wire w2_ok    = has_list && has_req && !req_zero && !aborted;
@@ -117,7 +129,7 @@ module delivery_step (
     wire w8 = wl && !w7;
     wire w9 = emptying && frozen && !has_req && !has_list;
 
-    assign m_idle = ev_continue && !s_rest && !(w1 || w2 || w3 || w4 || w5 || w6 || wl || w9);
+    assign m_idle = ev_continue && !s_rest && !s_owed && !(w1 || w2 || w3 || w4 || w5 || w6 || wl || w9);
 
     // ---- frame pieces
     wire        bytes   = ev_piece && s_len != 16'd0;
@@ -176,10 +188,12 @@ module delivery_step (
     wire one_node  = list_count == 16'd1;
 
     assign m_consumed   = accepted ? taken : (direct ? {16'd0, put_len} : (w2 ? {16'd0, copy_len} : 32'd0));
-    assign m_flush      = complete || (accepted && taken != 32'd0);
+    assign m_flush      = complete || (accepted && taken != 32'd0) || ev_flush;
     assign m_credit_ret = (s_kind == `DLV_EVT_POOL_POST) ? s_sqe[`SQE_COUNT_LSB +: 5]
                                                          : {4'd0, recycle || (direct && ends)};
 
+    assign m_owed        = s_fwd && handled;
+    assign m_fwd         = s_fwd && (direct || pool);
     assign m_rest        = zero || (direct && !ends);
     assign m_rest_offset = zero ? s_offset : s_offset + put_len;
     assign m_rest_len    = zero ? s_len : s_len - put_len;
@@ -211,6 +225,7 @@ module delivery_step (
             dcb[`DCB_PUSH_TICKS]   = s_msg[`DLV_MSG_PUSH_TICKS];
             dcb[`DCB_CONSUMED_THR] = s_msg[`DLV_MSG_INFO];
         end
+        if (ev_update)          dcb[`DCB_CONSUMED_THR] = s_msg[`DLV_MSG_INFO];
         if (ev_start)           dcb[`DCB_HOLD] = s_msg[`DLV_MSG_HOLD];
         if (ev_resume && same_gen) dcb[`DCB_HOLD] = 1'b0;
         if (ev_freeze) begin
@@ -293,6 +308,12 @@ module delivery_step (
             cqe[`CQE_COOKIE]   = s_msg[`DLV_MSG_A];
             cqe[`CQE_SQ_INDEX] = s_msg[`DLV_MSG_SQ_INDEX];
         end
+        if (ev_owed) begin
+            cqe[`CQE_KIND]     = `CQ_KIND_FORWARD;
+            cqe[`CQE_CODE]     = `OPCODE_FORWARD;
+            cqe[`CQE_COOKIE]   = s_fwd_cookie;
+            cqe[`CQE_SQ_INDEX] = s_fwd_index;
+        end
         if (event_said) begin
             cqe[`CQE_KIND] = `CQ_KIND_EVENT;
             cqe[`CQE_CODE] = s_msg[`DLV_MSG_EVENT];
@@ -312,7 +333,7 @@ module delivery_step (
     end
 
     // ---- the action
-    wire        say       = complete || refused || ev_load || ev_start || event_said || w3 || w5;
+    wire        say       = complete || refused || ev_load || ev_start || ev_owed || event_said || w3 || w5;
     wire        list_op   = w8 || (w9 && freeze_addr != 64'd0);
     wire [63:0] req_addr  = s_req[`RCV_REQ_ADDR] + {32'd0, filled};
     wire [63:0] free_addr = pool_base + {{(48-`POOL_BUF_LOG2){1'b0}}, s_free_head, {`POOL_BUF_LOG2{1'b0}}};
@@ -331,7 +352,13 @@ module delivery_step (
             plq[`PLQ_CQE_VALID] = say;
             if (say) plq[`PLQ_CQE] = cqe;
         end
-        if (direct || pool) begin
+        if (m_fwd) begin
+            plq[`PLQ_OP]      = `PL_OP_COPY;
+            plq[`PLQ_LEN]     = pool ? s_len : put_len;
+            plq[`PLQ_SRC]     = s_src + {48'd0, s_offset};
+            plq[`PLQ_DST]     = pool ? free_addr : req_addr;
+            plq[`PLQ_BARRIER] = pool;
+        end else if (direct || pool) begin
             plq[`PLQ_OP]      = `PL_OP_PLACE;
             plq[`PLQ_ARRIVAL] = s_arrival;
             plq[`PLQ_OFFSET]  = s_offset;

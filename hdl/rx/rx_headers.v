@@ -195,6 +195,8 @@ module rx_headers #(
         seg[`RX_SEG_ACK]     = tcp_ack;
         seg[`RX_SEG_WND]     = tcp_wnd;
         seg[`RX_SEG_FLAGS]   = tcp_flags;
+        seg[`RX_SEG_TAGGED]  = has_tag;
+        seg[`RX_SEG_VLAN_ID] = has_tag ? {hdr_reg[14*8 +: 4], hdr_reg[15*8 +: 8]} : 12'd0;
         seg[`RX_SEG_PAY_OFF] = l2_len + hdr_len;
         seg[`RX_SEG_PAY_LEN] = ip_total - hdr_len;
     end

@@ -9,8 +9,10 @@
 //   have their done. freeze_done_*: pulse, behind the entry. fault_*: pulse, an action's read or write failed.
 // One action a cycle is started when its write request, its read and its place in the queues are free; the bytes
 // follow while the next ones start. A COPY waits until every placement is visible, since it may read what they wrote;
-// copies follow each other at once (copy_store) and hold up what is behind them until their writes were requested.
-// A COPY whose read fails writes nothing. A frame without a raw buffer is dropped (`drop_pulse`).
+// copies follow each other at once (copy_store) and hold up what is behind them until their writes were requested,
+// or, with `barrier`, until their bytes are visible.
+// A COPY whose read fails writes nothing; if it was one of a forwarded segment, the entry of the FORWARD behind it says
+// ABORTED. A frame without a raw buffer is dropped (`drop_pulse`).
 `include "chimney_layout.vh"
 `default_nettype none
 
@@ -25,6 +27,7 @@ module rx_placer #(
     input  wire              s_plq_valid,
     output wire              s_plq_ready,
     input  wire [`PLQ_W-1:0] s_plq,
+    input  wire              s_plq_fwd,        // the COPY is one of a forwarded segment
 
     input  wire              s_head_valid,
     input  wire              s_head_place,
@@ -92,7 +95,7 @@ module rx_placer #(
     localparam COPIES  = 8;                    // copies being read or waiting for their write
     localparam COUNT_W = $clog2(WRITES) + 1;
     localparam COPY_W  = $clog2(COPIES) + 1;
-    localparam ITEM_W  = 1 + 1 + 1 + 1 + 16 + 8 + `CQE_W;
+    localparam ITEM_W  = 1 + 1 + 1 + 1 + 1 + 16 + 8 + `CQE_W;
     localparam [15:0]        LIST_BYTES = `LEFT_OVER_W / 8;
     localparam [COUNT_W-1:0] ONE        = 1;
     localparam [COPY_W-1:0]  ONE_COPY   = 1;
@@ -108,6 +111,7 @@ module rx_placer #(
     reg                dirty_reg;              // one of them may be a placement
     reg  [COPY_W-1:0]  copies_reg;             // copies that have neither failed nor requested their write
     reg                turn_raw_reg;           // the last action was from the plq
+    reg                barrier_reg;            // a copy that what follows may read is not visible
     wire               wreq_free, source_ready, item_ready, copy_ready;
 
     wire write_room = wreq_free && source_ready && !writes_reg[COUNT_W-1];
@@ -115,8 +119,8 @@ module rx_placer #(
     wire start_ok   = item_ready && no_copies;
     wire head_mine  = s_head_valid && s_head_place && s_head_arrival == s_plq[`PLQ_ARRIVAL];
 
-    wire copy_waits = s_plq_valid && op_copy;
-    wire raw_turn   = !copy_waits || turn_raw_reg;
+    wire op_waits   = s_plq_valid && (op_copy || (barrier_reg && !op_none));
+    wire raw_turn   = !op_waits || turn_raw_reg;
     wire raw_want   = s_head_valid && s_head_raw && start_ok;
     wire raw_fire   = raw_want && raw_turn && s_raw_valid && write_room && m_rd_ready;
     wire no_buffer  = raw_want && raw_turn && !s_raw_valid && m_rd_ready;
@@ -128,7 +132,7 @@ module rx_placer #(
                   || (op_put  && head_mine && write_room && m_rd_ready)
                   || (op_list && write_room && !raw_fire);
     wire copy_can  = item_ready && copy_ready && !dirty_reg && !raw_next && !raw_fire;
-    wire plq_can   = op_copy ? copy_can : start_ok && start_can;
+    wire plq_can   = (op_copy ? copy_can : start_ok && start_can) && (op_none || !barrier_reg);
     wire plq_fire  = s_plq_valid && plq_can;
     wire put_fire  = plq_fire && op_put;
     wire copy_fire = plq_fire && op_copy;
@@ -226,6 +230,7 @@ module rx_placer #(
             dirty_reg      <= 1'b0;
             copies_reg     <= 0;
             turn_raw_reg   <= 1'b0;
+            barrier_reg    <= 1'b0;
             writes_reg     <= 0;
         end else begin
             if (write_fire)           wreq_valid_reg <= 1'b1;
@@ -234,6 +239,8 @@ module rx_placer #(
             else if (writes_reg == 0) dirty_reg <= 1'b0;
             if (copy_fire && !end_fire)      copies_reg <= copies_reg + ONE_COPY;
             else if (end_fire && !copy_fire) copies_reg <= copies_reg - ONE_COPY;
+            if (copy_fire && s_plq[`PLQ_BARRIER_LSB]) barrier_reg <= 1'b1;
+            else if (no_copies && writes_reg == 0)    barrier_reg <= 1'b0;
             if (plq_fire)                   turn_raw_reg <= 1'b1;
             else if (raw_fire || no_buffer) turn_raw_reg <= 1'b0;
             if (write_fire && !s_pwr_done)      writes_reg <= writes_reg + ONE;
@@ -263,17 +270,17 @@ module rx_placer #(
 
     wire              item_push = raw_fire || plq_fire;
     wire              item_valid, item_pop;
-    wire              item_raw, item_write, item_cqe_valid, item_freeze;
+    wire              item_fwd, item_raw, item_write, item_cqe_valid, item_freeze;
     wire [15:0]       item_conn;
     wire [7:0]        item_gen;
     wire [`CQE_W-1:0] item_cqe;
 
     fifo #(.WIDTH(ITEM_W), .DEPTH(QUEUE)) items (
         .clk(clk), .rst(rst),
-        .s_data({raw_fire, raw_fire || !op_none, raw_fire || s_plq[`PLQ_CQE_VALID], !raw_fire && s_plq[`PLQ_FREEZE_DONE],
+        .s_data({copy_fire && s_plq_fwd, raw_fire, raw_fire || !op_none, raw_fire || s_plq[`PLQ_CQE_VALID], !raw_fire && s_plq[`PLQ_FREEZE_DONE],
                  s_plq[`PLQ_CONN], s_plq[`PLQ_GEN], raw_fire ? raw_cqe : s_plq[`PLQ_CQE]}),
         .s_valid(item_push), .s_ready(item_ready),
-        .m_data({item_raw, item_write, item_cqe_valid, item_freeze, item_conn, item_gen, item_cqe}),
+        .m_data({item_fwd, item_raw, item_write, item_cqe_valid, item_freeze, item_conn, item_gen, item_cqe}),
         .m_valid(item_valid), .m_ready(item_pop),
         .count(item_count)
     );
@@ -281,11 +288,21 @@ module rx_placer #(
     wire visible = item_valid && (!item_write || result_valid);
     wire failed  = item_write && result_error;
 
+    // the copies of a forwarded segment and its entry follow each other, with nothing of another segment in between
+    reg  lost_reg;                             // one of them failed
+    wire item_forward = item_cqe_valid && !item_raw && item_cqe[`CQE_KIND] == `CQ_KIND_FORWARD;
+    always @(posedge clk) begin
+        if (rst)                           lost_reg <= 1'b0;
+        else if (item_pop && item_forward) lost_reg <= 1'b0;
+        else if (item_pop && item_fwd)     lost_reg <= lost_reg || failed;
+    end
+
     reg [`CQE_W-1:0] cqe;
     always @* begin
         cqe = item_cqe;
         if (failed && item_raw)                                       cqe[`CQE_STATUS] = `STATUS_WRITE_ERROR;
         else if (failed && item_cqe[`CQE_KIND] == `CQ_KIND_RECEIVE)   cqe[`CQE_STATUS] = `STATUS_ABORTED;
+        else if (item_forward && lost_reg)                            cqe[`CQE_STATUS] = `STATUS_ABORTED;
     end
 
     assign m_dcpl_valid = visible && item_cqe_valid && !item_raw;

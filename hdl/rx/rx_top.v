@@ -250,6 +250,7 @@ module rx_top #(
     // ---- delivery rules
     wire              act_valid, act_ready, plq_valid, plq_ready, delivery_idle;
     wire [`PLQ_W-1:0] act, plq;
+    wire              act_fwd, plq_fwd;        // a COPY of a forwarded segment
     wire [$clog2(PLQ):0] plq_count;
 
     delivery_engine #(.CONNS(CONNS), .CONN_W(CONN_W), .RECVS(RECVS), .POOL_BUFS(POOL_BUFS),
@@ -258,7 +259,7 @@ module rx_top #(
         .s_dlv_valid(s_dlv_valid), .s_dlv_ready(s_dlv_ready), .s_dlv(s_dlv),
         .s_dcmd_valid(s_dcmd_valid), .s_dcmd_ready(s_dcmd_ready), .s_dcmd_sqe(s_dcmd_sqe),
         .s_dcmd_sq_index(s_dcmd_sq_index),
-        .m_plq_valid(act_valid), .m_plq_ready(act_ready), .m_plq(act),
+        .m_plq_valid(act_valid), .m_plq_ready(act_ready), .m_plq(act), .m_plq_fwd(act_fwd),
         .m_consumed_valid(m_consumed_valid), .m_consumed_ready(m_consumed_ready),
         .m_consumed_conn(m_consumed_conn[CONN_W-1:0]), .m_consumed_gen(m_consumed_gen),
         .m_consumed_bytes(m_consumed_bytes),
@@ -269,10 +270,10 @@ module rx_top #(
 
     assign m_consumed_conn[15:CONN_W] = {HIGH{1'b0}};
 
-    fifo #(.WIDTH(`PLQ_W), .DEPTH(PLQ)) actions (
+    fifo #(.WIDTH(1 + `PLQ_W), .DEPTH(PLQ)) actions (
         .clk(clk), .rst(rst),
-        .s_data(act), .s_valid(act_valid), .s_ready(act_ready),
-        .m_data(plq), .m_valid(plq_valid), .m_ready(plq_ready),
+        .s_data({act_fwd, act}), .s_valid(act_valid), .s_ready(act_ready),
+        .m_data({plq_fwd, plq}), .m_valid(plq_valid), .m_ready(plq_ready),
         .count(plq_count)
     );
 
@@ -291,7 +292,7 @@ module rx_top #(
 
     rx_placer #(.DATA_W(DATA_W)) placer (
         .clk(clk), .rst(rst), .raw_base(raw_base),
-        .s_plq_valid(plq_valid), .s_plq_ready(plq_ready), .s_plq(plq),
+        .s_plq_valid(plq_valid), .s_plq_ready(plq_ready), .s_plq(plq), .s_plq_fwd(plq_fwd),
         .s_head_valid(head_valid), .s_head_place(head_place), .s_head_raw(head_raw),
         .s_head_arrival(head_arrival), .s_head_len(head_len),
         .m_rd_valid(rd_valid), .m_rd_ready(rd_ready), .m_rd_offset(rd_offset), .m_rd_len(rd_len),

@@ -31,7 +31,7 @@ module segment_builder #(
 
     input  wire                     s_item_valid,
     output wire                     s_item_ready,
-    input  wire [2:0]               s_item_kind,
+    input  wire [3:0]               s_item_kind,
     input  wire [15:0]              s_item_conn,
     input  wire [7:0]               s_item_gen,
     input  wire [`TX_SEGMENT_W-1:0] s_item_seg,

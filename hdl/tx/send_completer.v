@@ -3,8 +3,10 @@
 // Why a block: releases and fences arrive here behind the last segment that may read a request's buffer.
 //
 // s_tok: RELEASE or FENCE, with the end of the connection's ring at the time it passed send_mapper. With a status
-//   other than OK it takes every entry; with `cpl` it then completes an abortive DISCONNECT.
-// s_disc: cookie and index of that DISCONNECT, there before its token, in the order of the tokens.
+//   other than OK it takes every entry; with `cpl` it then completes a command.
+// s_cmd: that command, there before its token, in the order of the tokens. An abortive DISCONNECT (kind SEND) ends
+//   behind the entries; any other one (kind COMMAND) asks only that every frame has left, and takes no entry.
+//   A FIN without `last` came with the connection (B-6): nobody waits for it, whatever becomes of it.
 // s_ent: entries written by send_mapper at APPEND. head_*: ring heads, for send_mapper's search.
 // m_cpl: completions SEND / DISCONNECT, a register. pop: an entry left the table.
 // m_fdone: after a FENCE, when all its completions were taken. Clears its tables after reset (CONNS cycles).
@@ -31,10 +33,11 @@ module send_completer #(
     input  wire                     s_tok_cpl,
     input  wire [IDX_W:0]           s_tok_tail,
 
-    input  wire                     s_disc_valid,
-    output wire                     s_disc_ready,
-    input  wire [63:0]              s_disc_cookie,
-    input  wire [15:0]              s_disc_sq_index,
+    input  wire                     s_cmd_valid,
+    output wire                     s_cmd_ready,
+    input  wire [7:0]               s_cmd_opcode,
+    input  wire [63:0]              s_cmd_cookie,
+    input  wire [15:0]              s_cmd_sq_index,
 
     input  wire                     s_ent_we,
     input  wire [CONN_W+IDX_W-1:0]  s_ent_index,
@@ -66,11 +69,11 @@ module send_completer #(
     localparam [2:0] ST_ENTRY = 3'd3;                  // entry at its RAM output
     localparam [2:0] ST_END   = 3'd4;                  // end of the token
     localparam [2:0] ST_FDONE = 3'd5;
-    localparam [2:0] ST_DISC  = 3'd6;                  // the abortive DISCONNECT completes
+    localparam [2:0] ST_CMD   = 3'd6;                  // the command of the token completes
 
     // ---- token queue
     localparam TOK_W = 1 + 16 + 8 + 32 + 8 + 1 + PTR_W;
-    wire             tok_valid, tok_pop, fence, with_disc;
+    wire             tok_valid, tok_pop, fence, with_cmd;
     wire [15:0]      conn;
     wire [7:0]       gen, tok_status;
     wire [31:0]      una;
@@ -81,24 +84,28 @@ module send_completer #(
         .clk(clk), .rst(rst),
         .s_data({s_tok_fence, s_tok_conn, s_tok_gen, s_tok_una, s_tok_status, s_tok_cpl, s_tok_tail}),
         .s_valid(s_tok_valid), .s_ready(s_tok_ready),
-        .m_data({fence, conn, gen, una, tok_status, with_disc, tail}), .m_valid(tok_valid), .m_ready(tok_pop),
+        .m_data({fence, conn, gen, una, tok_status, with_cmd, tail}), .m_valid(tok_valid), .m_ready(tok_pop),
         .count(tok_count)
     );
 
     // takes all: nothing of the connection stays in the table
     wire sweep = fence || tok_status != `STATUS_OK;
 
-    wire        disc_valid, disc;
-    wire [63:0] disc_cookie;
-    wire [15:0] disc_sq_index;
-    wire [1:0]  disc_count;
+    wire        cmd_valid, cmd_done;
+    wire [7:0]  cmd_opcode;
+    wire [63:0] cmd_cookie;
+    wire [15:0] cmd_sq_index;
+    wire [1:0]  cmd_count;
 
-    fifo #(.WIDTH(64 + 16), .DEPTH(2)) disconnects (
+    fifo #(.WIDTH(8 + 64 + 16), .DEPTH(2)) commands (
         .clk(clk), .rst(rst),
-        .s_data({s_disc_cookie, s_disc_sq_index}), .s_valid(s_disc_valid), .s_ready(s_disc_ready),
-        .m_data({disc_cookie, disc_sq_index}), .m_valid(disc_valid), .m_ready(disc),
-        .count(disc_count)
+        .s_data({s_cmd_opcode, s_cmd_cookie, s_cmd_sq_index}), .s_valid(s_cmd_valid), .s_ready(s_cmd_ready),
+        .m_data({cmd_opcode, cmd_cookie, cmd_sq_index}), .m_valid(cmd_valid), .m_ready(cmd_done),
+        .count(cmd_count)
     );
+
+    wire disconnects = cmd_opcode == `OPCODE_DISCONNECT;
+    wire barrier     = with_cmd && !disconnects;       // its command is at the head, it came ahead of the token
 
     reg [2:0]        state_reg, state_next;
     reg [CONN_W-1:0] init_reg;
@@ -150,12 +157,12 @@ module send_completer #(
     wire [31:0] acked     = una - ent_start;
     wire        ok        = !to_end[31];
     wire [31:0] nbytes    = !to_data[31] ? data_len : acked[31] ? 32'd0 : acked;
-    wire        says      = ent_last || !ok;           // gives a completion
+    wire        says      = ent_last || (!ok && !ent_fin);   // gives a completion
     reg         cpl_valid_reg;
     wire        cpl_free  = !cpl_valid_reg || m_cpl_ready;
     assign      pop       = state_reg == ST_ENTRY && (ok || sweep) && (cpl_free || !says);
-    assign      disc      = state_reg == ST_DISC && disc_valid && cpl_free;
-    wire [2:0]  state_end = with_disc ? ST_DISC : ST_END;
+    assign      cmd_done  = state_reg == ST_CMD && cmd_valid && cpl_free;
+    wire [2:0]  state_end = with_cmd ? ST_CMD : ST_END;
 
     always @* begin
         state_next = state_reg;
@@ -163,7 +170,7 @@ module send_completer #(
         ent_re     = 1'b0;
         case (state_reg)
             ST_INIT:  if (&init_reg) state_next = ST_IDLE;
-            ST_IDLE:  if (tok_valid) state_next = ST_HEAD;
+            ST_IDLE:  if (tok_valid) state_next = barrier ? ST_CMD : ST_HEAD;
             ST_HEAD: begin
                 ptr_next   = head;
                 ent_re     = head != tail;
@@ -178,7 +185,7 @@ module send_completer #(
                     state_next = state_end;
                 end
             end
-            ST_DISC:  if (disc) state_next = ST_END;
+            ST_CMD:   if (cmd_done) state_next = ST_END;
             ST_END:   if (!fence) state_next = ST_IDLE;
                       else if (!cpl_valid_reg) state_next = ST_FDONE;
             ST_FDONE: if (m_fdone_ready) state_next = ST_IDLE;
@@ -188,7 +195,7 @@ module send_completer #(
 
     assign tok_pop = (state_reg == ST_END && !fence) || (state_reg == ST_FDONE && m_fdone_ready);
 
-    wire             say = (pop && says) || disc;
+    wire             say = (pop && says) || cmd_done;
     reg [`CQE_W-1:0] cpl_reg, cpl_next;
     reg              pop_reg;
     reg [15:0]       pop_conn_reg;
@@ -203,12 +210,13 @@ module send_completer #(
         cpl_next[`CQE_COOKIE]   = ent_cookie;
         cpl_next[`CQE_NBYTES]   = nbytes;
         cpl_next[`CQE_SQ_INDEX] = ent_sq_index;
-        if (disc) begin
+        if (cmd_done) begin
+            cpl_next[`CQE_KIND]     = disconnects ? `CQ_KIND_SEND : `CQ_KIND_COMMAND;
             cpl_next[`CQE_STATUS]   = `STATUS_OK;
-            cpl_next[`CQE_CODE]     = `OPCODE_DISCONNECT;
-            cpl_next[`CQE_COOKIE]   = disc_cookie;
+            cpl_next[`CQE_CODE]     = cmd_opcode;
+            cpl_next[`CQE_COOKIE]   = cmd_cookie;
             cpl_next[`CQE_NBYTES]   = 32'd0;
-            cpl_next[`CQE_SQ_INDEX] = disc_sq_index;
+            cpl_next[`CQE_SQ_INDEX] = cmd_sq_index;
         end
     end
 
@@ -242,7 +250,7 @@ module send_completer #(
     assign m_fdone_gen   = gen;
     assign idle          = state_reg == ST_IDLE && !tok_valid && !cpl_valid_reg && !pop_reg;
 
-    wire unused = &{1'b0, to_data[30:0], to_end[30:0], tok_count, disc_count, s_ent[`TX_APPEND_LIST_ADDR],
+    wire unused = &{1'b0, to_data[30:0], to_end[30:0], tok_count, cmd_count, s_ent[`TX_APPEND_LIST_ADDR],
                     s_ent[`TX_APPEND_COUNT]};
 
 endmodule

@@ -3,8 +3,9 @@
 // Why a block: it alone knows which host bytes a sequence number stands for.
 //
 // s_txq: transmit queue. APPEND writes the send table (a ring of SENDS entries a connection); HDR_* write
-//   the header tables; SEGMENT, RELEASE and FENCE go on as items, in order.
-// m_item: SEGMENT (with its header fields) or RELEASE / FENCE (`item_tail` = end of the ring as of now).
+//   the header tables; SEGMENT, RELEASE, FENCE and BARRIER go on as items, in order.
+// m_item: SEGMENT (with its header fields) or a token RELEASE / FENCE (`item_tail` = end of the ring as of now). A
+//   BARRIER goes on as a RELEASE with `cpl`; `item_opcode` is the command that a token with `cpl` completes.
 // m_piece: host pieces of the SEGMENT, offered after its item was taken: at least one, `last` ends it.
 //   `none`: nothing is to be read. `bad`: the bytes cannot be mapped, the frame is lost.
 // m_ent: send_completer's half of a table entry. head_*: its ring heads, read as a start for the search.
@@ -35,12 +36,13 @@ module send_mapper #(
 
     output wire                      m_item_valid,
     input  wire                      m_item_ready,
-    output wire [2:0]                m_item_kind,      // enum tx_kind: SEGMENT, RELEASE, FENCE
+    output wire [3:0]                m_item_kind,      // enum tx_kind: SEGMENT, RELEASE, FENCE
     output wire [15:0]               m_item_conn,
     output wire [7:0]                m_item_gen,
     output wire [`TX_SEGMENT_W-1:0]  m_item_seg,       // SEGMENT
     output wire [15:0]               m_item_len,       // SEGMENT: payload bytes, 0 when they cannot be mapped
-    output wire [`TX_RELEASE_W-1:0]  m_item_rel,       // RELEASE, FENCE
+    output reg  [`TX_RELEASE_W-1:0]  m_item_rel,       // RELEASE, FENCE
+    output wire [7:0]                m_item_opcode,    // RELEASE with cpl: DISCONNECT, or of the BARRIER
     output wire [IDX_W:0]            m_item_tail,      // RELEASE, FENCE
     output wire [15:0]               m_item_local_port,
     output wire [15:0]               m_item_remote_port,
@@ -95,11 +97,12 @@ module send_mapper #(
     localparam [2:0] ST_FINISH = 3'd6;                 // all pieces found, not all gone
 
     // ---- the item in work
-    wire [2:0]                kind = s_txq[`TXQ_KIND];
+    wire [3:0]                kind = s_txq[`TXQ_KIND];
     wire [15:0]               conn = s_txq[`TXQ_CONN];
     wire [`TXQ_BODY_W-1:0]    body = s_txq[`TXQ_BODY];
     wire [`TX_SEGMENT_W-1:0]  seg  = body[`TX_SEGMENT_W-1:0];
     wire [`TX_APPEND_W-1:0]   app  = body[`TX_APPEND_W-1:0];
+    wire [`TX_BARRIER_W-1:0]  barrier = body[`TX_BARRIER_W-1:0];
     wire [CONN_W-1:0]         cid  = conn[CONN_W-1:0];
     wire [31:0]               seg_seq = seg[`TX_SEGMENT_SEQ];
     wire [15:0]               seg_len = seg[`TX_SEGMENT_LEN];
@@ -110,7 +113,8 @@ module send_mapper #(
     wire is_conn    = kind == `TX_KIND_HDR_CONN;
     wire is_path    = kind == `TX_KIND_HDR_PATH;
     wire is_nbr     = kind == `TX_KIND_HDR_NEIGHBOR;
-    wire is_token   = kind == `TX_KIND_RELEASE || kind == `TX_KIND_FENCE;
+    wire is_barrier = kind == `TX_KIND_BARRIER;
+    wire is_token   = kind == `TX_KIND_RELEASE || kind == `TX_KIND_FENCE || is_barrier;
 
     reg [2:0]        state_reg;
     reg [CONN_W-1:0] init_reg;
@@ -374,13 +378,24 @@ module send_mapper #(
     wire searching = !in_idle && !in_look && state_reg != ST_INIT;
 
     assign m_item_valid  = (in_look && is_token) || (searching && hdr_ready && !item_done_reg);
-    assign m_item_kind   = kind;
+    assign m_item_kind   = is_barrier ? `TX_KIND_RELEASE : kind;
     assign m_item_conn   = conn;
     assign m_item_gen    = s_txq[`TXQ_GEN];
     assign m_item_seg    = seg;
     assign m_item_len    = (seg_len > LEN_MAX) ? 16'd0 : seg_len;
-    assign m_item_rel    = body[`TX_RELEASE_W-1:0];
+    assign m_item_opcode = is_barrier ? barrier[`TX_BARRIER_OPCODE] : `OPCODE_DISCONNECT;
     assign m_item_tail   = tail;
+
+    always @* begin
+        m_item_rel = body[`TX_RELEASE_W-1:0];
+        if (is_barrier) begin
+            m_item_rel[`TX_RELEASE_UNA]      = 32'd0;
+            m_item_rel[`TX_RELEASE_STATUS]   = `STATUS_OK;
+            m_item_rel[`TX_RELEASE_CPL]      = 1'b1;
+            m_item_rel[`TX_RELEASE_COOKIE]   = barrier[`TX_BARRIER_COOKIE];
+            m_item_rel[`TX_RELEASE_SQ_INDEX] = barrier[`TX_BARRIER_SQ_INDEX];
+        end
+    end
 
     assign m_piece_valid = piece_valid_reg && item_done_reg;
     assign m_piece_addr  = piece_addr_reg;

@@ -106,12 +106,13 @@ module tx_top #(
     localparam IDX_W  = $clog2(SENDS);
     localparam PTR_W  = IDX_W + 1;
 
-    wire                     item_valid, item_ready, item_go, builder_ready, disc_ready;
-    wire [2:0]               item_kind;
+    wire                     item_valid, item_ready, item_go, builder_ready, cmd_ready;
+    wire [3:0]               item_kind;
     wire [15:0]              item_conn, item_len, item_local_port, item_remote_port;
     wire [7:0]               item_gen;
     wire [`TX_SEGMENT_W-1:0] item_seg;
     wire [`TX_RELEASE_W-1:0] item_rel;
+    wire [7:0]               item_opcode;
     wire [PTR_W-1:0]         item_tail, head_ptr;
     wire [31:0]              item_src_addr, item_dst_addr;
     wire [47:0]              item_dl_src, item_dl_dst;
@@ -132,7 +133,7 @@ module tx_top #(
         .s_txq_valid(s_txq_valid), .s_txq_ready(s_txq_ready), .s_txq(s_txq),
         .m_item_valid(item_valid), .m_item_ready(item_ready), .m_item_kind(item_kind),
         .m_item_conn(item_conn), .m_item_gen(item_gen), .m_item_seg(item_seg), .m_item_len(item_len),
-        .m_item_rel(item_rel), .m_item_tail(item_tail),
+        .m_item_rel(item_rel), .m_item_opcode(item_opcode), .m_item_tail(item_tail),
         .m_item_local_port(item_local_port), .m_item_remote_port(item_remote_port),
         .m_item_src_addr(item_src_addr), .m_item_dst_addr(item_dst_addr),
         .m_item_dl_src(item_dl_src), .m_item_dl_dst(item_dl_dst), .m_item_vlan_id(item_vlan_id),
@@ -148,10 +149,10 @@ module tx_top #(
         .idle(mapper_idle)
     );
 
-    // the abortive disconnect that a token completes goes ahead of it, past the frames
-    wire item_disc = item_valid && item_kind != `TX_KIND_SEGMENT && item_rel[`TX_RELEASE_CPL];
-    assign item_go    = item_valid && (!item_disc || disc_ready);
-    assign item_ready = builder_ready && (!item_disc || disc_ready);
+    // the command that a token completes goes ahead of it, past the frames
+    wire item_cmd = item_valid && item_kind != `TX_KIND_SEGMENT && item_rel[`TX_RELEASE_CPL];
+    assign item_go    = item_valid && (!item_cmd || cmd_ready);
+    assign item_ready = builder_ready && (!item_cmd || cmd_ready);
 
     wire        raw_item_valid, raw_item_ready, raw_piece_valid, raw_piece_ready;
     wire [15:0] raw_item_len, raw_piece_len;
@@ -235,8 +236,8 @@ module tx_top #(
         .s_tok_valid(tok_valid), .s_tok_ready(tok_ready), .s_tok_fence(tok_fence),
         .s_tok_conn(out_conn), .s_tok_gen(out_gen), .s_tok_una(tok_una), .s_tok_status(tok_status),
         .s_tok_cpl(tok_cpl), .s_tok_tail(tok_tail),
-        .s_disc_valid(item_disc && builder_ready), .s_disc_ready(disc_ready),
-        .s_disc_cookie(item_rel[`TX_RELEASE_COOKIE]), .s_disc_sq_index(item_rel[`TX_RELEASE_SQ_INDEX]),
+        .s_cmd_valid(item_cmd && builder_ready), .s_cmd_ready(cmd_ready), .s_cmd_opcode(item_opcode),
+        .s_cmd_cookie(item_rel[`TX_RELEASE_COOKIE]), .s_cmd_sq_index(item_rel[`TX_RELEASE_SQ_INDEX]),
         .s_ent_we(ent_we), .s_ent_index(ent_index), .s_ent(ent),
         .head_re(head_re), .head_conn(head_conn), .head_ptr(head_ptr),
         .m_cpl_valid(m_scpl_valid), .m_cpl_ready(m_scpl_ready), .m_cpl(m_scpl),

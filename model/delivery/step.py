@@ -7,7 +7,7 @@ head and says what it took from the head and put at the tail.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.delivery.work import DcbWork, freeze, thaw
 from model.layout.generated import (
@@ -34,7 +34,7 @@ _NO_DCB = Dcb()
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of tcp_engine: DELIVER, LOAD, START, FREEZE, NOTIFY."""
+    """A message of tcp_engine: DELIVER, LOAD, START, UPDATE, FREEZE, NOTIFY."""
 
     msg: DlvMsg
 
@@ -76,14 +76,27 @@ class PoolPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Where the bytes of a forwarded segment that are still to be placed lie (host address), and its command."""
+
+    src: int
+    cookie: int
+    sq_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rest:
-    """What of a frame's payload is still to be placed, and what follows it."""
+    """What of a segment's payload is still to be placed, and what follows it.
+
+    ``forwarded``: the payload lies in host memory; with nothing left to place its completion is owed.
+    """
 
     arrival: int
     offset: int
     length: int
     psh: int
     fin: int
+    forwarded: Forwarded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,7 @@ class DeliveryResult:
     """State after the step and what it causes.
 
     ``took_free``: the head of the free queue was used; ``freed``: buffers for its tail, in order.
+    ``forwarded``: the operation is a COPY out of a forwarded segment.
     ``consumed`` bytes and ``credit_ret`` credits go back to tcp_engine; ``consumed_now``: do not wait for the batch.
     """
 
@@ -122,6 +136,7 @@ class DeliveryResult:
     credit_ret: int
     consumed_now: bool
     more: bool
+    forwarded: bool = False
 
 
 class DeliveryError(ValueError):
@@ -146,6 +161,8 @@ class _Step:
     src: int = 0
     dst: int = 0
     list_data: int = 0
+    barrier: int = 0
+    forwarded: bool = False
     cqe: Cqe | None = None
     freeze_done: int = 0
     took_free: bool = False
@@ -253,13 +270,14 @@ def _result(s: _Step) -> DeliveryResult:
             src=s.src,
             dst=s.dst,
             list_data=s.list_data,
+            barrier=s.barrier,
             cqe_valid=int(s.cqe is not None),
             freeze_done=s.freeze_done,
             cqe=0 if s.cqe is None else s.cqe.pack(),
         )
     state = DeliveryState(freeze(s.w), s.requests, s.pieces, s.rest)
-    now = s.consumed_now
-    return DeliveryResult(state, plq, s.took_free, s.freed, s.consumed, s.credit_ret, now, has_work(state))
+    more = has_work(state)
+    return DeliveryResult(state, plq, s.took_free, s.freed, s.consumed, s.credit_ret, s.consumed_now, more, s.forwarded)
 
 
 # ---- events ----------------------------------------------------------------------------------------
@@ -293,13 +311,18 @@ def _message(s: _Step, msg: DlvMsg) -> None:
             s.cqe = Cqe(kind=CqKind.EVENT, conn=msg.conn, gen=msg.gen, code=msg.event, info=msg.info)
         if msg.aborted:
             w.aborted, w.push_on = 1, 0
+    elif msg.kind == DlvEvt.UPDATE:
+        w.consumed_thr = msg.info
+    elif msg.kind == DlvEvt.FLUSH:
+        s.consumed_now = True
     elif msg.kind == DlvEvt.FREEZE:
         w.frozen = 1
         w.aborted |= msg.aborted
         w.freeze_addr, w.freeze_count, w.push_on = msg.a, 0, 0
     elif msg.kind == DlvEvt.DELIVER:
         if msg.len:
-            s.rest = Rest(msg.arrival, msg.offset, msg.len, msg.psh, msg.fin)
+            source = Forwarded(msg.a, msg.cookie, msg.sq_index) if msg.fwd else None
+            s.rest = Rest(msg.arrival, msg.offset, msg.len, msg.psh, msg.fin, source)
             _place(s)
         else:
             w.fin_mark |= msg.fin
@@ -380,15 +403,19 @@ def _place(s: _Step) -> None:
     rest = s.rest
     if rest is None:
         raise DeliveryError("nothing is left to place")
-    s.op, s.arrival, s.offset = PlOp.PLACE, rest.arrival, rest.offset
     fits = _direct(s) and s.requests[0].length
-    n = _place_direct(s, rest) if fits else _place_pool(s, rest)
-    s.length, s.last = n, int(n == rest.length)
-    if s.last:
+    n = s.length = _place_direct(s, rest) if fits else _place_pool(s, rest)
+    whole = n == rest.length
+    if whole:
         s.w.fin_mark |= rest.fin
-        s.rest = None
-    else:
-        s.rest = Rest(rest.arrival, rest.offset + n, rest.length - n, rest.psh, rest.fin)
+    if rest.forwarded is None:
+        s.op, s.arrival, s.offset, s.last = PlOp.PLACE, rest.arrival, rest.offset, int(whole)
+        s.rest = None if whole else replace(rest, offset=rest.offset + n, length=rest.length - n)
+        return
+    s.op, s.src, s.forwarded = PlOp.COPY, rest.forwarded.src, True
+    s.barrier = int(not fits)  # what is copied into a pool buffer may be copied out of it next
+    behind = replace(rest.forwarded, src=rest.forwarded.src + n)
+    s.rest = replace(rest, length=rest.length - n, forwarded=behind)
 
 
 def _place_direct(s: _Step, rest: Rest) -> int:
@@ -409,6 +436,20 @@ def _place_direct(s: _Step, rest: Rest) -> int:
         else:
             _start_push(s)
     return n
+
+
+def _forward_done(s: _Step, segment: Forwarded) -> None:
+    """The last piece of a forwarded segment was handled: its memory is the host's again."""
+    s.rest = None
+    s.cqe = Cqe(
+        kind=CqKind.FORWARD,
+        status=Status.OK,
+        conn=s.conn,
+        gen=s.w.gen,
+        code=Opcode.FORWARD,
+        cookie=segment.cookie,
+        sq_index=segment.sq_index,
+    )
 
 
 def _start_push(s: _Step) -> None:
@@ -464,6 +505,9 @@ def _next_work(w: Dcb | DcbWork, requests: tuple[RcvReq, ...], pieces: tuple[Poo
 
 def _continue(s: _Step) -> None:
     w = s.w
+    if s.rest is not None and s.rest.forwarded is not None and s.rest.length == 0:
+        _forward_done(s, s.rest.forwarded)
+        return
     if s.rest is not None:
         if _direct(s) and s.requests[0].length == 0:
             s.complete_head()

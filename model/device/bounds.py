@@ -6,7 +6,7 @@ One table. Each bound is at most 8 times the largest value seen in the whole tes
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 
 from model.device.divergence import Divergence, Halt
 
@@ -38,6 +38,8 @@ WAITS_BEHIND: Mapping[str, tuple[str, ...]] = {
 """Kinds seldom due in a jam, and the kinds that wait in the same place: what was seen of those counts for them too."""
 
 _BUS = frozenset(("segment", "message", "continue", "grant", "wire", "write", "completion", "consumed"))
+FETCHED = frozenset(("command", "raw_send"))
+"""Kinds that begin with a doorbell, so they wait for their descriptor to be read."""
 _TURNS = frozenset(("command", "raw_send", "grant", "timer", "push"))
 _INSIDE = frozenset(("frame", "credit"))
 _NARROW, _FEW, _NEAR = 64, 16, 64
@@ -118,11 +120,11 @@ class Liveness:
             key, start = next(iter(self._open[kind].items()))
             raise Halt(self._late(kind, key, cycle, cycle - start, f"within {QUIET_STROBES} ticks of an idle device"))
 
-    def restart(self, cycle: int) -> None:
-        """Nothing of what is pending counts from before this cycle (the ring was full, the device was disabled)."""
-        for kind in self._open.values():
-            for key in kind:
-                kind[key] = cycle
+    def restart(self, cycle: int, kinds: Collection[str] | None = None) -> None:
+        """Nothing that is pending (of ``kinds``, default all) counts from before this cycle."""
+        for kind in self._open if kinds is None else kinds:
+            for key in self._open[kind]:
+                self._open[kind][key] = cycle
 
     def check(self, cycle: int) -> None:
         """Raise Halt if the oldest of any kind is over its bound."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RX_BUFFER_BITS = 65536 * 8
+CQ_RESERVE = 8
+"""Entries of the completion ring kept for indications: no descriptor is read that would leave fewer."""
+SQ_BATCH = 4
+"""Descriptors that the device reads at once at most; the ring has room for all of them, or none is read."""
 
 
 @dataclass(frozen=True)

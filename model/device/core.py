@@ -44,9 +44,11 @@ from model.layout.generated import (
     Verdict,
     WrClient,
 )
+from model.tcp.images import delegated_image, whole_image
+from model.tcp.objects import names_neighbor, names_path, without_connection
 from model.tcp.seq import due
-from model.tcp.step import delegated_image, step
-from model.tcp.types import RESET_PARAMS, Command, Credit, Env, Event, RxSegment, StepResult
+from model.tcp.step import step
+from model.tcp.types import RESET_PARAMS, Command, Credit, Env, Event, FenceDone, RxSegment, StepResult
 
 RAW_LOST = 0xFFFF
 """Connection in the record of a raw frame that was discarded."""
@@ -98,12 +100,32 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """An item of the placement queue; ``forwarded``: a COPY out of a forwarded segment."""
+
+    item: Plq
+    forwarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The delegated image that state_writer has to write: TCB and tick of the FENCE_DONE commit."""
+    """An image that state_writer has to write: TCB and tick of the commit, and the command that it completes.
+
+    TERMINATE: the delegated image; QUERY: the whole one.
+    """
 
     conn: int
     tcb: Tcb
     tick: int
+    opcode: Opcode
+    addr: int
+    cookie: int
+    sq_index: int
+
+    def data(self) -> bytes:
+        """The image as it lies in host memory."""
+        image = whole_image if self.opcode == Opcode.QUERY else delegated_image
+        return image(self.tcb, self.tick).to_bytes()
 
 
 class Core:
@@ -137,7 +159,8 @@ class Core:
         # queues between the blocks
         self.txq: deque[Txq] = deque()
         self.dlvq: deque[DlvMsg] = deque()
-        self.plq: deque[Plq] = deque()
+        self.plq: deque[Placement] = deque()
+        self.forward_failed = False
         self.completions: dict[CqSource, deque[Cqe]] = {source: deque() for source in CqSource}
         self.snapshots: deque[Snapshot] = deque()
         self.frames: deque[RxFrame] = deque()
@@ -157,7 +180,11 @@ class Core:
         if isinstance(event, Command) and isinstance(event.image, TcpImage):
             path = self.paths[event.image.path_id]
         neighbor = self.neighbors[path.neighbor_id]
-        result = step(tcb, event, Env(now, self.params, self.credits, path, neighbor))
+        if isinstance(event, Command) and names_path(event.sqe):
+            path = self.paths[event.sqe.conn]
+        elif isinstance(event, Command) and names_neighbor(event.sqe):
+            neighbor = self.neighbors[event.sqe.conn]
+        result = step(tcb, event, Env(now, self.params, self.credits, path, neighbor, self.config.conns))
         self._global_writes(result)
         if conn is not None:
             self.tcbs[conn] = result.tcb
@@ -172,9 +199,7 @@ class Core:
         if isinstance(event, Credit):
             return None
         if isinstance(event, Command):
-            if event.sqe.opcode in (Opcode.PARAM_WRITE, Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE):
-                return None
-            return event.sqe.conn
+            return None if without_connection(event.sqe) else event.sqe.conn
         return event.conn
 
     def _global_writes(self, result: StepResult) -> None:
@@ -215,8 +240,14 @@ class Core:
             conn = self._event_conn(event)
             if conn is not None:
                 self.forget(conn)
-        if a.image and not isinstance(event, (RxSegment, Command, Credit)):
-            self.snapshots.append(Snapshot(event.conn, result.tcb, now))
+        if a.image and isinstance(event, Command):
+            sqe = event.sqe
+            query = Snapshot(sqe.conn, result.tcb, now, Opcode.QUERY, sqe.addr, sqe.cookie, event.sq_index)
+            self.snapshots.append(query)
+        elif a.image and isinstance(event, FenceDone):
+            tcb = result.tcb
+            end = Snapshot(event.conn, tcb, now, Opcode.TERMINATE, tcb.img_addr, tcb.img_cookie, tcb.img_sq_index)
+            self.snapshots.append(end)
 
     def forget(self, conn: int) -> None:
         """The connection's look-up entry goes away."""
@@ -260,7 +291,7 @@ class Core:
             c.pending += result.consumed
             c.at_once |= result.consumed_now and c.pending != 0  # a flush of nothing leaves no trace
         if result.plq is not None:
-            self.plq.append(result.plq)
+            self.plq.append(Placement(result.plq, result.forwarded))
         return result
 
     def consumed_due(self) -> list[tuple[int, int]]:
@@ -295,13 +326,18 @@ class Core:
 
     def execute_plq(self) -> tuple[Write | None, Cqe | None]:
         """The head of the placement queue: its write, and the entry that is written when that is visible."""
-        item = self.plq.popleft()
+        placement = self.plq.popleft()
+        item = placement.item
         write = self._place(item)
         cqe = Cqe.unpack(item.cqe) if item.cqe_valid else None
         if write is not None and not write.ok:
             self.raise_fault(item.conn, item.gen)
+            self.forward_failed |= placement.forwarded
             if cqe is not None and cqe.kind == CqKind.RECEIVE:
                 cqe = _with_status(cqe, Status.ABORTED)
+        if cqe is not None and cqe.kind == CqKind.FORWARD:  # the pieces of one segment follow each other at once
+            cqe = _with_status(cqe, Status.ABORTED) if self.forward_failed else cqe
+            self.forward_failed = False
         if cqe is not None:
             self.complete(CqSource.DELIVERY, cqe)
         if item.freeze_done:
@@ -352,21 +388,21 @@ class Core:
         return Write(WrClient.PLACER, addr, frame.data, ok, raw=True)
 
     def execute_snapshot(self) -> Write | None:
-        """state_writer: the delegated image, then TERMINATE's completion."""
+        """state_writer: the image, then the completion of TERMINATE or QUERY."""
         s = self.snapshots.popleft()
         write: Write | None = None
-        if s.tcb.img_addr:
-            data = delegated_image(s.tcb, s.tick).to_bytes()
-            write = Write(WrClient.STATE, s.tcb.img_addr, data, self.mem.device_write(s.tcb.img_addr, data))
+        if s.addr or s.opcode == Opcode.QUERY:  # 0: none, for TERMINATE
+            data = s.data()
+            write = Write(WrClient.STATE, s.addr, data, self.mem.device_write(s.addr, data))
         status = Status.OK if write is None or write.ok else Status.WRITE_ERROR
         cqe = Cqe(
             kind=CqKind.COMMAND,
             status=status,
             conn=s.conn,
             gen=s.tcb.gen,
-            code=Opcode.TERMINATE,
-            cookie=s.tcb.img_cookie,
-            sq_index=s.tcb.img_sq_index,
+            code=s.opcode,
+            cookie=s.cookie,
+            sq_index=s.sq_index,
         )
         self.complete(CqSource.STATE, cqe)
         return write
@@ -376,9 +412,7 @@ class Core:
         sqe = decoded.sqe
         data = self.mem.device_read(sqe.addr, sqe.length)
         status = Status.OK if data is not None else Status.READ_ERROR
-        cqe = Cqe(
-            kind=CqKind.RAW_TX, status=status, code=Opcode.RAW_SEND, cookie=sqe.cookie, sq_index=decoded.sq_index
-        )
+        cqe = Cqe(kind=CqKind.RAW_TX, status=status, code=Opcode.RAW_SEND, cookie=sqe.cookie, sq_index=decoded.sq_index)
         self.complete(CqSource.RAW_TX, cqe)
         self.regs.count(Csr.CNT_TX_RAW if data is not None else Csr.CNT_TX_DISCARDED)
         return data
@@ -404,6 +438,8 @@ class Core:
             ack=s.ack,
             wnd=s.wnd,
             flags=s.flags,
+            tagged=s.tagged,
+            vlan_id=s.vlan_id,
             ts_present=s.ts_present,
             tsval=s.tsval,
             tsecr=s.tsecr,

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 from model.device.config import DeviceConfig
 from model.device.memory import GoldenMemory
-from model.device.rxparse import Key
+from model.device.rxparse import TCP_HEADER, Key, timestamps
 from model.layout.generated import (
+    CACHED_IMAGE_BYTES,
     CWND_MAX,
+    FORWARD_HEAD_BYTES,
+    FORWARD_MAX,
+    FORWARD_MIN,
     FRAME_MAX,
     NEIGHBOR_IMAGE_BYTES,
     PARAM_IMAGE_BYTES,
@@ -20,18 +24,21 @@ from model.layout.generated import (
     SQE_BYTES,
     TCP_IMAGE_BYTES,
     TIMER_OFF,
+    CachedImage,
     Cqe,
     CqKind,
     NeighborImage,
+    Object,
     Opcode,
     ParamImage,
     PathImage,
+    RxSeg,
     Sqe,
     Status,
     TcpImage,
     TcpState,
 )
-from model.tcp.commands import ipv4_number
+from model.tcp.objects import ipv4_number, names_neighbor, names_path, object_of, updates, without_connection
 from model.tcp.seq import le
 from model.tcp.types import Image
 
@@ -42,15 +49,19 @@ TCP_OPCODES = frozenset(
         Opcode.SEND,
         Opcode.DISCONNECT,
         Opcode.TERMINATE,
+        Opcode.FORWARD,
+        Opcode.UPDATE,
+        Opcode.QUERY,
+        Opcode.INVALIDATE,
         Opcode.PATH_WRITE,
         Opcode.NEIGHBOR_WRITE,
+        Opcode.NEIGHBOR_ANSWER,
         Opcode.PARAM_WRITE,
     )
 )
 """Commands for tcp_engine."""
 DELIVERY_OPCODES = frozenset((Opcode.RECEIVE, Opcode.ANSWER, Opcode.RESUME, Opcode.POOL_POST))
 """Commands for delivery_engine."""
-_LATER = frozenset((Opcode.FORWARD, Opcode.UPDATE, Opcode.QUERY, Opcode.INVALIDATE))
 _CONNECTION = frozenset(
     (
         Opcode.INITIATE,
@@ -61,16 +72,27 @@ _CONNECTION = frozenset(
         Opcode.DISCONNECT,
         Opcode.TERMINATE,
         Opcode.RESUME,
+        Opcode.FORWARD,
+        Opcode.UPDATE,
+        Opcode.QUERY,
+        Opcode.INVALIDATE,
     )
 )
+_OBJECTS = {
+    Opcode.QUERY: frozenset((Object.CONNECTION, Object.NEIGHBOR)),
+    Opcode.INVALIDATE: frozenset(Object),
+}
 _KINDS = {
     Opcode.SEND: CqKind.SEND,
     Opcode.DISCONNECT: CqKind.SEND,
     Opcode.RECEIVE: CqKind.RECEIVE,
     Opcode.RAW_SEND: CqKind.RAW_TX,
+    Opcode.FORWARD: CqKind.FORWARD,
 }
-_GRACEFUL, _ABORTIVE = 1, 2
-_HOW = _GRACEFUL | _ABORTIVE
+_GRACEFUL, _ABORTIVE, INHERITED = 1, 2, 4
+"""Flags of DISCONNECT."""
+_DISCONNECTS = frozenset((_GRACEFUL, _ABORTIVE, _GRACEFUL | INHERITED))
+_HOW = _GRACEFUL | _ABORTIVE | INHERITED
 _MIN_RAW = 14
 _IPV4 = 4
 _MAX_WIND_SCALE = 14
@@ -79,13 +101,24 @@ _MIN_MTU, _MAX_MTU = 576, 1500
 _TICK_RATES = (10, 100, 1000)
 _MAX_DELTA = (1 << 31) - 1
 """Ticks that a signed comparison with the tick counter can tell from the past."""
-_KEEP_ALIVE, _NAGLE = 1, 2
+_STATES = frozenset(
+    (
+        TcpState.ESTABLISHED,
+        TcpState.FIN_WAIT_1,
+        TcpState.FIN_WAIT_2,
+        TcpState.CLOSE_WAIT,
+        TcpState.CLOSING,
+        TcpState.LAST_ACK,
+    )
+)
+"""What a connection may be in when it comes to the device (G-21)."""
 _CACHED_FLAGS, _CONST_FLAGS, _WINDOW_SCALING = 0x1F, 0x7, 0x4
 _MAX_WINDOW_FIELD = 0xFFFF
 _MAX_USER_PRIORITY = 7
 _MAX_FLOW_LABEL = 0xFFFFF
 _MAX_VLAN = 4095
 _INDEX_AT = 32
+_OFFSET_AT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +126,8 @@ class Decoded:
     """A fetched entry.
 
     ``early`` is an error of the checks 1 to 4, ``late`` one of 6 to 8 that does not depend on time; between them
-    stand the checks that do (5: in use, send table full). ``key``: look-up key of an INITIATE.
+    stand the checks that do (5: in use, send table full). ``key``: look-up key of an INITIATE; ``seg``: header of a
+    FORWARD.
     """
 
     sqe: Sqe
@@ -103,6 +137,7 @@ class Decoded:
     image: Image | None = None
     key: Key | None = None
     indices: tuple[int, ...] = ()
+    seg: RxSeg | None = None
 
     @property
     def appends(self) -> bool:
@@ -113,6 +148,11 @@ class Decoded:
     def error(self) -> Status | None:
         """The first error that does not depend on time."""
         return self.early if self.early is not None else self.late
+
+
+def of_a_connection(sqe: Sqe) -> bool:
+    """The entry names a connection, whatever engine it goes to."""
+    return sqe.opcode in _CONNECTION and not without_connection(sqe)
 
 
 def takes_place(sqe: Sqe) -> bool:
@@ -165,25 +205,32 @@ class Decoder:
     def _opcode(self, sqe: Sqe) -> Status | None:
         if sqe.opcode not in _KNOWN:
             return Status.BAD_OPCODE
-        if sqe.opcode in _LATER:
+        if sqe.opcode in (Opcode.QUERY, Opcode.INVALIDATE) and object_of(sqe) not in _OBJECTS[Opcode(sqe.opcode)]:
             return Status.NOT_SUPPORTED
-        if sqe.opcode == Opcode.DISCONNECT and sqe.flags & _HOW not in (_GRACEFUL, _ABORTIVE):
+        if sqe.opcode == Opcode.DISCONNECT and sqe.flags & _HOW not in _DISCONNECTS:
             return Status.NOT_SUPPORTED
         return None
 
     def _number(self, sqe: Sqe) -> Status | None:
         c = self._config
-        limit = {Opcode.PATH_WRITE: c.paths, Opcode.NEIGHBOR_WRITE: c.neighbors}.get(Opcode(sqe.opcode))
-        if sqe.opcode in _CONNECTION:
+        limit: int | None = None
+        if of_a_connection(sqe):
             limit = c.conns
+        elif names_path(sqe):
+            limit = c.paths
+        elif names_neighbor(sqe):
+            limit = c.neighbors
         return Status.BAD_CONN if limit is not None and sqe.conn >= limit else None
 
     def _with_image(self, sqe: Sqe, sq_index: int) -> Decoded:
+        if sqe.opcode == Opcode.FORWARD:
+            return self._forward(sqe, sq_index)
         size = {
             Opcode.INITIATE: TCP_IMAGE_BYTES,
             Opcode.PATH_WRITE: PATH_IMAGE_BYTES,
             Opcode.NEIGHBOR_WRITE: NEIGHBOR_IMAGE_BYTES,
             Opcode.PARAM_WRITE: PARAM_IMAGE_BYTES,
+            Opcode.UPDATE: CACHED_IMAGE_BYTES,
         }.get(Opcode(sqe.opcode))
         if size is None:
             return Decoded(sqe, sq_index)
@@ -193,19 +240,22 @@ class Decoder:
         if sqe.opcode == Opcode.PATH_WRITE:
             path = PathImage.from_bytes(raw)
             error = _path_error(path, self._config)
-            if error is None:
+            if error is None and not (updates(sqe) and sqe.conn not in self._paths):
                 self._paths[sqe.conn] = (ipv4_number(path.src_addr), ipv4_number(path.dst_addr))
                 self._neighbor_of[sqe.conn] = path.neighbor_id
             return Decoded(sqe, sq_index, late=error, image=path)
         if sqe.opcode == Opcode.NEIGHBOR_WRITE:
             neighbor = NeighborImage.from_bytes(raw)
             error = Status.BAD_IMAGE if neighbor.vlan_id > _MAX_VLAN else None
-            if error is None:
+            if error is None and not updates(sqe):
                 self._neighbors.add(sqe.conn)
             return Decoded(sqe, sq_index, late=error, image=neighbor)
         if sqe.opcode == Opcode.PARAM_WRITE:
             params = ParamImage.from_bytes(raw)
             return Decoded(sqe, sq_index, late=_param_error(params), image=params)
+        if sqe.opcode == Opcode.UPDATE:
+            cached = CachedImage.from_bytes(raw)
+            return Decoded(sqe, sq_index, late=_cached_error(cached), image=cached)
         return self._initiate(sqe, sq_index, TcpImage.from_bytes(raw))
 
     def _initiate(self, sqe: Sqe, sq_index: int, image: TcpImage) -> Decoded:
@@ -218,6 +268,32 @@ class Decoder:
         key = (path[0], path[1], image.local_port, image.remote_port)
         return Decoded(sqe, sq_index, image=image, key=key)
 
+    def _forward(self, sqe: Sqe, sq_index: int) -> Decoded:
+        """The header of a forwarded segment; its bytes from addr on begin with the TCP header."""
+        head = self._memory.device_read(sqe.addr, min(sqe.length, FORWARD_HEAD_BYTES))
+        if head is None:
+            return Decoded(sqe, sq_index, late=Status.READ_ERROR)
+        header = 4 * (head[_OFFSET_AT] >> 4)
+        if header < FORWARD_MIN or header > sqe.length:
+            return Decoded(sqe, sq_index, late=Status.BAD_IMAGE)
+        _, _, seq, ack, _, flags, wnd, _, _ = TCP_HEADER.unpack_from(head)
+        stamps = timestamps(head, FORWARD_MIN, header)
+        tsval, tsecr = stamps or (0, 0)
+        seg = RxSeg(
+            conn=sqe.conn,
+            gen=sqe.gen,
+            seq=seq,
+            ack=ack,
+            wnd=wnd,
+            flags=flags,
+            ts_present=int(stamps is not None),
+            tsval=tsval,
+            tsecr=tsecr,
+            pay_off=header,
+            pay_len=sqe.length - header,
+        )
+        return Decoded(sqe, sq_index, seg=seg)
+
 
 def _lengths(sqe: Sqe) -> Status | None:
     """Check 3."""
@@ -225,7 +301,7 @@ def _lengths(sqe: Sqe) -> Status | None:
     bad = False
     if opcode == Opcode.SEND:
         bad = not 0 < length <= SEND_LEN_MAX or not 0 < count <= SG_MAX
-    elif opcode == Opcode.DISCONNECT and sqe.flags & _ABORTIVE:
+    elif opcode == Opcode.DISCONNECT and sqe.flags & (_ABORTIVE | INHERITED):
         bad = length != 0 or count != 0
     elif opcode == Opcode.DISCONNECT:
         bad = length > SEND_LEN_MAX or count > SG_MAX or (length == 0) != (count == 0)
@@ -235,6 +311,8 @@ def _lengths(sqe: Sqe) -> Status | None:
         bad = not _MIN_RAW <= length <= FRAME_MAX
     elif opcode in (Opcode.RAW_POST, Opcode.POOL_POST):
         bad = not 0 < count <= POST_MAX
+    elif opcode == Opcode.FORWARD:
+        bad = not FORWARD_MIN <= length <= FORWARD_MAX
     return Status.BAD_LENGTH if bad else None
 
 
@@ -269,13 +347,12 @@ def _param_error(image: ParamImage) -> Status | None:
 
 def _tcp_error(image: TcpImage, config: DeviceConfig) -> Status | None:
     """Check 7 of an INITIATE, in the order the contract lists the values."""
-    if image.family != _IPV4 or image.state not in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
-        return Status.NOT_SUPPORTED
-    if image.cached_flags & (_KEEP_ALIVE | _NAGLE):
+    if image.family != _IPV4 or image.state not in _STATES:
         return Status.NOT_SUPPORTED
     good = (
-        _header_fields_fit(image)
-        and (image.rtx_timeout_delta <= _MAX_DELTA or image.rtx_timeout_delta == TIMER_OFF)
+        image.const_flags <= _CONST_FLAGS
+        and _cached_fields_fit(image)
+        and all(d <= _MAX_DELTA or d == TIMER_OFF for d in (image.rtx_timeout_delta, image.ka_timeout_delta))
         and max(image.snd_wind_scale, image.rcv_wind_scale) <= _MAX_WIND_SCALE
         and image.remote_mss >= _MIN_MSS
         and image.path_id < config.paths
@@ -292,14 +369,21 @@ def _tcp_error(image: TcpImage, config: DeviceConfig) -> Status | None:
     return None if 0 < image.cwnd <= CWND_MAX else Status.BAD_IMAGE
 
 
-def _header_fields_fit(image: TcpImage) -> bool:
-    """Flags that mean something, and header fields within their width."""
+def _cached_error(image: CachedImage) -> Status | None:
+    """Check 7 of an UPDATE; what depends on a window scale is tcp_engine's to say."""
+    if not _cached_fields_fit(image):
+        return Status.BAD_IMAGE
+    return Status.RCV_WINDOW if image.initial_rcv_wnd > RCV_WND_MAX else None
+
+
+def _cached_fields_fit(image: TcpImage | CachedImage) -> bool:
+    """Flags that mean something, times that a deadline can be away, and header fields within their width."""
     return (
-        image.const_flags <= _CONST_FLAGS
-        and image.cached_flags <= _CACHED_FLAGS
+        image.cached_flags <= _CACHED_FLAGS
         and image.ttl != 0
         and image.user_priority <= _MAX_USER_PRIORITY
         and image.flow_label <= _MAX_FLOW_LABEL
+        and max(image.ka_timeout, image.ka_interval) <= _MAX_DELTA
     )
 
 

@@ -17,6 +17,7 @@ from model.layout.generated import (
     RxSeg,
     Tcb,
     TxAppend,
+    TxBarrier,
     TxHdrConn,
     TxHdrNbr,
     TxHdrPath,
@@ -83,6 +84,7 @@ _BODIES: dict[int, type[PackedStruct]] = {
     TxKind.HDR_CONN: TxHdrConn,
     TxKind.HDR_PATH: TxHdrPath,
     TxKind.HDR_NEIGHBOR: TxHdrNbr,
+    TxKind.BARRIER: TxBarrier,
 }
 
 

@@ -6,21 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from model.device.decode import DELIVERY_OPCODES, TCP_OPCODES, Decoded
+from model.device.decode import DELIVERY_OPCODES, TCP_OPCODES, Decoded, of_a_connection
 from model.layout.generated import Opcode, Status
-
-_OF_A_CONNECTION = frozenset(
-    (
-        Opcode.INITIATE,
-        Opcode.START,
-        Opcode.SEND,
-        Opcode.RECEIVE,
-        Opcode.ANSWER,
-        Opcode.DISCONNECT,
-        Opcode.TERMINATE,
-        Opcode.RESUME,
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +86,14 @@ class CommandTracker:
 
     def _earlier(self, posted: Posted) -> Iterator[Posted]:
         """Entries of the same connection that stand before ``posted`` in the ring and wait for an engine."""
-        if posted.decoded.sqe.opcode not in _OF_A_CONNECTION:
+        if not of_a_connection(posted.decoded.sqe):
             return
         for queue in (self.tcp, self.delivery):
             for other in queue:
                 if other.number >= posted.number:
                     break
                 sqe = other.decoded.sqe
-                if sqe.conn == posted.decoded.sqe.conn and sqe.opcode in _OF_A_CONNECTION:
+                if sqe.conn == posted.decoded.sqe.conn and of_a_connection(sqe):
                     yield other
 
     @property

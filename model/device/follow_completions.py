@@ -89,11 +89,16 @@ class FollowCompletions(FollowMemory):
         if source == CqSource.SEND:
             return self._tx_seen >= expected.need
         if source == CqSource.STATE:
-            owed = (CqSource.SEND, CqSource.DELIVERY)
-            key = (expected.conn, expected.gen)
-            left = any((e.conn, e.gen) == key for other in owed for e in self._expected[other])
-            return self._state.finished >= expected.need and not left
+            return self._state.finished >= expected.need and not self._requests_left(expected)
         return True
+
+    def _requests_left(self, expected: Expected) -> bool:
+        """A request of the connection that a TERMINATE completes for was not told yet; a QUERY waits for none."""
+        if field_of(Cqe, expected.cqe, "code") != Opcode.TERMINATE:
+            return False
+        key = (expected.conn, expected.gen)
+        owed = (e for source in (CqSource.SEND, CqSource.DELIVERY) for e in self._expected[source])
+        return any((e.conn, e.gen) == key and field_of(Cqe, e.cqe, "kind") != CqKind.COMMAND for e in owed)
 
     def _decode_answer(self, got: Cqe) -> int:
         """What command_decode answers: fixed errors, NOP, and refusals that depend on time."""

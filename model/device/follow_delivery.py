@@ -113,7 +113,7 @@ class FollowDelivery(FollowWire):
         else:
             self.live.end("push", conn, cycle)
         while core.plq:
-            item = core.plq[0]
+            item = core.plq[0].item
             write, _ = core.execute_plq()
             if write is not None:
                 self._allow(self._placed, write, f"{_OPS[item.op]} of connection {item.conn}")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from model.delivery.step import DeliveryError
-from model.device.bounds import Liveness, bounds_for
-from model.device.config import DeviceConfig
+from model.device.bounds import FETCHED, Liveness, bounds_for
+from model.device.config import CQ_RESERVE, SQ_BATCH, DeviceConfig
 from model.device.core import Core, RxFrame, Write
 from model.device.divergence import Divergence, Halt
 from model.device.follow_commands import CommandTracker, Posted
@@ -148,14 +148,19 @@ class FollowState:
             self._guard(self._check_liveness)
 
     def _check_liveness(self) -> None:
-        """Check 6; while the completion ring has no room nothing is late."""
+        """Check 6; nothing is late without room in the completion ring, no descriptor is while few entries are free."""
         if self._ring_is_full():
             self.live.restart(self._cycle)
-        else:
-            self.live.check(self._cycle)
+        elif self._free_entries() <= CQ_RESERVE + SQ_BATCH:
+            self.live.restart(self._cycle, FETCHED)
+        self.live.check(self._cycle)
+
+    def _free_entries(self) -> int:
+        """Entries of the completion ring that the device may still write."""
+        return self.core.regs.entries(Csr.CQ_SIZE_LOG2) - 1 - (self._cq_written - self._cq_read)
 
     def _ring_is_full(self) -> bool:
-        return self._cq_written - self._cq_read >= self.core.regs.entries(Csr.CQ_SIZE_LOG2) - 1 > 0
+        return self._free_entries() <= 0 < self.core.regs.entries(Csr.CQ_SIZE_LOG2) - 1
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Run ``action`` unless something diverged already; keep the first divergence."""

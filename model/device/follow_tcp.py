@@ -128,7 +128,7 @@ class FollowTcp(FollowDelivery):
                 raise self._not_due("tcp", "COMMAND", conn, "DUPLICATE_KEY", "committed")
             self._lookup.inserted(decoded.key, sq_index, self._cycle)
             self.core.insert(decoded)
-        return Command(sqe, sq_index, decoded.image)
+        return Command(sqe, sq_index, decoded.image, decoded.seg)
 
     def _must_be_refusable(self, posted: Posted) -> None:
         if not refusable(posted.decoded):
@@ -199,7 +199,7 @@ class FollowTcp(FollowDelivery):
         while core.snapshots:
             write = core.execute_snapshot()
             if write is not None:
-                self._allow(self._state, write, "delegated image")
+                self._allow(self._state, write, "state image")
             self._collect(CqSource.STATE, need=self._state.issued)
         if isinstance(event, RxSegment):
             self._retire()

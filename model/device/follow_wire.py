@@ -47,7 +47,8 @@ class FollowWire(FollowCompletions):
             self._released.append((self._tx_issued, item.conn, popped))
             self._unproven[item.conn] += popped
         early = self.config.tx_slots
-        if item.kind == TxKind.FENCE or (item.kind == TxKind.RELEASE and TxRelease.unpack(item.body).cpl):
+        rst = item.kind == TxKind.RELEASE and TxRelease.unpack(item.body).cpl
+        if item.kind in (TxKind.FENCE, TxKind.BARRIER) or rst:
             early = 0  # every earlier frame is out; so is the RST of an abortive disconnect (CH-184)
         self._collect(CqSource.SEND, need=max(self._tx_issued - early, 0))
 

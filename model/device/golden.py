@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable, Sized
 
 from model.delivery.step import Continue, DeliveryEvent, DlvCommand, Message, PushTimer
-from model.device.config import DeviceConfig
+from model.device.config import CQ_RESERVE, DeviceConfig
 from model.device.core import RAW_LOST, Core, RxFrame, Write
-from model.device.decode import DELIVERY_OPCODES, TCP_OPCODES, Decoded, completion
+from model.device.decode import DELIVERY_OPCODES, INHERITED, TCP_OPCODES, Decoded, completion
 from model.device.memory import ErrorWindow, GoldenMemory
 from model.device.records import Journal, delivery_record, tcp_record
 from model.device.registers import (
@@ -42,6 +42,7 @@ from model.layout.generated import (
     RecTx,
     RxClass,
     RxReason,
+    Sqe,
     Status,
     TxKind,
     TxRecKind,
@@ -50,19 +51,22 @@ from model.layout.generated import (
 from model.tcp.seq import MASK, due
 from model.tcp.types import Command, Consumed, Credit, Event, Fault, FenceDone, RxSegment, Timer, TxGrant
 
-_CQ_RESERVE = 8
+_LAST = 1
 _ALWAYS_COMPLETE = frozenset(
     (
         Opcode.NOP,
         Opcode.INITIATE,
         Opcode.START,
         Opcode.TERMINATE,
+        Opcode.UPDATE,
+        Opcode.QUERY,
+        Opcode.INVALIDATE,
         Opcode.PATH_WRITE,
         Opcode.NEIGHBOR_WRITE,
         Opcode.PARAM_WRITE,
-        Opcode.DISCONNECT,
         Opcode.RECEIVE,
         Opcode.RAW_SEND,
+        Opcode.FORWARD,
     )
 )
 
@@ -103,6 +107,8 @@ class GoldenDevice:
         self.now = 0
         self.journal = journal
         self.on_interrupt: Callable[[], None] = lambda: None
+        #: Sees a frame at the moment it leaves, in its place among interrupts; `pop_tx` has it, too.
+        self.on_transmit: Callable[[bytes], None] = lambda frame: None
         self._rng = random.Random(seed)
         self._reset()
 
@@ -182,16 +188,23 @@ class GoldenDevice:
             self.now = (self.now + 1) & MASK
             self._note("S", self.now)
 
-    def run(self) -> bool:
-        """Process until idle; True if anything happened."""
+    def run(self, events: int | None = None) -> bool:
+        """Process until idle, or that many events; True if anything happened."""
         moved = False
-        while True:
+        while events is None or events > 0:
             ready = self._ready()
             if not ready:
-                return moved
+                break
             moved = True
             self._cycle += 1
+            events = None if events is None else events - 1
             (ready[0] if len(ready) == 1 else self._rng.choice(ready))()
+        return moved
+
+    @property
+    def events(self) -> int:
+        """Events processed so far."""
+        return self._cycle
 
     def problems(self) -> list[str]:
         """What must not be so when everything is over."""
@@ -287,11 +300,11 @@ class GoldenDevice:
         regs = self.core.regs
         if self._fetched % regs.entries(Csr.SQ_SIZE_LOG2) == regs[Csr.SQ_TAIL]:
             return False
-        return self._cq_room() - self._outstanding > _CQ_RESERVE
+        return self._cq_room() - self._outstanding > CQ_RESERVE
 
     def _placeable(self) -> bool:
         """A PLACE waits until its frame is at the head of rx_buffer."""
-        item = self.core.plq[0]
+        item = self.core.plq[0].item
         return item.op != PlOp.PLACE or self.core.frames[0].arrival == item.arrival
 
     # ---- tcp_engine ----------------------------------------------------------------------------
@@ -371,7 +384,7 @@ class GoldenDevice:
         decoded = core.decoder.decode(raw, self._fetched & 0xFFFF)
         self._fetched += 1
         sqe = decoded.sqe
-        if sqe.opcode in _ALWAYS_COMPLETE or (sqe.opcode == Opcode.SEND and sqe.flags & 1):
+        if always_completes(sqe):
             self._outstanding += 1
         status = self._refusal(decoded)
         if status is not None:
@@ -380,7 +393,7 @@ class GoldenDevice:
         elif sqe.opcode in TCP_OPCODES:
             if sqe.opcode == Opcode.INITIATE:
                 core.insert(decoded)
-            self._commit(Command(sqe, decoded.sq_index, decoded.image))
+            self._commit(Command(sqe, decoded.sq_index, decoded.image, decoded.seg))
         elif sqe.opcode in DELIVERY_OPCODES:
             conn = 0 if sqe.opcode == Opcode.POOL_POST else sqe.conn
             self._deliver(DlvCommand(sqe, decoded.sq_index, decoded.indices), conn)
@@ -487,6 +500,7 @@ class GoldenDevice:
         if data is not None:
             self._note("O", data=data)
             self._tx_out.append(data)
+            self.on_transmit(data)
 
     # ---- completions ---------------------------------------------------------------------------
 
@@ -549,8 +563,17 @@ class GoldenDevice:
         self._note("W", client, bus_addr, strobe, word, self.config.lanes, 2 if refused else 0)
 
 
-_COMMAND_KINDS = frozenset((CqKind.COMMAND, CqKind.SEND, CqKind.RECEIVE, CqKind.RAW_TX))
-_SILENT = frozenset((Opcode.ANSWER, Opcode.RESUME, Opcode.RAW_POST, Opcode.POOL_POST))
+_COMMAND_KINDS = frozenset((CqKind.COMMAND, CqKind.SEND, CqKind.RECEIVE, CqKind.RAW_TX, CqKind.FORWARD))
+_SILENT = frozenset((Opcode.ANSWER, Opcode.NEIGHBOR_ANSWER, Opcode.RESUME, Opcode.RAW_POST, Opcode.POOL_POST))
+
+
+def always_completes(sqe: Sqe) -> bool:
+    """The entry gives a completion when all is well; of sends the last, of disconnects all but an inherited FIN."""
+    if sqe.opcode == Opcode.SEND:
+        return bool(sqe.flags & _LAST)
+    if sqe.opcode == Opcode.DISCONNECT:
+        return not sqe.flags & INHERITED
+    return sqe.opcode in _ALWAYS_COMPLETE
 
 
 def completes_command(cqe: Cqe) -> bool:

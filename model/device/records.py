@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from model.delivery.step import DeliveryEvent, DeliveryResult, DlvCommand, Message, PushTimer
 from model.layout.generated import DlvEvt, Opcode, RecDlv, RecTcp, TcpEvt
-from model.tcp.commands import GLOBAL_OPCODES
+from model.tcp.objects import without_connection
 from model.tcp.types import (
     Command,
     Consumed,
@@ -64,13 +64,14 @@ def tcp_record(order: int, now: int, event: Event, result: StepResult) -> int:
     elif isinstance(event, Command):
         kind, conn, gen, cause = TcpEvt.COMMAND, event.sqe.conn, event.sqe.gen, event.sq_index
         opcode = event.sqe.opcode
+        rx = 0 if event.seg is None else event.seg.pack()
     elif isinstance(event, Credit):
         kind, cause = TcpEvt.CREDIT, event.count
     else:
         kind, conn, gen = _KINDS[type(event)], event.conn, event.gen
         cause = event.nbytes if isinstance(event, Consumed) else 0
     a = result.actions
-    without_tcb = isinstance(event, Credit) or opcode in GLOBAL_OPCODES
+    without_tcb = isinstance(event, Credit) or (isinstance(event, Command) and without_connection(event.sqe))
     return RecTcp(
         order=order,
         tick=now,
@@ -135,5 +136,3 @@ def delivery_record(order: int, now: int, event: DeliveryEvent, result: Delivery
         plq_valid=int(result.plq is not None),
         plq=0 if result.plq is None else result.plq.pack(),
     ).pack()
-
-

@@ -13,10 +13,10 @@ Key = tuple[int, int, int, int]
 
 _ETHERNET, _VLAN, _IP, _TCP = 14, 4, 20, 20
 _IPV4_TYPE, _VLAN_TYPE, _TCP_PROTOCOL = 0x0800, 0x8100, 6
-_FRAGMENT = 0x3FFF
+_FRAGMENT, _VLAN_ID = 0x3FFF, 0xFFF
 _TS_KIND, _TS_LENGTH = 8, 10
 _IP_HEADER = Struct(">BBHHHBBHII")
-_TCP_HEADER = Struct(">HHIIBBHHH")
+TCP_HEADER = Struct(">HHIIBBHHH")
 _STAMPS = Struct(">II")
 
 
@@ -29,6 +29,8 @@ class ParsedSegment:
     ack: int
     wnd: int
     flags: int
+    tagged: int
+    vlan_id: int
     ts_present: int
     tsval: int
     tsecr: int
@@ -59,9 +61,10 @@ def parse(frame: bytes) -> Parsed:
         return _TOO_LONG
     if n < _ETHERNET:
         return _BAD_LENGTH
-    at, ethertype = _ETHERNET, int.from_bytes(frame[12:14], "big")
+    at, ethertype, tag = _ETHERNET, int.from_bytes(frame[12:14], "big"), None
     if ethertype == _VLAN_TYPE and n >= _ETHERNET + _VLAN:
         at, ethertype = _ETHERNET + _VLAN, int.from_bytes(frame[16:18], "big")
+        tag = int.from_bytes(frame[14:16], "big")
     if ethertype != _IPV4_TYPE:
         return _NOT_TCP
     if n < at + _IP:
@@ -73,17 +76,18 @@ def parse(frame: bytes) -> Parsed:
         return _BAD_LENGTH
     if not ipv4_header_ok(frame[at : at + _IP]):
         return _BAD_IP_SUM
-    return _tcp(frame, at + _IP, at + total, source, destination)
+    return _tcp(frame, at + _IP, at + total, (source, destination), tag)
 
 
-def _tcp(frame: bytes, at: int, end: int, source: int, destination: int) -> Parsed:
-    sport, dport, seq, ack, offset, flags, wnd, _, _ = _TCP_HEADER.unpack_from(frame, at)
+def _tcp(frame: bytes, at: int, end: int, addresses: tuple[int, int], tag: int | None) -> Parsed:
+    source, destination = addresses
+    sport, dport, seq, ack, offset, flags, wnd, _, _ = TCP_HEADER.unpack_from(frame, at)
     header = 4 * (offset >> 4)
     if header < _TCP or at + header > end:
         return _BAD_LENGTH
     if not tcp_ok(source, destination, frame[at:end]):
         return _BAD_TCP_SUM
-    stamps = _timestamps(frame, at + _TCP, at + header) if header > _TCP else None
+    stamps = timestamps(frame, at + _TCP, at + header) if header > _TCP else None
     tsval, tsecr = stamps or (0, 0)
     segment = ParsedSegment(
         key=(destination, source, dport, sport),
@@ -91,6 +95,8 @@ def _tcp(frame: bytes, at: int, end: int, source: int, destination: int) -> Pars
         ack=ack,
         wnd=wnd,
         flags=flags,
+        tagged=int(tag is not None),
+        vlan_id=(tag or 0) & _VLAN_ID,
         ts_present=int(stamps is not None),
         tsval=tsval,
         tsecr=tsecr,
@@ -100,7 +106,7 @@ def _tcp(frame: bytes, at: int, end: int, source: int, destination: int) -> Pars
     return Parsed(RxClass.SEGMENT, RxReason.NONE, segment)
 
 
-def _timestamps(frame: bytes, at: int, end: int) -> tuple[int, int] | None:
+def timestamps(frame: bytes, at: int, end: int) -> tuple[int, int] | None:
     """The timestamps option; the last one counts. Parsing stops at an illegal length (RFC 9293 MUST-7)."""
     found: tuple[int, int] | None = None
     while at < end:

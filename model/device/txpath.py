@@ -19,6 +19,7 @@ from model.layout.generated import (
     SgElem,
     Status,
     TxAppend,
+    TxBarrier,
     TxHdrConn,
     TxHdrNbr,
     TxHdrPath,
@@ -111,6 +112,8 @@ class TxPath:
             return TxEffect(completions=tuple(self._release(item)))
         if kind == TxKind.FENCE:
             return TxEffect(completions=tuple(self._release(item)), fence=(item.conn, item.gen))
+        if kind == TxKind.BARRIER:
+            return TxEffect(completions=(_barrier_cqe(item),))
         if kind == TxKind.HDR_CONN:
             self._conns[item.conn] = TxHdrConn.unpack(item.body)
         elif kind == TxKind.HDR_PATH:
@@ -154,11 +157,13 @@ class TxPath:
         return done
 
     def _failed(self, conn: int, body: TxRelease) -> list[Cqe]:
-        """All that is left, with its acknowledged bytes."""
+        """All that is left, with its acknowledged bytes. An inherited FIN is nobody's request (B-6)."""
         table = self._sends.get(conn, deque())
         done: list[Cqe] = []
         while table:
             entry = table.popleft()
+            if entry.append.fin and not entry.append.last:
+                continue
             acked_to = body.una if le(body.una, entry.data_end) else entry.data_end
             nbytes = max(signed(acked_to, entry.append.start_seq), 0)
             done.append(_send_cqe(entry, Status(body.status), nbytes))
@@ -244,6 +249,20 @@ class TxPath:
             if length == 0:
                 return b"".join(parts)
         return None
+
+
+def _barrier_cqe(item: Txq) -> Cqe:
+    """Every frame in front of the BARRIER has left: its command is done."""
+    body = TxBarrier.unpack(item.body)
+    return Cqe(
+        kind=CqKind.COMMAND,
+        status=Status.OK,
+        conn=item.conn,
+        gen=item.gen,
+        code=body.opcode,
+        cookie=body.cookie,
+        sq_index=body.sq_index,
+    )
 
 
 def _send_cqe(entry: SendEntry, status: Status, nbytes: int) -> Cqe:

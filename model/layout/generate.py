@@ -141,7 +141,7 @@ def verilog(layout: Layout) -> str:
 def enum_width(values: dict[str, int]) -> int:
     """Bits an enum's macros are written with: the field width it is used in, at least its largest value."""
     fixed = {"PASS_UP": 2, "LIST_WRITE": 2, "FROZEN": 2, "TIME_WAIT": 4, "FENCE_DONE": 4, "CONTINUE": 4,
-             "HDR_NEIGHBOR": 3, "NO_SPACE": 4, "DISCARDED": 2, "RAW": 2, "RAW_TX": 8}
+             "HDR_NEIGHBOR": 4, "NO_SPACE": 4, "DISCARDED": 2, "RAW": 2, "RAW_TX": 8}
     if "DECODE" in values:
         return 4
     for marker, width in fixed.items():

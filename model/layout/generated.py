@@ -73,6 +73,33 @@ CWND_MAX = 1073741824
 IP_ID_BASE = 32768
 """IPv4 identification of offloaded packets: upper half (CH-116)"""
 
+CACHED_IMAGE_BYTES = 64
+"""cached part of the TCP image: what UPDATE reads"""
+
+FORWARD_MIN = 20
+"""bytes a FORWARD carries at least: a TCP header"""
+
+FORWARD_MAX = 1480
+"""bytes a FORWARD carries at most: a segment of 1500 bytes of IP"""
+
+FORWARD_HEAD_BYTES = 64
+"""bytes of a forwarded segment that are read for its header"""
+
+FIN_WAIT_2_SECONDS = 120
+"""seconds in FIN_WAIT_2 before the upload is asked for"""
+
+CHALLENGE_KA_SECONDS = 300
+"""seconds the keep-alive timer is set to by a challenge ACK (CH-201)"""
+
+CHALLENGE_KA_PROBES = 10
+"""probes after a challenge when the connection has no count of its own"""
+
+SYN_CHALLENGE_SECONDS = 3
+"""seconds between two challenge ACKs for a SYN, at least (CH-198)"""
+
+BACKLOG_GAP = 100
+"""ticks between two events SEND_BACKLOG_CHANGE of a connection, at least (CH-213)"""
+
 CREDIT_BATCH = 16
 """pool credits that are returned together (mechanisms)"""
 
@@ -102,6 +129,15 @@ class Opcode(IntEnum):
     RAW_POST = 16
     POOL_POST = 17
     RESUME = 18
+    NEIGHBOR_ANSWER = 19
+
+
+class Object(IntEnum):
+    """enum object"""
+
+    CONNECTION = 0
+    PATH = 1
+    NEIGHBOR = 2
 
 
 class Status(IntEnum):
@@ -139,6 +175,7 @@ class CqKind(IntEnum):
     EVENT = 5
     RAW_RX = 6
     RAW_TX = 7
+    FORWARD = 8
 
 
 class TcpEventType(IntEnum):
@@ -148,6 +185,7 @@ class TcpEventType(IntEnum):
     DISCONNECT = 2
     RETRIEVE = 3
     ABORT = 4
+    NEIGHBOR_QUERY = 16
 
 
 class UploadReason(IntEnum):
@@ -222,6 +260,8 @@ class DlvEvt(IntEnum):
     TIMER = 10
     CONTINUE = 11
     DROP_DCB = 12
+    UPDATE = 13
+    FLUSH = 14
 
 
 class TxKind(IntEnum):
@@ -235,6 +275,7 @@ class TxKind(IntEnum):
     HDR_CONN = 5
     HDR_PATH = 6
     HDR_NEIGHBOR = 7
+    BARRIER = 8
 
 
 class Verdict(IntEnum):
@@ -1320,6 +1361,103 @@ class DelegatedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class CachedImage:
+    """what UPDATE reads: bytes 64..127 of the TCP image"""
+
+    WIDTH: ClassVar[int] = 512
+    FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
+        "cached_flags": (0, 16),
+        "initial_rcv_wnd": (32, 32),
+        "rcv_indication_size": (64, 32),
+        "ka_probe_count": (96, 8),
+        "ka_timeout": (128, 32),
+        "ka_interval": (160, 32),
+        "max_rt": (192, 32),
+        "flow_label": (224, 32),
+        "ttl": (256, 8),
+        "tos": (264, 8),
+        "user_priority": (272, 8),
+    }
+    cached_flags: int = 0
+    initial_rcv_wnd: int = 0
+    rcv_indication_size: int = 0
+    ka_probe_count: int = 0
+    ka_timeout: int = 0
+    ka_interval: int = 0
+    max_rt: int = 0
+    flow_label: int = 0
+    ttl: int = 0
+    tos: int = 0
+    user_priority: int = 0
+
+    def pack(self) -> int:
+        """The packed vector; raises ValueError when a field does not fit."""
+        value = 0
+        if self.cached_flags >> 16:
+            raise ValueError(f"cached_image.cached_flags = {self.cached_flags:#x} does not fit in 16 bits")
+        value |= self.cached_flags
+        if self.initial_rcv_wnd >> 32:
+            raise ValueError(f"cached_image.initial_rcv_wnd = {self.initial_rcv_wnd:#x} does not fit in 32 bits")
+        value |= self.initial_rcv_wnd << 32
+        if self.rcv_indication_size >> 32:
+            raise ValueError(f"cached_image.rcv_indication_size = {self.rcv_indication_size:#x} does not fit in 32 bits")
+        value |= self.rcv_indication_size << 64
+        if self.ka_probe_count >> 8:
+            raise ValueError(f"cached_image.ka_probe_count = {self.ka_probe_count:#x} does not fit in 8 bits")
+        value |= self.ka_probe_count << 96
+        if self.ka_timeout >> 32:
+            raise ValueError(f"cached_image.ka_timeout = {self.ka_timeout:#x} does not fit in 32 bits")
+        value |= self.ka_timeout << 128
+        if self.ka_interval >> 32:
+            raise ValueError(f"cached_image.ka_interval = {self.ka_interval:#x} does not fit in 32 bits")
+        value |= self.ka_interval << 160
+        if self.max_rt >> 32:
+            raise ValueError(f"cached_image.max_rt = {self.max_rt:#x} does not fit in 32 bits")
+        value |= self.max_rt << 192
+        if self.flow_label >> 32:
+            raise ValueError(f"cached_image.flow_label = {self.flow_label:#x} does not fit in 32 bits")
+        value |= self.flow_label << 224
+        if self.ttl >> 8:
+            raise ValueError(f"cached_image.ttl = {self.ttl:#x} does not fit in 8 bits")
+        value |= self.ttl << 256
+        if self.tos >> 8:
+            raise ValueError(f"cached_image.tos = {self.tos:#x} does not fit in 8 bits")
+        value |= self.tos << 264
+        if self.user_priority >> 8:
+            raise ValueError(f"cached_image.user_priority = {self.user_priority:#x} does not fit in 8 bits")
+        value |= self.user_priority << 272
+        return value
+
+    @classmethod
+    def unpack(cls, value: int) -> CachedImage:
+        """Fields of a packed vector."""
+        return cls(
+            value & 0xffff,
+            (value >> 32) & 0xffffffff,
+            (value >> 64) & 0xffffffff,
+            (value >> 96) & 0xff,
+            (value >> 128) & 0xffffffff,
+            (value >> 160) & 0xffffffff,
+            (value >> 192) & 0xffffffff,
+            (value >> 224) & 0xffffffff,
+            (value >> 256) & 0xff,
+            (value >> 264) & 0xff,
+            (value >> 272) & 0xff,
+        )
+
+    def to_bytes(self) -> bytes:
+        """The 64 bytes in host memory."""
+        return self.pack().to_bytes(64, "little")
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> CachedImage:
+        """Decode 64 bytes; raises ValueError on another length."""
+        if len(data) != 64:
+            raise ValueError(f"cached_image: {len(data)} bytes given, 64 needed")
+        return cls.unpack(int.from_bytes(data, "little"))
+
+
+@dataclass(frozen=True, slots=True)
 class PathImage:
     """path state object"""
 
@@ -1604,7 +1742,7 @@ class LkpKey:
 class Tcb:
     """connection state of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 1499
+    WIDTH: ClassVar[int] = 1633
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "phase": (0, 2),
         "gen": (2, 8),
@@ -1687,6 +1825,16 @@ class Tcb:
         "img_addr": (1355, 64),
         "img_cookie": (1419, 64),
         "img_sq_index": (1483, 16),
+        "invalid": (1499, 1),
+        "backlog_told": (1500, 32),
+        "backlog_tick": (1532, 32),
+        "ka_on": (1564, 1),
+        "ka_deadline": (1565, 32),
+        "ka_challenge": (1597, 1),
+        "ka_probe_owed": (1598, 1),
+        "rst_challenged": (1599, 1),
+        "syn_challenged": (1600, 1),
+        "syn_tick": (1601, 32),
     }
     phase: int = 0
     gen: int = 0
@@ -1769,6 +1917,16 @@ class Tcb:
     img_addr: int = 0
     img_cookie: int = 0
     img_sq_index: int = 0
+    invalid: int = 0
+    backlog_told: int = 0
+    backlog_tick: int = 0
+    ka_on: int = 0
+    ka_deadline: int = 0
+    ka_challenge: int = 0
+    ka_probe_owed: int = 0
+    rst_challenged: int = 0
+    syn_challenged: int = 0
+    syn_tick: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2016,6 +2174,36 @@ class Tcb:
         if self.img_sq_index >> 16:
             raise ValueError(f"tcb.img_sq_index = {self.img_sq_index:#x} does not fit in 16 bits")
         value |= self.img_sq_index << 1483
+        if self.invalid >> 1:
+            raise ValueError(f"tcb.invalid = {self.invalid:#x} does not fit in 1 bits")
+        value |= self.invalid << 1499
+        if self.backlog_told >> 32:
+            raise ValueError(f"tcb.backlog_told = {self.backlog_told:#x} does not fit in 32 bits")
+        value |= self.backlog_told << 1500
+        if self.backlog_tick >> 32:
+            raise ValueError(f"tcb.backlog_tick = {self.backlog_tick:#x} does not fit in 32 bits")
+        value |= self.backlog_tick << 1532
+        if self.ka_on >> 1:
+            raise ValueError(f"tcb.ka_on = {self.ka_on:#x} does not fit in 1 bits")
+        value |= self.ka_on << 1564
+        if self.ka_deadline >> 32:
+            raise ValueError(f"tcb.ka_deadline = {self.ka_deadline:#x} does not fit in 32 bits")
+        value |= self.ka_deadline << 1565
+        if self.ka_challenge >> 1:
+            raise ValueError(f"tcb.ka_challenge = {self.ka_challenge:#x} does not fit in 1 bits")
+        value |= self.ka_challenge << 1597
+        if self.ka_probe_owed >> 1:
+            raise ValueError(f"tcb.ka_probe_owed = {self.ka_probe_owed:#x} does not fit in 1 bits")
+        value |= self.ka_probe_owed << 1598
+        if self.rst_challenged >> 1:
+            raise ValueError(f"tcb.rst_challenged = {self.rst_challenged:#x} does not fit in 1 bits")
+        value |= self.rst_challenged << 1599
+        if self.syn_challenged >> 1:
+            raise ValueError(f"tcb.syn_challenged = {self.syn_challenged:#x} does not fit in 1 bits")
+        value |= self.syn_challenged << 1600
+        if self.syn_tick >> 32:
+            raise ValueError(f"tcb.syn_tick = {self.syn_tick:#x} does not fit in 32 bits")
+        value |= self.syn_tick << 1601
         return value
 
     @classmethod
@@ -2103,6 +2291,16 @@ class Tcb:
             (value >> 1355) & 0xffffffffffffffff,
             (value >> 1419) & 0xffffffffffffffff,
             (value >> 1483) & 0xffff,
+            (value >> 1499) & 0x1,
+            (value >> 1500) & 0xffffffff,
+            (value >> 1532) & 0xffffffff,
+            (value >> 1564) & 0x1,
+            (value >> 1565) & 0xffffffff,
+            (value >> 1597) & 0x1,
+            (value >> 1598) & 0x1,
+            (value >> 1599) & 0x1,
+            (value >> 1600) & 0x1,
+            (value >> 1601) & 0xffffffff,
         )
 
 
@@ -2110,7 +2308,7 @@ class Tcb:
 class PathRec:
     """path table entry of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 313
+    WIDTH: ClassVar[int] = 314
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "valid": (0, 1),
         "family": (1, 8),
@@ -2118,6 +2316,7 @@ class PathRec:
         "path_mtu": (25, 32),
         "src_addr": (57, 128),
         "dst_addr": (185, 128),
+        "invalid": (313, 1),
     }
     valid: int = 0
     family: int = 0
@@ -2125,6 +2324,7 @@ class PathRec:
     path_mtu: int = 0
     src_addr: int = 0
     dst_addr: int = 0
+    invalid: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2147,6 +2347,9 @@ class PathRec:
         if self.dst_addr >> 128:
             raise ValueError(f"path_rec.dst_addr = {self.dst_addr:#x} does not fit in 128 bits")
         value |= self.dst_addr << 185
+        if self.invalid >> 1:
+            raise ValueError(f"path_rec.invalid = {self.invalid:#x} does not fit in 1 bits")
+        value |= self.invalid << 313
         return value
 
     @classmethod
@@ -2159,6 +2362,7 @@ class PathRec:
             (value >> 25) & 0xffffffff,
             (value >> 57) & 0xffffffffffffffffffffffffffffffff,
             (value >> 185) & 0xffffffffffffffffffffffffffffffff,
+            (value >> 313) & 0x1,
         )
 
 
@@ -2166,7 +2370,7 @@ class PathRec:
 class NbrRec:
     """neighbor table entry of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 173
+    WIDTH: ClassVar[int] = 175
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "valid": (0, 1),
         "dl_src": (1, 48),
@@ -2174,6 +2378,8 @@ class NbrRec:
         "vlan_id": (97, 12),
         "hrt": (109, 32),
         "nrt": (141, 32),
+        "invalid": (173, 1),
+        "query": (174, 1),
     }
     valid: int = 0
     dl_src: int = 0
@@ -2181,6 +2387,8 @@ class NbrRec:
     vlan_id: int = 0
     hrt: int = 0
     nrt: int = 0
+    invalid: int = 0
+    query: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2203,6 +2411,12 @@ class NbrRec:
         if self.nrt >> 32:
             raise ValueError(f"nbr_rec.nrt = {self.nrt:#x} does not fit in 32 bits")
         value |= self.nrt << 141
+        if self.invalid >> 1:
+            raise ValueError(f"nbr_rec.invalid = {self.invalid:#x} does not fit in 1 bits")
+        value |= self.invalid << 173
+        if self.query >> 1:
+            raise ValueError(f"nbr_rec.query = {self.query:#x} does not fit in 1 bits")
+        value |= self.query << 174
         return value
 
     @classmethod
@@ -2215,6 +2429,8 @@ class NbrRec:
             (value >> 97) & 0xfff,
             (value >> 109) & 0xffffffff,
             (value >> 141) & 0xffffffff,
+            (value >> 173) & 0x1,
+            (value >> 174) & 0x1,
         )
 
 
@@ -2222,7 +2438,7 @@ class NbrRec:
 class Params:
     """global parameters as the engine keeps them"""
 
-    WIDTH: ClassVar[int] = 192
+    WIDTH: ClassVar[int] = 224
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "ack_frequency": (0, 8),
         "delayed_ack_ticks": (8, 8),
@@ -2233,6 +2449,7 @@ class Params:
         "rto_max": (96, 32),
         "rto_initial": (128, 32),
         "nce_stale_ticks": (160, 32),
+        "ticks_per_second": (192, 32),
     }
     ack_frequency: int = 0
     delayed_ack_ticks: int = 0
@@ -2243,6 +2460,7 @@ class Params:
     rto_max: int = 0
     rto_initial: int = 0
     nce_stale_ticks: int = 0
+    ticks_per_second: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2274,6 +2492,9 @@ class Params:
         if self.nce_stale_ticks >> 32:
             raise ValueError(f"params.nce_stale_ticks = {self.nce_stale_ticks:#x} does not fit in 32 bits")
         value |= self.nce_stale_ticks << 160
+        if self.ticks_per_second >> 32:
+            raise ValueError(f"params.ticks_per_second = {self.ticks_per_second:#x} does not fit in 32 bits")
+        value |= self.ticks_per_second << 192
         return value
 
     @classmethod
@@ -2289,6 +2510,7 @@ class Params:
             (value >> 96) & 0xffffffff,
             (value >> 128) & 0xffffffff,
             (value >> 160) & 0xffffffff,
+            (value >> 192) & 0xffffffff,
         )
 
 
@@ -2536,7 +2758,7 @@ class PoolNode:
 class RxSeg:
     """arguments of RX_SEGMENT: what rx_parser and conn_lookup found"""
 
-    WIDTH: ClassVar[int] = 241
+    WIDTH: ClassVar[int] = 254
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "arrival": (0, 32),
         "conn": (32, 16),
@@ -2545,11 +2767,13 @@ class RxSeg:
         "ack": (88, 32),
         "wnd": (120, 16),
         "flags": (136, 8),
-        "ts_present": (144, 1),
-        "tsval": (145, 32),
-        "tsecr": (177, 32),
-        "pay_off": (209, 16),
-        "pay_len": (225, 16),
+        "tagged": (144, 1),
+        "vlan_id": (145, 12),
+        "ts_present": (157, 1),
+        "tsval": (158, 32),
+        "tsecr": (190, 32),
+        "pay_off": (222, 16),
+        "pay_len": (238, 16),
     }
     arrival: int = 0
     conn: int = 0
@@ -2558,6 +2782,8 @@ class RxSeg:
     ack: int = 0
     wnd: int = 0
     flags: int = 0
+    tagged: int = 0
+    vlan_id: int = 0
     ts_present: int = 0
     tsval: int = 0
     tsecr: int = 0
@@ -2588,21 +2814,27 @@ class RxSeg:
         if self.flags >> 8:
             raise ValueError(f"rx_seg.flags = {self.flags:#x} does not fit in 8 bits")
         value |= self.flags << 136
+        if self.tagged >> 1:
+            raise ValueError(f"rx_seg.tagged = {self.tagged:#x} does not fit in 1 bits")
+        value |= self.tagged << 144
+        if self.vlan_id >> 12:
+            raise ValueError(f"rx_seg.vlan_id = {self.vlan_id:#x} does not fit in 12 bits")
+        value |= self.vlan_id << 145
         if self.ts_present >> 1:
             raise ValueError(f"rx_seg.ts_present = {self.ts_present:#x} does not fit in 1 bits")
-        value |= self.ts_present << 144
+        value |= self.ts_present << 157
         if self.tsval >> 32:
             raise ValueError(f"rx_seg.tsval = {self.tsval:#x} does not fit in 32 bits")
-        value |= self.tsval << 145
+        value |= self.tsval << 158
         if self.tsecr >> 32:
             raise ValueError(f"rx_seg.tsecr = {self.tsecr:#x} does not fit in 32 bits")
-        value |= self.tsecr << 177
+        value |= self.tsecr << 190
         if self.pay_off >> 16:
             raise ValueError(f"rx_seg.pay_off = {self.pay_off:#x} does not fit in 16 bits")
-        value |= self.pay_off << 209
+        value |= self.pay_off << 222
         if self.pay_len >> 16:
             raise ValueError(f"rx_seg.pay_len = {self.pay_len:#x} does not fit in 16 bits")
-        value |= self.pay_len << 225
+        value |= self.pay_len << 238
         return value
 
     @classmethod
@@ -2617,10 +2849,12 @@ class RxSeg:
             (value >> 120) & 0xffff,
             (value >> 136) & 0xff,
             (value >> 144) & 0x1,
-            (value >> 145) & 0xffffffff,
-            (value >> 177) & 0xffffffff,
-            (value >> 209) & 0xffff,
-            (value >> 225) & 0xffff,
+            (value >> 145) & 0xfff,
+            (value >> 157) & 0x1,
+            (value >> 158) & 0xffffffff,
+            (value >> 190) & 0xffffffff,
+            (value >> 222) & 0xffff,
+            (value >> 238) & 0xffff,
         )
 
 
@@ -2628,7 +2862,7 @@ class RxSeg:
 class DlvMsg:
     """message tcp_engine -> delivery_engine"""
 
-    WIDTH: ClassVar[int] = 248
+    WIDTH: ClassVar[int] = 313
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "kind": (0, 4),
         "conn": (4, 16),
@@ -2645,6 +2879,8 @@ class DlvMsg:
         "push_ticks": (136, 32),
         "sq_index": (168, 16),
         "a": (184, 64),
+        "fwd": (248, 1),
+        "cookie": (249, 64),
     }
     kind: int = 0
     conn: int = 0
@@ -2661,6 +2897,8 @@ class DlvMsg:
     push_ticks: int = 0
     sq_index: int = 0
     a: int = 0
+    fwd: int = 0
+    cookie: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2710,6 +2948,12 @@ class DlvMsg:
         if self.a >> 64:
             raise ValueError(f"dlv_msg.a = {self.a:#x} does not fit in 64 bits")
         value |= self.a << 184
+        if self.fwd >> 1:
+            raise ValueError(f"dlv_msg.fwd = {self.fwd:#x} does not fit in 1 bits")
+        value |= self.fwd << 248
+        if self.cookie >> 64:
+            raise ValueError(f"dlv_msg.cookie = {self.cookie:#x} does not fit in 64 bits")
+        value |= self.cookie << 249
         return value
 
     @classmethod
@@ -2731,6 +2975,8 @@ class DlvMsg:
             (value >> 136) & 0xffffffff,
             (value >> 168) & 0xffff,
             (value >> 184) & 0xffffffffffffffff,
+            (value >> 248) & 0x1,
+            (value >> 249) & 0xffffffffffffffff,
         )
 
 
@@ -2738,12 +2984,12 @@ class DlvMsg:
 class Txq:
     """item of the in-order transmit queue; `body` is one of the tx_* structs, from bit 0"""
 
-    WIDTH: ClassVar[int] = 347
+    WIDTH: ClassVar[int] = 348
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
-        "kind": (0, 3),
-        "conn": (3, 16),
-        "gen": (19, 8),
-        "body": (27, 320),
+        "kind": (0, 4),
+        "conn": (4, 16),
+        "gen": (20, 8),
+        "body": (28, 320),
     }
     kind: int = 0
     conn: int = 0
@@ -2753,28 +2999,28 @@ class Txq:
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
         value = 0
-        if self.kind >> 3:
-            raise ValueError(f"txq.kind = {self.kind:#x} does not fit in 3 bits")
+        if self.kind >> 4:
+            raise ValueError(f"txq.kind = {self.kind:#x} does not fit in 4 bits")
         value |= self.kind
         if self.conn >> 16:
             raise ValueError(f"txq.conn = {self.conn:#x} does not fit in 16 bits")
-        value |= self.conn << 3
+        value |= self.conn << 4
         if self.gen >> 8:
             raise ValueError(f"txq.gen = {self.gen:#x} does not fit in 8 bits")
-        value |= self.gen << 19
+        value |= self.gen << 20
         if self.body >> 320:
             raise ValueError(f"txq.body = {self.body:#x} does not fit in 320 bits")
-        value |= self.body << 27
+        value |= self.body << 28
         return value
 
     @classmethod
     def unpack(cls, value: int) -> Txq:
         """Fields of a packed vector."""
         return cls(
-            value & 0x7,
-            (value >> 3) & 0xffff,
-            (value >> 19) & 0xff,
-            (value >> 27) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            value & 0xf,
+            (value >> 4) & 0xffff,
+            (value >> 20) & 0xff,
+            (value >> 28) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
         )
 
 
@@ -2989,6 +3235,44 @@ class TxRelease:
 
 
 @dataclass(frozen=True, slots=True)
+class TxBarrier:
+    """body of BARRIER: completes its command (kind COMMAND, OK) when every frame in front has left; txq.conn and gen are the command's"""
+
+    WIDTH: ClassVar[int] = 88
+    FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
+        "cookie": (0, 64),
+        "sq_index": (64, 16),
+        "opcode": (80, 8),
+    }
+    cookie: int = 0
+    sq_index: int = 0
+    opcode: int = 0
+
+    def pack(self) -> int:
+        """The packed vector; raises ValueError when a field does not fit."""
+        value = 0
+        if self.cookie >> 64:
+            raise ValueError(f"tx_barrier.cookie = {self.cookie:#x} does not fit in 64 bits")
+        value |= self.cookie
+        if self.sq_index >> 16:
+            raise ValueError(f"tx_barrier.sq_index = {self.sq_index:#x} does not fit in 16 bits")
+        value |= self.sq_index << 64
+        if self.opcode >> 8:
+            raise ValueError(f"tx_barrier.opcode = {self.opcode:#x} does not fit in 8 bits")
+        value |= self.opcode << 80
+        return value
+
+    @classmethod
+    def unpack(cls, value: int) -> TxBarrier:
+        """Fields of a packed vector."""
+        return cls(
+            value & 0xffffffffffffffff,
+            (value >> 64) & 0xffff,
+            (value >> 80) & 0xff,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TxHdrConn:
     """body of HDR_CONN"""
 
@@ -3124,7 +3408,7 @@ class TxHdrNbr:
 class Plq:
     """action of delivery_engine, executed in order by rx_placer: first `op`, then, when it is visible, the entry `cqe`, then freeze_done"""
 
-    WIDTH: ClassVar[int] = 541
+    WIDTH: ClassVar[int] = 542
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "op": (0, 2),
         "conn": (2, 16),
@@ -3136,9 +3420,10 @@ class Plq:
         "src": (91, 64),
         "dst": (155, 64),
         "list_data": (219, 64),
-        "cqe_valid": (283, 1),
-        "freeze_done": (284, 1),
-        "cqe": (285, 256),
+        "barrier": (283, 1),
+        "cqe_valid": (284, 1),
+        "freeze_done": (285, 1),
+        "cqe": (286, 256),
     }
     op: int = 0
     conn: int = 0
@@ -3150,6 +3435,7 @@ class Plq:
     src: int = 0
     dst: int = 0
     list_data: int = 0
+    barrier: int = 0
     cqe_valid: int = 0
     freeze_done: int = 0
     cqe: int = 0
@@ -3187,15 +3473,18 @@ class Plq:
         if self.list_data >> 64:
             raise ValueError(f"plq.list_data = {self.list_data:#x} does not fit in 64 bits")
         value |= self.list_data << 219
+        if self.barrier >> 1:
+            raise ValueError(f"plq.barrier = {self.barrier:#x} does not fit in 1 bits")
+        value |= self.barrier << 283
         if self.cqe_valid >> 1:
             raise ValueError(f"plq.cqe_valid = {self.cqe_valid:#x} does not fit in 1 bits")
-        value |= self.cqe_valid << 283
+        value |= self.cqe_valid << 284
         if self.freeze_done >> 1:
             raise ValueError(f"plq.freeze_done = {self.freeze_done:#x} does not fit in 1 bits")
-        value |= self.freeze_done << 284
+        value |= self.freeze_done << 285
         if self.cqe >> 256:
             raise ValueError(f"plq.cqe = {self.cqe:#x} does not fit in 256 bits")
-        value |= self.cqe << 285
+        value |= self.cqe << 286
         return value
 
     @classmethod
@@ -3214,7 +3503,8 @@ class Plq:
             (value >> 219) & 0xffffffffffffffff,
             (value >> 283) & 0x1,
             (value >> 284) & 0x1,
-            (value >> 285) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 285) & 0x1,
+            (value >> 286) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
         )
 
 
@@ -3222,7 +3512,7 @@ class Plq:
 class RecTcp:
     """commit record of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 3093
+    WIDTH: ClassVar[int] = 3307
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "order": (0, 32),
         "tick": (32, 32),
@@ -3231,19 +3521,19 @@ class RecTcp:
         "gen": (84, 8),
         "cause": (92, 32),
         "opcode": (124, 8),
-        "rx": (132, 241),
-        "tcb": (373, 1499),
-        "credits": (1872, 16),
-        "verdict": (1888, 2),
-        "tx0_valid": (1890, 1),
-        "tx0": (1891, 347),
-        "tx1_valid": (2238, 1),
-        "tx1": (2239, 347),
-        "dlv_valid": (2586, 1),
-        "dlv": (2587, 248),
-        "cpl_valid": (2835, 1),
-        "cpl": (2836, 256),
-        "img_valid": (3092, 1),
+        "rx": (132, 254),
+        "tcb": (386, 1633),
+        "credits": (2019, 16),
+        "verdict": (2035, 2),
+        "tx0_valid": (2037, 1),
+        "tx0": (2038, 348),
+        "tx1_valid": (2386, 1),
+        "tx1": (2387, 348),
+        "dlv_valid": (2735, 1),
+        "dlv": (2736, 313),
+        "cpl_valid": (3049, 1),
+        "cpl": (3050, 256),
+        "img_valid": (3306, 1),
     }
     order: int = 0
     tick: int = 0
@@ -3290,45 +3580,45 @@ class RecTcp:
         if self.opcode >> 8:
             raise ValueError(f"rec_tcp.opcode = {self.opcode:#x} does not fit in 8 bits")
         value |= self.opcode << 124
-        if self.rx >> 241:
-            raise ValueError(f"rec_tcp.rx = {self.rx:#x} does not fit in 241 bits")
+        if self.rx >> 254:
+            raise ValueError(f"rec_tcp.rx = {self.rx:#x} does not fit in 254 bits")
         value |= self.rx << 132
-        if self.tcb >> 1499:
-            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 1499 bits")
-        value |= self.tcb << 373
+        if self.tcb >> 1633:
+            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 1633 bits")
+        value |= self.tcb << 386
         if self.credits >> 16:
             raise ValueError(f"rec_tcp.credits = {self.credits:#x} does not fit in 16 bits")
-        value |= self.credits << 1872
+        value |= self.credits << 2019
         if self.verdict >> 2:
             raise ValueError(f"rec_tcp.verdict = {self.verdict:#x} does not fit in 2 bits")
-        value |= self.verdict << 1888
+        value |= self.verdict << 2035
         if self.tx0_valid >> 1:
             raise ValueError(f"rec_tcp.tx0_valid = {self.tx0_valid:#x} does not fit in 1 bits")
-        value |= self.tx0_valid << 1890
-        if self.tx0 >> 347:
-            raise ValueError(f"rec_tcp.tx0 = {self.tx0:#x} does not fit in 347 bits")
-        value |= self.tx0 << 1891
+        value |= self.tx0_valid << 2037
+        if self.tx0 >> 348:
+            raise ValueError(f"rec_tcp.tx0 = {self.tx0:#x} does not fit in 348 bits")
+        value |= self.tx0 << 2038
         if self.tx1_valid >> 1:
             raise ValueError(f"rec_tcp.tx1_valid = {self.tx1_valid:#x} does not fit in 1 bits")
-        value |= self.tx1_valid << 2238
-        if self.tx1 >> 347:
-            raise ValueError(f"rec_tcp.tx1 = {self.tx1:#x} does not fit in 347 bits")
-        value |= self.tx1 << 2239
+        value |= self.tx1_valid << 2386
+        if self.tx1 >> 348:
+            raise ValueError(f"rec_tcp.tx1 = {self.tx1:#x} does not fit in 348 bits")
+        value |= self.tx1 << 2387
         if self.dlv_valid >> 1:
             raise ValueError(f"rec_tcp.dlv_valid = {self.dlv_valid:#x} does not fit in 1 bits")
-        value |= self.dlv_valid << 2586
-        if self.dlv >> 248:
-            raise ValueError(f"rec_tcp.dlv = {self.dlv:#x} does not fit in 248 bits")
-        value |= self.dlv << 2587
+        value |= self.dlv_valid << 2735
+        if self.dlv >> 313:
+            raise ValueError(f"rec_tcp.dlv = {self.dlv:#x} does not fit in 313 bits")
+        value |= self.dlv << 2736
         if self.cpl_valid >> 1:
             raise ValueError(f"rec_tcp.cpl_valid = {self.cpl_valid:#x} does not fit in 1 bits")
-        value |= self.cpl_valid << 2835
+        value |= self.cpl_valid << 3049
         if self.cpl >> 256:
             raise ValueError(f"rec_tcp.cpl = {self.cpl:#x} does not fit in 256 bits")
-        value |= self.cpl << 2836
+        value |= self.cpl << 3050
         if self.img_valid >> 1:
             raise ValueError(f"rec_tcp.img_valid = {self.img_valid:#x} does not fit in 1 bits")
-        value |= self.img_valid << 3092
+        value |= self.img_valid << 3306
         return value
 
     @classmethod
@@ -3342,19 +3632,19 @@ class RecTcp:
             (value >> 84) & 0xff,
             (value >> 92) & 0xffffffff,
             (value >> 124) & 0xff,
-            (value >> 132) & 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 373) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 1872) & 0xffff,
-            (value >> 1888) & 0x3,
-            (value >> 1890) & 0x1,
-            (value >> 1891) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2238) & 0x1,
-            (value >> 2239) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2586) & 0x1,
-            (value >> 2587) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2835) & 0x1,
-            (value >> 2836) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 3092) & 0x1,
+            (value >> 132) & 0x3fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 386) & 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2019) & 0xffff,
+            (value >> 2035) & 0x3,
+            (value >> 2037) & 0x1,
+            (value >> 2038) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2386) & 0x1,
+            (value >> 2387) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2735) & 0x1,
+            (value >> 2736) & 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 3049) & 0x1,
+            (value >> 3050) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 3306) & 0x1,
         )
 
 
@@ -3362,7 +3652,7 @@ class RecTcp:
 class RecDlv:
     """commit record of delivery_engine"""
 
-    WIDTH: ClassVar[int] = 1044
+    WIDTH: ClassVar[int] = 1045
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "order": (0, 32),
         "tick": (32, 32),
@@ -3376,7 +3666,7 @@ class RecDlv:
         "pool_free": (180, 16),
         "dcb": (196, 306),
         "plq_valid": (502, 1),
-        "plq": (503, 541),
+        "plq": (503, 542),
     }
     order: int = 0
     tick: int = 0
@@ -3431,8 +3721,8 @@ class RecDlv:
         if self.plq_valid >> 1:
             raise ValueError(f"rec_dlv.plq_valid = {self.plq_valid:#x} does not fit in 1 bits")
         value |= self.plq_valid << 502
-        if self.plq >> 541:
-            raise ValueError(f"rec_dlv.plq = {self.plq:#x} does not fit in 541 bits")
+        if self.plq >> 542:
+            raise ValueError(f"rec_dlv.plq = {self.plq:#x} does not fit in 542 bits")
         value |= self.plq << 503
         return value
 
@@ -3452,7 +3742,7 @@ class RecDlv:
             (value >> 180) & 0xffff,
             (value >> 196) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
             (value >> 502) & 0x1,
-            (value >> 503) & 0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 503) & 0x3fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
         )
 
 

@@ -33,6 +33,10 @@ def check_status(kind: CompletionKind, status: NdisStatus | None) -> NdisStatus:
     return NdisStatus(status or 0)
 
 
+#: What an intermediate driver without memory answers: the first list, and those behind it (8.4).
+REFUSED_ABOVE = (NdisStatus.REQUEST_UPLOAD, NdisStatus.UPLOAD_REQUESTED)
+
+
 @dataclass(frozen=True)
 class Outstanding:
     """A list at the target, as it was when it left."""
@@ -45,9 +49,11 @@ class Outstanding:
     length: int
     #: A disconnect that asks for an RST.
     abortive: bool = False
+    #: Place among the lists of the connection, in the order they left.
+    number: int = 0
 
     @classmethod
-    def of(cls, nbl: NetBufferList, abortive: bool = False) -> Outstanding:
+    def of(cls, nbl: NetBufferList, abortive: bool = False, number: int = 0) -> Outstanding:
         """Note lengths and offsets of a list."""
         return cls(
             nbl,
@@ -56,6 +62,7 @@ class Outstanding:
             nbl.no_push,
             nbl.data_length,
             abortive,
+            number,
         )
 
     def check_advance(self, rule: str) -> None:
@@ -85,6 +92,7 @@ class Ledger:
     sends: deque[Outstanding] = field(default_factory=deque)
     receives: deque[Outstanding] = field(default_factory=deque)
     disconnects: deque[Outstanding] = field(default_factory=deque)
+    forwards: list[Outstanding] = field(default_factory=list)
     #: Lists of an accepted indication or BufferedData that were not returned yet.
     indicated: list[NetBufferList] = field(default_factory=list)
     live: bool = False
@@ -99,12 +107,16 @@ class Ledger:
     #: A receive ended short as only a FIN allows (G-17): no byte may follow.
     short_receive: bool = False
     refused: bool = False
+    #: An intermediate driver refused this list and passes nothing behind it down (CH-256).
+    refused_from: int | None = None
+    _left: int = 0
 
     # ---- downward --------------------------------------------------------------------------
 
     def _leave(self, nbl: NetBufferList, abortive: bool = False) -> Outstanding:
         nbl.hand_over(Owner.HOST, Owner.TARGET)
-        return Outstanding.of(nbl, abortive)
+        self._left += 1
+        return Outstanding.of(nbl, abortive, self._left)
 
     def send(self, nbl: NetBufferList) -> None:
         """A send list leaves (a call or the initiate chain)."""
@@ -119,15 +131,34 @@ class Ledger:
         self.disconnects.append(self._leave(nbl, abortive))
         self.abort_asked = self.abort_asked or abortive
 
+    def forward(self, nbl: NetBufferList) -> None:
+        """A segment leaves (CH-168)."""
+        require(self.live and not self.uploading, "CH-168", "a segment forwarded to a connection that is not offloaded")
+        self.forwards.append(self._leave(nbl))
+
     # ---- upward ----------------------------------------------------------------------------
 
     def _returned(self, queue: deque[Outstanding], nbl: NetBufferList, rule: str) -> Outstanding:
         require(not self.terminated, "CH-235", "a completion after the terminate completed")
         require(bool(queue), rule, "a list came back that is not outstanding")
-        head = queue.popleft()
+        head = self._refused_list(queue, nbl) or queue.popleft()
         require(head.nbl is nbl, rule, "a list came back out of order, twice, or to the wrong call")
         nbl.hand_over(Owner.TARGET, Owner.HOST)
         return head
+
+    def _refused_list(self, queue: deque[Outstanding], nbl: NetBufferList) -> Outstanding | None:
+        """A list that an intermediate driver refused: it may overtake those that are further down (G-14)."""
+        if nbl.status not in REFUSED_ABOVE:
+            return None
+        found = next((out for out in queue if out.nbl is nbl), None)
+        if found is None:
+            return None
+        first = self.refused_from is None
+        require(first == (nbl.status is NdisStatus.REQUEST_UPLOAD), "CH-256", f"{nbl.status!r} out of turn")
+        require(nbl.bytes_transferred == 0, "CH-256", "a refused list with bytes transferred")
+        self.refused_from = found.number if first else self.refused_from
+        queue.remove(found)
+        return found
 
     def send_returned(self, nbl: NetBufferList, chained: bool = False) -> Outstanding:
         """A send list is back, by completion or (``chained``) in the terminate chain."""
@@ -136,12 +167,16 @@ class Ledger:
             self.send_failed = True
             return out
         status = check_status(CompletionKind.SEND, nbl.status)
+        if status in REFUSED_ABOVE:
+            return out
         out.check_advance("CH-104")
         if status is NdisStatus.SUCCESS:
             require(not self.send_failed, "CH-105", "a send succeeded behind a failed one")
             require(not self.aborted, "G-29", "a send succeeded after the abort event")
             require(not self.reset_sent, "CH-182", "a send succeeded after an abortive disconnect")
             require(nbl.bytes_transferred == out.length, "CH-103", "SUCCESS without all bytes")
+            above = self.refused_from is not None and out.number > self.refused_from
+            require(not above, "CH-256", "a send was passed down behind a refused one")
         else:
             require(
                 not self.send_failed or nbl.bytes_transferred == 0,
@@ -155,6 +190,8 @@ class Ledger:
         """A receive request is back."""
         out = self._returned(self.receives, nbl, "CH-124")
         status = check_status(CompletionKind.RECEIVE, nbl.status)
+        if status in REFUSED_ABOVE:
+            return out
         out.check_advance("CH-136")
         got = nbl.bytes_transferred
         require(not (self.short_receive and got), "G-17", "data behind a request ended by the FIN")
@@ -171,6 +208,8 @@ class Ledger:
         """A disconnect list is back."""
         out = self._returned(self.disconnects, nbl, "CH-186")
         status = check_status(CompletionKind.DISCONNECT, nbl.status)
+        if status in REFUSED_ABOVE:
+            return out
         # At an upload the sends may follow in the terminate chain instead (6.4).
         chained = self.uploading and status is NdisStatus.UPLOAD_IN_PROGRESS
         require(not self.sends or chained, "CH-175", "the disconnect completed before earlier sends")
@@ -184,6 +223,17 @@ class Ledger:
             require(whole, "CH-177", "SUCCESS without all bytes")
             self.reset_sent = out.abortive
         return out
+
+    def forward_returned(self, nbl: NetBufferList) -> Outstanding:
+        """A forwarded segment is back: in any order, once (CH-169)."""
+        require(not self.terminated, "CH-235", "a completion after the terminate completed")
+        found = next((out for out in self.forwards if out.nbl is nbl), None)
+        if found is None:
+            raise ContractError("CH-169: a forward came back that is not outstanding, or twice")
+        self.forwards.remove(found)
+        nbl.hand_over(Owner.TARGET, Owner.HOST)
+        check_status(CompletionKind.FORWARD, nbl.status)
+        return found
 
     def indication(self, nbl: NetBufferList, status: NdisStatus) -> int:
         """An indication arrives; returns its bytes. The host owns the list until it answers."""
@@ -237,6 +287,7 @@ class Ledger:
             ("sends", self.sends),
             ("receives", self.receives),
             ("disconnects", self.disconnects),
+            ("forwards", self.forwards),
         ):
             require(not queue, "CH-233", f"{len(queue)} {name} outstanding when terminate completed")
         self.terminated = True
@@ -249,6 +300,8 @@ class BlockImage:
 
     node: OffloadBlock
     fields: tuple[object, ...]
+    #: Const and cached structure: written by a query alone (CH-247).
+    state: tuple[object, object]
 
     @classmethod
     def of(cls, node: OffloadBlock) -> BlockImage:
@@ -266,9 +319,8 @@ class BlockImage:
                 node.protocol_reserved,
                 node.im_reserved,
                 node.miniport_offload_context,
-                node.const,
-                node.cached,
             ),
+            (node.const, node.cached),
         )
 
 
@@ -300,7 +352,9 @@ class TreeBooks:
         for image, before in zip(call[1], call[2], strict=True):
             status = check_status(kind, image.node.status)
             untouched = BlockImage.of(image.node).fields == image.fields
-            require(untouched, "CH-023/024/029/247", "fields of a node changed during the call")
+            require(untouched, "CH-023/024", "fields of a node changed during the call")
+            kept = kind is CompletionKind.QUERY or BlockImage.of(image.node).state == image.state
+            require(kept, "CH-029/030/247", "const or cached state of a node changed during the call")
             written = image.node.context != before
             if kind is CompletionKind.INITIATE and not status.offloaded:
                 require(not written, "CH-048", "a context was written for a failed object")

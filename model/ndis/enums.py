@@ -62,6 +62,11 @@ class TcpConnectionState(IntEnum):
     TIME_WAIT = 10
 
 
+#: States in which our FIN was sent and is not acknowledged.
+FIN_SENT_STATES = frozenset(
+    {TcpConnectionState.FIN_WAIT_1, TcpConnectionState.CLOSING, TcpConnectionState.LAST_ACK},
+)
+
 #: States in which a connection may be offloaded (CH-060).
 OFFLOADABLE_STATES = frozenset(
     {

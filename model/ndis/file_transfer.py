@@ -11,8 +11,15 @@ import random
 from dataclasses import dataclass, field
 from enum import Enum
 
-from model.ndis.bookkeeping import Outstanding
-from model.ndis.enums import DisconnectFlags, NblInfo, TcpConnectionState, TcpEventType, UploadReason
+from model.ndis.bookkeeping import REFUSED_ABOVE, Outstanding
+from model.ndis.enums import (
+    OFFLOADABLE_STATES,
+    DisconnectFlags,
+    NblInfo,
+    TcpConnectionState,
+    TcpEventType,
+    UploadReason,
+)
 from model.ndis.framing import Endpoint
 from model.ndis.host import HostError, NdisHost, OffloadedConnection
 from model.ndis.hoststack import StackConnection
@@ -90,6 +97,8 @@ class FileTransferConfig:
     software_first: int = 0
     #: Offload only once the echo of these bytes began to arrive, and leave it to the target to deliver.
     hand_over_received: bool = False
+    #: State in which the connection is offloaded; behind ESTABLISHED all of the file and the FIN are sent in software.
+    offload_in: TcpConnectionState = TcpConnectionState.ESTABLISHED
     #: The last bytes of the file travel in the disconnect request.
     disconnect_bytes: int = 0
 
@@ -122,12 +131,13 @@ class FileTransferApp:
         self._window = 0
         self._epoch_end = 0
         self._must_post = False
+        #: Receive data went down with the last hand-over.
+        self._handed_received = False
         self._disconnect_done = False
         self._disconnect_issued = False
         self._want_upload = False
-        #: Send lists that came back unfinished, in order, and the disconnect list if it did.
-        self._unfinished: list[NetBufferList] = []
-        self._unfinished_disconnect: list[NetBufferList] = []
+        #: Send and disconnect lists that came back unfinished.
+        self._unfinished: list[Outstanding] = []
         host.clients.append(self)
 
     # ---- progress --------------------------------------------------------------------------
@@ -141,6 +151,11 @@ class FileTransferApp:
     def tcp_state(self) -> TcpConnectionState | None:
         """State of the software TCP's view of the connection."""
         return None if self._stack is None else self._stack.tcp.state
+
+    @property
+    def deadline(self) -> int | None:
+        """Tick at which the application wants ``step``, beside every event; None: it waits for events alone."""
+        return None
 
     @property
     def progress(self) -> float:
@@ -181,19 +196,44 @@ class FileTransferApp:
         if stack.tcp.ended:
             self._fail(f"no connection: {stack.tcp.failure}")
             return True
+        if self.config.offload_in is not TcpConnectionState.ESTABLISHED:
+            return self._offload_closed(stack)
         if stack.tcp.state is not TcpConnectionState.ESTABLISHED:
             return False
-        if self._next < self.config.software_first:
-            first = self.data[: self.config.software_first]
-            self._next = len(first)
-            stack.tcp.send(first, self.host.now)
+        self._send_in_software(stack, self.config.software_first)
         if not self.config.hand_over_received:
             self._take_software(stack)
         elif not stack.tcp.received:
             return False
-        self.phase = AppPhase.INITIATING
-        self.connection = self.host.offload(self, stack, self._inherit)
+        self._hand_over(stack)
         return True
+
+    def _send_in_software(self, stack: StackConnection, upto: int) -> None:
+        if self._next < upto:
+            first = self.data[:upto]
+            self._next = len(first)
+            stack.tcp.send(first, self.host.now)
+
+    def _offload_closed(self, stack: StackConnection) -> bool:
+        """Send and close in software, offload what is left: the echo and the peer's FIN."""
+        if stack.tcp.state is TcpConnectionState.ESTABLISHED and not stack.tcp.fin_queued:
+            self._send_in_software(stack, len(self.data))
+            stack.tcp.close(self.host.now)
+        if stack.tcp.state is not self.config.offload_in:
+            if stack.tcp.state in OFFLOADABLE_STATES or not stack.tcp.fin_queued:
+                return False
+            self.phase = AppPhase.SOFTWARE  # it went past that state
+            return True
+        self._take_software(stack)
+        self._disconnect_issued = self._disconnect_done = True
+        self._hand_over(stack)
+        return True
+
+    def _hand_over(self, stack: StackConnection) -> None:
+        """Offload the connection with what is unacknowledged and what was not consumed."""
+        self.phase = AppPhase.INITIATING
+        self._handed_received = bool(stack.tcp.received)
+        self.connection = self.host.offload(self, stack, self._inherit)
 
     def _inherit(self, data: bytes) -> NetBufferList:
         nbl = self.host.build(data, self.config.send_shape, self._rng)
@@ -249,14 +289,19 @@ class FileTransferApp:
         if done.nbl.status is NdisStatus.SUCCESS:
             free_net_buffer_list(self.host.allocator, done.nbl)
         else:
-            self._unfinished.append(done.nbl)
+            self._keep(done)
+
+    def _keep(self, done: Outstanding) -> None:
+        """What came back unfinished; a driver between that refuses lists wants the connection uploaded (CH-256)."""
+        self._unfinished.append(done)
+        self._want_upload = self._want_upload or done.nbl.status in REFUSED_ABOVE
 
     def _disconnect(self) -> bool:
         connection = self._offloaded()
         echoed = len(self.sink) >= self._to_send and self._next >= self._to_send
         if not echoed or self._want_upload or self._disconnect_issued or connection.calls_in_progress:
             return False
-        last = self.data[self._to_send :]
+        last = self.data[self._next :]
         if last:
             nbl = self.host.build(last, BufferShape(1, 3), self._rng)
             if nbl is None:
@@ -287,7 +332,7 @@ class FileTransferApp:
         if done.nbl.status is NdisStatus.SUCCESS:
             free_net_buffer_list(self.host.allocator, done.nbl)
         else:
-            self._unfinished_disconnect.append(done.nbl)
+            self._keep(done)
 
     # ---- receives --------------------------------------------------------------------------
 
@@ -350,6 +395,7 @@ class FileTransferApp:
     def receive_returned(self, done: Outstanding) -> None:
         """OffloadClient: take the placed bytes; sometimes post again from in here (CH-140)."""
         memory = self.host.memory
+        self._want_upload = self._want_upload or done.nbl.status in REFUSED_ABOVE
         self.sink += b"".join(memory.read(addr, n) for addr, n in done.placed())
         free_net_buffer_list(self.host.allocator, done.nbl)
         active = self.phase in (AppPhase.RUNNING, AppPhase.DISCONNECTING)
@@ -380,6 +426,7 @@ class FileTransferApp:
         """OffloadClient: the initiate ended."""
         self.offload_status = status
         self.phase = AppPhase.RUNNING if status.offloaded else AppPhase.SOFTWARE
+        self._must_post = self._must_post or self._handed_received  # it waits for a receive (CH-054)
 
     def event(self, event: TcpEventType, info: int) -> None:
         """OffloadClient: mandatory upload requests and aborts lead to a terminate."""
@@ -416,13 +463,13 @@ class FileTransferApp:
         """OffloadClient: go on in software from the uploaded state alone."""
         self.uploaded_state = delegated
         self.sink += buffered
-        lists = [*self._unfinished, *(o.nbl for o in chained), *self._unfinished_disconnect]
+        lists = [out.nbl for out in sorted([*self._unfinished, *chained], key=lambda out: out.number)]
         aborted = any(nbl.status is NdisStatus.REQUEST_ABORTED for nbl in lists)
         rest = b"".join(nbl.read(Owner.HOST, self.host.memory) for nbl in lists)
         for nbl in lists:
             free_net_buffer_list(self.host.allocator, nbl)
         self._unfinished.clear()
-        self._unfinished_disconnect.clear()
+        self._handed_back(status, delegated, rest, buffered)
         ledger = self._offloaded().ledger
         if delegated is None or status is not NdisStatus.SUCCESS or aborted or ledger.aborted or ledger.abort_asked:
             self._fail(f"aborted (terminate {status.name})")
@@ -430,6 +477,11 @@ class FileTransferApp:
         stack = self._require_stack()
         self.host.stack.uploaded(stack, delegated, rest, self._disconnect_issued, self.host.now)
         self.phase = AppPhase.SOFTWARE
+
+    def _handed_back(
+        self, status: NdisStatus, delegated: TcpDelegated | None, unacknowledged: bytes, buffered: bytes
+    ) -> None:
+        """What the terminate brought, before anything is made of it."""
 
     def _take_software(self, stack: StackConnection) -> bool:
         data = stack.tcp.take_received()

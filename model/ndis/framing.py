@@ -6,14 +6,21 @@ raw header values (window unscaled, modulo 2^32); addresses are the bytes NDIS s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from model.wire.frame import (
+    ETHERNET_BYTES,
+    ETHERTYPE_IPV4,
+    IPV4_BYTES,
+    VLAN_BYTES,
+    Ipv4Header,
     SegmentFields,
     TcpFlag,
     TcpOptions,
     Timestamps,
     Verdict,
+    build_ethernet,
+    build_ipv4,
     build_segment,
     parse_frame,
 )
@@ -47,6 +54,8 @@ class Segment:
     ip_id: int = 0
     ttl: int = 128
     tos: int = 0
+    #: From the TCP header to the end of the IP packet, as it was received; empty for a segment made here.
+    raw: bytes = field(default=b"", repr=False, compare=False)
 
 
 def encode(segment: Segment) -> bytes:
@@ -90,6 +99,7 @@ def decode(frame: bytes) -> Segment | None:
     if options.malformed:
         return None
     stamps = options.timestamps
+    start = ETHERNET_BYTES + (0 if parsed.vlan is None else VLAN_BYTES) + IPV4_BYTES
     return Segment(
         source=Endpoint(ethernet.source.to_bytes(6, "big"), ip.source.to_bytes(4, "big"), tcp.source_port),
         destination=Endpoint(
@@ -108,4 +118,12 @@ def decode(frame: bytes) -> Segment | None:
         ip_id=ip.identification,
         ttl=ip.ttl,
         tos=ip.tos,
+        raw=frame[start : start + ip.total_length - IPV4_BYTES],
     )
+
+
+def decode_tcp(raw: bytes, source: Endpoint, destination: Endpoint) -> Segment | None:
+    """The segment of bytes that begin with a TCP header; None unless it is intact."""
+    header = Ipv4Header(int.from_bytes(source.ip, "big"), int.from_bytes(destination.ip, "big"), IPV4_BYTES + len(raw))
+    ethernet = build_ethernet(int.from_bytes(destination.mac, "big"), int.from_bytes(source.mac, "big"), ETHERTYPE_IPV4)
+    return decode(ethernet + build_ipv4(header) + raw)

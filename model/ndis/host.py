@@ -11,19 +11,21 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Protocol
 
-from model.ndis.bookkeeping import ContractError, Ledger, Outstanding, TreeBooks, require
+from model.ndis.binding import Binding
+from model.ndis.bookkeeping import REFUSED_ABOVE, ContractError, Ledger, Outstanding, TreeBooks, require
 from model.ndis.calls import (
     InitiateOffload,
     MiniportFace,
     NdisCall,
     OffloadTcpDisconnect,
+    OffloadTcpForward,
     OffloadTcpReceive,
     OffloadTcpReceiveReturn,
     OffloadTcpSend,
     SendRaw,
+    StateCall,
     TerminateOffload,
     TraceEntry,
 )
@@ -34,6 +36,7 @@ from model.ndis.enums import (
     TcpEventType,
     UploadReason,
 )
+from model.ndis.host_state import HostObject, ObjectPhase, StateCalls, StateRequest, answered, settled
 from model.ndis.hoststack import HostStack, StackConnection
 from model.ndis.memory import HostMemory, PageAllocator
 from model.ndis.netbuffer import (
@@ -52,13 +55,21 @@ from model.ndis.offload_state import (
     NeighborConst,
     NeighborDelegated,
     OffloadBlock,
-    OffloadHandle,
     PathCached,
     PathConst,
     PathDelegated,
+    TcpCached,
     TcpDelegated,
     link,
     traverse,
+)
+from model.ndis.registration import (
+    NdisHandle,
+    Oid,
+    OidRequest,
+    PowerState,
+    TcpConnectionOffload,
+    TcpConnectionOffloadParameters,
 )
 from model.ndis.soft_tcp import signed
 from model.ndis.status import CompletionKind, NdisStatus
@@ -68,27 +79,27 @@ class HostError(Exception):
     """The host was used against its rules."""
 
 
-class ObjectPhase(Enum):
-    """Where a neighbor or path object stands."""
-
-    NONE = "none"
-    INITIATING = "initiating"
-    OFFLOADED = "offloaded"
-    TERMINATING = "terminating"
-
-
 @dataclass(eq=False)
-class SharedObject:
+class SharedObject(HostObject):
     """A neighbor or path object the host may offload once for many connections."""
 
     type: OffloadStateType
     const: ConstState
     cached: CachedState
     below: SharedObject | None = None
-    handle: OffloadHandle = field(default_factory=OffloadHandle)
     phase: ObjectPhase = ObjectPhase.NONE
     #: Objects directly on top that are offloaded or being offloaded.
     users: int = 0
+    #: Ticks since the NIC last heard of a neighbor, as far as the host knows: NicReachabilityDelta of its next offload.
+    nic_reachability_delta: int = 0
+
+    @property
+    def kind(self) -> OffloadStateType:
+        return self.type
+
+    @property
+    def is_offloaded(self) -> bool:
+        return self.phase is ObjectPhase.OFFLOADED
 
     def block(self) -> OffloadBlock:
         """A tree node of this object: new offload with state, or linker."""
@@ -107,7 +118,9 @@ class SharedObject:
         return OffloadBlock(kind, self.handle, ndis_offload_handle=self, delegated=self._delegated())
 
     def _delegated(self) -> NeighborDelegated | PathDelegated:
-        return NeighborDelegated() if self.type is OffloadStateType.NEIGHBOR else PathDelegated()
+        if self.type is OffloadStateType.NEIGHBOR:
+            return NeighborDelegated(self.nic_reachability_delta)
+        return PathDelegated()
 
 
 class OffloadClient(Protocol):
@@ -154,26 +167,26 @@ class OffloadClient(Protocol):
 
 
 @dataclass(eq=False)
-class OffloadedConnection:
+class OffloadedConnection(HostObject):
     """A connection on its way through the chimney; its identity is the NdisOffloadHandle."""
 
     number: int
     client: OffloadClient
     stack: StackConnection
     path: SharedObject
-    handle: OffloadHandle = field(default_factory=OffloadHandle)
+    cached: TcpCached
     ledger: Ledger = field(default_factory=Ledger)
     #: Downward calls issued but not executed yet.
     calls_in_progress: int = 0
     last_ts_time: int | None = None
 
     @property
-    def context(self) -> int:
-        """The target's context."""
-        value = self.handle.miniport_offload_context
-        if value is None:
-            raise HostError("the connection is not offloaded")
-        return value
+    def kind(self) -> OffloadStateType:
+        return OffloadStateType.TCP
+
+    @property
+    def is_offloaded(self) -> bool:
+        return self.ledger.live and not self.ledger.uploading
 
 
 @dataclass(frozen=True)
@@ -187,6 +200,8 @@ class HostConfig:
     #: Indicated buffers are returned after 0..this many ticks, several at once.
     return_delay: int = 3
     keep_trace: bool = True
+    #: Segments that come up while a connection is handed over are forwarded.
+    forward: bool = True
 
 
 class NdisHost:
@@ -210,12 +225,26 @@ class NdisHost:
         self.trace: list[TraceEntry] = []
         #: Called when an abortive disconnect is issued: from here on its RST may be seen.
         self.on_abort: Callable[[OffloadedConnection], None] = lambda _: None
+        #: The host's own view of a neighbor: ticks since it was confirmed, None for a stale entry (5.9).
+        self.reachability: Callable[[SharedObject], int | None] = lambda _: None
         self.clients: list[OffloadClient] = []
         self.connections: list[OffloadedConnection] = []
         self._issue = issue or self.execute
-        self._face: MiniportFace | None = None
+        #: ProtocolBindingContext and, once attached, what NdisOpenAdapterEx gave for it.
+        self.binding_context = NdisHandle("ProtocolBindingContext")
+        self._binding: Binding | None = None
+        #: What the target can do, as it was last told; None: there is no chimney below.
+        self.capabilities: TcpConnectionOffload | None = None
+        #: PAUSE was indicated and no RESUME yet (CH-013); UPLOAD_ALL was indicated since.
+        self.paused = False
+        self.uploading_all = False
+        self._oids: dict[int, OidRequest] = {}
+        #: Requests that completed later, with what status.
+        self.oids_completed: list[tuple[OidRequest, NdisStatus]] = []
         self._rng = random.Random(self.config.seed ^ 0x4057)
         self._trees = TreeBooks()
+        #: Query, update and invalidate of what is offloaded.
+        self.state = StateCalls(self.issue)
         self._neighbors: dict[bytes, SharedObject] = {}
         self._paths: dict[bytes, SharedObject] = {}
         self._to_initiate: list[tuple[OffloadedConnection, OffloadBlock]] = []
@@ -223,8 +252,27 @@ class NdisHost:
         self._to_return: list[tuple[int, NetBufferList]] = []
 
     def attach(self, face: MiniportFace) -> None:
-        """Bind the miniport below."""
-        self._face = face
+        """Open the adapter of the miniport below and ask what it can offload."""
+        self._binding = Binding(face, self.binding_context)
+        question = OidRequest(Oid.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG)
+        answered = self._binding.oid_request(question) is NdisStatus.SUCCESS
+        found = question.buffer if answered else None
+        self.capabilities = found if isinstance(found, TcpConnectionOffload) and found.usable else None
+
+    @property
+    def binding(self) -> Binding:
+        """The binding to the miniport below."""
+        if self._binding is None:
+            raise HostError("no miniport attached: call attach() first")
+        return self._binding
+
+    def _bound(self, binding_context: object) -> None:
+        require(binding_context is self.binding_context, "CH-255", "a call for a binding that is not the host's")
+
+    @property
+    def may_offload(self) -> bool:
+        """New offloads are possible now (CH-012, CH-013)."""
+        return self.capabilities is not None and not self.paused and not self.uploading_all
 
     # ---- calls -----------------------------------------------------------------------------
 
@@ -232,22 +280,20 @@ class NdisHost:
         """The one way down. Ownership of lists passes here."""
         if call.connection is not None:
             self.connections[call.connection].calls_in_progress += 1
-        if isinstance(call, InitiateOffload | TerminateOffload):
+        if isinstance(call, StateCall):
             self._trees.called(call.root)
         self._issue(call)
 
     def execute(self, call: NdisCall) -> None:
         """Make a call that ``issue`` gave out; in order of issue."""
-        if self._face is None:
-            raise HostError("no miniport attached: call attach() first")
         self.note(call.name, call.connection)
         if isinstance(call, OffloadTcpReceive) and call.connection is not None:
             self.connections[call.connection].ledger.refused = False
-        status = call.execute(self._face)
+        status = call.execute(self.binding)
         if call.connection is not None:
             self.connections[call.connection].calls_in_progress -= 1
-        if isinstance(call, OffloadTcpSend | OffloadTcpReceive | OffloadTcpDisconnect):
-            require(status is NdisStatus.PENDING, "CH-097/123/170", f"{call.name} returned {status!r}")
+        if isinstance(call, OffloadTcpSend | OffloadTcpReceive | OffloadTcpDisconnect | OffloadTcpForward):
+            require(status is NdisStatus.PENDING, "CH-097/123/164/170", f"{call.name} returned {status!r}")
         if isinstance(call, OffloadTcpReceiveReturn):
             require(status is NdisStatus.SUCCESS, "CH-156", f"ReceiveReturn returned {status!r}")
 
@@ -280,6 +326,7 @@ class NdisHost:
         for client in self.clients:
             progress |= client.step()
         progress |= self._issue_initiates()
+        progress |= self._issue_forwards()
         progress |= self._issue_terminates()
         progress |= self._issue_idle_terminates()
         progress |= self._issue_returns()
@@ -313,7 +360,7 @@ class NdisHost:
         exported = self.stack.export(stack, self.now)
         neighbor = self._neighbor(stack.tcp.remote.mac)
         path = self._path(stack.tcp.local.ip, stack.tcp.remote.ip, neighbor)
-        connection = OffloadedConnection(len(self.connections), client, stack, path)
+        connection = OffloadedConnection(len(self.connections), client, stack, path, exported.cached)
         self.connections.append(connection)
         node = OffloadBlock(
             OffloadStateType.TCP,
@@ -342,6 +389,16 @@ class NdisHost:
             self._neighbors[mac] = SharedObject(OffloadStateType.NEIGHBOR, NeighborConst(source), NeighborCached(mac))
         return self._neighbors[mac]
 
+    def offload_neighbor(self, mac: bytes) -> SharedObject:
+        """Offload a neighbor by itself, before paths are linked to it (2.4)."""
+        neighbor = self._neighbor(mac)
+        if neighbor.phase is not ObjectPhase.NONE:
+            raise HostError("the neighbor is offloaded already, or on its way")
+        root = neighbor.block()
+        neighbor.phase = ObjectPhase.INITIATING
+        self.issue(InitiateOffload(None, root))
+        return neighbor
+
     def _path(self, source: bytes, destination: bytes, neighbor: SharedObject) -> SharedObject:
         if destination not in self._paths:
             self._paths[destination] = SharedObject(
@@ -354,6 +411,11 @@ class NdisHost:
 
     def _issue_initiates(self) -> bool:
         """One tree of everything that waits and whose objects are at rest (CH-059)."""
+        if self._to_initiate and not self.may_offload:
+            waiting, self._to_initiate = self._to_initiate, []
+            for connection, node in waiting:
+                self._offload_failed(connection, node, NdisStatus.FAILURE)
+            return True
         resting = (ObjectPhase.NONE, ObjectPhase.OFFLOADED)
         ready: dict[SharedObject, dict[SharedObject, list[OffloadBlock]]] = {}
         later: list[tuple[OffloadedConnection, OffloadBlock]] = []
@@ -387,8 +449,9 @@ class NdisHost:
         self.issue(InitiateOffload(None, first))
         return True
 
-    def initiate_offload_complete(self, block_list: OffloadBlock) -> None:
-        """NdisMInitiateOffloadComplete."""
+    def initiate_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
+        """ProtocolInitiateOffloadComplete."""
+        self._bound(binding_context)
         self.note("NdisMInitiateOffloadComplete", None)
         self._trees.completed(block_list, CompletionKind.INITIATE)
         self._check_contexts()
@@ -407,22 +470,32 @@ class NdisHost:
             owner.below.users -= 1
 
     def _connection_initiated(self, owner: OffloadedConnection, node: OffloadBlock, status: NdisStatus) -> None:
-        if isinstance(node.delegated, TcpDelegated):  # CH-051: copied by now
+        if status.offloaded:
+            self._free_buffered(node)
+            owner.ledger.live = True
+            self.stack.offloaded(owner.stack)
+            owner.client.initiated(status)
+        else:
+            owner.path.users -= 1
+            self._offload_failed(owner, node, status)
+
+    def _free_buffered(self, node: OffloadBlock) -> None:
+        """CH-051: the target has copied the buffered receive data by now."""
+        if isinstance(node.delegated, TcpDelegated):
             for nbl in unchain(node.delegated.buffered_data):
                 nbl.hand_over(Owner.TARGET, Owner.HOST)
                 free_net_buffer_list(self.allocator, nbl)
-        if status.offloaded:
-            owner.ledger.live = True
-            self.stack.offloaded(owner.stack)
-        else:
-            owner.path.users -= 1
-            for nbl in unchain(node.net_buffer_list_chain):
-                require(nbl.status is None, "CH-049", "Status written in the chain of a failed offload")
-                owner.ledger.sends.popleft()
-                nbl.hand_over(Owner.TARGET, Owner.HOST)
-                free_net_buffer_list(self.allocator, nbl)
-            owner.ledger.terminated = True
-            self.stack.not_offloaded(owner.stack, self.now)
+
+    def _offload_failed(self, owner: OffloadedConnection, node: OffloadBlock, status: NdisStatus) -> None:
+        """The connection stays with the host stack, and so does its send data."""
+        self._free_buffered(node)
+        for nbl in unchain(node.net_buffer_list_chain):
+            require(nbl.status is None, "CH-049", "Status written in the chain of a failed offload")
+            owner.ledger.sends.popleft()
+            nbl.hand_over(Owner.TARGET, Owner.HOST)
+            free_net_buffer_list(self.allocator, nbl)
+        owner.ledger.terminated = True
+        self.stack.not_offloaded(owner.stack, self.now)
         owner.client.initiated(status)
 
     def _check_contexts(self) -> None:
@@ -439,7 +512,7 @@ class NdisHost:
             self._to_terminate.append(connection)
 
     def _issue_terminates(self) -> bool:
-        ready = [c for c in self._to_terminate if c.calls_in_progress == 0]  # CH-230
+        ready = [c for c in self._to_terminate if c.calls_in_progress == 0 and self._at_rest(c)]  # CH-230
         for connection in ready:
             self._to_terminate.remove(connection)
             connection.ledger.uploading = True
@@ -452,6 +525,12 @@ class NdisHost:
             )
             self.issue(TerminateOffload(None, self._with_objects(connection, node)))
         return bool(ready)
+
+    @staticmethod
+    def _at_rest(connection: OffloadedConnection) -> bool:
+        """No query, update or invalidate that touches the connection is under way."""
+        objects = (connection, connection.path, connection.path.below)
+        return all(owner is None or owner.at_rest for owner in objects)
 
     def _with_objects(self, connection: OffloadedConnection, node: OffloadBlock) -> OffloadBlock:
         """The node alone, or under its path and neighbor when it is their last user (CH-231)."""
@@ -467,8 +546,8 @@ class NdisHost:
         return root
 
     def _issue_idle_terminates(self) -> bool:
-        """Paths and neighbors that nothing uses go when no client needs them any more."""
-        if self._to_initiate or not all(c.done for c in self.clients):
+        """Paths and neighbors that nothing uses go when no client needs them any more, or all must (CH-012)."""
+        if self._to_initiate or not (self.uploading_all or all(c.done for c in self.clients)):
             return False
         done = False
         for neighbor in self._neighbors.values():
@@ -477,7 +556,10 @@ class NdisHost:
                 for path in self._paths.values()
                 if path.below is neighbor and path.phase is ObjectPhase.OFFLOADED and path.users == 0
             ]
+            busy = any(not path.at_rest for path in self._paths.values() if path.below is neighbor)
             if neighbor.phase is not ObjectPhase.OFFLOADED or neighbor.users != len(blocks):
+                continue
+            if busy or not neighbor.at_rest:
                 continue
             root = neighbor.terminate_block()
             root.dependent_block_list = link(blocks)
@@ -488,8 +570,9 @@ class NdisHost:
             done = True
         return done
 
-    def terminate_offload_complete(self, block_list: OffloadBlock) -> None:
-        """NdisMTerminateOffloadComplete."""
+    def terminate_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
+        """ProtocolTerminateOffloadComplete."""
+        self._bound(binding_context)
         self.note("NdisMTerminateOffloadComplete", None)
         self._trees.completed(block_list, CompletionKind.TERMINATE)
         for node in traverse(block_list):
@@ -498,6 +581,7 @@ class NdisHost:
             owner = node.ndis_offload_handle
             if isinstance(owner, SharedObject):
                 owner.phase = ObjectPhase.NONE
+                owner.invalid = False
                 owner.handle.miniport_offload_context = None
                 if owner.below is not None:
                     owner.below.users -= 1
@@ -531,6 +615,84 @@ class NdisHost:
         ahead = signed(delegated.snd_nxt - delegated.snd_una), signed(delegated.snd_max - delegated.snd_nxt)
         require(min(ahead) >= 0, "CH-239", "SndUna <= SndNxt <= SndMax does not hold")
 
+    # ---- forward ---------------------------------------------------------------------------
+
+    def _issue_forwards(self) -> bool:
+        """Segments that came up while a connection was handed over go down to it (CH-166)."""
+        done = False
+        for connection in self.connections:
+            stack, ledger = connection.stack, connection.ledger
+            if not self.config.forward or not stack.forwardable or not ledger.live or ledger.uploading:
+                continue
+            if connection in self._to_terminate:  # CH-168
+                continue
+            raws = self.stack.to_forward(stack)
+            lists = [nbl for raw in raws if (nbl := self._segment_list(raw)) is not None]
+            if lists:
+                done = True
+                self.issue_forward(connection, lists)
+        return done
+
+    def _segment_list(self, raw: bytes) -> NetBufferList | None:
+        """One segment in one NET_BUFFER of scattered MDLs; None when pages are short (it is lost, as on the wire)."""
+        return self.build(raw, BufferShape(max_net_buffers=1), self._rng)
+
+    def issue_forward(self, owner: OffloadedConnection, lists: list[NetBufferList]) -> None:
+        """Forward a chain of segments, each from its TCP header on."""
+        for nbl in lists:
+            nbl.protocol_reserved = owner
+            owner.ledger.forward(nbl)
+        self.issue(OffloadTcpForward(owner.number, owner.handle, chain(lists)))
+
+    # ---- query, update, invalidate ---------------------------------------------------------
+
+    def _state_completed(self, root: OffloadBlock, kind: CompletionKind) -> StateRequest:
+        self.note(f"{kind.value} complete", None)
+        self._trees.completed(root, kind)
+        for node in traverse(root):
+            self._count(kind.value, (node.status or NdisStatus.SUCCESS).name)
+        return self.state.completed(root)
+
+    @staticmethod
+    def _tell(request: StateRequest) -> None:
+        if request.done is not None:
+            request.done(request)
+
+    def query_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
+        """ProtocolQueryOffloadComplete: SUCCESS means that every structure was written (CH-074)."""
+        self._bound(binding_context)
+        request = self._state_completed(block_list, CompletionKind.QUERY)
+        for node in traverse(block_list):
+            written = answered(node) or node.status is not NdisStatus.SUCCESS
+            require(written, "CH-074", "query SUCCESS without all the state that the node asks for")
+        self._tell(request)
+
+    def update_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
+        """ProtocolUpdateOffloadComplete: what succeeded is the host's state from now on."""
+        self._bound(binding_context)
+        request = self._state_completed(block_list, CompletionKind.UPDATE)
+        moved = {id(path): neighbor for path, neighbor in request.moves}
+        for node in traverse(block_list):
+            owner = node.ndis_offload_handle
+            if node.status is not NdisStatus.SUCCESS:
+                continue
+            if isinstance(owner, SharedObject):
+                owner.cached = owner.cached if node.cached is None else node.cached
+                target = moved.get(id(owner))
+                if isinstance(target, SharedObject) and owner.below is not target:
+                    if owner.below is not None:
+                        owner.below.users -= 1
+                    owner.below = target
+                    target.users += 1
+            elif isinstance(owner, OffloadedConnection) and isinstance(node.cached, TcpCached):
+                owner.cached = settled(node.cached)
+        self._tell(request)
+
+    def invalidate_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
+        """ProtocolInvalidateOffloadComplete."""
+        self._bound(binding_context)
+        self._tell(self._state_completed(block_list, CompletionKind.INVALIDATE))
+
     # ---- I/O completions -------------------------------------------------------------------
 
     def _owner(self, nbl: NetBufferList) -> OffloadedConnection:
@@ -539,29 +701,43 @@ class NdisHost:
             raise ContractError("CH-036: a list came back that the host never gave out")
         return owner
 
-    def tcp_offload_send_complete(self, nbl: NetBufferList) -> None:
-        """NdisTcpOffloadSendComplete."""
+    def tcp_offload_send_complete(self, binding_context: object, nbl: NetBufferList) -> None:
+        """ProtocolTcpOffloadSendComplete."""
+        self._bound(binding_context)
         for one in unchain(nbl):
             owner = self._owner(one)
             done = owner.ledger.send_returned(one)
             self._completed("send", owner, one)
             owner.client.send_returned(done)
 
-    def tcp_offload_receive_complete(self, nbl: NetBufferList) -> None:
-        """NdisTcpOffloadReceiveComplete."""
+    def tcp_offload_receive_complete(self, binding_context: object, nbl: NetBufferList) -> None:
+        """ProtocolTcpOffloadReceiveComplete."""
+        self._bound(binding_context)
         for one in unchain(nbl):
             owner = self._owner(one)
             done = owner.ledger.receive_returned(one)
             self._completed("receive", owner, one)
             owner.client.receive_returned(done)
 
-    def tcp_offload_disconnect_complete(self, nbl: NetBufferList) -> None:
-        """NdisTcpOffloadDisconnectComplete."""
+    def tcp_offload_disconnect_complete(self, binding_context: object, nbl: NetBufferList) -> None:
+        """ProtocolTcpOffloadDisconnectComplete."""
+        self._bound(binding_context)
         for one in unchain(nbl):
             owner = self._owner(one)
             done = owner.ledger.disconnect_returned(one)
             self._completed("disconnect", owner, one)
             owner.client.disconnect_returned(done)
+
+    def tcp_offload_forward_complete(self, binding_context: object, nbl: NetBufferList) -> None:
+        """ProtocolTcpOffloadForwardComplete: not processed means that the host does it, behind the upload (6.9)."""
+        self._bound(binding_context)
+        for one in unchain(nbl):
+            owner = self._owner(one)
+            done = owner.ledger.forward_returned(one)
+            self._completed("forward", owner, one)
+            if done.nbl.status is NdisStatus.UPLOAD_IN_PROGRESS or done.nbl.status in REFUSED_ABOVE:
+                self.stack.not_forwarded(owner.stack, one.read(Owner.HOST, self.memory))
+            free_net_buffer_list(self.allocator, one)
 
     def _completed(self, kind: str, owner: OffloadedConnection, nbl: NetBufferList) -> None:
         name = "NONE" if nbl.status is None else nbl.status.name
@@ -578,7 +754,7 @@ class NdisHost:
     def tcp_offload_receive_indicate(
         self, handle: object, nbl: NetBufferList, status: NdisStatus
     ) -> tuple[NdisStatus, int]:
-        """NdisTcpOffloadReceiveHandler."""
+        """ProtocolTcpOffloadReceiveIndicate."""
         owner = self._connection(handle)
         owner.ledger.indication(nbl, status)
         answer, consumed = owner.client.indicated(nbl)
@@ -590,7 +766,7 @@ class NdisHost:
         return answer, consumed
 
     def tcp_offload_event(self, handle: object, event: TcpEventType, info: int) -> None:
-        """NdisTcpOffloadEventHandler."""
+        """ProtocolTcpOffloadEvent."""
         owner = self._connection(handle)
         owner.ledger.event(event)
         name = f"RETRIEVE({UploadReason(info).name})" if event is TcpEventType.RETRIEVE else event.name
@@ -598,19 +774,76 @@ class NdisHost:
         self.note("tcp event", owner.number, name)
         owner.client.event(event, info)
 
-    def offload_event_indicate(self, block_list: OffloadBlock | None, code: int) -> None:
-        """NdisMOffloadEventIndicate: answers a reachability query with a stale entry (HRD 0)."""
+    def offload_event_indicate(self, binding_context: object, block_list: OffloadBlock | None, code: int) -> None:
+        """ProtocolIndicateOffloadEvent: a reachability query is answered in the block, 0 for a stale entry (CH-228)."""
+        self._bound(binding_context)
         if code != NeighborEvent.REACHABILITY_QUERY or block_list is None:
             return
         cached = block_list.cached
         require(isinstance(cached, NeighborCached), "CH-229", "a neighbor query without cached state")
+        require(
+            isinstance(block_list.delegated, NeighborDelegated), "CH-229", "a neighbor query without delegated state"
+        )
+        shape = block_list.type is OffloadStateType.NEIGHBOR and block_list.dependent_block_list is None
+        require(shape and block_list.status is NdisStatus.SUCCESS, "CH-229", "a neighbor query of another shape")
+        owner = block_list.ndis_offload_handle
         if isinstance(cached, NeighborCached):
-            block_list.cached = NeighborCached(cached.dl_destination_address, 0)
+            known = self.reachability(owner) if isinstance(owner, SharedObject) else None
+            block_list.cached = NeighborCached(cached.dl_destination_address, known or 0)
+            self._count("neighbor query", "stale" if known is None else "reachable")
 
-    def indicate_raw(self, frame: bytes) -> None:
+    def indicate_raw(self, binding_context: object, frame: bytes) -> None:
         """A frame on the non-offload path."""
+        self._bound(binding_context)
         self._count("raw", "received")
         self.stack.on_raw(frame, self.now)
+
+    # ---- requests and status ---------------------------------------------------------------
+
+    def request(self, request: OidRequest) -> NdisStatus:
+        """NdisOidRequest; what is PENDING ends up in ``oids_completed``."""
+        if isinstance(request.buffer, PowerState) and request.buffer is not PowerState.D0:
+            self._upload_everything()
+        status = self.binding.oid_request(request)
+        if status is NdisStatus.PENDING:
+            self._oids[id(request)] = request
+        return status
+
+    def set_parameters(self, parameters: TcpConnectionOffloadParameters) -> NdisStatus:
+        """Set what all offloaded connections' timers count in (CH-007)."""
+        return self.request(OidRequest(Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS, set=True, buffer=parameters))
+
+    def oid_request_complete(self, binding_context: object, request: OidRequest, status: NdisStatus) -> None:
+        """ProtocolOidRequestComplete."""
+        self._bound(binding_context)
+        known = self._oids.pop(id(request), None)
+        require(known is request, "2.15", "a request completed that is not pending")
+        self._count("oid", status.name)
+        self.oids_completed.append((request, status))
+
+    def status_indicate(self, binding_context: object, code: NdisStatus, buffer: TcpConnectionOffload | None) -> None:
+        """ProtocolStatusEx."""
+        self._bound(binding_context)
+        self._count("status", code.name)
+        self.note("status", None, code.name)
+        match code:
+            case NdisStatus.OFFLOAD_PAUSE:
+                self.paused = True
+            case NdisStatus.UPLOAD_ALL:
+                self._upload_everything()
+            case NdisStatus.OFFLOAD_RESUME:
+                require(buffer is not None, "CH-008", "RESUME without the capabilities")
+                self.paused = self.uploading_all = False
+                self.capabilities = buffer if buffer is not None and buffer.usable else None
+            case _:
+                raise ContractError(f"2.14: status {code!r} is none of the chimney's")
+
+    def _upload_everything(self) -> None:
+        """No new offload; every connection back, then every path and neighbor (CH-012)."""
+        self.uploading_all = True
+        for connection in self.connections:
+            if connection.ledger.live:
+                connection.client.event(TcpEventType.RETRIEVE, UploadReason.UPLOAD_REQUESTED)
 
     # ---- helpers for clients ---------------------------------------------------------------
 
@@ -639,14 +872,14 @@ class NdisHost:
         for nbl in lists:
             nbl.protocol_reserved = owner
             owner.ledger.send(nbl)
-        self.issue(OffloadTcpSend(owner.number, owner.context, chain(lists), data))
+        self.issue(OffloadTcpSend(owner.number, owner.handle, chain(lists), data))
 
     def issue_receive(self, owner: OffloadedConnection, lists: list[NetBufferList]) -> None:
         """Post a chain of receive requests."""
         for nbl in lists:
             nbl.protocol_reserved = owner
             owner.ledger.receive(nbl)
-        self.issue(OffloadTcpReceive(owner.number, owner.context, chain(lists)))
+        self.issue(OffloadTcpReceive(owner.number, owner.handle, chain(lists)))
 
     def issue_disconnect(
         self, owner: OffloadedConnection, nbl: NetBufferList, flags: DisconnectFlags = DisconnectFlags.GRACEFUL
@@ -658,7 +891,7 @@ class NdisHost:
         owner.ledger.disconnect(nbl, abortive)
         if abortive:
             self.on_abort(owner)
-        self.issue(OffloadTcpDisconnect(owner.number, owner.context, nbl, flags, data))
+        self.issue(OffloadTcpDisconnect(owner.number, owner.handle, nbl, flags, data))
 
     def build(self, data: bytes, shape: BufferShape, rng: random.Random) -> NetBufferList | None:
         """A list with data; None when pages are short."""

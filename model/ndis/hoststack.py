@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from model.ndis.enums import OFFLOADABLE_STATES, TcpCachedFlags, TcpConstFlags
-from model.ndis.framing import Endpoint, Segment, decode, encode
+from model.ndis.framing import Endpoint, Segment, decode, decode_tcp, encode
 from model.ndis.offload_state import TcpCached, TcpConst, TcpDelegated, structure_port
 from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig, seq_lt
 from model.wire.frame import TcpFlag
@@ -57,6 +57,8 @@ class StackConnection:
     phase: Phase = Phase.SOFTWARE
     #: Segments that came while the connection was handed over or uploaded.
     waiting: list[Segment] = field(default_factory=list)
+    #: Of those, what came before the initiate completed and goes down to the target now (CH-166).
+    forwardable: list[Segment] = field(default_factory=list)
 
 
 @dataclass
@@ -123,11 +125,32 @@ class HostStack:
         return ExportedState(const, cached, tcp.snapshot(tick), bytes(tcp.send_buffer), bytes(tcp.received))
 
     def offloaded(self, connection: StackConnection) -> None:
-        """The initiate succeeded. Segments that came meanwhile wait: there is no forward call yet."""
+        """The initiate succeeded. Segments that came meanwhile wait to be forwarded."""
         connection.phase = Phase.OFFLOADED
         self.counters.of_offloaded += len(connection.waiting)
+        connection.forwardable, connection.waiting = connection.waiting, []
         connection.tcp.send_buffer.clear()
         connection.tcp.received.clear()
+
+    def to_forward(self, connection: StackConnection) -> list[bytes]:
+        """Segments that came during the hand-over and that nobody acknowledged (CH-166, CH-168), taken out.
+
+        Each begins with its TCP header. What lies wholly left of RcvNxt as it was handed over is dropped.
+        """
+        waiting, connection.forwardable = connection.forwardable, []
+        return [one.raw for one in waiting if not self._acknowledged(connection.tcp, one)]
+
+    @staticmethod
+    def _acknowledged(tcp: SoftTcp, segment: Segment) -> bool:
+        """All sequence space of the segment was acknowledged before the hand-over."""
+        span = len(segment.payload) + (TcpFlag.SYN in segment.flags) + (TcpFlag.FIN in segment.flags)
+        return seq_lt(segment.seq + span, tcp.rcv_nxt) if span == 0 else not seq_lt(tcp.rcv_nxt, segment.seq + span)
+
+    def not_forwarded(self, connection: StackConnection, raw: bytes) -> None:
+        """A forwarded segment came back unprocessed: it waits for the upload like those of the raw path."""
+        segment = decode_tcp(raw, connection.tcp.remote, connection.tcp.local)
+        if segment is not None:
+            connection.waiting.append(segment)
 
     def not_offloaded(self, connection: StackConnection, tick: int) -> None:
         """The initiate failed: go on in software."""
@@ -137,6 +160,8 @@ class HostStack:
     def uploading(self, connection: StackConnection) -> None:
         """Terminate was called: keep what comes up the raw path until the state is here."""
         connection.phase = Phase.UPLOADING
+        connection.waiting[:0] = connection.forwardable
+        connection.forwardable = []
 
     def uploaded(
         self,

@@ -6,7 +6,10 @@ NDIS structures keep ports in network byte order (G-10) and pointers; device ima
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from model.layout.generated import (
+    CachedImage,
     DelegatedImage,
     NeighborImage,
     ParamImage,
@@ -14,7 +17,7 @@ from model.layout.generated import (
     Status,
     TcpImage,
 )
-from model.ndis.enums import TcpConnectionState
+from model.ndis.enums import TcpCachedFlags, TcpConnectionState, TcpConstFlags
 from model.ndis.offload_state import (
     KeepAlive,
     NeighborCached,
@@ -28,6 +31,7 @@ from model.ndis.offload_state import (
     TcpDelegated,
     structure_port,
 )
+from model.ndis.registration import TcpConnectionOffloadParameters
 from model.ndis.status import CompletionKind, NdisStatus
 
 FAMILY_IPV4 = 4
@@ -40,6 +44,12 @@ _INITIATE = {
     Status.TABLE_FULL: NdisStatus.OFFLOAD_TCP_ENTRIES,
     Status.RCV_WINDOW: NdisStatus.OFFLOAD_TCP_RCV_WINDOW,
     Status.PATH_MTU: NdisStatus.OFFLOAD_PATH_MTU,
+}
+_FORWARD = {
+    Status.OK: NdisStatus.SUCCESS,
+    Status.BAD_LENGTH: NdisStatus.SUCCESS,
+    Status.BAD_IMAGE: NdisStatus.SUCCESS,
+    Status.ABORTED: NdisStatus.REQUEST_ABORTED,
 }
 _IO = {
     Status.OK: NdisStatus.SUCCESS,
@@ -57,6 +67,11 @@ def io_status(kind: CompletionKind, status: int) -> NdisStatus:
     if kind is CompletionKind.RECEIVE and status == Status.INVALID_STATE:
         return NdisStatus.INVALID_STATE
     return _IO.get(Status(status), NdisStatus.REQUEST_ABORTED)
+
+
+def forward_status(status: int) -> NdisStatus:
+    """NDIS status of a forward; a segment too damaged to be looked at is dropped like one from the wire."""
+    return _FORWARD.get(Status(status), NdisStatus.UPLOAD_IN_PROGRESS)
 
 
 def _little(data: bytes, size: int) -> int:
@@ -140,9 +155,57 @@ def tcp_image(const: TcpConst, cached: TcpCached, delegated: TcpDelegated, path_
     ).to_bytes()
 
 
+def cached_image(cached: TcpCached) -> bytes:
+    """UPDATE image."""
+    return CachedImage(
+        cached_flags=int(cached.flags),
+        initial_rcv_wnd=cached.initial_rcv_wnd,
+        rcv_indication_size=cached.rcv_indication_size,
+        ka_probe_count=cached.ka_probe_count,
+        ka_timeout=cached.ka_timeout,
+        ka_interval=cached.ka_interval,
+        max_rt=cached.max_rt,
+        flow_label=cached.flow_label,
+        ttl=cached.ttl_or_hop_limit,
+        tos=cached.tos_or_traffic_class,
+        user_priority=cached.user_priority,
+    ).to_bytes()
+
+
+def tcp_state(raw: bytes) -> tuple[TcpConst, TcpCached, TcpDelegated]:
+    """The whole state QUERY wrote, without pointers."""
+    image = TcpImage.from_bytes(raw)
+    const = TcpConst(
+        remote_port=structure_port(image.remote_port),
+        local_port=structure_port(image.local_port),
+        flags=TcpConstFlags(image.const_flags),
+        snd_wind_scale=image.snd_wind_scale,
+        rcv_wind_scale=image.rcv_wind_scale,
+        remote_mss=image.remote_mss,
+        hash_value=image.hash_value,
+    )
+    cached = TcpCached(
+        flags=TcpCachedFlags(image.cached_flags),
+        initial_rcv_wnd=image.initial_rcv_wnd,
+        rcv_indication_size=image.rcv_indication_size,
+        ka_probe_count=image.ka_probe_count,
+        ka_timeout=image.ka_timeout,
+        ka_interval=image.ka_interval,
+        max_rt=image.max_rt,
+        flow_label=image.flow_label,
+        ttl_or_hop_limit=image.ttl,
+        tos_or_traffic_class=image.tos,
+        user_priority=image.user_priority,
+    )
+    return const, cached, _delegated(image)
+
+
 def delegated_state(raw: bytes) -> TcpDelegated:
     """The delegated state TERMINATE wrote, without pointers."""
-    image = DelegatedImage.from_bytes(raw)
+    return _delegated(DelegatedImage.from_bytes(raw))
+
+
+def _delegated(image: DelegatedImage | TcpImage) -> TcpDelegated:
     return TcpDelegated(
         state=TcpConnectionState(image.state),
         flags=image.dlg_flags,
@@ -187,3 +250,23 @@ DEFAULT_PARAMETERS = ParamImage(
     rto_max=60000,
     rto_initial=1000,
 )
+
+
+def parameter_image(wanted: TcpConnectionOffloadParameters, own: ParamImage) -> ParamImage:
+    """PARAM_WRITE image: what the host sets, and the device's own limits, which the host does not know (``own``)."""
+    scale = wanted.ticks_per_second
+    return replace(
+        own,
+        ticks_per_second=scale,
+        ack_frequency=wanted.tcp_ack_frequency,
+        delayed_ack_ticks=wanted.tcp_delayed_ack_ticks,
+        max_retransmissions=wanted.tcp_maximum_retransmissions,
+        doubt_retransmissions=wanted.tcp_doubt_reachability_retransmissions,
+        sws_ticks=wanted.tcp_sws_prevention_ticks,
+        dup_ack_threshold=wanted.tcp_duplicate_ack_threshold,
+        push_ticks=wanted.tcp_push_ticks,
+        nce_stale_ticks=wanted.nce_stale_ticks,
+        rto_min=max(1, own.rto_min * scale // own.ticks_per_second),
+        rto_max=max(1, own.rto_max * scale // own.ticks_per_second),
+        rto_initial=max(1, own.rto_initial * scale // own.ticks_per_second),
+    )

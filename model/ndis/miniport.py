@@ -26,19 +26,38 @@ from model.layout.generated import (
 )
 from model.layout.generated import TcpEventType as DeviceEvent
 from model.layout.generated import UploadReason as DeviceReason
+from model.ndis.binding import Adapter
 from model.ndis.calls import ProtocolFace
-from model.ndis.enums import DisconnectFlags, Layer, TcpEventType
+from model.ndis.enums import (
+    FIN_SENT_STATES,
+    DisconnectFlags,
+    Layer,
+    NblInfo,
+    TcpEventType,
+    UploadReason,
+)
 from model.ndis.images import (
     DEFAULT_PARAMETERS,
     FAMILY_IPV4,
     delegated_state,
     initiate_status,
     neighbor_image,
+    parameter_image,
     path_image,
     tcp_image,
 )
 from model.ndis.memory import PAGE_SIZE, POISON, PageAllocator, Region
+from model.ndis.miniport_forward import ForwardIo
 from model.ndis.miniport_io import ConnectionIo, DeviceLimits, SendJob
+from model.ndis.miniport_objects import (
+    BounceBuffer,
+    Callback,
+    OffloadedTcp,
+    PoolBuffer,
+    StateObject,
+    TerminateOp,
+)
+from model.ndis.miniport_state import StateCommands
 from model.ndis.netbuffer import (
     Mdl,
     NetBuffer,
@@ -65,6 +84,21 @@ from model.ndis.offload_state import (
     initiate_walk,
     traverse,
 )
+from model.ndis.registration import (
+    ChimneyType,
+    IpOffloadStats,
+    NdisHandle,
+    OffloadAttributes,
+    Oid,
+    OidRequest,
+    PowerState,
+    ProviderGeneric,
+    ProviderTcp,
+    TcpConnectionOffload,
+    TcpConnectionOffloadParameters,
+    TcpEventHandlers,
+    TcpOffloadStats,
+)
 from model.ndis.rings import (
     CompletionRing,
     DmaArena,
@@ -81,6 +115,8 @@ CONTROL_IRQ = 4
 CONTROL_EXTERNAL_TICK = 8
 STATUS_READY = 4
 START_HOLD = 1
+#: What an initiate makes; told to the host when it completes.
+LiveObject = OffloadedTcp | StateObject
 IRQ_COMPLETION = 1
 _FAILURE = AttemptResult(NdisStatus.FAILURE)
 
@@ -106,61 +142,27 @@ class DriverConfig:
     tick_prescale: int = 1000
     #: Terminates that may be at the device at once; more wait.
     uploads: int = 4
+    #: Ticks after which a device that does not answer a terminate counts as dead (G-20); None: it is waited for.
+    terminate_ticks: int | None = None
     #: Unfinished sends go back in the terminate chain instead of by completion (NDIS sheet, 6.4).
     chain_unfinished: bool = False
 
 
 @dataclass(eq=False)
-class StateObject:
-    """An offloaded neighbor or path: its device id, and the path's neighbor."""
+class _HeldWalk:
+    """An initiate that waits until ``frames`` raw frames, given before it, have left."""
 
-    layer: Layer
-    id: int
-    below: StateObject | None = None
-
-
-@dataclass(eq=False)
-class OffloadedTcp:
-    """An offloaded connection."""
-
-    id: int
-    io: ConnectionIo
-    ndis_handle: object
-    #: Inherited receive data that was not delivered yet, and whether the client refused it.
-    buffered: bytearray = field(default_factory=bytearray)
-    buffered_refused: bool = False
-    live: bool = False
-    #: Entries that came before the initiate was completed to the host (CH-056).
-    early: list[Cqe] = field(default_factory=list)
-    terminating: bool = False
-    #: The ABORT event that waits until no send can end with SUCCESS any more (G-29).
-    abort_held: bool = False
-    kept: list[NetBufferList] = field(default_factory=list)
+    frames: int
+    go: Callable[[], None]
 
 
-@dataclass(frozen=True)
-class PoolBuffer:
-    """MiniportReserved of an indicated list: the pool buffer it lies in."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class BounceBuffer:
-    """MiniportReserved of an indicated list that lies in the driver's own memory."""
-
-    addr: int
-
-
-@dataclass(eq=False)
-class TerminateOp:
-    """A terminate tree in progress."""
-
-    root: OffloadBlock
-    waiting: int = 0
-
-
-Callback = Callable[[Cqe], None]
+def event_handlers(adapter: Adapter) -> TcpEventHandlers:
+    """The table of NdisMGetOffloadHandlers, checked as a driver must (CH-002)."""
+    status, table = adapter.get_offload_handlers(adapter.miniport_handle, ChimneyType.TCP)
+    sound = table is not None and (table.type, table.revision, table.size) == (ChimneyType.TCP, 1, 56)
+    if status is not NdisStatus.SUCCESS or table is None or not sound:
+        raise DriverError("CH-002: NdisMGetOffloadHandlers gave no TCP table of revision 1 with six entries")
+    return table
 
 
 class MiniportDriver:
@@ -178,8 +180,8 @@ class MiniportDriver:
         self.limits = self.config.limits
         self.counters: Counter[str] = Counter()
         self._port = port
-        self._protocol = protocol
         c = self.config
+        self._register(Adapter(protocol))
         sq = RingPlace(self._region(allocator, 64 << c.sq_log2), c.sq_log2)
         cq = RingPlace(self._region(allocator, 32 << c.cq_log2), c.cq_log2)
         self._places = (sq, cq)
@@ -214,6 +216,53 @@ class MiniportDriver:
         self._up_kind: CompletionKind | None = None
         self._up_lists: list[NetBufferList] = []
         self._polling = False
+        #: Tick that on_tick was last given.
+        self.now = 0
+        self._state = StateCommands(self)
+        self._neighbors: dict[int, StateObject] = {}
+        self._terminates: list[TerminateOp] = []
+        self._paused = False
+        self._initiates_waiting: list[OffloadBlock] = []
+        self._held_walks: list[_HeldWalk] = []
+        self._power_waiting: list[OidRequest] = []
+
+    def _register(self, adapter: Adapter) -> None:
+        """MiniportSetOptions and MiniportInitializeEx: handlers, attributes, the table of the way up."""
+        self.adapter = adapter
+        self._handle = adapter.miniport_handle
+        self._adapter_context = NdisHandle("MiniportAdapterContext")
+        adapter.set_optional_handlers(
+            self._handle,
+            ProviderGeneric(
+                self.initiate_offload,
+                self.terminate_offload,
+                self.update_offload,
+                self.invalidate_offload,
+                self.query_offload,
+            ),
+        )
+        adapter.set_optional_handlers(
+            self._handle,
+            ProviderTcp(
+                self.tcp_offload_send,
+                self.tcp_offload_receive,
+                self.tcp_offload_disconnect,
+                self.tcp_offload_forward,
+                self.tcp_offload_receive_return,
+            ),
+        )
+        self.capabilities = TcpConnectionOffload(self.config.conns)
+        attributes = OffloadAttributes(self._adapter_context, self.capabilities, self.capabilities)
+        adapter.set_miniport_attributes(self._handle, attributes)
+        self._up = event_handlers(adapter)
+
+    def _named(self, adapter_context: object) -> None:
+        if adapter_context is not self._adapter_context:
+            raise DriverError("a call names an adapter that is not this one")
+
+    def watch_rings(self, submitted: Callable[[Sqe], None], completed: Callable[[Cqe], None]) -> None:
+        """Show every entry of both rings to somebody."""
+        self._sq.on_entry, self._cq.on_entry = submitted, completed
 
     @staticmethod
     def _region(allocator: PageAllocator, size: int) -> int:
@@ -249,7 +298,7 @@ class MiniportDriver:
         write(Csr.CQ_SIZE_LOG2, c.cq_log2)
         tick = CONTROL_EXTERNAL_TICK if c.external_tick else 0
         write(Csr.CONTROL, CONTROL_ENABLE | CONTROL_IRQ | tick)
-        self._image_command(Opcode.PARAM_WRITE, 0, c.parameters.to_bytes(), self._parameters_set)
+        self.image_command(Opcode.PARAM_WRITE, 0, c.parameters.to_bytes(), self._parameters_set)
         self._raw_posts = list(range(c.raw_bufs))
         self._pool_posts = list(range(c.pool_bufs))
         self._kick()
@@ -283,33 +332,35 @@ class MiniportDriver:
     def up(self, kind: CompletionKind, nbl: NetBufferList) -> None:
         """Collect completions of one kind into one call."""
         if kind is not self._up_kind:
-            self._flush_up()
+            self.flush_up()
         self._up_kind = kind
         self._up_lists.append(nbl)
         if kind is CompletionKind.DISCONNECT:  # its call takes a single list, never a chain (CH-186)
-            self._flush_up()
+            self.flush_up()
 
-    def _flush_up(self) -> None:
+    def flush_up(self) -> None:
         lists, kind = self._up_lists, self._up_kind
         self._up_lists, self._up_kind = [], None
         if not lists:
             return
         head = chain(lists)
         if kind is CompletionKind.SEND:
-            self._protocol.tcp_offload_send_complete(head)
+            self._up.send_complete(self._handle, head)
         elif kind is CompletionKind.RECEIVE:
-            self._protocol.tcp_offload_receive_complete(head)
+            self._up.receive_complete(self._handle, head)
+        elif kind is CompletionKind.FORWARD:
+            self._up.forward_complete(self._handle, head)
         else:
-            self._protocol.tcp_offload_disconnect_complete(head)
+            self._up.disconnect_complete(self._handle, head)
 
     # ---- commands --------------------------------------------------------------------------
 
-    def _command(self, entry: Sqe, callback: Callback) -> None:
+    def command(self, entry: Sqe, callback: Callback) -> None:
         """Submit a command; ``callback`` gets its completion. ``entry.cookie`` must be new."""
         self._commands[entry.cookie] = callback
         self.submit(entry)
 
-    def _image_command(self, opcode: Opcode, number: int, image: bytes, callback: Callback, gen: int = 0) -> bool:
+    def image_command(self, opcode: Opcode, number: int, image: bytes, callback: Callback, gen: int = 0) -> bool:
         """A command with an image in memory; False if there is no room for the image now."""
         addr = self.lists.allocate(len(image))
         if addr is None:
@@ -322,19 +373,21 @@ class MiniportDriver:
             callback(cqe)
 
         cookie = self.new_cookie()
-        self._command(Sqe(opcode=opcode, conn=number, gen=gen, cookie=cookie, addr=addr), done)
+        self.command(Sqe(opcode=opcode, conn=number, gen=gen, cookie=cookie, addr=addr), done)
         return True
 
-    def _later(self, action: Callable[[], None]) -> None:
+    def later(self, action: Callable[[], None]) -> None:
         """Run ``action`` from poll, behind everything submitted so far."""
-        self._command(Sqe(opcode=Opcode.NOP, cookie=self.new_cookie()), lambda _: action())
+        self.command(Sqe(opcode=Opcode.NOP, cookie=self.new_cookie()), lambda _: action())
 
     def _kick(self) -> None:
         """Submit what can go; from inside poll this waits until its end."""
         if self._polling:
             return
+        self._state.pump()  # first: sends would take all set-up memory again and again
         for connection in list(self._by_id.values()):
             connection.io.pump()
+            connection.forwards.pump()
         self._post(Opcode.RAW_POST, self._raw_posts)
         self._post(Opcode.POOL_POST, self._pool_posts)
         self._send_raw_backlog()
@@ -348,13 +401,31 @@ class MiniportDriver:
 
     # ---- initiate --------------------------------------------------------------------------
 
-    def initiate_offload(self, block_list: OffloadBlock) -> None:
+    def initiate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportInitiateOffload: walks the tree, one device command an object."""
-        self._later(lambda: self._walk_on(block_list, initiate_walk(block_list), [], None))
+        self._named(adapter_context)
+        if self._paused:
+            self._initiates_waiting.append(block_list)
+            return
+        self._start_walk(block_list)
         self._kick()
 
+    def _start_walk(self, root: OffloadBlock) -> None:
+        """Behind every frame that the host sent before: a target's segment never overtakes one of the host's."""
+        frames = len(self._raw_frames) + len(self._raw_backlog)
+        walk = _HeldWalk(frames, lambda: self.later(lambda: self._walk_on(root, initiate_walk(root), [], None)))
+        self._held_walks.append(walk)
+        self._release_walks(0)
+
+    def _release_walks(self, frames: int) -> None:
+        """That many raw frames more have left."""
+        for walk in self._held_walks:
+            walk.frames -= frames
+        while self._held_walks and self._held_walks[0].frames <= 0:
+            self._held_walks.pop(0).go()
+
     def _walk_on(
-        self, root: OffloadBlock, walk: InitiateWalk, live: list[OffloadedTcp], result: AttemptResult | None
+        self, root: OffloadBlock, walk: InitiateWalk, live: list[LiveObject], result: AttemptResult | None
     ) -> None:
         """Take the walk on until it waits for the device or ends."""
 
@@ -368,16 +439,19 @@ class MiniportDriver:
         except StopIteration:
             self._initiated(root, live)
 
-    def _initiated(self, root: OffloadBlock, live: list[OffloadedTcp]) -> None:
-        self._flush_up()
-        self._protocol.initiate_offload_complete(root)
-        for connection in live:  # nothing is indicated before the call above has returned (CH-056)
-            connection.live = True
-            self._replay(connection)
-            self._feed(connection)
+    def _initiated(self, root: OffloadBlock, live: list[LiveObject]) -> None:
+        self.flush_up()
+        self.adapter.initiate_offload_complete(self._handle, root)
+        for entry in live:  # nothing is indicated before the call above has returned (CH-056)
+            if isinstance(entry, StateObject):
+                self._state.initiated(entry)
+                continue
+            entry.live = True
+            self._replay(entry)
+            self._feed(entry)
 
     def _attempt(
-        self, attempt: OffloadAttempt, live: list[OffloadedTcp], resume: Callable[[AttemptResult], None]
+        self, attempt: OffloadAttempt, live: list[LiveObject], resume: Callable[[AttemptResult], None]
     ) -> AttemptResult | None:
         """Start one object; a result if it failed at once, None if ``resume`` will be called."""
         node = attempt.node
@@ -389,43 +463,50 @@ class MiniportDriver:
             }
             return AttemptResult(full[node.type.layer])
         below = None if attempt.parent is None else self._contexts.get(attempt.parent)
+        handle = node.ndis_offload_handle
         match node.const, node.cached, node.delegated:
             case NeighborConst() as const, NeighborCached() as cached, NeighborDelegated() as delegated:
+                entry = StateObject(Layer.NEIGHBOR, self._take_id(Layer.NEIGHBOR), None, handle, const, cached)
                 image = neighbor_image(const, cached, delegated)
-                return self._write_object(Opcode.NEIGHBOR_WRITE, Layer.NEIGHBOR, None, image, resume)
+                return self._write_object(Opcode.NEIGHBOR_WRITE, entry, image, live, resume)
             case PathConst() as const, PathCached() as cached, _:
                 if not isinstance(below, StateObject) or below.layer is not Layer.NEIGHBOR:
                     return _FAILURE
+                entry = StateObject(Layer.PATH, self._take_id(Layer.PATH), below, handle, const, cached)
                 image = path_image(const, cached, below.id)
-                return self._write_object(Opcode.PATH_WRITE, Layer.PATH, below, image, resume)
+                return self._write_object(Opcode.PATH_WRITE, entry, image, live, resume)
             case TcpConst() as const, TcpCached() as cached, TcpDelegated() as delegated:
                 if not isinstance(below, StateObject) or below.layer is not Layer.PATH:
                     return _FAILURE
                 image = tcp_image(const, cached, delegated, below.id, FAMILY_IPV4)
-                return self._load(node, delegated, image, live, resume)
+                return self._load(node, below, delegated, image, live, resume)
             case _:
                 return _FAILURE
+
+    def _take_id(self, layer: Layer) -> int:
+        return self._free_ids[layer].pop(0)
 
     def _write_object(
         self,
         opcode: Opcode,
-        layer: Layer,
-        below: StateObject | None,
+        entry: StateObject,
         image: bytes,
+        live: list[LiveObject],
         resume: Callable[[AttemptResult], None],
     ) -> AttemptResult | None:
-        entry = StateObject(layer, self._free_ids[layer].pop(0), below)
-
         def done(cqe: Cqe) -> None:
             status = initiate_status(cqe.status)
-            if status.offloaded:
-                resume(AttemptResult(status, self._publish(entry)))
-            else:
-                self._free_ids[layer].append(entry.id)
+            if not status.offloaded:
+                self._free_ids[entry.layer].append(entry.id)
                 resume(AttemptResult(status))
+                return
+            live.append(entry)
+            if entry.layer is Layer.NEIGHBOR:
+                self._neighbors[entry.id] = entry
+            resume(AttemptResult(status, self._publish(entry)))
 
-        if not self._image_command(opcode, entry.id, image, done):
-            self._free_ids[layer].append(entry.id)
+        if not self.image_command(opcode, entry.id, image, done):
+            self._free_ids[entry.layer].append(entry.id)
             return AttemptResult(NdisStatus.RESOURCES)
         return None
 
@@ -437,16 +518,18 @@ class MiniportDriver:
     def _load(
         self,
         node: OffloadBlock,
+        path: StateObject,
         delegated: TcpDelegated,
         image: bytes,
-        live: list[OffloadedTcp],
+        live: list[LiveObject],
         resume: Callable[[AttemptResult], None],
     ) -> AttemptResult | None:
         """INITIATE, inherited sends, START with HOLD."""
-        number = self._free_ids[Layer.TCP].pop(0)
+        number = self._take_id(Layer.TCP)
         self._gens[number] = (self._gens[number] + 1) & 0xFF
         io = ConnectionIo(self, number, self._gens[number])
-        connection = OffloadedTcp(number, io, node.ndis_offload_handle)
+        forwards = ForwardIo(self, number, io.gen)
+        connection = OffloadedTcp(number, io, forwards, node.ndis_offload_handle, path)
         io.keep = lambda job: self._keep(connection, job)
         inherited: list[NetBufferList] = []
 
@@ -469,12 +552,13 @@ class MiniportDriver:
             inherited.extend(iterate(node.net_buffer_list_chain))
             for nbl in inherited:
                 io.send(nbl)
+            io.fin_inherited = delegated.state in FIN_SENT_STATES
             io.send_open = True
             io.pump()
             start = Sqe(opcode=Opcode.START, flags=START_HOLD, conn=number, gen=io.gen, cookie=self.new_cookie())
-            self._command(start, started)
+            self.command(start, started)
 
-        if not self._image_command(Opcode.INITIATE, number, image, loaded, io.gen):
+        if not self.image_command(Opcode.INITIATE, number, image, loaded, io.gen):
             self._free_ids[Layer.TCP].append(number)
             return AttemptResult(NdisStatus.RESOURCES)
         return None
@@ -505,18 +589,22 @@ class MiniportDriver:
             gen=connection.io.gen,
             cookie=self.new_cookie(),
         )
-        self._command(entry, gone)
+        self.command(entry, gone)
 
     # ---- inherited receive data ------------------------------------------------------------
 
     def _feed(self, connection: OffloadedTcp) -> None:
-        """Deliver inherited bytes before the device may deliver (CH-054, CH-055), then RESUME."""
+        """Deliver inherited bytes before the device may deliver (CH-054, CH-055), then RESUME.
+
+        They wait for the first receive; what the posted ones do not take is indicated.
+        """
         if not connection.live or connection.terminating or connection.io.receive_open:
             return
         while connection.buffered:
             connection.io.fill_from(connection.buffered)
-            self._flush_up()
-            if not connection.buffered or connection.io.receives or connection.buffered_refused:
+            self.flush_up()
+            may_indicate = connection.receive_posted and not connection.buffered_refused
+            if not connection.buffered or connection.io.receives or not may_indicate:
                 break
             data = bytes(connection.buffered[:PAGE_SIZE])
             addr = self.bounce.allocate(len(data), PAGE_SIZE)
@@ -535,9 +623,9 @@ class MiniportDriver:
 
     def _indicate(self, connection: OffloadedTcp, addr: int, length: int, token: PoolBuffer | BounceBuffer) -> int:
         """Ask the host to take bytes; returns how many it took."""
-        self._flush_up()
+        self.flush_up()
         nbl = self._list_at(addr, length, token)
-        status, consumed = self._protocol.tcp_offload_receive_indicate(connection.ndis_handle, nbl, NdisStatus.SUCCESS)
+        status, consumed = self._up.receive(connection.ndis_handle, nbl, NdisStatus.SUCCESS)
         if status is NdisStatus.SUCCESS:
             return length
         return consumed if status is NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED else 0
@@ -551,20 +639,25 @@ class MiniportDriver:
 
     # ---- terminate -------------------------------------------------------------------------
 
-    def terminate_offload(self, block_list: OffloadBlock) -> None:
+    def terminate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportTerminateOffload."""
-        op = TerminateOp(block_list, waiting=1)
+        self._named(adapter_context)
+        limit = self.config.terminate_ticks
+        op = TerminateOp(block_list, waiting=1, deadline=None if limit is None else self.now + limit)
+        self._terminates.append(op)
         for node in traverse(block_list):
-            entry = None if node.context is None else self._contexts.get(node.context)
+            entry = self.object_of(node)
             if isinstance(entry, OffloadedTcp):
                 op.waiting += 1
+                op.pending.append((node, entry))
                 self._terminate_connection(op, node, entry)
-        self._later(lambda: self._terminate_step(op))
+        self.later(lambda: self._terminate_step(op))
         self._kick()
 
     def _terminate_connection(self, op: TerminateOp, node: OffloadBlock, entry: OffloadedTcp) -> None:
-        entry.terminating = True
+        entry.terminating = entry.io.holding = True
         entry.io.close()
+        entry.forwards.open = False
         block = self._uploads.allocate(self._upload_bytes)
         if block is None:
             self._upload_waiting.append(lambda: self._terminate_connection(op, node, entry))
@@ -574,13 +667,16 @@ class MiniportDriver:
         place = block
 
         def done(cqe: Cqe) -> None:
+            late = entry.io.abandoned
             self._connection_terminated(node, entry, cqe, place)
             self._uploads.free(place)
             if self._upload_waiting:
                 self._upload_waiting.popleft()()
-            self._terminate_step(op)
+            if not late:
+                op.pending.remove((node, entry))
+                self._terminate_step(op)
 
-        self._command(
+        self.command(
             Sqe(
                 opcode=Opcode.TERMINATE,
                 conn=entry.id,
@@ -593,28 +689,51 @@ class MiniportDriver:
         )
 
     def _connection_terminated(self, node: OffloadBlock, entry: OffloadedTcp, cqe: Cqe, block: int) -> None:
-        ok = cqe.status == Status.OK
-        entry.io.flush(NdisStatus.REQUEST_ABORTED if entry.io.aborted else NdisStatus.UPLOAD_IN_PROGRESS)
+        """TERMINATE completed, perhaps long after the host gave the connection up."""
+        ok, late = cqe.status == Status.OK, entry.io.abandoned
+        if not ok and not late:
+            self.lose(entry)
+        ended = NdisStatus.REQUEST_ABORTED if entry.io.aborted else NdisStatus.UPLOAD_IN_PROGRESS
+        entry.io.flush(ended)
+        entry.forwards.flush(ended)
+        if not ok and not late:
+            self._give_back_kept(entry)
+        entry.io.release()
         self._tell_abort(entry)
-        self._flush_up()
+        self.flush_up()
         pieces = self._left_over(block + DELEGATED_IMAGE_BYTES)
-        kept = entry.kept
-        node.net_buffer_list_chain = chain(kept) if kept else None
-        if ok:
-            if entry.buffered:
-                pieces = [*self._buffered_lists(entry), *pieces]
-            node.delegated = replace(
-                delegated_state(self.memory.read(block, DELEGATED_IMAGE_BYTES)),
-                send_data_head=kept[0] if kept else None,
-                send_data_tail=kept[-1] if kept else None,
-                buffered_data=chain(pieces) if pieces else None,
-            )
-        else:  # the state is lost, and with it the bytes; the buffers are not
-            node.delegated = None
+        if not late:
+            self._write_terminated(node, entry, ok, block, pieces)
+        if late or not ok:  # the state is lost, and with it the bytes; the buffers are not
             self._take_back(pieces)
-        node.status = NdisStatus.SUCCESS if ok else NdisStatus.FAILURE
         del self._by_id[entry.id]
         self._free_ids[Layer.TCP].append(entry.id)
+
+    def _write_terminated(
+        self, node: OffloadBlock, entry: OffloadedTcp, ok: bool, block: int, pieces: list[NetBufferList]
+    ) -> None:
+        """Status, chain and delegated state of a connection's node."""
+        kept = entry.kept
+        node.net_buffer_list_chain = chain(kept) if kept else None
+        node.status = NdisStatus.SUCCESS if ok else NdisStatus.FAILURE
+        node.delegated = None
+        if not ok:
+            return
+        if entry.buffered:
+            pieces = [*self._buffered_lists(entry), *pieces]
+        node.delegated = replace(
+            delegated_state(self.memory.read(block, DELEGATED_IMAGE_BYTES)),
+            send_data_head=kept[0] if kept else None,
+            send_data_tail=kept[-1] if kept else None,
+            buffered_data=chain(pieces) if pieces else None,
+        )
+
+    def _give_back_kept(self, entry: OffloadedTcp) -> None:
+        """A chain without state is of no use: the lists come back by completion, aborted (CH-096)."""
+        for nbl in entry.kept:
+            nbl.set_status(Owner.TARGET, NdisStatus.REQUEST_ABORTED)
+            self.up(CompletionKind.SEND, nbl)
+        entry.kept.clear()
 
     def _left_over(self, array: int) -> list[NetBufferList]:
         """Pool buffers with bytes that were acknowledged but not delivered (6.5)."""
@@ -637,24 +756,81 @@ class MiniportDriver:
 
     def _terminate_step(self, op: TerminateOp) -> None:
         op.waiting -= 1
-        if op.waiting:
+        if op.waiting or op.completed:
             return
+        for node in traverse(op.root):
+            entry = self.object_of(node)
+            if isinstance(entry, StateObject) and entry.layer is Layer.NEIGHBOR and node.status is None:
+                op.waiting += 1
+                node.status = NdisStatus.SUCCESS
+                self._state.neighbor_age(entry, self._aged(op, node))
+        if not op.waiting:
+            self._terminated(op)
+
+    def _aged(self, op: TerminateOp, node: OffloadBlock) -> Callback:
+        """The neighbor's NicReachabilityDelta goes up with it (CH-245)."""
+
+        def done(cqe: Cqe) -> None:
+            if op.completed:
+                return
+            if cqe.status == Status.OK:
+                node.delegated = NeighborDelegated(cqe.info)
+            elif cqe.status != Status.NOT_SUPPORTED:
+                node.status, node.delegated = NdisStatus.FAILURE, None
+            self._terminate_step(op)
+
+        return done
+
+    def _terminated(self, op: TerminateOp) -> None:
+        """Everything of the tree is settled: free its objects and complete it, once."""
+        op.completed = True
+        self._terminates.remove(op)
         for node in traverse(op.root):
             entry = None if node.context is None else self._contexts.pop(node.context, None)
             if isinstance(entry, StateObject):
                 self._free_ids[entry.layer].append(entry.id)
+                if entry.layer is Layer.NEIGHBOR:
+                    self._neighbors.pop(entry.id, None)
             if node.status is None:
                 found = entry is not None or node.is_placeholder
                 node.status = NdisStatus.SUCCESS if found else NdisStatus.FAILURE
-        self._flush_up()
-        self._protocol.terminate_offload_complete(op.root)
+        self.flush_up()
+        self.adapter.terminate_offload_complete(self._handle, op.root)
+        self._power_when_empty()
+
+    # ---- a device that does not answer -----------------------------------------------------
+
+    def on_tick(self, tick: int) -> None:
+        """Time has come to ``tick``: a terminate that waited too long ends without the device (G-20)."""
+        self.now = tick
+        for op in list(self._terminates):
+            if op.deadline is not None and tick >= op.deadline:
+                self._give_up(op)
+
+    def _give_up(self, op: TerminateOp) -> None:
+        """Events, then everything back aborted, then FAILURE. What the device may still touch stays reserved."""
+        self.counters["terminates given up"] += 1
+        for node, entry in op.pending:
+            self.lose(entry)
+            self._give_back_kept(entry)
+            entry.io.abandon()
+            entry.forwards.abandon()
+            node.status, node.delegated, node.net_buffer_list_chain = NdisStatus.FAILURE, None, None
+        op.pending.clear()
+        for node in traverse(op.root):
+            entry_below = self.object_of(node)
+            if isinstance(entry_below, StateObject):
+                node.status, node.delegated = NdisStatus.FAILURE, None
+                del self._contexts[node.context or 0]  # its number is not used again before a reset
+                self._neighbors.pop(entry_below.id, None)
+        self._terminated(op)
 
     def _keep(self, connection: OffloadedTcp, job: SendJob) -> bool:
         """True if an unfinished send goes up in the terminate chain, its data start at SndUna."""
         unfinished = job.status is NdisStatus.UPLOAD_IN_PROGRESS and job.kind is CompletionKind.SEND
         if not (self.config.chain_unfinished and connection.terminating and unfinished):
             return False
-        left = job.acknowledged
+        job.nbl.info[NblInfo.TCP_OFFLOAD_BYTES_TRANSFERRED] = left = job.acknowledged
         for buffer in job.nbl.net_buffers:
             delta = min(left, buffer.data_length)
             ndis_advance_net_buffer_data_start(buffer, delta)
@@ -662,23 +838,121 @@ class MiniportDriver:
         connection.kept.append(job.nbl)
         return True
 
-    # ---- not built yet ---------------------------------------------------------------------
+    # ---- update, query, invalidate, forward ------------------------------------------------
 
-    def update_offload(self, block_list: OffloadBlock) -> NdisStatus:
+    def update_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportUpdateOffload."""
-        return NdisStatus.NOT_SUPPORTED
+        self._named(adapter_context)
+        self._state.update(block_list)
+        self._kick()
 
-    def query_offload(self, block_list: OffloadBlock) -> NdisStatus:
+    def query_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportQueryOffload."""
-        return NdisStatus.NOT_SUPPORTED
+        self._named(adapter_context)
+        self._state.query(block_list)
+        self._kick()
 
-    def invalidate_offload(self, block_list: OffloadBlock) -> NdisStatus:
+    def invalidate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportInvalidateOffload."""
-        return NdisStatus.NOT_SUPPORTED
+        self._named(adapter_context)
+        self._state.invalidate(block_list)
+        self._kick()
 
-    def tcp_offload_forward(self, context: int, nbl: NetBufferList) -> NdisStatus:
+    def tcp_offload_forward(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadForward."""
-        return NdisStatus.NOT_SUPPORTED
+        self._named(adapter_context)
+        connection = self._connection(context)
+        for one in unchain(nbl):
+            connection.forwards.forward(one)
+        self._kick()
+        return NdisStatus.PENDING
+
+    def object_of(self, node: OffloadBlock) -> StateObject | OffloadedTcp | None:
+        """The offloaded object that a node names."""
+        return None if node.context is None else self._contexts.get(node.context)
+
+    def connections_on(self, entry: StateObject) -> list[OffloadedTcp]:
+        """The connections that depend on a path or neighbor."""
+        return [c for c in self._by_id.values() if entry in (c.path, c.path.below)]
+
+    def lose(self, connection: OffloadedTcp) -> None:
+        """The device lost a connection: RETRIEVE(HARDWARE_FAILURE), then ABORT (CH-095, G-20)."""
+        if not connection.lost:
+            connection.lost = True
+            self.flush_up()
+            reason = UploadReason.HARDWARE_FAILURE
+            self._up.event(connection.ndis_handle, TcpEventType.RETRIEVE, reason)
+        connection.io.lost = True
+        self._aborted(connection)
+
+    # ---- requests and status ---------------------------------------------------------------
+
+    def oid_request(self, adapter_context: object, request: OidRequest) -> NdisStatus:
+        """MiniportOidRequest: parameters, power, encapsulation, statistics of IPv6.
+
+        No IPv6 connection is ever offloaded, so those counters are 0. The device has no counters that tell offloaded
+        IPv4 segments by direction, error and repetition: NOT_SUPPORTED.
+        """
+        self._named(adapter_context)
+        match request.oid, request.set, request.buffer:
+            case Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS, True, TcpConnectionOffloadParameters() as wanted:
+                return self._set_parameters(request, wanted)
+            case Oid.PNP_SET_POWER, True, PowerState() as power:
+                return self._set_power(request, power)
+            case Oid.OFFLOAD_ENCAPSULATION, False, _:
+                request.buffer = self.capabilities.encapsulation
+                return NdisStatus.SUCCESS
+            case (Oid.TCP6_OFFLOAD_STATS | Oid.IP6_OFFLOAD_STATS) as oid, wanted_set, _:
+                if not wanted_set:
+                    request.buffer = TcpOffloadStats() if oid is Oid.TCP6_OFFLOAD_STATS else IpOffloadStats()
+                return NdisStatus.SUCCESS
+            case _:
+                return NdisStatus.NOT_SUPPORTED
+
+    def _set_parameters(self, request: OidRequest, wanted: TcpConnectionOffloadParameters) -> NdisStatus:
+        """All tick-based variables count in the new ticks from the completion on (CH-007)."""
+        image = parameter_image(wanted, self.config.parameters)
+
+        def done(cqe: Cqe) -> None:
+            status = NdisStatus.SUCCESS if cqe.status == Status.OK else NdisStatus.FAILURE
+            self.flush_up()
+            self.adapter.oid_request_complete(self._handle, request, status)
+
+        if not self.image_command(Opcode.PARAM_WRITE, 0, image.to_bytes(), done):
+            return NdisStatus.RESOURCES
+        self._kick()
+        return NdisStatus.PENDING
+
+    def _set_power(self, request: OidRequest, power: PowerState) -> NdisStatus:
+        """A move out of D0 is SUCCESS only when no offload is left (CH-014)."""
+        if power is PowerState.D0 or not self._contexts:
+            return NdisStatus.SUCCESS
+        self._power_waiting.append(request)
+        return NdisStatus.PENDING
+
+    def _power_when_empty(self) -> None:
+        """Complete what waits for the last terminate."""
+        while self._power_waiting and not self._contexts:
+            self.adapter.oid_request_complete(self._handle, self._power_waiting.pop(0), NdisStatus.SUCCESS)
+
+    def pause(self) -> None:
+        """The device wants no new offloads (NDIS_STATUS_OFFLOAD_PAUSE); what is in flight is served (CH-009)."""
+        self._paused = True
+        self.adapter.indicate_status(self._handle, NdisStatus.OFFLOAD_PAUSE)
+
+    def upload_all(self) -> None:
+        """The device wants all offloads back (NDIS_STATUS_UPLOAD_ALL)."""
+        self.adapter.indicate_status(self._handle, NdisStatus.UPLOAD_ALL)
+
+    def resume(self, capabilities: TcpConnectionOffload | None = None) -> None:
+        """Offloads may come again, within ``capabilities`` (NDIS_STATUS_OFFLOAD_RESUME, CH-008)."""
+        self._paused = False
+        self.capabilities = capabilities or self.capabilities
+        self.adapter.indicate_status(self._handle, NdisStatus.OFFLOAD_RESUME, self.capabilities)
+        waiting, self._initiates_waiting = self._initiates_waiting, []
+        for root in waiting:
+            self._start_walk(root)
+        self._kick()
 
     # ---- I/O calls -------------------------------------------------------------------------
 
@@ -688,29 +962,33 @@ class MiniportDriver:
             raise DriverError(f"context {context:#x} names no offloaded connection")
         return entry
 
-    def tcp_offload_send(self, context: int, nbl: NetBufferList) -> NdisStatus:
+    def tcp_offload_send(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadSend."""
+        self._named(adapter_context)
         connection = self._connection(context)
         for one in unchain(nbl):
             connection.io.send(one)
         self._kick()
         return NdisStatus.PENDING
 
-    def tcp_offload_receive(self, context: int, nbl: NetBufferList) -> NdisStatus:
+    def tcp_offload_receive(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadReceive; may come from inside a receive completion (CH-140)."""
+        self._named(adapter_context)
         connection = self._connection(context)
+        connection.receive_posted = True
         for one in unchain(nbl):
             connection.io.receive(one)
         if connection.io.aborted:
-            self._later(connection.io.drop_receives)
+            self.later(connection.io.drop_receives)
         elif connection.buffered:
             connection.buffered_refused = False
-            self._later(lambda: self._feed(connection))
+            self.later(lambda: self._feed(connection))
         self._kick()
         return NdisStatus.PENDING
 
-    def tcp_offload_receive_return(self, nbl: NetBufferList) -> NdisStatus:
+    def tcp_offload_receive_return(self, adapter_context: object, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadReceiveReturn: buffers are poisoned, then posted again."""
+        self._named(adapter_context)
         self._take_back(unchain(nbl))
         self._kick()
         return NdisStatus.SUCCESS
@@ -725,14 +1003,17 @@ class MiniportDriver:
             else:
                 raise DriverError("ReceiveReturn of a list this driver never indicated")
 
-    def tcp_offload_disconnect(self, context: int, nbl: NetBufferList, flags: DisconnectFlags) -> NdisStatus:
+    def tcp_offload_disconnect(
+        self, adapter_context: object, context: int, nbl: NetBufferList, flags: DisconnectFlags
+    ) -> NdisStatus:
         """MiniportTcpOffloadDisconnect: graceful behind the data, abortive at once."""
+        self._named(adapter_context)
         connection = self._connection(context)
         if flags is DisconnectFlags.GRACEFUL:
             connection.io.send(nbl, CompletionKind.DISCONNECT)
         else:
             connection.io.disconnect_abortive(nbl)
-            self._later(lambda: self._forget_received(connection))
+            self.later(lambda: self._forget_received(connection))
         self._kick()
         return NdisStatus.PENDING
 
@@ -742,8 +1023,9 @@ class MiniportDriver:
         self._feed(connection)
         connection.io.drop_receives()
 
-    def send_raw(self, frame: bytes) -> None:
+    def send_raw(self, adapter_context: object, frame: bytes) -> None:
         """The ordinary send path."""
+        self._named(adapter_context)
         self._raw_backlog.append(frame)
         self._kick()
 
@@ -778,7 +1060,7 @@ class MiniportDriver:
             while (cqe := self._cq.pop()) is not None:
                 found = True
                 self._dispatch(cqe)
-            self._flush_up()
+            self.flush_up()
         finally:
             self._polling = False
         if found:
@@ -797,6 +1079,11 @@ class MiniportDriver:
             case CqKind.RAW_TX:
                 self.lists.free(self._raw_frames.pop(cqe.cookie))
                 self.release(CompletionKind.SEND)
+                self._release_walks(1)
+            case CqKind.EVENT if cqe.code == DeviceEvent.NEIGHBOR_QUERY:
+                neighbor = self._neighbors.get(cqe.conn)
+                if neighbor is not None:
+                    self._state.neighbor_query(neighbor, cqe)
             case _:
                 self._on_connection(kind, cqe)
 
@@ -804,6 +1091,8 @@ class MiniportDriver:
         self._sq.seen(cqe.sq_index)
         if cqe.cookie in self._commands:
             self._commands.pop(cqe.cookie)(cqe)
+        elif cqe.code == Opcode.NEIGHBOR_ANSWER:
+            pass  # the neighbor was written anew since it asked
         elif cqe.status != Status.OK:
             raise DriverError(f"{Opcode(cqe.code).name} for connection {cqe.conn} refused: {Status(cqe.status).name}")
 
@@ -829,6 +1118,8 @@ class MiniportDriver:
                 self._tell_abort(connection)
             case CqKind.RECEIVE:
                 connection.io.on_receive(cqe)
+            case CqKind.FORWARD:
+                connection.forwards.on_forward(cqe)
             case CqKind.INDICATION:
                 self._on_indication(connection, cqe)
             case _:
@@ -838,7 +1129,7 @@ class MiniportDriver:
         """Ask the host and answer the device. Requests that wait here come first: then refuse (CH-142)."""
         addr = self._pool_base + cqe.buf * POOL_BUF_BYTES + cqe.offset
         consumed = 0
-        self._flush_up()  # a completion may bring a request
+        self.flush_up()  # a completion may bring a request
         if not connection.io.receives and not connection.io.aborted:
             consumed = self._indicate(connection, addr, cqe.nbytes, PoolBuffer(cqe.buf))
         self.submit(
@@ -853,30 +1144,39 @@ class MiniportDriver:
 
     def _on_event(self, connection: OffloadedTcp, cqe: Cqe) -> None:
         event = TcpEventType(DeviceEvent(cqe.code))
+        if connection.io.lost:
+            return
         if event is not TcpEventType.ABORT:
-            self._flush_up()
-            self._protocol.tcp_offload_event(connection.ndis_handle, event, cqe.info)
+            self.flush_up()
+            self._up.event(connection.ndis_handle, event, cqe.info)
         failed = event is TcpEventType.RETRIEVE and cqe.info == DeviceReason.HARDWARE_FAILURE
+        connection.lost = connection.lost or failed
         if failed or event is TcpEventType.ABORT:  # mechanisms M7: retrieve, then abort, once
-            connection.abort_held = True
-            connection.io.cancel()
-            self._forget_received(connection)
-            self._tell_abort(connection)
+            self._aborted(connection)
+
+    def _aborted(self, connection: OffloadedTcp) -> None:
+        """Nothing is delivered or sent any more; the host is told once, unless its own RST was the cause (7.4)."""
+        connection.abort_held = not connection.abort_told and not connection.io.reset_done
+        connection.io.cancel()
+        connection.forwards.aborted = True
+        self._forget_received(connection)
+        self._tell_abort(connection)
 
     def _tell_abort(self, connection: OffloadedTcp) -> None:
         """The ABORT event goes up once nothing can be SUCCESS behind it (G-29)."""
-        if connection.abort_held and not connection.io.unsettled:
+        if connection.abort_held and (connection.io.lost or not connection.io.unsettled):
             connection.abort_held = False
-            self._flush_up()
-            self._protocol.tcp_offload_event(connection.ndis_handle, TcpEventType.ABORT, 0)
+            connection.abort_told = True
+            self.flush_up()
+            self._up.event(connection.ndis_handle, TcpEventType.ABORT, 0)
 
     def _on_raw(self, cqe: Cqe) -> None:
         frame = self.memory.read(self._raw_base + cqe.buf * POOL_BUF_BYTES, cqe.nbytes)
         self._repost(self._raw_base, cqe.buf, self._raw_posts)
         if cqe.status != Status.OK:
             return  # the frame is lost, as on the wire; only its buffer came back
-        self._flush_up()
-        self._protocol.indicate_raw(frame)
+        self.flush_up()
+        self.adapter.indicate_raw(self._handle, frame)
 
     def _repost(self, base: int, index: int, posts: list[int]) -> None:
         """Poison a pool or raw buffer and queue it for the device."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Protocol
 
 from model.layout.generated import SG_ELEM_BYTES, SG_MAX, Cqe, Opcode, SgElem, Sqe, Status
@@ -24,6 +25,7 @@ SEND_LAST = 1
 RECEIVE_NOPUSH = 1
 DISCONNECT_GRACEFUL = 1
 DISCONNECT_ABORTIVE = 2
+DISCONNECT_INHERITED = 4
 
 Element = tuple[int, int]
 
@@ -147,11 +149,49 @@ class ConnectionIo:
     entries: deque[SendEntry] = field(default_factory=deque)
     receives: deque[ReceiveJob] = field(default_factory=deque)
     at_device: deque[ReceiveJob] = field(default_factory=deque)
+    #: The connection came with a FIN of its own: queued behind the inherited data, it has no list and no completion.
+    fin_inherited: bool = False
     #: Asked for each finished job: True keeps it for the terminate chain.
     keep: Callable[[SendJob], bool] | None = None
     #: An abort was asked for or heard of: all that is outstanding ends REQUEST_ABORTED.
     aborted: bool = False
     _unmarked: int = 0
+    #: The device lost the connection or does not answer: nothing is SUCCESS any more, whatever it says (CH-096, G-20).
+    lost: bool = False
+    #: An abortive disconnect ended with SUCCESS.
+    reset_done: bool = False
+    #: While a terminate is under way: what ended unfinished waits until it is known how the terminate ends (G-20).
+    holding: bool = False
+    _held: list[tuple[CompletionKind, NetBufferList]] = field(default_factory=list)
+    #: The host has all lists back; the device may still write entries of its own for them.
+    abandoned: bool = False
+
+    # ---- completions -----------------------------------------------------------------------
+
+    def _complete(self, kind: CompletionKind, nbl: NetBufferList, status: NdisStatus, transferred: int) -> None:
+        """Hand a list to the host, or hold it back behind others that are held."""
+        if self.abandoned:
+            return
+        spoiled = status in (NdisStatus.SUCCESS, NdisStatus.UPLOAD_IN_PROGRESS)
+        if self.lost and spoiled:
+            status = NdisStatus.REQUEST_ABORTED
+        nbl.complete(Owner.TARGET, status, transferred)
+        # A receive that succeeded behind held sends is not held: an indication behind it would overtake it.
+        receive = CompletionKind.RECEIVE
+        behind = any((held is receive) == (kind is receive) for held, _ in self._held)
+        if self.holding and (behind or status is NdisStatus.UPLOAD_IN_PROGRESS):
+            self._held.append((kind, nbl))
+        else:
+            self.device.up(kind, nbl)
+
+    def release(self) -> None:
+        """How the terminate ends is known: hand over what was held."""
+        self.holding = False
+        held, self._held = self._held, []
+        for kind, nbl in held:
+            if self.lost and nbl.status is NdisStatus.UPLOAD_IN_PROGRESS:
+                nbl.set_status(Owner.TARGET, NdisStatus.REQUEST_ABORTED)
+            self.device.up(kind, nbl)
 
     # ---- sends -----------------------------------------------------------------------------
 
@@ -190,6 +230,9 @@ class ConnectionIo:
             job = next((j for j in self.jobs if j.cuts and j.unsettled and not j.abortive), None)
             if job is None or not self._post_send(job):
                 break
+        room = len(self.entries) < self.device.limits.sends  # without it START fails
+        if self.send_open and self.fin_inherited and room and not any(job.cuts for job in self.jobs):
+            self._post_inherited_fin()
         while self.receive_open and self.receives and not self.aborted:
             if len(self.at_device) >= self.device.limits.receives or not self._post_receive():
                 break
@@ -201,11 +244,15 @@ class ConnectionIo:
         job.behind = self.receives[-1] if self.receives else self.at_device[-1] if self.at_device else None
         cookie = self.device.new_cookie()
         flags = DISCONNECT_ABORTIVE
-        self.device.submit(
-            Sqe(opcode=Opcode.DISCONNECT, flags=flags, conn=self.conn, gen=self.gen, cookie=cookie)
-        )
+        self.device.submit(Sqe(opcode=Opcode.DISCONNECT, flags=flags, conn=self.conn, gen=self.gen, cookie=cookie))
         self.entries.append(SendEntry(job, cookie, 0, None, True))
         self.cancel()
+
+    def _post_inherited_fin(self) -> None:
+        """10.1 (5): the host closed the connection before it was offloaded."""
+        self.fin_inherited = False
+        flags = DISCONNECT_GRACEFUL | DISCONNECT_INHERITED
+        self.device.submit(Sqe(opcode=Opcode.DISCONNECT, flags=flags, conn=self.conn, gen=self.gen))
 
     def _post_send(self, job: SendJob) -> bool:
         """One entry; False if set-up memory or the completion ring is short."""
@@ -284,9 +331,22 @@ class ConnectionIo:
         self.device.release(CompletionKind.SEND)
 
     def _finish_jobs(self) -> None:
+        """Give back what is done and in turn."""
+        while self._finish_sends() or self._finish_receives():
+            pass
+
+    def _finish_sends(self) -> bool:
+        finished = False
         while self.jobs and self.jobs[0].done and not self._receives_first(self.jobs[0]):
-            job = self.jobs.popleft()
-            self._finish(job)
+            finished = True
+            self._finish(self.jobs.popleft())
+        return finished
+
+    @property
+    def _sends_first(self) -> bool:
+        """G-06: behind an abort the outstanding sends come back before the receives."""
+        ahead = takewhile(lambda job: not job.abortive, self.jobs)
+        return self.aborted and any(job.kind is CompletionKind.SEND for job in ahead)
 
     def _receives_first(self, job: SendJob) -> bool:
         """G-06: the receives posted before an abortive disconnect come back before it."""
@@ -297,10 +357,10 @@ class ConnectionIo:
             for later in self.jobs:  # CH-105: nothing behind a failed list is sent any more
                 if later.unsettled and not later.abortive:
                     later.status = job.status
-        if self.keep is not None and self.keep(job):
+        if self.keep is not None and not self.abandoned and self.keep(job):
             return
-        job.nbl.complete(Owner.TARGET, job.status, job.acknowledged)
-        self.device.up(job.kind, job.nbl)
+        self.reset_done = self.reset_done or (job.abortive and job.unsettled)
+        self._complete(job.kind, job.nbl, job.status, job.acknowledged)
 
     # ---- receives --------------------------------------------------------------------------
 
@@ -349,26 +409,32 @@ class ConnectionIo:
             raise DriverError(f"RECEIVE completion with {cqe.nbytes} bytes for {job.length}")
         if job.bounce is not None:
             placed = self.device.memory.read(job.bounce + job.filled, cqe.nbytes)
-            job.nbl.write(Owner.TARGET, self.device.memory, placed, job.filled)
+            if not self.abandoned:
+                job.nbl.write(Owner.TARGET, self.device.memory, placed, job.filled)
             self.device.bounce.free(job.bounce)
         job.answer = io_status(CompletionKind.RECEIVE, cqe.status), job.filled + cqe.nbytes
-        while self.at_device and (answer := self.at_device[0].answer) is not None:
-            self._receive_done(self.at_device.popleft(), *answer)
-        self.drop_receives()
+        self._finish_jobs()
 
     def drop_receives(self) -> None:
         """Requests of an aborted connection that wait here end behind those at the device, and never get there.
 
         The delivery engine may hear of the abort later than of a request that was posted behind it.
         """
-        while self.aborted and self.receives and not self.at_device:
-            request = self.receives.popleft()
-            self._receive_done(request, NdisStatus.REQUEST_ABORTED, request.filled)
         self._finish_jobs()
 
+    def _finish_receives(self) -> bool:
+        finished = False
+        while not self._sends_first and self.at_device and (answer := self.at_device[0].answer) is not None:
+            finished = True
+            self._receive_done(self.at_device.popleft(), *answer)
+        while self.aborted and not self._sends_first and self.receives and not self.at_device:
+            finished = True
+            request = self.receives.popleft()
+            self._receive_done(request, NdisStatus.REQUEST_ABORTED, request.filled)
+        return finished
+
     def _receive_done(self, job: ReceiveJob, status: NdisStatus, got: int) -> None:
-        job.nbl.complete(Owner.TARGET, status, got)
-        self.device.up(CompletionKind.RECEIVE, job.nbl)
+        self._complete(CompletionKind.RECEIVE, job.nbl, status, got)
 
     def fill_from(self, data: bytearray) -> None:
         """Place inherited bytes in waiting requests; push-mode requests go back with what they got."""
@@ -395,9 +461,10 @@ class ConnectionIo:
         """The device is done with the connection: complete what it never got."""
         while self.entries and not self.entries[0].last:  # acknowledged, or it had come back with an error
             self._acknowledged(self.entries.popleft())
-        if self.entries or self.at_device:
+        waited = sum(job.answer is None for job in self.at_device)
+        if self.entries or waited:
             raise DriverError(
-                f"TERMINATE completed with {len(self.entries)} sends and {len(self.at_device)} receives "
+                f"TERMINATE completed with {len(self.entries)} sends and {waited} receives "
                 f"of connection {self.conn} outstanding (CH-233)"
             )
         for job in self.jobs:
@@ -408,3 +475,16 @@ class ConnectionIo:
             request = self.receives.popleft()
             self._receive_done(request, status, request.filled)
         self._finish_jobs()
+
+    def abandon(self) -> None:
+        """The device does not answer: the host gets everything back now, aborted, with the known counts (G-20)."""
+        self.close()
+        self.aborted = self.lost = True
+        self.release()
+        for job in self.jobs:
+            self._complete(job.kind, job.nbl, NdisStatus.REQUEST_ABORTED, job.acknowledged)
+        for request in (*self.at_device, *self.receives):
+            self._receive_done(request, *(request.answer or (NdisStatus.REQUEST_ABORTED, request.filled)))
+        self.receives.clear()
+        self.at_device = deque(request for request in self.at_device if request.answer is None)
+        self.abandoned = True

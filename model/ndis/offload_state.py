@@ -170,9 +170,11 @@ DelegatedState = NeighborDelegated | PathDelegated | TcpDelegated
 
 @dataclass(eq=False)
 class OffloadHandle:
-    """NDIS_OFFLOAD_HANDLE: the host's cell that receives the target's context (PVOID)."""
+    """NDIS_OFFLOAD_HANDLE: the cell of the driver above that receives the target's context (PVOID)."""
 
     miniport_offload_context: int | None = None
+    #: NDIS's own: the binding by which the object is reached.
+    ndis_reserved: object = None
 
 
 @dataclass(eq=False)
@@ -293,7 +295,7 @@ def _walk(first: OffloadBlock | None, parent: int | None, stop_at: OffloadBlock 
     for node in siblings(first):
         if not node.is_new:
             yield from _walk(node.dependent_block_list, node.context, None)
-            node.status = _carrier_status(node)
+            node.status = carrier_status(node)
             continue
         result = yield OffloadAttempt(node, parent)
         if not result.status.offloaded:
@@ -316,7 +318,7 @@ def _offloaded(node: OffloadBlock) -> bool:
     return node.status is not None and node.status.offloaded
 
 
-def _carrier_status(node: OffloadBlock) -> NdisStatus:
+def carrier_status(node: OffloadBlock) -> NdisStatus:
     """Status of a placeholder (CH-040) or linker (CH-041) whose dependents are done."""
     if node.is_placeholder:
         return NdisStatus.SUCCESS

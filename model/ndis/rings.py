@@ -6,6 +6,7 @@ Contract: docs/contract/hostport.md. Nothing here knows NDIS.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,6 +107,8 @@ class SubmissionRing:
         self._fetched = 0
         self._since_marker = 0
         self._marker_every = max(1, place.entries // 4)
+        #: Sees every entry that is written for the device.
+        self.on_entry: Callable[[Sqe], None] | None = None
 
     @property
     def backlog(self) -> int:
@@ -123,6 +126,8 @@ class SubmissionRing:
         slot = self._written % self._place.entries
         self._port.mem.write(self._place.base + slot * SQE_BYTES, entry)
         self._written += 1
+        if self.on_entry is not None:
+            self.on_entry(Sqe.from_bytes(entry))
         self._since_marker += 1
 
     def flush(self) -> None:
@@ -150,6 +155,8 @@ class CompletionRing:
         self._port = port
         self._place = place
         self._read = 0
+        #: Sees every entry that the device has written, before the driver does anything about it.
+        self.on_entry: Callable[[Cqe], None] | None = None
         port.mem.write(place.base, bytes(place.entries * CQE_BYTES))
 
     def pop(self) -> Cqe | None:
@@ -163,8 +170,15 @@ class CompletionRing:
         if entry.kind == CqKind.NONE:
             raise DriverError(f"completion entry {self._read} has the right phase but no kind")
         self._read += 1
+        if self.on_entry is not None:
+            self.on_entry(entry)
         return entry
+
+    @property
+    def index(self) -> int:
+        """Place of the next entry."""
+        return self._read % self._place.entries
 
     def release(self) -> None:
         """Tell the device what was read."""
-        self._port.mmio_write(Csr.CQ_HEAD, self._read % self._place.entries)
+        self._port.mmio_write(Csr.CQ_HEAD, self.index)

@@ -37,7 +37,7 @@ class SoftTcpConfig:
     #: Timestamp clock at tick 0.
     initial_ts: int = 0
     rto_initial: int = 1000
-    rto_min: int = 200
+    rto_min: int = 300
     rto_max: int = 60_000
     max_retransmissions: int = 15
     dup_ack_threshold: int = 3
@@ -130,6 +130,8 @@ class SoftTcp:
     remote_mss: int = 536
     dup_acks: int = 0
     rtx_count: int = 0
+    #: The retransmission timer paces window probes: the peer's window is closed and nothing is in flight.
+    persist: bool = False
     total_rt: int = 0
     probe_round: int = 0
     #: Bytes from snd_una on, sent or not; the FIN is not among them.
@@ -199,12 +201,16 @@ class SoftTcp:
         if self._state_deadline is not None and tick >= self._state_deadline:
             self._end()
         if self._rtx_deadline is not None and tick >= self._rtx_deadline:
-            self._rtx_deadline = None
             self._on_timeout(tick)
 
     def _on_timeout(self, tick: int) -> None:
         if self.rtx_count >= self.config.max_retransmissions:
             self._end(f"gave up after {self.rtx_count} retransmissions")
+            return
+        if self.persist:
+            self._send_probe(tick)
+            self._arm(tick)
+            self.rtx_count += 1
             return
         self.total_rt += self.rtt.rto(self.config, self.rtx_count)
         self.rtx_count += 1
@@ -212,22 +218,35 @@ class SoftTcp:
             self._send_syn(tick)
             return
         self._timed = None
-        if self.snd_wnd == 0:
-            self._send_probe(tick)
-            return
-        flight = (self.snd_max - self.snd_una) & MASK32
-        if flight == 0:
-            self._output(tick)
-            return
         self.retransmissions += 1
-        self.ssthresh = max(flight // 2, 2 * self.send_mss)
+        if self.rtx_count == 1:
+            flight = (self.snd_max - self.snd_una) & MASK32
+            self.ssthresh = max(flight // 2, 2 * self.send_mss)
         self.cwnd = self.send_mss
         self.dup_acks = 0
         self.snd_nxt = self.snd_una
+        self._arm(tick)
         self._output(tick)
 
     def _arm(self, tick: int) -> None:
         self._rtx_deadline = tick + self.rtt.rto(self.config, self.rtx_count)
+
+    def _choose_timer(self, tick: int) -> None:
+        """Retransmission (RFC 6298, 5), probes of a closed window (NDIS sheet, 5.4), or neither."""
+        if self.state not in _SENDING:
+            return
+        outstanding = self.snd_max != self.snd_una
+        if self.send_buffer and self.snd_wnd == 0 and self.snd_nxt == self.snd_una:
+            if not self.persist:
+                self.persist = True
+                self.rtx_count = self.probe_round = 0
+                self._arm(tick)
+        elif self.persist or not outstanding:
+            self.persist = False
+            self.rtx_count = 0
+            self._rtx_deadline = None
+        if outstanding and self._rtx_deadline is None:
+            self._arm(tick)
 
     # ---- output ----------------------------------------------------------------------------
 
@@ -289,13 +308,9 @@ class SoftTcp:
 
     def _send_probe(self, tick: int) -> None:
         """Window probe: the first unacknowledged octet again, or the next one (RFC 9293, 3.8.6.1)."""
-        if self.send_buffer:
-            if self.snd_max == self.snd_una:
-                self.snd_nxt = self.snd_max = (self.snd_una + 1) & MASK32
-            self._transmit(tick, self.snd_una, TcpFlag(0), bytes(self.send_buffer[:1]))
-        else:
-            self._transmit(tick, self.snd_una - 1, TcpFlag(0))
-        self._arm(tick)
+        if self.snd_max == self.snd_una:
+            self.snd_max = (self.snd_una + 1) & MASK32
+        self._transmit(tick, self.snd_una, TcpFlag(0), bytes(self.send_buffer[:1]))
 
     def _output(self, tick: int) -> None:
         """Send what the windows allow, the FIN behind the last byte."""
@@ -306,15 +321,13 @@ class SoftTcp:
                 break
             usable = min(self.snd_wnd, self.cwnd) - offset
             length = min(left, self.send_mss, max(0, usable))
-            fin = self.fin_queued and length == left and usable > length
+            fin = self.fin_queued and length == left and (usable > length or left == 0)
             if length == 0 and not fin:
                 break
             if 0 < length < min(left, self.send_mss) and offset:
                 break  # silly window: wait for acknowledgements
             self._send_data(tick, offset, length, fin, last=length == left)
-        pending = bool(self.send_buffer) or (self.fin_queued and not self.fin_acked)
-        if pending and self.state in _SENDING and self._rtx_deadline is None:
-            self._arm(tick)
+        self._choose_timer(tick)
 
     def _send_data(self, tick: int, offset: int, length: int, fin: bool, last: bool) -> None:
         flags = TcpFlag(0)
@@ -458,18 +471,18 @@ class SoftTcp:
             self._duplicate_ack(tick)
         newer = seq_lt(self.snd_wl1, segment.seq) or (self.snd_wl1 == segment.seq and seq_le(self.snd_wl2, segment.ack))
         if seq_le(self.snd_una, segment.ack) and newer:
-            if window and self.snd_wnd == 0:
-                self._window_opened(tick)
+            if self.persist and window == 0 and self.rtx_count:
+                self._next_probe_round(tick)
             self.snd_wnd = window
             self.max_snd_wnd = max(self.max_snd_wnd, window)
             self.snd_wl1, self.snd_wl2 = segment.seq, segment.ack
         return True
 
-    def _window_opened(self, tick: int) -> None:
-        """Leave the persist state: what a probe sent goes out again at once."""
+    def _next_probe_round(self, tick: int) -> None:
+        """A probe was answered, the window is still closed: the next one waits longer."""
+        self.probe_round = min(self.probe_round + 1, 255)
         self.rtx_count = 0
-        self.snd_nxt = self.snd_una
-        self._rtx_deadline = None
+        self._rtx_deadline = tick + self.rtt.rto(self.config, self.probe_round)
 
     def _acknowledged(self, segment: Segment, tick: int) -> None:
         acked = (segment.ack - self.snd_una) & MASK32
@@ -484,14 +497,15 @@ class SoftTcp:
             self.cwnd += min(acked, self.send_mss)
         else:
             self.cwnd += max(1, self.send_mss * self.send_mss // self.cwnd)
-        self.dup_acks = self.rtx_count = self.total_rt = self.probe_round = 0
-        self._rtx_deadline = None
-        if self.snd_una != self.snd_max:
-            self._arm(tick)
+        self.dup_acks = self.total_rt = 0
+        if not self.persist:
+            self.rtx_count = self.probe_round = 0
+            self._rtx_deadline = None
         if self.fin_acked:
             self._fin_was_acked(tick)
 
     def _fin_was_acked(self, tick: int) -> None:
+        self._rtx_deadline, self.persist = None, False
         if self.state is State.FIN_WAIT_1:
             self.state = State.FIN_WAIT_2
             self._state_deadline = tick + self.config.fin_wait_2
@@ -637,6 +651,8 @@ class SoftTcp:
             State.TIME_WAIT,
         )
         self._restore_timers(uploaded.retransmit.timeout_delta, tick)
+        waits = self.snd_wnd == 0 and self.snd_nxt == self.snd_una and self._rtx_deadline is not None
+        self.persist = bool(self.send_buffer) and waits
         self._output(tick)
 
     def _restore_timers(self, delta: int, tick: int) -> None:

@@ -76,6 +76,8 @@ class CompletionKind(Enum):
 
 _S = NdisStatus
 _NODE = frozenset({_S.SUCCESS, _S.FAILURE})
+#: What every I/O request may come back with; the last two are an intermediate driver's (G-14).
+_IO = frozenset({_S.SUCCESS, _S.REQUEST_ABORTED, _S.UPLOAD_IN_PROGRESS, _S.REQUEST_UPLOAD, _S.UPLOAD_REQUESTED})
 
 #: Table 4.2: the statuses a completion (or an indication's return) may carry.
 LEGAL_STATUS: dict[CompletionKind, frozenset[NdisStatus]] = {
@@ -103,18 +105,9 @@ LEGAL_STATUS: dict[CompletionKind, frozenset[NdisStatus]] = {
     CompletionKind.UPDATE: _NODE,
     CompletionKind.QUERY: _NODE,
     CompletionKind.INVALIDATE: _NODE,
-    CompletionKind.SEND: frozenset(
-        {
-            _S.SUCCESS,
-            _S.FAILURE,
-            _S.REQUEST_ABORTED,
-            _S.UPLOAD_IN_PROGRESS,
-            _S.REQUEST_UPLOAD,
-            _S.UPLOAD_REQUESTED,
-        }
-    ),
-    CompletionKind.RECEIVE: frozenset({_S.SUCCESS, _S.REQUEST_ABORTED, _S.UPLOAD_IN_PROGRESS, _S.INVALID_STATE}),
-    CompletionKind.DISCONNECT: frozenset({_S.SUCCESS, _S.REQUEST_ABORTED, _S.UPLOAD_IN_PROGRESS}),
-    CompletionKind.FORWARD: frozenset({_S.SUCCESS, _S.REQUEST_ABORTED, _S.UPLOAD_IN_PROGRESS}),
+    CompletionKind.SEND: _IO | {_S.FAILURE},
+    CompletionKind.RECEIVE: _IO | {_S.INVALID_STATE},
+    CompletionKind.DISCONNECT: _IO,
+    CompletionKind.FORWARD: _IO,
     CompletionKind.INDICATE: frozenset({_S.SUCCESS, _S.OFFLOAD_DATA_NOT_ACCEPTED, _S.OFFLOAD_DATA_PARTIALLY_ACCEPTED}),
 }

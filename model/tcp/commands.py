@@ -3,78 +3,39 @@
 from __future__ import annotations
 
 from model.layout.generated import (
-    CONSUMED_BATCH,
     TIMER_OFF,
     DlvEvt,
     DlvMsg,
-    NbrRec,
-    NeighborImage,
     Opcode,
-    ParamImage,
     Params,
-    PathImage,
-    PathRec,
     Phase,
+    Sqe,
     Status,
     TcpImage,
     TcpState,
     TxAppend,
-    TxHdrConn,
-    TxHdrNbr,
-    TxHdrPath,
     TxKind,
     Txq,
     TxRelease,
 )
+from model.tcp.backlog import backlog_of
+from model.tcp.forward import forward
+from model.tcp.images import FLAG_SACK, FLAG_TS, FLAG_WS
 from model.tcp.messages import complete
-from model.tcp.rtt import rto_of
+from model.tcp.reach import unreachable
+from model.tcp.rtt import backed_off, rto_of
 from model.tcp.seq import MASK
+from model.tcp.timers import wait_for_fin
 from model.tcp.tx import emit_pure_ack, emit_reset
 from model.tcp.types import Command, Context, StepError
+from model.tcp.update import barrier, consumed_threshold, header_of, update
 from model.tcp.work import TcbWork
 
-GLOBAL_OPCODES = frozenset((Opcode.PARAM_WRITE, Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE))
-"""Commands without a connection."""
-_ABORTIVE = 2
-_FLAG_TS, _FLAG_SACK, _FLAG_WS = 1, 2, 4
-
-
-def ipv4_number(field: int) -> int:
-    """An IPv4 address in the first four bytes of a 16-byte image field, as a number (a.b.c.d = a<<24 | ..)."""
-    return int.from_bytes((field & MASK).to_bytes(4, "little"), "big")
-
-
-def on_global(c: Context, command: Command) -> None:
-    """B-1, B-2: parameters, path, neighbor."""
-    sqe, image = command.sqe, command.image
-    if isinstance(image, ParamImage):
-        c.new_params = Params(
-            ack_frequency=image.ack_frequency,
-            delayed_ack_ticks=image.delayed_ack_ticks,
-            max_retransmissions=image.max_retransmissions,
-            dup_ack_threshold=image.dup_ack_threshold & 0xFF,
-            push_ticks=image.push_ticks,
-            rto_min=image.rto_min,
-            rto_max=image.rto_max,
-            rto_initial=image.rto_initial,
-            nce_stale_ticks=image.nce_stale_ticks,
-        )
-    elif isinstance(image, PathImage):
-        source, destination = ipv4_number(image.src_addr), ipv4_number(image.dst_addr)
-        record = PathRec(1, image.family, image.neighbor_id, image.path_mtu, source, destination)
-        c.new_path = (sqe.conn, record)
-        body = TxHdrPath(image.neighbor_id, image.family, source, destination).pack()
-        c.tx0 = Txq(kind=TxKind.HDR_PATH, conn=sqe.conn, gen=sqe.gen, body=body)
-    elif isinstance(image, NeighborImage):
-        vlan = image.vlan_id & 0xFFF
-        hrt = (c.now - image.host_reachability_delta) & MASK
-        nrt = (c.now - image.nic_reachability_delta) & MASK
-        c.new_neighbor = (sqe.conn, NbrRec(1, image.dl_src, image.dl_dst, vlan, hrt, nrt))
-        body = TxHdrNbr(image.dl_src, image.dl_dst, vlan).pack()
-        c.tx0 = Txq(kind=TxKind.HDR_NEIGHBOR, conn=sqe.conn, gen=sqe.gen, body=body)
-    else:
-        raise StepError(f"opcode {sqe.opcode}: give the step the image command_decode read for it")
-    c.cpl = complete(sqe, command.sq_index, Status.OK)
+_ABORTIVE, _INHERITED = 2, 4
+_THEIR_FIN_CAME = frozenset((TcpState.CLOSE_WAIT, TcpState.CLOSING, TcpState.LAST_ACK))
+_OUR_FIN_QUEUED = frozenset((TcpState.FIN_WAIT_1, TcpState.CLOSING, TcpState.LAST_ACK))
+_OUR_FIN_DONE = frozenset((TcpState.FIN_WAIT_2, TcpState.TIME_WAIT, TcpState.CLOSED))
+"""States in which the stream of ours is over: nothing can be sent behind its FIN (B-5)."""
 
 
 def initiate(c: Context, command: Command, reachable: bool) -> None:
@@ -95,7 +56,7 @@ def initiate(c: Context, command: Command, reachable: bool) -> None:
         kind=DlvEvt.LOAD,
         conn=sqe.conn,
         gen=sqe.gen,
-        info=min(CONSUMED_BATCH, image.initial_rcv_wnd >> 2),
+        info=consumed_threshold(image.initial_rcv_wnd),
         push_ticks=c.params.push_ticks,
         sq_index=command.sq_index,
         a=sqe.cookie,
@@ -103,12 +64,12 @@ def initiate(c: Context, command: Command, reachable: bool) -> None:
 
 
 def _from_image(i: TcpImage, c: Context) -> TcbWork:
-    scaled = bool(i.const_flags & _FLAG_WS)
+    scaled = bool(i.const_flags & FLAG_WS)
     return TcbWork(
         phase=Phase.LOADED,
         state=i.state & 0xF,
-        ts_en=int(bool(i.const_flags & _FLAG_TS)),
-        sack_en=int(bool(i.const_flags & _FLAG_SACK)),
+        ts_en=int(bool(i.const_flags & FLAG_TS)),
+        sack_en=int(bool(i.const_flags & FLAG_SACK)),
         ws_en=int(scaled),
         snd_ws=i.snd_wind_scale if scaled else 0,
         rcv_ws=i.rcv_wind_scale if scaled else 0,
@@ -148,7 +109,7 @@ def _from_image(i: TcpImage, c: Context) -> TcbWork:
         dup_acks=i.dup_ack_count,
         srtt=i.srtt,
         rttvar=i.rttvar,
-        rto=rto_of(i.srtt, i.rttvar, c.params),
+        rto=_handed_rto(i, c.params),
         rtx_on=int(i.rtx_timeout_delta != TIMER_OFF),
         rtx_deadline=i.rtx_timeout_delta,
         rtx_count=i.rtx_count,
@@ -158,15 +119,25 @@ def _from_image(i: TcpImage, c: Context) -> TcbWork:
         rcv_adv=(i.rcv_nxt + i.rcv_wnd) & MASK,
         consumed_seq=i.rcv_nxt,
         last_ack_sent=i.rcv_nxt,
-        fin_rcvd=int(i.state == TcpState.CLOSE_WAIT),
+        fin_rcvd=int(i.state in _THEIR_FIN_CAME),
         ts_recent=i.ts_recent,
         ts_recent_tick=(c.now - i.ts_recent_age) & MASK,
         ts_delta=(i.ts_time - c.now) & MASK,
+        backlog_told=backlog_of(i.max_snd_wnd, i.cwnd),
+        backlog_tick=c.now,
+        ka_on=int(i.ka_timeout_delta != TIMER_OFF),
+        ka_deadline=i.ka_timeout_delta,
     )
 
 
+def _handed_rto(i: TcpImage, params: Params) -> int:
+    """The RTO with the back-off that the image counts; with a closed window the count is one of probes."""
+    rto = rto_of(i.srtt, i.rttvar, params)
+    return backed_off(rto, i.rtx_count, params) if i.snd_wnd else rto
+
+
 def on_command(c: Context, command: Command) -> None:
-    """START, SEND, DISCONNECT, TERMINATE of a connection whose generation fits."""
+    """Every command but INITIATE, of a connection whose generation fits."""
     opcode = command.sqe.opcode
     if opcode == Opcode.START:
         _start(c, command)
@@ -176,6 +147,15 @@ def on_command(c: Context, command: Command) -> None:
         _send(c, command)
     elif opcode == Opcode.TERMINATE:
         _terminate(c, command)
+    elif opcode == Opcode.FORWARD:
+        forward(c, command)
+    elif opcode == Opcode.UPDATE:
+        update(c, command)
+    elif opcode == Opcode.QUERY:
+        c.image = True  # B-10: state_writer completes it
+    elif opcode == Opcode.INVALIDATE:
+        c.w.invalid = 1
+        barrier(c, command)
     else:
         raise StepError(f"opcode {opcode} is no command of tcp_engine: command_decode must not let it pass")
 
@@ -190,10 +170,15 @@ def _start(c: Context, command: Command) -> None:
     w.phase = Phase.RUNNING
     if w.rtx_on:
         w.rtx_deadline = (w.rtx_deadline + c.now) & MASK
+        closed = w.snd_wnd == 0 and w.snd_nxt == w.snd_una and (w.snd_end - w.fin_queued) & MASK != w.snd_una
+        w.persist = int(closed and w.state != TcpState.FIN_WAIT_2)
+    elif w.state == TcpState.FIN_WAIT_2:
+        wait_for_fin(c)
+    if w.ka_on:
+        w.ka_deadline = (w.ka_deadline + c.now) & MASK
     if w.ts_en and inherited:
         w.rtt_active, w.rtt_seq = 1, w.snd_una
-    body = TxHdrConn(w.local_port, w.remote_port, w.path_id, w.family, w.flow_label).pack()
-    c.tx0 = Txq(kind=TxKind.HDR_CONN, conn=sqe.conn, gen=w.gen, body=body)
+    c.tx0 = header_of(w, sqe.conn)
     c.dlv = DlvMsg(
         kind=DlvEvt.START, conn=sqe.conn, gen=w.gen, hold=sqe.flags & 1, sq_index=command.sq_index, a=sqe.cookie
     )
@@ -206,22 +191,26 @@ def _ended(w: TcbWork) -> Status | None:
     return None
 
 
-def _send_refusal(w: TcbWork, disconnect: bool) -> Status | None:
+def _send_refusal(w: TcbWork, sqe: Sqe) -> Status | None:
     """Why a SEND or graceful DISCONNECT is not appended (B-5, B-6), None if it is."""
     ended = _ended(w)
     if ended is not None:
         return ended
     if w.fin_queued:
         return Status.BAD_STATE
-    if disconnect and w.state not in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT):
-        return Status.BAD_STATE
-    return None
+    if sqe.opcode != Opcode.DISCONNECT:
+        good = w.phase == Phase.FROZEN or w.state not in _OUR_FIN_DONE
+    elif sqe.flags & _INHERITED:
+        good = w.phase == Phase.LOADED and w.state in _OUR_FIN_QUEUED
+    else:
+        good = w.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
+    return None if good else Status.BAD_STATE
 
 
 def _send(c: Context, command: Command) -> None:
     w, sqe = c.w, command.sqe
     fin = int(sqe.opcode == Opcode.DISCONNECT)
-    refusal = _send_refusal(w, bool(fin))
+    refusal = _send_refusal(w, sqe)
     if refusal is not None:
         c.cpl = complete(sqe, command.sq_index, refusal)
         return
@@ -232,7 +221,7 @@ def _send(c: Context, command: Command) -> None:
         list_addr=sqe.addr,
         count=sqe.count,
         cookie=sqe.cookie,
-        last=1 if fin else sqe.flags & 1,
+        last=int(not sqe.flags & _INHERITED) if fin else sqe.flags & 1,
         fin=fin,
         opcode=sqe.opcode,
         sq_index=command.sq_index,
@@ -246,6 +235,8 @@ def _abort(c: Context, command: Command) -> None:
     """B-6a: an RST goes out; behind it everything outstanding completes ABORTED and this command OK."""
     w, sqe = c.w, command.sqe
     refusal = Status.BAD_STATE if w.phase == Phase.LOADED else _ended(w)
+    if refusal is None and unreachable(c):
+        refusal = Status.UPLOAD  # CH-092: not even an RST may leave
     if refusal is not None:
         c.cpl = complete(sqe, command.sq_index, refusal)
         return
@@ -266,10 +257,12 @@ def _terminate(c: Context, command: Command) -> None:
         c.cpl = complete(sqe, command.sq_index, Status.BAD_STATE)
         return
     if w.phase == Phase.RUNNING and (w.ack_now or w.dup_owed or w.unacked_segs):
-        emit_pure_ack(c, sqe.conn)
+        if not unreachable(c):
+            emit_pure_ack(c, sqe.conn)
         w.ack_now = w.dup_owed = 0
     if w.phase == Phase.LOADED:
         w.rtx_deadline = (w.rtx_deadline + c.now) & MASK
+        w.ka_deadline = (w.ka_deadline + c.now) & MASK
     w.phase = Phase.FROZEN
     w.terminating = 1
     w.img_addr, w.img_cookie, w.img_sq_index = sqe.addr, sqe.cookie, command.sq_index

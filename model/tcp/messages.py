@@ -5,12 +5,15 @@ from __future__ import annotations
 from model.layout.generated import Cqe, CqKind, DlvEvt, DlvMsg, Opcode, Phase, Sqe, Status, TcpEventType, UploadReason
 from model.tcp.types import Context
 
+_KINDS = {Opcode.SEND: CqKind.SEND, Opcode.DISCONNECT: CqKind.SEND, Opcode.FORWARD: CqKind.FORWARD}
+
 
 def complete(sqe: Sqe, sq_index: int, status: Status) -> Cqe:
-    """A completion the engine writes itself: kind SEND for SEND and DISCONNECT, else COMMAND."""
-    kind = CqKind.SEND if sqe.opcode in (Opcode.SEND, Opcode.DISCONNECT) else CqKind.COMMAND
-    return Cqe(kind=kind, status=status, conn=sqe.conn, gen=sqe.gen, code=sqe.opcode, cookie=sqe.cookie,
-               sq_index=sq_index)
+    """A completion the engine writes itself: kind SEND for SEND and DISCONNECT, FORWARD, else COMMAND."""
+    kind = _KINDS.get(Opcode(sqe.opcode), CqKind.COMMAND)
+    return Cqe(
+        kind=kind, status=status, conn=sqe.conn, gen=sqe.gen, code=sqe.opcode, cookie=sqe.cookie, sq_index=sq_index
+    )
 
 
 def notify(

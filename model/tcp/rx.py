@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from model.layout.generated import DlvEvt, DlvMsg, Phase, RxSeg, TcpEventType, TcpState, UploadReason, Verdict
+from model.tcp import keepalive
 from model.tcp.congestion import on_duplicate, on_new_ack
 from model.tcp.messages import notify, retrieve
+from model.tcp.reach import confirm
 from model.tcp.rtt import backed_off, override, take_sample
 from model.tcp.seq import MASK, ge, gt, le, lt, seq_max, signed
+from model.tcp.timers import wait_for_fin
 from model.tcp.types import Context
 
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
@@ -27,6 +30,15 @@ _THEIR_FIN = {
 
 def _owe_dup(c: Context) -> None:
     c.w.dup_owed = min(c.w.dup_owed + 1, 7)
+
+
+def on_frame(c: Context, seg: RxSeg) -> None:
+    """K-6 and C: a segment from the wire, of another VLAN than its neighbor's it is dropped (CH-161)."""
+    vlan = 0 if c.neighbor is None else c.neighbor.vlan_id
+    if vlan and not (seg.tagged and seg.vlan_id == vlan):
+        c.verdict = Verdict.DROP
+    else:
+        on_segment(c, seg)
 
 
 def on_segment(c: Context, seg: RxSeg) -> None:
@@ -57,7 +69,10 @@ def on_segment(c: Context, seg: RxSeg) -> None:
         retrieve(c, seg.conn, UploadReason.RECEIVED_URGENT_DATA, freeze=True)
         c.verdict = Verdict.PASS_UP
         return
+    keepalive.on_acceptable(c)
     _acknowledgment(c, seg)
+    if w.state == TcpState.FIN_WAIT_2:
+        wait_for_fin(c)
     _text(c, seg, zero_probe)
 
 
@@ -98,10 +113,12 @@ def _acceptable(c: Context, seg: RxSeg) -> tuple[bool, bool]:
 
 
 def _reset_or_syn(c: Context, seg: RxSeg) -> None:
-    """C-3 and C-4; anything but the exact next octet gets a challenge ACK (RFC 5961)."""
+    """C-3 and C-4; anything but the exact next octet gets a challenge ACK (RFC 5961), not too many (K-2)."""
     w = c.w
     if seg.seq != w.rcv_nxt:
-        _owe_dup(c)
+        challenge = keepalive.challenge_reset if seg.flags & RST else keepalive.challenge_syn
+        if challenge(c):
+            _owe_dup(c)
     elif seg.flags & RST:
         w.aborted = w.abort_owed = 1
         w.phase = Phase.FROZEN
@@ -153,6 +170,7 @@ def _probe_answered(c: Context, window: int) -> None:
 def _new_ack(c: Context, seg: RxSeg) -> None:
     """C-8 b."""
     w, ack = c.w, seg.ack
+    confirm(c)
     if w.rtt_active and gt(ack, w.rtt_seq):
         take_sample(c, seg)
     keep_timer = on_new_ack(c, ack, (ack - w.snd_una) & MASK)
@@ -185,7 +203,7 @@ def _text(c: Context, seg: RxSeg, zero_probe: bool) -> None:
     rem = max(seg.pay_len - off, 0)
     take = min(rem, (w.rcv_adv - w.rcv_nxt) & MASK)
     fin_ok = bool(fin and take == rem)
-    if (seg.seq + off) & MASK != w.rcv_nxt or (take == 0 and not fin_ok) or (take > 0 and c.credits < 1):
+    if (seg.seq + off) & MASK != w.rcv_nxt or (take == 0 and not fin_ok) or (take > 0 and not _has_buffer(c, seg.conn)):
         _owe_dup(c)
         return
     psh = int(bool(seg.flags & PSH))
@@ -208,12 +226,25 @@ def _text(c: Context, seg: RxSeg, zero_probe: bool) -> None:
     _ack_policy(c, at_once=take < rem or off != 0)
 
 
+def _has_buffer(c: Context, conn: int) -> bool:
+    """C-11: a first buffer if there is one, more of them only as long as one is left for each other connection."""
+    w = c.w
+    if w.rcv_nxt == w.consumed_seq:
+        return c.credits >= 1
+    if c.credits >= max(c.conns, 1):
+        return True
+    c.dlv = DlvMsg(kind=DlvEvt.FLUSH, conn=conn, gen=w.gen)
+    return False
+
+
 def _their_fin(c: Context) -> None:
     w = c.w
     w.rcv_nxt = (w.rcv_nxt + 1) & MASK
     w.consumed_seq = (w.consumed_seq + 1) & MASK
     w.rcv_adv = seq_max(w.rcv_adv, w.rcv_nxt)
     w.fin_rcvd = w.ack_now = 1
+    if w.state == TcpState.FIN_WAIT_2:
+        w.rtx_on = 0
     w.state = _THEIR_FIN[TcpState(w.state)]
 
 

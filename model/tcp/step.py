@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from model.layout.generated import (
-    TIMER_OFF,
-    DelegatedImage,
     Opcode,
     PathRec,
     Phase,
@@ -14,9 +12,9 @@ from model.layout.generated import (
     UploadReason,
     Verdict,
 )
-from model.tcp import commands, rx, timers, tx
+from model.tcp import backlog, commands, objects, rx, timers, tx
 from model.tcp.messages import complete, retrieve
-from model.tcp.seq import MASK, due, signed
+from model.tcp.seq import MASK, signed
 from model.tcp.types import (
     Actions,
     Command,
@@ -47,12 +45,12 @@ def effective_mss(remote_mss: int, ts_en: int, path: PathRec) -> int:
 
 def step(tcb: Tcb, event: Event, env: Env) -> StepResult:
     """One event of tcp_engine. ``tcb`` is that of the event's connection (any for events without one)."""
-    c = Context(_NOTHING, env.now, env.params, env.credits, 0)
+    c = Context(_NOTHING, env.now, env.params, env.credits, 0, env.path, env.neighbor, env.conns)
     if isinstance(event, Credit):
         c.credits = (env.credits + event.count) & 0xFFFF
         return _result(c, _NO_TCB, False, None)
-    if isinstance(event, Command) and event.sqe.opcode in commands.GLOBAL_OPCODES:
-        commands.on_global(c, event)
+    if isinstance(event, Command) and objects.without_connection(event.sqe):
+        objects.on_object(c, event)
         return _result(c, _NO_TCB, False, None)
     conn, gen = _target(event)
     if isinstance(event, Command) and event.sqe.opcode == Opcode.INITIATE:
@@ -63,7 +61,7 @@ def step(tcb: Tcb, event: Event, env: Env) -> StepResult:
     if env.path is not None:
         c.mss = effective_mss(tcb.remote_mss, tcb.ts_en, env.path)
     _dispatch(c, event, conn)
-    return _finish(c, conn)
+    return _finish(c, event, conn)
 
 
 _NOTHING = TcbWork()
@@ -101,7 +99,7 @@ def _dispatch(c: Context, event: Event, conn: int) -> None:
     running = w.phase == Phase.RUNNING
     if isinstance(event, RxSegment):
         if running:
-            rx.on_segment(c, event.seg)
+            rx.on_frame(c, event.seg)
         else:
             c.verdict = Verdict.PASS_UP
     elif isinstance(event, Command):
@@ -147,8 +145,8 @@ def _fault(c: Context, conn: int) -> None:
         retrieve(c, conn, UploadReason.HARDWARE_FAILURE, freeze=True)
 
 
-def _finish(c: Context, conn: int) -> StepResult:
-    """E-8, E-3, E-4, E-5 on the new state."""
+def _finish(c: Context, event: Event, conn: int) -> StepResult:
+    """E-8, E-11, E-3, E-4, E-5 on the new state."""
     w = c.w
     if w.phase != Phase.RUNNING:
         return _result(c, freeze(w), _abort_due(w), None)
@@ -156,9 +154,12 @@ def _finish(c: Context, conn: int) -> StepResult:
     if waiting and c.dlv is None:
         retrieve(c, conn, UploadReason.UPLOAD_REQUESTED, freeze=False)
         waiting = False
+    if isinstance(event, RxSegment) and c.dlv is None:
+        backlog.tell(c, conn)
     can, _ = tx.can_send(c)
     timers.policy(c, can)
-    pending = bool(w.rtx_head or w.probe_owed or w.ack_now or w.dup_owed or w.release_owed or can or waiting)
+    owed = w.rtx_head or w.probe_owed or w.ack_now or w.dup_owed or w.release_owed or w.ka_probe_owed
+    pending = bool(owed or can or waiting)
     return _result(c, freeze(w), pending, timers.next_deadline(c))
 
 
@@ -166,37 +167,3 @@ def _result(c: Context, tcb: Tcb, pending: bool, deadline: int | None, *, matche
     writes = Writes(c.credits, c.new_params, c.new_path, c.new_neighbor)
     actions = Actions(c.tx0, c.tx1, c.dlv, c.cpl, c.verdict, c.image, c.delete_lookup)
     return StepResult(tcb, writes, actions, matched, pending, deadline)
-
-
-def delegated_image(tcb: Tcb, now: int) -> DelegatedImage:
-    """What TERMINATE writes back; ``now`` is the tick of the FENCE_DONE commit."""
-    remaining = 0 if due(tcb.rtx_deadline, now) else (tcb.rtx_deadline - now) & MASK
-    return DelegatedImage(
-        state=tcb.state,
-        dlg_flags=tcb.dlg_flags,
-        rcv_nxt=tcb.rcv_nxt,
-        rcv_wnd=(tcb.rcv_adv - tcb.rcv_nxt) & MASK,
-        snd_una=tcb.snd_una,
-        snd_nxt=tcb.snd_nxt,
-        snd_max=tcb.snd_max,
-        snd_wnd=tcb.snd_wnd,
-        max_snd_wnd=tcb.max_snd_wnd,
-        snd_wl1=tcb.snd_wl1,
-        cwnd=tcb.cwnd,
-        ssthresh=tcb.ssthresh,
-        srtt=tcb.srtt,
-        rttvar=tcb.rttvar,
-        ts_recent=tcb.ts_recent,
-        ts_recent_age=(now - tcb.ts_recent_tick) & MASK,
-        ts_time=(now + tcb.ts_delta) & MASK,
-        total_rt=tcb.total_rt,
-        dup_ack_count=tcb.dup_acks,
-        snd_wnd_probe_count=tcb.snd_wnd_probe_count,
-        ka_probes_sent=tcb.ka_probes_sent,
-        rtx_count=tcb.rtx_count,
-        ka_timeout_delta=tcb.ka_timeout_delta,
-        rtx_timeout_delta=remaining if tcb.rtx_on else TIMER_OFF,
-        send_backlog_size=tcb.send_backlog_size,
-        receive_backlog_size=tcb.receive_backlog_size,
-        dwnd=tcb.dwnd,
-    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from model.layout.generated import MAX_RT_NEVER, UploadReason
+from model.layout.generated import FIN_WAIT_2_SECONDS, MAX_RT_NEVER, TcpState, UploadReason
+from model.tcp import keepalive
 from model.tcp.congestion import on_timeout
 from model.tcp.messages import retrieve
 from model.tcp.rtt import backed_off, override
 from model.tcp.seq import MASK, due, lt
-from model.tcp.types import Context
+from model.tcp.types import Context, seconds
 
 
 def policy(c: Context, can: bool) -> None:
@@ -22,13 +23,15 @@ def policy(c: Context, can: bool) -> None:
             w.rtx_deadline = (c.now + wait) & MASK
         return
     outstanding = w.snd_max != w.snd_una
+    finishing = w.state == TcpState.FIN_WAIT_2  # the timer is that of K-4
     if w.persist:
         w.persist = w.rtx_count = 0
-        w.rtx_on = int(outstanding)
-        w.rtx_deadline = (c.now + w.rto) & MASK
-    if not outstanding:
+        if not finishing:
+            w.rtx_on = int(outstanding)
+            w.rtx_deadline = (c.now + w.rto) & MASK
+    if not outstanding and not finishing:
         w.rtx_on = w.rtx_count = 0
-    elif not w.rtx_on:
+    elif outstanding and not w.rtx_on:
         w.rtx_on = 1
         w.rtx_deadline = (c.now + w.rto) & MASK
 
@@ -36,21 +39,33 @@ def policy(c: Context, can: bool) -> None:
 def next_deadline(c: Context) -> int | None:
     """E-5: the earliest deadline of a running connection."""
     w = c.w
-    if not w.rtx_on:
-        return w.dack_deadline if w.dack_on else None
-    if w.dack_on and lt(w.dack_deadline, w.rtx_deadline):
-        return w.dack_deadline
-    return w.rtx_deadline
+    earliest: int | None = None
+    timers = (w.rtx_on, w.rtx_deadline), (w.dack_on, w.dack_deadline), (w.ka_on, w.ka_deadline)
+    for on, deadline in timers:
+        if on and (earliest is None or lt(deadline, earliest)):
+            earliest = deadline
+    return earliest
+
+
+def wait_for_fin(c: Context) -> None:
+    """K-4: FIN_WAIT_2_SECONDS from now the far end's FIN is waited for no longer."""
+    c.w.rtx_on = 1
+    c.w.rtx_deadline = (c.now + seconds(c.params, FIN_WAIT_2_SECONDS)) & MASK
 
 
 def on_timer(c: Context, conn: int) -> None:
-    """TIMER: D-1 and D-2; deadlines are checked again here."""
+    """TIMER: D-0 to D-2; deadlines are checked again here."""
     w = c.w
+    if keepalive.on_timer(c, conn):
+        return
     if w.dack_on and due(w.dack_deadline, c.now):
         w.dack_on = 0
         w.ack_now = 1
     if w.rtx_on and due(w.rtx_deadline, c.now):
-        if w.persist:
+        if w.state == TcpState.FIN_WAIT_2:
+            w.state = TcpState.CLOSED
+            retrieve(c, conn, UploadReason.TIMEOUT_EXPIRATION, freeze=True)
+        elif w.persist:
             _probe_time(c, conn)
         else:
             _retransmit_time(c, conn)

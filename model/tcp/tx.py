@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from model.layout.generated import Status, TcpState, TxKind, Txq, TxRelease, TxSegment
+from model.layout.generated import Phase, Status, TcpState, TxKind, Txq, TxRelease, TxSegment, UploadReason
+from model.tcp.messages import retrieve
+from model.tcp.reach import ask_age, unreachable
 from model.tcp.seq import MASK, gt, lt, seq_max, signed
 from model.tcp.types import Context
 
@@ -12,6 +14,7 @@ _MAY_SEND = frozenset(
 )
 _AFTER_FIN = {TcpState.ESTABLISHED: TcpState.FIN_WAIT_1, TcpState.CLOSE_WAIT: TcpState.LAST_ACK}
 _MAX_WINDOW_FIELD = 0xFFFF
+_NAGLE = 1 << 1
 
 
 def can_send(c: Context) -> tuple[bool, int]:
@@ -26,8 +29,16 @@ def can_send(c: Context) -> tuple[bool, int]:
         n = min(left, c.mss, room)
         if n <= 0:
             return False, 0
-        return n in (left, c.mss) or 2 * n >= w.max_snd_wnd, n
+        return (n in (left, c.mss) or 2 * n >= w.max_snd_wnd) and not _nagle_holds(c, n, left), n
     return bool(left == 0 and w.fin_queued), 0
+
+
+def _nagle_holds(c: Context, n: int, left: int) -> bool:
+    """K-5 (RFC 9293 3.7.4): a small last segment waits until all that was sent is acknowledged."""
+    w = c.w
+    small = n == left < c.mss
+    unheld = w.snd_una == w.snd_max or w.fin_queued or lt(w.snd_nxt, w.snd_max)
+    return bool(w.cached_flags & _NAGLE and small and not unheld)
 
 
 def _advertise(c: Context) -> int:
@@ -45,6 +56,7 @@ def _advertise(c: Context) -> int:
 def emit(c: Context, conn: int, seq: int, n: int, flags: int) -> None:
     """G-4: a SEGMENT into the transmit queue, with the effects that every segment has."""
     w = c.w
+    ask_age(c)
     body = TxSegment(
         seq=seq,
         len=n,
@@ -78,8 +90,15 @@ def emit_pure_ack(c: Context, conn: int) -> None:
     """A segment without data: pays one owed duplicate ACK too."""
     w = c.w
     emit(c, conn, _bare_seq(c), 0, ACK)
-    if w.dup_owed:
-        w.dup_owed -= 1
+    w.dup_owed = max(w.dup_owed - 1, 0)
+
+
+def _emit_keep_alive(c: Context, conn: int) -> None:
+    """K-3: a pure ACK that lies before the window of the far end, so that it must answer (RFC 9293 3.8.4)."""
+    w = c.w
+    w.ka_probe_owed = 0
+    emit(c, conn, (w.snd_una - 1) & MASK, 0, ACK)
+    w.dup_owed = max(w.dup_owed - 1, 0)
 
 
 def _emit_data(c: Context, conn: int, seq: int, n: int, fin: bool) -> None:
@@ -148,11 +167,31 @@ def on_abort_grant(c: Context, conn: int) -> None:
 def on_grant(c: Context, conn: int) -> None:
     """TX_GRANT: at most one SEGMENT (G-2) and one RELEASE (G-5)."""
     w = c.w
-    sent = bool(w.rtx_head) and _retransmit_head(c, conn)
-    sent = sent or (bool(w.probe_owed) and _probe(c, conn))
-    sent = sent or _new_data(c, conn)
-    if not sent and (w.ack_now or w.dup_owed):
-        emit_pure_ack(c, conn)
+    if unreachable(c) and _would_send(c):
+        retrieve(c, conn, UploadReason.INVALID_STATE, freeze=True)
+        w.phase = Phase.FROZEN
+    else:
+        _send_one(c, conn)
     if w.release_owed:
         w.release_owed = 0
         c.tx1 = Txq(kind=TxKind.RELEASE, conn=conn, gen=w.gen, body=TxRelease(una=w.snd_una).pack())
+
+
+def _would_send(c: Context) -> bool:
+    """One of the cases of G-2 makes a SEGMENT."""
+    w = c.w
+    head = w.rtx_head and w.snd_max != w.snd_una
+    probe = w.probe_owed and w.persist and w.snd_nxt == w.snd_una
+    return bool(head or probe or w.ka_probe_owed or w.ack_now or w.dup_owed or can_send(c)[0])
+
+
+def _send_one(c: Context, conn: int) -> None:
+    """G-2."""
+    w = c.w
+    sent = bool(w.rtx_head) and _retransmit_head(c, conn)
+    sent = sent or (bool(w.probe_owed) and _probe(c, conn))
+    sent = sent or _new_data(c, conn)
+    if not sent and w.ka_probe_owed:
+        _emit_keep_alive(c, conn)
+    elif not sent and (w.ack_now or w.dup_owed):
+        emit_pure_ack(c, conn)

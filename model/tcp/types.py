@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model.layout.generated import (
+    CachedImage,
     Cqe,
     DlvMsg,
     NbrRec,
@@ -20,6 +21,7 @@ from model.layout.generated import (
     Txq,
     Verdict,
 )
+from model.tcp.seq import MASK
 from model.tcp.work import TcbWork
 
 RESET_PARAMS = Params(
@@ -32,19 +34,30 @@ RESET_PARAMS = Params(
     rto_max=60000,
     rto_initial=1000,
     nce_stale_ticks=30000,
+    ticks_per_second=1000,
 )
 """Global parameters after reset."""
 
-Image = TcpImage | PathImage | NeighborImage | ParamImage
+
+def seconds(params: Params, n: int) -> int:
+    """``n`` seconds in ticks, 32 bits."""
+    return n * params.ticks_per_second & MASK
+
+
+Image = TcpImage | CachedImage | PathImage | NeighborImage | ParamImage
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """COMMAND: a submission entry that command_decode let pass, with the image it points to."""
+    """COMMAND: a submission entry that command_decode let pass, with the image it points to.
+
+    ``seg``: the header of a FORWARD, parsed; ``pay_off`` counts from the first byte of the TCP header.
+    """
 
     sqe: Sqe
     sq_index: int
     image: Image | None = None
+    seg: RxSeg | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +120,18 @@ Event = Command | RxSegment | TxGrant | Timer | Consumed | Credit | FenceDone | 
 
 @dataclass(frozen=True, slots=True)
 class Env:
-    """All a step reads beside its own TCB. ``now`` in ticks; ``path``: the connection's; ``neighbor``: the path's."""
+    """All a step reads beside its own TCB. ``now`` in ticks; ``path``: the connection's; ``neighbor``: the path's.
+
+    For a command that names a path or a neighbor: that one, as it is before the command.
+    """
 
     now: int
     params: Params = RESET_PARAMS
     credits: int = 0
     path: PathRec | None = None
     neighbor: NbrRec | None = None
+    #: Connections of the device, each of which is owed a pool buffer (C-11).
+    conns: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +146,10 @@ class Writes:
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What a step causes. ``image`` asks for the delegated image (the look-up entry is deleted before)."""
+    """What a step causes.
+
+    ``image``: FENCE_DONE asks for the delegated image (the look-up entry is deleted before), QUERY for the whole one.
+    """
 
     tx0: Txq | None = None
     tx1: Txq | None = None
@@ -156,13 +177,19 @@ class StepResult:
 
 @dataclass(slots=True)
 class Context:
-    """The step under way: working TCB, environment, actions so far. ``mss`` in bytes (E, derived)."""
+    """The step under way: working TCB, environment, actions so far. ``mss`` in bytes (E, derived).
+
+    ``path``, ``neighbor``: of the connection, or those that the command names.
+    """
 
     w: TcbWork
     now: int
     params: Params
     credits: int
     mss: int
+    path: PathRec | None = None
+    neighbor: NbrRec | None = None
+    conns: int = 1
     tx0: Txq | None = None
     tx1: Txq | None = None
     dlv: DlvMsg | None = None

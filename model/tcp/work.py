@@ -96,6 +96,16 @@ class TcbWork:
     img_addr: int = 0
     img_cookie: int = 0
     img_sq_index: int = 0
+    invalid: int = 0
+    backlog_told: int = 0
+    backlog_tick: int = 0
+    ka_on: int = 0
+    ka_deadline: int = 0
+    ka_challenge: int = 0
+    ka_probe_owed: int = 0
+    rst_challenged: int = 0
+    syn_challenged: int = 0
+    syn_tick: int = 0
 
 
 _FIELDS = attrgetter(*Tcb.FIELDS)

@@ -20,18 +20,31 @@ STALL_TICKS = 300_000
 class ModelRun:
     """One session on the golden device. ``run`` carries it to its end."""
 
+    #: What is played; others put their own here.
+    transfer_type: type[Transfer] = Transfer
+
     def __init__(self, config: RunConfig, capture: Path | None = None, conns: int = 64) -> None:
         self.device = GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed)
         memory = self.device.mem
         allocator = PageAllocator(memory, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
-        self.transfer = Transfer(config, memory, allocator, capture=capture)
+        self.transfer = self.transfer_type(config, memory, allocator, capture=capture)
         self.driver = MiniportDriver(self.device, self.transfer.host, allocator, DriverConfig(conns=conns, cq_log2=12))
         self.transfer.attach(self.driver)
+        if self.transfer.seam is not None:
+            self.transfer.seam.core = lambda: self.device.core
+            self.transfer.seam.cycle = lambda: self.device.events
         self._resting = False
         self.transfer.quiet = lambda: self._resting
         self.device.on_interrupt = self.driver.on_interrupt
+        self.watch_frames()
         self.driver.reset()
         self.driver.start()
+
+    def watch_frames(self) -> None:
+        """The monitors see a frame when it leaves, in its place among the driver's calls."""
+        network = self.transfer.network
+        network.watched_apart = True
+        self.device.on_transmit = lambda frame: network.watched(frame, self.tick)
 
     @property
     def tick(self) -> int:
@@ -56,7 +69,7 @@ class ModelRun:
         """Everything that is possible without time passing."""
         for _ in range(100_000):
             moved = self.transfer.pump()
-            moved |= self.device.run()
+            moved |= self.device.run(None if self.transfer.seam is None else self.transfer.seam.steps)
             for frame in self.device.pop_tx():
                 moved = True
                 self.transfer.network.from_nic(frame, self.tick)

@@ -164,6 +164,7 @@ class Bench:
         """Carry the session to its end; raises what went wrong on the way."""
         self.transfer = transfer
         transfer.quiet = self._quiet
+        transfer.tap.now = self._tick
         self.env.scoreboard.entered = transfer.network.entered
         # what exists now stays; the cyclic garbage of a run is little, and looking for it cost a tenth of the time
         gc.collect()

@@ -13,6 +13,7 @@ module tb_top #(
     parameter DATA_W      = 64,
     parameter CONNS       = 64,
     parameter COMMIT_PORT = 1,
+    parameter POOL_BUFS   = 1024,
     parameter MEM_BYTES   = 33554432
 );
     // ================================================================ PYTHON
@@ -163,6 +164,7 @@ module tb_top #(
     chimney #(
         .DATA_W      (DATA_W),
         .CONNS       (CONNS),
+        .POOL_BUFS   (POOL_BUFS),
         .COMMIT_PORT (COMMIT_PORT)
     ) dut (
         .clk (clk), .rst (rst),

@@ -14,6 +14,7 @@ from tb.config import MAX_CONNS, RunConfig
 from tb.monitors.wire_monitor import MonitorConfig, WireMonitor
 from tb.peers.base import Application
 from tb.peers.tcp_peer import PeerConfig, TcpPeer
+from tb.session.contract_tap import ContractTap
 from tb.session.retransmissions import RetransmissionCounter
 
 NIC_MAC = bytes.fromhex("020000000001")
@@ -51,6 +52,10 @@ class Network:
         }
         self.peer = TcpPeer(peer, app_factory=make_app)
         self.monitor = WireMonitor(MonitorConfig(race_ticks=1 + -(-QUEUED_FRAMES * wire_cycles(config) // TICK_CYCLES)))
+        #: Sees every frame at the NIC's port, too.
+        self.tap: ContractTap | None = None
+        #: Somebody calls `watched` as soon as a frame leaves, before ``from_nic`` gets it.
+        self.watched_apart = False
         self.sent = 0
         self.received = 0
         self._resent = RetransmissionCounter()
@@ -60,9 +65,16 @@ class Network:
         """The NIC transmitted ``frame``."""
         self.sent += 1
         self._resent.sent(frame)
-        self.monitor.on_transmit(frame, tick)
+        if not self.watched_apart:
+            self.watched(frame, tick)
         self._write(frame, tick, "tx")
         self.impairments[TO_PEER].push(frame, tick)
+
+    def watched(self, frame: bytes, tick: int) -> None:
+        """Show a transmitted frame to the monitors."""
+        self.monitor.on_transmit(frame, tick)
+        if self.tap is not None:
+            self.tap.sent(frame, tick)
 
     def due(self, tick: int) -> list[bytes]:
         """Run the far side up to ``tick``; the frames that reach the NIC now, in order."""
@@ -78,6 +90,8 @@ class Network:
         """``frame``, one that ``due`` gave, has entered the NIC. It may have waited for the port meanwhile."""
         self.received += 1
         self.monitor.on_receive(frame, tick)
+        if self.tap is not None:
+            self.tap.received(frame, tick)
         self._write(frame, tick, "rx")
 
     @property

@@ -14,23 +14,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.ndis.calls import MiniportFace, NdisCall
+from model.ndis.cut_transfer import CutTransferApp
 from model.ndis.enums import TcpConnectionState
-from model.ndis.file_transfer import AppPhase, FileTransferApp, FileTransferConfig
+from model.ndis.file_transfer import AppPhase, FileTransferApp, FileTransferConfig, TerminateWhen
 from model.ndis.framing import Endpoint
 from model.ndis.host import HostConfig, NdisHost
+from model.ndis.intermediate import IntermediateDriver
 from model.ndis.memory import HostMemory, PageAllocator
+from model.ndis.miniport import MiniportDriver
+from model.ndis.registration import TcpConnectionOffloadParameters
 from model.wire.impair import shortfalls
 from tb.config import RunConfig
+from tb.monitors.seam_monitor import SeamMonitor
 from tb.peers.applications import EchoApp
 from tb.peers.connection import TcpConfig
 from tb.peers.judge import JudgeRules
 from tb.peers.tcp_peer import PeerConfig
+from tb.session.contract_tap import ContractTap
 from tb.session.network import FIRST_LOCAL_PORT, NIC_IP, NIC_MAC, PEER_IP, PEER_MAC, PEER_PORT, Network
+from tb.session.seam import Plan, Seam, random_plans
 
 #: Bound on rounds of host activity without time passing; reaching it means that the host chases its own tail.
 MAX_ROUNDS = 100_000
 #: Pool bytes that all connections' receive windows share: 1024 buffers, half of each counted (a segment takes one).
 POOL_BYTES = 1 << 20
+#: Sizes of sends in a session with cuts: small enough that a cut finds some of them at any stage.
+SEAM_SENDS = ((1, 300, 2), (301, 9_000, 4), (9_001, 32_768, 1))
 
 
 class SessionError(Exception):
@@ -80,6 +89,8 @@ def slices(data: bytes, count: int) -> list[bytes]:
 class Transfer:
     """Host, applications and network of one run; the device and its driver are attached from outside."""
 
+    #: How the peer's connections behave.
+    peer_tcp = TcpConfig()
     #: What is behind the wire; tests put their own here.
     network_type: type[Network] = Network
 
@@ -109,33 +120,77 @@ class Transfer:
             seq = 0xFFFF_F000 - rng.randrange(1 << 15)
             tcp = replace(base.tcp, initial_rcv_wnd=window, initial_seq=seq, initial_ts=0xFFFF_FF00)
             settings = replace(base, seed=rng.getrandbits(32), tcp=tcp)
-            self.apps.append(FileTransferApp(self.host, settings, part, remote, FIRST_LOCAL_PORT + number))
+            if config.cuts:  # the end of a connection is cut, too
+                settings = replace(
+                    settings, terminate_when=TerminateWhen.AFTER_PEER_FIN, send_sizes=SEAM_SENDS, max_chain=2
+                )
+            self.apps.append(self.app_type(self.host, settings, part, remote, FIRST_LOCAL_PORT + number))
         peer = PeerConfig(
-            tcp=TcpConfig(mss=config.mss, initial_sequence=0xFFFF_E000 - config.seed % 4096),
+            tcp=replace(self.peer_tcp, mss=config.mss, initial_sequence=0xFFFF_E000 - config.seed % 4096),
             rules=JudgeRules(damaged_path=config.corrupt > 0),
         )
         self.network = self.network_type(config, self._make_echo, peer, capture)
-        self.host.on_abort = lambda connection: self.network.expect_reset(connection.stack.tcp.local.port)
         self._skipped = 0
+        #: The host has set the parameters of its connections (CH-007).
+        self._told = False
+        self.tap = ContractTap(memory, lambda: self.host.now - self._skipped)  # the device's time
+        self.tap.setting("interface_mac", NIC_MAC)
+        self.network.tap = self.tap
+        #: Whether a hand-over shows on the wire.
+        self.seam_monitor = SeamMonitor()
+        self.tap.listeners.append(self.seam_monitor.feed)
+        self.host.on_abort = lambda connection: self.network.expect_reset(connection.stack.tcp.local.port)
+        self._driver_clock: Callable[[int], None] = lambda _: None
         #: Whether nothing is on its way between network and host: in the device, or waiting to enter it.
         self.quiet: Callable[[], bool] = lambda: True
+        apps = [app for app in self.apps if isinstance(app, CutTransferApp)]
+        self.seam = Seam(self, apps, self.plans(), config.seed) if apps else None
+
+    def plans(self) -> list[Plan]:
+        """The cuts of this session: those that CUTS asks for."""
+        return random_plans(self.config.seed, self.config.cuts, self.config.conns)
+
+    @property
+    def app_type(self) -> type[FileTransferApp]:
+        """The application on each connection."""
+        return CutTransferApp if self.config.cuts else FileTransferApp
 
     def _make_echo(self, _index: int) -> RecordingEcho:
-        echo = RecordingEcho()
+        echo = self.new_echo()
         self.echoes.append(echo)
         return echo
 
+    def new_echo(self) -> RecordingEcho:
+        """The peer's application of the next connection."""
+        return RecordingEcho()
+
+    def intermediate(self, below: MiniportFace, layer: int) -> IntermediateDriver:
+        """The intermediate driver of a layer, 1 above the miniport driver."""
+        return IntermediateDriver(below)
+
     def attach(self, driver: MiniportFace) -> None:
-        """Bind the miniport driver below the host."""
-        self.host.attach(driver)
+        """Bind the miniport driver below the host, under as many intermediate drivers as asked for."""
+        if isinstance(driver, MiniportDriver):
+            self._driver_clock = driver.on_tick
+            self.tap.watch_rings(driver)
+        face = self.tap.watch(driver)
+        for layer in range(1, self.config.intermediates + 1):
+            face = self.tap.watch(self.intermediate(face, layer), layer)
+        self.host.attach(face)
 
     def on_tick(self, tick: int) -> None:
-        """Time has come to ``tick`` for the host."""
+        """Time has come to ``tick`` for driver and host."""
+        self._driver_clock(tick)
         self.host.on_tick(tick + self._skipped)
 
     def pump(self) -> bool:
         """Let the host do all that is possible now; True if it did anything."""
+        if not self._told:
+            self._told = True
+            self.host.set_parameters(TcpConnectionOffloadParameters())
         progress = False
+        if self.seam is not None:
+            self.seam.step()
         for _ in range(MAX_ROUNDS):
             if not self.host.step() and not self._skip_time_wait():
                 return progress
@@ -169,7 +224,8 @@ class Transfer:
         """The tick at which host or network have something to do next."""
         host, network = self.host.next_deadline(), self.network.next_deadline()
         soon = self.host.now - self._skipped + 2 if self._only_time_wait() else None
-        ticks = [None if host is None else host - self._skipped, network, soon]
+        wishes = [app.deadline for app in self.apps] + [None if self.seam is None else self.seam.deadline]
+        ticks = [network, soon, *(None if tick is None else tick - self._skipped for tick in (host, *wishes))]
         return min((t for t in ticks if t is not None), default=None)
 
     @property
@@ -200,9 +256,19 @@ class Transfer:
     def problems(self) -> list[str]:
         """Everything that the host side, the peer and the monitors hold against this run."""
         found = [f"connection {n}: {app.failure}" for n, app in enumerate(self.apps) if app.phase is AppPhase.FAILED]
-        found += [f"connection {n}: {app.software_bytes} bytes came back in software, not through the offload"
-                  for n, app in enumerate(self.apps) if app.software_bytes]
+        if self.seam is None:
+            found += [
+                f"connection {n}: {app.software_bytes} bytes came back in software, not through the offload"
+                for n, app in enumerate(self.apps)
+                if app.software_bytes
+            ]
+        else:
+            found += [f"seam: {line}" for line in self.seam.problems]
         found += [f"peer: {line}" for line in self.network.peer.violations]
         found += [f"wire: {violation}" for violation in self.network.monitor.violations]
+        found += [f"contract: {breach}" for breach in self.tap.verdict()]
+        if self.seam is not None:  # it is told of every session, and judges those that are cut
+            self.seam_monitor.finish()
+            found += [f"hand-over: {finding}" for finding in self.seam_monitor.findings]
         found += [f"impairments: {line}" for line in shortfalls(list(self.network.impairments.values()))]
         return found

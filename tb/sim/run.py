@@ -23,6 +23,8 @@ BATCH_NAME = "batch.bin"
 ASSERTING_FILES = "*_test.py test_*.py"
 #: Which test a folder is of and how it was built: what `make replay` needs beside config.json.
 AGAIN_NAME = "failure.json"
+#: Cycles a tick where connections are handed over: a hand-over takes less than a tick, as it does with ticks of 1 ms.
+CUT_PRESCALE = 4000
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def run(
     config_file.write_text(config.to_json())
     (directory / AGAIN_NAME).write_text(again(build, modules, testcase, plusargs or {}, timeout))
     built = {name.lower(): value for name, value in build.spec.parameters.items()}
-    settings = {"seed": config.seed, "mem_seed": config.seed, **built, **(plusargs or {})}
+    ticks = {"prescale": CUT_PRESCALE} if config.cuts else {}
+    settings = {"seed": config.seed, "mem_seed": config.seed, **built, **ticks, **(plusargs or {})}
     words = [f"+{name}={value}" for name, value in settings.items()]
     words += [f"+records={directory / RECORDS_NAME}", f"+memory={directory / MEMORY_NAME}"]
     words += [f"+batch={directory / BATCH_NAME}"]

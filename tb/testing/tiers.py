@@ -13,7 +13,10 @@ TIERS_FILE = ROOT / "tb" / "tests" / "tiers.toml"
 #: A tier contains the ones before it.
 TIERS = ("test", "all", "regress")
 #: Fields of RunConfig that a job may set.
-RUN_FIELDS = ("size", "loss", "reorder", "dup", "corrupt", "delay", "conns", "mem_latency", "seed", "mss")
+RUN_FIELDS = (
+    "size", "loss", "reorder", "dup", "corrupt", "delay", "conns", "mem_latency", "seed", "mss", "intermediates",
+    "cuts",
+)  # fmt: skip
 JOB_FIELDS = (
     "name", "module", "tier", "top", "parameters", "data_w", "simulators", "exempt_icarus", "timeout", "plusargs",
     "built_conns", "on", "testcase", "tier_of_width",

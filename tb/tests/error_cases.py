@@ -42,19 +42,23 @@ from tb.tests.lab import (
 )
 
 COMMAND, SEND, RECEIVE, RAW_TX = CqKind.COMMAND, CqKind.SEND, CqKind.RECEIVE, CqKind.RAW_TX
+FORWARD = CqKind.FORWARD
 _ABSENT = 60_000
 _CONN = FIRST_CONN
 _ABORTIVE, _RST = 2, 4
 
 #: row, entry, kind and status of its completion: entries that command_decode refuses for what they say.
 REFUSED: tuple[tuple[str, Sqe, CqKind, Status], ...] = (
-    ("H-01", Sqe(opcode=19), COMMAND, Status.BAD_OPCODE),
+    ("H-01", Sqe(opcode=20), COMMAND, Status.BAD_OPCODE),
     ("H-02", Sqe(opcode=255, conn=_ABSENT, gen=3), COMMAND, Status.BAD_OPCODE),
-    ("H-03", Sqe(opcode=Opcode.FORWARD, conn=_CONN), COMMAND, Status.NOT_SUPPORTED),
-    ("H-04", Sqe(opcode=Opcode.UPDATE, conn=_CONN), COMMAND, Status.NOT_SUPPORTED),
-    ("H-05", Sqe(opcode=Opcode.QUERY, conn=_ABSENT), COMMAND, Status.NOT_SUPPORTED),
-    ("H-06", Sqe(opcode=Opcode.INVALIDATE, conn=_CONN), COMMAND, Status.NOT_SUPPORTED),
+    ("H-03", Sqe(opcode=Opcode.FORWARD, conn=_ABSENT), FORWARD, Status.BAD_CONN),
+    ("H-04", Sqe(opcode=Opcode.UPDATE, conn=_ABSENT), COMMAND, Status.BAD_CONN),
+    ("H-05", Sqe(opcode=Opcode.QUERY, conn=_ABSENT), COMMAND, Status.BAD_CONN),
+    ("H-06", Sqe(opcode=Opcode.INVALIDATE, conn=_ABSENT), COMMAND, Status.BAD_CONN),
     ("H-07", Sqe(opcode=Opcode.DISCONNECT, conn=_CONN, flags=2, length=1, count=1), SEND, Status.BAD_LENGTH),
+    ("H-07i", Sqe(opcode=Opcode.DISCONNECT, conn=_CONN, flags=5, length=1, count=1), SEND, Status.BAD_LENGTH),
+    ("H-08i", Sqe(opcode=Opcode.DISCONNECT, conn=_CONN, flags=6), SEND, Status.NOT_SUPPORTED),
+    ("H-09i", Sqe(opcode=Opcode.DISCONNECT, conn=_CONN, flags=4), SEND, Status.NOT_SUPPORTED),
     ("H-08", Sqe(opcode=Opcode.DISCONNECT, conn=_CONN, flags=3), SEND, Status.NOT_SUPPORTED),
     ("H-09", Sqe(opcode=Opcode.DISCONNECT, conn=_CONN, flags=0), SEND, Status.NOT_SUPPORTED),
     ("H-10", Sqe(opcode=Opcode.INITIATE, conn=_ABSENT), COMMAND, Status.BAD_CONN),
@@ -82,6 +86,15 @@ REFUSED: tuple[tuple[str, Sqe, CqKind, Status], ...] = (
     ("H-32", Sqe(opcode=Opcode.RAW_POST, count=0), COMMAND, Status.BAD_LENGTH),
     ("H-33", Sqe(opcode=Opcode.RAW_POST, count=17), COMMAND, Status.BAD_LENGTH),
     ("H-34", Sqe(opcode=Opcode.POOL_POST, count=0), COMMAND, Status.BAD_LENGTH),
+    ("H-90", Sqe(opcode=Opcode.FORWARD, conn=_CONN, length=19), FORWARD, Status.BAD_LENGTH),
+    ("H-91", Sqe(opcode=Opcode.FORWARD, conn=_CONN, length=1481), FORWARD, Status.BAD_LENGTH),
+    ("H-92", Sqe(opcode=Opcode.QUERY, conn=1, flags=1), COMMAND, Status.NOT_SUPPORTED),
+    ("H-93", Sqe(opcode=Opcode.QUERY, conn=_ABSENT, flags=3), COMMAND, Status.NOT_SUPPORTED),
+    ("H-94", Sqe(opcode=Opcode.INVALIDATE, conn=_CONN, flags=3), COMMAND, Status.NOT_SUPPORTED),
+    ("H-95", Sqe(opcode=Opcode.QUERY, conn=8, flags=2), COMMAND, Status.BAD_CONN),
+    ("H-96", Sqe(opcode=Opcode.INVALIDATE, conn=8, flags=1), COMMAND, Status.BAD_CONN),
+    ("H-97", Sqe(opcode=Opcode.INVALIDATE, conn=8, flags=2), COMMAND, Status.BAD_CONN),
+    ("H-98", Sqe(opcode=Opcode.NEIGHBOR_ANSWER, conn=8), COMMAND, Status.BAD_CONN),
     ("H-35", Sqe(opcode=Opcode.POOL_POST, count=0xFFFF), COMMAND, Status.BAD_LENGTH),
 )
 
@@ -117,7 +130,7 @@ IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
     ("I-01", {"family": 6}, Status.NOT_SUPPORTED),
     ("I-02", {"family": 0}, Status.NOT_SUPPORTED),
     ("I-03", {"state": 3}, Status.NOT_SUPPORTED),
-    ("I-04", {"state": 5}, Status.NOT_SUPPORTED),
+    ("I-04", {"state": 10}, Status.NOT_SUPPORTED),
     ("I-05", {"state": 0x104}, Status.NOT_SUPPORTED),
     ("I-06", {"snd_wind_scale": 15}, Status.BAD_IMAGE),
     ("I-07", {"rcv_wind_scale": 255}, Status.BAD_IMAGE),
@@ -137,8 +150,8 @@ IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
     ("I-21", {"cwnd": CWND_MAX + 1}, Status.BAD_IMAGE),
     ("I-22", {"initial_rcv_wnd": _BIG, "cwnd": 0}, Status.RCV_WINDOW),
     ("I-23", {"initial_rcv_wnd": _BIG, "rcv_wnd": _BIG}, Status.BAD_IMAGE),
-    ("I-51", {"cached_flags": 1}, Status.NOT_SUPPORTED),
-    ("I-52", {"cached_flags": 2}, Status.NOT_SUPPORTED),
+    ("I-51", {"ka_timeout": _HALF, "cached_flags": 1}, Status.BAD_IMAGE),
+    ("I-52", {"ka_interval": 0xFFFF_FFFF}, Status.BAD_IMAGE),
     ("I-53", {"const_flags": 8}, Status.BAD_IMAGE),
     ("I-54", {"const_flags": 0x8000}, Status.BAD_IMAGE),
     ("I-55", {"cached_flags": 0x20}, Status.BAD_IMAGE),
@@ -160,14 +173,20 @@ IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
     ("I-71", {"initial_rcv_wnd": 524_281, **_OURS_3}, Status.RCV_WINDOW),
     ("I-72", {"snd_wnd": _BIG, **_OURS_3}, Status.BAD_IMAGE),
     ("I-73", {"initial_rcv_wnd": _BIG, **_THEIRS_3}, Status.RCV_WINDOW),
-    ("I-74", {"cached_flags": 0x22, "ttl": 0}, Status.NOT_SUPPORTED),
+    ("I-74", {"state": 0, "ttl": 0}, Status.NOT_SUPPORTED),
     ("I-75", {"initial_rcv_wnd": _BIG, "ttl": 0}, Status.BAD_IMAGE),
+    ("I-76", {"ka_timeout_delta": _HALF}, Status.BAD_IMAGE),
+    ("I-77", {"ka_timeout_delta": 0xFFFF_FFFE}, Status.BAD_IMAGE),
 )
 
 #: The largest values that are possible, all at once.
 LARGEST: dict[str, int] = {
     "const_flags": 7,
-    "cached_flags": 0x1C,
+    "cached_flags": 0x1F,
+    "ka_probe_count": 255,
+    "ka_timeout": _HALF - 1,
+    "ka_interval": _HALF - 1,
+    "ka_timeout_delta": _HALF - 1,
     "ttl": 255,
     "user_priority": 7,
     "flow_label": 0xF_FFFF,
@@ -253,7 +272,7 @@ def numbers_in_use(lab: Lab) -> Case:
     lab.deliver(link, b"still here")
     shown = yield from lab.told(link.conn)
     assert (shown.kind, shown.nbytes) == (CqKind.INDICATION, 10)
-    yield from lab.silent(lab.post(_answer(link, shown.info, 10)))
+    yield from lab.silent(lab.post(answer_to(link, shown.info, 10)))
     yield from lab.post_pool([shown.buf])
     other = yield from lab.open(LAST_CONN)
     yield from lab.close(other)
@@ -269,8 +288,8 @@ def full_tables(lab: Lab) -> Case:
     fin = Sqe(opcode=Opcode.DISCONNECT, conn=link.conn, gen=link.gen, flags=1)
     yield from lab.expect("H-55", fin, SEND, Status.NO_RESOURCES)
     buffers = lab.page()
-    receives = [lab.post(_receive(link, buffers + 64 * i, 64)) for i in range(16)]
-    yield from lab.expect("H-56", _receive(link, buffers, 64), RECEIVE, Status.NO_RESOURCES)
+    receives = [lab.post(receive_into(link, buffers + 64 * i, 64)) for i in range(16)]
+    yield from lab.expect("H-56", receive_into(link, buffers, 64), RECEIVE, Status.NO_RESOURCES)
     yield from lab.close(link)
     for cookie in sends + receives:
         entry = yield from lab.answer(cookie)
@@ -280,13 +299,13 @@ def full_tables(lab: Lab) -> Case:
 def wrong_answers(lab: Lab) -> Case:
     """Answers with a wrong token or too long, to an indication that stays valid all the while."""
     link = yield from lab.open()
-    yield from lab.expect("H-60", _answer(link, 1, 0), COMMAND, Status.BAD_TOKEN)
+    yield from lab.expect("H-60", answer_to(link, 1, 0), COMMAND, Status.BAD_TOKEN)
     lab.deliver(link, b"0123456789")
     shown = yield from lab.told(link.conn)
-    yield from lab.expect("H-61", _answer(link, (shown.info + 1) & 0xFFFF, 10), COMMAND, Status.BAD_TOKEN)
-    yield from lab.expect("H-62", _answer(link, shown.info, 11), COMMAND, Status.BAD_LENGTH)
-    yield from lab.silent(lab.post(_answer(link, shown.info, 10)))
-    yield from lab.expect("H-63", _answer(link, shown.info, 10), COMMAND, Status.BAD_TOKEN)
+    yield from lab.expect("H-61", answer_to(link, (shown.info + 1) & 0xFFFF, 10), COMMAND, Status.BAD_TOKEN)
+    yield from lab.expect("H-62", answer_to(link, shown.info, 11), COMMAND, Status.BAD_LENGTH)
+    yield from lab.silent(lab.post(answer_to(link, shown.info, 10)))
+    yield from lab.expect("H-63", answer_to(link, shown.info, 10), COMMAND, Status.BAD_TOKEN)
     assert lab.memory.read(lab.pool_address(shown.buf) + shown.offset, 10) == b"0123456789"
     yield from lab.post_pool([shown.buf])
     yield from lab.close(link)
@@ -310,7 +329,7 @@ def wrong_phases(lab: Lab) -> Case:
     event = yield from lab.told(link.conn)
     told.add((event.kind, event.code))
     assert told == {(CqKind.EVENT, TcpEventType.DISCONNECT), (CqKind.EVENT, TcpEventType.RETRIEVE)}
-    yield from lab.expect("H-72", _receive(link, lab.page(), 64), RECEIVE, Status.INVALID_STATE)
+    yield from lab.expect("H-72", receive_into(link, lab.page(), 64), RECEIVE, Status.INVALID_STATE)
     yield from lab.close(link)
 
     link = yield from lab.open(LAST_CONN)
@@ -322,11 +341,11 @@ def wrong_phases(lab: Lab) -> Case:
     )
     # the outstanding indication keeps the upload open
     yield from lab.expect("H-73", replace(late, conn=link.conn, gen=link.gen), SEND, Status.UPLOAD)
-    yield from lab.expect("H-74", _receive(link, lab.page(), 64), RECEIVE, Status.UPLOAD)
+    yield from lab.expect("H-74", receive_into(link, lab.page(), 64), RECEIVE, Status.UPLOAD)
     abort = Sqe(opcode=Opcode.DISCONNECT, conn=link.conn, gen=link.gen, flags=_ABORTIVE)
     yield from lab.expect("H-77", abort, SEND, Status.UPLOAD)
     yield from lab.expect("H-75", Sqe(opcode=Opcode.TERMINATE, conn=link.conn, gen=link.gen), COMMAND, Status.BAD_STATE)
-    yield from lab.silent(lab.post(_answer(link, shown.info, 5)))
+    yield from lab.silent(lab.post(answer_to(link, shown.info, 5)))
     entry = yield from lab.answer(end)
     assert entry.status == Status.OK
     yield from lab.post_pool([shown.buf])
@@ -339,11 +358,11 @@ def _outstanding(lab: Lab, link: Link) -> Generator[Callable[[], bool], None, tu
         sent = len(lab.sent)
         sends.append(lab.send(link, bytes(range(length))))
         yield partial(_more_sent, lab, sent)
-    receives = [lab.post(_receive(link, lab.page(), 64, nopush=True)), lab.post(_receive(link, lab.page(), 32))]
+    receives = [lab.post(receive_into(link, lab.page(), 64, nopush=True)), lab.post(receive_into(link, lab.page(), 32))]
     yield from lab.silent(receives[-1])
     link.snd += 150
     lab.deliver(link, b"partly")
-    yield from _passed(lab)
+    yield from passed(lab)
     return sends, receives
 
 
@@ -363,7 +382,7 @@ def _over(lab: Lab, link: Link, row: str) -> Case:
     """Nothing is taken by an aborted connection, and it is uploaded without data."""
     late = Sqe(opcode=Opcode.SEND, conn=link.conn, gen=link.gen, flags=1, length=1, count=1, addr=lab.page())
     yield from lab.expect(f"{row}s", late, SEND, Status.ABORTED)
-    yield from lab.expect(f"{row}r", _receive(link, lab.page(), 8), RECEIVE, Status.ABORTED)
+    yield from lab.expect(f"{row}r", receive_into(link, lab.page(), 8), RECEIVE, Status.ABORTED)
     for letter, flags in (("d", _ABORTIVE), ("g", 1)):
         again = Sqe(opcode=Opcode.DISCONNECT, conn=link.conn, gen=link.gen, flags=flags)
         yield from lab.expect(row + letter, again, SEND, Status.ABORTED)
@@ -399,7 +418,7 @@ def abortive_disconnect(lab: Lab) -> Case:
             entry = yield from lab.answer(request)
             assert (entry.status, entry.nbytes) == (Status.ABORTED, nbytes), entry
         if pooled:
-            yield from lab.silent(lab.post(_answer(link, token, 0)))
+            yield from lab.silent(lab.post(answer_to(link, token, 0)))
         else:
             for request, nbytes in zip(receives, (6, 0), strict=True):
                 entry = yield from lab.answer(request)
@@ -520,9 +539,9 @@ def payload_and_list_read_errors(lab: Lab) -> Case:
         sent = len(lab.sent)
         data, sg = lab.page(), lab.page()
         lab.fail(ErrorWindow(data if which == "payload" else sg, 4096, writes=False))
-        received = lab.post(_receive(link, lab.page(), 100))
+        received = lab.post(receive_into(link, lab.page(), 100))
         cookie = lab.send(link, bytes(range(250)), list_at=sg, data_at=data)
-        yield from _fault_told(lab, link)
+        yield from fault_told(lab, link)
         after = yield from lab.counters(Csr.CNT_TX_DISCARDED, Csr.CNT_FAULTS)
         assert (after[0] - before[0], after[1] - before[1]) == (1, 1), f"{before} -> {after}"
         assert len(lab.sent) == sent, "the frame was not discarded"
@@ -542,12 +561,12 @@ def placement_write_error(lab: Lab) -> Case:
     (before,) = yield from lab.counters(Csr.CNT_FAULTS)
     page = lab.page()
     lab.fail(ErrorWindow(page, 4096, reads=False))
-    cookie = lab.post(_receive(link, page + 5, 300))
+    cookie = lab.post(receive_into(link, page + 5, 300))
     yield from lab.silent(cookie)
     lab.deliver(link, bytes(300))
     entry = yield from lab.answer(cookie)
     assert (entry.status, entry.nbytes) == (Status.ABORTED, 300)
-    yield from _fault_told(lab, link)
+    yield from fault_told(lab, link)
     (after,) = yield from lab.counters(Csr.CNT_FAULTS)
     assert after - before == 1
     lab.fail()
@@ -561,12 +580,12 @@ def copy_read_error(lab: Lab) -> Case:
     (before,) = yield from lab.counters(Csr.CNT_FAULTS)
     lab.deliver(link, bytes(range(200)))
     shown = yield from lab.told(link.conn)
-    yield from lab.silent(lab.post(_answer(link, shown.info, 0)))
+    yield from lab.silent(lab.post(answer_to(link, shown.info, 0)))
     lab.fail(ErrorWindow(lab.pool_address(shown.buf), POOL_BUF_BYTES, writes=False))
-    cookie = lab.post(_receive(link, lab.page() + 1, 200))
+    cookie = lab.post(receive_into(link, lab.page() + 1, 200))
     entry = yield from lab.answer(cookie)
     assert (entry.status, entry.nbytes) == (Status.ABORTED, 200)
-    yield from _fault_told(lab, link)
+    yield from fault_told(lab, link)
     (after,) = yield from lab.counters(Csr.CNT_FAULTS)
     assert after - before == 1
     lab.fail()
@@ -627,7 +646,7 @@ def list_write_error(lab: Lab) -> Case:
     lab.row("M-15")
 
 
-def _fault_told(lab: Lab, link: Link) -> Case:
+def fault_told(lab: Lab, link: Link) -> Case:
     """Exactly one event: retrieve, because of a hardware failure."""
     event = yield from lab.told(link.conn)
     assert (event.kind, event.code, event.info) == (
@@ -671,7 +690,7 @@ def _dropped(lab: Lab, row: str, frames: list[bytes], *, length: int = 0, checks
     raw = len(lab.raw)
     for frame in frames:
         lab.arrive(frame)
-    yield from _passed(lab)
+    yield from passed(lab)
     after = yield from lab.counters(*_BAD)
     got = after[0] - before[0], after[1] - before[1]
     assert got == (length, checksum), f"row {row}: dropped for length, checksum: {got}, not {(length, checksum)}"
@@ -679,7 +698,7 @@ def _dropped(lab: Lab, row: str, frames: list[bytes], *, length: int = 0, checks
     lab.row(row)
 
 
-def _passed(lab: Lab) -> Case:
+def passed(lab: Lab) -> Case:
     """Every frame given so far was looked at: frames stay in order, and one that goes up behind them has come."""
     marker = b"\xff" * 6 + LAB_MAC + b"\x88\xb5" + len(lab.raw).to_bytes(4, "big")
     count = len(lab.raw) + 1
@@ -720,7 +739,7 @@ def wrong_lengths(lab: Lab) -> Case:
     padded = lab.frame(link, b"padded").ljust(1522, b"\xa5")
     lab.arrive(padded)
     link.rcv += 6
-    yield from _indicated(lab, link, b"padded")
+    yield from indicated(lab, link, b"padded")
     lab.row("F-06")
     yield from lab.close(link)
 
@@ -775,26 +794,26 @@ def _came(lab: Lab, count: int) -> Callable[[], bool]:
     return lambda: len(lab.raw) >= count
 
 
-def _indicated(lab: Lab, link: Link, data: bytes) -> Case:
+def indicated(lab: Lab, link: Link, data: bytes) -> Case:
     """This data, and no other, is indicated; it is taken and its buffer goes back."""
     shown = yield from lab.told(link.conn)
     assert (shown.kind, shown.nbytes) == (CqKind.INDICATION, len(data)), shown
     assert lab.memory.read(lab.pool_address(shown.buf) + shown.offset, len(data)) == data
-    yield from lab.silent(lab.post(_answer(link, shown.info, len(data))))
+    yield from lab.silent(lab.post(answer_to(link, shown.info, len(data))))
     yield from lab.post_pool([shown.buf])
 
 
 def _still_alive(lab: Lab, link: Link) -> Case:
     """Data in order still arrives: nothing that came before was believed."""
     lab.deliver(link, b"the good one")
-    yield from _indicated(lab, link, b"the good one")
+    yield from indicated(lab, link, b"the good one")
 
 
-def _answer(link: Link, token: int, length: int) -> Sqe:
+def answer_to(link: Link, token: int, length: int) -> Sqe:
     return Sqe(opcode=Opcode.ANSWER, conn=link.conn, gen=link.gen, length=length, arg=token & 0xFFFF)
 
 
-def _receive(link: Link, addr: int, length: int, *, nopush: bool = False) -> Sqe:
+def receive_into(link: Link, addr: int, length: int, *, nopush: bool = False) -> Sqe:
     return Sqe(opcode=Opcode.RECEIVE, conn=link.conn, gen=link.gen, flags=int(nopush), addr=addr, length=length)
 
 

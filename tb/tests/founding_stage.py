@@ -14,9 +14,10 @@ from typing import Any
 
 from model.device.core import Core
 from model.device.memory import ErrorWindow
+from model.ndis.binding import Adapter
 from model.ndis.bookkeeping import Outstanding
 from model.ndis.calls import MiniportFace, ProtocolFace
-from model.ndis.enums import DisconnectFlags, Layer, NblInfo, TcpConnectionState, TcpEventType
+from model.ndis.enums import DisconnectFlags, Layer, NblInfo, OffloadStateType, TcpConnectionState, TcpEventType
 from model.ndis.file_transfer import AppPhase
 from model.ndis.framing import MASK32, Endpoint, Segment, decode, encode
 from model.ndis.host import NdisHost, OffloadedConnection
@@ -25,6 +26,7 @@ from model.ndis.memory import HostMemory, PageAllocator
 from model.ndis.miniport import MiniportDriver
 from model.ndis.netbuffer import (
     BufferShape,
+    Mdl,
     NetBuffer,
     NetBufferList,
     Owner,
@@ -33,10 +35,12 @@ from model.ndis.netbuffer import (
     iterate,
     slice_elements,
 )
-from model.ndis.offload_state import OffloadBlock, TcpDelegated, traverse
+from model.ndis.offload_state import NeighborCached, NeighborDelegated, OffloadBlock, TcpDelegated, traverse
+from model.ndis.registration import OidRequest, TcpConnectionOffload
 from model.ndis.soft_tcp import SoftTcpConfig, signed
 from model.ndis.status import CompletionKind, NdisStatus
 from model.wire.frame import TcpFlag
+from tb.session.contract_tap import ContractTap
 from tb.session.network import NIC_IP, NIC_MAC, Network
 from tb.session.transfer import Transfer
 from tb.tests.lab import place_of
@@ -72,6 +76,7 @@ EVENT, INDICATE = "NdisTcpOffloadEventHandler", "NdisTcpOffloadReceiveHandler"
 RAW_INDICATE = "NdisMIndicateReceiveNetBufferLists"
 SEND, RECEIVE, DISCONNECT = "MiniportTcpOffloadSend", "MiniportTcpOffloadReceive", "MiniportTcpOffloadDisconnect"
 TERMINATE, RETURN = "MiniportTerminateOffload", "MiniportTcpOffloadReceiveReturn"
+NEIGHBOR_EVENT = "NdisMOffloadEventIndicate"
 WIRE, MARK = "on the wire", "mark"
 
 
@@ -117,6 +122,9 @@ class NodeSeen:
     has_chain: bool
     buffered: bytes
     buffered_lists: tuple[NetBufferList, ...]
+    #: The host's object, and the target's context at that moment.
+    owner: object = None
+    context: int | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,8 @@ class Moment:
     root: OffloadBlock | None = None
     nodes: tuple[NodeSeen, ...] = ()
     text: str = ""
+    #: Of a neighbor query: HostReachabilityDelta and NicReachabilityDelta.
+    ages: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -157,6 +167,7 @@ class Far:
 
     def __init__(self, stage: Stage, story: Story, number: int) -> None:
         self._stage, self._story = stage, story
+        self.mac, self.ip, self.mss = FAR_MAC, FAR_IP, MSS
         self.local_port, self.port = LOCAL_PORT + number, FAR_PORT
         self.first = (OUR_ISS + 1) & MASK32
         self.snd = (FAR_ISS + 1) & MASK32
@@ -167,6 +178,8 @@ class Far:
         #: Acknowledge everything at once and close when the other side does.
         self.auto = False
         self.acked = self.first
+        #: Value and echo of the timestamps option; None: no segment has one.
+        self.stamps: tuple[int, int] | None = None
 
     @property
     def received(self) -> int:
@@ -176,7 +189,7 @@ class Far:
     def take(self, segment: Segment) -> None:
         """A segment of the other side arrived."""
         if TcpFlag.SYN in segment.flags:
-            self._send(FAR_ISS, TcpFlag.SYN | TcpFlag.ACK, mss=MSS)
+            self._send(FAR_ISS, TcpFlag.SYN | TcpFlag.ACK, mss=self.mss)
             return
         skip = signed(self.received - segment.seq)
         span = len(segment.payload) + (TcpFlag.FIN in segment.flags)
@@ -199,8 +212,9 @@ class Far:
         self.snd = (self.snd + len(data) + (TcpFlag.FIN in flags)) & MASK32
 
     def _send(self, seq: int, flags: TcpFlag, data: bytes = b"", mss: int | None = None) -> None:
-        ours, theirs = Endpoint(FAR_MAC, FAR_IP, self.port), Endpoint(NIC_MAC, NIC_IP, self.local_port)
-        self._stage.arrive(encode(Segment(ours, theirs, seq, self.acked, flags, self.window, data, mss=mss)))
+        ours, theirs = Endpoint(self.mac, self.ip, self.port), Endpoint(NIC_MAC, NIC_IP, self.local_port)
+        segment = Segment(ours, theirs, seq, self.acked, flags, self.window, data, ts=self.stamps, mss=mss)
+        self._stage.arrive(encode(segment))
 
 
 # ---- one connection ----------------------------------------------------------------------------------
@@ -234,15 +248,45 @@ class Story:
 
     def open(self, window: int = WINDOW) -> Scene:
         """Handshake in software, then offload."""
+        yield from self.shake_hands(window)
+        self.begin_offload()
+        yield from self.offloaded()
+
+    def shake_hands(self, window: int = WINDOW, tcp: SoftTcpConfig = TCP) -> Scene:
+        """A connection of the software stack."""
+        self.connect(window, tcp)
+        yield lambda: self.stack.tcp.state is TcpConnectionState.ESTABLISHED
+
+    def connect(self, window: int = WINDOW, tcp: SoftTcpConfig = TCP) -> None:
+        """Begin the handshake."""
         host = self.stage.host
         self.far.window = window
         host.clients.append(self)
-        remote = Endpoint(FAR_MAC, FAR_IP, self.far.port)
-        self.stack = host.stack.connect(remote, self.far.local_port, TCP, host.now)
-        yield lambda: self.stack.tcp.state is TcpConnectionState.ESTABLISHED
-        self.connection = host.offload(self, self.stack, lambda data: self.make("inherited", data))
+        remote = Endpoint(self.far.mac, self.far.ip, self.far.port)
+        self.stack = host.stack.connect(remote, self.far.local_port, tcp, host.now)
+
+    def begin_offload(self) -> None:
+        """Into the next initiate; ``connection`` names its path and neighbor from here on."""
+        make = self.make
+        self.connection = self.stage.host.offload(self, self.stack, lambda data: make("inherited", data))
+
+    @property
+    def is_offloaded(self) -> bool:
+        """The initiate succeeded and no terminate has ended."""
+        return self.offload_status is NdisStatus.SUCCESS and self.upload is None
+
+    def offloaded(self) -> Scene:
+        """The initiate has succeeded."""
         yield lambda: self.offload_status is not None
         assert self.offload_status is NdisStatus.SUCCESS, self.offload_status
+
+    def make_of_mdls(self, name: str, data: bytes, sizes: Sequence[int]) -> NetBufferList:
+        """A list with data, in one NET_BUFFER of MDLs of the given sizes."""
+        regions = [self.stage.allocator.allocate(size, self._rng.randrange(4096)) for size in sizes]
+        nbl = NetBufferList([NetBuffer(tuple(Mdl(region) for region in regions if region), 0, len(data))])
+        nbl.write(Owner.HOST, self.stage.host.memory, data)
+        self._give(name, nbl, data)
+        return nbl
 
     def make(self, name: str, data: bytes, cuts: Sequence[int] = ()) -> NetBufferList:
         """A list with data, in NET_BUFFERs of the given sizes (one if none are given)."""
@@ -303,6 +347,20 @@ class Story:
     def mark(self, text: str) -> None:
         """Remember this moment by name."""
         self._note(Moment(MARK, self.stage.host.now, text=text))
+
+    def query(self) -> Generator[Callable[[], bool], None, TcpDelegated]:
+        """NdisQueryOffloadState of the connection's whole state."""
+        request = self.stage.host.state.query(self.connection.node(OffloadStateType.TCP))
+        yield lambda: request.completed
+        assert isinstance(request.root.delegated, TcpDelegated)
+        return request.root.delegated
+
+    def close_in_software(self) -> Scene:
+        """A connection that the host has: both sides close."""
+        self.far.auto = True
+        self.stack.tcp.close(self.stage.host.now)
+        yield lambda: self.stack.tcp.ended
+        self.end()
 
     def finish(self) -> Scene:
         """The software stack goes on from the uploaded state and chain alone, and closes the connection."""
@@ -502,6 +560,18 @@ class Taps:
                 story.note(self.moment(name, root=root, nodes=seen))
         self.call(name, calls)
 
+    def neighbor(self, block: OffloadBlock | None) -> None:
+        """The target asks for a neighbor."""
+        if block is None:
+            return
+        cached, delegated = block.cached, block.delegated
+        assert isinstance(cached, NeighborCached)
+        assert isinstance(delegated, NeighborDelegated)
+        ages = cached.host_reachability_delta, delegated.nic_reachability_delta
+        for story in self.stage.stories.values():
+            if story.is_offloaded and story.connection.path.below is block.ndis_offload_handle:
+                story.note(self.moment(NEIGHBOR_EVENT, ages=ages))
+
     def _node(self, story: Story, node: OffloadBlock) -> NodeSeen:
         state = node.delegated
         head = state.buffered_data if isinstance(state, TcpDelegated) else None
@@ -511,7 +581,17 @@ class Taps:
         own = self.story(node.ndis_offload_handle) is story
         chain = tuple(story.seen(one) for one in iterate(node.net_buffer_list_chain)) if own else ()
         has_chain = node.net_buffer_list_chain is not None
-        return NodeSeen(node.type.layer, node.status, state, chain, has_chain, data, buffered)
+        return NodeSeen(
+            node.type.layer,
+            node.status,
+            state,
+            chain,
+            has_chain,
+            data,
+            buffered,
+            node.ndis_offload_handle,
+            node.context,
+        )
 
 
 class UpTap(ProtocolFace):
@@ -520,20 +600,26 @@ class UpTap(ProtocolFace):
     def __init__(self, taps: Taps, host: NdisHost) -> None:
         self._taps, self._host = taps, host
 
-    def initiate_offload_complete(self, block_list: OffloadBlock) -> None:
-        self._taps.tree(INITIATE_COMPLETE, block_list, lambda: self._host.initiate_offload_complete(block_list))
+    def initiate_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
+        self._taps.tree(
+            INITIATE_COMPLETE, block_list, lambda: self._host.initiate_offload_complete(binding_context, block_list)
+        )
 
-    def terminate_offload_complete(self, block_list: OffloadBlock) -> None:
-        self._taps.tree(TERMINATE_COMPLETE, block_list, lambda: self._host.terminate_offload_complete(block_list))
+    def terminate_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
+        self._taps.tree(
+            TERMINATE_COMPLETE, block_list, lambda: self._host.terminate_offload_complete(binding_context, block_list)
+        )
 
-    def tcp_offload_send_complete(self, nbl: NetBufferList) -> None:
-        self._taps.lists(SEND_COMPLETE, nbl, lambda: self._host.tcp_offload_send_complete(nbl))
+    def tcp_offload_send_complete(self, binding_context: object, nbl: NetBufferList) -> None:
+        self._taps.lists(SEND_COMPLETE, nbl, lambda: self._host.tcp_offload_send_complete(binding_context, nbl))
 
-    def tcp_offload_receive_complete(self, nbl: NetBufferList) -> None:
-        self._taps.lists(RECEIVE_COMPLETE, nbl, lambda: self._host.tcp_offload_receive_complete(nbl))
+    def tcp_offload_receive_complete(self, binding_context: object, nbl: NetBufferList) -> None:
+        self._taps.lists(RECEIVE_COMPLETE, nbl, lambda: self._host.tcp_offload_receive_complete(binding_context, nbl))
 
-    def tcp_offload_disconnect_complete(self, nbl: NetBufferList) -> None:
-        self._taps.lists(DISCONNECT_COMPLETE, nbl, lambda: self._host.tcp_offload_disconnect_complete(nbl))
+    def tcp_offload_disconnect_complete(self, binding_context: object, nbl: NetBufferList) -> None:
+        self._taps.lists(
+            DISCONNECT_COMPLETE, nbl, lambda: self._host.tcp_offload_disconnect_complete(binding_context, nbl)
+        )
 
     def tcp_offload_event(self, handle: object, event: TcpEventType, info: int) -> None:
         if (story := self._taps.story(handle)) is not None:
@@ -551,15 +637,34 @@ class UpTap(ProtocolFace):
         finally:
             self._taps.inside.pop()
 
-    def offload_event_indicate(self, block_list: OffloadBlock | None, code: int) -> None:
-        self._host.offload_event_indicate(block_list, code)
+    def update_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
+        self._host.update_offload_complete(binding_context, block_list)
 
-    def indicate_raw(self, frame: bytes) -> None:
+    def query_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
+        self._host.query_offload_complete(binding_context, block_list)
+
+    def invalidate_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
+        self._host.invalidate_offload_complete(binding_context, block_list)
+
+    def tcp_offload_forward_complete(self, binding_context: object, nbl: NetBufferList) -> None:
+        self._host.tcp_offload_forward_complete(binding_context, nbl)
+
+    def offload_event_indicate(self, binding_context: object, block_list: OffloadBlock | None, code: int) -> None:
+        self._taps.neighbor(block_list)
+        self._host.offload_event_indicate(binding_context, block_list, code)
+
+    def status_indicate(self, binding_context: object, code: NdisStatus, buffer: TcpConnectionOffload | None) -> None:
+        self._host.status_indicate(binding_context, code, buffer)
+
+    def oid_request_complete(self, binding_context: object, request: OidRequest, status: NdisStatus) -> None:
+        self._host.oid_request_complete(binding_context, request, status)
+
+    def indicate_raw(self, binding_context: object, frame: bytes) -> None:
         segment = decode(frame)
         story = None if segment is None else self._taps.stage.by_port(segment.destination.port)
         if story is not None:
             story.note(self._taps.moment(RAW_INDICATE, segment=segment))
-        self._host.indicate_raw(frame)
+        self._host.indicate_raw(binding_context, frame)
 
 
 class DownTap(MiniportFace):
@@ -568,20 +673,24 @@ class DownTap(MiniportFace):
     def __init__(self, taps: Taps, driver: MiniportFace) -> None:
         self._taps, self._driver = taps, driver
 
-    def initiate_offload(self, block_list: OffloadBlock) -> None:
-        self._taps.call("MiniportInitiateOffload", lambda: self._driver.initiate_offload(block_list))
+    @property
+    def adapter(self) -> Adapter:
+        return self._driver.adapter
 
-    def terminate_offload(self, block_list: OffloadBlock) -> None:
-        self._taps.tree(TERMINATE, block_list, lambda: self._driver.terminate_offload(block_list))
+    def initiate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
+        self._taps.call("MiniportInitiateOffload", lambda: self._driver.initiate_offload(adapter_context, block_list))
 
-    def update_offload(self, block_list: OffloadBlock) -> NdisStatus:
-        return self._driver.update_offload(block_list)
+    def terminate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
+        self._taps.tree(TERMINATE, block_list, lambda: self._driver.terminate_offload(adapter_context, block_list))
 
-    def query_offload(self, block_list: OffloadBlock) -> NdisStatus:
-        return self._driver.query_offload(block_list)
+    def update_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
+        self._driver.update_offload(adapter_context, block_list)
 
-    def invalidate_offload(self, block_list: OffloadBlock) -> NdisStatus:
-        return self._driver.invalidate_offload(block_list)
+    def query_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
+        self._driver.query_offload(adapter_context, block_list)
+
+    def invalidate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
+        self._driver.invalidate_offload(adapter_context, block_list)
 
     def _io(self, name: str, nbl: NetBufferList, calls: Callable[[], NdisStatus]) -> NdisStatus:
         story = self._taps.story(nbl.protocol_reserved)
@@ -591,33 +700,61 @@ class DownTap(MiniportFace):
             story.answers.append((name, answer[0]))
         return answer[0]
 
-    def tcp_offload_send(self, context: int, nbl: NetBufferList) -> NdisStatus:
-        return self._io(SEND, nbl, lambda: self._driver.tcp_offload_send(context, nbl))
+    def tcp_offload_send(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
+        return self._io(SEND, nbl, lambda: self._driver.tcp_offload_send(adapter_context, context, nbl))
 
-    def tcp_offload_receive(self, context: int, nbl: NetBufferList) -> NdisStatus:
-        return self._io(RECEIVE, nbl, lambda: self._driver.tcp_offload_receive(context, nbl))
+    def tcp_offload_receive(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
+        return self._io(RECEIVE, nbl, lambda: self._driver.tcp_offload_receive(adapter_context, context, nbl))
 
-    def tcp_offload_receive_return(self, nbl: NetBufferList) -> NdisStatus:
+    def tcp_offload_receive_return(self, adapter_context: object, nbl: NetBufferList) -> NdisStatus:
         for one in iterate(nbl):
             if (story := self._taps.story(one.context)) is not None:
                 story.note(self._taps.moment(RETURN))
-        return self._driver.tcp_offload_receive_return(nbl)
+        return self._driver.tcp_offload_receive_return(adapter_context, nbl)
 
-    def tcp_offload_disconnect(self, context: int, nbl: NetBufferList, flags: DisconnectFlags) -> NdisStatus:
-        return self._io(DISCONNECT, nbl, lambda: self._driver.tcp_offload_disconnect(context, nbl, flags))
+    def tcp_offload_disconnect(
+        self, adapter_context: object, context: int, nbl: NetBufferList, flags: DisconnectFlags
+    ) -> NdisStatus:
+        driver = self._driver
+        return self._io(DISCONNECT, nbl, lambda: driver.tcp_offload_disconnect(adapter_context, context, nbl, flags))
 
-    def tcp_offload_forward(self, context: int, nbl: NetBufferList) -> NdisStatus:
-        return self._driver.tcp_offload_forward(context, nbl)
+    def tcp_offload_forward(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
+        return self._driver.tcp_offload_forward(adapter_context, context, nbl)
 
-    def send_raw(self, frame: bytes) -> None:
-        self._driver.send_raw(frame)
+    def oid_request(self, adapter_context: object, request: OidRequest) -> NdisStatus:
+        return self._driver.oid_request(adapter_context, request)
+
+    def send_raw(self, adapter_context: object, frame: bytes) -> None:
+        self._driver.send_raw(adapter_context, frame)
 
 
 # ---- driver, network and session with a stage ---------------------------------------------------------
 
 
 class StageDriver(MiniportDriver):
-    """The session's driver, with its counters in sight."""
+    """The session's driver, with its counters in sight. While ``asleep`` it looks at no completion."""
+
+    asleep = False
+
+    @property
+    def taken(self) -> int:
+        """Place in the completion ring of the next entry that the driver looks at."""
+        return self._cq.index
+
+    def nothing(self, count: int) -> None:
+        """So many commands that do nothing but complete."""
+        for _ in range(count):
+            self.later(lambda: None)
+        self._kick()
+
+    def on_interrupt(self) -> None:
+        """A host that sleeps leaves even the interrupt alone."""
+        if not self.asleep:
+            super().on_interrupt()
+
+    def poll(self) -> bool:
+        """Nothing is taken from the ring by a host that sleeps."""
+        return not self.asleep and super().poll()
 
     def next_image(self) -> int:
         """Where the next terminate will have its image written, if nothing else is terminated meanwhile."""
@@ -660,6 +797,8 @@ class Device:
     inject: Callable[[Sequence[ErrorWindow]], None]
     #: The state of all blocks: the golden device's own, or the one that lockstep holds beside the RTL.
     core: Callable[[], Core]
+    #: Read a register; the result calls back None until it is there.
+    ask: Callable[[int], Callable[[], int | None]]
 
 
 class Stage:
@@ -669,6 +808,10 @@ class Stage:
         self.stories: dict[str, Story] = {}
         self.frames: list[bytes] = []
         self.session_over: Callable[[], bool] = lambda: True
+        self.skew: Callable[[int], None]
+        self.tap: ContractTap
+        #: Ticks by which the host's clock is ahead of the device's.
+        self.ahead = 0
         self.host: NdisHost
         self.driver: StageDriver
         self.allocator: PageAllocator
@@ -720,14 +863,39 @@ class Stage:
 
     def quiet(self, ticks: int = QUIET) -> Scene:
         """Let the device do everything that it has to do."""
-        until = self._alarm = self.host.now + ticks
-        yield lambda: self.host.now >= until
+        yield from self.until(self.now + ticks)
+
+    @property
+    def now(self) -> int:
+        """The device's clock."""
+        return self.host.now - self.ahead
+
+    def register(self, offset: int) -> Generator[Callable[[], bool], None, int]:
+        """A register of the device."""
+        get = self.device.ask(offset)
+        yield lambda: get() is not None
+        value = get()
+        assert value is not None
+        return value
+
+    def until(self, tick: int) -> Scene:
+        """Let the device's clock come to ``tick``."""
+        self._alarm = tick
+        yield lambda: self.now >= tick
         self._alarm = None
+
+    def wake_at(self, tick: int | None) -> None:
+        """The running scene looks again at ``tick`` of the device's clock at the latest."""
+        self._alarm = tick
 
     @property
     def alarm(self) -> int | None:
-        """The tick the running scene waits for."""
+        """The tick of the device's clock that the running scene waits for."""
         return self._alarm
+
+    def is_for_far_end(self, frame: bytes) -> bool:
+        """Whether a frame is for a far end of the stage."""
+        return any(frame[0:6] == story.far.mac for story in self.stories.values())
 
     def arrive(self, frame: bytes) -> None:
         """A frame of a far end goes to the NIC."""
@@ -763,10 +931,11 @@ class StageNetwork(Network):
 
     def from_nic(self, frame: bytes, tick: int) -> None:
         """The NIC transmitted ``frame``."""
-        if self.stage is None or frame[0:6] != FAR_MAC:
+        if self.stage is None or not self.stage.is_for_far_end(frame):
             super().from_nic(frame, tick)
             return
-        self.monitor.on_transmit(frame, tick)
+        if not self.watched_apart:
+            self.watched(frame, tick)
         self.stage.sent(frame, tick)
 
     def due(self, tick: int) -> list[bytes]:
@@ -798,8 +967,16 @@ class StageTransfer(Transfer):
         self.stage = self.network.stage = stage
         stage.host, stage.device, stage.allocator = self.host, device, allocator
         stage.session_over = self._session_over
+        stage.skew, stage.tap = self._skew, self.tap
         self.taps = Taps(stage)
         return UpTap(self.taps, self.host)
+
+    def _skew(self, ticks: int) -> None:
+        """From now on the host's clock is so much further ahead of the device's."""
+        assert self.stage is not None
+        self._skipped += ticks
+        self.stage.ahead = self._skipped
+        self.host.on_tick(self.host.now + ticks)
 
     def _session_over(self) -> bool:
         """The session's connections are over, or wait in software for their last ticks."""
@@ -814,6 +991,8 @@ class StageTransfer(Transfer):
         """Bind the miniport driver below the host, with the tap between."""
         if self.stage is not None and isinstance(driver, StageDriver):
             self.stage.driver = driver
+            self._driver_clock = driver.on_tick
+            self.tap.watch_rings(driver)
             driver = DownTap(self.taps, driver)
         super().attach(driver)
 

@@ -26,6 +26,7 @@ from model.layout.generated import (
     SgElem,
     Sqe,
     Status,
+    TcpEventType,
     TcpImage,
     TcpState,
 )
@@ -49,7 +50,7 @@ LOCAL_PORT, REMOTE_PORT = 50_000, 6001
 FIRST_COOKIE = 1 << 48
 PAGE = 4096
 #: The session beside the lab: bytes, and ticks a frame travels, so that every case finds it under way.
-SIZE, DELAY = 65_536, 40
+SIZE, DELAY = 65_536, 80
 #: The page that documents every row.
 ERRORS_PAGE = ROOT / "docs" / "errors.md"
 
@@ -110,11 +111,17 @@ class Lab:
         self._cookie = FIRST_COOKIE
         self._answers: dict[int, Cqe] = {}
         self._told: dict[int, list[Cqe]] = {}
+        self.backlogs: list[Cqe] = []
+        self.asked: list[Cqe] = []
         self._own_frames: list[bytes] = []
         self.raw: list[bytes] = []
+        #: Told of every frame of the lab that came up the ordinary path.
+        self.on_raw: Callable[[bytes], None] = lambda frame: None
         self.sent: list[bytes] = []
         self._gen = 0
         self._ready = False
+        #: The connections that the lab may use; the driver takes the lowest for the session.
+        self.conns = range(FIRST_CONN, LAST_CONN + 1)
 
     def attach(self, driver: LabDriver, port: DevicePort, allocator: PageAllocator) -> None:
         """Bind driver, device and memory."""
@@ -157,16 +164,31 @@ class Lab:
             assert cqe.cookie not in self._answers, f"two completions for one command: {cqe}"
             self._answers[cqe.cookie] = cqe
             return True
-        if cqe.kind in (CqKind.INDICATION, CqKind.EVENT) and FIRST_CONN <= cqe.conn <= LAST_CONN:
+        if cqe.kind == CqKind.EVENT and cqe.code == TcpEventType.NEIGHBOR_QUERY:
+            if cqe.conn != NEIGHBOR_ID:
+                return False
+            self.asked.append(cqe)
+            return True
+        if cqe.kind == CqKind.EVENT and cqe.code == TcpEventType.SEND_BACKLOG_CHANGE:
+            if not self.owns(cqe.conn):
+                return False
+            self.backlogs.append(cqe)
+            return True
+        if cqe.kind in (CqKind.INDICATION, CqKind.EVENT) and self.owns(cqe.conn):
             self._told.setdefault(cqe.conn, []).append(cqe)
             return True
         return False
+
+    def owns(self, conn: int) -> bool:
+        """Whether a connection is one of the lab's."""
+        return conn in self.conns
 
     def takes_raw(self, frame: bytes) -> bool:
         """Whether a raw frame is one that the lab sent."""
         if frame in self._own_frames:
             self._own_frames.remove(frame)
             self.raw.append(frame)
+            self.on_raw(frame)
             return True
         return False
 
@@ -256,6 +278,23 @@ class Lab:
         assert value is not None
         return value
 
+    def ticks(self, count: int) -> Generator[Callable[[], bool], None, None]:
+        """Wait until the device's tick counter has moved on by ``count``."""
+        start = yield from self.register(Csr.TICK)
+        get = self.port.ask(Csr.TICK)
+
+        def passed() -> bool:
+            nonlocal get
+            value = get()
+            if value is None:
+                return False
+            if (value - start) & 0xFFFF_FFFF >= count:
+                return True
+            get = self.port.ask(Csr.TICK)
+            return False
+
+        yield passed
+
     def counters(self, *registers: Csr) -> Generator[Callable[[], bool], None, tuple[int, ...]]:
         """Read some counters."""
         values: list[int] = []
@@ -267,6 +306,14 @@ class Lab:
         """Wait for the next indication or event of a connection."""
         yield lambda: bool(self._told.get(conn))
         return self._told[conn].pop(0)
+
+    def forget(self, conn: int) -> None:
+        """What a connection told is of no interest."""
+        self._told.pop(conn, None)
+
+    def renew(self) -> None:
+        """Path and neighbor are written anew before the next use."""
+        self._ready = False
 
     def quiet(self, conn: int) -> None:
         """Nothing was indicated that nobody waited for."""
@@ -355,6 +402,17 @@ class Lab:
         )  # fmt: skip
         return build_segment(replace(fields, **changes), pad=True)  # type: ignore[arg-type]
 
+    def forward(
+        self, link: Link, data: bytes = b"", flags: int = 0x18, *, at: int | None = None, **changes: int
+    ) -> Sqe:
+        """FORWARD of the segment that `frame` makes, without MAC and IP header; its TCP checksum is wrong (G-38)."""
+        at = self.page() + 3 if at is None else at
+        frame = self.frame(link, data, flags, **changes)
+        segment = bytearray(frame[34 : 14 + int.from_bytes(frame[16:18], "big")])
+        segment[16] ^= 0x55
+        self.memory.write(at, bytes(segment))
+        return Sqe(opcode=Opcode.FORWARD, conn=link.conn, gen=link.gen, addr=at, length=len(segment))
+
     def arrive(self, frame: bytes, *, raw: bool = False) -> None:
         """A frame goes in; ``raw``: it is expected to come up unchanged."""
         if raw:
@@ -374,6 +432,11 @@ class Lab:
     def pool_address(self, buf: int) -> int:
         """Where a pool buffer lies."""
         return self.driver.pool_base + buf * POOL_BUF_BYTES
+
+
+def tagged(frame: bytes, tci: int) -> bytes:
+    """The frame with an 802.1Q tag."""
+    return frame[:12] + b"\x81\x00" + tci.to_bytes(2, "big") + frame[12:]
 
 
 def network_order(address: bytes) -> int:
@@ -464,6 +527,7 @@ class LabTransfer(Transfer):
         assert isinstance(self.network, LabNetwork)
         self.lab = self.network.lab = lab
         lab.progress = lambda: self.progress
+        lab.on_raw = self.tap.passed_up
 
     def pump(self) -> bool:
         """Host, then lab."""

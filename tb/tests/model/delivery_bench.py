@@ -54,9 +54,13 @@ class Delivery:
         return self.do(Message(DlvMsg(kind=kind, gen=fields.pop("gen", GEN), **fields)))
 
     def deliver(self, length: int, psh: int = 0, fin: int = 0, arrival: int = 1) -> list[DeliveryResult]:
-        return self.message(
-            DlvEvt.DELIVER, arrival=arrival, offset=54 if length else 0, len=length, psh=psh, fin=fin
-        )
+        return self.message(DlvEvt.DELIVER, arrival=arrival, offset=54 if length else 0, len=length, psh=psh, fin=fin)
+
+    def forward(
+        self, length: int, psh: int = 0, fin: int = 0, at: int = 0x9000, cookie: int = 50
+    ) -> list[DeliveryResult]:
+        """A piece of a forwarded segment: its bytes lie at host address ``at``."""
+        return self.message(DlvEvt.DELIVER, len=length, psh=psh, fin=fin, fwd=1, a=at, cookie=cookie, sq_index=6)
 
     def command(self, opcode: Opcode, indices: tuple[int, ...] = (), **fields: int) -> list[DeliveryResult]:
         return self.do(DlvCommand(Sqe(opcode=opcode, gen=fields.pop("gen", GEN), **fields), 9, indices))

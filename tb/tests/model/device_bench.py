@@ -26,6 +26,7 @@ from model.wire.frame import SegmentFields, TcpFlag, build_segment
 from tb.tests.model.tcp_bench import image
 
 SQ, CQ, POOL, RAW, IMAGES, LISTS, DATA = 0x1000, 0x4000, 0x10000, 0x30000, 0x50000, 0x60000, 0x80000
+FORWARDED = 0xD0003
 MEMORY = 0x100000
 NIC_MAC, PEER_MAC = 0x0200_0000_0001, 0x0200_0000_0002
 NIC_IP, PEER_IP = 0x0A000001, 0x0A000002
@@ -178,6 +179,17 @@ class DeviceBench:
         """A frame comes in; what the host hears."""
         self.device.rx_frame(frame)
         return self.run()
+
+    def forward(
+        self, conn: int = 0, gen: int = 1, at: int = FORWARDED, length: int | None = None, **fields: int | bytes
+    ) -> Sqe:
+        """FORWARD of what `segment` makes of ``fields``, from its TCP header on, its checksum damaged."""
+        frame = self.segment(conn, **fields)  # type: ignore[arg-type]
+        segment = bytearray(frame[34 : 14 + int.from_bytes(frame[16:18], "big")])
+        segment[16] ^= 0x55
+        self.device.mem.write(at, bytes(segment))
+        size = len(segment) if length is None else length
+        return Sqe(opcode=Opcode.FORWARD, conn=conn, gen=gen, addr=at, length=size)
 
     def take_sent(self) -> list[bytes]:
         """Frames that left since the last call."""

@@ -56,11 +56,12 @@ VECTORS["path_rec"] = Image(
         "path_mtu": 0x2104_E7CA,
         "src_addr": 0xA285_684B_2E11_F4D7_BA9D_8063_4629_0CEF,
         "dst_addr": 0xC7AA_8D70_5336_19FC_DFC2_A588_6B4E_3114,
+        "invalid": 0,
     },
-    width=313,
+    width=314,
 )
 VECTORS["nbr_rec"] = Image(
-    "73ACE620 5B95BDF6 306BA5DF 0701B558 FCBF59FD 8004",
+    "73ACE620 5B95BDF6 306BA5DF 0701B558 FCBF59FD 8044",
     {
         "valid": 1,
         "dl_src": 0xCAAD_9073_5639,
@@ -68,11 +69,13 @@ VECTORS["nbr_rec"] = Image(
         "vlan_id": 0x083,
         "hrt": 0xFFE2_C5A8,
         "nrt": 0x2407_EACD,
+        "invalid": 0,
+        "query": 1,
     },
-    width=173,
+    width=175,
 )
 VECTORS["params"] = Image(
-    "F2173C61 86A3C0DD ABC8E502 D0ED0A27 F5122F4C 1A375471",
+    "F2173C61 86A3C0DD ABC8E502 D0ED0A27 F5122F4C 1A375471 3F5C7996",
     {
         "ack_frequency": 0xF2,
         "delayed_ack_ticks": 0x17,
@@ -83,14 +86,16 @@ VECTORS["params"] = Image(
         "rto_max": 0x270A_EDD0,
         "rto_initial": 0x4C2F_12F5,
         "nce_stale_ticks": 0x7154_371A,
+        "ticks_per_second": 0x9679_5C3F,
     },
-    width=192,
+    width=224,
 )
 VECTORS["tcb"] = Image(
     "FE5CBB4D 9668EABA 3C0D8F5F D1A17345 27F47546 18EACB98 6A3C1E6B 3D0FD1B2 8F512305 D2A37557 24F66A8F A68DCEF6"
     "DFC0A91A 01EAD243 2A13FC6C 533C2596 7C654EBF A58E77E0 CEB79809 F0D8C162 3204D6B7 8456280A D7A87A5C 29FBCCAE"
     "7B4D1FF1 CD9F6143 10E2B355 4AD5696D 0E12B356 FA7DAFF6 3D85F83F 478E0724 415E2C51 7693B0CD 3671ABE5 81CB053E"
-    "78144E88 C25E98D2 0CA9E21C 57E759CE 427BEE62 D70F83F7 6B402F10 F9E1CAB3 9C6D5039 220BF4DC C5967902",
+    "78144E88 C25E98D2 0CA9E21C 57E759CE 427BEE62 D70F83F7 6B402F10 F9E1CAB3 9C6D5039 220BF4DC C596797A 4A18E613"
+    "E3B08E4C AF4AA6A1 9C5309BF 00",
     {
         "phase": 2,
         "gen": 0x3F,
@@ -173,8 +178,18 @@ VECTORS["tcb"] = Image(
         "img_addr": 0xB396_795C_3F22_05E8,
         "img_cookie": 0xD8BB_9E81_6447_2A0D,
         "img_sq_index": 0x4F32,
+        "invalid": 1,
+        "backlog_told": 0x3E61_84A7,
+        "backlog_tick": 0xC8EB_0E31,
+        "ka_on": 0,
+        "ka_deadline": 0x0D32_557A,
+        "ka_challenge": 1,
+        "ka_probe_owed": 0,
+        "rst_challenged": 1,
+        "syn_challenged": 0,
+        "syn_tick": 0x5F84_A9CE,
     },
-    width=1499,
+    width=1633,
 )
 VECTORS["dcb"] = Image(
     "AF145F66 85FA6EE3 1B8F0374 AC239408 41D468DD 51C6FE71 9206279B BB2FA014 89FD71E6 4EC000",
@@ -225,7 +240,7 @@ VECTORS["pool_node"] = Image(
     width=48,
 )
 VECTORS["rx_seg"] = Image(
-    "1633506D 3B586085 A2BFDCAA C7E401CF ECF4336C A6E07CB6 F02AC700 114B01",
+    "1633506D 3B586085 A2BFDCAA C7E401CF ECF49C72 86CD149C CF165EE5 18206229",
     {
         "arrival": 0x6D50_3316,
         "conn": 0x583B,
@@ -234,16 +249,18 @@ VECTORS["rx_seg"] = Image(
         "ack": 0x01E4_C7AA,
         "wnd": 0xECCF,
         "flags": 0xF4,
+        "tagged": 0,
+        "vlan_id": 0x94E,
         "ts_present": 1,
         "tsval": 0x7053_3619,
         "tsecr": 0x9578_5B3E,
         "pay_off": 0x8063,
         "pay_len": 0xA588,
     },
-    width=241,
+    width=254,
 )
 VECTORS["dlv_msg"] = Image(
-    "D5AA2C7D 4F11E3C4 9113E455 668BA8C5 E2B0CDEA 07D5F2FA 1734516E 8BA8C5",
+    "D5AA2C7D 4F11E3C4 9113E455 668BA8C5 E2B0CDEA 07D5F2FA 1734516E 8BA8C5C9 0F549AE0 266DB301",
     {
         "kind": 5,
         "conn": 0xCAAD,
@@ -260,8 +277,10 @@ VECTORS["dlv_msg"] = Image(
         "push_ticks": 0x07EA_CDB0,
         "sq_index": 0xF2D5,
         "a": 0xC5A8_8B6E_5134_17FA,
+        "fwd": 1,
+        "cookie": 0xD9B6_9370_4D2A_07E4,
     },
-    width=248,
+    width=313,
 )
 VECTORS["tx_segment"] = Image(
     "1F3C5976 4461698E ABC8E5B3 D0B1EB25 5EFA356E A8448E0A",
@@ -336,86 +355,106 @@ VECTORS["tx_hdr_nbr"] = Image(
     },
     width=108,
 )
+VECTORS["tx_barrier"] = Image(
+    "9ABDE003 26496C8F 54773B",
+    {
+        "cookie": 0x8F6C_4926_03E0_BD9A,
+        "sq_index": 0x7754,
+        "opcode": 0x3B,
+    },
+    width=88,
+)
 VECTORS["txq_segment"] = Image(
-    "A993D4FC E0C9B223 0A4B735C 452E9F85 8E5D2FF1 D2AF7143 25725400 00000000 00000000 00000000 00000000",
+    "5127A9F9 C1936547 1496E6B8 8A5C3E0B 1DBB5EE2 A55FE386 4AE4A800 00000000 00000000 00000000 00000000",
     {
         "kind": 1,
         "conn": 0x9275,
         "gen": 0x9A,
         "body": _whole("tx_segment"),
     },
-    width=347,
+    width=348,
     struct="txq",
 )
 VECTORS["txq_append"] = Image(
-    "FAE52667 4B341D8E 745D46B7 9D866F50 39220BDC C607E8D0 B9A28B74 5DAE44E9 0C000000 00000000 00000000",
+    "F2CB4DCE 96683A1C E9BA8C6E 3B0DDFA0 724416B8 8D0FD0A1 734517E9 BA5C89D2 19000000 00000000 00000000",
     {
         "kind": 2,
         "conn": 0xDCBF,
         "gen": 0xE4,
         "body": _whole("tx_append"),
     },
-    width=347,
+    width=348,
     struct="txq",
 )
 VECTORS["txq_release"] = Image(
-    "4B307179 634C35A6 4C11E3B4 86582AFC DDA50700 00000000 00000000 00000000 00000000 00000000 00000000",
+    "9360E2F2 C6986A4C 9922C669 0DB154F8 BB4B0F00 00000000 00000000 00000000 00000000 00000000 00000000",
     {
         "kind": 3,
         "conn": 0x2609,
         "gen": 0x2E,
         "body": _whole("tx_release"),
     },
-    width=347,
+    width=348,
     struct="txq",
 )
 VECTORS["txq_fence"] = Image(
-    "9C82C37B 634C35A6 4C11E3B4 86582AFC DDA50700 00000000 00000000 00000000 00000000 00000000 00000000",
+    "340587F7 C6986A4C 9922C669 0DB154F8 BB4B0F00 00000000 00000000 00000000 00000000 00000000 00000000",
     {
         "kind": 4,
         "conn": 0x7053,
         "gen": 0x78,
         "body": _whole("tx_release"),
     },
-    width=347,
+    width=348,
     struct="txq",
 )
 VECTORS["txq_hdr_conn"] = Image(
-    "EDD415CE B5F6DE1F 00416952 3B000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000",
+    "D5A92B9C 6BEDBD3F 0082D2A4 76000000 00000000 00000000 00000000 00000000 00000000 00000000 00000000",
     {
         "kind": 5,
         "conn": 0xBA9D,
         "gen": 0xC2,
         "body": _whole("tx_hdr_conn"),
     },
-    width=347,
+    width=348,
     struct="txq",
 )
 VECTORS["txq_hdr_path"] = Image(
-    "3E276090 7BBCE4CD B69F8069 523B240D F6DEC7A8 917A0BF7 DFC0A992 7B644D36 1F00E9D1 BAA30400 00000000",
+    "764EC020 F778C99B 6D3F01D3 A476481A ECBD8F51 23F516EE BF815325 F7C89A6C 3E00D2A3 75470900 00000000",
     {
         "kind": 6,
         "conn": 0x04E7,
         "gen": 0x0C,
         "body": _whole("tx_hdr_path"),
     },
-    width=347,
+    width=348,
     struct="txq",
 )
 VECTORS["txq_hdr_neighbor"] = Image(
-    "8F71B232 1801EAD2 BB5C412A 13FCE485 6A000000 00000000 00000000 00000000 00000000 00000000 00000000",
+    "17E36465 3002D4A5 77B98254 26F8C90B D5000000 00000000 00000000 00000000 00000000 00000000 00000000",
     {
         "kind": 7,
         "conn": 0x4E31,
         "gen": 0x56,
         "body": _whole("tx_hdr_nbr"),
     },
-    width=347,
+    width=348,
+    struct="txq",
+)
+VECTORS["txq_barrier"] = Image(
+    "F83618AC D90B3E60 92C4F648 75B70300 00000000 00000000 00000000 00000000 00000000 00000000 00000000",
+    {
+        "kind": 8,
+        "conn": 0x836F,
+        "gen": 0xC1,
+        "body": _whole("tx_barrier"),
+    },
+    width=348,
     struct="txq",
 )
 VECTORS["plq"] = Image(
-    "EE618216 8BFF73A8 1F3CB0A4 89725B44 2D16FFCF B29B846D 563F20F1 DBC4AD96 7F604992 A0A179D5 AF602400 31537597"
-    "B9DBFD1F 02040608 0A0C0ED0 8A865733 5A7A3A00",
+    "EE618216 8BFF73A8 1F3CB0A4 89725B44 2D16FFCF B29B846D 563F20F1 DBC4AD96 7F604912 4143F3AA 5FC14800 62A6EA2E"
+    "73B7FB3F 04080C10 14181CA0 150DAF66 B4F47400",
     {
         "op": 2,
         "conn": 0x987B,
@@ -427,22 +466,23 @@ VECTORS["plq"] = Image(
         "src": 0xFFE2_C5A8_8B6E_5134,
         "dst": 0x2407_EACD_B093_7659,
         "list_data": 0x492C_0FF2_D5B8_9B7E,
-        "cqe_valid": 0,
-        "freeze_done": 1,
+        "barrier": 0,
+        "cqe_valid": 1,
+        "freeze_done": 0,
         "cqe": CQE,
     },
-    width=541,
+    width=542,
 )
 VECTORS["rec_tcp"] = Image(
-    "A3C0DDFA C8E5021F D9AE2071 4315E7C8 653103D5 B6830556 28FACBAD 7A4C1EF0 CC4E3FC3 660ACE67 0BAF720C 10B1D49F"
-    "6BB7C912 4D5D97A7 E1F12B3A 74AEE884 BECE0843 7D19538D C763ADE7 215AF631 6AA4407A B4EE8AC4 5EEDD1B4 D1D9FE1B"
-    "38552340 5D7A4865 829F6D8A A7C492AF CCE9B7D4 F10EDCF9 1633011E 3B584C86 C0FA96D0 0A45E11A 558F2B65 9FD975AF"
-    "E923BEF9 336C0842 7CB64AA9 3AADCD41 62D64ABF EFD5BEA7 10FFE7C8 F18024C8 8B25CA6E 12B6D926 6EB53C70 B9C0078F"
-    "C20951D8 0B539A21 559CE3EA 3CCB5968 CF5DECFA 61F07E0D E805223F 5C7996B3 0D2A4764 819EBBD8 324F819E 4E9DA4E6"
-    "074F961D 51589AE3 2A72F92C 74EC7A89 977E8D1B 2A91A302 00000000 00000000 00000000 00000000 4EC1E1BD 31A61A53"
-    "A688715A 432C15FE EED20300 00000000 00000000 00000000 00000000 00000000 000000AC 5665E97B 8A18278E 9C20AF32"
-    "5B442D16 876D563F A896D7BF A089725B 442D46D0 D0BCEA57 30128098 A9BACBDC EDFE0F01 02030405 06076845 C3AB192D"
-    "3D1D10",
+    "A3C0DDFA C8E5021F D9AE2071 4315E7C8 653103D5 B6830556 28FACBAD 7A4C1EF0 CC4ECF29 67D84CC1 F96CE155 8E012296"
+    "FA73ED36 59A2A9EB F2343C7E 4587CE15 9DD0D719 61A82F63 AAF178AC F53C44CB 3E468D14 488FD65D 91D8AB3D 9A363ADB"
+    "7F03A76A 04A84B0F A94CF0B3 4DF19458 F29539FD 963ADE81 3BDF6226 C063078B C91058DF 125AA128 5CA3EA71 A5EC33BB"
+    "EE357DC4 377F860D 4188CF56 2955A7B5 3948CC5A E9F7BDDA F714E2FF 1C391E90 0479B144 D94DC236 DBC4AD96 072E17F8"
+    "E0513821 0A7B614A 33A48A73 5C9D6739 0BEDB98B 5D3F0CDE AF01BD40 E4872BCF 72B641E5 882CD073 175BE6E9 2961984F"
+    "8CC33A32 BD2A9986 724E25FC 0AF474D4 496A7EF0 64D91185 A539AE22 97CF42C7 AE9778E9 D7B8A112 392A0000 00000000"
+    "00000000 00000000 0000A029 38BC37C6 5463CA14 314E6B88 A5C2DF5D 7A000000 00000000 00000000 00000000 00000000"
+    "00000000 0080D5AA 2C7D4F11 E3C49113 E455668B A8C5E2B0 CDEA07D5 F2FA1734 516E8BA8 C5C90F54 9AE0266D B3113434"
+    "AFFA158C 042066AA EE3277BB FF4380C0 004181C1 015AD1F0 6A464B4F 0704",
     {
         "order": 0xFADD_C0A3,
         "tick": 0x1F02_E5C8,
@@ -465,12 +505,12 @@ VECTORS["rec_tcp"] = Image(
         "cpl": CQE,
         "img_valid": 1,
     },
-    width=3093,
+    width=3307,
 )
 VECTORS["rec_dlv"] = Image(
     "A6C3E0FD CBE80522 0BDF50A1 734517F9 45189A6A 3C0EE0BC FE4AF165 56A8EF36 BEF13840 C73A4289 10448DD6 1D65EC1F"
     "276970B2 B9FB024A 91D81F67 EE044CF7 30418BC5 FF39D40F 1E58D244 B92DA216 8BFF67D9 4DC236AB 1F90F86D E256CB3F"
-    "B02449D0 D0BCEA57 30128098 A9BACBDC EDFE0F01 02030405 06076845 C3AB192D 3D1D00",
+    "B02489A0 A179D5AF 60240031 537597B9 DBFD1F02 0406080A 0C0ED08A 8657335A 7A3A00",
     {
         "order": 0xFDE0_C3A6,
         "tick": 0x2205_E8CB,
@@ -486,7 +526,7 @@ VECTORS["rec_dlv"] = Image(
         "plq_valid": 1,
         "plq": _whole("plq"),
     },
-    width=1044,
+    width=1045,
 )
 VECTORS["rec_rx"] = Image(
     "F3102D4A 1E464D8F D81F",
@@ -523,7 +563,10 @@ VECTORS["rec_cq"] = Image(
 #: Bit of each flag.
 FLAGS: tuple[tuple[str, str, int], ...] = (
     ("path_rec", "valid", 0),
+    ("path_rec", "invalid", 313),
     ("nbr_rec", "valid", 0),
+    ("nbr_rec", "invalid", 173),
+    ("nbr_rec", "query", 174),
     ("tcb", "terminating", 14),
     ("tcb", "aborted", 15),
     ("tcb", "abort_owed", 16),
@@ -543,6 +586,12 @@ FLAGS: tuple[tuple[str, str, int], ...] = (
     ("tcb", "dack_on", 1088),
     ("tcb", "fin_rcvd", 1257),
     ("tcb", "retrieve_sent", 1354),
+    ("tcb", "invalid", 1499),
+    ("tcb", "ka_on", 1564),
+    ("tcb", "ka_challenge", 1597),
+    ("tcb", "ka_probe_owed", 1598),
+    ("tcb", "rst_challenged", 1599),
+    ("tcb", "syn_challenged", 1600),
     ("dcb", "loaded", 0),
     ("dcb", "hold", 9),
     ("dcb", "frozen", 10),
@@ -554,22 +603,25 @@ FLAGS: tuple[tuple[str, str, int], ...] = (
     ("dcb", "fin_done", 32),
     ("dcb", "push_on", 33),
     ("rcv_req", "nopush", 96),
-    ("rx_seg", "ts_present", 144),
+    ("rx_seg", "tagged", 144),
+    ("rx_seg", "ts_present", 157),
     ("dlv_msg", "psh", 92),
     ("dlv_msg", "fin", 93),
     ("dlv_msg", "hold", 94),
     ("dlv_msg", "aborted", 95),
+    ("dlv_msg", "fwd", 248),
     ("tx_segment", "ts_en", 104),
     ("tx_append", "last", 208),
     ("tx_append", "fin", 209),
     ("tx_release", "cpl", 40),
     ("plq", "last", 90),
-    ("plq", "cqe_valid", 283),
-    ("plq", "freeze_done", 284),
-    ("rec_tcp", "tx0_valid", 1890),
-    ("rec_tcp", "tx1_valid", 2238),
-    ("rec_tcp", "dlv_valid", 2586),
-    ("rec_tcp", "cpl_valid", 2835),
-    ("rec_tcp", "img_valid", 3092),
+    ("plq", "barrier", 283),
+    ("plq", "cqe_valid", 284),
+    ("plq", "freeze_done", 285),
+    ("rec_tcp", "tx0_valid", 2037),
+    ("rec_tcp", "tx1_valid", 2386),
+    ("rec_tcp", "dlv_valid", 2735),
+    ("rec_tcp", "cpl_valid", 3049),
+    ("rec_tcp", "img_valid", 3306),
     ("rec_dlv", "plq_valid", 502),
 )

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from model.layout.generated import Status
-from model.ndis.calls import ProtocolFace
+from model.ndis.binding import Adapter
+from model.ndis.calls import MiniportFace, ProtocolFace
 from model.ndis.enums import DisconnectFlags, Layer, TcpConnectionState, TcpEventType
 from model.ndis.framing import Endpoint, Segment, decode, encode
 from model.ndis.host import HostConfig, NdisHost
 from model.ndis.memory import FlatMemory, PageAllocator
-from model.ndis.miniport import DriverConfig, MiniportDriver
+from model.ndis.miniport import DriverConfig, MiniportDriver, event_handlers
 from model.ndis.netbuffer import (
     BufferShape,
     NetBufferList,
@@ -38,6 +39,14 @@ from model.ndis.offload_state import (
     initiate_walk,
     structure_port,
     traverse,
+)
+from model.ndis.registration import (
+    NdisHandle,
+    OffloadAttributes,
+    OidRequest,
+    ProviderGeneric,
+    ProviderTcp,
+    TcpConnectionOffload,
 )
 from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig
 from model.ndis.status import NdisStatus
@@ -62,6 +71,8 @@ class FakeConnection:
     filled: int = 0
     pending: bytearray = field(default_factory=bytearray)
     refused: bool = False
+    #: Inherited receive data waits for the first receive (CH-054).
+    waits: bool = False
     fin_told: bool = False
     #: Sequence number behind the last byte given to the target.
     end: int = 0
@@ -79,7 +90,7 @@ class FakeMiniport:
         failures: dict[int, NdisStatus] | None = None,
         chain_unfinished: bool = False,
     ) -> None:
-        self.host = host
+        self._register(Adapter(host))
         self.memory = memory
         self.allocator = allocator
         self.rng = random.Random(seed)
@@ -97,21 +108,53 @@ class FakeMiniport:
 
     # ---- state calls
 
-    def initiate_offload(self, block_list: OffloadBlock) -> None:
+    def _register(self, adapter: Adapter) -> None:
+        self.adapter = adapter
+        self.handle = adapter.miniport_handle
+        self.context = NdisHandle("MiniportAdapterContext")
+        generic = ProviderGeneric(
+            self.initiate_offload,
+            self.terminate_offload,
+            self.update_offload,
+            self.invalidate_offload,
+            self.query_offload,
+        )
+        adapter.set_optional_handlers(self.handle, generic)
+        tcp = ProviderTcp(
+            self.tcp_offload_send,
+            self.tcp_offload_receive,
+            self.tcp_offload_disconnect,
+            self.tcp_offload_forward,
+            self.tcp_offload_receive_return,
+        )
+        adapter.set_optional_handlers(self.handle, tcp)
+        capabilities = TcpConnectionOffload(64)
+        adapter.set_miniport_attributes(self.handle, OffloadAttributes(self.context, capabilities, capabilities))
+        self.up = event_handlers(adapter)
+
+    def initiate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
+        assert adapter_context is self.context
         self._todo.append(("initiate", block_list))
 
-    def terminate_offload(self, block_list: OffloadBlock) -> None:
+    def terminate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
+        assert adapter_context is self.context
         self._todo.append(("terminate", block_list))
 
-    def update_offload(self, block_list: OffloadBlock) -> NdisStatus:
-        return NdisStatus.NOT_SUPPORTED
+    def update_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
+        raise AssertionError("the fake miniport takes no such call")
 
     query_offload = invalidate_offload = update_offload
 
-    def tcp_offload_forward(self, context: int, nbl: NetBufferList) -> NdisStatus:
+    def tcp_offload_forward(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
+        for one in unchain(nbl):
+            one.set_status(Owner.TARGET, NdisStatus.UPLOAD_IN_PROGRESS)
+            self.up.forward_complete(self.handle, one)
+        return NdisStatus.PENDING
+
+    def oid_request(self, adapter_context: object, request: OidRequest) -> NdisStatus:
         return NdisStatus.NOT_SUPPORTED
 
-    def send_raw(self, frame: bytes) -> None:
+    def send_raw(self, adapter_context: object, frame: bytes) -> None:
         self.out.append(frame)
 
     def _initiate(self, root: OffloadBlock) -> None:
@@ -138,7 +181,7 @@ class FakeMiniport:
                 attempt = walk.send(AttemptResult(NdisStatus.SUCCESS, self._next_context))
         except StopIteration:
             pass
-        self.host.initiate_offload_complete(root)
+        self.adapter.initiate_offload_complete(self.handle, root)
         for connection, node in live:
             data = b""
             for nbl in unchain(node.net_buffer_list_chain):
@@ -148,6 +191,7 @@ class FakeMiniport:
             assert isinstance(delegated, TcpDelegated)
             connection.tcp.restore(delegated, data, False, self.now)
             connection.pending += inherited.pop(id(node), b"")
+            connection.waits = bool(connection.pending)
 
     def _load(self, node: OffloadBlock, context: int) -> FakeConnection:
         const, cached, delegated = node.const, node.cached, node.delegated
@@ -177,7 +221,7 @@ class FakeMiniport:
             node.status = NdisStatus.SUCCESS
             if connection is not None:
                 self._upload(connection, node)
-        self.host.terminate_offload_complete(root)
+        self.adapter.terminate_offload_complete(self.handle, root)
 
     def _upload(self, connection: FakeConnection, node: OffloadBlock) -> None:
         self._complete_sends(connection)
@@ -201,12 +245,12 @@ class FakeMiniport:
                 chained.append(nbl)
                 continue
             nbl.complete(Owner.TARGET, status, done)
-            self.host.tcp_offload_send_complete(nbl)
+            self.up.send_complete(self.handle, nbl)
         if connection.disconnect is not None:
             nbl, end = connection.disconnect
             done = max(0, nbl.data_length - (end - una & 0xFFFF_FFFF))
             nbl.complete(Owner.TARGET, status, done)
-            self.host.tcp_offload_disconnect_complete(nbl)
+            self.up.disconnect_complete(self.handle, nbl)
         buffered = None
         if connection.pending:
             buffered = self._pool_list(bytes(connection.pending))
@@ -237,7 +281,7 @@ class FakeMiniport:
         connection.end = connection.end + nbl.data_length & 0xFFFF_FFFF
         connection.sends.append((nbl, connection.end))
 
-    def tcp_offload_send(self, context: int, nbl: NetBufferList) -> NdisStatus:
+    def tcp_offload_send(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         connection = self._connection(context)
         for one in unchain(nbl):
             data = one.read(Owner.TARGET, self.memory)
@@ -245,20 +289,22 @@ class FakeMiniport:
             connection.tcp.send(data, self.now)
         return NdisStatus.PENDING
 
-    def tcp_offload_receive(self, context: int, nbl: NetBufferList) -> NdisStatus:
+    def tcp_offload_receive(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         connection = self._connection(context)
         connection.receives.extend(unchain(nbl))
-        connection.refused = False
+        connection.refused = connection.waits = False
         return NdisStatus.PENDING
 
-    def tcp_offload_receive_return(self, nbl: NetBufferList) -> NdisStatus:
+    def tcp_offload_receive_return(self, adapter_context: object, nbl: NetBufferList) -> NdisStatus:
         for one in unchain(nbl):
             self.held.remove(one)
             one.hand_over(Owner.TARGET, Owner.HOST)
             free_net_buffer_list(self.allocator, one)
         return NdisStatus.SUCCESS
 
-    def tcp_offload_disconnect(self, context: int, nbl: NetBufferList, flags: DisconnectFlags) -> NdisStatus:
+    def tcp_offload_disconnect(
+        self, adapter_context: object, context: int, nbl: NetBufferList, flags: DisconnectFlags
+    ) -> NdisStatus:
         connection = self._connection(context)
         data = nbl.read(Owner.TARGET, self.memory)
         connection.end = connection.end + len(data) & 0xFFFF_FFFF
@@ -279,7 +325,7 @@ class FakeMiniport:
             if segment.destination.port == tcp.local.port and segment.source.port == tcp.remote.port:
                 tcp.on_segment(segment, self.now)
                 return
-        self.host.indicate_raw(frame)
+        self.adapter.indicate_raw(self.handle, frame)
 
     def on_tick(self, tick: int) -> None:
         self.now = tick
@@ -312,19 +358,19 @@ class FakeMiniport:
             nbl, _ = connection.disconnect
             connection.disconnect = None
             nbl.complete(Owner.TARGET, NdisStatus.SUCCESS, nbl.data_length)
-            self.host.tcp_offload_disconnect_complete(nbl)
+            self.up.disconnect_complete(self.handle, nbl)
             progress = True
         return progress
 
     def _send_done(self, connection: FakeConnection) -> bool:
         nbl, _ = connection.sends.popleft()
         nbl.complete(Owner.TARGET, NdisStatus.SUCCESS, nbl.data_length)
-        self.host.tcp_offload_send_complete(nbl)
+        self.up.send_complete(self.handle, nbl)
         return True
 
     def _complete_receive(self, nbl: NetBufferList, status: NdisStatus, got: int) -> None:
         nbl.complete(Owner.TARGET, status, got)
-        self.host.tcp_offload_receive_complete(nbl)
+        self.up.receive_complete(self.handle, nbl)
 
     def _fill(self, connection: FakeConnection) -> bool:
         progress = False
@@ -346,10 +392,10 @@ class FakeMiniport:
     def _deliver(self, connection: FakeConnection) -> bool:
         connection.pending += connection.tcp.take_received()
         progress = self._fill(connection)
-        while connection.pending and not connection.receives and not connection.refused:
+        while connection.pending and not (connection.receives or connection.refused or connection.waits):
             nbl = self._pool_list(bytes(connection.pending[: self.rng.randint(1, 3000)]))
             total = nbl.data_length
-            status, consumed = self.host.tcp_offload_receive_indicate(connection.handle, nbl, NdisStatus.SUCCESS)
+            status, consumed = self.up.receive(connection.handle, nbl, NdisStatus.SUCCESS)
             del connection.pending[:consumed]
             progress = True
             if status is not NdisStatus.SUCCESS:
@@ -365,7 +411,7 @@ class FakeMiniport:
                 got, connection.filled = connection.filled, 0
                 self._complete_receive(connection.receives.popleft(), NdisStatus.SUCCESS, got)
             connection.fin_told = True
-            self.host.tcp_offload_event(connection.handle, TcpEventType.DISCONNECT, 0)
+            self.up.event(connection.handle, TcpEventType.DISCONNECT, 0)
             progress = True
         return progress
 
@@ -400,8 +446,11 @@ class DrivenDevice:
         self.device = device
         self.out = device.out
         self.on_frame = device.on_frame
-        self.on_tick = device.on_tick
         self.next_deadline = device.next_deadline
+
+    def on_tick(self, tick: int) -> None:
+        self.device.on_tick(tick)
+        self.driver.on_tick(tick)
 
     def step(self) -> bool:
         progress = self.device.step()
@@ -411,10 +460,43 @@ class DrivenDevice:
         return progress
 
 
+class TwoDevices:
+    """Two driven devices on one wire; frames go to the one that works on the connection, else to the first."""
+
+    def __init__(self, targets: list[DrivenDevice]) -> None:
+        self.targets = targets
+        self.out: list[bytes] = []
+
+    def on_frame(self, frame: bytes) -> None:
+        segment = decode(frame)
+        found = self.targets[0]
+        for target in self.targets:
+            for conn in target.device.conns.values():
+                ports = (conn.tcp.remote.port, conn.tcp.local.port)
+                if segment is not None and conn.running and ports == (segment.source.port, segment.destination.port):
+                    found = target
+        found.on_frame(frame)
+
+    def on_tick(self, tick: int) -> None:
+        for target in self.targets:
+            target.on_tick(tick)
+
+    def next_deadline(self) -> int | None:
+        return min((d for t in self.targets if (d := t.next_deadline()) is not None), default=None)
+
+    def step(self) -> bool:
+        moved = [target.step() for target in self.targets]
+        for target in self.targets:
+            self.out += target.out
+            target.out.clear()
+        return any(moved)
+
+
 class Bench:
     """Host, target, wire and peer, run until the host is done.
 
-    The target is the fake miniport, or with ``driver`` the real driver over a fake device.
+    The target is the fake miniport, or with ``driver`` the real driver over a fake device; ``between`` puts
+    intermediate drivers above it.
     """
 
     target: Target
@@ -430,6 +512,7 @@ class Bench:
         device_failures: dict[int, Status] | None = None,
         start_failures: dict[int, Status] | None = None,
         terminate_status: Status = Status.OK,
+        between: Callable[[MiniportFace], MiniportFace] = lambda below: below,
     ) -> None:
         self.memory = FlatMemory(64 << 20)
         self.allocator = PageAllocator(self.memory, 0, 40 << 20, seed)
@@ -438,7 +521,7 @@ class Bench:
         self.host = NdisHost(self.memory, self.allocator, HOST_MAC, HOST_IP, config)
         if driver is None:
             fake = FakeMiniport(self.host, self.memory, self.pool, seed, failures, chain_unfinished)
-            self.host.attach(fake)
+            self.host.attach(between(fake))
             self.target = fake
         else:
             limits = driver.limits
@@ -456,7 +539,7 @@ class Bench:
             self.driver.reset()
             assert self.driver.ready()
             self.driver.start()
-            self.host.attach(self.driver)
+            self.host.attach(between(self.driver))
             self.target = DrivenDevice(self.driver, self.device)
         self.apps: list[EchoApp] = []
         self.peer = TcpPeer(PeerConfig(mac="02:00:00:00:00:02", ip="10.0.0.2"), self._app)

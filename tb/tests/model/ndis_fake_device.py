@@ -14,13 +14,16 @@ from model.layout.generated import (
     CQE_BYTES,
     POOL_BUF_BYTES,
     SQE_BYTES,
+    CachedImage,
     Cqe,
     CqKind,
     Csr,
     DelegatedImage,
     LeftOver,
     NeighborImage,
+    Object,
     Opcode,
+    ParamImage,
     PathImage,
     PostList,
     SgElem,
@@ -30,7 +33,7 @@ from model.layout.generated import (
     TcpImage,
 )
 from model.ndis.enums import TcpConnectionState
-from model.ndis.framing import MASK32, Endpoint, Segment, decode, encode
+from model.ndis.framing import MASK32, Endpoint, Segment, decode, decode_tcp, encode
 from model.ndis.memory import FlatMemory
 from model.ndis.offload_state import KeepAlive, Retransmit, TcpDelegated
 from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig, signed
@@ -75,6 +78,10 @@ class FakeConn:
     reset: bool = False
     abort: tuple[Sqe, int] | None = None
     terminate: tuple[Sqe, int] | None = None
+    invalid: bool = False
+    #: A frame was suppressed for the sake of something invalid.
+    suppressed: bool = False
+    fin_inherited: bool = False
 
 
 class FakeDevice:
@@ -97,6 +104,16 @@ class FakeDevice:
         self.irq = False
         self.now = 0
         self.opcodes: list[Sqe] = []
+        self.parameters: ParamImage | None = None
+        self.parameter_status = Status.OK
+        #: Status of every QUERY, UPDATE and INVALIDATE; True in ``silent``: nothing is done or answered.
+        self.state_status = Status.OK
+        self.silent = False
+        #: Ages of every neighbor in ticks, as QUERY tells them: host, device. What NEIGHBOR_ANSWER said, by number.
+        self.ages = (0, 0)
+        self.answers: list[tuple[int, int]] = []
+        self.forwarded: list[bytes] = []
+        self._invalid: set[tuple[Object, int]] = set()
         self.conns: dict[int, FakeConn] = {}
         self.kinds: list[tuple[CqKind, Opcode | int, Status]] = []
         self._rng = random.Random(seed)
@@ -130,7 +147,9 @@ class FakeDevice:
 
     # ---- rings
 
-    def _complete(self, kind: CqKind, sqe: Sqe, index: int, status: Status = Status.OK, nbytes: int = 0) -> None:
+    def _complete(
+        self, kind: CqKind, sqe: Sqe, index: int, status: Status = Status.OK, nbytes: int = 0, info: int = 0
+    ) -> None:
         self._cq.append(
             Cqe(
                 kind=kind,
@@ -140,6 +159,7 @@ class FakeDevice:
                 code=sqe.opcode,
                 cookie=sqe.cookie,
                 nbytes=nbytes,
+                info=info,
                 sq_index=index & 0xFFFF if kind is CqKind.COMMAND or status else 0,
             )
         )
@@ -160,7 +180,7 @@ class FakeDevice:
         return wrote
 
     def step(self) -> bool:
-        if not self.regs.get(Csr.CONTROL, 0) & 1:
+        if not self.regs.get(Csr.CONTROL, 0) & 1 or self.silent:
             return False
         progress = False
         size = 1 << self.regs[Csr.SQ_SIZE_LOG2]
@@ -187,14 +207,23 @@ class FakeDevice:
         opcode = Opcode(sqe.opcode)
         self.opcodes.append(sqe)
         match opcode:
-            case Opcode.NOP | Opcode.PARAM_WRITE:
+            case Opcode.NOP:
                 self._complete(CqKind.COMMAND, sqe, index)
-            case Opcode.NEIGHBOR_WRITE:
-                self._neighbors[sqe.conn] = NeighborImage.from_bytes(self.mem.read(sqe.addr, 128))
-                self._complete(CqKind.COMMAND, sqe, index)
-            case Opcode.PATH_WRITE:
-                self._paths[sqe.conn] = PathImage.from_bytes(self.mem.read(sqe.addr, 64))
-                self._complete(CqKind.COMMAND, sqe, index)
+            case Opcode.PARAM_WRITE:
+                self.parameters = ParamImage.from_bytes(self.mem.read(sqe.addr, ParamImage.WIDTH // 8))
+                self._complete(CqKind.COMMAND, sqe, index, self.parameter_status)
+            case Opcode.NEIGHBOR_WRITE | Opcode.PATH_WRITE:
+                self._write_object(opcode, sqe, index)
+            case Opcode.QUERY if sqe.flags == Object.NEIGHBOR:
+                assert sqe.conn in self._neighbors
+                host, device = self.ages
+                self._complete(CqKind.COMMAND, sqe, index, self.state_status, host, device)
+            case Opcode.INVALIDATE if sqe.flags in (Object.NEIGHBOR, Object.PATH):
+                if self.state_status is Status.OK:
+                    self._invalid.add((Object(sqe.flags), sqe.conn))
+                self._complete(CqKind.COMMAND, sqe, index, self.state_status)
+            case Opcode.NEIGHBOR_ANSWER:
+                self.answers.append((sqe.conn, sqe.arg))
             case Opcode.INITIATE:
                 self._initiate(sqe, index)
             case Opcode.RAW_SEND:
@@ -206,6 +235,33 @@ class FakeDevice:
                 free.extend(getattr(body, f"idx{i}") for i in range(sqe.count))
             case _:
                 self._execute_conn(opcode, sqe, index)
+
+    def _write_object(self, opcode: Opcode, sqe: Sqe, index: int) -> None:
+        """A neighbor or path, new or (flags bit 0) in use; what a write with UPDATE names must be there."""
+        update = bool(sqe.flags & 1)
+        if opcode is Opcode.NEIGHBOR_WRITE:
+            assert not update or sqe.conn in self._neighbors
+            image = NeighborImage.from_bytes(self.mem.read(sqe.addr, 128))
+            if self.state_status is Status.OK or not update:
+                self._neighbors[sqe.conn] = image
+        else:
+            assert not update or sqe.conn in self._paths
+            path = PathImage.from_bytes(self.mem.read(sqe.addr, 64))
+            assert path.neighbor_id in self._neighbors
+            if path.path_mtu > 1500:
+                self._complete(CqKind.COMMAND, sqe, index, Status.PATH_MTU)
+                return
+            if self.state_status is Status.OK or not update:
+                self._paths[sqe.conn] = path
+        if not update:
+            kind = Object.NEIGHBOR if opcode is Opcode.NEIGHBOR_WRITE else Object.PATH
+            self._invalid.discard((kind, sqe.conn))
+        self._complete(CqKind.COMMAND, sqe, index, self.state_status if update else Status.OK)
+
+    def ask(self, neighbor: int, host: int, device: int) -> None:
+        """Raise NEIGHBOR_QUERY with these ages in ticks."""
+        event = TcpEventType.NEIGHBOR_QUERY
+        self._cq.append(Cqe(kind=CqKind.EVENT, conn=neighbor, code=event, nbytes=host, info=device))
 
     def _execute_conn(self, opcode: Opcode, sqe: Sqe, index: int) -> None:
         conn = self.conns[sqe.conn]
@@ -228,8 +284,44 @@ class FakeDevice:
                 self._answer(conn, sqe)
             case Opcode.TERMINATE:
                 conn.terminate = (sqe, index)
+            case Opcode.FORWARD:
+                self._forward(conn, sqe)
+            case Opcode.UPDATE:
+                if self.state_status is Status.OK:
+                    cached = CachedImage.from_bytes(self.mem.read(sqe.addr, CachedImage.WIDTH // 8))
+                    conn.image = replace(conn.image, **{name: getattr(cached, name) for name in CachedImage.FIELDS})
+                self._complete(CqKind.COMMAND, sqe, index, self.state_status)
+            case Opcode.QUERY:
+                if self.state_status is Status.OK:
+                    self.mem.write(sqe.addr, self._whole(conn).to_bytes())
+                self._complete(CqKind.COMMAND, sqe, index, self.state_status)
+            case Opcode.INVALIDATE:
+                conn.invalid = conn.invalid or self.state_status is Status.OK
+                self._complete(CqKind.COMMAND, sqe, index, self.state_status)
             case _:
                 raise AssertionError(f"opcode {opcode.name} is not for a driver of this contract")
+
+    def _forward(self, conn: FakeConn, sqe: Sqe) -> None:
+        raw = self.mem.read(sqe.addr, sqe.length)
+        if not 20 <= sqe.length <= 1480:
+            self._complete(CqKind.FORWARD, sqe, 0, Status.BAD_LENGTH)
+        elif conn.reset or conn.tcp.aborted:
+            self._complete(CqKind.FORWARD, sqe, 0, Status.ABORTED)
+        elif conn.terminate is not None or conn.retrieve_told:
+            self._complete(CqKind.FORWARD, sqe, 0, Status.UPLOAD)
+        else:
+            self.forwarded.append(raw)
+            segment = decode_tcp(raw, conn.tcp.remote, conn.tcp.local)
+            if segment is not None:
+                conn.tcp.on_segment(segment, self.now)
+            self._complete(CqKind.FORWARD, sqe, 0)
+
+    def _whole(self, conn: FakeConn) -> TcpImage:
+        """The TCP image of this instant."""
+        state = self._image(conn)
+        delegated = {name: getattr(state, name) for name in DelegatedImage.FIELDS}
+        backlog = len(conn.tcp.received) + sum(node.length for node in conn.pool)
+        return replace(conn.image, **delegated | {"send_backlog_size": 4096, "receive_backlog_size": backlog})
 
     def _initiate(self, sqe: Sqe, index: int) -> None:
         assert sqe.conn not in self.conns, "connection id in use"
@@ -284,7 +376,10 @@ class FakeDevice:
             keep_alive=KeepAlive(),
             retransmit=Retransmit(image.rtx_count, image.rtx_timeout_delta),
         )
-        conn.tcp.restore(state, bytes(conn.inherited), False, self.now)
+        closed = image.state not in (TcpConnectionState.ESTABLISHED, TcpConnectionState.CLOSE_WAIT)
+        unacknowledged = image.state != TcpConnectionState.FIN_WAIT_2
+        assert conn.fin_inherited == (closed and unacknowledged), "the FIN of the host is not queued"
+        conn.tcp.restore(state, bytes(conn.inherited), closed, self.now)
         conn.running, conn.hold = True, bool(sqe.flags & 1)
         self._complete(CqKind.COMMAND, sqe, index)
 
@@ -299,7 +394,9 @@ class FakeDevice:
             assert (sqe.length, sqe.count) == (0, 0)
             self._reset(conn, sqe, index)
             return
-        assert opcode is Opcode.SEND or sqe.flags == 1
+        inherited = opcode is Opcode.DISCONNECT and sqe.flags == 5
+        assert opcode is Opcode.SEND or sqe.flags == 1 or (inherited and not conn.running and sqe.length == 0)
+        conn.fin_inherited = conn.fin_inherited or inherited
         assert len(conn.sends) < self._limits[1], "send table overrun"
         raw = self.mem.read(sqe.addr, 16 * sqe.count)
         elements = [SgElem.from_bytes(raw[16 * i : 16 * i + 16]) for i in range(sqe.count)]
@@ -363,6 +460,15 @@ class FakeDevice:
     # ---- connections
 
     def _emit(self, segment: Segment) -> None:
+        ports = (segment.destination.port, segment.source.port)
+        conn = next(c for c in self.conns.values() if (c.tcp.remote.port, c.tcp.local.port) == ports)
+        path = self._paths[conn.image.path_id]
+        neighbor = path.neighbor_id
+        if conn.invalid or self._invalid & {(Object.PATH, conn.image.path_id), (Object.NEIGHBOR, neighbor)}:
+            conn.suppressed = True
+            return
+        mac = self._neighbors[neighbor].dl_dst.to_bytes(6, "little")
+        segment = replace(segment, destination=replace(segment.destination, mac=mac), ttl=conn.image.ttl)
         self._ip_id = 0x8000 | (self._ip_id + 1) & 0x7FFF
         self.out.append(encode(replace(segment, ip_id=self._ip_id)))
 
@@ -404,6 +510,10 @@ class FakeDevice:
             conn.abort_told = conn.reset = True
             self._event(conn, TcpEventType.ABORT)
             progress = True
+        elif conn.suppressed and not conn.retrieve_told:
+            conn.retrieve_told = True
+            self._event(conn, TcpEventType.RETRIEVE, 9)
+            progress = True
         elif conn.tcp.state is TcpConnectionState.TIME_WAIT and conn.running and not conn.retrieve_told:
             conn.retrieve_told = True
             self._event(conn, TcpEventType.RETRIEVE, 10)
@@ -427,7 +537,7 @@ class FakeDevice:
                 break
             assert self._gather(slot.pieces) == slot.data, "a send buffer changed before its completion"
             conn.sends.popleft()
-            if slot.sqe.flags & 1 or slot.fin:
+            if (slot.sqe.flags & 1 or slot.fin) and slot.sqe.flags != 5:
                 self._complete(CqKind.SEND, slot.sqe, 0, Status.OK, len(slot.data))
             progress = True
         return progress
@@ -503,7 +613,8 @@ class FakeDevice:
             slot = conn.sends.popleft()
             acked = (una - slot.start) & MASK32
             done = 0 if acked >= 1 << 31 else min(acked, len(slot.data))
-            self._complete(CqKind.SEND, slot.sqe, 0, status, done)
+            if slot.sqe.flags != 5 or not slot.fin:
+                self._complete(CqKind.SEND, slot.sqe, 0, status, done)
         while conn.requests:
             self._receive_done(conn, status)
         for i, node in enumerate(conn.pool, 1):

@@ -20,6 +20,7 @@ from model.layout.generated import (
     TxKind,
     TxSegment,
 )
+from model.tcp.objects import without_connection
 from model.tcp.step import step
 from model.tcp.types import (
     RESET_PARAMS,
@@ -30,6 +31,7 @@ from model.tcp.types import (
     Event,
     Fault,
     FenceDone,
+    Image,
     RxSegment,
     StepResult,
     Timer,
@@ -40,6 +42,7 @@ PATH = PathRec(valid=1, family=4, neighbor_id=0, path_mtu=1500, src_addr=0x0A000
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 NEIGHBOR = NbrRec(valid=1)
 GEN = 7
+FORWARDED, FORWARD_COOKIE = 0x7003, 0xF0_0000_0001
 
 
 def image(**changes: int) -> TcpImage:
@@ -79,20 +82,26 @@ class Engine:
     path: PathRec = PATH
     neighbor: NbrRec = NEIGHBOR
     credits: int = 100
+    conns: int = 1
     now: int = 0
     arrivals: int = 0
     last: StepResult | None = None
 
     def do(self, event: Event) -> StepResult:
         """One event now."""
-        result = step(self.tcb, event, Env(self.now, self.params, self.credits, self.path, self.neighbor))
-        if not isinstance(event, Credit):
+        env = Env(self.now, self.params, self.credits, self.path, self.neighbor, self.conns)
+        result = step(self.tcb, event, env)
+        if not isinstance(event, Credit) and not (isinstance(event, Command) and without_connection(event.sqe)):
             self.tcb = result.tcb
         self.credits = result.writes.credits
+        if result.writes.path is not None:
+            self.path = result.writes.path[1]
+        if result.writes.neighbor is not None:
+            self.neighbor = result.writes.neighbor[1]
         self.last = result
         return result
 
-    def command(self, opcode: Opcode, img: TcpImage | None = None, **fields: int) -> StepResult:
+    def command(self, opcode: Opcode, img: Image | None = None, **fields: int) -> StepResult:
         return self.do(Command(Sqe(opcode=opcode, gen=fields.pop("gen", GEN), **fields), 3, img))
 
     def send(self, length: int, last: int = 1) -> StepResult:
@@ -111,6 +120,22 @@ class Engine:
         }
         self.arrivals += 1
         return self.do(RxSegment(RxSeg(**(base | fields))))
+
+    def forward(self, **fields: int) -> StepResult:
+        """A segment as with `rx`, but handed down by the host: TCP header at address FORWARDED."""
+        base = {
+            "gen": GEN,
+            "seq": self.tcb.rcv_nxt,
+            "ack": self.tcb.snd_una,
+            "wnd": self.tcb.snd_wnd >> self.tcb.snd_ws,
+            "flags": ACK,
+            "pay_off": 20,
+        }
+        seg = RxSeg(**(base | fields))
+        sqe = Sqe(
+            opcode=Opcode.FORWARD, gen=seg.gen, addr=FORWARDED, length=seg.pay_off + seg.pay_len, cookie=FORWARD_COOKIE
+        )
+        return self.do(Command(sqe, 3, None, seg))
 
     def grant(self) -> StepResult:
         return self.do(TxGrant(0, GEN))

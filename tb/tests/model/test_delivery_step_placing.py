@@ -27,6 +27,17 @@ def test_load_and_start_answer_the_commands_they_come_from() -> None:
     assert (engine.state.dcb.hold, engine.state.dcb.consumed_thr, engine.state.dcb.push_ticks) == (1, 100, 7)
 
 
+@pytest.mark.rule("FLUSH")
+def test_a_flush_asks_for_what_was_consumed_and_changes_nothing() -> None:
+    engine = started()
+    before = engine.state
+    (result,) = engine.message(DlvEvt.FLUSH)
+    assert result.consumed_now
+    assert (result.plq, result.consumed, result.state) == (None, 0, before)
+    (stale,) = engine.message(DlvEvt.FLUSH, gen=GEN + 1)
+    assert not stale.consumed_now
+
+
 @pytest.mark.rule("DELIVER")
 def test_data_goes_straight_into_the_posted_request() -> None:
     engine = started()

@@ -12,11 +12,14 @@ from tb.tests.model.delivery_bench import POOL, Delivery, cqes, started
 
 MOVES = st.lists(
     st.tuples(
-        st.sampled_from(["deliver", "deliver", "push", "receive", "receive0", "answer", "refuse", "tick"]),
+        st.sampled_from(["deliver", "deliver", "push", "forward", "receive", "receive0", "answer", "refuse", "tick"]),
         st.integers(0, 1 << 16),
     ),
     max_size=50,
 )
+
+
+FORWARDED = 1 << 40
 
 
 class Host:
@@ -63,6 +66,14 @@ class Host:
             n = 1 + x % 1400
             first, self.sent = self.sent, self.sent + n
             self.take(engine.deliver(n, psh=int(move == "push")), first)
+        elif move == "forward" and len(engine.free) > 0:
+            n = 1 + x % 1400
+            at = FORWARDED + self.sent
+            self.memory |= {at + i: self.sent + i for i in range(n)}
+            self.sent += n
+            done = engine.forward(n, psh=x >> 4 & 1, at=at)
+            self.take(done)
+            assert [c.kind for c in cqes(done)].count(CqKind.FORWARD) == 1
         elif move in ("receive", "receive0") and len(engine.state.requests) < engine.recvs:
             self.cookies += 1
             self.take(engine.receive(x % 3000 if move == "receive" else 0, self.cookies, nopush=x & 1))

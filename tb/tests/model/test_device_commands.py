@@ -13,6 +13,7 @@ from tb.tests.model.tcp_bench import image
 
 _TICKS = ("rto_max", "rto_initial", "push_ticks", "nce_stale_ticks")
 
+
 @pytest.mark.rule("hostport")
 def test_set_up_answers_each_command_once_in_order() -> None:
     bench = DeviceBench()
@@ -31,8 +32,25 @@ def test_set_up_answers_each_command_once_in_order() -> None:
     ("sqe", "kind", "status"),
     [
         (Sqe(opcode=200), CqKind.COMMAND, Status.BAD_OPCODE),
-        (Sqe(opcode=Opcode.QUERY), CqKind.COMMAND, Status.NOT_SUPPORTED),
-        (Sqe(opcode=Opcode.FORWARD, conn=999), CqKind.COMMAND, Status.NOT_SUPPORTED),
+        (Sqe(opcode=Opcode.QUERY, flags=1), CqKind.COMMAND, Status.NOT_SUPPORTED),
+        (Sqe(opcode=Opcode.QUERY, flags=3, conn=999), CqKind.COMMAND, Status.NOT_SUPPORTED),
+        (Sqe(opcode=Opcode.INVALIDATE, flags=3), CqKind.COMMAND, Status.NOT_SUPPORTED),
+        (Sqe(opcode=Opcode.QUERY, conn=8), CqKind.COMMAND, Status.BAD_CONN),
+        (Sqe(opcode=Opcode.QUERY, flags=2, conn=8), CqKind.COMMAND, Status.BAD_CONN),
+        (Sqe(opcode=Opcode.INVALIDATE, flags=0, conn=8), CqKind.COMMAND, Status.BAD_CONN),
+        (Sqe(opcode=Opcode.INVALIDATE, flags=1, conn=8), CqKind.COMMAND, Status.BAD_CONN),
+        (Sqe(opcode=Opcode.INVALIDATE, flags=2, conn=8), CqKind.COMMAND, Status.BAD_CONN),
+        (Sqe(opcode=Opcode.UPDATE, conn=8), CqKind.COMMAND, Status.BAD_CONN),
+        (Sqe(opcode=Opcode.NEIGHBOR_ANSWER, conn=8), CqKind.COMMAND, Status.BAD_CONN),
+        (Sqe(opcode=Opcode.QUERY, flags=0, gen=1), CqKind.COMMAND, Status.BAD_STATE),
+        (Sqe(opcode=Opcode.QUERY, flags=2, conn=5), CqKind.COMMAND, Status.BAD_STATE),
+        (Sqe(opcode=Opcode.INVALIDATE, flags=0, gen=1), CqKind.COMMAND, Status.BAD_STATE),
+        (Sqe(opcode=Opcode.INVALIDATE, flags=1, conn=5), CqKind.COMMAND, Status.BAD_STATE),
+        (Sqe(opcode=Opcode.INVALIDATE, flags=2, conn=5), CqKind.COMMAND, Status.BAD_STATE),
+        (Sqe(opcode=Opcode.NEIGHBOR_ANSWER, conn=1), CqKind.COMMAND, Status.BAD_STATE),
+        (Sqe(opcode=Opcode.FORWARD, conn=999), CqKind.FORWARD, Status.BAD_CONN),
+        (Sqe(opcode=Opcode.FORWARD, length=19), CqKind.FORWARD, Status.BAD_LENGTH),
+        (Sqe(opcode=Opcode.FORWARD, length=1481), CqKind.FORWARD, Status.BAD_LENGTH),
         (Sqe(opcode=Opcode.DISCONNECT, flags=2, length=1, count=1), CqKind.SEND, Status.BAD_LENGTH),
         (Sqe(opcode=Opcode.DISCONNECT, flags=0), CqKind.SEND, Status.NOT_SUPPORTED),
         (Sqe(opcode=Opcode.DISCONNECT, flags=3), CqKind.SEND, Status.NOT_SUPPORTED),
@@ -77,7 +95,11 @@ def test_a_bad_entry_between_two_good_ones_completes_alone(sqe: Sqe, kind: CqKin
     ("changes", "status"),
     [
         ({"family": 6}, Status.NOT_SUPPORTED),
-        ({"state": 5}, Status.NOT_SUPPORTED),
+        ({"state": 3}, Status.NOT_SUPPORTED),
+        ({"state": 10, "ttl": 0}, Status.NOT_SUPPORTED),
+        ({"ka_timeout": 1 << 31}, Status.BAD_IMAGE),
+        ({"ka_interval": 0xFFFF_FFFF}, Status.BAD_IMAGE),
+        ({"ka_timeout_delta": 1 << 31}, Status.BAD_IMAGE),
         ({"snd_wind_scale": 15}, Status.BAD_IMAGE),
         ({"remote_mss": 63}, Status.BAD_IMAGE),
         ({"path_id": 8}, Status.BAD_IMAGE),

@@ -7,16 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from model.device.config import DeviceConfig
+from model.device.follower import Follower
 from model.device.golden import GoldenDevice
 from model.device.memory import ErrorWindow
+from model.device.records import Entry, Journal
 from model.layout.generated import CQE_BYTES, SQE_BYTES, Csr
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig
 from tb.config import RunConfig
 from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES, ModelRun
 from tb.session import summary
-from tb.tests.error_cases import CASES
+from tb.tests.command_cases import COMMAND_CASES
+from tb.tests.error_cases import CASES as ERROR_CASES
 from tb.tests.lab import DELAY, SIZE, Lab, LabDriver, LabTransfer, documented
+from tb.tests.state_cases import STATE_CASES
+
+#: Everything that the lab plays.
+CASES = (*ERROR_CASES, *STATE_CASES, *COMMAND_CASES)
 
 
 class GoldenPort:
@@ -38,10 +46,41 @@ class GoldenPort:
         return lambda: self._device.mmio_read(offset)
 
 
+class LiveJournal(Journal):
+    """Hands everything to a follower at once; keeps nothing."""
+
+    def __init__(self, follower: Follower) -> None:
+        super().__init__()
+        self._follower = follower
+
+    def add(self, tag: str, cycle: int, *values: int, data: bytes = b"") -> None:
+        self._follower.feed(Entry(tag, cycle, values, data))
+
+
+class FollowedPort(GoldenPort):
+    """The same with a follower that sees the same failures."""
+
+    def __init__(self, device: GoldenDevice, follower: Follower) -> None:
+        super().__init__(device)
+        self._follower = follower
+
+    def inject(self, windows: Sequence[ErrorWindow]) -> None:
+        """On both sides."""
+        super().inject(windows)
+        self._follower.inject_errors(list(windows))
+
+
 class LabRun(ModelRun):
     """A session on the golden device with a lab beside it."""
 
-    def __init__(self, config: RunConfig, lab: Lab, conns: int = 4, device: GoldenDevice | None = None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        lab: Lab,
+        conns: int = 4,
+        device: GoldenDevice | None = None,
+        port: GoldenPort | None = None,
+    ) -> None:
         self.device = device or GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed)
         allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
         session = LabTransfer(config, self.device.mem, allocator)
@@ -49,7 +88,7 @@ class LabRun(ModelRun):
         self.transfer, self.driver, self.lab_driver = session, driver, driver
         session.attach(driver)
         driver.lab = lab
-        lab.attach(driver, GoldenPort(self.device), allocator)
+        lab.attach(driver, port or GoldenPort(self.device), allocator)
         session.join(lab)
         self.device.on_interrupt = driver.on_interrupt
         driver.reset()
@@ -71,6 +110,24 @@ def test_every_row_is_exact_while_another_connection_transfers(seed: int, tmp_pa
     assert summary.verdict(run.transfer) == []
     assert sorted(lab.rows) == sorted(documented("HIMF"))
     assert lab.beside == len(CASES), "a case began when the session was over"
+
+
+@pytest.mark.rule("architecture 3", "hostport", "M7")
+@pytest.mark.parametrize("seed", [3, 4])
+def test_the_follower_agrees_with_the_golden_device_in_every_row(seed: int, tmp_path: Path) -> None:
+    config = DeviceConfig(conns=4)
+    follower = Follower(bytes(MEMORY_BYTES), config=config)
+    journal = LiveJournal(follower)
+    device = GoldenDevice(memory_bytes=MEMORY_BYTES, seed=seed, config=config, journal=journal)
+    lab = Lab(CASES)
+    session = RunConfig(device="model", size=SIZE, delay=DELAY, seed=seed, out=tmp_path)
+    run = LabRun(session, lab, device=device, port=FollowedPort(device, follower))
+    assert run.run() == ["error register shows 0xc"], f"{lab.where()}: {follower.report('-')}"
+    follower.finish()
+    follower.compare_registers({r: device.mmio_read(r) for r in follower.compared_registers()})
+    follower.final_compare(device.memory.contents)
+    assert follower.divergence is None, follower.report("-")
+    assert follower.commits_compared > 1000
 
 
 def until_under_way(run: LabRun) -> None:

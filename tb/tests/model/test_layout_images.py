@@ -171,6 +171,25 @@ IMAGES: dict[str, Image] = {
             "dwnd": 0x5B5A_5958,
         },
     ),
+    "cached_image": Image(
+        "1F00 0000 21436587  A9CBED0F 0B 000000"  # Flags, InitialRcvWnd, RcvIndicationSize, KaProbeCount
+        "404B4C00 D0070000  F0490200 A9CB0D00"  # KaTimeout, KaInterval, MaxRT, FlowLabel
+        "3F 2E 05 00 00000000  00000000 00000000"  # TTL, TOS, UserPriority
+        "00000000 00000000  00000000 00000000",
+        {
+            "cached_flags": 0x1F,
+            "initial_rcv_wnd": 0x8765_4321,
+            "rcv_indication_size": 0x0FED_CBA9,
+            "ka_probe_count": 11,
+            "ka_timeout": 5_000_000,
+            "ka_interval": 2000,
+            "max_rt": 150_000,
+            "flow_label": 0xDCBA9,
+            "ttl": 63,
+            "tos": 0x2E,
+            "user_priority": 5,
+        },
+    ),
     "delegated_image": Image(
         "0A000000 3CC3 0000  F0F1F2F3 E0E1E2E3"  # State = TimeWait, Flags, RcvNxt, RcvWnd
         "D0D1D2D3 C0C1C2C3  B0B1B2B3 A0A1A2A3"  # SndUna, SndNxt, SndMax, SndWnd
@@ -362,6 +381,13 @@ def test_each_flag_alone_is_its_bit_for_codec_and_macro(name: str, field: str, b
     assert macros()[f"{name.upper()}_{field.upper()}"] == f"{bit}:{bit}"
 
 
+def test_every_sized_macro_holds_its_value() -> None:
+    """A value wider than its literal would be cut to another one without a word."""
+    sized = {name: m.groups() for name, text in macros().items() if (m := re.fullmatch(r"(\d+)'d(\d+)", text))}
+    assert len(sized) > 100
+    assert [name for name, (width, value) in sized.items() if int(value) >> int(width)] == []
+
+
 def test_the_registers_lie_where_the_map_shows_them_for_model_and_rtl() -> None:
     assert {register.name: int(register) for register in Csr} == MAP
     offsets = {
@@ -416,6 +442,8 @@ def test_verilog_reads_the_same_values_through_the_macros(tmp_path: Path) -> Non
 def test_the_whole_tcp_image_is_const_cached_and_delegated_state_at_their_offsets() -> None:
     whole, part = generated.TcpImage.FIELDS, generated.DelegatedImage.FIELDS
     assert {name: (low - 8 * 128, width) for name, (low, width) in whole.items() if low >= 8 * 128} == part
+    cached = generated.CachedImage.FIELDS
+    assert {name: (low - 8 * 64, width) for name, (low, width) in whole.items() if 512 <= low < 1024} == cached
 
 
 def test_a_frame_typed_by_hand_is_built_and_read_alike_by_model_and_monitor() -> None:

@@ -429,8 +429,9 @@ def test_rtt_estimation_keeps_the_ndis_scaling() -> None:
     assert (estimator.s_rtt, estimator.rtt_var) == (800, 200)
     estimator.sample(60)
     assert (estimator.s_rtt, estimator.rtt_var) == (760, 190)
-    assert estimator.rto(SoftTcpConfig(), 0) == 95 + 190
-    assert estimator.rto(SoftTcpConfig(), 2) == 4 * (95 + 190)
+    config = SoftTcpConfig(rto_min=200)
+    assert estimator.rto(config, 0) == 95 + 190
+    assert estimator.rto(config, 2) == 4 * (95 + 190)
     estimator.sample(1 << 20)
     assert estimator.s_rtt == 0xFFFF
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -277,6 +278,17 @@ def test_a_start_that_fails_takes_the_connection_off_the_device_with_its_chain_u
     assert bench.device.conns == {}
 
 
+@pytest.mark.rule("CH-054", "CH-055")
+def test_inherited_receive_data_is_not_indicated_before_a_receive_was_posted() -> None:
+    bench = Bench(2, driver=DriverConfig())
+    app = transfer(bench, 60_000, software_first=20_000, hand_over_received=True, receive_sizes=((1, 40, 1),))
+    bench.run()
+
+    assert_clean(bench, app)
+    names = [call.name for call in bench.host.trace]
+    assert names.index("NdisOffloadTcpReceive") < names.index("receive indicate")
+
+
 @pytest.mark.rule("CH-054", "CH-241")
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_inherited_receive_data_that_was_not_delivered_goes_back_up(seed: int) -> None:
@@ -287,7 +299,9 @@ def test_inherited_receive_data_that_was_not_delivered_goes_back_up(seed: int) -
         4000 + seed,
         software_first=20_000,
         hand_over_received=True,
-        receive_windows=(0,),
+        receive_sizes=((1, 40, 1),),
+        zero_byte_receive=0.0,
+        nonpush=0.0,
         refuse=0.0,
         accept_part=1.0,
         upload_after=1,
@@ -451,3 +465,23 @@ def test_device_statuses_map_to_what_table_42_allows() -> None:
     assert io_status(CompletionKind.SEND, Status.ABORTED) is NdisStatus.REQUEST_ABORTED
     assert io_status(CompletionKind.RECEIVE, Status.INVALID_STATE) is NdisStatus.INVALID_STATE
     assert io_status(CompletionKind.SEND, Status.INVALID_STATE) is NdisStatus.REQUEST_ABORTED
+
+
+@pytest.mark.rule("CH-060", "CH-067", "G-21")
+@pytest.mark.parametrize("state", [TcpConnectionState.FIN_WAIT_1, TcpConnectionState.FIN_WAIT_2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_connection_that_the_host_closed_is_offloaded_with_its_fin(state: TcpConnectionState, seed: int) -> None:
+    bench = Bench(seed, Wire(delay=4, loss=0.02 * (seed - 1)), driver=DriverConfig())
+    when = TerminateWhen.AFTER_PEER_FIN
+    # in FIN_WAIT_2 only while the peer cannot finish: its echo does not fit the window
+    tcp = replace(WRAPPING, initial_rcv_wnd=4_000)
+    data = random.Random(seed).randbytes(8_000)
+    config = FileTransferConfig(seed=seed, tcp=tcp, offload_in=state, terminate_when=when, receive_windows=(1, 2))
+    app = FileTransferApp(bench.host, config, data, PEER, 4000 + seed)
+    bench.run()
+
+    assert_clean(bench, app)
+    assert app.offload_status is NdisStatus.SUCCESS
+    assert app.software_bytes < len(app.data)
+    inherited = [s for s in bench.device.opcodes if s.opcode == Opcode.DISCONNECT]
+    assert [s.flags for s in inherited] == ([5] if state is TcpConnectionState.FIN_WAIT_1 else [])

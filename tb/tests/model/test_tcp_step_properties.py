@@ -6,13 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.layout.generated import Opcode, Phase, TxSegment
+from model.layout.generated import CachedImage, Object, Opcode, Phase, TcpState, TxKind, TxSegment
 from model.tcp.seq import MASK, distance, ge, gt, le, lt, signed
-from tb.tests.model.tcp_bench import ACK, Engine, running
+from tb.tests.model.tcp_bench import ACK, FIN, RST, SYN, Engine, running
 
 WORD = st.integers(0, MASK)
 MOVES = st.lists(
-    st.tuples(st.sampled_from(["send", "rx", "ack", "dup", "grant", "grant", "tick", "consume", "close"]), WORD),
+    st.tuples(
+        st.sampled_from(
+            ["send", "rx", "ack", "dup", "forward", "update", "grant", "grant", "tick", "consume", "close"]
+        ),
+        WORD,
+    ),
     min_size=1,
     max_size=60,
 )
@@ -29,6 +34,14 @@ def play(engine: Engine, move: str, x: int) -> TxSegment | None:
         engine.rx(ack=(t.snd_una + x % (1 + distance(t.snd_max, t.snd_una))) & MASK, wnd=x >> 12 & 0xFFFF)
     elif move == "dup":
         engine.rx()
+    elif move == "forward":
+        engine.forward(
+            seq=(t.rcv_nxt + x % 2001 - 500) & MASK,
+            ack=(t.snd_una + (x >> 8) % (1 + distance(t.snd_max, t.snd_una))) & MASK,
+            pay_len=x >> 16 & 0x3FF,
+        )
+    elif move == "update":
+        engine.command(Opcode.UPDATE, CachedImage(cached_flags=x & 0x1C, initial_rcv_wnd=x >> 8 & 0xFFFF, ttl=1))
     elif move == "tick":
         engine.now = (engine.now + x % 3000) & MASK
         engine.timer()
@@ -75,6 +88,82 @@ def test_a_connection_with_unacknowledged_data_is_pending_or_has_a_timer(moves: 
         assert last is not None
         if t.phase == Phase.RUNNING and t.snd_una != t.snd_end and last.matched:
             assert last.pending or last.deadline is not None
+
+
+@pytest.mark.rule("E-9", "G-0", "CH-092")
+@settings(max_examples=60, deadline=None)
+@given(before=MOVES, what=st.sampled_from(Object), behind=MOVES)
+def test_no_segment_is_issued_behind_an_invalidate(
+    before: list[tuple[str, int]], what: Object, behind: list[tuple[str, int]]
+) -> None:
+    engine = running()
+    for move, x in before:
+        play(engine, move, x)
+    engine.command(Opcode.INVALIDATE, flags=what)
+    for move, x in [*behind, ("grant", 0), ("abort", 0), ("grant", 0), ("terminate", 0)]:
+        if move == "abort":
+            engine.command(Opcode.DISCONNECT, flags=2)
+        elif move == "terminate":
+            engine.command(Opcode.TERMINATE)
+        else:
+            play(engine, move, x)
+        assert engine.last is not None
+        item = engine.last.actions.tx0
+        assert item is None or item.kind != TxKind.SEGMENT
+
+
+MORE_MOVES = st.lists(
+    st.tuples(st.sampled_from(["send", "grant", "tick", "end", "shut", "fin", "blind", "update", "late"]), WORD),
+    min_size=1,
+    max_size=60,
+)
+
+
+def play_more(engine: Engine, move: str, x: int) -> None:
+    """Moves about keep-alive, challenges and the end of a connection; the others are those of `play`."""
+    if move == "end":
+        engine.command(Opcode.DISCONNECT, flags=1)
+        engine.segments()
+    elif move == "shut":
+        engine.rx(ack=engine.tcb.snd_una, wnd=0)
+    elif move == "fin":
+        engine.rx(ack=engine.tcb.snd_max, flags=ACK | FIN * (x & 1))
+    elif move == "blind":
+        engine.rx(seq=(engine.tcb.rcv_nxt + 1) & MASK, flags=RST if x & 1 else SYN)
+    elif move == "update":
+        flags, count = x & 0xF, x >> 4 & 3
+        cached = CachedImage(
+            cached_flags=flags, initial_rcv_wnd=20_000, ttl=64, ka_probe_count=count, ka_timeout=x >> 8 & 0xFFF,
+            ka_interval=x >> 20 & 0xFF,
+        )  # fmt: skip
+        engine.command(Opcode.UPDATE, cached)
+    elif move == "late":
+        engine.now = (engine.now + x % 400_000) & MASK
+        engine.timer()
+    else:
+        play(engine, move, x)
+
+
+@pytest.mark.rule("K-2", "K-3", "K-4", "D")
+@settings(max_examples=200, deadline=None)
+@given(moves=MORE_MOVES, first=st.sampled_from([TcpState.ESTABLISHED, TcpState.FIN_WAIT_2, TcpState.CLOSE_WAIT]))
+def test_a_timer_that_was_served_lies_ahead_and_fin_wait_2_has_one(
+    moves: list[tuple[str, int]], first: TcpState
+) -> None:
+    """Else a connection would be offered for ever, or wait for ever."""
+    engine = running(state=first)
+    for move, x in moves:
+        play_more(engine, move if first != TcpState.FIN_WAIT_2 else move.replace("send", "fin"), x)
+        t, last = engine.tcb, engine.last
+        assert last is not None
+        if t.phase != Phase.RUNNING:
+            break
+        if move in ("tick", "late"):
+            assert last.deadline is None or gt(last.deadline, engine.now)
+        if t.state == TcpState.FIN_WAIT_2:
+            assert t.rtx_on
+        assert t.ka_on or not t.ka_challenge
+        assert t.ka_probes_sent <= max(t.ka_probe_count, 10)
 
 
 @pytest.mark.rule("pure")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from model.layout.generated import DlvEvt, Opcode, Phase, TcpEventType, TcpState, UploadReason, Verdict
-from tb.tests.model.tcp_bench import ACK, FIN, PSH, RST, SYN, URG, message_of, running, segment_of
+from model.tcp.types import Consumed, Credit
+from tb.tests.model.tcp_bench import ACK, FIN, GEN, PSH, RST, SYN, URG, message_of, running, segment_of
 
 
 @pytest.mark.rule("C-9")
@@ -62,6 +63,31 @@ def test_without_a_pool_credit_nothing_is_accepted() -> None:
     engine.credits = 0
     result = engine.rx(pay_len=100)
     assert (result.actions.verdict, engine.tcb.rcv_nxt, engine.tcb.dup_owed) == (Verdict.DROP, 5000, 1)
+
+
+@pytest.mark.rule("C-11")
+def test_a_connection_that_holds_a_buffer_leaves_one_for_each_other() -> None:
+    engine = running()
+    engine.conns, engine.credits = 4, 4
+    assert engine.rx(pay_len=100).actions.verdict == Verdict.DELIVER  # its first
+    result = engine.rx(pay_len=100)
+    assert (result.actions.verdict, engine.tcb.rcv_nxt, engine.tcb.dup_owed) == (Verdict.DROP, 5100, 1)
+    assert engine.credits == 3
+    assert message_of(result).kind == DlvEvt.FLUSH
+    engine.do(Credit(1))
+    assert engine.rx(pay_len=100).actions.verdict == Verdict.DELIVER
+    engine.do(Consumed(0, GEN, 200))
+    assert engine.rx(pay_len=100).actions.verdict == Verdict.DELIVER  # a first one again
+    assert engine.credits == 2
+
+
+@pytest.mark.rule("C-11")
+def test_out_of_order_text_asks_for_nothing_when_buffers_are_short() -> None:
+    engine = running()
+    engine.conns, engine.credits = 4, 4
+    engine.rx(pay_len=100)
+    result = engine.rx(seq=engine.tcb.rcv_nxt + 1, pay_len=100)
+    assert (result.actions.verdict, result.actions.dlv) == (Verdict.DROP, None)
 
 
 @pytest.mark.rule("C-2")

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from model.layout.generated import (
+    TIMER_OFF,
     CqKind,
     DlvEvt,
     NbrRec,
@@ -285,6 +286,45 @@ def test_remaining_timer_ticks_become_a_deadline_at_start() -> None:
     engine.now = 130
     engine.command(Opcode.START)
     assert (engine.tcb.rtx_on, engine.tcb.rtx_deadline) == (1, 170)
+
+
+BACKED_OFF = [(0, 30_000, 500), (3, 30_000, 4000), (9, 30_000, 60_000), (3, 0, 500)]
+
+
+@pytest.mark.rule("B-3", "CH-066")
+@pytest.mark.parametrize(("count", "window", "rto"), BACKED_OFF)
+def test_the_timeout_is_backed_off_as_often_as_it_was_before_the_hand_over(count: int, window: int, rto: int) -> None:
+    engine = Engine()
+    engine.command(Opcode.INITIATE, image(srtt=400 << 3, rttvar=100, rtx_count=count, snd_wnd=window))
+    assert engine.tcb.rto == rto
+
+
+@pytest.mark.rule("B-4", "CH-068")
+def test_probes_of_a_closed_window_go_on_where_they_were_handed_over() -> None:
+    engine = Engine(now=100)
+    closed = image(snd_wnd=0, snd_max=1001, rtx_count=2, snd_wnd_probe_count=1, rtx_timeout_delta=40)
+    engine.command(Opcode.INITIATE, closed)
+    engine.send(500)
+    engine.command(Opcode.START)
+    tcb = engine.tcb
+    assert (tcb.persist, tcb.rtx_on, tcb.rtx_deadline) == (1, 1, 140)
+    assert (tcb.rtx_count, tcb.snd_wnd_probe_count) == (2, 1)
+    engine.now = 140
+    engine.timer()
+    assert (engine.tcb.rtx_count, engine.tcb.rtx_deadline) == (3, 140 + (1000 << 2))
+
+
+@pytest.mark.rule("B-4", "E-3")
+@pytest.mark.parametrize(
+    "changes", [{"snd_wnd": 2000}, {"snd_nxt": 1500}, {"rtx_timeout_delta": TIMER_OFF}], ids=["open", "flight", "off"]
+)
+def test_without_a_closed_window_and_its_timer_no_probes_are_handed_over(changes: dict[str, int]) -> None:
+    engine = Engine(now=100)
+    base = {"snd_wnd": 0, "snd_nxt": 1000, "snd_max": 1500, "rtx_count": 2, "rtx_timeout_delta": 40}
+    engine.command(Opcode.INITIATE, image(**(base | changes)))
+    engine.send(500)
+    engine.command(Opcode.START)
+    assert (engine.tcb.persist and engine.tcb.rtx_deadline == 140) == 0
 
 
 @pytest.mark.rule("E-1")

@@ -18,12 +18,17 @@ from tb.device.host_port import RtlHostPort
 from tb.env.base_test import top
 from tb.env.bench import Bench
 from tb.session.transfer import Transfer
-from tb.tests.error_cases import CASES
+from tb.tests.command_cases import COMMAND_CASES
+from tb.tests.error_cases import CASES as ERROR_CASES
 from tb.tests.lab import DELAY, SIZE, Lab, LabDriver, LabTransfer, documented
 from tb.tests.rtl.transfer_test import TransferTest, built
+from tb.tests.state_cases import STATE_CASES
 
 #: Windows that the memory transactor has.
 WINDOWS = 4
+
+#: Everything that the lab plays.
+CASES = (*ERROR_CASES, *STATE_CASES, *COMMAND_CASES)
 
 
 class RtlPort:

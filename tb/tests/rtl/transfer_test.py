@@ -10,6 +10,7 @@ from cocotb.triggers import Timer
 from pyuvm import uvm_factory, uvm_root
 
 from model.device.bounds import bounds_for
+from model.device.config import DeviceConfig
 from model.device.follower import Follower
 from model.layout.generated import Csr
 from model.ndis.memory import PageAllocator
@@ -40,7 +41,8 @@ class TransferTest(ChimneyTest):
         self.contents = bytearray(initial_contents(int(dut.mem_seed.value), 0, built("mem_bytes")))
         conns, data_w = built("conns"), self.config.data_w
         bounds = bounds_for(self.config.conns, data_w, self.config.mem_latency)
-        self.follower = Follower(bytes(self.contents), conns=conns, data_w=data_w, bounds=bounds)
+        sizes = DeviceConfig(conns=conns, data_w=data_w, pool_bufs=built("pool_bufs", DeviceConfig.pool_bufs))
+        self.follower = Follower(bytes(self.contents), config=sizes, bounds=bounds)
         self.port = RtlHostPort(self.contents, self._on_operation)
         put("dut", dut)
         put("data_w", self.config.data_w)
@@ -70,6 +72,9 @@ class TransferTest(ChimneyTest):
         allocator = PageAllocator(self.port.mem, MEMORY_BASE, len(self.contents), seed=config.seed)
         self.transfer, driver = self.session(allocator)
         self.transfer.attach(driver)
+        if self.transfer.seam is not None:
+            self.transfer.seam.core = lambda: self.follower.core
+            self.transfer.seam.cycle = lambda: int(dut.cycle.value)
         bench.use(driver)
         try:
             await bench.run(self.transfer, max(NS_AT_LEAST, NS_PER_BYTE * len(self.transfer.data)))
@@ -106,14 +111,15 @@ class TransferTest(ChimneyTest):
         result["sim_seconds"] = round(seconds, 2)
         result["problems"] = self.verdict()
         write_json(out / "rtl.json", result)
+        write_json(out / "contract.json", self.transfer.tap.result())
         (out / "received.bin").write_bytes(self.transfer.received_data())
         if self.follower.divergence is not None:
             (out / "divergence.txt").write_text(self.follower.report(replay_command(out)))
 
 
-def built(name: str) -> int:
+def built(name: str, default: int | None = None) -> int:
     """A parameter the simulated design was built with (conns, data_w, mem_bytes), from the command line of the run."""
-    return int(cocotb.plusargs[name])
+    return int(cocotb.plusargs[name] if default is None else cocotb.plusargs.get(name, default))
 
 
 @cocotb.test()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -36,6 +36,7 @@ from model.layout.generated import (
 )
 
 POOL = 0x1_0000_0000  # pool base
+HANDED_IN = 0x9_0000_0000  # host addresses of forwarded segments, above all others
 MAX_PERIOD = 8  # cycles from commit to commit with input always there
 THRESHOLD = 3000  # consumed threshold, bytes
 PUSH_TICKS = 20
@@ -176,6 +177,10 @@ class Bench:
     def deliver(self, arrival: int, length: int, psh: int = 0, fin: int = 0, offset: int = 54, **fields: int) -> None:
         self.message(DlvEvt.DELIVER, arrival=arrival, offset=offset, len=length, psh=psh, fin=fin, **fields)
 
+    def forward(self, src: int, length: int, **fields: int) -> None:
+        """A forwarded piece at `src`, of the command with sq_index 9 and the address as its cookie."""
+        self.message(DlvEvt.DELIVER, len=length, fwd=1, a=src, cookie=src, sq_index=9, **fields)
+
     async def open(self, conn: int = 1, gen: int = 7, buffers: int = 8, hold: int = 0) -> list[Commit]:
         """LOAD, START, and pool buffers 10, 11, .. of which none is used yet."""
         self.message(DlvEvt.LOAD, conn, gen, info=THRESHOLD, push_ticks=PUSH_TICKS, sq_index=3, a=0xC0)
@@ -196,13 +201,15 @@ def entries(commits: list[Commit]) -> list[tuple[int, int, int, int]]:
 
 def places(commits: list[Commit]) -> list[tuple[int, int, int, int, int]]:
     """(arrival, offset, length, destination, last) of the PLACE actions."""
-    return [
-        (c.plq.arrival, c.plq.offset, c.plq.len, c.plq.dst, c.plq.last) for c in commits if c.plq.op == PlOp.PLACE
-    ]
+    return [(c.plq.arrival, c.plq.offset, c.plq.len, c.plq.dst, c.plq.last) for c in commits if c.plq.op == PlOp.PLACE]
 
 
 def copies(commits: list[Commit]) -> list[tuple[int, int, int]]:
     return [(c.plq.src, c.plq.dst, c.plq.len) for c in commits if c.plq.op == PlOp.COPY]
+
+
+def barriers(commits: list[Commit]) -> list[int]:
+    return [c.plq.barrier for c in commits if c.plq.op == PlOp.COPY]
 
 
 def lists(commits: list[Commit]) -> list[tuple[int, LeftOver]]:
@@ -215,6 +222,10 @@ def buffer_addr(index: int) -> int:
 
 def done(cookie: int, nbytes: int, status: Status = Status.OK) -> tuple[int, int, int, int]:
     return (CqKind.RECEIVE, status, cookie, nbytes)
+
+
+def forwarded(src: int) -> tuple[int, int, int, int]:
+    return (CqKind.FORWARD, Status.OK, src, 0)
 
 
 @cocotb.test()
@@ -281,6 +292,105 @@ async def test_a_piece_goes_straight_into_the_requests(dut: Any) -> None:
     indication = commits[-1].cqe
     assert indication == Cqe(kind=CqKind.INDICATION, conn=1, gen=7, buf=10, offset=0, nbytes=150, info=1)
     assert sum(b for _, _, b in bench.consumed) == 150
+
+
+@cocotb.test()
+async def test_a_forwarded_piece_is_copied_into_the_request_and_completes_behind(dut: Any) -> None:
+    """DELIVER with fwd."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open()
+    bench.receive(0x1000, 1000)
+    await bench.settle()
+    given = sum(bench.credits)
+    bench.forward(0x7_1234_5001, 300)
+    commits = await bench.settle()
+    assert kinds(commits) == [DlvEvt.DELIVER, DlvEvt.CONTINUE]
+    assert commits[0].plq == Plq(op=PlOp.COPY, conn=1, gen=7, src=0x7_1234_5001, dst=0x1000, len=300)
+    assert (commits[0].rec.cause, commits[0].rec.consumed, commits[0].rec.credit_ret) == (0, 300, 1)
+    assert (commits[0].dcb.req_filled, commits[0].dcb.push_on) == (300, 1)
+    want = Cqe(kind=CqKind.FORWARD, conn=1, gen=7, code=Opcode.FORWARD, cookie=0x7_1234_5001, sq_index=9)
+    assert commits[1].plq == Plq(conn=1, gen=7, cqe_valid=1, cqe=want.pack())
+    assert commits[1].dcb == commits[0].dcb
+    assert sum(bench.credits) - given == 1
+    # with PSH the request completes with the copy, the FORWARD behind it
+    bench.forward(0x9000, 20, psh=1)
+    commits = await bench.settle()
+    assert copies(commits) == [(0x9000, 0x112C, 20)]
+    assert entries(commits) == [done(0x1000, 320), forwarded(0x9000)]
+    # the next piece is one from the wire again
+    bench.receive(0x2000, 10)
+    bench.deliver(5, 10)
+    commits = await bench.settle()
+    assert places(commits) == [(5, 54, 10, 0x2000, 1)]
+    assert entries(commits) == [done(0x2000, 10)]
+
+
+@cocotb.test()
+async def test_a_forwarded_piece_is_split_over_requests_and_the_rest_goes_to_the_pool(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open()
+    bench.receive(0x1000, 100)
+    bench.receive(0x2000, 0)
+    bench.receive(0x3001, 50)
+    await bench.settle()
+    bench.forward(0x5_0003, 300, psh=1, fin=1)
+    commits = await bench.settle()
+    assert kinds(commits) == [DlvEvt.DELIVER] + [DlvEvt.CONTINUE] * 5
+    assert copies(commits) == [
+        (0x5_0003, 0x1000, 100),
+        (0x5_0003 + 100, 0x3001, 50),
+        (0x5_0003 + 150, buffer_addr(10), 150),
+    ]
+    assert barriers(commits) == [0, 0, 1], "only what may be read again holds up what follows"
+    assert places(commits) == []
+    assert [c.plq.last for c in commits] == [0] * 6
+    told = [done(0x1000, 100), done(0x2000, 0), done(0x3001, 50), forwarded(0x5_0003)]
+    assert entries(commits)[:4] == told, "behind the last piece, before anything else is said"
+    assert commits[-1].cqe == Cqe(kind=CqKind.INDICATION, conn=1, gen=7, buf=10, nbytes=150, info=1)
+    assert [c.dcb.fin_mark for c in commits] == [0, 0, 0, 1, 1, 1]
+    assert [c.rec.credit_ret for c in commits] == [0] * 6, "the rest used the credit's buffer"
+    bench.command(Opcode.ANSWER, arg=1, length=150)
+    commits = await bench.settle()
+    assert commits[-1].cqe.code == TcpEventType.DISCONNECT
+
+
+@cocotb.test()
+async def test_a_request_that_waits_reads_the_forwarded_text_out_of_the_pool(dut: Any) -> None:
+    """The list keeps the order of forwarded text and text from the wire; W-2 behind the FORWARD's entry."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open()
+    bench.deliver(0, 40)
+    await bench.settle()  # the indication waits for its answer
+    bench.forward(0x6000, 60)
+    bench.receive(0x1000, 100)
+    commits = await bench.settle()
+    assert copies(commits) == [(0x6000, buffer_addr(11), 60)]
+    assert entries(commits) == [forwarded(0x6000)]
+    bench.command(Opcode.ANSWER, arg=1, length=0)
+    commits = await bench.settle()
+    assert copies(commits) == [(buffer_addr(10), 0x1000, 40), (buffer_addr(11), 0x1028, 60)]
+    assert barriers(commits) == [0, 0]
+    assert entries(commits) == [done(0x1000, 100)]
+    assert [c.rec.credit_ret for c in commits] == [0, 1, 1]
+
+
+@cocotb.test()
+async def test_forwarded_text_of_a_held_connection_goes_to_the_pool(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open(hold=1)
+    bench.receive(0x1000, 100)
+    bench.forward(0x6000, 60, psh=1)
+    commits = await bench.settle()
+    assert copies(commits) == [(0x6000, buffer_addr(10), 60)]
+    assert barriers(commits) == [1]
+    assert entries(commits) == [forwarded(0x6000)], "it is processed, whatever the host is not yet told"
+    bench.message(DlvEvt.NOTIFY, aborted=1)
+    commits = await bench.settle()
+    assert entries(commits) == [done(0x1000, 0, Status.ABORTED)]
 
 
 @cocotb.test()
@@ -681,6 +791,26 @@ async def test_a_receive_after_the_fin_says_aborted_when_it_is(dut: Any) -> None
 
 
 @cocotb.test()
+async def test_update_replaces_the_threshold_of_consumed_and_nothing_else(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    before = next(c.dcb for c in await bench.open() if c.kind == DlvEvt.START)
+    bench.message(DlvEvt.UPDATE, gen=8, info=99)  # of another generation
+    (commit,) = await bench.settle()
+    assert commit.dcb == before
+    bench.message(DlvEvt.UPDATE, info=200)
+    (commit,) = await bench.settle()
+    assert commit.kind == DlvEvt.UPDATE
+    assert commit.plq == Plq()
+    assert commit.dcb == replace(before, consumed_thr=200)
+    bench.receive(0x9000, 1000)
+    for arrival in range(3):
+        bench.deliver(arrival, 100)
+    await bench.settle()
+    assert bench.consumed == [(1, 7, 200)], "the sum reaches the new threshold with the second piece"
+
+
+@cocotb.test()
 async def test_freeze_without_array_recycles_the_buffers(dut: Any) -> None:
     bench = Bench(dut)
     await bench.start()
@@ -741,6 +871,8 @@ class Host:
         self.rng = bench.rng
         self.memory: dict[int, tuple[int, int]] = {}  # address -> (connection, stream position)
         self.frames: dict[int, tuple[int, int, int]] = {}  # arrival -> connection, first position, length
+        self.forwards: dict[int, tuple[int, int, int]] = {}  # address -> the same of a forwarded segment
+        self.copied = 0  # bytes of the one in work
         self.sent = [0] * conns
         self.read = [0] * conns
         self.requests: list[deque[tuple[int, int]]] = [deque() for _ in range(conns)]  # address, length
@@ -767,6 +899,8 @@ class Host:
                 self.placed += plq.len
                 assert plq.last == int(self.placed == length)
                 self.placed = 0 if plq.last else self.placed
+            elif plq.op == PlOp.COPY and plq.src >= HANDED_IN:
+                self.copy_in(plq)
             elif plq.op == PlOp.COPY:
                 for i in range(plq.len):
                     self.memory[plq.dst + i] = self.memory[plq.src + i]
@@ -776,6 +910,17 @@ class Host:
         self.seen_plq = len(self.bench.plqs)
         self.credit += sum(self.bench.credits[self.seen_credit :])
         self.seen_credit = len(self.bench.credits)
+
+    def copy_in(self, plq: Plq) -> None:
+        """A piece of the forwarded segment whose address is its key in `forwards`."""
+        base = max(src for src in self.forwards if src <= plq.src)
+        conn, first, length = self.forwards[base]
+        assert (conn, plq.src - base) == (plq.conn, self.copied), "a segment's pieces are copied in order"
+        assert plq.barrier == int(POOL <= plq.dst < buffer_addr(self.buffers)), "a pool buffer is read again"
+        for i in range(plq.len):
+            self.memory[plq.dst + i] = (conn, first + self.copied + i)
+        self.copied += plq.len
+        assert self.copied <= length
 
     def check_bytes(self, conn: int, addr: int, length: int) -> None:
         for i in range(length):
@@ -794,6 +939,10 @@ class Host:
         elif cqe.kind == CqKind.INDICATION:
             self.check_bytes(conn, buffer_addr(cqe.buf) + cqe.offset, cqe.nbytes)
             self.todo_answers.append((conn, cqe.info, cqe.buf, cqe.nbytes))
+        elif cqe.kind == CqKind.FORWARD:
+            _, _, length = self.forwards.pop(cqe.cookie)
+            assert (self.copied, cqe.status, cqe.sq_index) == (length, Status.OK, 9)
+            self.copied = 0
         else:
             assert (cqe.kind, cqe.code) == (CqKind.EVENT, TcpEventType.DISCONNECT)
             assert self.read[conn] == self.sent[conn], "the FIN overtook data"
@@ -815,7 +964,12 @@ class Host:
             self.frames[self.arrival] = (conn, self.sent[conn], length)
             self.sent[conn] += length
             self.credit -= 1
-            bench.deliver(self.arrival, length, psh=rng.randrange(2), conn=conn, gen=conn + 1)
+            if rng.random() < 0.3:
+                src = HANDED_IN + 0x1000 * self.arrival
+                self.forwards[src] = self.frames.pop(self.arrival)
+                bench.forward(src, length, psh=rng.randrange(2), conn=conn, gen=conn + 1)
+            else:
+                bench.deliver(self.arrival, length, psh=rng.randrange(2), conn=conn, gen=conn + 1)
             self.arrival += 1
         if len(self.requests[conn]) < int(bench.dut.RECVS.value) and rng.random() < 0.3:
             length = rng.choice((0, 1, 100, 1460, 5000))
@@ -865,6 +1019,7 @@ async def test_random_traffic_keeps_every_stream(dut: Any) -> None:
     host.act()
     cocotb.log.info("bytes read: %s, commits %d", host.read, len(bench.commits))
     assert host.read == host.sent
+    assert host.forwards == {}, "every FORWARD is completed"
     assert all(position > 1000 for position in host.read)
     assert host.events == [1] * conns
     assert sum(b for _, _, b in bench.consumed) <= sum(host.read)

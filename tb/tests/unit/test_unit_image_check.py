@@ -8,7 +8,16 @@ from typing import Any
 import cocotb
 from cocotb.triggers import Timer
 
-from model.layout.generated import NeighborImage, Opcode, ParamImage, PathImage, Status, TcpImage, TcpState
+from model.layout.generated import (
+    CachedImage,
+    NeighborImage,
+    Opcode,
+    ParamImage,
+    PathImage,
+    Status,
+    TcpImage,
+    TcpState,
+)
 
 OFF = 0xFFFF_FFFF
 HALF = 1 << 31
@@ -18,7 +27,11 @@ TCP = TcpImage(
     family=4, const_flags=7, snd_wind_scale=3, rcv_wind_scale=2, remote_mss=1460, path_id=1, cached_flags=0x1C,
     initial_rcv_wnd=65535 << 2, flow_label=0xFFFFF, ttl=1, user_priority=7, state=TcpState.ESTABLISHED,
     rcv_wnd=65535 << 2, snd_una=0xFFFF_FFF0, snd_nxt=5, snd_max=10, snd_wnd=65535 << 3, max_snd_wnd=65535 << 3,
-    cwnd=CWND_MAX, rtx_timeout_delta=OFF,
+    cwnd=CWND_MAX, rtx_timeout_delta=OFF, ka_timeout_delta=OFF,
+)  # fmt: skip
+CACHED = CachedImage(
+    cached_flags=0x1C, initial_rcv_wnd=WINDOW_MAX, rcv_indication_size=OFF, ka_probe_count=255, ka_timeout=HALF - 1,
+    ka_interval=HALF - 1, max_rt=OFF, flow_label=0xFFFFF, ttl=1, tos=255, user_priority=7,
 )  # fmt: skip
 PATH = PathImage(family=4, neighbor_id=7, path_mtu=1500)
 NEIGHBOR = NeighborImage(vlan_id=4095)
@@ -26,12 +39,19 @@ PARAM = ParamImage(
     ticks_per_second=1000, ack_frequency=1, delayed_ack_ticks=255, dup_ack_threshold=255, push_ticks=HALF - 1,
     nce_stale_ticks=HALF - 1, rto_min=1, rto_max=HALF - 1, rto_initial=HALF - 1,
 )  # fmt: skip
+OFFLOADABLE = (
+    TcpState.ESTABLISHED, TcpState.FIN_WAIT_1, TcpState.FIN_WAIT_2, TcpState.CLOSE_WAIT, TcpState.CLOSING,
+    TcpState.LAST_ACK,
+)  # fmt: skip
 
 Row = tuple[dict[str, int], Status]
 GOOD: tuple[Row, ...] = (
     ({}, Status.OK),
-    ({"state": TcpState.CLOSE_WAIT}, Status.OK),
+    *(({"state": int(state)}, Status.OK) for state in OFFLOADABLE),
+    ({"cached_flags": 0x1F}, Status.OK),
     ({"rtx_timeout_delta": HALF - 1}, Status.OK),
+    ({"ka_timeout_delta": HALF - 1}, Status.OK),
+    ({"ka_timeout": HALF - 1, "ka_interval": HALF - 1, "ka_probe_count": 255}, Status.OK),
     ({"const_flags": 0, "rcv_wnd": 65535, "initial_rcv_wnd": 65535, "snd_wnd": 65535, "max_snd_wnd": 0}, Status.OK),
     ({"snd_wind_scale": 14, "snd_wnd": WINDOW_MAX, "max_snd_wnd": WINDOW_MAX}, Status.OK),
     ({"rcv_wind_scale": 14, "rcv_wnd": WINDOW_MAX, "initial_rcv_wnd": WINDOW_MAX}, Status.OK),
@@ -39,10 +59,8 @@ GOOD: tuple[Row, ...] = (
 )
 REFUSED: tuple[Row, ...] = (
     ({"family": 6}, Status.NOT_SUPPORTED),
-    ({"state": TcpState.FIN_WAIT_1}, Status.NOT_SUPPORTED),
-    ({"state": 0x100 | TcpState.ESTABLISHED}, Status.NOT_SUPPORTED),
-    ({"cached_flags": 1}, Status.NOT_SUPPORTED),
-    ({"cached_flags": 2}, Status.NOT_SUPPORTED),
+    *(({"state": int(state)}, Status.NOT_SUPPORTED) for state in TcpState if state not in OFFLOADABLE),
+    *(({"state": 0x100 | state}, Status.NOT_SUPPORTED) for state in OFFLOADABLE),
     ({"const_flags": 8 | 7}, Status.BAD_IMAGE),
     ({"const_flags": 0x8000 | 7}, Status.BAD_IMAGE),
     ({"cached_flags": 0x20}, Status.BAD_IMAGE),
@@ -52,6 +70,12 @@ REFUSED: tuple[Row, ...] = (
     ({"flow_label": 0x10_0000}, Status.BAD_IMAGE),
     ({"rtx_timeout_delta": HALF}, Status.BAD_IMAGE),
     ({"rtx_timeout_delta": OFF - 1}, Status.BAD_IMAGE),
+    ({"ka_timeout_delta": HALF}, Status.BAD_IMAGE),
+    ({"ka_timeout_delta": OFF - 1}, Status.BAD_IMAGE),
+    ({"ka_timeout": HALF}, Status.BAD_IMAGE),
+    ({"ka_timeout": OFF}, Status.BAD_IMAGE),
+    ({"ka_interval": HALF}, Status.BAD_IMAGE),
+    ({"ka_interval": OFF}, Status.BAD_IMAGE),
     ({"snd_wind_scale": 15}, Status.BAD_IMAGE),
     ({"rcv_wind_scale": 15}, Status.BAD_IMAGE),
     ({"rcv_wind_scale": 16, "const_flags": 0}, Status.BAD_IMAGE),
@@ -73,8 +97,9 @@ REFUSED: tuple[Row, ...] = (
     ({"cwnd": 0}, Status.BAD_IMAGE),
     ({"cwnd": CWND_MAX + 1}, Status.BAD_IMAGE),
     # two faults: the one that the page names first
-    ({"cached_flags": 0x21}, Status.NOT_SUPPORTED),
-    ({"cached_flags": 2, "remote_mss": 0}, Status.NOT_SUPPORTED),
+    ({"state": TcpState.TIME_WAIT, "cached_flags": 0x20}, Status.NOT_SUPPORTED),
+    ({"state": TcpState.CLOSED, "remote_mss": 0}, Status.NOT_SUPPORTED),
+    ({"ka_interval": HALF, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
     ({"ttl": 0, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
     ({"remote_mss": 0, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
     ({"rcv_wnd": OFF, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
@@ -115,6 +140,25 @@ PARAMS: tuple[Row, ...] = (
 )
 
 
+CACHED_ROWS: tuple[Row, ...] = (
+    ({}, Status.OK),
+    ({"cached_flags": 0, "initial_rcv_wnd": 0, "flow_label": 0, "user_priority": 0, "ttl": 255}, Status.OK),
+    ({"cached_flags": 0x1F}, Status.OK),
+    ({"ka_timeout": HALF}, Status.BAD_IMAGE),
+    ({"ka_interval": HALF}, Status.BAD_IMAGE),
+    ({"cached_flags": 0x20}, Status.BAD_IMAGE),
+    ({"cached_flags": 0x8000}, Status.BAD_IMAGE),
+    ({"ttl": 0}, Status.BAD_IMAGE),
+    ({"user_priority": 8}, Status.BAD_IMAGE),
+    ({"flow_label": 0x10_0000}, Status.BAD_IMAGE),
+    ({"initial_rcv_wnd": WINDOW_MAX + 1}, Status.RCV_WINDOW),
+    ({"initial_rcv_wnd": OFF, "cached_flags": 0}, Status.RCV_WINDOW),
+    # two faults: the one that the page names first
+    ({"ka_timeout": OFF, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
+    ({"user_priority": 255, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
+)
+
+
 async def check(dut: Any, opcode: Opcode, good: Any, rows: tuple[Row, ...]) -> None:
     """Every row is the good image with some fields changed, and the status it gets."""
     for changed, want in rows:
@@ -128,6 +172,11 @@ async def check(dut: Any, opcode: Opcode, good: Any, rows: tuple[Row, ...]) -> N
 @cocotb.test()
 async def a_tcp_image_is_refused_for_the_first_thing_that_is_wrong(dut: Any) -> None:
     await check(dut, Opcode.INITIATE, TCP, GOOD + REFUSED)
+
+
+@cocotb.test()
+async def the_image_of_an_update_keeps_the_limits_of_the_cached_fields(dut: Any) -> None:
+    await check(dut, Opcode.UPDATE, CACHED, CACHED_ROWS)
 
 
 @cocotb.test()

@@ -40,6 +40,7 @@ from model.layout.generated import (
 
 POOL = 0x2_0000  # host addresses
 RAW = 0x8_0000
+HANDED_IN = 0xA_0000  # forwarded segments
 REQUESTS = 0xC_0000
 MEMORY = 0x20_0000
 WRITES = 16  # write requests that rx_placer may have outstanding
@@ -400,6 +401,16 @@ class Bench:
         sqe = Sqe(opcode=Opcode.RECEIVE, conn=conn, gen=GEN + conn, addr=addr, length=length, cookie=addr, flags=nopush)
         self.commands.append(sqe)
 
+    def forward(self, conn: int, src: int, data: bytes, psh: int = 0) -> None:
+        """The text of a forwarded segment, in order, at `src`; the address is the cookie of its command."""
+        self.memory[src : src + len(data)] = data
+        self.messages.append(
+            DlvMsg(
+                kind=DlvEvt.DELIVER, conn=conn, gen=GEN + conn, len=len(data), psh=psh, fwd=1, a=src, cookie=src,
+                sq_index=conn,
+            )
+        )  # fmt: skip
+
 
 async def started(dut: Any, conns: int = 3) -> Bench:
     bench = Bench(dut)
@@ -477,13 +488,13 @@ async def test_every_reason(dut: Any) -> None:
 @cocotb.test()
 async def test_arguments_of_a_segment(dut: Any) -> None:
     bench = await started(dut)
-    for vlan in (None, 7):
+    for vlan in (None, 7, 0, 0x5000, 0xFFFF, 0xE123):  # priority and DEI lie above the VLAN
         frame = Frame(payload=b"abc", conn=2, flags=0xFF, vlan=vlan, options=b"\x01" * 12)
         await verdicts(bench, [frame.build()])
         seg = bench.segments[-1]
         wanted = RxSeg(
             arrival=len(bench.records) - 1, conn=2, gen=GEN + 2, seq=frame.seq, ack=frame.ack, wnd=frame.wnd,
-            flags=0xFF, pay_off=frame.pay_off, pay_len=3,
+            flags=0xFF, tagged=int(vlan is not None), vlan_id=(vlan or 0) & 0xFFF, pay_off=frame.pay_off, pay_len=3,
         )  # fmt: skip
         assert seg == wanted
 
@@ -767,6 +778,214 @@ async def test_a_copy_that_fails_between_others_writes_nothing_and_keeps_the_ord
         assert bench.memory[at[n] : at[n] + 400] == expected, f"request {n}"
 
 
+def forwarded(conn: int, src: int, status: Status = Status.OK) -> Cqe:
+    """The entry that completes `Bench.forward`."""
+    return Cqe(
+        kind=CqKind.FORWARD, status=status, conn=conn, gen=GEN + conn, code=Opcode.FORWARD, cookie=src, sq_index=conn
+    )
+
+
+@cocotb.test()
+async def test_forwarded_text_is_in_the_requests_when_its_command_completes(dut: Any) -> None:
+    """docs/contract/delivery_step.md, DELIVER with fwd: any alignment, split over two requests, all lengths."""
+    bench = await started(dut)
+    bench.policy = deliver_all
+    bench.post(Opcode.POOL_POST, list(range(8)))
+    data = bench.rng.randbytes(1460)
+    bench.receive(1, REQUESTS + 5, 700)
+    bench.receive(1, REQUESTS + 0x1001, 760)
+    await bench.settle()
+    seen: list[bytes] = []
+    bench.hook = lambda cqe: seen.append(
+        bytes(bench.memory[REQUESTS + 5 : REQUESTS + 705] + bench.memory[REQUESTS + 0x1001 : REQUESTS + 0x12F9])
+    )
+    bench.latency = (40, 70)
+    bench.forward(1, HANDED_IN + 3, data)
+    await bench.settle()
+    assert [(e.kind, e.cookie, e.nbytes) for e in bench.entries] == [
+        (CqKind.RECEIVE, REQUESTS + 5, 700),
+        (CqKind.RECEIVE, REQUESTS + 0x1001, 760),
+        (CqKind.FORWARD, HANDED_IN + 3, 0),
+    ]
+    assert bench.entries[2] == forwarded(1, HANDED_IN + 3)
+    assert seen[0][:700] == data[:700]
+    assert seen[2] == data
+    assert bench.records == []
+    assert bench.segments == []
+    lengths = (1, 7, 8, 9, 63, 64, 65, 1440)
+    for n, length in enumerate(lengths):
+        src, addr = HANDED_IN + 0x1000 * n + n, REQUESTS + 0x8000 + 0x1000 * n + 3 * n
+        piece = bench.rng.randbytes(length)
+        around = bytes(bench.memory[addr + length : addr + length + 16])
+        bench.receive(2, addr, length)
+        await bench.settle()
+        bench.forward(2, src, piece)
+        await bench.settle()
+        assert bench.entries[-1] == forwarded(2, src)
+        assert bench.memory[addr : addr + length] == piece
+        assert bench.memory[addr + length : addr + length + 16] == around
+    await bench.run(400)
+    assert bench.credits == 8 + 1 + len(lengths)
+
+
+@cocotb.test()
+async def test_a_request_reads_forwarded_text_in_the_pool_only_when_it_is_there(dut: Any) -> None:
+    """delivery_step.md, rx_placer: barrier. The next copy starts at once if nothing holds it back."""
+    bench = await started(dut, 1)
+    bench.policy = deliver_all
+    bench.latency = (60, 90)
+    first, second, third = (bench.rng.randbytes(n) for n in (300, 500, 200))
+    await left_in_the_pool(bench, [first, b"", b"", b""])
+    assert bench.entries[-1].kind == CqKind.INDICATION
+    entries = len(bench.entries)
+    bench.forward(0, HANDED_IN + 9, second)
+    while bench.messages:
+        await bench.step()
+    bench.receive(0, REQUESTS + 1, 900)
+    bench.receive(0, REQUESTS + 0x1000, 100)
+    refuse(bench)
+    while bench.commands:
+        await bench.step()
+    bench.forward(0, HANDED_IN + 0x1003, third)
+    await bench.settle()
+    got = [(e.kind, e.status, e.cookie) for e in bench.entries[entries:]]
+    assert got == [
+        (CqKind.FORWARD, Status.OK, HANDED_IN + 9),
+        (CqKind.RECEIVE, Status.OK, REQUESTS + 1),
+        (CqKind.RECEIVE, Status.OK, REQUESTS + 0x1000),
+        (CqKind.FORWARD, Status.OK, HANDED_IN + 0x1003),
+    ]
+    data = first + second + third
+    assert bench.memory[REQUESTS + 1 : REQUESTS + 901] == data[:900]
+    assert bench.memory[REQUESTS + 0x1000 : REQUESTS + 0x1064] == data[900:]
+
+
+@cocotb.test()
+async def test_frames_and_raw_frames_pass_while_a_barrier_stands(dut: Any) -> None:
+    """Nothing starves: raw frames on one side, pieces of another connection behind the barrier on the other."""
+    bench = await started(dut)
+    bench.policy = deliver_all
+    bench.latency = (60, 90)
+    bench.post(Opcode.POOL_POST, list(range(16)))
+    bench.post(Opcode.RAW_POST, list(range(16)))
+    data = [bench.rng.randbytes(100 + n) for n in range(4)]
+    await bench.settle()
+    frames = [frame for n in range(4) for frame in (Frame(conn=50, payload=bytes([n])).build(),) * 3]
+    bench.wire.extend(frames[:6])
+    for n, piece in enumerate(data):
+        bench.forward(n % 3, HANDED_IN + 0x1000 * n, piece)
+        bench.wire.append(Frame(conn=(n + 1) % 3, payload=piece).build())
+    bench.wire.extend(frames[6:])
+    await bench.settle()
+    assert [e.kind for e in bench.raw_entries] == [CqKind.RAW_RX] * len(frames)
+    done = [e.cookie for e in bench.entries if e.kind == CqKind.FORWARD]
+    assert done == [HANDED_IN + 0x1000 * n for n in range(4)]
+    for entry in bench.entries:
+        if entry.kind == CqKind.INDICATION:
+            addr = POOL + entry.buf * POOL_BUF_BYTES
+            assert bytes(bench.memory[addr : addr + entry.nbytes]) in data
+    assert {e.conn for e in bench.entries if e.kind == CqKind.INDICATION} == {0, 1, 2}
+    assert bench.faults == []
+
+
+@cocotb.test()
+async def test_raw_frames_without_a_gap_do_not_keep_a_barrier_standing(dut: Any) -> None:
+    """What waits behind a barrier, a copy or the list of a fence, does not wait for the raw frames that keep coming."""
+    bench = await started(dut, 2)
+    bench.latency = (60, 90)
+    frames = min(64, int(dut.RAW_BUFS.value))
+    bench.post(Opcode.POOL_POST, list(range(8)))
+    bench.post(Opcode.RAW_POST, list(range(frames)))
+    await bench.settle()
+    told_after: list[int] = []  # raw frames
+    bench.hook = lambda cqe: told_after.append(len(bench.raw_entries)) if cqe.kind == CqKind.FORWARD else None
+    bench.wire.extend(Frame(conn=50, payload=bytes(20 * bench.lanes)).build() for _ in range(frames))
+    while len(bench.raw_entries) < 4:
+        await bench.step()
+    bench.forward(0, HANDED_IN, b"first")
+    bench.forward(1, HANDED_IN + 0x1000, b"second")
+    while bench.messages:
+        await bench.step()
+    await bench.run(40)  # both are indicated in the queue of actions
+    bench.commands.append(Sqe(opcode=Opcode.ANSWER, conn=1, gen=GEN + 1, arg=1, length=0))
+    while bench.commands:
+        await bench.step()
+    bench.messages.append(DlvMsg(kind=DlvEvt.FREEZE, conn=1, gen=GEN + 1, a=REQUESTS))
+    bench.fences_in.append((1, GEN + 1))
+    while not bench.fences:
+        await bench.step()
+    told_after.append(len(bench.raw_entries))
+    await bench.settle()
+    cocotb.log.info("raw frames before both entries and the fence: %s of %d", told_after, len(bench.raw_entries))
+    assert len(bench.raw_entries) == frames
+    assert len(told_after) == 3
+    assert told_after[2] < frames // 2
+
+
+@cocotb.test()
+async def test_forwarded_text_that_cannot_be_read_or_written_aborts_its_command(dut: Any) -> None:
+    """delivery_step.md, errors: nothing of a failed read is written, and only the FORWARD it belongs to says so."""
+    bench = await started(dut)
+    bench.policy = deliver_all
+    bench.post(Opcode.POOL_POST, list(range(8)))
+    data = bench.rng.randbytes(400)
+    bench.receive(1, REQUESTS, 100)
+    bench.receive(1, REQUESTS + 0x1000, 200)
+    await bench.settle()
+    untouched = bytes(bench.memory[REQUESTS + 0x1000 : REQUESTS + 0x1000 + 200])
+    bench.bad = {(HANDED_IN + 256) // 64}  # in the second of three pieces
+    bench.forward(1, HANDED_IN, data)
+    bench.forward(2, HANDED_IN + 0x1000, b"good")
+    await bench.settle()
+    told = [(e.kind, e.conn, e.status) for e in bench.entries]
+    assert told == [
+        (CqKind.RECEIVE, 1, Status.OK),
+        (CqKind.RECEIVE, 1, Status.ABORTED),
+        (CqKind.FORWARD, 1, Status.ABORTED),
+        (CqKind.INDICATION, 1, Status.OK),
+        (CqKind.FORWARD, 2, Status.OK),
+        (CqKind.INDICATION, 2, Status.OK),
+    ]
+    assert bench.entries[2] == forwarded(1, HANDED_IN, Status.ABORTED)
+    assert bench.memory[REQUESTS : REQUESTS + 100] == data[:100]
+    assert bench.memory[REQUESTS + 0x1000 : REQUESTS + 0x1000 + 200] == untouched
+    assert bench.faults == [(1, GEN + 1)]
+    # a request that cannot be written
+    bench.bad = {(REQUESTS + 0x2000) // 64}
+    bench.commands.append(Sqe(opcode=Opcode.ANSWER, conn=2, gen=GEN + 2, arg=1, length=4))
+    bench.receive(2, REQUESTS + 0x2000, 40)
+    await bench.settle()
+    bench.forward(2, HANDED_IN + 0x1000, bytes(40))
+    await bench.settle()
+    assert [(e.kind, e.status) for e in bench.entries[6:]] == [
+        (CqKind.RECEIVE, Status.ABORTED),
+        (CqKind.FORWARD, Status.ABORTED),
+    ]
+    assert bench.faults == [(1, GEN + 1), (2, GEN + 2)]
+
+
+@cocotb.test()
+async def test_a_copy_out_of_the_pool_that_fails_is_not_the_fault_of_a_forward_behind_it(dut: Any) -> None:
+    bench = await started(dut, 1)
+    bench.policy = deliver_all
+    await left_in_the_pool(bench, [b"lost", b""])
+    entries = len(bench.entries)
+    bench.bad = {(POOL + 2048 * bench.entries[-1].buf) // 64}
+    bench.receive(0, REQUESTS, 4)
+    bench.receive(0, REQUESTS + 0x1000, 4)
+    refuse(bench)
+    while bench.commands:
+        await bench.step()
+    bench.forward(0, HANDED_IN, b"kept")
+    await bench.settle()
+    assert [(e.kind, e.status) for e in bench.entries[entries:]] == [
+        (CqKind.RECEIVE, Status.ABORTED),
+        (CqKind.RECEIVE, Status.OK),
+        (CqKind.FORWARD, Status.OK),
+    ]
+    assert bench.memory[REQUESTS + 0x1000 : REQUESTS + 0x1004] == b"kept"
+
+
 class Driver:
     """Streams of random traffic: what was sent, what the host got, whose buffers are whose."""
 
@@ -783,12 +1002,16 @@ class Driver:
         self.raw_free: list[int] = []
         self.credits_used = 0
         self.ended: set[int] = set()
+        self.under_way = [0] * conns  # frames whose text has not yet reached delivery_engine
+        self.forwards: deque[int] = deque()  # addresses, in order
+        self.handed_in = 0
 
     def decide(self, seg: RxSeg) -> int:
         """PASS_UP, DROP or DELIVER are in the sequence number of the test's frames."""
         wanted = seg.seq & 3
         if wanted == Verdict.DELIVER:
             self.credits_used += 1
+            self.under_way[seg.conn] -= 1
         return wanted
 
     def send(self) -> None:
@@ -812,8 +1035,22 @@ class Driver:
             self.raw_sent.append(frame)
         elif verdict == Verdict.DELIVER:
             self.sent[conn] += payload
+            self.under_way[conn] += 1
         self.bench.wire.append(frame)
         self.frames += 1
+
+    def forward(self) -> None:
+        """Text that the host hands in, where the wire leaves a gap."""
+        conn = self.rng.randrange(self.conns)
+        if self.under_way[conn] or len(self.forwards) >= 8:
+            return
+        payload = self.rng.randbytes(self.rng.choice((1, 8, 64, 100, 1460)))
+        src = HANDED_IN + 0x1000 * (self.handed_in % 16) + self.rng.randrange(64)
+        self.bench.forward(conn, src, payload, psh=self.rng.randrange(2))
+        self.sent[conn] += payload
+        self.forwards.append(src)
+        self.credits_used += 1
+        self.handed_in += 1
 
     def entry(self, cqe: Cqe) -> None:
         conn = cqe.conn
@@ -822,6 +1059,8 @@ class Driver:
             assert (cqe.status, cqe.cookie) == (Status.OK, addr)
             assert cqe.nbytes <= length
             self.got[conn] += self.bench.memory[addr : addr + cqe.nbytes]
+        elif cqe.kind == CqKind.FORWARD:
+            assert cqe == forwarded(conn, self.forwards.popleft())
         elif cqe.kind == CqKind.EVENT:
             assert self.sent[conn] == self.got[conn], "the FIN overtook data"
             self.ended.add(conn)
@@ -832,9 +1071,7 @@ class Driver:
             self.got[conn] += self.bench.memory[addr : addr + taken]
             if taken == cqe.nbytes:
                 self.free.append(cqe.buf)
-            self.bench.commands.append(
-                Sqe(opcode=Opcode.ANSWER, conn=conn, gen=GEN + conn, arg=cqe.info, length=taken)
-            )
+            self.bench.commands.append(Sqe(opcode=Opcode.ANSWER, conn=conn, gen=GEN + conn, arg=cqe.info, length=taken))
         sent, got = self.sent[conn], self.got[conn]
         wrong = next((i for i, (a, b) in enumerate(zip(sent, got, strict=False)) if a != b), None)
         assert wrong is None, f"stream {conn} is broken at byte {wrong} of {len(got)}: {cqe}"
@@ -879,6 +1116,8 @@ async def test_random_traffic(dut: Any) -> None:
         room = not bench.records or bench.records[-1].fill < int(dut.RX_BEATS.value) // 2
         if room and len(bench.wire) < 3 and bench.credits - driver.credits_used > 6 and len(driver.raw_sent) < 10:
             driver.send()
+        if cycle % 60 == 0 and bench.credits - driver.credits_used > 6:
+            driver.forward()
         if cycle % 20 == 0:
             driver.serve(bench.rng.randrange(3))
         if cycle % 50 == 0:
@@ -901,6 +1140,8 @@ async def test_random_traffic(dut: Any) -> None:
     cocotb.log.info("%d frames, bytes %s", driver.frames, [len(s) for s in driver.sent])
     assert driver.sent == driver.got
     assert not driver.raw_sent
+    assert not driver.forwards, "every FORWARD is completed"
+    assert driver.handed_in > 10
     assert driver.frames == len(bench.records) > 40
     driver.give_back()
     await bench.settle()

@@ -53,10 +53,11 @@ OFF = M32  # a timer that does not run
 UNA = 0xFFFF_FC00  # our first sequence number: the wrap lies inside the first segment
 RCV = 5000  # the peer's
 COOKIE = 0x1122_3344_5566_7788
+HANDED_IN = 0x9_8765_4321  # host address of a forwarded segment
 GEN = 7
 
 STREAMS = {
-    "cmd": ("sqe", "sq_index", "image"),
+    "cmd": ("sqe", "sq_index", "image", "seg"),
     "rx": ("seg",),
     "consumed": ("conn", "gen", "bytes"),
     "credit": ("count",),
@@ -65,7 +66,7 @@ STREAMS = {
 }
 IMAGE = TcpImage(
     family=4, remote_port=80, local_port=4000, remote_mss=1460, initial_rcv_wnd=32768, ttl=64, tos=8, user_priority=3,
-    max_rt=0, flow_label=0x12345, hash_value=0xDEADBEEF, cached_flags=3, rcv_indication_size=77, ka_probe_count=4,
+    max_rt=0, flow_label=0x12345, hash_value=0xDEADBEEF, cached_flags=0xC, rcv_indication_size=77, ka_probe_count=4,
     ka_timeout=1000, ka_interval=100, state=TcpState.ESTABLISHED, dlg_flags=9, rcv_nxt=RCV, rcv_wnd=32768,
     snd_una=UNA, snd_nxt=UNA, snd_max=UNA, snd_wnd=20000, max_snd_wnd=20000, snd_wl1=RCV - 1, cwnd=4380,
     ssthresh=0xFFFF_0000, ka_timeout_delta=OFF, rtx_timeout_delta=OFF, send_backlog_size=11, receive_backlog_size=12,
@@ -144,6 +145,8 @@ class Bench:
         self.delete_due = -1
         self.freed: list[int] = []
         self.appended: list[int] = []
+        self.spare = int(dut.CONNS.value) - 1
+        """Credits that a connection which holds a buffer leaves for the others (C.11)."""
 
     async def start(self) -> None:
         dut = self.dut
@@ -183,7 +186,7 @@ class Bench:
             getattr(dut, f"s_{name}_valid").value = int(bool(queue))
             if queue:
                 for field in fields:
-                    getattr(dut, f"s_{name}_{field}").value = queue[0][field]
+                    getattr(dut, f"s_{name}_{field}").value = queue[0].get(field, 0)
         for name, share in self.ready.items():
             getattr(dut, f"m_{name}_ready").value = int(self.rng.randrange(100) < share)
         dut.m_del_ready.value = int(self.rng.randrange(2))
@@ -236,10 +239,12 @@ class Bench:
         assert self.out["cpl"] == [r.cpl.pack() for r in self.records if r.cpl_valid]
         assert self.out["verdict"] == [r.verdict for r in self.records if r.kind == TcpEvt.RX_SEGMENT]
 
-    async def command(self, opcode: Opcode, image: int = 0, *, conn: int = 0, gen: int = GEN, **fields: int) -> Commit:
+    async def command(
+        self, opcode: Opcode, image: int = 0, *, conn: int = 0, gen: int = GEN, seg: int = 0, **fields: int
+    ) -> Commit:
         sqe = Sqe(opcode=opcode, conn=conn, gen=gen, cookie=COOKIE, **fields)
         self.sq_index += 1
-        self.waiting["cmd"].append({"sqe": sqe.pack(), "sq_index": self.sq_index, "image": image})
+        self.waiting["cmd"].append({"sqe": sqe.pack(), "sq_index": self.sq_index, "image": image, "seg": seg})
         record = await self.take(TcpEvt.COMMAND)
         only(record, cause=self.sq_index, opcode=opcode, conn=conn, gen=gen, tick=self.now)
         return record
@@ -254,6 +259,16 @@ class Bench:
         self.offer_segment(conn=conn, gen=gen, **fields)
         record = await self.take(TcpEvt.RX_SEGMENT)
         only(record, cause=self.arrival, conn=conn, gen=gen)
+        return record
+
+    async def forward(self, *, conn: int = 0, gen: int = GEN, **fields: int) -> Commit:
+        """FORWARD of a segment at HANDED_IN; fields as in `segment`, without options its header is 20 bytes long."""
+        values = {"seq": RCV, "ack": UNA, "wnd": 20000, "flags": ACK, "pay_off": 20, **fields}
+        seg = RxSeg(conn=conn, gen=gen, **values)
+        length = seg.pay_off + seg.pay_len
+        record = await self.command(Opcode.FORWARD, conn=conn, gen=gen, seg=seg.pack(), addr=HANDED_IN, length=length)
+        only(record, tx0_valid=0, tx1_valid=0, verdict=0)
+        assert record.rx == seg, "the record of a FORWARD shows its arguments"
         return record
 
     async def grant(self) -> tuple[Commit, TxSegment | None]:
@@ -276,8 +291,8 @@ class Bench:
         image = PathImage(family=4, neighbor_id=neighbor, path_mtu=mtu, src_addr=0x0100000A, dst_addr=0x0200000A)
         return await self.command(Opcode.PATH_WRITE, image.pack(), gen=0)
 
-    async def neighbor(self, number: int = 3) -> Commit:
-        image = NeighborImage(dl_src=0x060504030201, dl_dst=0x161514131211, vlan_id=0x234)
+    async def neighbor(self, number: int = 3, vlan: int = 0) -> Commit:
+        image = NeighborImage(dl_src=0x060504030201, dl_dst=0x161514131211, vlan_id=vlan)
         return await self.command(Opcode.NEIGHBOR_WRITE, image.pack(), conn=number)
 
     async def open(self, image: TcpImage = IMAGE, *, conn: int = 0, gen: int = GEN, credits_: int = 8) -> Tcb:
@@ -285,7 +300,7 @@ class Bench:
         await self.path()
         await self.neighbor()
         if credits_:
-            await self.credit(credits_)
+            await self.credit(self.spare + credits_)
         await self.command(Opcode.INITIATE, image.pack(), conn=conn, gen=gen)
         return (await self.command(Opcode.START, conn=conn, gen=gen)).tcb
 
@@ -308,7 +323,7 @@ async def tables_are_written_and_parameters_take_effect(dut: Any) -> None:
     only(record.cpl, kind=CqKind.COMMAND, status=Status.OK, code=Opcode.PATH_WRITE, cookie=COOKIE, sq_index=1)
     only(record, tx1_valid=0, dlv_valid=0, cpl_valid=1)
     assert record.tcb == Tcb()
-    record = await b.neighbor(3)
+    record = await b.neighbor(3, vlan=0x234)
     only(record.tx0, kind=TxKind.HDR_NEIGHBOR, conn=3)
     only(TxHdrNbr.unpack(record.tx0.body), dl_src=0x060504030201, dl_dst=0x161514131211, vlan_id=0x234)
     params = ParamImage(
@@ -336,14 +351,15 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
     record = await b.command(Opcode.INITIATE, image.pack())
     want = Tcb(
         phase=Phase.LOADED, gen=GEN, state=TcpState.CLOSE_WAIT, ts_en=1, sack_en=1, ws_en=1, snd_ws=5, rcv_ws=6,
-        family=4, local_port=4000, remote_port=80, remote_mss=1460, hash_value=0xDEADBEEF, cached_flags=3,
+        family=4, local_port=4000, remote_port=80, remote_mss=1460, hash_value=0xDEADBEEF, cached_flags=0xC,
         init_rcv_wnd=32768, rcv_indication_size=77, ka_probe_count=4, ka_timeout=1000, ka_interval=100, max_rt=0,
         flow_label=0x12345, ttl=64, tos=8, user_priority=3, dlg_flags=9, ka_probes_sent=1, ka_timeout_delta=OFF,
         send_backlog_size=11, receive_backlog_size=12, dwnd=13, snd_una=UNA, snd_nxt=u32(UNA + 10),
         snd_max=u32(UNA + 20), snd_end=UNA, snd_wnd=20000, max_snd_wnd=20000, snd_wl1=RCV - 1, cwnd=4380,
-        ssthresh=0xFFFF_0000, recover=UNA - 1, dup_acks=2, srtt=803, rttvar=250, rto=100 + 250, rtx_on=1,
+        ssthresh=0xFFFF_0000, recover=UNA - 1, dup_acks=2, srtt=803, rttvar=250, rto=(100 + 250) << 4, rtx_on=1,
         rtx_deadline=600, rtx_count=4, snd_wnd_probe_count=3, total_rt=5, rcv_nxt=RCV, rcv_adv=RCV + 32768,
         consumed_seq=RCV, last_ack_sent=RCV, fin_rcvd=1, ts_recent=70, ts_recent_tick=960, ts_delta=8000,
+        backlog_told=4096, backlog_tick=1000, ka_on=0, ka_deadline=OFF,
     )  # fmt: skip
     for name in Tcb.FIELDS:
         only(record.tcb, **{name: getattr(want, name)})
@@ -435,11 +451,38 @@ async def congestion_avoidance_adds_one_mss_a_window(dut: Any) -> None:
 
 
 @cocotb.test()
+async def a_buffer_is_kept_for_every_connection_that_holds_none_c11(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.path()
+    await b.neighbor()
+    for conn in (0, 1):
+        await b.command(Opcode.INITIATE, IMAGE.pack(), conn=conn)
+        await b.command(Opcode.START, conn=conn)
+    record = await b.segment(pay_len=10)  # there is none at all
+    only(record, verdict=Verdict.DROP, dlv_valid=0)
+    await b.grant()
+    await b.credit(b.spare + 1)
+    record = await b.segment(pay_len=10)  # one for each
+    only(record, verdict=Verdict.DELIVER, credits=b.spare)
+    record = await b.segment(seq=RCV + 10, pay_len=10)
+    only(record, verdict=Verdict.DROP, credits=b.spare)
+    assert record.dlv == DlvMsg(kind=DlvEvt.FLUSH, gen=GEN)
+    only(record.tcb, rcv_nxt=RCV + 10, dup_owed=1)
+    await b.grant()
+    record = await b.segment(conn=1, pay_len=10)
+    only(record, verdict=Verdict.DELIVER, credits=b.spare - 1)
+    await b.consumed(10)
+    record = await b.segment(seq=RCV + 10, pay_len=10)  # it holds none again
+    only(record, verdict=Verdict.DELIVER, credits=b.spare - 2)
+    await b.quiet()
+
+
+@cocotb.test()
 async def text_is_taken_in_order_and_trimmed_to_the_window(dut: Any) -> None:
     b = await bench_of(dut)
     await b.open(credits_=4)
     record = await b.segment(seq=RCV, pay_len=1000, flags=ACK | PSH)
-    only(record, verdict=Verdict.DELIVER, credits=3)
+    only(record, verdict=Verdict.DELIVER, credits=b.spare + 3)
     only(record.dlv, kind=DlvEvt.DELIVER, conn=0, gen=GEN, arrival=b.arrival, offset=54, len=1000, psh=1, fin=0)
     only(record.tcb, rcv_nxt=6000, unacked_segs=1, dack_on=1, dack_deadline=1100, ack_now=0)
     await b.step(40)
@@ -456,7 +499,7 @@ async def text_is_taken_in_order_and_trimmed_to_the_window(dut: Any) -> None:
     await b.grant()
     # half old
     record = await b.segment(seq=6000, pay_len=1000)
-    only(record, verdict=Verdict.DELIVER, credits=1)
+    only(record, verdict=Verdict.DELIVER, credits=b.spare + 1)
     only(record.dlv, offset=554, len=500)
     only(record.tcb, rcv_nxt=7000, ack_now=1)
     await b.grant()
@@ -473,7 +516,7 @@ async def text_is_taken_in_order_and_trimmed_to_the_window(dut: Any) -> None:
     record = await b.segment(seq=7000, pay_len=40000, flags=ACK | FIN)
     only(record.dlv, len=30768, fin=0)
     only(record.tcb, rcv_nxt=37768, ack_now=1, state=TcpState.ESTABLISHED)
-    only(record, credits=0)
+    only(record, credits=b.spare)
     _, seg = await b.grant()
     assert seg is not None
     only(seg, ack=37768, wnd=0)
@@ -705,6 +748,44 @@ async def a_closed_window_is_probed(dut: Any) -> None:
 
 
 @cocotb.test()
+async def probes_of_a_closed_window_go_on_where_they_were_handed_over(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.path()
+    await b.neighbor()
+    image = replace(
+        IMAGE, snd_wnd=0, max_snd_wnd=3000, snd_max=u32(UNA + 1), rtx_count=2, snd_wnd_probe_count=1,
+        rtx_timeout_delta=400,
+    )  # fmt: skip
+    record = await b.command(Opcode.INITIATE, image.pack())
+    only(record.tcb, rto=1000, persist=0)  # the count is one of probes: the timeout is not backed off
+    await b.send(100)
+    b.now = 1100
+    record = await b.command(Opcode.START)
+    only(record.tcb, persist=1, rtx_on=1, rtx_count=2, snd_wnd_probe_count=1, rtx_deadline=1500)
+    b.now = 1500
+    record = await b.take(TcpEvt.TIMER)
+    only(record.tcb, probe_owed=1, rtx_count=3, rtx_deadline=5500, cwnd=4380)
+    _, seg = await b.grant()
+    assert seg is not None
+    only(seg, seq=UNA, len=1, flags=ACK)
+    # a timer that does not run, transmission that goes on behind snd_una, the wait for the peer's FIN: no probes
+    ours = replace(image, local_port=4001)
+    for conn, changes, state in (
+        (1, {"rtx_timeout_delta": OFF, "rtx_count": 0}, {"persist": 1, "rtx_count": 0, "rtx_deadline": 2500}),
+        (2, {"snd_nxt": u32(UNA + 1)}, {"persist": 0, "rtx_count": 2, "rtx_deadline": 1900}),
+    ):
+        await b.command(Opcode.INITIATE, replace(ours, **changes).pack(), conn=conn)
+        await b.send(100, conn=conn)
+        record = await b.command(Opcode.START, conn=conn)
+        only(record.tcb, **state)
+    waits = replace(ours, state=TcpState.FIN_WAIT_2, snd_max=UNA)
+    await b.command(Opcode.INITIATE, waits.pack(), conn=3)
+    record = await b.command(Opcode.START, conn=3)
+    only(record.tcb, persist=0, rtx_on=1, rtx_deadline=1900)
+    await b.quiet()
+
+
+@cocotb.test()
 async def a_silly_window_is_not_filled(dut: Any) -> None:
     b = await bench_of(dut)
     await b.open(replace(IMAGE, snd_wnd=999, max_snd_wnd=2000))
@@ -837,7 +918,7 @@ async def fin_goes_both_ways_and_time_wait_asks_for_upload(dut: Any) -> None:
     record = await b.send(10)
     only(record.cpl, kind=CqKind.SEND, code=Opcode.SEND, status=Status.BAD_STATE, nbytes=0, cookie=COOKIE)
     record = await b.segment(seq=RCV, ack=u32(UNA + 101), flags=ACK | FIN)
-    only(record, verdict=Verdict.DROP, credits=8)
+    only(record, verdict=Verdict.DROP, credits=b.spare + 8)
     only(record.dlv, kind=DlvEvt.DELIVER, len=0, offset=0, fin=1)
     only(record.tcb, state=TcpState.TIME_WAIT, rcv_nxt=RCV + 1, consumed_seq=RCV + 1, fin_rcvd=1, ack_now=1)
     only(record.tcb, retrieve_sent=0, rcv_adv=RCV + 32768)
@@ -972,7 +1053,7 @@ async def what_does_not_fit_changes_nothing(dut: Any) -> None:
     assert record.tcb == tcb
     only(record, img_valid=0)
     record = await b.credit(5)
-    only(record, credits=13, conn=0, gen=0, cause=5)
+    only(record, credits=b.spare + 13, conn=0, gen=0, cause=5)
     assert record.tcb == Tcb()
     assert b.deleted == [2, 1]
     # the path that moves to a neighbor never written takes no new connection with it
@@ -1211,6 +1292,240 @@ async def an_abortive_disconnect_is_taken_while_an_upload_is_asked_for(dut: Any)
     await b.quiet()
 
 
+def told(record: Commit, status: Status) -> None:
+    """The engine itself completes a FORWARD."""
+    only(record, cpl_valid=1)
+    assert record.cpl == Cqe(
+        kind=CqKind.FORWARD, status=status, conn=record.conn, gen=record.gen, code=Opcode.FORWARD, cookie=COOKIE,
+        sq_index=record.cause,
+    )  # fmt: skip
+
+
+def handed_on(record: Commit, off: int, length: int, *, psh: int = 0, fin: int = 0) -> None:
+    """The text of a FORWARD goes to delivery_engine, which completes it: `length` bytes from `off` behind HANDED_IN."""
+    only(record, cpl_valid=0, dlv_valid=1)
+    assert record.dlv == DlvMsg(
+        kind=DlvEvt.DELIVER, conn=record.conn, gen=record.gen, len=length, psh=psh, fin=fin, fwd=1, a=HANDED_IN + off,
+        cookie=COOKIE, sq_index=record.cause,
+    )  # fmt: skip
+
+
+@cocotb.test()
+async def forwarded_text_goes_to_delivery_which_completes_it(dut: Any) -> None:
+    """B-8, C.9."""
+    b = await bench_of(dut)
+    await b.open(replace(IMAGE, initial_rcv_wnd=3000, rcv_wnd=3000), credits_=4)
+    record = await b.forward(pay_len=100, flags=ACK | PSH)
+    handed_on(record, 20, 100, psh=1)
+    only(record, credits=b.spare + 3)
+    only(record.tcb, rcv_nxt=RCV + 100, unacked_segs=1, dack_on=1, dup_owed=0)
+    # behind a header with options; the second segment makes an acknowledgment
+    record = await b.forward(seq=RCV + 100, pay_off=32, pay_len=50)
+    handed_on(record, 32, 50)
+    only(record, credits=b.spare + 2)
+    only(record.tcb, rcv_nxt=RCV + 150, ack_now=1)
+    _, seg = await b.grant()
+    assert seg is not None
+    only(seg, ack=RCV + 150, len=0)
+    # what is old is cut off in front
+    record = await b.forward(seq=RCV + 140, pay_off=24, pay_len=15)
+    handed_on(record, 24 + 10, 5)
+    only(record.tcb, rcv_nxt=RCV + 155, ack_now=1)
+    only(record, credits=b.spare + 1)
+    await b.grant()
+    # what is right of the window is cut off behind, and the FIN with it
+    record = await b.forward(seq=RCV + 155, pay_len=2846, flags=ACK | FIN)
+    handed_on(record, 20, 2845)
+    only(record.tcb, rcv_nxt=RCV + 3000, fin_rcvd=0, state=TcpState.ESTABLISHED)
+    only(record, credits=b.spare)
+    await b.grant()
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_forwarded_segment_that_is_dropped_completes_ok_and_takes_nothing(dut: Any) -> None:
+    """B-8, C.1, C.2, C.5, C.9: what the rules drop was processed."""
+    b = await bench_of(dut)
+    await b.open(credits_=1)
+    handed_on(await b.forward(pay_len=10), 20, 10)
+    dropped = (
+        {"seq": RCV, "pay_len": 10},  # all of it is old
+        {"seq": RCV - 500, "pay_len": 10},  # left of the window
+        {"seq": RCV + 32768, "pay_len": 10},  # right of it
+        {"seq": RCV + 11, "pay_len": 10},  # out of order
+        {"seq": RCV + 10, "ack": u32(UNA + 1)},  # acknowledges what was never sent
+    )
+    for fields in dropped:
+        record = await b.forward(**fields)
+        told(record, Status.OK)
+        only(record, dlv_valid=0, credits=b.spare)
+        only(record.tcb, rcv_nxt=RCV + 10, dup_owed=1, phase=Phase.RUNNING)
+        await b.grant()
+    record = await b.forward(seq=RCV + 10, pay_len=10)  # no pool credit: what was consumed is asked for (C.11)
+    told(record, Status.OK)
+    only(record, credits=b.spare)
+    assert record.dlv == DlvMsg(kind=DlvEvt.FLUSH, gen=GEN)
+    only(record.tcb, rcv_nxt=RCV + 10, dup_owed=1, phase=Phase.RUNNING)
+    await b.grant()
+    for fields in ({"flags": 0, "pay_len": 1}, {"flags": RST, "seq": RCV + 9}):  # in silence
+        record = await b.forward(**{"seq": RCV + 10, **fields})
+        told(record, Status.OK)
+        only(record, dlv_valid=0)
+        only(record.tcb, dup_owed=0, phase=Phase.RUNNING)
+    await b.quiet()
+    # timestamps: none, and an old one
+    await b.command(Opcode.INITIATE, replace(IMAGE, const_flags=1, ts_recent=100, ts_time=1000).pack(), conn=1)
+    await b.command(Opcode.START, conn=1)
+    for owed, fields in ((0, {}), (1, {"ts_present": 1, "tsval": 99})):
+        record = await b.forward(conn=1, pay_len=1, **fields)
+        told(record, Status.OK)
+        only(record.tcb, dup_owed=owed, rcv_nxt=RCV)
+    await b.grant()
+    record = await b.forward(conn=1, ts_present=1, tsval=101)
+    told(record, Status.OK)
+    only(record.tcb, ts_recent=101, dup_owed=0)
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_forwarded_acknowledgment_completes_sends(dut: Any) -> None:
+    """B-8, C.8, F-1, F-2."""
+    b = await bench_of(dut)
+    await b.open()
+    await b.send(3000)
+    for _ in range(3):
+        await b.grant()
+    b.now = 1050
+    record = await b.forward(ack=u32(UNA + 1460))
+    told(record, Status.OK)
+    only(record, dlv_valid=0)
+    only(record.tcb, snd_una=u32(UNA + 1460), srtt=400, rttvar=100, rto=300, cwnd=5840, release_owed=1)
+    only(record.tcb, rtx_deadline=1350, snd_wl1=RCV)
+    record, seg = await b.grant()
+    assert seg is None
+    only(TxRelease.unpack(record.tx1.body), una=u32(UNA + 1460), status=Status.OK)
+    # an acknowledgment on top of text: one commit does both
+    record = await b.forward(ack=u32(UNA + 3000), pay_len=7)
+    handed_on(record, 20, 7)
+    only(record.tcb, snd_una=u32(UNA + 3000), rtx_on=0, rcv_nxt=RCV + 7)
+    await b.grant()
+    # forwarded duplicates start a recovery
+    await b.send(3000)
+    for _ in range(3):
+        await b.grant()
+    for n in range(3):
+        record = await b.forward(seq=RCV + 7, ack=u32(UNA + 3000))
+        told(record, Status.OK)
+        only(record.tcb, dup_acks=n + 1, in_recovery=int(n == 2))
+    _, seg = await b.grant()
+    assert seg is not None
+    only(seg, seq=u32(UNA + 3000), len=1460)
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_forwarded_fin_is_delivered_with_its_text_or_alone(dut: Any) -> None:
+    """B-8, C.9, E-8."""
+    b = await bench_of(dut)
+    await b.open()
+    record = await b.forward(pay_len=30, flags=ACK | FIN)
+    handed_on(record, 20, 30, fin=1)
+    only(record.tcb, state=TcpState.CLOSE_WAIT, rcv_nxt=RCV + 31, fin_rcvd=1, consumed_seq=RCV + 1)
+    await b.grant()
+    # text behind a FIN: owed a duplicate
+    record = await b.forward(seq=RCV + 31, pay_len=1)
+    told(record, Status.OK)
+    only(record.tcb, dup_owed=1)
+    await b.grant()
+    await b.command(Opcode.INITIATE, IMAGE.pack(), conn=1)
+    await b.command(Opcode.START, conn=1)
+    await b.command(Opcode.DISCONNECT, conn=1, flags=1)
+    await b.grant()
+    record = await b.forward(conn=1, ack=u32(UNA + 1))
+    told(record, Status.OK)
+    only(record.tcb, state=TcpState.FIN_WAIT_2)
+    await b.grant()
+    record = await b.forward(conn=1, ack=u32(UNA + 1), flags=ACK | FIN | PSH)
+    told(record, Status.OK)
+    only(record, dlv_valid=1, credits=b.spare + 7)
+    assert record.dlv == DlvMsg(kind=DlvEvt.DELIVER, conn=1, gen=GEN, fin=1, psh=1)
+    only(record.tcb, state=TcpState.TIME_WAIT, rcv_nxt=RCV + 1)
+    # what comes in TIME_WAIT is the host's, and the upload is asked for once
+    b.ready["txq"] = 0
+    record = await b.forward(conn=1, seq=RCV + 1, ack=u32(UNA + 1), pay_len=4)
+    told(record, Status.UPLOAD)
+    b.ready["txq"] = 100
+    await b.step(60)
+    asked = [r.dlv for r in b.records if r.dlv_valid and r.dlv.kind == DlvEvt.NOTIFY]
+    want = DlvMsg(kind=DlvEvt.NOTIFY, conn=1, gen=GEN, event=TcpEventType.RETRIEVE, info=UploadReason.UPLOAD_REQUESTED)
+    assert asked == [want]
+    b.taken = len(b.records)
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_forwarded_segment_that_ends_the_offload_tells_it_and_completes(dut: Any) -> None:
+    """B-8, C.3, C.4, C.7: RST and SYN are processed, urgent data goes back."""
+    b = await bench_of(dut)
+    await b.open()
+    for conn in (1, 2):
+        await b.command(Opcode.INITIATE, IMAGE.pack(), conn=conn)
+        await b.command(Opcode.START, conn=conn)
+    record = await b.forward(flags=RST)
+    told(record, Status.OK)
+    assert record.dlv == DlvMsg(kind=DlvEvt.NOTIFY, gen=GEN, event=TcpEventType.ABORT, aborted=1)
+    only(record.tcb, phase=Phase.FROZEN, state=TcpState.CLOSED, aborted=1, abort_owed=1)
+    record, _ = await b.grant()
+    released(record, una=UNA)
+    before = record.tcb
+    record = await b.forward(pay_len=3)
+    told(record, Status.ABORTED)
+    only(record, dlv_valid=0, credits=b.spare + 8)
+    assert record.tcb == before
+    for conn, flags, status, reason in (
+        (1, ACK | SYN, Status.OK, UploadReason.UPLOAD_REQUESTED),
+        (2, ACK | URG, Status.UPLOAD, UploadReason.RECEIVED_URGENT_DATA),
+    ):
+        record = await b.forward(conn=conn, flags=flags, pay_len=3)
+        told(record, status)
+        want = DlvMsg(kind=DlvEvt.NOTIFY, conn=conn, gen=GEN, event=TcpEventType.RETRIEVE, info=reason)
+        assert record.dlv == want
+        only(record.tcb, phase=Phase.FROZEN, retrieve_sent=1, rcv_nxt=RCV)
+        before = record.tcb
+        record = await b.forward(conn=conn, pay_len=3)
+        told(record, Status.UPLOAD)
+        only(record, dlv_valid=0, credits=b.spare + 8)
+        assert record.tcb == before
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_forward_without_a_running_connection_is_refused(dut: Any) -> None:
+    """E-1, B-8."""
+    b = await bench_of(dut)
+    await b.path()
+    await b.neighbor()
+    await b.credit(b.spare + 8)
+    told(await b.forward(pay_len=3), Status.BAD_STATE)
+    loaded = (await b.command(Opcode.INITIATE, IMAGE.pack())).tcb
+    for gen in (GEN, GEN + 1):
+        record = await b.forward(pay_len=3, gen=gen)
+        told(record, Status.BAD_STATE)
+        assert record.tcb == loaded
+    running = (await b.command(Opcode.START)).tcb
+    record = await b.forward(pay_len=3, gen=GEN + 1)
+    told(record, Status.BAD_STATE)
+    assert record.tcb == running
+    await b.command(Opcode.TERMINATE)
+    record = await b.forward(pay_len=3)
+    told(record, Status.UPLOAD)
+    only(record, dlv_valid=0, credits=b.spare + 8)
+    b.waiting["fault"].append({"conn": 0, "gen": GEN})
+    await b.take(TcpEvt.FAULT)
+    told(await b.forward(pay_len=3), Status.ABORTED)
+    await b.quiet()
+
+
 @cocotb.test()
 async def timestamps_protect_measure_and_shrink_the_segment(dut: Any) -> None:
     b = await bench_of(dut)
@@ -1343,9 +1658,15 @@ async def random_back_pressure_loses_nothing(dut: Any) -> None:
         if n % 5 == 0:
             b.waiting["cmd"].append({"sqe": Sqe(opcode=Opcode.START, gen=GEN).pack(), "sq_index": n, "image": 0})
     await b.step(5000)
+    for n in range(60):  # forwarded segments and acknowledgments from the wire
+        sqe = Sqe(opcode=Opcode.FORWARD, gen=GEN, addr=HANDED_IN, length=30)
+        seg = RxSeg(gen=GEN, seq=RCV + 600 + 10 * n, ack=UNA, wnd=20000, flags=ACK, pay_off=20, pay_len=10)
+        b.waiting["cmd"].append({"sqe": sqe.pack(), "sq_index": n, "seg": seg.pack()})
+        b.offer_segment(seq=RCV + 1200, ack=UNA + n)
+    await b.step(5000)
     for name in b.ready:
         b.ready[name] = 100
     await b.step(200)
     b.taken = len(b.records)
     await b.quiet()
-    only(b.records[-1].tcb, rcv_nxt=RCV + 600, snd_nxt=u32(UNA + 120000))
+    only(b.records[-1].tcb, rcv_nxt=RCV + 1200, snd_nxt=u32(UNA + 120000), snd_una=UNA + 59)

@@ -28,6 +28,7 @@ from model.layout.generated import (
     SgElem,
     Status,
     TxAppend,
+    TxBarrier,
     TxHdrConn,
     TxHdrNbr,
     TxHdrPath,
@@ -308,7 +309,7 @@ class Bench:
         while c.entries and (c.entries[0].end <= una or status is not None):
             e = c.entries.popleft()
             ok = e.end <= una
-            if e.last or not ok:
+            if e.last or (not ok and not e.fin):
                 done = max(0, min(una, e.end - e.fin) - e.start)
                 cqe = Cqe(
                     kind=CqKind.SEND, code=e.opcode, status=Status.OK if ok else status or 0, conn=conn, gen=c.gen,
@@ -325,6 +326,18 @@ class Bench:
         if fence:
             self.expect.fences.append((conn, c.gen, self.completed + len(self.expect.completions)))
         self.put(TxKind.FENCE if fence else TxKind.RELEASE, conn, c.gen, body.pack())
+
+    def barrier(self, conn: int, gen: int) -> None:
+        """BARRIER of an INVALIDATE: it completes when every frame in front has left, and touches no entry."""
+        cookie, sq_index = self.rng.getrandbits(64), self.rng.getrandbits(16)
+        cqe = Cqe(
+            kind=CqKind.COMMAND, code=Opcode.INVALIDATE, status=Status.OK, conn=conn, gen=gen, cookie=cookie,
+            sq_index=sq_index,
+        )  # fmt: skip
+        self.expect.completions.append((cqe, self.segments))
+        self.put(
+            TxKind.BARRIER, conn, gen, TxBarrier(cookie=cookie, sq_index=sq_index, opcode=Opcode.INVALIDATE).pack()
+        )
 
     def raw(self, length: int, bad: bool = False) -> None:
         data = self.rng.randbytes(length)
@@ -624,6 +637,8 @@ async def random_traffic(bench: Bench, items: int, bad_percent: int, raw_percent
             bench.nbr_write(rng.randrange(4), vlan=rng.choice((0, 5)), own_mac=rng.random() < 0.5)
         elif action == 1:
             bench.path_write(rng.randrange(8), rng.randrange(4))
+        elif action in (4, 5, 6):
+            bench.barrier(*rng.choice(((conn, bench.conns[conn].gen), (rng.randrange(8), 0))))
         elif action in (2, 3):
             una = rng.randint(bench.conns[conn].una, bench.conns[conn].nxt)
             aborted = rng.random() < 0.5
@@ -729,6 +744,26 @@ async def aborts(dut: Any, knobs: Knobs) -> None:
 
 
 @cocotb.test()
+async def a_fin_that_came_with_the_connection_leaves_and_never_completes_b6(dut: Any) -> None:
+    bench = Bench(dut, Knobs(latency=(3, 10)))
+    await bench.start()
+    ids = set_up(bench, min(4, bench.conns_n))
+    for conn in ids:
+        bench.append(conn, [100], last=1)
+        bench.append(conn, [], last=0, fin=1)
+        bench.segment(conn, 0, 100, flags=ACK | FIN)
+    # acknowledged by a release or with the fence; never acknowledged, by an abort or with the fence
+    ends: tuple[tuple[int, Status | None, bool], ...] = (
+        (101, None, True), (101, Status.UPLOAD, True), (100, Status.ABORTED, False), (100, Status.UPLOAD, True),
+    )  # fmt: skip
+    for conn, (una, status, fence) in zip(ids, ends, strict=False):
+        bench.release(conn, una, status, fence=fence)
+        assert not bench.conns[conn].entries
+    assert len(bench.expect.completions) == len(ids), "of the SENDs only"
+    await bench.run(limit=20_000)
+
+
+@cocotb.test()
 async def an_abort_completes_every_entry_and_its_disconnect_last(dut: Any) -> None:
     await aborts(dut, Knobs(latency=(3, 10)))
 
@@ -736,6 +771,56 @@ async def an_abort_completes_every_entry_and_its_disconnect_last(dut: Any) -> No
 @cocotb.test()
 async def an_abort_with_stalls_everywhere_is_exact(dut: Any) -> None:
     await aborts(dut, Knobs(wire=60, memory=70, request=50, txq=70, sink=15, latency=(1, 60)))
+
+
+async def barriers(dut: Any, knobs: Knobs) -> None:
+    """Barriers behind frames of others, behind entries of the connection itself, and several in a row."""
+    bench = Bench(dut, knobs)
+    await bench.start()
+    ids = set_up(bench, min(4, bench.conns_n))
+    for conn in ids:
+        bench.append(conn, [500, 960], last=1)
+        bench.append(conn, [300], last=0)
+        bench.segment(conn, 0, 1460)
+        bench.barrier(conn, bench.conns[conn].gen)
+        bench.segment(conn, 1460, 300)
+        bench.release(conn, 1460)
+    bench.raw(1000)
+    for number in (0, 1, 7, bench.conns_n - 1):  # of a path, a neighbor: the numbers mean no connection
+        bench.barrier(number, 0)
+    await bench.run(limit=20_000)
+    # the entries are all still there
+    for conn in ids:
+        bench.segment(conn, 1460, 300)
+        bench.release(conn, 1760, Status.UPLOAD)
+        bench.barrier(conn, bench.conns[conn].gen)
+    await bench.run(limit=20_000)
+
+
+@cocotb.test()
+async def a_barrier_completes_when_every_frame_in_front_has_left_and_takes_no_entry_ch_092(dut: Any) -> None:
+    await barriers(dut, Knobs(latency=(3, 10)))
+
+
+@cocotb.test()
+async def barriers_with_stalls_everywhere_keep_their_order(dut: Any) -> None:
+    await barriers(dut, Knobs(wire=40, memory=70, request=50, txq=70, sink=15, latency=(1, 60)))
+
+
+@cocotb.test()
+async def a_barrier_waits_for_the_wire(dut: Any) -> None:
+    bench = Bench(dut, Knobs(wire=0, latency=(3, 3)))
+    await bench.start()
+    (conn,) = set_up(bench, 1)
+    bench.append(conn, [1000])
+    bench.segment(conn, 0, 1000)
+    bench.barrier(conn, bench.conns[conn].gen)
+    for _ in range(500):
+        await bench.step()
+    assert len(bench.expect.completions) == 1, "the frame stands at the wire, the barrier behind it"
+    bench.knobs.wire = 100
+    bench.release(conn, 1000)
+    await bench.run(limit=2000)
 
 
 @cocotb.test()

@@ -1,0 +1,82 @@
+"""What the miniport driver knows of each offloaded object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from model.layout.generated import Cqe
+from model.ndis.enums import Layer
+from model.ndis.miniport_forward import ForwardIo
+from model.ndis.miniport_io import ConnectionIo
+from model.ndis.netbuffer import NetBufferList
+from model.ndis.offload_state import NeighborCached, NeighborConst, OffloadBlock, PathCached, PathConst
+
+
+@dataclass(eq=False)
+class StateObject:
+    """An offloaded neighbor or path: its device id, its state as the host gave it, and the path's neighbor."""
+
+    layer: Layer
+    id: int
+    below: StateObject | None = None
+    ndis_handle: object = None
+    const: NeighborConst | PathConst | None = None
+    cached: NeighborCached | PathCached | None = None
+    #: The initiate has been completed to the host.
+    live: bool = False
+
+
+@dataclass(eq=False)
+class OffloadedTcp:
+    """An offloaded connection."""
+
+    id: int
+    io: ConnectionIo
+    forwards: ForwardIo
+    ndis_handle: object
+    path: StateObject
+    #: Inherited receive data that was not delivered yet, and whether the client refused it.
+    buffered: bytearray = field(default_factory=bytearray)
+    buffered_refused: bool = False
+    #: A receive was posted since the initiate: what inherited data exceeds it may be indicated (CH-054, CH-055).
+    receive_posted: bool = False
+    live: bool = False
+    #: Entries that came before the initiate was completed to the host (CH-056).
+    early: list[Cqe] = field(default_factory=list)
+    terminating: bool = False
+    #: The ABORT event that waits until no send can end with SUCCESS any more (G-29).
+    abort_held: bool = False
+    abort_told: bool = False
+    #: RETRIEVE(HARDWARE_FAILURE) was raised: the state at the device is not to be trusted (CH-095, G-20).
+    lost: bool = False
+    kept: list[NetBufferList] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PoolBuffer:
+    """MiniportReserved of an indicated list: the pool buffer it lies in."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class BounceBuffer:
+    """MiniportReserved of an indicated list that lies in the driver's own memory."""
+
+    addr: int
+
+
+@dataclass(eq=False)
+class TerminateOp:
+    """A terminate tree in progress. ``deadline``: the tick at which a silent device counts as dead, None for never."""
+
+    root: OffloadBlock
+    waiting: int = 0
+    deadline: int | None = None
+    #: Connections the device has not answered for, with their nodes.
+    pending: list[tuple[OffloadBlock, OffloadedTcp]] = field(default_factory=list)
+    completed: bool = False
+
+
+Callback = Callable[[Cqe], None]

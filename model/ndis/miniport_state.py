@@ -1,0 +1,365 @@
+"""Query, update, invalidate and neighbor queries in the miniport driver (NDIS sheet, 2.4-2.6, 2.13).
+
+A tree is walked at once: one device command a node that needs one. It completes when all commands have, with a status
+of its own on every node; what there is no set-up memory for waits for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from model.layout.generated import Cqe, Object, Opcode, Sqe, Status, TcpImage
+from model.ndis.binding import Adapter
+from model.ndis.enums import Layer, NeighborEvent, OffloadStateType
+from model.ndis.images import cached_image, neighbor_image, path_image, tcp_state
+from model.ndis.memory import HostMemory
+from model.ndis.miniport_objects import Callback, OffloadedTcp, StateObject
+from model.ndis.offload_state import (
+    CachedState,
+    ConstState,
+    DelegatedState,
+    NeighborCached,
+    NeighborConst,
+    NeighborDelegated,
+    OffloadBlock,
+    PathCached,
+    PathConst,
+    PathDelegated,
+    TcpCached,
+    siblings,
+    traverse,
+)
+from model.ndis.rings import DmaArena
+from model.ndis.status import NdisStatus
+
+#: Flag of PATH_WRITE and NEIGHBOR_WRITE (docs/layout.md, sqe.flags): the object is in use.
+WRITE_UPDATE = 1
+TCP_IMAGE_BYTES = TcpImage.WIDTH // 8
+
+
+class Commander(Protocol):
+    """What this part needs of the driver."""
+
+    adapter: Adapter
+    memory: HostMemory
+    lists: DmaArena
+
+    def object_of(self, node: OffloadBlock) -> StateObject | OffloadedTcp | None:
+        """The offloaded object that a node names."""
+        ...
+
+    def new_cookie(self) -> int:
+        """A number never used before."""
+        ...
+
+    def submit(self, entry: Sqe) -> None:
+        """Queue an entry that has no completion."""
+        ...
+
+    def command(self, entry: Sqe, callback: Callback) -> None:
+        """Queue a command."""
+        ...
+
+    def later(self, action: Callable[[], None]) -> None:
+        """Run ``action`` behind everything submitted so far."""
+        ...
+
+    def flush_up(self) -> None:
+        """Hand collected completions to the host."""
+        ...
+
+    def lose(self, connection: OffloadedTcp) -> None:
+        """Tell the host that the device lost a connection."""
+        ...
+
+    def connections_on(self, entry: StateObject) -> list[OffloadedTcp]:
+        """The connections that depend on a path or neighbor."""
+        ...
+
+
+@dataclass(eq=False)
+class StateOp:
+    """A tree in progress."""
+
+    root: OffloadBlock
+    complete: Callable[[object, OffloadBlock], None]
+    waiting: int = 1
+    #: Connections the device lost track of: told to the host behind the completion (CH-095).
+    lost: list[OffloadedTcp] = field(default_factory=list)
+
+
+class StateCommands:
+    """The three calls and the neighbor's question."""
+
+    def __init__(self, driver: Commander) -> None:
+        self._driver = driver
+        self._waiting: deque[Callable[[], bool]] = deque()
+        #: Neighbor queries that came before the host knew the neighbor to be offloaded.
+        self._early: list[tuple[StateObject, Cqe]] = []
+
+    @property
+    def waits(self) -> int:
+        """Commands that wait for set-up memory."""
+        return len(self._waiting)
+
+    def pump(self) -> None:
+        """Submit what waited for set-up memory."""
+        while self._waiting and self._waiting[0]():
+            self._waiting.popleft()
+
+    def _start(self, op: StateOp, walk: Callable[[StateOp], None]) -> None:
+        walk(op)
+        self.pump()
+        self._driver.later(lambda: self._step(op))
+
+    def _step(self, op: StateOp) -> None:
+        op.waiting -= 1
+        if op.waiting:
+            return
+        driver = self._driver
+        driver.flush_up()
+        op.complete(driver.adapter.miniport_handle, op.root)
+        for connection in op.lost:
+            driver.lose(connection)
+
+    def _wait(self, op: StateOp, node: OffloadBlock, submit: Callable[[Callback], bool], done: Callback) -> None:
+        """One command of a node: ``submit`` is False while there is no room, ``done`` gets the completion."""
+
+        def finished(cqe: Cqe) -> None:
+            node.status = NdisStatus.SUCCESS if cqe.status == Status.OK else NdisStatus.FAILURE
+            done(cqe)
+            self._step(op)
+
+        op.waiting += 1
+        self._waiting.append(lambda: submit(finished))
+
+    def _plain(self, opcode: Opcode, number: int, gen: int, flags: int) -> Callable[[Callback], bool]:
+        """A command without an image."""
+
+        def submit(finished: Callback) -> bool:
+            cookie = self._driver.new_cookie()
+            self._driver.command(Sqe(opcode=opcode, flags=flags, conn=number, gen=gen, cookie=cookie), finished)
+            return True
+
+        return submit
+
+    def _image(self, opcode: Opcode, number: int, gen: int, flags: int, image: bytes) -> Callable[[Callback], bool]:
+        """A command that reads an image."""
+
+        def submit(finished: Callback) -> bool:
+            driver = self._driver
+            addr = driver.lists.allocate(len(image))
+            if addr is None:
+                return False
+            place = addr
+            driver.memory.write(place, image)
+
+            def done(cqe: Cqe) -> None:
+                driver.lists.free(place)
+                finished(cqe)
+
+            cookie = driver.new_cookie()
+            driver.command(Sqe(opcode=opcode, flags=flags, conn=number, gen=gen, cookie=cookie, addr=place), done)
+            return True
+
+        return submit
+
+    # ---- update ----------------------------------------------------------------------------
+
+    def update(self, root: OffloadBlock) -> None:
+        """MiniportUpdateOffload: cached variables, and links of paths that hang below a neighbor in the tree."""
+        op = StateOp(root, self._driver.adapter.update_offload_complete)
+        self._start(op, lambda _: self._update_walk(op, root, None))
+
+    def _update_walk(self, op: StateOp, first: OffloadBlock | None, neighbor: StateObject | None) -> None:
+        for node in siblings(first):
+            entry = self._driver.object_of(node)
+            node.status = NdisStatus.SUCCESS if entry is not None or node.is_placeholder else NdisStatus.FAILURE
+            if isinstance(entry, OffloadedTcp):
+                self._update_tcp(op, node, entry)
+            elif entry is not None and entry.layer is Layer.NEIGHBOR:
+                self._update_neighbor(op, node, entry)
+            elif entry is not None:
+                self._update_path(op, node, entry, neighbor)
+            below = entry if isinstance(entry, StateObject) and entry.layer is Layer.NEIGHBOR else None
+            self._update_walk(op, node.dependent_block_list, below)
+
+    def _update_tcp(self, op: StateOp, node: OffloadBlock, entry: OffloadedTcp) -> None:
+        if entry.terminating or entry.lost:
+            node.status = NdisStatus.FAILURE
+        elif isinstance(node.cached, TcpCached):
+            image = cached_image(node.cached)
+            self._wait(op, node, self._image(Opcode.UPDATE, entry.id, entry.io.gen, 0, image), lambda _: None)
+
+    def _update_neighbor(self, op: StateOp, node: OffloadBlock, entry: StateObject) -> None:
+        cached, const = node.cached, entry.const
+        if not isinstance(cached, NeighborCached) or not isinstance(const, NeighborConst):
+            return
+
+        def done(cqe: Cqe) -> None:
+            if cqe.status == Status.OK:
+                entry.cached = cached
+
+        image = neighbor_image(const, cached, NeighborDelegated())
+        self._wait(op, node, self._image(Opcode.NEIGHBOR_WRITE, entry.id, 0, WRITE_UPDATE, image), done)
+
+    def _update_path(self, op: StateOp, node: OffloadBlock, entry: StateObject, neighbor: StateObject | None) -> None:
+        below = neighbor or entry.below
+        cached = node.cached if isinstance(node.cached, PathCached) else entry.cached
+        nothing = below is entry.below and cached is entry.cached
+        if nothing or below is None or not isinstance(entry.const, PathConst) or not isinstance(cached, PathCached):
+            return
+
+        def done(cqe: Cqe) -> None:
+            if cqe.status == Status.OK:
+                entry.cached, entry.below = cached, below
+
+        image = path_image(entry.const, cached, below.id)
+        self._wait(op, node, self._image(Opcode.PATH_WRITE, entry.id, 0, WRITE_UPDATE, image), done)
+
+    # ---- query -----------------------------------------------------------------------------
+
+    def query(self, root: OffloadBlock) -> None:
+        """MiniportQueryOffload: the structures that the type of each node names (CH-074)."""
+        op = StateOp(root, self._driver.adapter.query_offload_state_complete)
+        self._start(op, self._query_walk)
+
+    def _query_walk(self, op: StateOp) -> None:
+        for node in traverse(op.root):
+            entry = self._driver.object_of(node)
+            node.status = NdisStatus.SUCCESS if entry is not None or node.is_placeholder else NdisStatus.FAILURE
+            if isinstance(entry, OffloadedTcp):
+                self._query_tcp(op, node, entry)
+            elif entry is not None and entry.layer is Layer.NEIGHBOR:
+                self._query_neighbor(op, node, entry)
+            elif entry is not None and isinstance(entry.const, PathConst) and isinstance(entry.cached, PathCached):
+                write_state(node, entry.const, entry.cached, PathDelegated())
+
+    def _query_tcp(self, op: StateOp, node: OffloadBlock, entry: OffloadedTcp) -> None:
+        driver = self._driver
+        place: list[int] = []
+
+        def submit(finished: Callback) -> bool:
+            addr = driver.lists.allocate(TCP_IMAGE_BYTES)
+            if addr is None:
+                return False
+            place.append(addr)
+            driver.command(
+                Sqe(
+                    opcode=Opcode.QUERY,
+                    flags=Object.CONNECTION,
+                    conn=entry.id,
+                    gen=entry.io.gen,
+                    cookie=driver.new_cookie(),
+                    addr=addr,
+                ),
+                finished,
+            )
+            return True
+
+        def done(cqe: Cqe) -> None:
+            raw = driver.memory.read(place[0], TCP_IMAGE_BYTES)
+            driver.lists.free(place[0])
+            if cqe.status != Status.OK:
+                op.lost.append(entry)
+                return
+            const, cached, delegated = tcp_state(raw)
+            backlog = delegated.receive_backlog_size + len(entry.buffered)  # CH-076: the driver's share counts, too
+            write_state(node, const, cached, replace(delegated, receive_backlog_size=backlog))
+
+        self._wait(op, node, submit, done)
+
+    def _query_neighbor(self, op: StateOp, node: OffloadBlock, entry: StateObject) -> None:
+        const, cached = entry.const, entry.cached
+
+        def done(cqe: Cqe) -> None:
+            if cqe.status != Status.OK:
+                op.lost += self._driver.connections_on(entry)
+            elif isinstance(const, NeighborConst) and isinstance(cached, NeighborCached):
+                now = replace(cached, host_reachability_delta=cqe.nbytes)
+                write_state(node, const, now, NeighborDelegated(cqe.info))
+
+        self._wait(op, node, self._plain(Opcode.QUERY, entry.id, 0, Object.NEIGHBOR), done)
+
+    def neighbor_age(self, entry: StateObject, done: Callback) -> None:
+        """Ask the device when it last confirmed a neighbor (TERMINATE of a neighbor, CH-245)."""
+        self._plain(Opcode.QUERY, entry.id, 0, Object.NEIGHBOR)(done)
+
+    # ---- invalidate ------------------------------------------------------------------------
+
+    def invalidate(self, root: OffloadBlock) -> None:
+        """MiniportInvalidateOffload: behind the completion no frame of the object leaves (CH-092)."""
+        op = StateOp(root, self._driver.adapter.invalidate_offload_complete)
+        self._start(op, self._invalidate_walk)
+
+    def _invalidate_walk(self, op: StateOp) -> None:
+        for node in traverse(op.root):
+            entry = self._driver.object_of(node)
+            node.status = NdisStatus.SUCCESS if entry is not None or node.is_placeholder else NdisStatus.FAILURE
+            if entry is None:
+                continue
+            self._invalidate(op, node, entry)
+
+    def _invalidate(self, op: StateOp, node: OffloadBlock, entry: StateObject | OffloadedTcp) -> None:
+        if isinstance(entry, OffloadedTcp):
+            number, gen, kind, depends = entry.id, entry.io.gen, Object.CONNECTION, [entry]
+        else:
+            kind = Object.PATH if entry.layer is Layer.PATH else Object.NEIGHBOR
+            number, gen, depends = entry.id, 0, self._driver.connections_on(entry)
+
+        def done(cqe: Cqe) -> None:
+            if cqe.status != Status.OK:
+                op.lost += [connection for connection in depends if connection not in op.lost]
+
+        self._wait(op, node, self._plain(Opcode.INVALIDATE, number, gen, kind), done)
+
+    # ---- the neighbor's question -----------------------------------------------------------
+
+    def neighbor_query(self, entry: StateObject, cqe: Cqe) -> None:
+        """NeighborReachabilityQuery: up to the host, its answer down to the device (CH-226 to CH-229)."""
+        if not entry.live:
+            self._early.append((entry, cqe))
+            return
+        const, cached = entry.const, entry.cached
+        if not isinstance(const, NeighborConst) or not isinstance(cached, NeighborCached):
+            return
+        block = OffloadBlock(
+            OffloadStateType.NEIGHBOR,
+            ndis_offload_handle=entry.ndis_handle,
+            const=const,
+            cached=replace(cached, host_reachability_delta=cqe.nbytes),
+            delegated=NeighborDelegated(cqe.info),
+            status=NdisStatus.SUCCESS,
+        )
+        driver = self._driver
+        driver.flush_up()
+        driver.adapter.offload_event_indicate(driver.adapter.miniport_handle, block, NeighborEvent.REACHABILITY_QUERY)
+        answer = block.cached
+        delta = answer.host_reachability_delta if isinstance(answer, NeighborCached) else 0
+        driver.submit(Sqe(opcode=Opcode.NEIGHBOR_ANSWER, conn=entry.id, arg=delta))
+
+    def initiated(self, entry: StateObject) -> None:
+        """The host knows the object to be offloaded: ask what waited."""
+        entry.live = True
+        early = [cqe for other, cqe in self._early if other is entry]
+        self._early = [(other, cqe) for other, cqe in self._early if other is not entry]
+        for cqe in early:
+            self.neighbor_query(entry, cqe)
+
+
+def write_state(node: OffloadBlock, const: ConstState, cached: CachedState, delegated: DelegatedState) -> None:
+    """Write the structures that follow a node: all three, or the one its type names (3.2)."""
+    only = _ONLY.get(node.type)
+    if only in (None, "const"):
+        node.const = const
+    if only in (None, "cached"):
+        node.cached = cached
+    if only in (None, "delegated"):
+        node.delegated = delegated
+
+
+#: Types of nodes that one structure follows.
+_ONLY = {kind: kind.name.split("_")[1].lower() for kind in OffloadStateType if "_" in kind.name}

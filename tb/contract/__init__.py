@@ -1,0 +1,1 @@
+"""The contract plan: duties, scenarios that exercise them, and what came of it."""

@@ -1,0 +1,229 @@
+"""`make plan`: which rule of the NDIS contract is exercised, on which device, by which test, and held.
+
+A rule counts as exercised only where its monitor reported a *trigger* in a passing run. The runs are those of
+`tb.contract.scenarios`; one whose sources have changed since its last result (or that has none) is run again. A rule of
+the device (`hdl`) must have triggered on RTL, by something seen at the device's side of the host port or on the wire.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tb.config import ROOT, RunConfig
+from tb.contract.duties import Duty, duties
+from tb.contract.scenarios import SCENARIOS, Scenario
+from tb.monitors.contract.everything import NOT_APPLICABLE
+from tb.sim.tools import find
+
+OUT = ROOT / "sim_build" / "plan"
+DEVICES = ("golden", "verilator", "icarus")
+SOURCES = ("hdl", "model", "tb")
+STATUSES = ("pass", "fail", "untested", "not_applicable")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one scenario left on one device: triggers of each rule, those seen at the device, rules broken."""
+
+    scenario: str
+    device: str
+    passed: bool
+    triggers: Mapping[str, int]
+    at_device: Mapping[str, int]
+    breaches: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @staticmethod
+    def load(path: Path, tree: str) -> RunResult | None:
+        """The stored result of these sources, None if there is none."""
+        try:
+            found = json.loads(path.read_text())
+        except (OSError, ValueError):
+            return None
+        if found.get("tree") != tree:
+            return None
+        return RunResult(
+            found["scenario"], found["device"], found["passed"], found["triggers"], found["at_device"],
+            tuple(found["breaches"]), tuple(found["problems"]),
+        )  # fmt: skip
+
+    def store(self, path: Path, tree: str) -> None:
+        """Keep it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"tree": tree, **self.__dict__}, indent=1))
+
+
+@dataclass
+class RuleState:
+    """A row of the plan."""
+
+    id: str
+    where: str
+    status: str = "untested"
+    reason: str = ""
+    tests: list[str] = field(default_factory=list)
+    triggers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DEVICES, 0))
+    sabotages: list[str] = field(default_factory=list)
+
+
+def tree_hash() -> str:
+    """A hash of all sources that decide a result."""
+    digest = hashlib.sha256()
+    for top in SOURCES:
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def main(config: RunConfig) -> int:
+    """Run what has no fresh result, then compute the plan; 0 only if every applicable rule passes."""
+    console = Console(highlight=False, soft_wrap=True)
+    tree = tree_hash()
+    results = [result for scenario in SCENARIOS for result in results_of(scenario, config, tree, console)]
+    rules = compute(duties(), results, sabotages())
+    OUT.mkdir(parents=True, exist_ok=True)
+    write(OUT / "plan.json", json.dumps({"tree": tree, "rules": [rule.__dict__ for rule in rules]}, indent=1))
+    write(OUT / "plan.html", page(rules, results))
+    return report(console, rules, results)
+
+
+def results_of(scenario: Scenario, config: RunConfig, tree: str, console: Console) -> Iterator[RunResult]:
+    """The scenario's result on every device that it has and that is there."""
+    for device in DEVICES:
+        run = scenario.on(device)
+        if run is None or (device != "golden" and find(device) is None):
+            continue
+        path = OUT / device / f"{scenario.name}.json"
+        result = RunResult.load(path, tree)
+        if result is None:
+            started = time.monotonic()
+            result = play(scenario, device, run, config)
+            result.store(path, tree)
+            verdict = "passed" if result.passed else "FAILED"
+            console.print(f"{verdict:<8}{scenario.name} on {device}  ({time.monotonic() - started:.0f} s)")
+            for line in (*result.breaches, *result.problems)[:5]:
+                console.print(f"         {line}", markup=False)
+        yield result
+
+
+def play(scenario: Scenario, device: str, run: Callable[[RunConfig, Path], Any], config: RunConfig) -> RunResult:
+    """Run a scenario; rules that it claims and that never triggered are a failure of the scenario."""
+    found = run(config, OUT / device / scenario.name)
+    problems = list(found["problems"])
+    silent = sorted(set(scenario.marks()) - set(found["triggers"]))
+    if silent:
+        problems.append(f"claims rules that never triggered: {', '.join(silent)}")
+    passed = not problems and not found["breaches"]
+    return RunResult(
+        scenario.name, device, passed, found["triggers"], found["at_device"], tuple(found["breaches"]), tuple(problems)
+    )
+
+
+def sabotages() -> dict[str, list[str]]:
+    """Sabotages of the manifest by the rule that each breaks."""
+    from tb.sabotage.manifest import load
+
+    found: dict[str, list[str]] = {}
+    for entry in load():
+        for rule in re.findall(r"(?:CH-\d{3}|G-\d\d)", f"{entry.rule} {entry.field}"):
+            found.setdefault(rule, []).append(entry.id)
+    return found
+
+
+def compute(
+    table: Iterable[Duty], results: Iterable[RunResult], broken_by: Mapping[str, list[str]]
+) -> list[RuleState]:
+    """The state of every rule."""
+    found = []
+    runs = list(results)
+    for duty in table:
+        state = RuleState(duty.id, duty.where, sabotages=broken_by.get(duty.id, []))
+        found.append(state)
+        if duty.id in NOT_APPLICABLE:
+            state.status, state.reason = "not_applicable", NOT_APPLICABLE[duty.id]
+            continue
+        for run in runs:
+            count = (run.at_device if duty.where == "hdl" and run.device != "golden" else run.triggers).get(duty.id, 0)
+            if count and run.passed:
+                state.triggers[run.device] += count
+                state.tests.append(f"{run.scenario}[{run.device}]")
+        breaches = [line for run in runs for line in run.breaches if line.startswith(f"{duty.id} ")]
+        if breaches:
+            state.status, state.reason = "fail", breaches[0]
+        elif not any(state.triggers.values()):
+            state.reason = "its condition never occurred in a passing run"
+        elif duty.where == "hdl" and not (state.triggers["verilator"] or state.triggers["icarus"]):
+            state.reason = "triggered on the golden device only"
+        else:
+            state.status = "pass"
+    return found
+
+
+def report(console: Console, rules: list[RuleState], results: list[RunResult]) -> int:
+    """The table, and the exit status."""
+    table = Table(title="rules of the NDIS contract", title_justify="left")
+    for column in ("where", *STATUSES):
+        table.add_column(column, justify="left" if column == "where" else "right")
+    for where in sorted({rule.where for rule in rules}):
+        counts = [sum(r.where == where and r.status == status for r in rules) for status in STATUSES]
+        table.add_row(where, *map(str, counts))
+    totals = {status: sum(r.status == status for r in rules) for status in STATUSES}
+    table.add_row("all", *(str(totals[status]) for status in STATUSES))
+    console.print(table)
+    for rule in rules:
+        if rule.status in ("fail", "untested"):
+            console.print(f"{rule.status:<9}{rule.id:<8}{rule.where:<7}{rule.reason}", markup=False)
+    failed = [f"{r.scenario}[{r.device}]" for r in results if not r.passed]
+    if failed:
+        console.print(f"scenarios that failed: {', '.join(failed)}", markup=False)
+    console.print(f"plan: {(OUT / 'plan.json').relative_to(ROOT)}, {(OUT / 'plan.html').relative_to(ROOT)}")
+    good = not failed and not totals["fail"] and not totals["untested"]
+    console.print("PASS" if good else "FAIL")
+    sys.stdout.flush()
+    return 0 if good else 1
+
+
+def page(rules: list[RuleState], results: list[RunResult]) -> str:
+    """The plan as one HTML page."""
+    style = (
+        "body{font:14px sans-serif}td,th{padding:2px 8px;border-bottom:1px solid #ccc;text-align:left;"
+        "vertical-align:top}.pass{background:#dfd}.fail{background:#fbb}.untested{background:#ffc}"
+    )
+    rows = []
+    for rule in rules:
+        cells = [
+            rule.id, rule.where, rule.status, *(str(rule.triggers[d]) for d in DEVICES), ", ".join(rule.tests),
+            ", ".join(rule.sabotages), rule.reason,
+        ]  # fmt: skip
+        text = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        rows.append(f'<tr class="{rule.status}">{text}</tr>')
+    head = "".join(f"<th>{c}</th>" for c in ("rule", "where", "status", *DEVICES, "tests", "sabotages", "reason"))
+    runs = "".join(
+        f"<li>{html.escape(f'{r.scenario} on {r.device}')}: {'passed' if r.passed else 'FAILED'}</li>" for r in results
+    )
+    return (
+        f"<!doctype html><meta charset=utf-8><title>Chimney: plan</title><style>{style}</style>"
+        f"<h1>Rules of the NDIS contract</h1><table><tr>{head}</tr>{''.join(rows)}</table>"
+        f"<h2>Runs</h2><ul>{runs}</ul>\n"
+    )
+
+
+def write(path: Path, text: str) -> None:
+    """A file, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)

@@ -1,0 +1,26 @@
+"""A completion ring that the host does not empty, on the golden device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.ndis.miniport import DriverConfig
+from tb.config import RunConfig
+from tb.session import summary
+from tb.tests.founding_stage import DELAY, Stage
+from tb.tests.ring_cases import CQ_LOG2, RAW_BUFS, judge_sleeping_host, sleeping_host
+from tb.tests.stage_run import StageRun
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_a_full_completion_ring_stops_new_descriptors_and_nothing_else(tmp_path: Path, seed: int) -> None:
+    stage = Stage([sleeping_host])
+    settings = DriverConfig(conns=4, cq_log2=CQ_LOG2, raw_bufs=RAW_BUFS)
+    config = RunConfig(device="model", size=4096, delay=DELAY, seed=seed, out=tmp_path)
+    run = StageRun(config, stage, driver_config=settings)
+    assert run.run() == [], stage.where()
+    assert stage.over, stage.where()
+    judge_sleeping_host(stage.stories)
+    assert summary.verdict(run.transfer) == []

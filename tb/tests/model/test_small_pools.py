@@ -1,0 +1,77 @@
+"""Small pools and refused indications on the golden device."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model.device.config import DeviceConfig
+from model.device.golden import GoldenDevice
+from model.ndis.memory import PageAllocator
+from model.ndis.miniport import DriverConfig, MiniportDriver
+from tb.config import RunConfig
+from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES, ModelRun
+from tb.session import summary
+from tb.session.transfer import Transfer
+from tb.tests.founding_stage import DELAY, Stage
+from tb.tests.pool_cases import judge_stubborn_host, stubborn_host
+from tb.tests.stage_run import StageRun
+
+#: (refuse, accept in part): how likely each answer is.
+ANSWERS = {"refuse": (0.8, 0.0), "in parts": (0.0, 0.9), "both": (0.45, 0.45), "accept": (0.0, 0.0)}
+CONNS = 4
+
+
+class SmallPoolRun(ModelRun):
+    """A session on a device with few pool buffers, under hosts that answer as they like."""
+
+    def __init__(self, config: RunConfig, pool: int, answers: str, return_delay: int) -> None:
+        device = DeviceConfig(conns=CONNS, pool_bufs=pool)
+        self.device = GoldenDevice(CONNS, MEMORY_BYTES, config.seed, config=device)
+        allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
+        self.transfer = Transfer(config, self.device.mem, allocator)
+        refuse, part = ANSWERS[answers]
+        for app in self.transfer.apps:
+            app.config = replace(app.config, refuse=refuse, accept_part=part, receive_windows=(0, 1, 2))
+        self.transfer.host.config = replace(self.transfer.host.config, return_delay=return_delay)
+        settings = DriverConfig(conns=CONNS, cq_log2=12, pool_bufs=pool)
+        self.driver = MiniportDriver(self.device, self.transfer.host, allocator, settings)
+        self.transfer.attach(self.driver)
+        self._resting = False
+        self.transfer.quiet = lambda: self._resting
+        self.device.on_interrupt = self.driver.on_interrupt
+        self.watch_frames()
+        self.driver.reset()
+        self.driver.start()
+
+
+@pytest.mark.rule("CH-151", "CH-154", "CH-155")
+@pytest.mark.parametrize("answers", ANSWERS)
+@pytest.mark.parametrize("pool", [CONNS, CONNS + 1, 2 * CONNS, 8 * CONNS])
+@pytest.mark.parametrize("return_delay", [0, 40])
+def test_no_byte_is_lost_or_reordered_whatever_the_answers_and_the_pool(
+    tmp_path: Path, pool: int, answers: str, return_delay: int
+) -> None:
+    config = RunConfig(device="model", size=24_000, conns=CONNS, seed=pool, delay=2, out=tmp_path)
+    run = SmallPoolRun(config, pool, answers, return_delay)
+    assert run.run() == []
+    assert run.transfer.sums().agree
+    assert summary.verdict(run.transfer) == []
+
+
+@pytest.mark.rule("CH-151", "CH-155")
+@pytest.mark.parametrize("pool", [CONNS, CONNS + 1, 2 * CONNS])
+def test_a_connection_that_is_refused_for_good_holds_up_no_other(tmp_path: Path, pool: int) -> None:
+    stage = Stage([stubborn_host])
+    run = StageRun(
+        RunConfig(device="model", size=4096, delay=DELAY, out=tmp_path),
+        stage,
+        driver_config=DriverConfig(conns=CONNS, cq_log2=12, pool_bufs=pool),
+        device_config=DeviceConfig(conns=CONNS, pool_bufs=pool),
+    )
+    assert run.run() == [], stage.where()
+    assert stage.over, stage.where()
+    judge_stubborn_host(stage.stories)
+    assert summary.verdict(run.transfer) == []

@@ -1,0 +1,39 @@
+"""A pool of one buffer a connection, and hosts that refuse, on the RTL in lockstep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cocotb
+from cocotb.triggers import Timer
+from pyuvm import uvm_factory, uvm_root
+
+from model.ndis.miniport import DriverConfig
+from tb.tests.founding_stage import Stage
+from tb.tests.pool_cases import judge_stubborn_host, stubborn_host
+from tb.tests.rtl.stage_test import StageTest
+from tb.tests.rtl.transfer_test import TransferTest, built
+
+
+class SmallPoolTest(StageTest):
+    """One connection is refused for good, the others receive beside it; a transfer shares the pool."""
+
+    def scenes(self) -> Stage:
+        return Stage([stubborn_host])
+
+    def settings(self) -> DriverConfig:
+        return DriverConfig(conns=built("conns"), cq_log2=12, pool_bufs=built("pool_bufs"))
+
+    def extra_problems(self) -> list[str]:
+        found = TransferTest.extra_problems(self)
+        if not self.stage.over:
+            return [*found, f"the stage waits at {self.stage.where()}"]
+        judge_stubborn_host(self.stage.stories)
+        return found
+
+
+@cocotb.test()
+async def a_connection_that_is_refused_for_good_holds_up_no_other(_: Any) -> None:
+    """Issue, section Numbers: indications refused in every way, at one buffer a connection."""
+    await Timer(1, "ns")  # let the initial blocks of the transactors run
+    await uvm_root().run_test(SmallPoolTest, keep_set={uvm_factory})

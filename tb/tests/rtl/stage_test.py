@@ -1,0 +1,46 @@
+"""A session on the RTL with a stage beside it, in lockstep: base of tests that play scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from model.device.memory import ErrorWindow
+from model.ndis.memory import PageAllocator
+from model.ndis.miniport import DriverConfig, MiniportDriver
+from tb.session.transfer import Transfer
+from tb.tests.founding_stage import DELAY, SIZE, Device, Stage, StageDriver, StageTransfer
+from tb.tests.rtl.errors_test import set_windows
+from tb.tests.rtl.transfer_test import TransferTest, built
+
+
+class StageTest(TransferTest):
+    """The transfer with a stage beside it."""
+
+    def scenes(self) -> Stage:
+        """What is played."""
+        raise NotImplementedError(f"{type(self).__name__} must say what is played")
+
+    def session(self, allocator: PageAllocator) -> tuple[Transfer, MiniportDriver]:
+        """The session and its stage."""
+        self.stage = self.scenes()
+        self.config = replace(self.config, size=SIZE, conns=1, delay=DELAY)
+        transfer = StageTransfer(
+            self.config, self.port.mem, allocator, capture=self.config.out / "wire.pcapng", issue=self.bench.issue
+        )
+        face = transfer.join(self.stage, Device(self._inject, lambda: self.follower.core, self._ask), allocator)
+        return transfer, StageDriver(self.port, face, allocator, self.settings())
+
+    def settings(self) -> DriverConfig:
+        """The driver's sizes."""
+        return DriverConfig(conns=built("conns"), cq_log2=12)
+
+    def _ask(self, offset: int) -> Callable[[], int | None]:
+        self.port.shadow.pop(offset, None)
+        self.port.mmio_read(offset)
+        return lambda: self.port.shadow.get(offset)
+
+    def _inject(self, windows: Sequence[ErrorWindow]) -> None:
+        """On both sides; nothing may be using the windows at this moment, for they see it at different times."""
+        self.follower.inject_errors(list(windows))
+        self.port.post_action(lambda: set_windows(windows))

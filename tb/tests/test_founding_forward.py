@@ -1,0 +1,13 @@
+"""docs/founding-pages.md, C, segments are forwarded: one test a row, on the golden device."""
+
+from __future__ import annotations
+
+import pytest
+
+from tb.tests.founding.golden import assert_holds, cases
+from tb.tests.founding.page import Judgement
+
+
+@pytest.mark.parametrize("judgement", cases("FW"))
+def test_row(judgement: Judgement) -> None:
+    assert_holds(judgement)
