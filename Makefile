@@ -1,7 +1,7 @@
 # Chimney. Every target is one line; the logic is Python, in tb/ (`make help` lists targets and variables).
 PYTHON ?= python3
 VARIABLES := FILE SIM DEVICE LOSS REORDER DUP CORRUPT DELAY SEED SEEDS SIZE CONNS DATA_W WAVES OUT \
-             FAILURE ID PATCH TIER TEST REQUIRE JOBS MEM_LATENCY MSS IM CUTS
+             FAILURE ID PATCH TIER TEST REQUIRE JOBS MEM_LATENCY MSS IM CUTS SUITE OPS
 
 # A variable reaches Python through the environment exactly as it was typed: `$`, quotes, `#` and spaces are not
 # make's to interpret, so the raw text (value) is assigned again as a simple variable and nothing is pasted in a recipe.

@@ -118,12 +118,20 @@ module chimney #(
   wire [63:0] pool_base, raw_base, sq_base, cq_base;
   wire [3:0]  sq_size_log2, cq_size_log2;
   wire [15:0] sq_tail, sq_head, cq_head, cq_tail, cq_free;
+  // rule C.12: text is refused while the host leaves the completion ring full and pieces wait for it
+  localparam [15:0] CQ_RESERVE = 16'd8;      // entries kept for what no command asked for
+  wire        rx_backed_up;
+  wire        cq_full = cq_free == 16'd0;
+  wire        room    = cq_free > CQ_RESERVE || ~rx_backed_up;
   wire        rx_init_done, tx_idle, rx_idle, engine_idle, ring_idle, decode_idle, cq_idle, state_idle;
   wire        sq_error, cq_error, cq_written, start_pulse, cmd_error;
   wire [6:0]  cnt_rx;
   wire [2:0]  cnt_tx;
   wire        drst = rst | soft_rst;
   wire        fault_taken;
+  wire [15:0] stat_addr;
+  wire [31:0] stat_data;
+  wire        stat_known;
 
   assign idle = engine_idle & tx_idle & rx_idle & ring_idle & decode_idle & cq_idle & state_idle & ~dma_busy;
 
@@ -143,7 +151,19 @@ module chimney #(
       .idle(idle), .lookup_ready(rx_init_done & ~quiesce), .tx_empty(tx_idle), .tick(now),
       .sq_error_pulse(sq_error), .cq_error_pulse(cq_error), .cq_written_pulse(cq_written),
       .device_error(device_error), .irq(irq),
-      .cnt_rx_pulse(cnt_rx), .cnt_tx_pulse(cnt_tx), .cnt_host_pulse({fault_taken, cmd_error}));
+      .cnt_rx_pulse(cnt_rx), .cnt_tx_pulse(cnt_tx), .cnt_host_pulse({fault_taken, cmd_error}),
+      .stat_addr(stat_addr), .stat_data(stat_data), .stat_known(stat_known));
+
+  wire        stat_in, stat_in_packet, stat_opened, stat_closed, stat_reset, stat_out;
+  wire [15:0] stat_in_octets, stat_out_octets;
+  wire [2:0]  stat_out_what;
+  offload_stats u_offload_stats (
+      .clk(clk), .rst(drst),
+      .in_valid(stat_in), .in_packet(stat_in_packet), .in_octets(stat_in_octets),
+      .opened(stat_opened), .closed(stat_closed), .reset_one(stat_reset),
+      .out_valid(stat_out), .out_lost(cnt_tx[2]), .out_octets(stat_out_octets),
+      .out_rst(stat_out_what[2]), .out_old(stat_out_what[1]), .out_new(stat_out_what[0]),
+      .addr(stat_addr), .data(stat_data), .known(stat_known));
 
   tick_counter u_tick (.clk(clk), .rst(drst), .external(tick_external), .strobe(tick_strobe),
                        .prescale(tick_prescale), .now(now));
@@ -176,7 +196,7 @@ module chimney #(
   assign rd_req_ready = dma_rd_ready & {RD_N{~mask_requests}};
   assign wr_req_ready = dma_wr_ready & {WR_N{~mask_requests}};
 
-  dma #(.DATA_W(DATA_W), .RD_CLIENTS(RD_N), .WR_CLIENTS(WR_N)) u_dma (
+  dma #(.DATA_W(DATA_W), .RD_CLIENTS(RD_N), .WR_CLIENTS(WR_N), .RD_URGENT(1)) u_dma (
       .clk(clk), .rst(drst),
       .s_rd_req_valid(rd_req_valid & {RD_N{~mask_requests}}), .s_rd_req_ready(dma_rd_ready),
       .s_rd_req_addr(rd_req_addr), .s_rd_req_len(rd_req_len),
@@ -200,17 +220,22 @@ module chimney #(
   wire         sqe_valid, sqe_ready;
   wire [511:0] sqe;
   wire [15:0]  sqe_index;
-  wire [6:0]   cpl_valid, cpl_ready;
-  wire [7*256-1:0] cpl;
-  // an entry of a command, not an indication, gives its reservation back
+  localparam CPL_N = `CQ_SOURCE_INVALIDATE + 1;
+  wire [CPL_N-1:0]     cpl_valid, cpl_ready;
+  wire [CPL_N*256-1:0] cpl;
+  // an entry of a command, not an indication, gives its reservation back; these have none and complete only in error
   wire [255:0] cq_taken_entry;
   wire         cq_taken;
   wire [7:0]   taken_kind = cq_taken_entry[`CQE_KIND];
-  wire         done_pulse = cq_taken & (taken_kind == `CQ_KIND_COMMAND || taken_kind == `CQ_KIND_SEND ||
+  wire [7:0]   taken_code = cq_taken_entry[`CQE_CODE];
+  wire         taken_free = taken_kind == `CQ_KIND_COMMAND && (taken_code == `OPCODE_ANSWER ||
+                            taken_code == `OPCODE_RESUME || taken_code == `OPCODE_POOL_POST ||
+                            taken_code == `OPCODE_RAW_POST || taken_code == `OPCODE_NEIGHBOR_ANSWER);
+  wire         done_pulse = cq_taken & ~taken_free & (taken_kind == `CQ_KIND_COMMAND || taken_kind == `CQ_KIND_SEND ||
                                         taken_kind == `CQ_KIND_RECEIVE || taken_kind == `CQ_KIND_RAW_TX ||
                                         taken_kind == `CQ_KIND_FORWARD);
 
-  descriptor_ring #(.DATA_W(DATA_W)) u_descriptor_ring (
+  descriptor_ring #(.DATA_W(DATA_W), .MARGIN(CQ_RESERVE)) u_descriptor_ring (
       .clk(clk), .rst(drst), .enable(enable & ~device_error), .base(sq_base), .size_log2(sq_size_log2), .tail(sq_tail), .head(sq_head),
       .cq_free(cq_free), .start_pulse(start_pulse), .done_pulse(done_pulse),
       .m_rd_req_valid(rd_req_valid[`RD_CLIENT_DESCRIPTOR]), .m_rd_req_ready(rd_req_ready[`RD_CLIENT_DESCRIPTOR]),
@@ -262,7 +287,8 @@ module chimney #(
   wire [7:0]            consumed_gen, fence_gen, fault_gen;
   wire [31:0]           consumed_bytes;
   wire                  fence_valid, fence_ready, fault_valid, fault_ready, txq_valid, txq_ready, dlv_valid, dlv_ready;
-  wire [`TXQ_W-1:0]     txq;
+  wire [`TXQ_W-1:0]     txq, bar;
+  wire                  bar_valid, bar_ready;
   wire [`DLV_MSG_W-1:0] dlv;
   wire                  verdict_valid, verdict_ready, img_valid, img_ready, del_valid, del_ready, del_done;
   wire [1:0]            verdict;
@@ -283,7 +309,9 @@ module chimney #(
       .s_credit_valid(credit_valid), .s_credit_ready(credit_ready), .s_credit_count(credit_count),
       .s_fence_valid(fence_valid), .s_fence_ready(fence_ready), .s_fence_conn(fence_conn), .s_fence_gen(fence_gen),
       .s_fault_valid(fault_valid), .s_fault_ready(fault_ready), .s_fault_conn(fault_conn), .s_fault_gen(fault_gen),
+      .s_room(room),
       .m_txq_valid(txq_valid), .m_txq_ready(txq_ready), .m_txq(txq),
+      .m_bar_valid(bar_valid), .m_bar_ready(bar_ready), .m_bar(bar),
       .m_dlv_valid(dlv_valid), .m_dlv_ready(dlv_ready), .m_dlv(dlv),
       .m_verdict_valid(verdict_valid), .m_verdict_ready(verdict_ready), .m_verdict(verdict),
       .m_cpl_valid(cpl_valid[`CQ_SOURCE_TCP]), .m_cpl_ready(cpl_ready[`CQ_SOURCE_TCP]),
@@ -293,6 +321,8 @@ module chimney #(
       .m_img_sq_index(img_sq_index), .m_img_opcode(img_opcode),
       .m_del_valid(del_valid), .m_del_ready(del_ready), .m_del_conn(del_conn), .s_del_done(del_done),
       .append_pulse(append_pulse), .append_conn(append_conn), .free_pulse(free_pulse), .free_conn(free_conn),
+      .stat_in(stat_in), .stat_in_packet(stat_in_packet), .stat_in_octets(stat_in_octets),
+      .stat_opened(stat_opened), .stat_closed(stat_closed), .stat_reset(stat_reset),
       .rec_tcp_valid(rec_tcp_valid), .rec_tcp(rec_tcp), .idle(engine_idle));
 
   state_writer #(.DATA_W(DATA_W)) u_state_writer (
@@ -314,6 +344,9 @@ module chimney #(
   tx_top #(.DATA_W(DATA_W), .CONNS(CONNS), .SENDS(SENDS), .PATHS(PATHS), .NEIGHBORS(NEIGHBORS), .TX_SLOTS(TX_SLOTS),
            .COMMIT_PORT(COMMIT_PORT)) u_tx (
       .clk(clk), .rst(drst), .mac_addr(mac_addr), .s_txq_valid(txq_valid), .s_txq_ready(txq_ready), .s_txq(txq),
+      .s_bar_valid(bar_valid), .s_bar_ready(bar_ready), .s_bar(bar),
+      .m_barcpl_valid(cpl_valid[`CQ_SOURCE_INVALIDATE]), .m_barcpl_ready(cpl_ready[`CQ_SOURCE_INVALIDATE]),
+      .m_barcpl(cpl[`CQ_SOURCE_INVALIDATE*256 +: 256]),
       .s_raw_valid(raw_valid), .s_raw_ready(raw_ready), .s_raw_addr(raw_addr), .s_raw_len(raw_len),
       .s_raw_cookie(raw_cookie), .s_raw_sq_index(raw_index),
       .m_lrd_req_valid(rd_req_valid[`RD_CLIENT_LIST]), .m_lrd_req_ready(rd_req_ready[`RD_CLIENT_LIST]),
@@ -335,6 +368,7 @@ module chimney #(
       .m_fdone_valid(fdone_valid), .m_fdone_ready(fdone_ready), .m_fdone_conn(fdone_conn), .m_fdone_gen(fdone_gen),
       .m_fault_valid(txfault_valid), .m_fault_ready(txfault_ready), .m_fault_conn(txfault_conn),
       .m_fault_gen(txfault_gen), .rec_tx_valid(rec_tx_valid), .rec_tx(rec_tx),
+      .stat_valid(stat_out), .stat_octets(stat_out_octets), .stat_what(stat_out_what),
       .cnt_seg(cnt_tx[0]), .cnt_raw(cnt_tx[1]), .cnt_disc(cnt_tx[2]), .idle(tx_idle));
 
   // ---- receive ----
@@ -343,7 +377,7 @@ module chimney #(
   wire [7:0]  rxfault_gen;
   rx_top #(.DATA_W(DATA_W), .CONNS(CONNS), .CONN_W($clog2(CONNS)), .RECVS(RECVS), .POOL_BUFS(POOL_BUFS), .RAW_BUFS(RAW_BUFS),
            .RX_BEATS(RX_BEATS), .COMMIT_PORT(COMMIT_PORT)) u_rx (
-      .clk(clk), .rst(drst), .now(now), .enable(enable), .pool_base(pool_base), .raw_base(raw_base),
+      .clk(clk), .rst(drst), .now(now), .s_cq_full(cq_full), .m_backed_up(rx_backed_up), .enable(enable), .pool_base(pool_base), .raw_base(raw_base),
       .s_axis_rx_tdata(s_axis_rx_tdata), .s_axis_rx_tkeep(s_axis_rx_tkeep), .s_axis_rx_tlast(s_axis_rx_tlast),
       .s_axis_rx_tvalid(rx_tvalid), .s_axis_rx_tready(s_axis_rx_tready),
       .s_ins_valid(ins_valid), .s_ins_ready(ins_ready), .s_ins_key(ins_key), .s_ins_conn(ins_conn),
@@ -388,9 +422,9 @@ module chimney #(
   assign rxfault_ready = fault_ready & ~txfault_valid;
   assign fault_taken   = fault_valid & fault_ready;
 
-  completion_ring #(.DATA_W(DATA_W), .SOURCES(7), .COMMIT_PORT(COMMIT_PORT)) u_completion_ring (
+  completion_ring #(.DATA_W(DATA_W), .SOURCES(CPL_N), .COMMIT_PORT(COMMIT_PORT)) u_completion_ring (
       .clk(clk), .rst(drst), .base(cq_base), .size_log2(cq_size_log2), .head(cq_head), .tail(cq_tail), .free(cq_free),
-      .s_cpl_valid(cpl_valid & {7{~device_error}}), .s_cpl_ready(cpl_ready), .s_cpl(cpl),
+      .s_cpl_valid(cpl_valid & {CPL_N{~device_error}}), .s_cpl_ready(cpl_ready), .s_cpl(cpl),
       .m_wr_req_valid(wr_req_valid[`WR_CLIENT_COMPLETION]), .m_wr_req_ready(wr_req_ready[`WR_CLIENT_COMPLETION]),
       .m_wr_req_addr(wr_req_addr[`WR_CLIENT_COMPLETION*64 +: 64]),
       .m_wr_req_len(wr_req_len[`WR_CLIENT_COMPLETION*16 +: 16]),

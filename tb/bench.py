@@ -28,6 +28,7 @@ from tb.sim.tools import Tool, find
 OUT = ROOT / "sim_build" / "bench"
 TEST_MODULE = "tb.tests.rtl.bench_test"
 ENGINE_MODULE = "tb.tests.rtl.bench_engine_test"
+INVALIDATE_MODULE = "tb.tests.rtl.bench_invalidate_test"
 #: Connections the simulated device is built for.
 BUILT_CONNS = 64
 MSS = 1460
@@ -269,6 +270,18 @@ def engine(console: Console, tool: Tool) -> dict[str, dict[str, float]]:
     return found
 
 
+def invalidate(console: Console, tool: Tool, data_w: int, seed: int) -> list[dict[str, Any]]:
+    """Cycles of INVALIDATEs behind a full transmit path: object, dependents, cycles, those of the frame on the wire."""
+    directory = OUT / f"{tool.kind}-{data_w}-invalidate"
+    config = RunConfig(command="bench", sim=tool.kind, seed=seed, data_w=data_w, out=directory)
+    built = build(chimney_spec(tool, data_w=data_w, conns=BUILT_CONNS), say=console.print)
+    result = run(built, INVALIDATE_MODULE, directory, config=config, timeout=TIMEOUT)
+    if not result.passed:
+        raise BenchError(f"the run with INVALIDATEs failed; log: {result.log}\n{replay_command(directory)}")
+    found: list[dict[str, Any]] = json.loads((directory / "invalidate.json").read_text())
+    return found
+
+
 def main(config: RunConfig) -> int:
     """Measure everything that the simulators at hand allow; 1 if a target is missed."""
     console = Console(highlight=False)
@@ -302,6 +315,7 @@ def measure(console: Console, tool: Tool, icarus: Tool | None, seed: int) -> tup
     send, receive = runs[512, Play.SEND, 32], runs[512, Play.RECEIVE, 32]
     of_64 = [runs[64, play, 32] for play in Play]
     cycles = engine(console, tool)
+    barred = {width: invalidate(console, tool, width, seed) for width in (512, 64)}
     full = [played.cycles / played.seconds for played in of_64]
     alone = [0.0, 0.0]
     if tool.kind == "verilator":
@@ -323,6 +337,8 @@ def measure(console: Console, tool: Tool, icarus: Tool | None, seed: int) -> tup
         "frame_to_ack_cycles": receive.frame_to_ack(),
         "initiate_cycles": send.command_cycles(Opcode.INITIATE),
         "terminate_cycles": send.command_cycles(Opcode.TERMINATE),
+        # without the frame already granted
+        "invalidate_cycles_max": max(one["cycles"] - one["frame"] for found in barred.values() for one in found),
         "sim_cycles_per_second_bare": round(alone[slowest]) or None,
         "sim_cycles_per_second_full": round(full[slowest]),
         "sim_speed_share": round(full[slowest] / alone[slowest], 3) if alone[slowest] else None,
@@ -331,7 +347,7 @@ def measure(console: Console, tool: Tool, icarus: Tool | None, seed: int) -> tup
         "config": {
             "simulator": tool.label, "icarus": icarus.label if icarus is not None else None, "seed": seed, "mss": MSS,
             "frames": FRAMES, "request_bytes": 65536, "memory_latency_cycles": 32, "connections": 1,
-            "first_frame": FIRST, "last_frame": LAST, "engine": cycles,
+            "first_frame": FIRST, "last_frame": LAST, "engine": cycles, "invalidate": barred,
             "packets_per_second": {name: round(run.packets_per_second()) for name, run in normal.items()},
             "events_per_segment": {name: round(run.events_per_segment(), 3) for name, run in normal.items()},
             "speed_share_at_data_w": 64,
@@ -352,6 +368,7 @@ TARGETS: dict[str, tuple[float | None, float | None]] = {
     "tx_bus_share_64": (0.95, None),
     "rx_bus_share_64": (0.95, None),
     "engine_cycles_per_event": (None, 8),
+    "invalidate_cycles_max": (None, 256),
     "events_per_segment": (None, 2),
     "sim_speed_share": (0.25, None),
     "packets_per_second_verilator": (500, None),

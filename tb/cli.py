@@ -38,7 +38,11 @@ COMMANDS: dict[str, Command] = {
         "tb.testing.runner", "lint, then every test of tier `test`, on both simulators", "SIM TEST REQUIRE SEED JOBS"
     ),
     "test-all": Command("tb.testing.runner", "the tests of every tier", "SIM TEST REQUIRE SEED JOBS"),
-    "regress": Command("tb.testing.runner", "the RTL tests of a tier, for each of SEEDS", "TIER SEEDS SIM TEST JOBS"),
+    "regress": Command(
+        "tb.testing.runner",
+        "the RTL tests of a tier, or random contract operations, for each of SEEDS",
+        "TIER SEEDS SIM TEST JOBS SUITE DEVICE OPS",
+    ),
     "soak": Command("tb.soak", "the main job over many seeds", f"SIM DATA_W SEEDS SIZE CONNS MSS {NETWORK} JOBS"),
     "plan": Command("tb.plan", "which rules of the NDIS contract were exercised, where, and held"),
     "bench": Command("tb.bench", "measure bus share, engine cycles, simulation speed", "SEED"),
@@ -72,6 +76,8 @@ VARIABLE_HELP = (
     ("OUT", "result folder (default sim_build/run)"),
     ("TEST", "only tests whose name contains this"),
     ("TIER", "test, all or regress: what `make regress` runs (default test)"),
+    ("SUITE", "tests, or contract: random operations against the whole contract (default tests)"),
+    ("OPS", "random operations a seed with SUITE=contract (default 1000)"),
     ("JOBS", "simulations at a time (default: one a core, at most 4)"),
     ("REQUIRE", "what must be there, e.g. icarus,tun; tests that lack it then fail instead of skip"),
     ("ID, PATCH", "one sabotage by its id, or any diff"),

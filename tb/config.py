@@ -22,6 +22,9 @@ REQUIRABLE = (*SIMULATORS, "tun", "tshark", "gvisor", "lwip", "x", "chromium", "
 DATA_WIDTHS = (64, 128, 256, 512)
 MAX_CONNS = 64
 MAX_INTERMEDIATES = 8
+#: What `make regress` runs: the tests of a tier, or random contract operations.
+SUITES = ("tests", "contract")
+MAX_OPERATIONS = 1_000_000
 MAX_CUTS = 1000
 MAX_RATE = 0.5
 MAX_DELAY = 10_000
@@ -78,6 +81,9 @@ class RunConfig:
     jobs: int = 2
     #: Intermediate drivers between host and miniport driver.
     intermediates: int = 0
+    suite: str = "tests"
+    #: Random operations a seed.
+    operations: int = 1000
     #: Times that connections are uploaded and offloaded again in the middle of a run.
     cuts: int = 0
 
@@ -125,6 +131,8 @@ class RunConfig:
             mss=given.integer("MSS", 1460, 64, 1460),
             jobs=given.integer("JOBS", min(4, os.cpu_count() or 1), 1, 256),
             intermediates=given.integer("IM", 0, 0, MAX_INTERMEDIATES),
+            suite=given.choice("SUITE", SUITES, "tests"),
+            operations=given.integer("OPS", 1000, 1, MAX_OPERATIONS),
             cuts=given.integer("CUTS", 0, 0, MAX_CUTS),
         )
 

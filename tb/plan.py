@@ -1,8 +1,9 @@
 """`make plan`: which rule of the NDIS contract is exercised, on which device, by which test, and held.
 
 A rule counts as exercised only where its monitor reported a *trigger* in a passing run. The runs are those of
-`tb.contract.scenarios`; one whose sources have changed since its last result (or that has none) is run again. A rule of
-the device (`hdl`) must have triggered on RTL, by something seen at the device's side of the host port or on the wire.
+`tb.contract.scenarios`; one whose sources have changed since its last result (or that has none) is run again. Every
+rule must have triggered on RTL; one of the device (`hdl`) by something seen at the device's side of the host port or
+on the wire. A test that cites a rule must have seen it triggered.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from rich.console import Console
 from rich.table import Table
 
 from tb.config import ROOT, RunConfig
-from tb.contract.duties import Duty, duties
+from tb.contract.duties import PAGE, Duty, counted, duties
 from tb.contract.scenarios import SCENARIOS, Scenario
-from tb.monitors.contract.everything import NOT_APPLICABLE
 from tb.sim.tools import find
 
 OUT = ROOT / "sim_build" / "plan"
 DEVICES = ("golden", "verilator", "icarus")
 SOURCES = ("hdl", "model", "tb")
+#: Lines of a failed run that are printed.
+SHOWN = 12
 STATUSES = ("pass", "fail", "untested", "not_applicable")
 
 
@@ -45,6 +47,14 @@ class RunResult:
     at_device: Mapping[str, int]
     breaches: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    #: Rules that count, by test.
+    tests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """Triggers that exercise a rule."""
+        return counted({"triggers": self.triggers, "at_device": self.at_device})
 
     @staticmethod
     def load(path: Path, tree: str) -> RunResult | None:
@@ -58,6 +68,7 @@ class RunResult:
         return RunResult(
             found["scenario"], found["device"], found["passed"], found["triggers"], found["at_device"],
             tuple(found["breaches"]), tuple(found["problems"]),
+            {test: tuple(rules) for test, rules in found["tests"].items()}, found["seconds"],
         )  # fmt: skip
 
     def store(self, path: Path, tree: str) -> None:
@@ -81,7 +92,7 @@ class RuleState:
 
 def tree_hash() -> str:
     """A hash of all sources that decide a result."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(PAGE.read_bytes())
     for top in SOURCES:
         for path in sorted((ROOT / top).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -102,35 +113,43 @@ def main(config: RunConfig) -> int:
 
 
 def results_of(scenario: Scenario, config: RunConfig, tree: str, console: Console) -> Iterator[RunResult]:
-    """The scenario's result on every device that it has and that is there."""
+    """The scenario's result on every device that it has and that is there; SIM names the only simulator that is run."""
     for device in DEVICES:
         run = scenario.on(device)
         if run is None or (device != "golden" and find(device) is None):
             continue
         path = OUT / device / f"{scenario.name}.json"
         result = RunResult.load(path, tree)
+        if result is None and config.sim_given and device not in ("golden", config.sim):
+            continue
         if result is None:
-            started = time.monotonic()
             result = play(scenario, device, run, config)
             result.store(path, tree)
             verdict = "passed" if result.passed else "FAILED"
-            console.print(f"{verdict:<8}{scenario.name} on {device}  ({time.monotonic() - started:.0f} s)")
-            for line in (*result.breaches, *result.problems)[:5]:
+            console.print(f"{verdict:<8}{scenario.name} on {device}  ({result.seconds:.0f} s)")
+            for line in (*result.breaches, *result.problems)[:SHOWN]:
                 console.print(f"         {line}", markup=False)
         yield result
 
 
 def play(scenario: Scenario, device: str, run: Callable[[RunConfig, Path], Any], config: RunConfig) -> RunResult:
-    """Run a scenario; rules that it claims and that never triggered are a failure of the scenario."""
+    """Run a scenario; a test that cites a rule which never triggered is a failure of the scenario."""
+    started = time.monotonic()
     found = run(config, OUT / device / scenario.name)
-    problems = list(found["problems"])
-    silent = sorted(set(scenario.marks()) - set(found["triggers"]))
-    if silent:
-        problems.append(f"claims rules that never triggered: {', '.join(silent)}")
-    passed = not problems and not found["breaches"]
+    claims, alone = scenario.claims(), found.get("tests")
+    seen = frozenset(counted(found))
+    tests = {test: tuple(rules) for test, rules in (alone or {}).items()}
+    if alone is None:  # one device for all tests: what they cite is all that is known of each
+        tests = {test: tuple(sorted(rules & seen)) for test, rules in claims.items()}
+    silent = [(test, sorted(rules - set(tests.get(test, ())))) for test, rules in claims.items()]
+    problems = [
+        *found["problems"],
+        *(f"{test} cites {', '.join(left)}: never triggered" for test, left in silent if left),
+    ]
     return RunResult(
-        scenario.name, device, passed, found["triggers"], found["at_device"], tuple(found["breaches"]), tuple(problems)
-    )
+        scenario.name, device, not problems and not found["breaches"], found["triggers"], found["at_device"],
+        tuple(found["breaches"]), tuple(problems), tests, time.monotonic() - started,
+    )  # fmt: skip
 
 
 def sabotages() -> dict[str, list[str]]:
@@ -144,33 +163,33 @@ def sabotages() -> dict[str, list[str]]:
     return found
 
 
-def compute(
-    table: Iterable[Duty], results: Iterable[RunResult], broken_by: Mapping[str, list[str]]
-) -> list[RuleState]:
+def compute(table: Iterable[Duty], results: Iterable[RunResult], broken_by: Mapping[str, list[str]]) -> list[RuleState]:
     """The state of every rule."""
-    found = []
     runs = list(results)
-    for duty in table:
-        state = RuleState(duty.id, duty.where, sabotages=broken_by.get(duty.id, []))
-        found.append(state)
-        if duty.id in NOT_APPLICABLE:
-            state.status, state.reason = "not_applicable", NOT_APPLICABLE[duty.id]
-            continue
-        for run in runs:
-            count = (run.at_device if duty.where == "hdl" and run.device != "golden" else run.triggers).get(duty.id, 0)
-            if count and run.passed:
-                state.triggers[run.device] += count
-                state.tests.append(f"{run.scenario}[{run.device}]")
-        breaches = [line for run in runs for line in run.breaches if line.startswith(f"{duty.id} ")]
-        if breaches:
-            state.status, state.reason = "fail", breaches[0]
-        elif not any(state.triggers.values()):
-            state.reason = "its condition never occurred in a passing run"
-        elif duty.where == "hdl" and not (state.triggers["verilator"] or state.triggers["icarus"]):
-            state.reason = "triggered on the golden device only"
-        else:
-            state.status = "pass"
-    return found
+    return [state_of(duty, runs, broken_by.get(duty.id, [])) for duty in table]
+
+
+def state_of(duty: Duty, runs: list[RunResult], broken_by: list[str]) -> RuleState:
+    """One rule over all runs."""
+    state = RuleState(duty.id, duty.where, sabotages=broken_by)
+    if duty.missing:
+        state.status, state.reason = "not_applicable", duty.missing
+        return state
+    for run in runs:
+        if run.passed and (count := run.counted.get(duty.id, 0)):
+            state.triggers[run.device] += count
+            tests = [f"{run.scenario}/{test}" for test, rules in run.tests.items() if duty.id in rules]
+            state.tests += [f"{test}[{run.device}]" for test in tests or [run.scenario]]
+    breaches = [line for run in runs for line in run.breaches if line.startswith(f"{duty.id} ")]
+    if breaches:
+        state.status, state.reason = "fail", breaches[0]
+    elif not any(state.triggers.values()):
+        state.reason = "its condition never occurred in a passing run"
+    elif not (state.triggers["verilator"] or state.triggers["icarus"]):
+        state.reason = "triggered on the golden device only"
+    else:
+        state.status = "pass"
+    return state
 
 
 def report(console: Console, rules: list[RuleState], results: list[RunResult]) -> int:

@@ -4,7 +4,7 @@
 //
 // Combinational. `live`: the generation of the command fits and the phase is not FREE (rule E-1).
 // `path_valid`, `nbr_valid`: the path and its neighbor, or the neighbor, that the command or its connection names
-// were written; `nbr_query`: the neighbor's query waits for an answer. `mute`: no frame may leave (rule E-9).
+// were written; `can_send`: data may go (tx_policy); `nbr_query`: the neighbor's query waits for an answer. `mute`: no frame may leave (rule E-9).
 // `loaded_tcb`: TCB of INITIATE (tcb_load). `cached_*`: what UPDATE makes of the TCB (cached_load).
 // `passed_up`: rx_check hands the segment of a FORWARD back; its text takes the completion along (tcp_engine).
 // `ack_tcb`, `ack_segment`: the state and the segment of a pure ACK sent now (tx_policy with ack_only).
@@ -23,6 +23,8 @@ module command_rules (
     input  wire [31:0]              now,
     input  wire [31:0]              push_ticks,
     input  wire [31:0]              fin_wait_2_ticks,
+    input  wire [31:0]              rto_max,       // ticks
+    input  wire                     can_send,      // rule G-1, at START from snd_una on
     input  wire                     path_valid,
     input  wire                     nbr_valid,
     input  wire                     nbr_query,
@@ -92,6 +94,7 @@ module command_rules (
     wire        no_send    = fin_queued || !state_ok;
     wire        no_abort   = phase == `PHASE_LOADED;
     wire [31:0] new_end    = snd_end + sqe[`SQE_LENGTH] + {31'd0, is_fin};
+    wire        waits      = is_fin && !inherited && live && phase == `PHASE_FROZEN && !fin_queued && !state_ok;
     wire        no_reset   = abortive && live && !no_abort && mute;  // the RST may not leave
 
     // QUERY, INVALIDATE
@@ -103,8 +106,8 @@ module command_rules (
 
     // INITIATE, START
     wire route_valid   = path_valid && nbr_valid;
-    wire probes_on     = tcb[`TCB_SND_WND] == 32'd0 && tcb[`TCB_SND_NXT] == snd_una    // the window is closed: B-4
-                         && snd_end - {31'd0, fin_queued} != snd_una && state != `TCP_STATE_FIN_WAIT_2;
+    wire probes_on     = tcb[`TCB_RTX_ON] && (tcb[`TCB_SND_MAX] - snd_una) <= 32'd1    // B-4: the count is one of probes
+                         && snd_end - {31'd0, fin_queued} != snd_una && state != `TCP_STATE_FIN_WAIT_2 && !can_send;
     wire backlog_there = (tcb[`TCB_SND_MAX] - snd_una) <= (snd_end - snd_una);
 
     // TERMINATE
@@ -152,6 +155,7 @@ module command_rules (
         barrier[`TX_BARRIER_COOKIE]   = sqe[`SQE_COOKIE];
         barrier[`TX_BARRIER_SQ_INDEX] = sq_index;
         barrier[`TX_BARRIER_OPCODE]   = opcode;
+        barrier[`TX_BARRIER_OBJECT]   = flags[1:0];
     end
 
     // ---- the commands ----------------------------------------------------------------------------------------
@@ -214,6 +218,7 @@ module command_rules (
                     dlv[`DLV_MSG_KIND]       = `DLV_EVT_LOAD;
                     dlv[`DLV_MSG_INFO]       = min32(THRESHOLD_MAX, loaded_tcb[`TCB_INIT_RCV_WND] >> 2);
                     dlv[`DLV_MSG_PUSH_TICKS] = push_ticks;
+                    dlv[`DLV_MSG_FIN]        = loaded_tcb[`TCB_FIN_RCVD];
                 end
             end
             `OPCODE_START: begin
@@ -223,10 +228,15 @@ module command_rules (
                     m_tcb[`TCB_PHASE] = `PHASE_RUNNING;
                     if (tcb[`TCB_RTX_ON]) begin
                         m_tcb[`TCB_RTX_DEADLINE] = tcb[`TCB_RTX_DEADLINE] + now;
-                        m_tcb[`TCB_PERSIST]      = probes_on;
                     end else if (state == `TCP_STATE_FIN_WAIT_2) begin
                         m_tcb[`TCB_RTX_ON]       = 1'b1;
                         m_tcb[`TCB_RTX_DEADLINE] = now + fin_wait_2_ticks;
+                    end
+                    if (probes_on) begin
+                        m_tcb[`TCB_PERSIST] = 1'b1;
+                        m_tcb[`TCB_SND_NXT] = snd_una;
+                    end else begin
+                        m_tcb[`TCB_RTO]     = backoff32(tcb[`TCB_RTO], tcb[`TCB_RTX_COUNT], rto_max);
                     end
                     if (tcb[`TCB_KA_ON]) m_tcb[`TCB_KA_DEADLINE] = tcb[`TCB_KA_DEADLINE] + now;
                     if (tcb[`TCB_TS_EN] && any_out) begin
@@ -243,7 +253,17 @@ module command_rules (
             end
             `OPCODE_SEND, `OPCODE_DISCONNECT: begin
                 cpl_valid  = !live || too_late || no_reset || (abortive ? no_abort : no_send);
-                cpl_status = too_late ? end_status : no_reset ? `STATUS_UPLOAD : `STATUS_BAD_STATE;
+                cpl_status = too_late ? end_status : (no_reset || waits) ? `STATUS_UPLOAD : `STATUS_BAD_STATE;
+                if (no_reset && !too_late && running && !tcb[`TCB_RETRIEVE_SENT]) begin
+                    m_tcb[`TCB_PHASE]         = `PHASE_FROZEN;
+                    m_tcb[`TCB_RETRIEVE_SENT] = 1'b1;
+                    dlv_valid = 1'b1;
+                    dlv[`DLV_MSG_KIND]     = `DLV_EVT_NOTIFY;
+                    dlv[`DLV_MSG_EVENT]    = `TCP_EVENT_TYPE_RETRIEVE;
+                    dlv[`DLV_MSG_INFO]     = {24'd0, `UPLOAD_REASON_INVALID_STATE};
+                    dlv[`DLV_MSG_A]        = 64'd0;
+                    dlv[`DLV_MSG_SQ_INDEX] = 16'd0;
+                end
                 if (!cpl_valid && abortive) begin
                     m_tcb[`TCB_PHASE]         = `PHASE_FROZEN;
                     m_tcb[`TCB_STATE]         = `TCP_STATE_CLOSED;

@@ -31,6 +31,7 @@ module commit_record (
     input  wire                  cpl_valid,
     input  wire [`CQE_W-1:0]     cpl,
     input  wire                  img_valid,
+    input  wire                  room,
 
     output wire                  rec_tcp_valid,
     output wire [`REC_TCP_W-1:0] rec_tcp
@@ -56,6 +57,7 @@ module commit_record (
         rec_next[`REC_TCP_DLV_VALID] = dlv_valid;
         rec_next[`REC_TCP_CPL_VALID] = cpl_valid;
         rec_next[`REC_TCP_IMG_VALID] = img_valid;
+        rec_next[`REC_TCP_ROOM]      = room;
         if (kind == `TCP_EVT_COMMAND) rec_next[`REC_TCP_OPCODE] = opcode;
         if (kind == `TCP_EVT_COMMAND && opcode == `OPCODE_FORWARD) rec_next[`REC_TCP_RX] = seg;
         if (kind == `TCP_EVT_RX_SEGMENT) begin

@@ -48,6 +48,7 @@ module engine_tables #(
     output wire                    nbr_invalid,
     output wire                    nbr_query,
     output wire [11:0]             nbr_vlan,
+    output wire [31:0]             nbr_nic_tick,   // the device's last confirmation
     output wire [31:0]             nbr_host_age,   // ticks since the host's last confirmation
     output wire [31:0]             nbr_nic_age     // ticks since the device's last confirmation
 );
@@ -179,7 +180,8 @@ module engine_tables #(
     assign nbr_query    = nbr_query_reg[nbr];
     assign nbr_vlan     = vlan[nbr];
     assign nbr_host_age = now - host_tick[nbr];
-    assign nbr_nic_age  = now - nic_tick[nbr];
+    assign nbr_nic_tick = nic_tick[nbr];
+    assign nbr_nic_age  = now - nbr_nic_tick;
 
     always @(posedge clk) begin
         if (rst) begin

@@ -50,9 +50,15 @@ module engine_top #(
     input  wire [15:0]             s_fault_conn,
     input  wire [7:0]              s_fault_gen,
 
+    input  wire                    s_room,         // 0: the host leaves the completion ring full (rule C.12)
+
     output wire                    m_txq_valid,
     input  wire                    m_txq_ready,
     output wire [`TXQ_W-1:0]       m_txq,
+
+    output wire                    m_bar_valid,    // a BARRIER, ahead of its place in m_txq
+    input  wire                    m_bar_ready,
+    output wire [`TXQ_W-1:0]       m_bar,
 
     output wire                    m_dlv_valid,
     input  wire                    m_dlv_ready,
@@ -87,14 +93,27 @@ module engine_top #(
     output wire                    free_pulse,
     output wire [15:0]             free_conn,
 
+    output wire                    stat_in,        // pulses, as in offload_stats
+    output wire                    stat_in_packet,
+    output wire [15:0]             stat_in_octets,
+    output wire                    stat_opened,
+    output wire                    stat_closed,
+    output wire                    stat_reset,
+
     output wire                    rec_tcp_valid,
     output wire [`REC_TCP_W-1:0]   rec_tcp,
     output wire                    idle
 );
 
-    localparam QUEUE = 16, CPL_QUEUE = 4;
-    localparam [4:0] TXQ_LIMIT = QUEUE - 4, LIMIT = QUEUE - 2;
-    localparam [2:0] CPL_LIMIT = CPL_QUEUE - 2;
+    localparam QUEUE = 16, CPL_QUEUE = 4, BARS = 4;
+    localparam TXQ_QUEUE = 2 * QUEUE;              // the second half is for BARRIERs alone
+    localparam [5:0] TXQ_LIMIT = QUEUE - 4, BAR_LIMIT = TXQ_QUEUE - 4;
+    localparam [4:0] LIMIT = QUEUE - 2;
+    // what a connection may have to say without the host: FIN, ABORT, RETRIEVE; these never wait for it
+    localparam DLV_QUEUE = (CONNS < 16) ? 4 * QUEUE : 4 * CONNS, DLV_W = $clog2(DLV_QUEUE);
+    localparam [31:0] DLV_FULL32 = DLV_QUEUE - 2, DLV_LIMIT32 = QUEUE - 2;
+    localparam [DLV_W:0] FULL_DLV = DLV_FULL32[DLV_W:0], LIMIT_DLV = DLV_LIMIT32[DLV_W:0];
+    localparam [2:0] CPL_LIMIT = CPL_QUEUE - 2, BARS_LIMIT = BARS - 2;
 
     generate
         if (CONNS < 4 || CONNS > 1024 || (CONNS & (CONNS - 1)) != 0) begin : g_illegal
@@ -102,7 +121,7 @@ module engine_top #(
         end
     endgenerate
 
-    wire        evt_valid, evt_ready;
+    wire        evt_valid, evt_ready, evt_room;
     wire [3:0]  evt_kind;
     wire [15:0] evt_conn;
     wire [7:0]  evt_gen;
@@ -113,9 +132,12 @@ module engine_top #(
     wire [`DLV_MSG_W-1:0] put_dlv;
     wire [1:0]        put_verdict;
     wire [`CQE_W-1:0] put_cpl;
-    wire [4:0]        txq_count, dlv_count, verdict_count;
-    wire [2:0]        cpl_count;
-    wire              txq_space, dlv_space, verdict_space, cpl_space;
+    wire [5:0]        txq_count;
+    wire [DLV_W:0]    dlv_count;
+    wire [4:0]        verdict_count;
+    wire [2:0]        cpl_count, bar_count;
+    wire              txq_space, dlv_space, verdict_space, cpl_space, bar_space;
+    wire              put_bar = put_txq_valid && put_txq[`TXQ_KIND] == `TX_KIND_BARRIER;
 
     wire              set_valid, set_pending, set_deadline_on;
     wire [CONN_W-1:0] set_conn;
@@ -133,6 +155,7 @@ module engine_top #(
         .clk(clk), .rst(rst),
         .s_cmd_valid(s_cmd_valid), .s_cmd_ready(s_cmd_ready), .s_cmd_conn(s_cmd_sqe[`SQE_CONN]),
         .s_cmd_gen(s_cmd_sqe[`SQE_GEN]), .s_cmd_sq_index(s_cmd_sq_index), .s_cmd_img(cmd_query),
+        .s_cmd_bars(cmd_opcode == `OPCODE_INVALIDATE), .room_bar(txq_count <= BAR_LIMIT && bar_count <= BARS_LIMIT),
         .s_rx_valid(s_rx_valid), .s_rx_ready(s_rx_ready), .s_rx_conn(s_rx_seg[`RX_SEG_CONN]),
         .s_rx_gen(s_rx_seg[`RX_SEG_GEN]), .s_rx_arrival(s_rx_seg[`RX_SEG_ARRIVAL]),
         .s_grant_valid(grant_valid), .s_grant_ready(grant_ready), .s_grant_conn({{(16-CONN_W){1'b0}}, grant_conn}),
@@ -145,16 +168,17 @@ module engine_top #(
         .s_fence_gen(s_fence_gen),
         .s_fault_valid(s_fault_valid), .s_fault_ready(s_fault_ready), .s_fault_conn(s_fault_conn),
         .s_fault_gen(s_fault_gen),
-        .room_txq(txq_count <= TXQ_LIMIT), .room_dlv(dlv_count <= LIMIT), .room_verdict(verdict_count <= LIMIT),
+        .s_room(s_room), .room_host(dlv_count <= LIMIT_DLV),
+        .room_txq(txq_count <= TXQ_LIMIT), .room_dlv(dlv_count <= FULL_DLV), .room_verdict(verdict_count <= LIMIT),
         .room_cpl(cpl_count <= CPL_LIMIT), .room_img(!m_img_valid),
         .m_evt_valid(evt_valid), .m_evt_ready(evt_ready), .m_evt_kind(evt_kind), .m_evt_conn(evt_conn),
-        .m_evt_gen(evt_gen), .m_evt_cause(evt_cause)
+        .m_evt_gen(evt_gen), .m_evt_cause(evt_cause), .m_evt_room(evt_room)
     );
 
     tcp_engine #(.CONNS(CONNS), .PATHS(PATHS), .NEIGHBORS(NEIGHBORS), .COMMIT_PORT(COMMIT_PORT)) engine (
         .clk(clk), .rst(rst), .now(now),
         .s_evt_valid(evt_valid), .s_evt_ready(evt_ready), .s_evt_kind(evt_kind), .s_evt_conn(evt_conn),
-        .s_evt_gen(evt_gen), .s_evt_cause(evt_cause),
+        .s_evt_gen(evt_gen), .s_evt_cause(evt_cause), .s_evt_room(evt_room),
         .s_cmd_sqe(s_cmd_sqe), .s_cmd_image(s_cmd_image), .s_cmd_seg(s_cmd_seg), .s_rx_seg(s_rx_seg),
         .put_txq_valid(put_txq_valid), .put_txq(put_txq), .put_dlv_valid(put_dlv_valid), .put_dlv(put_dlv),
         .put_verdict_valid(put_verdict_valid), .put_verdict(put_verdict),
@@ -166,6 +190,8 @@ module engine_top #(
         .m_img_sq_index(m_img_sq_index), .m_img_opcode(m_img_opcode),
         .m_del_valid(m_del_valid), .m_del_ready(m_del_ready), .m_del_conn(m_del_conn), .s_del_done(s_del_done),
         .append_pulse(append_pulse), .append_conn(append_conn), .free_pulse(free_pulse), .free_conn(free_conn),
+        .stat_in(stat_in), .stat_in_packet(stat_in_packet), .stat_in_octets(stat_in_octets),
+        .stat_opened(stat_opened), .stat_closed(stat_closed), .stat_reset(stat_reset),
         .rec_tcp_valid(rec_tcp_valid), .rec_tcp(rec_tcp), .idle(engine_idle)
     );
 
@@ -183,12 +209,17 @@ module engine_top #(
         .init_done(scan_ready)
     );
 
-    fifo #(.WIDTH(`TXQ_W), .DEPTH(QUEUE)) txq_fifo (
+    fifo #(.WIDTH(`TXQ_W), .DEPTH(BARS)) bar_fifo (
+        .clk(clk), .rst(rst), .s_data(put_txq), .s_valid(put_bar), .s_ready(bar_space),
+        .m_data(m_bar), .m_valid(m_bar_valid), .m_ready(m_bar_ready), .count(bar_count)
+    );
+
+    fifo #(.WIDTH(`TXQ_W), .DEPTH(TXQ_QUEUE)) txq_fifo (
         .clk(clk), .rst(rst), .s_data(put_txq), .s_valid(put_txq_valid), .s_ready(txq_space),
         .m_data(m_txq), .m_valid(m_txq_valid), .m_ready(m_txq_ready), .count(txq_count)
     );
 
-    fifo #(.WIDTH(`DLV_MSG_W), .DEPTH(QUEUE)) dlv_fifo (
+    fifo #(.WIDTH(`DLV_MSG_W), .DEPTH(DLV_QUEUE)) dlv_fifo (
         .clk(clk), .rst(rst), .s_data(put_dlv), .s_valid(put_dlv_valid), .s_ready(dlv_space),
         .m_data(m_dlv), .m_valid(m_dlv_valid), .m_ready(m_dlv_ready), .count(dlv_count)
     );
@@ -204,17 +235,18 @@ module engine_top #(
     );
 
     assign idle = engine_idle && !evt_valid && !any_pending && !due_valid
-                  && !m_txq_valid && !m_dlv_valid && !m_verdict_valid && !m_cpl_valid
+                  && !m_txq_valid && !m_bar_valid && !m_dlv_valid && !m_verdict_valid && !m_cpl_valid
                   && !s_cmd_valid && !s_rx_valid && !s_consumed_valid && !s_credit_valid
                   && !s_fence_valid && !s_fault_valid;
 
-    wire unused = &{1'b0, txq_space, dlv_space, verdict_space, cpl_space, cmd_flags[7:2]};
+    wire unused = &{1'b0, bar_space, txq_space, dlv_space, verdict_space, cpl_space, cmd_flags[7:2]};
 
 `ifdef CHIMNEY_ASSERT
     // event_arbiter must never let the engine run into a full queue
     always @(posedge clk) begin
         if (!rst && ((put_txq_valid && !txq_space) || (put_dlv_valid && !dlv_space)
-                     || (put_verdict_valid && !verdict_space) || (put_cpl_valid && !cpl_space))) begin
+                     || (put_verdict_valid && !verdict_space) || (put_bar && !bar_space)
+                     || (put_cpl_valid && !cpl_space))) begin
             $display("engine_top: push into a full queue");
             $finish;
         end

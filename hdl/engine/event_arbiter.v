@@ -56,8 +56,12 @@ module event_arbiter (
     input  wire [15:0]          s_fault_conn,
     input  wire [7:0]           s_fault_gen,
 
+    input  wire                 s_cmd_bars,        // INVALIDATE: asks for little room, it must not wait for the wire
+    input  wire                 room_bar,
+    input  wire                 s_room,            // rule C.12, as it is when the event is chosen
     input  wire                 room_txq,
-    input  wire                 room_dlv,
+    input  wire                 room_dlv,          // for an event that asked for nothing of the host
+    input  wire                 room_host,         // for one that the host waits for, or that brings text
     input  wire                 room_verdict,
     input  wire                 room_cpl,
     input  wire                 room_img,
@@ -67,16 +71,18 @@ module event_arbiter (
     output reg  [3:0]           m_evt_kind,        // enum tcp_evt
     output reg  [15:0]          m_evt_conn,
     output reg  [7:0]           m_evt_gen,         // 0 for TX_GRANT: the engine takes the one of the TCB
-    output reg  [31:0]          m_evt_cause
+    output reg  [31:0]          m_evt_cause,
+    output wire                 m_evt_room         // s_room of the choice
 );
 
     localparam CLASSES = 8;
     localparam CMD = 0, RX = 1, GRANT = 2, TIMER = 3, CONSUMED = 4, CREDIT = 5, FENCE = 6, FAULT = 7;
 
     wire [CLASSES-1:0] request;
-    assign request[CMD]      = s_cmd_valid && room_txq && room_dlv && room_cpl && (room_img || !s_cmd_img);
-    assign request[RX]       = s_rx_valid && room_dlv && room_verdict;
-    assign request[GRANT]    = s_grant_valid && room_txq && room_dlv && room_cpl;
+    assign request[CMD]      = s_cmd_valid && room_cpl
+                               && (s_cmd_bars ? room_bar : room_txq && room_host && (room_img || !s_cmd_img));
+    assign request[RX]       = s_rx_valid && room_dlv && (room_host || !s_room) && room_verdict;
+    assign request[GRANT]    = s_grant_valid && room_txq && room_dlv && (room_cpl || !s_room);
     assign request[TIMER]    = s_timer_valid && room_dlv;
     assign request[CONSUMED] = s_consumed_valid && room_dlv;
     assign request[CREDIT]   = s_credit_valid;
@@ -84,6 +90,7 @@ module event_arbiter (
     assign request[FAULT]    = s_fault_valid && room_dlv;
 
     reg  [CLASSES-1:0] chosen_reg;                 // one-hot, 0: none
+    reg                room_reg;
     wire [CLASSES-1:0] choice;
     wire [2:0]         choice_index;
     wire               choice_valid;
@@ -101,7 +108,12 @@ module event_arbiter (
         else if (idle)        chosen_reg <= choice;
     end
 
+    always @(posedge clk) begin
+        if (idle) room_reg <= s_room;
+    end
+
     assign m_evt_valid = !idle;
+    assign m_evt_room  = room_reg;
 
     wire [CLASSES-1:0] done = m_evt_ready ? chosen_reg : {CLASSES{1'b0}};
     assign s_cmd_ready      = done[CMD];

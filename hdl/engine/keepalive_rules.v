@@ -61,6 +61,7 @@ module keepalive_rules (
         m_tcb = tcb;
         if (acceptable) begin
             m_tcb[`TCB_KA_PROBES_SENT] = 8'd0;
+            m_tcb[`TCB_KA_PROBE_OWED]  = 1'b0;
             m_tcb[`TCB_RST_CHALLENGED] = 1'b0;
             m_tcb[`TCB_KA_CHALLENGE]   = 1'b0;
             if (enabled) begin
@@ -71,8 +72,8 @@ module keepalive_rules (
             end
         end
         if (owe) begin
-            m_tcb[`TCB_KA_ON] = 1'b1;
-            if (!on) m_tcb[`TCB_KA_CHALLENGE] = 1'b1;
+            m_tcb[`TCB_KA_ON]        = 1'b1;
+            m_tcb[`TCB_KA_CHALLENGE] = 1'b1;
             if (!on || seq_lt(deadline, watch)) m_tcb[`TCB_KA_DEADLINE] = watch;
         end
         if (owe_rst) m_tcb[`TCB_RST_CHALLENGED] = 1'b1;

@@ -18,6 +18,7 @@ module rx_check (
     input  wire [`RX_SEG_W-1:0] seg,
     input  wire [31:0]          now,
     input  wire                 live,              // generation fits, phase is not FREE
+    input  wire [31:0]          paws_ticks,        // an older TS.Recent says nothing
 
     output reg                  pass_up,
     output reg                  drop,
@@ -33,8 +34,6 @@ module rx_check (
 );
 
     `include "../engine/seq.vh"
-
-    localparam [31:0] PAWS_IDLE = 32'd2073600000;  // 24 days of 1 ms ticks: TS.Recent is too old (RFC 7323 5.5)
 
     // positions inside the TCP flags field of rx_seg
     localparam FIN = 0, SYN = 1, RST = 2, ACK = 4, URG = 5;
@@ -52,11 +51,12 @@ module rx_check (
     wire takes = live && tcb[`TCB_PHASE] == `PHASE_RUNNING
                  && state != `TCP_STATE_TIME_WAIT && state != `TCP_STATE_CLOSED;
 
-    // C.1
-    wire ts_missing = ts_en && !flags[RST] && !ts_here;
+    // C.1: what a RST or a SYN does is judged without timestamps (RFC 5961)
+    wire ts_judges  = ts_en && !flags[RST] && !flags[SYN];
+    wire ts_missing = ts_judges && !ts_here;
     wire ts_older   = seq_lt(tsval, tcb[`TCB_TS_RECENT]);
-    wire ts_aged    = (now - tcb[`TCB_TS_RECENT_TICK]) >= PAWS_IDLE;
-    wire paws       = ts_en && !flags[RST] && ts_here && ts_older && !ts_aged;
+    wire ts_aged    = (now - tcb[`TCB_TS_RECENT_TICK]) >= paws_ticks;
+    wire paws       = ts_judges && ts_here && ts_older && !ts_aged;
 
     // C.2
     wire [31:0] seg_len = {16'd0, seg[`RX_SEG_PAY_LEN]} + {31'd0, flags[SYN]} + {31'd0, flags[FIN]};

@@ -19,6 +19,7 @@ module rx_tracker (
     input  wire [7:0]           delayed_ack_ticks, // ticks
     input  wire                 credit,            // a pool buffer is to be had
     input  wire                 plenty,            // and then there is one left for each other connection
+    input  wire                 room,              // the host reads its completions; 0: text is refused (C.12)
 
     output wire                 deliver,
     output wire                 keep,
@@ -55,10 +56,10 @@ module rx_tracker (
     wire        some    = take != 32'd0;
 
     wire first  = rcv_nxt == tcb[`TCB_CONSUMED_SEQ];         // holds no buffer
-    wire buffer = first ? credit : plenty;
+    wire buffer = room && (first ? credit : plenty);
     wire taken = open && !empty && ordered && (some ? buffer : fin_ok);
 
-    assign flush     = open && ordered && some && !buffer && !first;
+    assign flush     = open && ordered && some && room && !buffer && !first;
     assign deliver   = taken;
     assign keep      = taken && some;
     assign piece_len = take[15:0];

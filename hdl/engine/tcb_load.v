@@ -13,12 +13,14 @@ module tcb_load (
     input  wire [31:0]             rto_min,        // ticks
     input  wire [31:0]             rto_max,        // ticks
     input  wire [31:0]             rto_initial,    // ticks
+    input  wire [7:0]              dup_ack_threshold,
 
     output reg  [`TCB_W-1:0]       m_tcb
 );
 
     `include "../engine/seq.vh"
 
+    localparam KEEP_ALIVE = 0;                                     // inside cached_flags
     localparam FLAG_TS = 0, FLAG_SACK = 1, FLAG_WS = 2;            // inside const_flags
     localparam [31:0] NOT_RUNNING = `TIMER_OFF;
 
@@ -38,9 +40,13 @@ module tcb_load (
                             || state == {28'd0, `TCP_STATE_LAST_ACK};
 
     wire [31:0] rto       = (srtt == 16'd0) ? rto_initial : rto_of(srtt, rttvar, rto_min, rto_max);
-    wire        closed    = image[`TCP_IMAGE_SND_WND] == 32'd0;   // the peer's window: the count is one of probes
+    wire [31:0] snd_max   = image[`TCP_IMAGE_SND_MAX];
+    wire [7:0]  dup_acks  = image[`TCP_IMAGE_DUP_ACK_COUNT];
+    wire        recovers  = dup_acks >= dup_ack_threshold && snd_max != snd_una;     // fast recovery goes on
+    wire [15:0] cached    = image[`TCP_IMAGE_CACHED_FLAGS];
+    wire        ka_on     = ka_left != NOT_RUNNING;
 
-    wire unused = &{1'b0, image, snd_scale, rcv_scale, label, priority8};
+    wire unused = &{1'b0, image, cached, snd_scale, rcv_scale, label, priority8};
 
     always @* begin
         m_tcb = {`TCB_W{1'b0}};
@@ -76,25 +82,27 @@ module tcb_load (
         m_tcb[`TCB_DLG_FLAGS]           = image[`TCP_IMAGE_DLG_FLAGS];
         m_tcb[`TCB_KA_PROBES_SENT]      = image[`TCP_IMAGE_KA_PROBES_SENT];
         m_tcb[`TCB_KA_TIMEOUT_DELTA]    = ka_left;
-        m_tcb[`TCB_KA_ON]               = ka_left != NOT_RUNNING;
+        m_tcb[`TCB_KA_ON]               = ka_on;
+        m_tcb[`TCB_KA_CHALLENGE]        = ka_on && !cached[KEEP_ALIVE];
         m_tcb[`TCB_KA_DEADLINE]         = ka_left;
         m_tcb[`TCB_SEND_BACKLOG_SIZE]   = image[`TCP_IMAGE_SEND_BACKLOG_SIZE];
         m_tcb[`TCB_RECEIVE_BACKLOG_SIZE] = image[`TCP_IMAGE_RECEIVE_BACKLOG_SIZE];
         m_tcb[`TCB_DWND]                = image[`TCP_IMAGE_DWND];
         m_tcb[`TCB_SND_UNA]             = snd_una;
         m_tcb[`TCB_SND_NXT]             = image[`TCP_IMAGE_SND_NXT];
-        m_tcb[`TCB_SND_MAX]             = image[`TCP_IMAGE_SND_MAX];
+        m_tcb[`TCB_SND_MAX]             = snd_max;
         m_tcb[`TCB_SND_END]             = snd_una;
         m_tcb[`TCB_SND_WND]             = image[`TCP_IMAGE_SND_WND];
         m_tcb[`TCB_MAX_SND_WND]         = image[`TCP_IMAGE_MAX_SND_WND];
         m_tcb[`TCB_SND_WL1]             = image[`TCP_IMAGE_SND_WL1];
         m_tcb[`TCB_CWND]                = image[`TCP_IMAGE_CWND];
         m_tcb[`TCB_SSTHRESH]            = image[`TCP_IMAGE_SSTHRESH];
-        m_tcb[`TCB_RECOVER]             = snd_una - 32'd1;
-        m_tcb[`TCB_DUP_ACKS]            = image[`TCP_IMAGE_DUP_ACK_COUNT];
+        m_tcb[`TCB_RECOVER]             = recovers ? snd_max : snd_una - 32'd1;
+        m_tcb[`TCB_IN_RECOVERY]         = recovers;
+        m_tcb[`TCB_DUP_ACKS]            = dup_acks;
         m_tcb[`TCB_SRTT]                = srtt;
         m_tcb[`TCB_RTTVAR]              = rttvar;
-        m_tcb[`TCB_RTO]                 = closed ? rto : backoff32(rto, image[`TCP_IMAGE_RTX_COUNT], rto_max);
+        m_tcb[`TCB_RTO]                 = rto;                   // the back-off of the count is START's
         m_tcb[`TCB_RTX_ON]              = rtx_left != NOT_RUNNING;
         m_tcb[`TCB_RTX_DEADLINE]        = rtx_left;
         m_tcb[`TCB_RTX_COUNT]           = image[`TCP_IMAGE_RTX_COUNT];

@@ -33,6 +33,7 @@ module tcp_engine #(
     input  wire [15:0]             s_evt_conn,
     input  wire [7:0]              s_evt_gen,
     input  wire [31:0]             s_evt_cause,
+    input  wire                    s_evt_room,     // 0: text is refused, nothing is asked or told (rule C.12)
     input  wire [`SQE_W-1:0]       s_cmd_sqe,
     input  wire [`TCP_IMAGE_W-1:0] s_cmd_image,
     input  wire [`RX_SEG_W-1:0]    s_cmd_seg,      // FORWARD
@@ -75,15 +76,24 @@ module tcp_engine #(
     output wire                    free_pulse,
     output wire [15:0]             free_conn,
 
+    output wire                    stat_in,
+    output wire                    stat_in_packet,
+    output wire [15:0]             stat_in_octets,
+    output wire                    stat_opened,
+    output wire                    stat_closed,
+    output wire                    stat_reset,
+
     output wire                    rec_tcp_valid,
     output wire [`REC_TCP_W-1:0]   rec_tcp,
     output wire                    idle
 );
 
+    `include "../engine/seq.vh"
+
     localparam [2:0] IDLE = 3'd0, CHECK = 3'd1, WORK = 3'd2, TEXT = 3'd3, FINAL = 3'd4,
                      DELETE = 3'd5, DELETING = 3'd6, COMMIT = 3'd7;
     localparam [15:0] IP_TCP_HEADER = 16'd40, TS_OPTION = 16'd12;      // bytes
-    localparam [31:0] FIN_WAIT_2_SECONDS = `FIN_WAIT_2_SECONDS;
+    localparam [31:0] FIN_WAIT_2_SECONDS = `FIN_WAIT_2_SECONDS, PAWS_SECONDS = `PAWS_SECONDS;
     localparam PSH = 3;                                                // position inside the TCP flags
     localparam [10:0] DROP_ONLY = 11'b01000000000;                     // of rx_check
     localparam [15:0] CONNS16 = CONNS[15:0];
@@ -128,7 +138,7 @@ module tcp_engine #(
     wire [`PARAMS_W-1:0]   params;
     wire [`PATH_REC_W-1:0] image_path;
     wire [`NBR_REC_W-1:0]  image_nbr;
-    wire [31:0]            path_mtu, nbr_host_age, nbr_nic_age;
+    wire [31:0]            path_mtu, nbr_host_age, nbr_nic_age, nbr_nic_tick;
     wire                   path_valid, path_invalid, nbr_valid, nbr_invalid, nbr_query;
     wire [11:0]            nbr_vlan;
     wire [15:0]            nbr_id;
@@ -155,7 +165,7 @@ module tcp_engine #(
         .path_id(is_path ? s_evt_conn : is_load ? s_cmd_image[`TCP_IMAGE_PATH_ID] : read_tcb[`TCB_PATH_ID]),
         .path_mtu(path_mtu), .path_valid(path_valid), .path_invalid(path_invalid),
         .by_id(is_nbr), .nbr_id(nbr_id), .nbr_valid(nbr_valid), .nbr_invalid(nbr_invalid), .nbr_query(nbr_query),
-        .nbr_vlan(nbr_vlan), .nbr_host_age(nbr_host_age), .nbr_nic_age(nbr_nic_age)
+        .nbr_vlan(nbr_vlan), .nbr_nic_tick(nbr_nic_tick), .nbr_host_age(nbr_host_age), .nbr_nic_age(nbr_nic_age)
     );
 
     wire [31:0] rto_min     = params[`PARAMS_RTO_MIN];
@@ -163,6 +173,8 @@ module tcp_engine #(
     wire [31:0] rto_initial = params[`PARAMS_RTO_INITIAL];
     wire [31:0] rate        = params[`PARAMS_TICKS_PER_SECOND];
     wire [31:0] fin_wait_2_ticks = FIN_WAIT_2_SECONDS * rate;
+    wire [63:0] paws_product = {32'd0, PAWS_SECONDS} * {32'd0, rate};
+    wire [31:0] paws_ticks   = (paws_product[63:32] != 32'd0) ? 32'hFFFF_FFFF : paws_product[31:0];
 
     wire [31:0] ip_room    = path_valid ? path_mtu - {16'd0, IP_TCP_HEADER} : 32'd0;
     wire [15:0] remote_mss = tcb_reg[`TCB_REMOTE_MSS];
@@ -194,7 +206,7 @@ module tcp_engine #(
             ck_ts_update} = foreign ? DROP_ONLY : check_reg;
 
     rx_check check (
-        .tcb(read_tcb), .seg(seg), .now(now_reg), .live(fits),
+        .tcb(read_tcb), .seg(seg), .now(now_reg), .live(fits), .paws_ticks(paws_ticks),
         .pass_up(checked[10]), .drop(checked[9]), .owe_dup(checked[8]),
         .challenge_rst(checked[7]), .challenge_syn(checked[6]), .abort(checked[5]), .retrieve_syn(checked[4]), .retrieve_urg(checked[3]), .accept(checked[2]),
         .zero_probe(checked[1]), .ts_update(checked[0])
@@ -252,7 +264,7 @@ module tcp_engine #(
     rx_tracker text (
         .tcb(tcb_reg), .seg(seg), .zero_probe(ck_zero_probe), .now(now_reg),
         .ack_frequency(params[`PARAMS_ACK_FREQUENCY]), .delayed_ack_ticks(params[`PARAMS_DELAYED_ACK_TICKS]),
-        .credit(credits_reg != 16'd0), .plenty(credits_reg >= CONNS16),
+        .credit(credits_reg != 16'd0), .plenty(credits_reg >= CONNS16), .room(s_evt_room),
         .deliver(text_deliver), .keep(text_keep), .flush(text_flush), .piece_off(text_off), .piece_len(text_len), .piece_fin(text_fin),
         .m_tcb(text_tcb)
     );
@@ -271,8 +283,15 @@ module tcp_engine #(
         .retrieve(timer_retrieve), .m_tcb(timer_tcb)
     );
 
+    // START asks what could go from snd_una on (B-4)
+    reg [`TCB_W-1:0] sender_tcb;
+    always @* begin
+        sender_tcb = tcb_reg;
+        if (work && is_cmd && opcode == `OPCODE_START) sender_tcb[`TCB_SND_NXT] = tcb_reg[`TCB_SND_UNA];
+    end
+
     tx_policy policy (
-        .tcb(tcb_reg), .mss(mss), .now(now_reg), .ack_only(is_cmd),
+        .tcb(sender_tcb), .mss(mss), .now(now_reg), .ack_only(is_cmd),
         .can_send(can_send), .seg_valid(seg_valid), .segment(segment), .release_valid(release_valid), .m_tcb(sent_tcb)
     );
 
@@ -285,6 +304,7 @@ module tcp_engine #(
     tcb_load load (
         .image(s_cmd_image), .gen(s_evt_gen), .now(now_reg),
         .rto_min(rto_min), .rto_max(rto_max), .rto_initial(rto_initial),
+        .dup_ack_threshold(params[`PARAMS_DUP_ACK_THRESHOLD]),
         .m_tcb(loaded_tcb)
     );
 
@@ -307,7 +327,7 @@ module tcp_engine #(
     command_rules commands (
         .tcb(tcb_reg), .sqe(s_cmd_sqe), .sq_index(s_evt_cause[15:0]), .live(live_reg), .now(now_reg),
         .passed_up(ck_pass_up || ck_urg), .push_ticks(params[`PARAMS_PUSH_TICKS]),
-        .fin_wait_2_ticks(fin_wait_2_ticks),
+        .fin_wait_2_ticks(fin_wait_2_ticks), .rto_max(rto_max), .can_send(can_send),
         .path_valid(path_valid), .nbr_valid(nbr_valid), .nbr_query(nbr_query), .mute(mute),
         .loaded_tcb(loaded_tcb), .cached_tcb(cached_tcb), .cached_fits(cached_fits), .cached_wnd(cached_wnd),
         .ack_tcb(sent_tcb), .ack_segment(segment),
@@ -407,7 +427,7 @@ module tcp_engine #(
     reg              dlv_valid_reg;
     reg [`TCB_W-1:0] final_tcb;
     wire late_retrieve = run && tcb_reg[`TCB_STATE] == `TCP_STATE_TIME_WAIT && !tcb_reg[`TCB_RETRIEVE_SENT] && !dlv_valid_reg;
-    wire tell_backlog  = run && is_rx && backlog_due && !dlv_valid_reg && !late_retrieve;
+    wire tell_backlog  = run && is_rx && s_evt_room && backlog_due && !dlv_valid_reg && !late_retrieve;
 
     always @* begin
         final_tcb = policy_tcb;
@@ -470,8 +490,13 @@ module tcp_engine #(
     wire               tx0_put  = is_cmd ? cmd_tx0_valid : (is_grant && run && seg_valid && !mute);
     wire               tx1_put  = is_cmd ? cmd_tx1_valid : ((is_grant && run && release_valid) || abort_grant);
     wire               cpl_put  = (is_cmd && cmd_cpl_valid) || ask;
-    assign             ask      = tx0_put && tx0_next[`TXQ_KIND] == `TX_KIND_SEGMENT && stale;
-    assign             alive    = is_seg && ck_accept && new_ack;
+    assign             ask      = tx0_put && tx0_next[`TXQ_KIND] == `TX_KIND_SEGMENT && stale && s_evt_room;
+    // forward progress: the peer acknowledged, echoed what was sent after the last confirmation, answered a probe
+    wire [31:0]        echoed   = seg[`RX_SEG_TSECR] - tcb_reg[`TCB_TS_DELTA];
+    wire               echoes   = tcb_reg[`TCB_TS_EN] && seg[`RX_SEG_TS_PRESENT] && seq_lt(nbr_nic_tick, echoed);
+    wire               answers  = tcb_reg[`TCB_KA_PROBES_SENT] != 8'd0
+                                  || (tcb_reg[`TCB_PERSIST] && tcb_reg[`TCB_RTX_COUNT] != 8'd0);
+    assign             alive    = is_seg && ck_accept && path_valid && nbr_valid && (new_ack || echoes || answers);
     wire               cpl_drop = state_reg == TEXT && is_fwd && text_keep;   // delivery_engine writes it
     reg [`TX_RELEASE_W-1:0] release_body;
 
@@ -606,6 +631,16 @@ module tcp_engine #(
         .m_opcode(m_img_opcode)
     );
 
+    commit_stats stats (
+        .clk(clk),
+        .check(state_reg == CHECK), .before_phase(read_tcb[`TCB_PHASE]), .before_state(read_tcb[`TCB_STATE]),
+        .commit(commit), .written(has_conn && write_reg),
+        .after_phase(tcb_reg[`TCB_PHASE]), .after_state(tcb_reg[`TCB_STATE]),
+        .is_segment(is_seg && live_reg), .is_packet(is_rx), .verdict(verdict_reg), .seg(seg),
+        .stat_in(stat_in), .stat_in_packet(stat_in_packet), .stat_in_octets(stat_in_octets),
+        .stat_opened(stat_opened), .stat_closed(stat_closed), .stat_reset(stat_reset)
+    );
+
     // ---- commit record ---------------------------------------------------------------------------------------
     generate
         if (COMMIT_PORT != 0) begin : g_record
@@ -615,7 +650,7 @@ module tcp_engine #(
                 .opcode(opcode), .seg(seg), .tcb(tcb_reg), .credits(credits_reg), .verdict(verdict_reg),
                 .tx0_valid(tx0_valid_reg), .tx0(tx0_reg), .tx1_valid(tx1_valid_reg), .tx1(tx1_reg),
                 .dlv_valid(dlv_valid_reg), .dlv(dlv_reg), .cpl_valid(cpl_valid_reg), .cpl(cpl_reg),
-                .img_valid(img_reg),
+                .img_valid(img_reg), .room(s_evt_room || !(is_rx || is_cmd || is_grant)),
                 .rec_tcp_valid(rec_tcp_valid), .rec_tcp(rec_tcp)
             );
         end else begin : g_no_record

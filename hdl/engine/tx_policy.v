@@ -6,7 +6,8 @@
 //
 // Combinational on `tcb`. `can_send` is rule G-1. With a grant, `seg_valid` says whether a SEGMENT leaves,
 // `segment` is its tx_segment body, `release_valid` asks for a RELEASE up to snd_una, `m_tcb` is the state after
-// the grant. `ack_only` overrides the choice: a pure ACK is built whatever is owed (TERMINATE, rule B-7).
+// the grant. Pure ACK and RST have the sequence number that the peer's window cannot refuse (G-4).
+// `ack_only` overrides the choice: a pure ACK is built whatever is owed (TERMINATE, rule B-7).
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -64,19 +65,22 @@ module tx_policy (
     wire        do_probe  = !ack_only && !do_head && tcb[`TCB_PROBE_OWED] && tcb[`TCB_PERSIST] && snd_nxt == snd_una;
     wire        do_data   = !ack_only && !do_head && !do_probe && can_send;
     wire        no_text   = !do_head && !do_probe && !do_data;
-    wire        do_alive  = !ack_only && no_text && tcb[`TCB_KA_PROBE_OWED];     // a pure ACK one octet back (K-3)
-    wire        ack_sent  = ack_only || do_alive
-                            || (no_text && (tcb[`TCB_ACK_NOW] || tcb[`TCB_DUP_OWED] != 3'd0));
-    assign seg_valid     = do_head || do_probe || do_data || ack_sent;
+    wire        ack_sent  = ack_only || (no_text && (tcb[`TCB_ACK_NOW] || tcb[`TCB_DUP_OWED] != 3'd0));
+    wire        do_alive  = no_text && !ack_sent && tcb[`TCB_KA_PROBE_OWED];     // a pure ACK one octet back (K-3)
+    wire        no_octets = ack_sent || do_alive;
+    assign seg_valid     = do_head || do_probe || do_data || no_octets;
     assign release_valid = tcb[`TCB_RELEASE_OWED];
 
-    wire [31:0] seq = do_alive ? snd_una - 32'd1 : ack_sent ? (seq_lt(snd_nxt, snd_max) ? snd_max : snd_nxt) : do_data ? snd_nxt : snd_una;
-    wire [31:0] len = ack_sent ? 32'd0 : do_head ? head_len : do_probe ? probe_len : burst;
+    // probes lie behind a closed window: the peer takes only what is in front of them (RFC 9293 3.10.7.4)
+    wire [31:0] pure_seq = tcb[`TCB_PERSIST] ? snd_nxt : snd_max;
+    wire [31:0] seq = do_alive ? snd_una - 32'd1 : ack_sent ? pure_seq : do_data ? snd_nxt : snd_una;
+    wire [31:0] len = no_octets ? 32'd0 : do_head ? head_len : do_probe ? probe_len : burst;
     wire [31:0] seg_end = seq + len;
     wire        last    = seg_end == data_end;
     wire        fin     = (do_head && fin_queued && last && snd_max == tcb[`TCB_SND_END])
                           || (do_probe && at_end) || (do_data && fin_queued && last);
     wire [31:0] nxt     = seg_end + {31'd0, fin};
+    wire        octets  = fin || len != 32'd0;
 
     // G-4: the window never moves its right edge back
     wire [31:0] rcv_nxt  = tcb[`TCB_RCV_NXT];
@@ -99,6 +103,8 @@ module tx_policy (
         segment[`TX_SEGMENT_TTL]   = tcb[`TCB_TTL];
         segment[`TX_SEGMENT_TOS]   = tcb[`TCB_TOS];
         segment[`TX_SEGMENT_USER_PRIORITY] = tcb[`TCB_USER_PRIORITY];
+        segment[`TX_SEGMENT_HAS_OLD] = octets && seq_lt(seq, snd_max);
+        segment[`TX_SEGMENT_HAS_NEW] = !octets || seq_lt(snd_max, nxt);
         if (tcb[`TCB_TS_EN]) begin
             segment[`TX_SEGMENT_TS_EN] = 1'b1;
             segment[`TX_SEGMENT_TSVAL] = now + tcb[`TCB_TS_DELTA];
@@ -131,10 +137,12 @@ module tx_policy (
         end
         if (seg_valid) begin
             m_tcb[`TCB_RCV_ADV]       = rcv_nxt + (wnd << rcv_ws);
+            m_tcb[`TCB_LAST_ACK_SENT] = rcv_nxt;
+        end
+        if (seg_valid && !do_alive) begin          // a probe of keep-alive acknowledges nothing: peers may drop it
             m_tcb[`TCB_ACK_NOW]       = 1'b0;
             m_tcb[`TCB_UNACKED_SEGS]  = 8'd0;
             m_tcb[`TCB_DACK_ON]       = 1'b0;
-            m_tcb[`TCB_LAST_ACK_SENT] = rcv_nxt;
         end
         if (ack_sent && tcb[`TCB_DUP_OWED] != 3'd0) m_tcb[`TCB_DUP_OWED] = tcb[`TCB_DUP_OWED] - 3'd1;
     end

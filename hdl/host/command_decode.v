@@ -139,6 +139,8 @@ module command_decode #(
   wire completes   = is_nop | is_initiate | is_start | is_term | is_path | is_nbr | is_param | (is_send & flags[0]) |
                      (is_disc & ~is_inherit) | is_receive | is_rawsend | is_forward | is_update | is_object;
 
+  wire is_silent   = is_answer | is_resume | is_rawpost | is_poolpost | is_nanswer;  // an entry only in error, not reserved
+
   // ---- send-table room and connections in use ----
   reg [7:0] appended [0:CONNS-1];
   reg [7:0] popped   [0:CONNS-1];
@@ -231,7 +233,7 @@ module command_decode #(
   assign m_ins_valid = state == INSERT;
   assign m_ins_key = key, m_ins_conn = conn, m_ins_gen = sqe[`SQE_GEN];
   assign m_cpl_valid = state == REPORT;
-  assign start_pulse = (state == CHECK) & completes & (check == `STATUS_OK);
+  assign start_pulse = (state == CHECK) & (completes | ((check != `STATUS_OK) & ~is_silent));
   assign error_pulse = m_cpl_valid & m_cpl_ready & (m_cpl[`CQE_STATUS] != `STATUS_OK);
   assign idle        = state == IDLE & ~s_sqe_valid;
 

@@ -10,7 +10,7 @@
 `include "chimney_layout.vh"
 module completion_ring #(
     parameter DATA_W  = 64,  // bus width in bits
-    parameter SOURCES = 7,   // enum cq_source
+    parameter SOURCES = 8,   // enum cq_source
     parameter COMMIT_PORT = 1
 ) (
     input  wire                   clk,

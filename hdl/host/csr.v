@@ -66,7 +66,11 @@ module csr #(
     // counters, in the order of the registers
     input  wire [6:0]  cnt_rx_pulse,   // frames, raw, bad sum, bad length, no space, segments, no raw buffer
     input  wire [2:0]  cnt_tx_pulse,   // segments, raw, discarded
-    input  wire [1:0]  cnt_host_pulse  // command errors, faults
+    input  wire [1:0]  cnt_host_pulse, // command errors, faults
+    // ST4_*: read through to offload_stats
+    output wire [15:0] stat_addr,
+    input  wire [31:0] stat_data,
+    input  wire        stat_known
 );
   localparam [1:0] OKAY = 2'b00, SLVERR = 2'b10;
 
@@ -199,6 +203,7 @@ module csr #(
   reg [31:0] r_data;
   reg        r_known;
   wire [15:0] r_addr = {s_axil_araddr[15:2], 2'b00};
+  assign stat_addr = r_addr;
   always @* begin
     r_known = 1'b1;
     case (r_addr)
@@ -241,8 +246,8 @@ module csr #(
       `CSR_CNT_CMD_ERRORS:    r_data = cnt[10];
       `CSR_CNT_FAULTS:        r_data = cnt[11];
       default: begin
-        r_data  = 32'd0;
-        r_known = 1'b0;
+        r_data  = stat_data;
+        r_known = stat_known;
       end
     endcase
   end

@@ -17,6 +17,8 @@ module dma #(
     parameter RD_OUTSTANDING  = 16,                            // bursts in flight, a power of two >= 2
     parameter WR_OUTSTANDING  = 32,                            // bursts in flight, a power of two >= 2
     parameter MAX_BURST_BEATS = 32,                            // beats, a power of two, 2..256
+    parameter RD_URGENT       = 0,                             // 1: read client 0 overtakes, see dma_read
+    parameter FLIGHT_BEATS    = 128,                           // beats of reads in flight, see dma_read
     parameter LANE_W          = $clog2(DATA_W / 8)             // derived, do not override
 ) (
     input  wire                         clk,
@@ -108,7 +110,7 @@ module dma #(
 
     dma_read #(
         .DATA_W(DATA_W), .CLIENTS(RD_CLIENTS), .OUTSTANDING(RD_OUTSTANDING),
-        .MAX_BURST_BEATS(MAX_BURST_BEATS)
+        .MAX_BURST_BEATS(MAX_BURST_BEATS), .URGENT(RD_URGENT), .FLIGHT_BEATS(FLIGHT_BEATS)
     ) read (
         .clk(clk), .rst(rst),
         .s_rd_req_valid(s_rd_req_valid), .s_rd_req_ready(s_rd_req_ready),

@@ -5,6 +5,8 @@
 // s_desc_*: one descriptor a request, in the order of the data, present before the data. `flush`: the bytes
 //   carried over from the last bus beat need an output beat of their own.
 // s_beat_*: valid/ready sink of bus beats; the beats of a request follow each other without gaps in address.
+// s_beat_urgent: the beat belongs to client 0, whose requests are whole bus words: it passes between the beats of
+//   others without a descriptor; `s_beat_urgent_last`: the last of its request.
 // m_*: packed beats, byte 0 of the request in lane 0 of its first beat, all beats full but the last; lanes
 //   above `m_bytes` are zero. `m_error` counts on the last beat only: any beat of the request was bad.
 // Latency 2. One beat a cycle; a request that does not start in lane 0 costs at most one more cycle.
@@ -36,6 +38,8 @@ module dma_read_align #(
     output wire                s_beat_ready,
     input  wire [DATA_W-1:0]   s_beat_data,
     input  wire                s_beat_error,
+    input  wire                s_beat_urgent,
+    input  wire                s_beat_urgent_last,
 
     output wire [CLIENTS-1:0]  m_valid,
     input  wire [CLIENTS-1:0]  m_ready,
@@ -57,12 +61,14 @@ module dma_read_align #(
     reg [BEATS_W-1:0] beat_reg;            // bus beats of this request already taken
     reg               flushing_reg;        // all bus beats taken, the carried bytes are to come out
     reg               error_reg;           // a beat of this request already taken was bad
+    reg               urgent_error_reg;    // the same of client 0's request
 
     // stage 1: the rotated beat
     reg                s1_valid_reg;
     reg                s1_emit_reg;        // makes an output beat (else it is only carried)
     reg                s1_last_reg;
     reg                s1_error_reg;
+    reg                s1_urgent_reg;
     reg [CLIENT_W-1:0] s1_client_reg;
     reg [LANE_W:0]     s1_bytes_reg;
     reg [LANES-1:0]    s1_keep_reg;        // lanes taken from the beat before
@@ -84,12 +90,13 @@ module dma_read_align #(
     wire first    = beat_reg == 0;
     wire last_in  = beat_reg == s_desc_beats_m1;
     wire aligned  = s_desc_off == 0;
-    wire take     = s_desc_valid && s_beat_valid && !flushing_reg && s1_free;
+    wire take     = s_desc_valid && s_beat_valid && !s_beat_urgent && !flushing_reg && s1_free;
+    wire pass     = s_beat_valid && s_beat_urgent && !flushing_reg && s1_free;
     wire drain    = flushing_reg && s1_free;
     wire last_out = flushing_reg || (last_in && !s_desc_flush);
     wire error    = s_beat_error || (error_reg && !first);
 
-    assign s_beat_ready = s_desc_valid && !flushing_reg && s1_free;
+    assign s_beat_ready = (s_desc_valid || s_beat_urgent) && !flushing_reg && s1_free;
     assign s_desc_ready = (take && last_in && !s_desc_flush) || drain;
 
     wire [DATA_W-1:0] rotated;
@@ -112,6 +119,18 @@ module dma_read_align #(
             s1_data_reg <= rotated;
             error_reg   <= error;
         end
+        if (take || drain) s1_urgent_reg <= 1'b0;
+        if (pass) begin
+            s1_urgent_reg <= 1'b1;
+            s1_emit_reg   <= 1'b1;
+            s1_last_reg   <= s_beat_urgent_last;
+            s1_error_reg  <= s_beat_error || urgent_error_reg;
+            s1_client_reg <= {CLIENT_W{1'b0}};
+            s1_bytes_reg  <= {1'b1, {LANE_W{1'b0}}};
+            s1_show_reg   <= ALL_LANES;
+            s1_keep_reg   <= {LANES{1'b0}};
+            s1_data_reg   <= s_beat_data;
+        end
     end
 
     always @(posedge clk) begin
@@ -119,14 +138,16 @@ module dma_read_align #(
             beat_reg     <= 0;
             flushing_reg <= 1'b0;
             s1_valid_reg <= 1'b0;
+            urgent_error_reg <= 1'b0;
         end else begin
+            if (pass) urgent_error_reg <= !s_beat_urgent_last && (s_beat_error || urgent_error_reg);
             if (take) begin
                 beat_reg     <= last_in ? {BEATS_W{1'b0}} : beat_reg + ONE_BEAT;
                 flushing_reg <= last_in && s_desc_flush;
             end else if (drain) begin
                 flushing_reg <= 1'b0;
             end
-            if (s1_free) s1_valid_reg <= take || drain;
+            if (s1_free) s1_valid_reg <= take || drain || pass;
         end
     end
 
@@ -141,7 +162,7 @@ module dma_read_align #(
     endgenerate
 
     always @(posedge clk) begin
-        if (s1_move) carry_reg <= s1_data_reg;
+        if (s1_move && !s1_urgent_reg) carry_reg <= s1_data_reg;
         if (s1_move && s1_emit_reg) begin
             out_last_reg  <= s1_last_reg;
             out_error_reg <= s1_error_reg;

@@ -12,6 +12,7 @@
 `define POOL_BUF_LOG2 11 // log2 of POOL_BUF_BYTES
 `define POST_MAX 16 // buffer indices a POOL_POST or RAW_POST may carry
 `define FRAME_MAX 1522 // longest frame the device takes, VLAN tag included, no FCS (bytes)
+`define PAWS_SECONDS 2073600 // 24 days: a TS.Recent older than that says nothing (RFC 7323 5.5)
 `define TCP_IMAGE_BYTES 256 // const 64 + cached 64 + delegated 128
 `define DELEGATED_IMAGE_OFFSET 128 // delegated state inside the TCP image
 `define DELEGATED_IMAGE_BYTES 128 // what TERMINATE writes back
@@ -210,6 +211,7 @@
 `define CQ_SOURCE_STATE 4
 `define CQ_SOURCE_RAW_RX 5
 `define CQ_SOURCE_RAW_TX 6
+`define CQ_SOURCE_INVALIDATE 7
 
 // enum rd_client
 `define RD_CLIENT_DESCRIPTOR 0
@@ -267,6 +269,23 @@
 `define CSR_CNT_TX_DISCARDED 16'h0128
 `define CSR_CNT_CMD_ERRORS 16'h0130
 `define CSR_CNT_FAULTS 16'h0134
+`define CSR_ST4_IN_SEGMENTS_LO 16'h0140
+`define CSR_ST4_IN_SEGMENTS_HI 16'h0144
+`define CSR_ST4_IN_RECEIVES_LO 16'h0148
+`define CSR_ST4_IN_RECEIVES_HI 16'h014c
+`define CSR_ST4_IN_OCTETS_LO 16'h0150
+`define CSR_ST4_IN_OCTETS_HI 16'h0154
+`define CSR_ST4_OUT_SEGMENTS_LO 16'h0158
+`define CSR_ST4_OUT_SEGMENTS_HI 16'h015c
+`define CSR_ST4_OUT_REQUESTS_LO 16'h0160
+`define CSR_ST4_OUT_REQUESTS_HI 16'h0164
+`define CSR_ST4_OUT_OCTETS_LO 16'h0168
+`define CSR_ST4_OUT_OCTETS_HI 16'h016c
+`define CSR_ST4_RETRANSMITTED 16'h0170
+`define CSR_ST4_OUT_RESETS 16'h0174
+`define CSR_ST4_RESET_ESTABLISHED 16'h0178
+`define CSR_ST4_ESTABLISHED 16'h017c
+`define CSR_ST4_OUT_DISCARDS 16'h0180
 
 // struct sqe: submission entry
 `define SQE_W 512
@@ -1226,7 +1245,7 @@
 `define DCB_FREEZE_COUNT_W 16
 
 // struct rcv_req: posted receive request
-`define RCV_REQ_W 161
+`define RCV_REQ_W 162
 `define RCV_REQ_ADDR 63:0
 `define RCV_REQ_ADDR_LSB 0
 `define RCV_REQ_ADDR_W 64
@@ -1239,6 +1258,9 @@
 `define RCV_REQ_COOKIE 160:97
 `define RCV_REQ_COOKIE_LSB 97
 `define RCV_REQ_COOKIE_W 64
+`define RCV_REQ_PREFILL 161:161
+`define RCV_REQ_PREFILL_LSB 161
+`define RCV_REQ_PREFILL_W 1
 
 // struct pool_node: list node of a pool buffer in use
 `define POOL_NODE_W 48
@@ -1367,7 +1389,7 @@
 `define TXQ_BODY_W 320
 
 // struct tx_segment: body of SEGMENT
-`define TX_SEGMENT_W 188
+`define TX_SEGMENT_W 190
 `define TX_SEGMENT_SEQ 31:0
 `define TX_SEGMENT_SEQ_LSB 0
 `define TX_SEGMENT_SEQ_W 32
@@ -1401,6 +1423,12 @@
 `define TX_SEGMENT_USER_PRIORITY 187:185
 `define TX_SEGMENT_USER_PRIORITY_LSB 185
 `define TX_SEGMENT_USER_PRIORITY_W 3
+`define TX_SEGMENT_HAS_OLD 188:188
+`define TX_SEGMENT_HAS_OLD_LSB 188
+`define TX_SEGMENT_HAS_OLD_W 1
+`define TX_SEGMENT_HAS_NEW 189:189
+`define TX_SEGMENT_HAS_NEW_LSB 189
+`define TX_SEGMENT_HAS_NEW_W 1
 
 // struct tx_append: body of APPEND: one entry of the send table
 `define TX_APPEND_W 234
@@ -1450,8 +1478,8 @@
 `define TX_RELEASE_SQ_INDEX_LSB 105
 `define TX_RELEASE_SQ_INDEX_W 16
 
-// struct tx_barrier: body of BARRIER: completes its command (kind COMMAND, OK) when every frame in front has left; txq.conn and gen are the command's
-`define TX_BARRIER_W 88
+// struct tx_barrier: body of BARRIER: behind it no frame of an object leaves; txq.conn, the object's number, and gen are the command's
+`define TX_BARRIER_W 90
 `define TX_BARRIER_COOKIE 63:0
 `define TX_BARRIER_COOKIE_LSB 0
 `define TX_BARRIER_COOKIE_W 64
@@ -1461,6 +1489,9 @@
 `define TX_BARRIER_OPCODE 87:80
 `define TX_BARRIER_OPCODE_LSB 80
 `define TX_BARRIER_OPCODE_W 8
+`define TX_BARRIER_OBJECT 89:88
+`define TX_BARRIER_OBJECT_LSB 88
+`define TX_BARRIER_OBJECT_W 2
 
 // struct tx_hdr_conn: body of HDR_CONN
 `define TX_HDR_CONN_W 76
@@ -1553,7 +1584,7 @@
 `define PLQ_CQE_W 256
 
 // struct rec_tcp: commit record of tcp_engine
-`define REC_TCP_W 3307
+`define REC_TCP_W 3308
 `define REC_TCP_ORDER 31:0
 `define REC_TCP_ORDER_LSB 0
 `define REC_TCP_ORDER_W 32
@@ -1614,6 +1645,9 @@
 `define REC_TCP_IMG_VALID 3306:3306
 `define REC_TCP_IMG_VALID_LSB 3306
 `define REC_TCP_IMG_VALID_W 1
+`define REC_TCP_ROOM 3307:3307
+`define REC_TCP_ROOM_LSB 3307
+`define REC_TCP_ROOM_W 1
 
 // struct rec_dlv: commit record of delivery_engine
 `define REC_DLV_W 1045

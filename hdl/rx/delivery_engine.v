@@ -157,7 +157,8 @@ module delivery_engine #(
         req_wdata = {`RCV_REQ_W{1'b0}};
         req_wdata[`RCV_REQ_ADDR]   = s_dcmd_sqe[`SQE_ADDR];
         req_wdata[`RCV_REQ_LENGTH] = s_dcmd_sqe[`SQE_LENGTH];
-        req_wdata[`RCV_REQ_NOPUSH] = s_dcmd_sqe[`SQE_FLAGS_LSB];
+        req_wdata[`RCV_REQ_NOPUSH]  = s_dcmd_sqe[`SQE_FLAGS_LSB];
+        req_wdata[`RCV_REQ_PREFILL] = s_dcmd_sqe[`SQE_FLAGS_LSB + 1];
         req_wdata[`RCV_REQ_COOKIE] = s_dcmd_sqe[`SQE_COOKIE];
     end
 
@@ -347,7 +348,7 @@ module delivery_engine #(
         .s_valid(commit), .s_conn(conn_reg), .s_gen(dcb_reg[`DCB_GEN]),
         .s_bytes(consumed_reg), .s_threshold(dcb_reg[`DCB_CONSUMED_THR]),
         .s_flush(flush_reg), .s_clear(kind_reg == `DLV_EVT_LOAD),
-        .s_credits(credit_reg), .engine_idle(at_pick && !any),
+        .s_credits(credit_reg), .s_credit_flush(kind_reg == `DLV_EVT_FLUSH),
         .m_consumed_valid(m_consumed_valid), .m_consumed_ready(m_consumed_ready),
         .m_consumed_conn(m_consumed_conn), .m_consumed_gen(m_consumed_gen), .m_consumed_bytes(m_consumed_bytes),
         .m_credit_valid(m_credit_valid), .m_credit_ready(m_credit_ready), .m_credit_count(m_credit_count),

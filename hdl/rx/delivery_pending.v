@@ -5,8 +5,10 @@
 //
 // s_*: one pulse a commit, at least two cycles apart, never refused: bytes consumed, threshold, `flush` (offer even
 //   below the threshold), `clear` (LOAD: forget the sum), credits returned.
-// engine_idle: nothing is in work; after QUIET such cycles in a row a small number of credits goes too. (A full-size
-//   frame takes 190 cycles at 64 bits: in bulk, credits travel in batches and cost tcp_engine no event a segment.)
+//   `s_credit_flush` (FLUSH): offer the credits too.
+// A small number of credits waits AGE cycles for more. (A full-size frame takes 190 cycles at 64 bits: in bulk,
+//   credits travel in batches and cost tcp_engine no event a segment.) Credits go ahead of consumed bytes: tcp_engine
+//   must never take a connection for one without a buffer while that buffer is still on its way back (C.11).
 // m_consumed_*, m_credit_*: valid/ready sources.
 // Sums lie in a RAM that LOAD clears; connections whose sum is due wait in a queue, once each.
 `include "chimney_layout.vh"
@@ -27,7 +29,7 @@ module delivery_pending #(
     input  wire              s_flush,
     input  wire              s_clear,
     input  wire [4:0]        s_credits,
-    input  wire              engine_idle,
+    input  wire              s_credit_flush,
 
     output wire              m_consumed_valid,
     input  wire              m_consumed_ready,
@@ -44,7 +46,7 @@ module delivery_pending #(
 
     localparam [CONNS-1:0] BIT_0 = 1;
     localparam [31:0]      BATCH = `CREDIT_BATCH;
-    localparam [8:0]       QUIET = 9'd256;     // cycles
+    localparam [8:0]       AGE    = 9'd256;    // cycles
 
     // ---- add: read the sum in the cycle of the commit, write it back in the next one. Commits without bytes pass:
     // the sum of a connection that was never loaded is not defined.
@@ -59,7 +61,8 @@ module delivery_pending #(
     // ---- take: read the sum of the connection at the head of the queue, then write zero
     reg              take_reg;
     reg [CONN_W-1:0] take_conn_reg;
-    reg              offer_valid_reg;
+    reg              offer_valid_reg;          // bytes are taken from the sums
+    reg              show_reg;                 // and the credits of their commits are with tcp_engine
     reg [CONN_W-1:0] offer_conn_reg;
     reg [7:0]        offer_gen_reg;
     reg [31:0]       offer_bytes_reg;
@@ -118,11 +121,13 @@ module delivery_pending #(
     reg        credit_valid_reg;
     reg [15:0] credit_offer_reg, credit_sum_reg;
 
-    reg  [8:0]  quiet_reg;                     // cycles without work, stops at QUIET
+    reg  [8:0]  age_reg;                       // cycles since the first of the credits, stops at AGE
+    reg         hurry_reg;                     // a FLUSH asked for them
 
-    wire        quiet      = quiet_reg == QUIET;
-    wire        credit_go  = !credit_valid_reg && credit_sum_reg != 16'd0
-                             && (credit_sum_reg >= BATCH[15:0] || quiet);
+    wire        none       = credit_sum_reg == 16'd0;
+    wire        credit_go  = !credit_valid_reg && !none
+                             && (credit_sum_reg >= BATCH[15:0] || age_reg == AGE || hurry_reg
+                                 || (offer_valid_reg && !show_reg));
     wire [15:0] credit_add = s_valid ? {11'd0, s_credits} : 16'd0;
 
     always @(posedge clk) begin
@@ -133,15 +138,21 @@ module delivery_pending #(
             offer_valid_reg  <= 1'b0;
             credit_valid_reg <= 1'b0;
             credit_sum_reg   <= 16'd0;
-            quiet_reg        <= 9'd0;
+            show_reg         <= 1'b0;
+            age_reg          <= 9'd0;
+            hurry_reg        <= 1'b0;
         end else begin
-            if (s_valid || !engine_idle) quiet_reg <= 9'd0;
-            else if (!quiet)             quiet_reg <= quiet_reg + 9'd1;
+            if (none || credit_go)   age_reg <= 9'd0;
+            else if (age_reg != AGE) age_reg <= age_reg + 9'd1;
+            if (s_valid && s_credit_flush) hurry_reg <= 1'b1;
+            else if (none || credit_go)    hurry_reg <= 1'b0;
             add_reg  <= add;
             take_reg <= take;
             if (due_push || take) due_reg <= (due_reg & ~due_clear) | due_set;
             if (take_reg)              offer_valid_reg <= ram_rdata[31:0] != 32'd0;
-            else if (m_consumed_ready) offer_valid_reg <= 1'b0;
+            else if (show_reg && m_consumed_ready) offer_valid_reg <= 1'b0;
+            if (show_reg)                                          show_reg <= !m_consumed_ready;
+            else if (offer_valid_reg && none && !credit_valid_reg) show_reg <= 1'b1;
             if (credit_go)           credit_valid_reg <= 1'b1;
             else if (m_credit_ready) credit_valid_reg <= 1'b0;
             credit_sum_reg <= (credit_go ? 16'd0 : credit_sum_reg) + credit_add;
@@ -152,7 +163,7 @@ module delivery_pending #(
         if (credit_go) credit_offer_reg <= credit_sum_reg;
     end
 
-    assign m_consumed_valid = offer_valid_reg;
+    assign m_consumed_valid = show_reg;
     assign m_consumed_conn  = offer_conn_reg;
     assign m_consumed_gen   = offer_gen_reg;
     assign m_consumed_bytes = offer_bytes_reg;

@@ -84,6 +84,7 @@ module delivery_step (
     wire [63:0] freeze_addr = s_dcb[`DCB_FREEZE_ADDR];
     wire [31:0] req_len    = s_req[`RCV_REQ_LENGTH];
     wire        nopush     = s_req[`RCV_REQ_NOPUSH];
+    wire        prefilled  = s_req[`RCV_REQ_PREFILL];      // bytes were in the buffer when it was posted
     wire [15:0] node_off   = s_node[`POOL_NODE_OFFSET];
     wire [15:0] node_len   = s_node[`POOL_NODE_LENGTH];
 
@@ -145,19 +146,24 @@ module delivery_step (
     wire        empties  = {16'd0, node_len} <= room;
     wire [15:0] copy_len = empties ? node_len : room[15:0];
 
+    // ---- a command that posts a request
+    localparam NOPUSH = 0, PREFILL = 1;                    // positions inside sqe.flags
+    wire [7:0] cmd_flags = s_sqe[`SQE_FLAGS];
+    wire receive   = ev_receive && same_gen;
+    wire ring_full = req_count >= ring_size;
+    wire enqueue   = receive && !fin_done && !ending && !ring_full;
+    wire waits     = enqueue && cmd_flags[PREFILL] && !cmd_flags[NOPUSH] && !hold && !s_dcb[`DCB_PUSH_ON];
+
     // ---- the head request after a piece or a copy
     wire [31:0] filled_now = filled + {16'd0, direct ? put_len : copy_len};
     wire        adds       = direct || w2;
     wire        full       = adds && filled_now == req_len;
     wire        pushed     = direct && !full && !nopush && s_psh;
-    wire        arm        = !full && !nopush && ((direct && !s_psh)
-                           || (w2 && empties && list_count == 16'd1 && !frozen));
+    wire        arm        = waits || (!full && !nopush && ((direct && !s_psh)
+                           || (w2 && empties && list_count == 16'd1 && !frozen)));
 
     // ---- commands
     wire bad_state  = (ev_receive || ev_answer || ev_resume) && !same_gen;
-    wire receive    = ev_receive && same_gen;
-    wire ring_full  = req_count >= ring_size;
-    wire enqueue    = receive && !fin_done && !ending && !ring_full;
     wire answer     = ev_answer && same_gen;
     wire [31:0] taken = s_sqe[`SQE_LENGTH];
     wire bad_token  = answer && (!d || s_sqe[`SQE_ARG_LSB +: 16] != token);
@@ -178,7 +184,7 @@ module delivery_step (
     end
 
     // ---- completion of the head request
-    wire timed_out = ev_timer && !ending && has_req && !nopush && filled != 32'd0;
+    wire timed_out = ev_timer && !ending && has_req && !nopush && (filled != 32'd0 || prefilled);
     wire complete  = zero || w1 || w4 || w6 || full || pushed || timed_out;
     wire [31:0] completed_bytes = adds ? filled_now : filled;
 
@@ -222,6 +228,8 @@ module delivery_step (
             dcb[`DCB_LOADED]       = 1'b1;
             dcb[`DCB_GEN]          = s_gen;
             dcb[`DCB_HOLD]         = 1'b1;
+            dcb[`DCB_FIN_MARK]     = s_msg[`DLV_MSG_FIN];
+            dcb[`DCB_FIN_DONE]     = s_msg[`DLV_MSG_FIN];  // whoever offers the connection knows of it
             dcb[`DCB_PUSH_TICKS]   = s_msg[`DLV_MSG_PUSH_TICKS];
             dcb[`DCB_CONSUMED_THR] = s_msg[`DLV_MSG_INFO];
         end

@@ -11,6 +11,8 @@
 // follow while the next ones start. A COPY waits until every placement is visible, since it may read what they wrote;
 // copies follow each other at once (copy_store) and hold up what is behind them until their writes were requested,
 // or, with `barrier`, until their bytes are visible.
+// s_cq_full: the host leaves the completion ring full. Then a raw frame behind RAW_WAIT raw entries is dropped, so
+//   that the frame behind it gets its turn, and up to PLACES actions wait for their entry; else QUEUE.
 // A COPY whose read fails writes nothing; if it was one of a forwarded segment, the entry of the FORWARD behind it says
 // ABORTED. A frame without a raw buffer is dropped (`drop_pulse`).
 `include "chimney_layout.vh"
@@ -18,11 +20,14 @@
 
 module rx_placer #(
     parameter DATA_W = 64,                     // bits: 64, 128, 256, 512
-    parameter WRITES = 16                      // write requests outstanding, a power of two
+    parameter WRITES = 16,                     // write requests outstanding, a power of two
+    parameter PLACES = 512                     // actions waiting for the host, a power of two: all that text which
+                                               // was accepted, and messages in front of it, may have to say
 ) (
     input  wire              clk,
     input  wire              rst,
     input  wire [63:0]       raw_base,
+    input  wire              s_cq_full,
 
     input  wire              s_plq_valid,
     output wire              s_plq_ready,
@@ -85,13 +90,20 @@ module rx_placer #(
 
     output wire              raw_pulse,        // a frame went to a raw buffer
     output wire              drop_pulse,       // a raw frame found no buffer
+    output wire [15:0]       waiting,          // actions of the plq whose entry has not left
     output wire              busy
 );
 
     localparam [1:0] FROM_BUFFER = 2'd0;
     localparam [1:0] FROM_COPY   = 2'd1;
     localparam [1:0] FROM_LIST   = 2'd2;
-    localparam QUEUE   = 2 * WRITES;           // actions whose entry has not left
+    localparam QUEUE   = 2 * WRITES;           // actions whose entry has not left, while the host reads
+    localparam RAW_WAIT = 16;                  // raw frames among them
+    localparam PLACE_W = $clog2(PLACES) + 1;
+    localparam RAW_W   = $clog2(RAW_WAIT) + 1;
+    localparam [31:0] USUAL32 = QUEUE, LEFT32 = PLACES - RAW_WAIT, RAW32 = RAW_WAIT;
+    localparam [PLACE_W-1:0] ONE_PLACE = 1;
+    localparam [RAW_W-1:0]   ONE_RAW   = 1;
     localparam COPIES  = 8;                    // copies being read or waiting for their write
     localparam COUNT_W = $clog2(WRITES) + 1;
     localparam COPY_W  = $clog2(COPIES) + 1;
@@ -107,6 +119,12 @@ module rx_placer #(
     wire       op_put  = op == `PL_OP_PLACE;
     wire       op_none = op == `PL_OP_NONE;
 
+    generate
+        if (PLACES < 4 * QUEUE || (PLACES & (PLACES - 1)) != 0) begin : g_illegal
+            rx_placer_PLACES_must_be_a_power_of_two_of_at_least_8_WRITES illegal();
+        end
+    endgenerate
+
     reg  [COUNT_W-1:0] writes_reg;             // write requests without a done
     reg                dirty_reg;              // one of them may be a placement
     reg  [COPY_W-1:0]  copies_reg;             // copies that have neither failed nor requested their write
@@ -114,16 +132,23 @@ module rx_placer #(
     reg                barrier_reg;            // a copy that what follows may read is not visible
     wire               wreq_free, source_ready, item_ready, copy_ready;
 
+    // ---- places for what waits for the host; the last RAW_WAIT are the raw frames'
+    reg  [PLACE_W-1:0] plq_items_reg;
+    reg  [RAW_W-1:0]   raw_items_reg;
+    wire raw_place = raw_items_reg != RAW32[RAW_W-1:0];
+    wire plq_place = plq_items_reg < (s_cq_full ? LEFT32[PLACE_W-1:0] : USUAL32[PLACE_W-1:0]);
+    assign waiting = {{(16-PLACE_W){1'b0}}, plq_items_reg};
+
     wire write_room = wreq_free && source_ready && !writes_reg[COUNT_W-1];
     wire no_copies  = copies_reg == 0;
-    wire start_ok   = item_ready && no_copies;
+    wire start_ok   = plq_place && no_copies;
     wire head_mine  = s_head_valid && s_head_place && s_head_arrival == s_plq[`PLQ_ARRIVAL];
 
-    wire op_waits   = s_plq_valid && (op_copy || (barrier_reg && !op_none));
+    wire op_waits   = s_plq_valid && plq_place && (op_copy || (barrier_reg && !op_none));
     wire raw_turn   = !op_waits || turn_raw_reg;
-    wire raw_want   = s_head_valid && s_head_raw && start_ok;
-    wire raw_fire   = raw_want && raw_turn && s_raw_valid && write_room && m_rd_ready;
-    wire no_buffer  = raw_want && raw_turn && !s_raw_valid && m_rd_ready;
+    wire raw_want   = s_head_valid && s_head_raw && no_copies && (raw_place || s_cq_full);
+    wire raw_fire   = raw_want && raw_turn && s_raw_valid && raw_place && write_room && m_rd_ready;
+    wire no_buffer  = raw_want && raw_turn && !(s_raw_valid && raw_place) && m_rd_ready;
     wire skip_fire  = s_head_valid && !s_head_raw && !s_head_place && m_rd_ready;
     wire frame_fire = raw_fire || no_buffer || skip_fire;
     wire raw_next   = s_head_valid && s_head_raw && turn_raw_reg;      // copies let a raw frame in between
@@ -131,7 +156,7 @@ module rx_placer #(
     wire start_can = (op_none && !raw_fire)
                   || (op_put  && head_mine && write_room && m_rd_ready)
                   || (op_list && write_room && !raw_fire);
-    wire copy_can  = item_ready && copy_ready && !dirty_reg && !raw_next && !raw_fire;
+    wire copy_can  = plq_place && copy_ready && !dirty_reg && !raw_next && !raw_fire;
     wire plq_can   = (op_copy ? copy_can : start_ok && start_can) && (op_none || !barrier_reg);
     wire plq_fire  = s_plq_valid && plq_can;
     wire put_fire  = plq_fire && op_put;
@@ -250,9 +275,9 @@ module rx_placer #(
 
     // ---- results of the writes, in order; that of a copy that failed comes when no write is outstanding
     wire                 result_valid, result_ready, result_error, result_room;
-    wire [$clog2(QUEUE):0] result_count, item_count;
+    wire [$clog2(PLACES):0] result_count, item_count;
 
-    fifo #(.WIDTH(1), .DEPTH(QUEUE)) results (
+    fifo #(.WIDTH(1), .DEPTH(PLACES)) results (
         .clk(clk), .rst(rst),
         .s_data(end_fail || s_pwr_done_error), .s_valid(end_fail || s_pwr_done), .s_ready(result_room),
         .m_data(result_error), .m_valid(result_valid), .m_ready(result_ready),
@@ -275,7 +300,7 @@ module rx_placer #(
     wire [7:0]        item_gen;
     wire [`CQE_W-1:0] item_cqe;
 
-    fifo #(.WIDTH(ITEM_W), .DEPTH(QUEUE)) items (
+    fifo #(.WIDTH(ITEM_W), .DEPTH(PLACES)) items (
         .clk(clk), .rst(rst),
         .s_data({copy_fire && s_plq_fwd, raw_fire, raw_fire || !op_none, raw_fire || s_plq[`PLQ_CQE_VALID], !raw_fire && s_plq[`PLQ_FREEZE_DONE],
                  s_plq[`PLQ_CONN], s_plq[`PLQ_GEN], raw_fire ? raw_cqe : s_plq[`PLQ_CQE]}),
@@ -284,6 +309,21 @@ module rx_placer #(
         .m_valid(item_valid), .m_ready(item_pop),
         .count(item_count)
     );
+
+    wire raw_pop = item_pop && item_raw;
+    wire plq_pop = item_pop && !item_raw;
+
+    always @(posedge clk) begin
+        if (rst) begin
+            plq_items_reg <= 0;
+            raw_items_reg <= 0;
+        end else begin
+            if (plq_fire && !plq_pop)      plq_items_reg <= plq_items_reg + ONE_PLACE;
+            else if (plq_pop && !plq_fire) plq_items_reg <= plq_items_reg - ONE_PLACE;
+            if (raw_fire && !raw_pop)      raw_items_reg <= raw_items_reg + ONE_RAW;
+            else if (raw_pop && !raw_fire) raw_items_reg <= raw_items_reg - ONE_RAW;
+        end
+    end
 
     wire visible = item_valid && (!item_write || result_valid);
     wire failed  = item_write && result_error;
@@ -336,7 +376,7 @@ module rx_placer #(
     end
 `endif
 
-    wire unused = &{1'b0, source_count, result_count, result_room, item_count};
+    wire unused = &{1'b0, source_count, result_count, result_room, item_ready, item_count};
 
 endmodule
 

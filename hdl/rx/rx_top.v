@@ -30,6 +30,8 @@ module rx_top #(
     input  wire [63:0]           pool_base,
     input  wire [63:0]           raw_base,
     input  wire [31:0]           now,
+    input  wire                  s_cq_full,    // the host leaves the completion ring full
+    output reg                   m_backed_up,  // BACKED_UP or more actions have not left
 
     input  wire [DATA_W-1:0]     s_axis_rx_tdata,
     input  wire [DATA_W/8-1:0]   s_axis_rx_tkeep,
@@ -128,6 +130,9 @@ module rx_top #(
 
     localparam FRAMES = 256;                   // frames in the receive buffer at most
     localparam PLQ    = 16;                    // actions between delivery_engine and rx_placer
+    localparam PLACES = (RECVS < 16) ? 512 : 32 * RECVS;   // and behind it: each message of delivery_engine's queue
+                                               // may end all requests of its connection
+    localparam [15:0] BACKED_UP = 16'd64;      // tcp_step C.12
     localparam SEG_IN = `RX_SEG_W + 320 + 6;
     localparam HIGH   = 16 - CONN_W;           // unused bits of a connection port
 
@@ -290,8 +295,16 @@ module rx_top #(
         .m_valid(raw_valid), .m_ready(raw_ready), .m_index(raw_index)
     );
 
-    rx_placer #(.DATA_W(DATA_W)) placer (
-        .clk(clk), .rst(rst), .raw_base(raw_base),
+    wire [15:0] placer_waiting;
+    wire [15:0] unfinished = placer_waiting + {{(15-$clog2(PLQ)){1'b0}}, plq_count};
+
+    always @(posedge clk) begin
+        if (rst) m_backed_up <= 1'b0;
+        else     m_backed_up <= unfinished >= BACKED_UP;
+    end
+
+    rx_placer #(.DATA_W(DATA_W), .PLACES(PLACES)) placer (
+        .clk(clk), .rst(rst), .raw_base(raw_base), .s_cq_full(s_cq_full), .waiting(placer_waiting),
         .s_plq_valid(plq_valid), .s_plq_ready(plq_ready), .s_plq(plq), .s_plq_fwd(plq_fwd),
         .s_head_valid(head_valid), .s_head_place(head_place), .s_head_raw(head_raw),
         .s_head_arrival(head_arrival), .s_head_len(head_len),
@@ -336,7 +349,7 @@ module rx_top #(
     assign idle = !parser_busy && !resolve_busy && !seg_valid && !m_rx_valid && !buffer_busy && delivery_idle
                && !plq_valid && !placer_busy && !s_rawpost_valid && !m_fence_valid && !m_fault_valid;
 
-    wire unused = &{1'b0, lkp_tag, seg_room, seg_count, plq_count, s_crd_bytes, s_rawpost_sq_index,
+    wire unused = &{1'b0, lkp_tag, seg_room, seg_count, s_crd_bytes, s_rawpost_sq_index,
                     s_ins_conn, s_del_conn, s_fdone_conn, freeze_conn, fault_conn};
 
 endmodule

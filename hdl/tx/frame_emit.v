@@ -5,8 +5,10 @@
 //
 // s_info: one an item, in order. Frames (SEGMENT, RAW) also take one of s_hdr and one of s_done.
 // r_*: frame store read, data one cycle after r_re. free: so many store words are free again (pulse).
-// m_axis_tx: wire. m_tok: RELEASE / FENCE. m_fault: a segment was discarded. raw_done: pulse, a raw frame has
-//   left or was discarded. rec: pulse a frame; `cnt_*` with it.
+// s_bar: an INVALIDATE; bar_mark: pulse between two frames, none of its object begins from now on (`dead` says so of
+//   the item at hand); m_bar: none is on its way any more; s_bar is taken then. bar_pass: pulse, its BARRIER came by.
+// m_axis_tx: wire. m_tok: RELEASE / FENCE. m_fault: a segment could not be read. raw_done: pulse, a raw frame has
+//   left or was discarded. rec: pulse a frame; `cnt_*`, `stat_*` with it.
 // Latency 3 cycles from the last of info, hdr, done to the first beat; then a beat a cycle, no gap between
 // frames; a token or a discarded frame takes one cycle. A stalled output stalls everything here.
 //
@@ -28,7 +30,7 @@ module frame_emit #(
 
     input  wire                 s_info_valid,
     output wire                 s_info_ready,
-    input  wire [1:0]           s_info_kind,           // 0 SEGMENT, 1 RAW, 2 RELEASE, 3 FENCE
+    input  wire [2:0]           s_info_kind,           // 0 SEGMENT, 1 RAW, 2 RELEASE, 3 FENCE, 4 BARRIER
     input  wire [15:0]          s_info_conn,
     input  wire [7:0]           s_info_gen,
     input  wire [31:0]          s_info_number,         // frames: order; tokens: una
@@ -36,6 +38,14 @@ module frame_emit #(
     input  wire                 s_info_cpl,            // tokens
     input  wire [PTR_W-1:0]     s_info_tail,           // tokens
     input  wire [BEATS_W-1:0]   s_info_beats,          // frames: words in the store
+    input  wire                 s_info_dead,           // SEGMENT: must not begin
+    input  wire [2:0]           s_info_stat,           // SEGMENT: RST, has_old, has_new
+
+    input  wire                 s_bar_valid,           // stays until m_bar is taken
+    output wire                 bar_mark,
+    output wire                 bar_pass,
+    output wire                 m_bar_valid,
+    input  wire                 m_bar_ready,
 
     input  wire                 s_hdr_valid,
     output wire                 s_hdr_ready,
@@ -84,17 +94,22 @@ module frame_emit #(
     output wire                 cnt_seg,
     output wire                 cnt_raw,
     output wire                 cnt_disc,
+    output wire                 stat_valid,            // pulse a SEGMENT, with cnt_*
+    output wire [15:0]          stat_octets,           // IP total length
+    output wire [2:0]           stat_what,             // s_info_stat
     output wire                 idle
 );
 
     localparam LANE_W = $clog2(LANES);
-    localparam INFO_W = 2 + 16 + 8 + 32 + 8 + 1 + PTR_W + 16;
+    localparam INFO_W = 2 + 16 + 8 + 32 + 8 + 1 + PTR_W + 16 + 1 + 3 + 16;
+    localparam [15:0]        ETHERNET  = 16'd14, TAG = 16'd4;   // bytes
     localparam [LANES-1:0]   ALL_LANES = {LANES{1'b1}};
     localparam [15:0]        BEAT_LEN  = 16'd1 << LANE_W;
     localparam [BEATS_W-1:0] ONE_BEAT  = 1;
     localparam [STORE_W-1:0] ONE_WORD  = 1;
     localparam [15:0]        RAW_LOST  = 16'hFFFF;     // connection in the record of a discarded raw frame
     localparam [1:0]         KIND_RAW  = 2'd1, KIND_FENCE = 2'd3;
+    localparam [2:0]         KIND_SEGMENT = 3'd0;
 
     wire en;                                           // all stages move
 
@@ -108,12 +123,21 @@ module frame_emit #(
     reg [LANE_W-1:0]   tail_reg;                       // bytes of the last beat, 0: all
     reg [STORE_W-1:0]  rd_ptr_reg;
 
+    // ---- an INVALIDATE takes effect between two frames and follows the last one out
+    reg                bar_reg;                        // from bar_mark until m_bar is taken
+    reg                bar_done_reg;
+    wire               bar_go = !busy_reg && s_bar_valid && !bar_reg;
+
     wire is_tok    = s_info_kind[1];
-    wire go        = !busy_reg && s_info_valid && (is_tok || (s_hdr_valid && s_done_valid));
-    wire discard   = go && !is_tok && s_done_error;
-    wire first     = go && !is_tok && !s_done_error;
+    wire is_bar    = s_info_kind[2];
+    wire is_frame  = !is_tok && !is_bar;
+    wire [15:0] octets = s_hdr_frame_len - ETHERNET - (s_hdr_tagged ? TAG : 16'd0);
+    wire dead      = s_info_dead && s_info_kind == KIND_SEGMENT;
+    wire go        = !busy_reg && !bar_go && s_info_valid && (!is_frame || (s_hdr_valid && s_done_valid));
+    wire discard   = go && is_frame && (s_done_error || dead);
+    wire first     = go && is_frame && !discard;
     wire beat      = busy_reg || first;
-    wire pop_frame = go && !is_tok && en;
+    wire pop_frame = go && is_frame && en;
 
     assign s_info_ready = go && en;
     assign s_hdr_ready  = pop_frame;
@@ -163,7 +187,11 @@ module frame_emit #(
         end
     end
 
+    assign bar_mark = bar_go && en;
+    assign bar_pass = go && is_bar && en;
+
     // ---- stage 1: header bytes to shift out, payload word at the store's output
+    reg              s1_bar_reg, s2_bar_reg, out_bar_reg;
     reg              s1_beat_reg, s1_tok_reg, s1_disc_reg;
     reg              s1_last_reg, s1_low_hdr_reg;
     reg [LANES-1:0]  s1_low_reg, s1_show_reg, s1_keep_reg;
@@ -182,8 +210,8 @@ module frame_emit #(
         end
         if (en && first)                              s1_hdr_reg <= full_hdr;
         else if (en && s1_beat_reg && s1_low_hdr_reg) s1_hdr_reg <= s1_hdr_reg >> DATA_W;
-        if (en && go) s1_info_reg <= {s_info_kind, s_info_conn, s_info_gen, s_info_number, s_info_status,
-                                      s_info_cpl, s_info_tail, s_hdr_wire_len};
+        if (en && go) s1_info_reg <= {s_info_kind[1:0], s_info_conn, s_info_gen, s_info_number, s_info_status,
+                                      s_info_cpl, s_info_tail, s_hdr_wire_len, s_done_error, s_info_stat, octets};
     end
 
     // ---- stage 2: rotated
@@ -251,14 +279,33 @@ module frame_emit #(
         end
     end
 
+    always @(posedge clk) begin
+        if (rst) begin
+            {bar_reg, s1_bar_reg, s2_bar_reg, out_bar_reg, bar_done_reg} <= 5'd0;
+        end else begin
+            if (en) {s1_bar_reg, s2_bar_reg, out_bar_reg} <= {bar_go, s1_bar_reg, s2_bar_reg};
+            if (m_bar_valid && m_bar_ready) bar_reg <= 1'b0;
+            else if (bar_mark)              bar_reg <= 1'b1;
+            if (m_bar_valid && m_bar_ready) bar_done_reg <= 1'b0;
+            else if (out_bar_reg && en)     bar_done_reg <= 1'b1;
+        end
+    end
+    assign m_bar_valid = bar_done_reg;
+
     // ---- outputs
     reg                 rec_valid_reg;
     reg [`REC_TX_W-1:0] rec_reg, rec_next;
+    reg                 segment_reg;
+    reg [2:0]           what_reg;
+    reg [15:0]          ip_len_reg;
     wire [1:0]  kind;
     wire [31:0] number;
     wire [15:0] len;
+    wire        unread;
+    wire [2:0]  what;
+    wire [15:0] ip_len;
 
-    assign {kind, m_conn, m_gen, number, m_tok_status, m_tok_cpl, m_tok_tail, len} = out_info_reg;
+    assign {kind, m_conn, m_gen, number, m_tok_status, m_tok_cpl, m_tok_tail, len, unread, what, ip_len} = out_info_reg;
 
     wire raw       = kind == KIND_RAW;
     wire lost      = out_disc_reg && en;
@@ -274,12 +321,12 @@ module frame_emit #(
     assign m_tok_valid      = out_tok_reg;
     assign m_tok_fence      = kind == KIND_FENCE;
     assign m_tok_una        = number;
-    assign m_fault_valid    = out_disc_reg && !raw;
+    assign m_fault_valid    = out_disc_reg && !raw && unread;
     assign raw_done_valid   = (lost || left) && raw;
     assign raw_done_error   = lost;
     assign idle             = !s_info_valid && !busy_reg && !s1_beat_reg && !s1_tok_reg && !s1_disc_reg
                            && !s2_beat_reg && !s2_tok_reg && !s2_disc_reg
-                           && !out_beat_reg && !out_tok_reg && !out_disc_reg && !rec_valid_reg;
+                           && !out_beat_reg && !out_tok_reg && !out_disc_reg && !rec_valid_reg && !bar_reg;
 
     always @* begin
         rec_next = 0;
@@ -290,7 +337,12 @@ module frame_emit #(
     end
 
     always @(posedge clk) begin
-        if (lost || left) rec_reg <= rec_next;
+        if (lost || left) begin
+            rec_reg     <= rec_next;
+            segment_reg <= !raw;
+            what_reg    <= what;
+            ip_len_reg  <= ip_len;
+        end
     end
 
     always @(posedge clk) begin
@@ -303,6 +355,9 @@ module frame_emit #(
     assign cnt_seg   = rec_valid_reg && rec_reg[`REC_TX_KIND] == `TX_REC_KIND_SEGMENT;
     assign cnt_raw   = rec_valid_reg && rec_reg[`REC_TX_KIND] == `TX_REC_KIND_RAW;
     assign cnt_disc  = rec_valid_reg && rec_reg[`REC_TX_KIND] == `TX_REC_KIND_DISCARDED;
+    assign stat_valid  = rec_valid_reg && segment_reg;
+    assign stat_octets = ip_len_reg;
+    assign stat_what   = what_reg;
 
     wire unused = &{1'b0, hdr_less[15:7], s_hdr_wire_len};
 

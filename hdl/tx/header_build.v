@@ -188,7 +188,8 @@ module header_build #(
     assign m_beats_m1  = s3_beats_m1_reg;
     assign m_tcp_sum   = s3_tcp_sum_reg;
 
-    wire unused = &{1'b0, ip_sum[31:20], tcp_sum[31:20], s_seg[`TX_SEGMENT_LEN], last_byte, s2_ip_reg[79:64]};
+    wire unused = &{1'b0, ip_sum[31:20], tcp_sum[31:20], s_seg[`TX_SEGMENT_LEN], s_seg[`TX_SEGMENT_HAS_OLD],
+                    s_seg[`TX_SEGMENT_HAS_NEW], last_byte, s2_ip_reg[79:64]};
 
 endmodule
 

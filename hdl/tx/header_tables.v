@@ -14,7 +14,9 @@ module header_tables #(
     parameter CONNS     = 16,                          // connections, a power of two, 4..1024
     parameter PATHS     = 8,                           // paths, a power of two >= 2
     parameter NEIGHBORS = 8,                           // neighbors, a power of two >= 2
-    parameter CONN_W    = $clog2(CONNS)                // derived, do not override
+    parameter CONN_W    = $clog2(CONNS),               // derived, do not override
+    parameter PATH_W    = $clog2(PATHS),               // derived, do not override
+    parameter NBR_W     = $clog2(NEIGHBORS)            // derived, do not override
 ) (
     input  wire                    clk,
     input  wire                    rst,
@@ -34,11 +36,10 @@ module header_tables #(
     output wire [31:0]             dst_addr,
     output wire [47:0]             dl_src,
     output wire [47:0]             dl_dst,
-    output wire [11:0]             vlan_id
+    output wire [11:0]             vlan_id,
+    output wire [PATH_W-1:0]       path_index,
+    output wire [NBR_W-1:0]        nbr_index
 );
-
-    localparam PATH_W = $clog2(PATHS);
-    localparam NBR_W  = $clog2(NEIGHBORS);
 
     wire [`TX_HDR_CONN_W-1:0] conn_body = w_body[`TX_HDR_CONN_W-1:0];
     wire [`TX_HDR_PATH_W-1:0] path_body = w_body[`TX_HDR_PATH_W-1:0];
@@ -48,8 +49,6 @@ module header_tables #(
     wire [127:0]              path_src  = path_body[`TX_HDR_PATH_SRC_ADDR];
     wire [127:0]              path_dst  = path_body[`TX_HDR_PATH_DST_ADDR];
 
-    wire [PATH_W-1:0] path_index;
-    wire [NBR_W-1:0]  nbr_index;
     reg               s1_reg, s2_reg, ready_reg;       // connection, path, neighbor is at its RAM output
 
     assign ready = ready_reg;

@@ -6,7 +6,7 @@
 // s_item / s_piece: from send_mapper. s_raw_item / s_raw_piece: from raw_tx. An item and its pieces stay
 //   together; items of both sides take turns.
 // m_prd / s_prd: dma read client PAYLOAD. Asks only for what has a place.
-// Outputs as in frame_emit.
+// s_bar / m_bar and the other outputs as in frame_emit.
 // The slots share one frame store of TX_SLOTS * 2048 bytes: a frame takes only the words its payload fills,
 // and each word is free again when it has been read for the wire; so up to 4 * TX_SLOTS items are in work.
 // Reading of later frames overlaps with sending; a frame can leave every ceil(bytes / bus bytes) cycles.
@@ -22,6 +22,11 @@ module segment_builder #(
     parameter DATA_W   = 64,                           // bits: 64, 128, 256, 512
     parameter TX_SLOTS = 4,                            // frame store, units of 2048 bytes, a power of two >= 2
     parameter PTR_W    = 5,                            // bits of a send-table ring pointer
+    parameter CONNS     = 16,                          // connections, a power of two, 4..1024
+    parameter PATHS     = 8,                           // a power of two >= 2
+    parameter NEIGHBORS = 8,                           // a power of two >= 2
+    parameter PATH_W   = $clog2(PATHS),                // derived, do not override
+    parameter NBR_W    = $clog2(NEIGHBORS),            // derived, do not override
     parameter LANES    = DATA_W / 8,                   // derived, do not override
     parameter LANE_W   = $clog2(LANES)                 // derived, do not override
 ) (
@@ -45,6 +50,8 @@ module segment_builder #(
     input  wire [47:0]              s_item_dl_src,
     input  wire [47:0]              s_item_dl_dst,
     input  wire [11:0]              s_item_vlan_id,
+    input  wire [PATH_W-1:0]        s_item_path,
+    input  wire [NBR_W-1:0]         s_item_nbr,
     input  wire                     s_piece_valid,
     output wire                     s_piece_ready,
     input  wire [63:0]              s_piece_addr,
@@ -52,6 +59,12 @@ module segment_builder #(
     input  wire                     s_piece_last,
     input  wire                     s_piece_none,
     input  wire                     s_piece_bad,
+
+    input  wire                     s_bar_valid,       // an INVALIDATE, ahead of its BARRIER among the items
+    input  wire [1:0]               s_bar_object,
+    input  wire [15:0]              s_bar_number,
+    output wire                     m_bar_valid,       // no frame of the object is on its way any more
+    input  wire                     m_bar_ready,
 
     input  wire                     s_raw_item_valid,
     output wire                     s_raw_item_ready,
@@ -98,6 +111,9 @@ module segment_builder #(
     output wire                     cnt_seg,
     output wire                     cnt_raw,
     output wire                     cnt_disc,
+    output wire                     stat_valid,
+    output wire [15:0]              stat_octets,
+    output wire [2:0]               stat_what,
     output wire                     idle
 );
 
@@ -113,11 +129,13 @@ module segment_builder #(
     localparam ITEMS   = 4 * TX_SLOTS;                 // items between header_build and the wire
     localparam PIECES  = 32;                           // reads on their way
     localparam HDR_W   = 560;
-    localparam INFO_W  = 2 + 16 + 8 + 32 + 8 + 1 + PTR_W + BEATS_W;
+    localparam INFO_W  = 3 + 16 + 8 + 32 + 8 + 1 + PTR_W + BEATS_W + PATH_W + NBR_W + 3;
     localparam HFIFO_W = HDR_W + 7 + 1 + 16 + 16 + BEATS_W + 16;
     localparam PIECE_W = 64 + 16 + 3 + BEATS_W;
     localparam [STORE_W:0] ALL_FREE = {1'b1, {STORE_W{1'b0}}};
-    localparam [1:0] KIND_SEGMENT = 2'd0, KIND_RAW = 2'd1, KIND_RELEASE = 2'd2, KIND_FENCE = 2'd3;
+    localparam CONN_W  = $clog2(CONNS);
+    localparam RST     = 2;                            // position inside the TCP flags
+    localparam [2:0] KIND_SEGMENT = 3'd0, KIND_RAW = 3'd1, KIND_RELEASE = 3'd2, KIND_FENCE = 3'd3, KIND_BARRIER = 3'd4;
 
     // ---- choice of the item, room
     reg                lock_reg;                       // pieces of `raw_reg`'s side are awaited
@@ -169,11 +187,15 @@ module segment_builder #(
 
     // ---- order of everything
     wire               info_valid, info_pop;
-    wire [1:0]         info_kind;
+    wire [2:0]         info_kind;
+    wire [PATH_W-1:0]  info_path;
+    wire [NBR_W-1:0]   info_nbr;
     wire [15:0]        info_conn;
     wire [7:0]         info_gen, info_status;
     wire [31:0]        info_number;
     wire               info_cpl;
+    wire [2:0]         info_stat;
+    wire [7:0]         item_flags = s_item_seg[`TX_SEGMENT_FLAGS];
     wire [PTR_W-1:0]   info_tail;
     wire [BEATS_W-1:0] info_beats;
     wire [$clog2(ITEMS):0] info_count, hdr_count, done_count;
@@ -181,12 +203,16 @@ module segment_builder #(
     fifo #(.WIDTH(INFO_W), .DEPTH(ITEMS)) infos (
         .clk(clk), .rst(rst),
         .s_data({pick_raw ? KIND_RAW : is_frame ? KIND_SEGMENT
-                          : (s_item_kind == `TX_KIND_FENCE) ? KIND_FENCE : KIND_RELEASE,
+                          : (s_item_kind == `TX_KIND_FENCE) ? KIND_FENCE
+                          : (s_item_kind == `TX_KIND_BARRIER) ? KIND_BARRIER : KIND_RELEASE,
                  s_item_conn, s_item_gen,
                  pick_raw ? s_raw_item_order : is_frame ? seg_count_reg : s_item_rel[`TX_RELEASE_UNA],
-                 s_item_rel[`TX_RELEASE_STATUS], s_item_rel[`TX_RELEASE_CPL], s_item_tail, beats}),
+                 s_item_rel[`TX_RELEASE_STATUS], s_item_rel[`TX_RELEASE_CPL], s_item_tail, beats,
+                 s_item_path, s_item_nbr, item_flags[RST], s_item_seg[`TX_SEGMENT_HAS_OLD],
+                 s_item_seg[`TX_SEGMENT_HAS_NEW]}),
         .s_valid(accept), .s_ready(info_ready),
-        .m_data({info_kind, info_conn, info_gen, info_number, info_status, info_cpl, info_tail, info_beats}),
+        .m_data({info_kind, info_conn, info_gen, info_number, info_status, info_cpl, info_tail, info_beats,
+                 info_path, info_nbr, info_stat}),
         .m_valid(info_valid), .m_ready(info_pop), .count(info_count)
     );
 
@@ -272,6 +298,15 @@ module segment_builder #(
         .m_data({done_error, done_sum}), .m_valid(done_valid), .m_ready(done_pop), .count(done_count)
     );
 
+    // ---- INVALIDATE: which of the frames here must not begin
+    wire bar_room, bar_mark, bar_pass, dead;
+
+    barred_objects #(.CONN_W(CONN_W), .PATH_W(PATH_W), .NBR_W(NBR_W)) barred (
+        .clk(clk), .rst(rst),
+        .room(bar_room), .mark(bar_mark), .mark_object(s_bar_object), .mark_number(s_bar_number),
+        .pass(bar_pass), .conn(info_conn[CONN_W-1:0]), .path(info_path), .nbr(info_nbr), .dead(dead)
+    );
+
     // ---- the way out
     wire emit_idle;
 
@@ -280,6 +315,9 @@ module segment_builder #(
         .s_info_valid(info_valid), .s_info_ready(info_pop), .s_info_kind(info_kind), .s_info_conn(info_conn),
         .s_info_gen(info_gen), .s_info_number(info_number), .s_info_status(info_status),
         .s_info_cpl(info_cpl), .s_info_tail(info_tail), .s_info_beats(info_beats),
+        .s_info_dead(dead), .s_info_stat(info_stat),
+        .s_bar_valid(s_bar_valid && bar_room), .bar_mark(bar_mark), .bar_pass(bar_pass),
+        .m_bar_valid(m_bar_valid), .m_bar_ready(m_bar_ready),
         .s_hdr_valid(hdr_valid), .s_hdr_ready(hdr_pop), .s_hdr(hdr[HDR_W-1:0]),
         .s_hdr_len(hdr[HDR_W +: 7]), .s_hdr_tagged(hdr[HDR_W+7]), .s_hdr_frame_len(hdr[HDR_W+8 +: 16]),
         .s_hdr_wire_len(hdr[HDR_W+24 +: 16]), .s_hdr_tcp_sum(hdr[HDR_W+40 +: 16]),
@@ -294,14 +332,14 @@ module segment_builder #(
         .m_fault_valid(m_fault_valid), .m_fault_ready(m_fault_ready), .m_conn(m_conn), .m_gen(m_gen),
         .raw_done_valid(raw_done_valid), .raw_done_error(raw_done_error),
         .rec_valid(rec_valid), .rec(rec), .cnt_seg(cnt_seg), .cnt_raw(cnt_raw), .cnt_disc(cnt_disc),
-        .idle(emit_idle)
+        .stat_valid(stat_valid), .stat_octets(stat_octets), .stat_what(stat_what), .idle(emit_idle)
     );
 
     assign idle = emit_idle && !lock_reg;
 
     // as many headers and sums as infos at most: they always have room
     wire unused = &{1'b0, hdr_room, done_room, info_count, hdr_count, done_count, piece_count, desc_count,
-                    roundup, s_item_kind, s_item_rel};
+                    roundup, s_item_kind, s_item_rel, item_flags};
 
 endmodule
 

@@ -4,8 +4,8 @@
 //
 // s_tok: RELEASE or FENCE, with the end of the connection's ring at the time it passed send_mapper. With a status
 //   other than OK it takes every entry; with `cpl` it then completes a command.
-// s_cmd: that command, there before its token, in the order of the tokens. An abortive DISCONNECT (kind SEND) ends
-//   behind the entries; any other one (kind COMMAND) asks only that every frame has left, and takes no entry.
+// s_cmd: that command, there before its token, in the order of the tokens: an abortive DISCONNECT, which ends
+//   behind the entries.
 //   A FIN without `last` came with the connection (B-6): nobody waits for it, whatever becomes of it.
 // s_ent: entries written by send_mapper at APPEND. head_*: ring heads, for send_mapper's search.
 // m_cpl: completions SEND / DISCONNECT, a register. pop: an entry left the table.
@@ -35,7 +35,6 @@ module send_completer #(
 
     input  wire                     s_cmd_valid,
     output wire                     s_cmd_ready,
-    input  wire [7:0]               s_cmd_opcode,
     input  wire [63:0]              s_cmd_cookie,
     input  wire [15:0]              s_cmd_sq_index,
 
@@ -92,20 +91,16 @@ module send_completer #(
     wire sweep = fence || tok_status != `STATUS_OK;
 
     wire        cmd_valid, cmd_done;
-    wire [7:0]  cmd_opcode;
     wire [63:0] cmd_cookie;
     wire [15:0] cmd_sq_index;
     wire [1:0]  cmd_count;
 
-    fifo #(.WIDTH(8 + 64 + 16), .DEPTH(2)) commands (
+    fifo #(.WIDTH(64 + 16), .DEPTH(2)) commands (
         .clk(clk), .rst(rst),
-        .s_data({s_cmd_opcode, s_cmd_cookie, s_cmd_sq_index}), .s_valid(s_cmd_valid), .s_ready(s_cmd_ready),
-        .m_data({cmd_opcode, cmd_cookie, cmd_sq_index}), .m_valid(cmd_valid), .m_ready(cmd_done),
+        .s_data({s_cmd_cookie, s_cmd_sq_index}), .s_valid(s_cmd_valid), .s_ready(s_cmd_ready),
+        .m_data({cmd_cookie, cmd_sq_index}), .m_valid(cmd_valid), .m_ready(cmd_done),
         .count(cmd_count)
     );
-
-    wire disconnects = cmd_opcode == `OPCODE_DISCONNECT;
-    wire barrier     = with_cmd && !disconnects;       // its command is at the head, it came ahead of the token
 
     reg [2:0]        state_reg, state_next;
     reg [CONN_W-1:0] init_reg;
@@ -170,7 +165,7 @@ module send_completer #(
         ent_re     = 1'b0;
         case (state_reg)
             ST_INIT:  if (&init_reg) state_next = ST_IDLE;
-            ST_IDLE:  if (tok_valid) state_next = barrier ? ST_CMD : ST_HEAD;
+            ST_IDLE:  if (tok_valid) state_next = ST_HEAD;
             ST_HEAD: begin
                 ptr_next   = head;
                 ent_re     = head != tail;
@@ -211,9 +206,8 @@ module send_completer #(
         cpl_next[`CQE_NBYTES]   = nbytes;
         cpl_next[`CQE_SQ_INDEX] = ent_sq_index;
         if (cmd_done) begin
-            cpl_next[`CQE_KIND]     = disconnects ? `CQ_KIND_SEND : `CQ_KIND_COMMAND;
             cpl_next[`CQE_STATUS]   = `STATUS_OK;
-            cpl_next[`CQE_CODE]     = cmd_opcode;
+            cpl_next[`CQE_CODE]     = `OPCODE_DISCONNECT;
             cpl_next[`CQE_COOKIE]   = cmd_cookie;
             cpl_next[`CQE_NBYTES]   = 32'd0;
             cpl_next[`CQE_SQ_INDEX] = cmd_sq_index;

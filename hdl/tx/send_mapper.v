@@ -4,8 +4,8 @@
 //
 // s_txq: transmit queue. APPEND writes the send table (a ring of SENDS entries a connection); HDR_* write
 //   the header tables; SEGMENT, RELEASE, FENCE and BARRIER go on as items, in order.
-// m_item: SEGMENT (with its header fields) or a token RELEASE / FENCE (`item_tail` = end of the ring as of now). A
-//   BARRIER goes on as a RELEASE with `cpl`; `item_opcode` is the command that a token with `cpl` completes.
+// m_item: SEGMENT (with its header fields), a token RELEASE / FENCE (`item_tail` = end of the ring as of now), or a
+//   BARRIER.
 // m_piece: host pieces of the SEGMENT, offered after its item was taken: at least one, `last` ends it.
 //   `none`: nothing is to be read. `bad`: the bytes cannot be mapped, the frame is lost.
 // m_ent: send_completer's half of a table entry. head_*: its ring heads, read as a start for the search.
@@ -25,6 +25,8 @@ module send_mapper #(
     parameter NEIGHBORS = 8,                           // a power of two >= 2
     parameter CONN_W    = $clog2(CONNS),               // derived, do not override
     parameter IDX_W     = $clog2(SENDS),               // derived, do not override
+    parameter PATH_W    = $clog2(PATHS),               // derived, do not override
+    parameter NBR_W     = $clog2(NEIGHBORS),           // derived, do not override
     parameter LANE_W    = $clog2(DATA_W / 8)           // derived, do not override
 ) (
     input  wire                      clk,
@@ -36,13 +38,12 @@ module send_mapper #(
 
     output wire                      m_item_valid,
     input  wire                      m_item_ready,
-    output wire [3:0]                m_item_kind,      // enum tx_kind: SEGMENT, RELEASE, FENCE
+    output wire [3:0]                m_item_kind,      // enum tx_kind: SEGMENT, RELEASE, FENCE, BARRIER
     output wire [15:0]               m_item_conn,
     output wire [7:0]                m_item_gen,
     output wire [`TX_SEGMENT_W-1:0]  m_item_seg,       // SEGMENT
     output wire [15:0]               m_item_len,       // SEGMENT: payload bytes, 0 when they cannot be mapped
-    output reg  [`TX_RELEASE_W-1:0]  m_item_rel,       // RELEASE, FENCE
-    output wire [7:0]                m_item_opcode,    // RELEASE with cpl: DISCONNECT, or of the BARRIER
+    output reg  [`TX_RELEASE_W-1:0]  m_item_rel,       // RELEASE, FENCE, BARRIER
     output wire [IDX_W:0]            m_item_tail,      // RELEASE, FENCE
     output wire [15:0]               m_item_local_port,
     output wire [15:0]               m_item_remote_port,
@@ -51,6 +52,8 @@ module send_mapper #(
     output wire [47:0]               m_item_dl_src,
     output wire [47:0]               m_item_dl_dst,
     output wire [11:0]               m_item_vlan_id,
+    output wire [PATH_W-1:0]         m_item_path,      // SEGMENT: whose they are
+    output wire [NBR_W-1:0]          m_item_nbr,
 
     output wire                      m_piece_valid,
     input  wire                      m_piece_ready,
@@ -102,7 +105,6 @@ module send_mapper #(
     wire [`TXQ_BODY_W-1:0]    body = s_txq[`TXQ_BODY];
     wire [`TX_SEGMENT_W-1:0]  seg  = body[`TX_SEGMENT_W-1:0];
     wire [`TX_APPEND_W-1:0]   app  = body[`TX_APPEND_W-1:0];
-    wire [`TX_BARRIER_W-1:0]  barrier = body[`TX_BARRIER_W-1:0];
     wire [CONN_W-1:0]         cid  = conn[CONN_W-1:0];
     wire [31:0]               seg_seq = seg[`TX_SEGMENT_SEQ];
     wire [15:0]               seg_len = seg[`TX_SEGMENT_LEN];
@@ -372,29 +374,23 @@ module send_mapper #(
         .lookup(start && is_segment), .lookup_conn(cid), .ready(hdr_ready),
         .local_port(m_item_local_port), .remote_port(m_item_remote_port),
         .src_addr(m_item_src_addr), .dst_addr(m_item_dst_addr),
-        .dl_src(m_item_dl_src), .dl_dst(m_item_dl_dst), .vlan_id(m_item_vlan_id)
+        .dl_src(m_item_dl_src), .dl_dst(m_item_dl_dst), .vlan_id(m_item_vlan_id),
+        .path_index(m_item_path), .nbr_index(m_item_nbr)
     );
 
     wire searching = !in_idle && !in_look && state_reg != ST_INIT;
 
     assign m_item_valid  = (in_look && is_token) || (searching && hdr_ready && !item_done_reg);
-    assign m_item_kind   = is_barrier ? `TX_KIND_RELEASE : kind;
+    assign m_item_kind   = kind;
     assign m_item_conn   = conn;
     assign m_item_gen    = s_txq[`TXQ_GEN];
     assign m_item_seg    = seg;
     assign m_item_len    = (seg_len > LEN_MAX) ? 16'd0 : seg_len;
-    assign m_item_opcode = is_barrier ? barrier[`TX_BARRIER_OPCODE] : `OPCODE_DISCONNECT;
     assign m_item_tail   = tail;
 
     always @* begin
         m_item_rel = body[`TX_RELEASE_W-1:0];
-        if (is_barrier) begin
-            m_item_rel[`TX_RELEASE_UNA]      = 32'd0;
-            m_item_rel[`TX_RELEASE_STATUS]   = `STATUS_OK;
-            m_item_rel[`TX_RELEASE_CPL]      = 1'b1;
-            m_item_rel[`TX_RELEASE_COOKIE]   = barrier[`TX_BARRIER_COOKIE];
-            m_item_rel[`TX_RELEASE_SQ_INDEX] = barrier[`TX_BARRIER_SQ_INDEX];
-        end
+        if (is_barrier) m_item_rel[`TX_RELEASE_CPL] = 1'b0;   // its completion has gone ahead
     end
 
     assign m_piece_valid = piece_valid_reg && item_done_reg;

@@ -64,6 +64,13 @@ module tx_top #(
     output wire                 m_axis_tx_tvalid,
     input  wire                 m_axis_tx_tready,
 
+    input  wire                 s_bar_valid,           // BARRIER, ahead of its place in s_txq
+    output wire                 s_bar_ready,
+    input  wire [`TXQ_W-1:0]    s_bar,
+
+    output wire                 m_barcpl_valid,
+    input  wire                 m_barcpl_ready,
+    output reg  [`CQE_W-1:0]    m_barcpl,
     output wire                 m_scpl_valid,
     input  wire                 m_scpl_ready,
     output wire [`CQE_W-1:0]    m_scpl,
@@ -87,6 +94,9 @@ module tx_top #(
     output wire                 cnt_seg,
     output wire                 cnt_raw,
     output wire                 cnt_disc,
+    output wire                 stat_valid,            // pulse a SEGMENT that left, or with cnt_disc was discarded
+    output wire [15:0]          stat_octets,           // IP total length
+    output wire [2:0]           stat_what,             // RST, has_old, has_new
     output wire                 idle
 );
 
@@ -105,6 +115,8 @@ module tx_top #(
     localparam CONN_W = $clog2(CONNS);
     localparam IDX_W  = $clog2(SENDS);
     localparam PTR_W  = IDX_W + 1;
+    localparam PATH_W = $clog2(PATHS);
+    localparam NBR_W  = $clog2(NEIGHBORS);
 
     wire                     item_valid, item_ready, item_go, builder_ready, cmd_ready;
     wire [3:0]               item_kind;
@@ -112,11 +124,12 @@ module tx_top #(
     wire [7:0]               item_gen;
     wire [`TX_SEGMENT_W-1:0] item_seg;
     wire [`TX_RELEASE_W-1:0] item_rel;
-    wire [7:0]               item_opcode;
     wire [PTR_W-1:0]         item_tail, head_ptr;
     wire [31:0]              item_src_addr, item_dst_addr;
     wire [47:0]              item_dl_src, item_dl_dst;
     wire [11:0]              item_vlan_id;
+    wire [PATH_W-1:0]        item_path;
+    wire [NBR_W-1:0]         item_nbr;
     wire                     piece_valid, piece_ready, piece_last, piece_none, piece_bad;
     wire [63:0]              piece_addr;
     wire [15:0]              piece_len;
@@ -133,10 +146,11 @@ module tx_top #(
         .s_txq_valid(s_txq_valid), .s_txq_ready(s_txq_ready), .s_txq(s_txq),
         .m_item_valid(item_valid), .m_item_ready(item_ready), .m_item_kind(item_kind),
         .m_item_conn(item_conn), .m_item_gen(item_gen), .m_item_seg(item_seg), .m_item_len(item_len),
-        .m_item_rel(item_rel), .m_item_opcode(item_opcode), .m_item_tail(item_tail),
+        .m_item_rel(item_rel), .m_item_tail(item_tail),
         .m_item_local_port(item_local_port), .m_item_remote_port(item_remote_port),
         .m_item_src_addr(item_src_addr), .m_item_dst_addr(item_dst_addr),
         .m_item_dl_src(item_dl_src), .m_item_dl_dst(item_dl_dst), .m_item_vlan_id(item_vlan_id),
+        .m_item_path(item_path), .m_item_nbr(item_nbr),
         .m_piece_valid(piece_valid), .m_piece_ready(piece_ready), .m_piece_addr(piece_addr),
         .m_piece_len(piece_len), .m_piece_last(piece_last), .m_piece_none(piece_none),
         .m_piece_bad(piece_bad),
@@ -181,7 +195,23 @@ module tx_top #(
     wire                 rec_valid;
     wire [`REC_TX_W-1:0] rec;
 
-    segment_builder #(.DATA_W(DATA_W), .TX_SLOTS(TX_SLOTS), .PTR_W(PTR_W)) builder (
+    wire [`TXQ_BODY_W-1:0]   bar_body = s_bar[`TXQ_BODY];
+    wire [`TX_BARRIER_W-1:0] bar      = bar_body[`TX_BARRIER_W-1:0];
+
+    always @* begin
+        m_barcpl = {`CQE_W{1'b0}};
+        m_barcpl[`CQE_KIND]     = `CQ_KIND_COMMAND;
+        m_barcpl[`CQE_STATUS]   = `STATUS_OK;
+        m_barcpl[`CQE_CONN]     = s_bar[`TXQ_CONN];
+        m_barcpl[`CQE_GEN]      = s_bar[`TXQ_GEN];
+        m_barcpl[`CQE_CODE]     = bar[`TX_BARRIER_OPCODE];
+        m_barcpl[`CQE_COOKIE]   = bar[`TX_BARRIER_COOKIE];
+        m_barcpl[`CQE_SQ_INDEX] = bar[`TX_BARRIER_SQ_INDEX];
+    end
+    assign s_bar_ready = m_barcpl_valid && m_barcpl_ready;
+
+    segment_builder #(.DATA_W(DATA_W), .TX_SLOTS(TX_SLOTS), .PTR_W(PTR_W), .CONNS(CONNS), .PATHS(PATHS),
+                      .NEIGHBORS(NEIGHBORS)) builder (
         .clk(clk), .rst(rst), .mac_addr(mac_addr),
         .s_item_valid(item_go), .s_item_ready(builder_ready), .s_item_kind(item_kind),
         .s_item_conn(item_conn), .s_item_gen(item_gen), .s_item_seg(item_seg), .s_item_len(item_len),
@@ -189,6 +219,9 @@ module tx_top #(
         .s_item_local_port(item_local_port), .s_item_remote_port(item_remote_port),
         .s_item_src_addr(item_src_addr), .s_item_dst_addr(item_dst_addr),
         .s_item_dl_src(item_dl_src), .s_item_dl_dst(item_dl_dst), .s_item_vlan_id(item_vlan_id),
+        .s_item_path(item_path), .s_item_nbr(item_nbr),
+        .s_bar_valid(s_bar_valid), .s_bar_object(bar[`TX_BARRIER_OBJECT]), .s_bar_number(s_bar[`TXQ_CONN]),
+        .m_bar_valid(m_barcpl_valid), .m_bar_ready(m_barcpl_ready),
         .s_piece_valid(piece_valid), .s_piece_ready(piece_ready), .s_piece_addr(piece_addr),
         .s_piece_len(piece_len), .s_piece_last(piece_last), .s_piece_none(piece_none),
         .s_piece_bad(piece_bad),
@@ -208,7 +241,7 @@ module tx_top #(
         .m_fault_valid(fault_valid), .m_fault_ready(fault_ready), .m_conn(out_conn), .m_gen(out_gen),
         .raw_done_valid(raw_done_valid), .raw_done_error(raw_done_error),
         .rec_valid(rec_valid), .rec(rec), .cnt_seg(cnt_seg), .cnt_raw(cnt_raw), .cnt_disc(cnt_disc),
-        .idle(builder_idle)
+        .stat_valid(stat_valid), .stat_octets(stat_octets), .stat_what(stat_what), .idle(builder_idle)
     );
 
     generate
@@ -236,7 +269,7 @@ module tx_top #(
         .s_tok_valid(tok_valid), .s_tok_ready(tok_ready), .s_tok_fence(tok_fence),
         .s_tok_conn(out_conn), .s_tok_gen(out_gen), .s_tok_una(tok_una), .s_tok_status(tok_status),
         .s_tok_cpl(tok_cpl), .s_tok_tail(tok_tail),
-        .s_cmd_valid(item_cmd && builder_ready), .s_cmd_ready(cmd_ready), .s_cmd_opcode(item_opcode),
+        .s_cmd_valid(item_cmd && builder_ready), .s_cmd_ready(cmd_ready),
         .s_cmd_cookie(item_rel[`TX_RELEASE_COOKIE]), .s_cmd_sq_index(item_rel[`TX_RELEASE_SQ_INDEX]),
         .s_ent_we(ent_we), .s_ent_index(ent_index), .s_ent(ent),
         .head_re(head_re), .head_conn(head_conn), .head_ptr(head_ptr),
@@ -247,9 +280,9 @@ module tx_top #(
         .idle(completer_idle)
     );
 
-    assign idle = mapper_idle && raw_idle && builder_idle && completer_idle && !m_fault_valid;
+    assign idle = mapper_idle && raw_idle && builder_idle && completer_idle && !m_fault_valid && !s_bar_valid;
 
-    wire unused = &{1'b0, fault_count};
+    wire unused = &{1'b0, fault_count, s_bar[`TXQ_KIND], bar_body[`TXQ_BODY_W-1:`TX_BARRIER_W]};
 
 endmodule
 

@@ -28,7 +28,8 @@ from model.layout.generated import (
 )
 from model.tcp.seq import MASK, due
 
-_NOPUSH = 1
+_NOPUSH, _PREFILL = 1, 2
+"""Bits of a RECEIVE's flags."""
 _NO_DCB = Dcb()
 
 
@@ -285,6 +286,7 @@ def _result(s: _Step) -> DeliveryResult:
 
 def _load(s: _Step, msg: DlvMsg) -> None:
     s.w = DcbWork(loaded=1, gen=msg.gen, hold=1, push_ticks=msg.push_ticks, consumed_thr=msg.info)
+    s.w.fin_mark = s.w.fin_done = msg.fin
     s.requests, s.pieces, s.rest = (), (), None
     s.cqe = _command_ok(msg, Opcode.INITIATE)
 
@@ -354,9 +356,12 @@ def _receive(s: _Step, event: DlvCommand) -> None:
     if status is not None:
         s.cqe = command_cqe(sqe, event.sq_index, status)
         return
-    s.requests = (*s.requests, RcvReq(sqe.addr, sqe.length, sqe.flags & _NOPUSH, sqe.cookie))
+    request = RcvReq(sqe.addr, sqe.length, sqe.flags & _NOPUSH, sqe.cookie, int(bool(sqe.flags & _PREFILL)))
+    s.requests = (*s.requests, request)
     w.req_count += 1
     w.refused = 0
+    if request.prefill and not request.nopush and not w.hold and not w.push_on:
+        _start_push(s)  # CH-131: bytes wait in it already
 
 
 def _answer(s: _Step, event: DlvCommand) -> None:
@@ -384,7 +389,10 @@ def _push_timer(s: _Step) -> None:
     if not w.push_on or not due(w.push_deadline, s.env.now):
         return
     w.push_on = 0
-    if s.requests and not s.requests[0].nopush and w.req_filled and not w.frozen and not w.aborted:
+    if not s.requests or w.frozen or w.aborted:
+        return
+    request = s.requests[0]
+    if not request.nopush and (w.req_filled or request.prefill):
         s.complete_head()
 
 

@@ -12,19 +12,19 @@ from model.device.divergence import Divergence, Halt
 
 BOUNDS: Mapping[str, int] = {
     "frame": 330,  # last beat of a frame in -> verdict of the parser
-    "segment": 45_000,  # parser found a segment -> RX_SEGMENT commit
+    "segment": 480,  # parser found a segment -> RX_SEGMENT commit
     "command": 60_000,  # driver posts a doorbell (the bus comes later) -> commit or completion with an error
     "raw_send": 20_000,  # driver posts the doorbell of a RAW_SEND -> its completion in the ring
-    "message": 42_000,  # message of tcp_engine -> commit of delivery_engine
+    "message": 27_000,  # message of tcp_engine -> commit of delivery_engine
     "continue": 5_500,  # work is left -> CONTINUE commit
-    "grant": 27_000,  # connection can send -> TX_GRANT commit
+    "grant": 18_000,  # connection can send -> TX_GRANT commit
     "timer": 25_000,  # deadline passed -> TIMER commit
     "push": 5_500,  # push deadline passed -> TIMER commit of delivery_engine
-    "wire": 36_000,  # SEGMENT -> frame out
+    "wire": 35_000,  # SEGMENT -> frame out
     "write": 32_000,  # action -> its last byte in host memory
     "completion": 40_000,  # completion issued -> written to the ring
     "consumed": 25_000,  # CONSUMED due -> commit
-    "credit": 300,  # CREDIT_BATCH credits pending -> commit
+    "credit": 800,  # the first of the credits pending, which waits 256 cycles -> commit
     "fence": 9_800,  # FENCE and FREEZE issued, delivery half done -> FENCE_DONE commit
 }
 """Cycles at 64 bits, with up to 16 connections at work and memory that answers after up to 64 cycles."""

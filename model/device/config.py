@@ -10,6 +10,11 @@ CQ_RESERVE = 8
 SQ_BATCH = 4
 """Descriptors that the device reads at once at most; the ring has room for all of them, or none is read."""
 
+BACKED_UP = 64
+"""Unfinished pieces behind a full completion ring from which on text is refused (tcp_step C.12)."""
+RAW_WAITING = 16
+"""Raw entries that may wait for a full completion ring; a raw frame behind them is dropped (hostport)."""
+
 
 @dataclass(frozen=True)
 class DeviceConfig:

@@ -7,7 +7,7 @@ call the same ``commit_*`` and ``execute_*`` functions.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.delivery.step import (
     DeliveryEnv,
@@ -15,6 +15,7 @@ from model.delivery.step import (
     DeliveryResult,
     DeliveryState,
     DlvCommand,
+    Message,
 )
 from model.delivery.step import step as delivery_step
 from model.device.config import DeviceConfig
@@ -22,14 +23,18 @@ from model.device.decode import Decoded, Decoder
 from model.device.memory import GoldenMemory
 from model.device.registers import Registers
 from model.device.rxparse import Key, ParsedSegment
-from model.device.txpath import TxEffect, TxPath
+from model.device.statistics import Statistics
+from model.device.txpath import TxEffect, TxPath, barred_object, barrier_cqe
 from model.layout.generated import (
+    CREDIT_BATCH,
     Cqe,
     CqKind,
     CqSource,
     Csr,
+    DlvEvt,
     DlvMsg,
     NbrRec,
+    Object,
     Opcode,
     PathRec,
     PlOp,
@@ -40,6 +45,7 @@ from model.layout.generated import (
     Status,
     Tcb,
     TcpImage,
+    TxKind,
     Txq,
     Verdict,
     WrClient,
@@ -135,6 +141,7 @@ class Core:
         self.config = config
         self.mem = memory
         self.regs = Registers(config)
+        self.statistics = Statistics(self.regs)
         self.decoder = Decoder(config, memory)
         self.txpath = TxPath(memory, lambda: self.regs.mac)
         # tcp_engine
@@ -156,8 +163,13 @@ class Core:
         self.push: dict[int, int] = {}
         self.consumption: dict[tuple[int, int], Consumption] = {}
         self.credit_pending = 0
+        #: Credits that were pending ever; a FLUSH was committed since the last CREDIT.
+        self.credits_returned = 0
+        self.flushed = False
         # queues between the blocks
         self.txq: deque[Txq] = deque()
+        #: Objects of INVALIDATEs whose BARRIER is in the transmit queue: none of their frames leaves.
+        self.barred: list[tuple[Object, int]] = []
         self.dlvq: deque[DlvMsg] = deque()
         self.plq: deque[Placement] = deque()
         self.forward_failed = False
@@ -172,8 +184,8 @@ class Core:
 
     # ---- tcp_engine --------------------------------------------------------------------------
 
-    def commit_tcp(self, event: Event, now: int) -> StepResult:
-        """One event of tcp_engine: state, global writes, and actions into their queues."""
+    def commit_tcp(self, event: Event, now: int, *, room: bool = True) -> StepResult:
+        """One event of tcp_engine: state, global writes, and actions into their queues. ``room``: C.12."""
         conn = self._event_conn(event)
         tcb = _NO_TCB if conn is None else self.tcbs[conn]
         path = self.paths[tcb.path_id]
@@ -184,10 +196,12 @@ class Core:
             path = self.paths[event.sqe.conn]
         elif isinstance(event, Command) and names_neighbor(event.sqe):
             neighbor = self.neighbors[event.sqe.conn]
-        result = step(tcb, event, Env(now, self.params, self.credits, path, neighbor, self.config.conns))
+        env = Env(now, self.params, self.credits, path, neighbor, self.config.conns, room)
+        result = step(tcb, event, env)
         self._global_writes(result)
         if conn is not None:
             self.tcbs[conn] = result.tcb
+            self.statistics.committed(event, tcb, result)
             if result.matched:
                 self._schedule(conn, result)
         self._issue(event, result, now)
@@ -226,6 +240,9 @@ class Core:
         a = result.actions
         if a.tx0 is not None:
             self.txq.append(a.tx0)
+            if a.tx0.kind == TxKind.BARRIER:
+                self.barred.append(barred_object(a.tx0))
+                self.complete(CqSource.INVALIDATE, barrier_cqe(a.tx0))
         if a.tx1 is not None:
             self.txq.append(a.tx1)
         if a.dlv is not None:
@@ -277,6 +294,9 @@ class Core:
             self.free.popleft()
         self.free.extend(result.freed)
         self.credit_pending += result.credit_ret
+        self.credits_returned += result.credit_ret
+        if isinstance(event, Message) and event.msg.kind == DlvEvt.FLUSH:
+            self.flushed = self.credit_pending > 0
         if isinstance(event, DlvCommand) and event.sqe.opcode == Opcode.POOL_POST:
             return result
         self.dcbs[conn] = result.state
@@ -293,6 +313,17 @@ class Core:
         if result.plq is not None:
             self.plq.append(Placement(result.plq, result.forwarded))
         return result
+
+    def take_credits(self, count: int) -> None:
+        """``count`` of the pending credits are offered."""
+        self.credit_pending -= count
+        self.flushed = False
+
+    def credit_due(self) -> bool:
+        """CREDIT is offered now: enough are pending, or a CONSUMED or FLUSH comes behind it."""
+        if not self.credit_pending:
+            return False
+        return self.credit_pending >= CREDIT_BATCH or self.flushed or bool(self.consumed_due())
 
     def consumed_due(self) -> list[tuple[int, int]]:
         """Connections (and generations) whose CONSUMED is offered now."""
@@ -311,12 +342,20 @@ class Core:
             self.complete(CqSource.SEND, cqe)
         if effect.fence is not None:
             self.fence_tx.add(effect.fence)
-        if effect.frame is not None:
-            if effect.frame.data is None:
-                self.regs.count(Csr.CNT_TX_DISCARDED)
-                self.raise_fault(effect.frame.conn, effect.frame.gen)
-            else:
+        if effect.passed is not None:
+            self.barred.remove(effect.passed)
+        frame = effect.frame
+        if frame is not None:
+            if frame.data is not None and any(o in self.barred for o in frame.objects):
+                frame = replace(frame, data=None, invalid=True)
+            self.statistics.sent(frame)
+            if frame.data is not None:
                 self.regs.count(Csr.CNT_TX_SEGMENTS)
+            else:
+                self.regs.count(Csr.CNT_TX_DISCARDED)
+                if not frame.invalid:
+                    self.raise_fault(frame.conn, frame.gen)
+            effect = replace(effect, frame=frame)
         return effect
 
     def raise_fault(self, conn: int, gen: int) -> None:

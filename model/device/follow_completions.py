@@ -76,9 +76,15 @@ class FollowCompletions(FollowMemory):
                     order=self._cq_written,
                 )
             )
+        if source == CqSource.INVALIDATE:
+            self._barrier_told()
         kind = "raw_send" if source == CqSource.RAW_TX else "completion"
         self.live.end(kind, (source, expected.number), self._cycle)
         return expected.cqe
+
+    def _barrier_told(self) -> None:
+        """Behind the completion of an INVALIDATE no frame of its object leaves (CH-092)."""
+        self._mute |= self._barriers.popleft() & {f.order for f in self._tx_records}
 
     def _visible(self, source: CqSource, expected: Expected) -> bool:
         """What must come before this completion has come."""
@@ -97,7 +103,8 @@ class FollowCompletions(FollowMemory):
         if field_of(Cqe, expected.cqe, "code") != Opcode.TERMINATE:
             return False
         key = (expected.conn, expected.gen)
-        owed = (e for source in (CqSource.SEND, CqSource.DELIVERY) for e in self._expected[source])
+        sources = CqSource.SEND, CqSource.DELIVERY, CqSource.TCP
+        owed = (e for source in sources for e in self._expected[source])
         return any((e.conn, e.gen) == key and field_of(Cqe, e.cqe, "kind") != CqKind.COMMAND for e in owed)
 
     def _decode_answer(self, got: Cqe) -> int:

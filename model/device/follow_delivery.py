@@ -6,11 +6,10 @@ from collections import deque
 
 from model.delivery.step import Continue, DeliveryEvent, DlvCommand, Message, PushTimer
 from model.device.divergence import Halt, field_of, from_records
-from model.device.follow_state import name_of
+from model.device.follow_state import Mark, name_of
 from model.device.follow_wire import FollowWire
 from model.device.records import delivery_record
 from model.layout.generated import (
-    CREDIT_BATCH,
     CqSource,
     DlvEvt,
     Opcode,
@@ -102,9 +101,9 @@ class FollowDelivery(FollowWire):
         gen = core.dcbs[conn].dcb.gen
         marks = self._consumed.setdefault((conn, gen), deque())
         if consumed or (at_once and marks):  # a flush of nothing leaves no trace
-            marks.append((consumed, at_once))
+            marks.append(Mark(consumed, at_once, core.credits_returned))
             self._consumed_live(conn, gen)
-        if core.credit_pending >= CREDIT_BATCH > credits_before:
+        if core.credit_pending > credits_before:
             self.live.begin("credit", 0, cycle)
         deadline = core.push.get(conn)
         if deadline is not None and due(deadline, tick):
@@ -120,6 +119,7 @@ class FollowDelivery(FollowWire):
                 if item.op == PlOp.PLACE:
                     self._space.placed(item.arrival, self._placed.issued)
             self._collect(CqSource.DELIVERY, need=self._placed.issued)
+            self._pieces.append((self._placed.issued, self._numbers[CqSource.DELIVERY]))
             if item.freeze_done:
                 self._fence_need[item.conn, item.gen] = self._placed.issued
                 self._fence_live()
@@ -127,6 +127,6 @@ class FollowDelivery(FollowWire):
 
     def _consumed_live(self, conn: int, gen: int) -> None:
         marks = self._consumed.get((conn, gen), deque())
-        total = sum(n for n, _ in marks)
-        if total and (any(now for _, now in marks) or total >= self.core.dcbs[conn].dcb.consumed_thr):
+        total = sum(m.nbytes for m in marks)
+        if total and (any(m.at_once for m in marks) or total >= self.core.dcbs[conn].dcb.consumed_thr):
             self.live.begin("consumed", (conn, gen), self._cycle)

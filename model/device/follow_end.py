@@ -10,7 +10,7 @@ from model.device.follow_writes import WriteError
 from model.layout.generated import CQE_BYTES, CREDIT_BATCH, Csr
 
 NOT_COMPARED: Mapping[Csr, str] = {
-    Csr.STATUS: "idle comes and goes with the credits that are returned after 256 quiet cycles",
+    Csr.STATUS: "idle comes and goes with the credits that are returned after 256 cycles",
     Csr.IRQ_CAUSE: "an entry written between the driver's last look and its acknowledgement leaves the bit set",
 }
 """Registers that may lawfully differ at the end, and why."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from model.device.config import RAW_WAITING
 from model.device.core import RxFrame
 from model.device.divergence import first_difference
 from model.device.follow_state import FollowState
@@ -13,6 +14,9 @@ from model.layout.generated import (
     Csr,
     WrClient,
 )
+
+FULL_SOON = 64
+"""Completions that may be issued and written between a raw frame's fate and the device coming to it."""
 
 
 class FollowMemory(FollowState):
@@ -110,10 +114,16 @@ class FollowMemory(FollowState):
     def _retire(self) -> None:
         """Raw frames at the head: where a buffer surely is there it must be used, otherwise its write will tell."""
         for frame in self.core.retire_frames():
-            if not self._raw_wait and self._raw_posts.surely(self._cycle):
+            if not self._raw_wait and self._raw_posts.surely(self._cycle) and not self._raw_jam():
                 self._raw_up(frame)
             else:
                 self._raw_wait.append(frame)
+
+    def _raw_jam(self) -> bool:
+        """So many raw entries wait that the frame is dropped if the ring is full when the device comes to it."""
+        waiting = sum(len(queue) for queue in self._expected.values())
+        full_soon = self._free_entries() <= waiting + FULL_SOON
+        return full_soon and len(self._expected[CqSource.RAW_RX]) >= RAW_WAITING
 
     def _raw_up(self, frame: RxFrame) -> None:
         write = self.core.place_raw(frame, self.core.raw_free.popleft())

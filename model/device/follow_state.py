@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from model.delivery.step import DeliveryError
 from model.device.bounds import FETCHED, Liveness, bounds_for
-from model.device.config import CQ_RESERVE, SQ_BATCH, DeviceConfig
+from model.device.config import BACKED_UP, CQ_RESERVE, SQ_BATCH, DeviceConfig
 from model.device.core import Core, RxFrame, Write
 from model.device.divergence import Divergence, Halt
 from model.device.follow_commands import CommandTracker, Posted
@@ -61,6 +61,18 @@ class Commit:
     result: StepResult
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a commit of delivery_engine added to a connection's sum: bytes, and whether they are told at once.
+
+    ``credits``: all credits that had become pending by then; they are told first (C.11).
+    """
+
+    nbytes: int
+    at_once: bool
+    credits: int
+
+
 class FollowState:
     """Golden state, expectations, and the plumbing of the follower."""
 
@@ -110,7 +122,10 @@ class FollowState:
         self._grants: Counter[int] = Counter()
         self._timers: Counter[tuple[int, int]] = Counter()
         self._pushes: Counter[tuple[int, int]] = Counter()
-        self._consumed: dict[tuple[int, int], deque[tuple[int, bool]]] = {}
+        self._consumed: dict[tuple[int, int], deque[Mark]] = {}
+        self._credits_taken = 0
+        #: Of each unfinished piece of rx_placer: writes and entries that are done when it is.
+        self._pieces: deque[tuple[int, int]] = deque()
         self._faults_seen: set[tuple[int, int]] = set()
         self._faults_taken = 0
         # transmit
@@ -132,6 +147,11 @@ class FollowState:
         self._ring_recorded: dict[int, tuple[bytes, int]] = {}
         self._fence_need: dict[tuple[int, int], int] = {}
         # completions
+        #: Frames that may be discarded because of an INVALIDATE, those of each INVALIDATE that is not completed, and
+        #: those that must not leave, by order.
+        self._barred: set[int] = set()
+        self._barriers: deque[frozenset[int]] = deque()
+        self._mute: set[int] = set()
         self._expected: dict[CqSource, deque[Expected]] = {source: deque() for source in CqSource}
         self._numbers: Counter[CqSource] = Counter()
         self._cq_written = 0
@@ -161,6 +181,14 @@ class FollowState:
 
     def _ring_is_full(self) -> bool:
         return self._free_entries() <= 0 < self.core.regs.entries(Csr.CQ_SIZE_LOG2) - 1
+
+    def _backed_up(self) -> bool:
+        """C.12: so many pieces of text are unfinished that the receive path may wait for the completion ring."""
+        told = self._numbers[CqSource.DELIVERY] - len(self._expected[CqSource.DELIVERY])
+        pieces = self._pieces
+        while pieces and pieces[0][0] <= self._placed.finished and pieces[0][1] <= told:
+            pieces.popleft()
+        return len(pieces) + len(self.core.dlvq) >= BACKED_UP
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Run ``action`` unless something diverged already; keep the first divergence."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 
+from model.device.config import CQ_RESERVE
 from model.device.divergence import Halt, field_of, from_records
 from model.device.follow_commands import Posted, refusable
 from model.device.follow_delivery import FollowDelivery
 from model.device.follow_state import Commit, name_of
-from model.device.records import tcp_record
+from model.device.records import sees_room, tcp_record
+from model.device.txpath import barred_object
 from model.layout.generated import (
     CqSource,
     Opcode,
@@ -50,8 +52,9 @@ class FollowTcp(FollowDelivery):
             raise self._not_due("tcp", name, None, f"a connection below {self.config.conns}", str(conn), "conn")
         event, frame = self._tcp_event(kind, conn, gen, cause, tick, name)
         before = self.core.deadlines.get(conn)
-        result = self.core.commit_tcp(event, tick)
-        expected = tcp_record(self._orders["tcp"], tick, event, result)
+        room = self._room(event, field_of(RecTcp, value, "room"), name, conn)
+        result = self.core.commit_tcp(event, tick, room=room)
+        expected = tcp_record(self._orders["tcp"], tick, event, result, room=room)
         on = None if isinstance(event, Credit) or not field_of(RecTcp, expected, "tcb") else conn
         if on is not None:
             history = self._history.setdefault(conn, deque(maxlen=_HISTORY))
@@ -67,6 +70,14 @@ class FollowTcp(FollowDelivery):
         self.events[name] += 1
         self._orders["tcp"] += 1
         self._after_tcp(event, result, conn, before, tick)
+
+    def _room(self, event: Event, seen: int, name: str, conn: int) -> bool:
+        """C.12: the device's word, but without a jam there must be room."""
+        if not sees_room(event) or seen:
+            return True
+        if self._free_entries() > CQ_RESERVE and not self._backed_up():
+            raise self._not_due("tcp", name, conn, "room: the host reads its entries (tcp_step C.12)", "none", "room")
+        return False
 
     def _tcp_event(
         self, kind: int, conn: int, gen: int, cause: int, tick: int, name: str
@@ -95,8 +106,11 @@ class FollowTcp(FollowDelivery):
         if kind == TcpEvt.CREDIT:
             if not 0 < cause <= self.core.credit_pending:
                 raise self._not_due("tcp", name, None, f"1 to {self.core.credit_pending} credits", str(cause), "cause")
-            self.core.credit_pending -= cause
+            self.core.take_credits(cause)
+            self._credits_taken += cause
             self.live.end("credit", 0, self._cycle)
+            if self.core.credit_pending:
+                self.live.begin("credit", 0, self._cycle)
             return Credit(cause), None
         if kind == TcpEvt.FENCE_DONE:
             return self._fence_event(conn, gen), None
@@ -156,15 +170,20 @@ class FollowTcp(FollowDelivery):
     def _take_consumed(self, conn: int, gen: int, nbytes: int) -> None:
         """The sum must be one that delivery_engine had pending, and reason enough to offer it."""
         marks = self._consumed.get((conn, gen), deque())
-        total, at_once = 0, False
-        while marks and (total < nbytes or marks[0][0] == 0):
-            n, now = marks.popleft()
-            total, at_once = total + n, at_once or now
+        total, at_once, credits_ = 0, False, 0
+        while marks and (total < nbytes or marks[0].nbytes == 0):
+            mark = marks.popleft()
+            total, at_once = total + mark.nbytes, at_once or mark.at_once
+            if mark.nbytes:  # a flush behind the last byte adds none, and may come when the sum is on its way
+                credits_ = mark.credits
         if total != nbytes or nbytes == 0:
             raise self._not_due("tcp", "CONSUMED", conn, f"{total} bytes", f"{nbytes} bytes", "cause")
         threshold = self.core.dcbs[conn].dcb.consumed_thr
         if not at_once and nbytes < threshold and gen == self.core.dcbs[conn].dcb.gen:
             raise self._not_due("tcp", "CONSUMED", conn, f"at least {threshold} bytes", f"{nbytes} bytes", "cause")
+        if self._credits_taken < credits_:
+            owed = f"CREDIT first, of {credits_ - self._credits_taken}"
+            raise self._not_due("tcp", "CONSUMED", conn, owed, f"{nbytes} bytes", "cause")
         self.live.end("consumed", (conn, gen), self._cycle)
         self._consumed_live(conn, gen)
 
@@ -194,6 +213,8 @@ class FollowTcp(FollowDelivery):
                 self._lookup.deleted(event.sqe.conn, cycle)
         if a.cpl is not None:
             self._collect(CqSource.TCP)
+        if a.tx0 is not None and a.tx0.kind == TxKind.BARRIER:
+            self._barrier(barred_object(a.tx0))
         while core.txq:
             self._transmit()
         while core.snapshots:

@@ -8,8 +8,11 @@ from model.device.divergence import Halt, first_difference
 from model.device.follow_completions import FollowCompletions
 from model.device.report import frame_difference
 from model.device.rxparse import Parsed, parse
+from model.device.txpath import TxFrame
 from model.layout.generated import (
     CqSource,
+    Csr,
+    Object,
     RecRx,
     RecTx,
     RxClass,
@@ -48,17 +51,26 @@ class FollowWire(FollowCompletions):
             self._unproven[item.conn] += popped
         early = self.config.tx_slots
         rst = item.kind == TxKind.RELEASE and TxRelease.unpack(item.body).cpl
-        if item.kind in (TxKind.FENCE, TxKind.BARRIER) or rst:
+        if item.kind == TxKind.FENCE or rst:
             early = 0  # every earlier frame is out; so is the RST of an abortive disconnect (CH-184)
         self._collect(CqSource.SEND, need=max(self._tx_issued - early, 0))
 
+    def _barrier(self, barred: tuple[Object, int]) -> None:
+        """An INVALIDATE took effect: frames of its object that have not begun are not sent."""
+        found = frozenset(f.order for f in self._tx_records if barred in f.objects)
+        self._barred |= found
+        self._barriers.append(found)
+        self._collect(CqSource.INVALIDATE)
+
     def _frame_out(self, frame: bytes) -> None:
         self.frames_compared += 1
-        if self._frames and self._frames[0].data == frame:
-            self._frames.popleft()
-            return
         if self._raw_frames and self._raw_frames[0] == frame:
             self._raw_frames.popleft()
+            return
+        while self._frames and self._frames[0].order in self._barred and self._frames[0].data != frame:
+            self._mute.add(self._frames.popleft().order)  # its record must say that it was discarded
+        if self._frames and self._frames[0].data == frame:
+            self._frames.popleft()
             return
         self.frames_compared -= 1
         if self._frames and self._frames[0].data is not None:
@@ -81,6 +93,8 @@ class FollowWire(FollowCompletions):
             raise self._not_due("tx", "SEGMENT", rec.conn, "no SEGMENT is under way", f"order {rec.order}", "order")
         frame = self._tx_records.popleft()
         kind = TxRecKind.SEGMENT if frame.data is not None else TxRecKind.DISCARDED
+        if frame.data is not None and frame.order in self._barred:
+            kind = self._barred_frame(frame, TxRecKind(rec.kind))
         expected = RecTx(kind, frame.order & MASK, frame.conn, frame.length)
         if expected != rec:
             name, e, g = first_difference(RecTx, expected.pack(), rec.pack())
@@ -88,6 +102,21 @@ class FollowWire(FollowCompletions):
         self.live.end("wire", frame.order, self._cycle)
         self._tx_seen += 1
         self._prove(self._tx_seen - 1)
+
+    def _barred_frame(self, frame: TxFrame, seen: TxRecKind) -> TxRecKind:
+        """A frame that an INVALIDATE may have kept back: the device's word, but where it is known already."""
+        self._barred.discard(frame.order)
+        must = frame.order in self._mute
+        self._mute.discard(frame.order)
+        left = not must and frame not in self._frames
+        if left or (not must and seen == TxRecKind.SEGMENT):
+            return TxRecKind.SEGMENT
+        self.core.regs.count(Csr.CNT_TX_SEGMENTS, -1)
+        self.core.regs.count(Csr.CNT_TX_DISCARDED)
+        self.core.statistics.kept_back(frame)
+        if frame in self._frames:
+            self._frames.remove(frame)
+        return TxRecKind.DISCARDED
 
     def _raw_tx(self, rec: RecTx) -> None:
         if not self._raw_records:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 
 from model.delivery.step import Continue, DeliveryEvent, DlvCommand, Message, PushTimer
-from model.device.config import CQ_RESERVE, DeviceConfig
+from model.device.config import BACKED_UP, CQ_RESERVE, RAW_WAITING, DeviceConfig
 from model.device.core import RAW_LOST, Core, RxFrame, Write
 from model.device.decode import DELIVERY_OPCODES, INHERITED, TCP_OPCODES, Decoded, completion
 from model.device.memory import ErrorWindow, GoldenMemory
-from model.device.records import Journal, delivery_record, tcp_record
+from model.device.records import Journal, delivery_record, sees_room, tcp_record
 from model.device.registers import (
     ERROR_CQ_WRITE,
     ERROR_SQ_READ,
@@ -28,7 +28,6 @@ from model.device.registers import (
 from model.device.rxparse import parse
 from model.layout.generated import (
     CQE_BYTES,
-    CREDIT_BATCH,
     SQE_BYTES,
     Cqe,
     CqKind,
@@ -71,6 +70,8 @@ _ALWAYS_COMPLETE = frozenset(
 )
 
 Step = Callable[[], None]
+CREDIT_AGE = 64
+"""Events after which a credit is offered on its own; the device does it by cycles."""
 
 
 class HostMemory:
@@ -128,6 +129,7 @@ class GoldenDevice:
         self._cq_read = 0
         self._interrupt_owed = False
         self._fill = 0
+        self._credit_since = 0
         self._cycle = getattr(self, "_cycle", 0)
 
     # ---- host port -----------------------------------------------------------------------------
@@ -162,6 +164,10 @@ class GoldenDevice:
         if offset == Csr.CQ_TAIL:
             return self._cq_written % regs.entries(Csr.CQ_SIZE_LOG2)
         return regs[offset]
+
+    def read_registers(self, offsets: Sequence[int], done: Callable[[Sequence[int]], None]) -> None:
+        """Read registers, one after the other; ``done`` is given their values."""
+        done([self.mmio_read(offset) for offset in offsets])
 
     def inject_errors(self, windows: list[ErrorWindow]) -> None:
         """Device accesses in these windows fail from now on."""
@@ -212,6 +218,7 @@ class GoldenDevice:
         found = [f"error register shows {core.regs[Csr.ERROR]:#x}"] if core.regs[Csr.ERROR] else []
         queues: dict[str, Sized] = {
             "transmit queue": core.txq,
+            "objects kept silent": core.barred,
             "messages to the delivery engine": core.dlvq,
             "placement queue": core.plq,
             "receive buffer": core.frames,
@@ -260,14 +267,17 @@ class GoldenDevice:
         else:
             self._ready_delivery(ready)
         self._ready_rings(ready)
-        if not ready and core.credit_pending:
+        if core.credit_pending and (not ready or core.credit_due() or self._cycle - self._credit_since >= CREDIT_AGE):
             ready.append(self._credit)
         return ready
 
     def _completions_wait(self) -> bool:
-        """A half of a fence is done when its completions were accepted by completion_ring (blocks.md, cluster tx)."""
+        """A fence is done when completions in front of it were accepted by completion_ring (blocks.md, cluster tx).
+
+        Refusals of the engine and of the decoder are among them: TERMINATE completes behind every request.
+        """
         completions = self.core.completions
-        return bool(completions[CqSource.SEND] or completions[CqSource.DELIVERY])
+        return any(completions[source] for source in (CqSource.SEND, CqSource.DELIVERY, CqSource.TCP, CqSource.DECODE))
 
     def _ready_delivery(self, ready: list[Step]) -> None:
         core = self.core
@@ -275,10 +285,8 @@ class GoldenDevice:
             ready.append(self._message)
         if core.push and any(due(d, self.now) for d in core.push.values()):
             ready.append(self._push_timer)
-        if core.consumption and core.consumed_due():
-            ready.append(self._consumed)
-        if core.credit_pending >= CREDIT_BATCH:
-            ready.append(self._credit)
+        if core.consumption and not core.credit_pending and core.consumed_due():
+            ready.append(self._consumed)  # C.11: credits go ahead, or a buffer that is back would count as held
         regs = core.regs
         if regs.enabled and not regs.broken and self._fetchable():
             ready.append(self._command)
@@ -310,12 +318,17 @@ class GoldenDevice:
     # ---- tcp_engine ----------------------------------------------------------------------------
 
     def _commit(self, event: Event) -> None:
-        result = self.core.commit_tcp(event, self.now)
+        room = not sees_room(event) or self._room()
+        result = self.core.commit_tcp(event, self.now, room=room)
         if self.journal is not None:
-            self._note("T", tcp_record(self._orders["T"], self.now, event, result))
+            self._note("T", tcp_record(self._orders["T"], self.now, event, result, room=room))
         self._orders["T"] += 1
         if isinstance(event, RxSegment):
             self._retire()
+
+    def _room(self) -> bool:
+        """C.12: 0 while the host leaves the completion ring full and entries of pieces of text wait for it."""
+        return self._cq_room() > 0 or len(self.core.completions[CqSource.DELIVERY]) < BACKED_UP
 
     def _rx_segment(self) -> None:
         frame = self._segments.popleft()
@@ -344,13 +357,17 @@ class GoldenDevice:
         self._commit(Consumed(*key, taken.pending))
 
     def _credit(self) -> None:
-        count, self.core.credit_pending = self.core.credit_pending, 0
+        count = self.core.credit_pending
+        self.core.take_credits(count)
         self._commit(Credit(count))
 
     # ---- delivery_engine -----------------------------------------------------------------------
 
     def _deliver(self, event: DeliveryEvent, conn: int) -> None:
+        pending = self.core.credit_pending
         result = self.core.commit_delivery(event, conn, self.now)
+        if not pending:
+            self._credit_since = self._cycle
         if self.journal is not None:
             record = delivery_record(self._orders["D"], self.now, event, result, len(self.core.free))
             self._note("D", record)
@@ -466,7 +483,8 @@ class GoldenDevice:
 
     def _raw_receive(self) -> None:
         frame = self._raw_up.popleft()
-        if not self.core.raw_free:
+        jammed = self._cq_room() <= 0 and len(self.core.completions[CqSource.RAW_RX]) >= RAW_WAITING
+        if jammed or not self.core.raw_free:
             self.core.regs.count(Csr.CNT_RX_RAW_NO_BUF)
             return
         self._note_write(self.core.place_raw(frame, self.core.raw_free.popleft()))

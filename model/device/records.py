@@ -55,7 +55,12 @@ _KINDS: dict[type[object], TcpEvt] = {
 }
 
 
-def tcp_record(order: int, now: int, event: Event, result: StepResult) -> int:
+def sees_room(event: Event) -> bool:
+    """The record of ``event`` has the room that the engine saw (tcp_step C.12); that of another has 1."""
+    return isinstance(event, RxSegment | Command | TxGrant)
+
+
+def tcp_record(order: int, now: int, event: Event, result: StepResult, *, room: bool = True) -> int:
     """The commit record of tcp_engine for ``event``, packed."""
     conn = gen = cause = opcode = rx = 0
     if isinstance(event, RxSegment):
@@ -93,6 +98,7 @@ def tcp_record(order: int, now: int, event: Event, result: StepResult) -> int:
         cpl_valid=int(a.cpl is not None),
         cpl=0 if a.cpl is None else a.cpl.pack(),
         img_valid=int(a.image),
+        room=int(room),
     ).pack()
 
 

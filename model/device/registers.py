@@ -63,6 +63,11 @@ class Registers:
         """Step a statistics counter."""
         self[counter] = self._values[counter] + n
 
+    def count_wide(self, low: Csr, n: int = 1) -> None:
+        """Step a counter of 64 bits, from its low register."""
+        value = self.wide(low) + n
+        self[low], self[low + 4] = value, value >> 32
+
     def wide(self, low: Csr) -> int:
         """A 64-bit value from its low register and the one behind it."""
         return self._values[low] | self._values[low + 4] << 32

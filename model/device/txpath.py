@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.device.memory import GoldenMemory
 from model.layout.generated import (
@@ -15,6 +15,7 @@ from model.layout.generated import (
     SG_ELEM_BYTES,
     Cqe,
     CqKind,
+    Object,
     Opcode,
     SgElem,
     Status,
@@ -32,7 +33,7 @@ from model.tcp.seq import MASK, le, signed
 from model.wire.frame import SegmentFields, TcpFlag, Timestamps, VlanTag, build_segment
 
 _ID_MASK = 0x7FFF
-_TCP_IP_ETHERNET_BYTES = 54
+_ETHERNET_BYTES, _TAG_BYTES, _TCP_IP_BYTES, _TIMESTAMPS_BYTES = 14, 4, 40, 12
 _MIN_FRAME = 60
 
 
@@ -57,13 +58,25 @@ class SendEntry:
 
 @dataclass(frozen=True, slots=True)
 class TxFrame:
-    """A SEGMENT action as a frame; ``data`` None: discarded, host memory could not be read. ``length`` in bytes."""
+    """``segment`` as a frame of ``length`` bytes; ``data`` None: it does not leave.
+
+    ``invalid``: because of an INVALIDATE that took effect before it began; else host memory could not be read.
+    ``objects``: connection, path and neighbor it depends on.
+    """
 
     order: int
     conn: int
     gen: int
     length: int
     data: bytes | None
+    segment: TxSegment
+    objects: tuple[tuple[Object, int], ...]
+    invalid: bool = False
+
+    @property
+    def ip_bytes(self) -> int:
+        """IP total length."""
+        return _TCP_IP_BYTES + (_TIMESTAMPS_BYTES if self.segment.ts_en else 0) + self.segment.len
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,8 @@ class TxEffect:
     frame: TxFrame | None = None
     completions: tuple[Cqe, ...] = ()
     fence: tuple[int, int] | None = None
+    #: BARRIER: the object, none of whose frames is in the queue any more.
+    passed: tuple[Object, int] | None = None
 
 
 _NOTHING = TxEffect()
@@ -113,7 +128,7 @@ class TxPath:
         if kind == TxKind.FENCE:
             return TxEffect(completions=tuple(self._release(item)), fence=(item.conn, item.gen))
         if kind == TxKind.BARRIER:
-            return TxEffect(completions=(_barrier_cqe(item),))
+            return TxEffect(passed=barred_object(item))
         if kind == TxKind.HDR_CONN:
             self._conns[item.conn] = TxHdrConn.unpack(item.body)
         elif kind == TxKind.HDR_PATH:
@@ -180,11 +195,17 @@ class TxPath:
         neighbor = None if path is None else self._neighbors.get(path.neighbor_id)
         if header is None or path is None or neighbor is None:
             raise TxPathError(f"connection {item.conn} has no headers yet: write neighbor, path, START first")
+        objects = (
+            (Object.CONNECTION, item.conn),
+            (Object.PATH, header.path_id),
+            (Object.NEIGHBOR, path.neighbor_id),
+        )
         payload = self._gather(item.conn, body.seq, body.len) if body.len else b""
         tagged = neighbor.vlan_id or body.user_priority
         if payload is None:
-            length = _TCP_IP_ETHERNET_BYTES + (4 if tagged else 0) + (12 if body.ts_en else 0) + body.len
-            return TxFrame(order, item.conn, item.gen, max(length, _MIN_FRAME), None)
+            lost = TxFrame(order, item.conn, item.gen, 0, None, body, objects)
+            length = _ETHERNET_BYTES + (_TAG_BYTES if tagged else 0) + lost.ip_bytes
+            return replace(lost, length=max(length, _MIN_FRAME))
         frame = build_segment(
             SegmentFields(
                 destination_mac=mac_number(neighbor.dl_dst),
@@ -206,7 +227,7 @@ class TxPath:
             ),
             pad=True,
         )
-        return TxFrame(order, item.conn, item.gen, len(frame), frame)
+        return TxFrame(order, item.conn, item.gen, len(frame), frame, body, objects)
 
     def _gather(self, conn: int, seq: int, length: int) -> bytes | None:
         """The bytes [seq, seq + length) from host memory; None after a read error."""
@@ -251,8 +272,13 @@ class TxPath:
         return None
 
 
-def _barrier_cqe(item: Txq) -> Cqe:
-    """Every frame in front of the BARRIER has left: its command is done."""
+def barred_object(item: Txq) -> tuple[Object, int]:
+    """The object of a BARRIER."""
+    return Object(TxBarrier.unpack(item.body).object), item.conn
+
+
+def barrier_cqe(item: Txq) -> Cqe:
+    """No frame of the object of a BARRIER leaves any more: its command is done."""
     body = TxBarrier.unpack(item.body)
     return Cqe(
         kind=CqKind.COMMAND,

@@ -37,6 +37,9 @@ POST_MAX = 16
 FRAME_MAX = 1522
 """longest frame the device takes, VLAN tag included, no FCS (bytes)"""
 
+PAWS_SECONDS = 2073600
+"""24 days: a TS.Recent older than that says nothing (RFC 7323 5.5)"""
+
 TCP_IMAGE_BYTES = 256
 """const 64 + cached 64 + delegated 128"""
 
@@ -328,6 +331,7 @@ class CqSource(IntEnum):
     STATE = 4
     RAW_RX = 5
     RAW_TX = 6
+    INVALIDATE = 7
 
 
 class RdClient(IntEnum):
@@ -397,6 +401,23 @@ class Csr(IntEnum):
     CNT_TX_DISCARDED = 0x128
     CNT_CMD_ERRORS = 0x130
     CNT_FAULTS = 0x134
+    ST4_IN_SEGMENTS_LO = 0x140
+    ST4_IN_SEGMENTS_HI = 0x144
+    ST4_IN_RECEIVES_LO = 0x148
+    ST4_IN_RECEIVES_HI = 0x14C
+    ST4_IN_OCTETS_LO = 0x150
+    ST4_IN_OCTETS_HI = 0x154
+    ST4_OUT_SEGMENTS_LO = 0x158
+    ST4_OUT_SEGMENTS_HI = 0x15C
+    ST4_OUT_REQUESTS_LO = 0x160
+    ST4_OUT_REQUESTS_HI = 0x164
+    ST4_OUT_OCTETS_LO = 0x168
+    ST4_OUT_OCTETS_HI = 0x16C
+    ST4_RETRANSMITTED = 0x170
+    ST4_OUT_RESETS = 0x174
+    ST4_RESET_ESTABLISHED = 0x178
+    ST4_ESTABLISHED = 0x17C
+    ST4_OUT_DISCARDS = 0x180
 
 
 @dataclass(frozen=True, slots=True)
@@ -2676,17 +2697,19 @@ class Dcb:
 class RcvReq:
     """posted receive request"""
 
-    WIDTH: ClassVar[int] = 161
+    WIDTH: ClassVar[int] = 162
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "addr": (0, 64),
         "length": (64, 32),
         "nopush": (96, 1),
         "cookie": (97, 64),
+        "prefill": (161, 1),
     }
     addr: int = 0
     length: int = 0
     nopush: int = 0
     cookie: int = 0
+    prefill: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2703,6 +2726,9 @@ class RcvReq:
         if self.cookie >> 64:
             raise ValueError(f"rcv_req.cookie = {self.cookie:#x} does not fit in 64 bits")
         value |= self.cookie << 97
+        if self.prefill >> 1:
+            raise ValueError(f"rcv_req.prefill = {self.prefill:#x} does not fit in 1 bits")
+        value |= self.prefill << 161
         return value
 
     @classmethod
@@ -2713,6 +2739,7 @@ class RcvReq:
             (value >> 64) & 0xffffffff,
             (value >> 96) & 0x1,
             (value >> 97) & 0xffffffffffffffff,
+            (value >> 161) & 0x1,
         )
 
 
@@ -3028,7 +3055,7 @@ class Txq:
 class TxSegment:
     """body of SEGMENT"""
 
-    WIDTH: ClassVar[int] = 188
+    WIDTH: ClassVar[int] = 190
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "seq": (0, 32),
         "len": (32, 16),
@@ -3041,6 +3068,8 @@ class TxSegment:
         "ttl": (169, 8),
         "tos": (177, 8),
         "user_priority": (185, 3),
+        "has_old": (188, 1),
+        "has_new": (189, 1),
     }
     seq: int = 0
     len: int = 0
@@ -3053,6 +3082,8 @@ class TxSegment:
     ttl: int = 0
     tos: int = 0
     user_priority: int = 0
+    has_old: int = 0
+    has_new: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -3090,6 +3121,12 @@ class TxSegment:
         if self.user_priority >> 3:
             raise ValueError(f"tx_segment.user_priority = {self.user_priority:#x} does not fit in 3 bits")
         value |= self.user_priority << 185
+        if self.has_old >> 1:
+            raise ValueError(f"tx_segment.has_old = {self.has_old:#x} does not fit in 1 bits")
+        value |= self.has_old << 188
+        if self.has_new >> 1:
+            raise ValueError(f"tx_segment.has_new = {self.has_new:#x} does not fit in 1 bits")
+        value |= self.has_new << 189
         return value
 
     @classmethod
@@ -3107,6 +3144,8 @@ class TxSegment:
             (value >> 169) & 0xff,
             (value >> 177) & 0xff,
             (value >> 185) & 0x7,
+            (value >> 188) & 0x1,
+            (value >> 189) & 0x1,
         )
 
 
@@ -3236,17 +3275,19 @@ class TxRelease:
 
 @dataclass(frozen=True, slots=True)
 class TxBarrier:
-    """body of BARRIER: completes its command (kind COMMAND, OK) when every frame in front has left; txq.conn and gen are the command's"""
+    """body of BARRIER: behind it no frame of an object leaves; txq.conn, the object's number, and gen are the command's"""
 
-    WIDTH: ClassVar[int] = 88
+    WIDTH: ClassVar[int] = 90
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "cookie": (0, 64),
         "sq_index": (64, 16),
         "opcode": (80, 8),
+        "object": (88, 2),
     }
     cookie: int = 0
     sq_index: int = 0
     opcode: int = 0
+    object: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -3260,6 +3301,9 @@ class TxBarrier:
         if self.opcode >> 8:
             raise ValueError(f"tx_barrier.opcode = {self.opcode:#x} does not fit in 8 bits")
         value |= self.opcode << 80
+        if self.object >> 2:
+            raise ValueError(f"tx_barrier.object = {self.object:#x} does not fit in 2 bits")
+        value |= self.object << 88
         return value
 
     @classmethod
@@ -3269,6 +3313,7 @@ class TxBarrier:
             value & 0xffffffffffffffff,
             (value >> 64) & 0xffff,
             (value >> 80) & 0xff,
+            (value >> 88) & 0x3,
         )
 
 
@@ -3512,7 +3557,7 @@ class Plq:
 class RecTcp:
     """commit record of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 3307
+    WIDTH: ClassVar[int] = 3308
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "order": (0, 32),
         "tick": (32, 32),
@@ -3534,6 +3579,7 @@ class RecTcp:
         "cpl_valid": (3049, 1),
         "cpl": (3050, 256),
         "img_valid": (3306, 1),
+        "room": (3307, 1),
     }
     order: int = 0
     tick: int = 0
@@ -3555,6 +3601,7 @@ class RecTcp:
     cpl_valid: int = 0
     cpl: int = 0
     img_valid: int = 0
+    room: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -3619,6 +3666,9 @@ class RecTcp:
         if self.img_valid >> 1:
             raise ValueError(f"rec_tcp.img_valid = {self.img_valid:#x} does not fit in 1 bits")
         value |= self.img_valid << 3306
+        if self.room >> 1:
+            raise ValueError(f"rec_tcp.room = {self.room:#x} does not fit in 1 bits")
+        value |= self.room << 3307
         return value
 
     @classmethod
@@ -3645,6 +3695,7 @@ class RecTcp:
             (value >> 3049) & 0x1,
             (value >> 3050) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
             (value >> 3306) & 0x1,
+            (value >> 3307) & 0x1,
         )
 
 

@@ -17,7 +17,7 @@ from model.ndis.bookkeeping import require
 from model.ndis.calls import MiniportFace, ProtocolFace
 from model.ndis.enums import DisconnectFlags, TcpEventType
 from model.ndis.netbuffer import NetBufferList
-from model.ndis.offload_state import OffloadBlock, OffloadHandle, traverse
+from model.ndis.offload_state import OffloadBlock, OffloadHandle, nodes_once
 from model.ndis.registration import (
     ChimneyType,
     ClientGeneric,
@@ -283,7 +283,7 @@ class Binding:
     def _down(self, root: OffloadBlock) -> None:
         """NDIS puts its own SourceHandle on every node (1.5)."""
         require(self.face.adapter.offloads, "CH-259", "the driver below registered no chimney functions")
-        saved = [(node, node.source_handle) for node in traverse(root)]
+        saved = [(node, node.source_handle) for node in nodes_once(root)]
         require(id(root) not in self._below, "CH-021", "a tree went down that is down already")
         self._below[id(root)] = saved
         for node, _ in saved:
@@ -299,7 +299,7 @@ class Binding:
 
     def mark(self, root: OffloadBlock) -> None:
         """NDIS notes in the handle of each offloaded object by which binding it is reached."""
-        for node in traverse(root):
+        for node in nodes_once(root):
             cell = node.miniport_offload_context
             if cell is not None and cell.miniport_offload_context is not None:
                 cell.ndis_reserved = self

@@ -212,7 +212,8 @@ class Ledger:
             return out
         # At an upload the sends may follow in the terminate chain instead (6.4).
         chained = self.uploading and status is NdisStatus.UPLOAD_IN_PROGRESS
-        require(not self.sends or chained, "CH-175", "the disconnect completed before earlier sends")
+        earlier = any(send.number < out.number for send in self.sends)
+        require(not earlier or chained, "CH-175", "the disconnect completed before earlier sends")
         if out.abortive:
             require(nbl.bytes_transferred == 0, "G-22", "an abortive disconnect with bytes transferred")
         out.check_advance("CH-178")

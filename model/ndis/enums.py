@@ -63,6 +63,8 @@ class TcpConnectionState(IntEnum):
 
 
 #: States in which our FIN was sent and is not acknowledged.
+FIN_TAKEN_STATES = frozenset((TcpConnectionState.CLOSE_WAIT, TcpConnectionState.CLOSING, TcpConnectionState.LAST_ACK))
+"""The far end's FIN was received: no data comes behind it."""
 FIN_SENT_STATES = frozenset(
     {TcpConnectionState.FIN_WAIT_1, TcpConnectionState.CLOSING, TcpConnectionState.LAST_ACK},
 )

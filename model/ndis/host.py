@@ -64,6 +64,7 @@ from model.ndis.offload_state import (
     traverse,
 )
 from model.ndis.registration import (
+    STATISTICS_OIDS,
     NdisHandle,
     Oid,
     OidRequest,
@@ -610,7 +611,8 @@ class NdisHost:
     def _check_uploaded(delegated: TcpDelegated, lists: list[NetBufferList]) -> None:
         """CH-239: the sequence variables are in order and describe the chain."""
         ends = (delegated.send_data_head, delegated.send_data_tail)
-        named = not lists or (ends[0] is lists[0] and ends[1] is lists[-1])
+        full = [nbl for nbl in lists if nbl.data_length]
+        named = not full or (ends[0] is full[0] and ends[1] is full[-1])
         require(named, "CH-239", "SendDataHead/Tail do not name the chain")
         ahead = signed(delegated.snd_nxt - delegated.snd_una), signed(delegated.snd_max - delegated.snd_nxt)
         require(min(ahead) >= 0, "CH-239", "SndUna <= SndNxt <= SndMax does not hold")
@@ -808,6 +810,17 @@ class NdisHost:
         if status is NdisStatus.PENDING:
             self._oids[id(request)] = request
         return status
+
+    def pending(self, request: OidRequest) -> bool:
+        """The request has not completed."""
+        return id(request) in self._oids
+
+    def ask_statistics(self) -> list[OidRequest]:
+        """Query the statistics OIDs of both IP versions; the answers are in the requests when they are not pending."""
+        requests = [OidRequest(oid) for oid in STATISTICS_OIDS]
+        for request in requests:
+            self.request(request)
+        return requests
 
     def set_parameters(self, parameters: TcpConnectionOffloadParameters) -> NdisStatus:
         """Set what all offloaded connections' timers count in (CH-007)."""

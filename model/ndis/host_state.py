@@ -160,9 +160,12 @@ class StateCalls:
         return self._go(QueryOffload(None, tree), StateRequest(CompletionKind.QUERY, tree, done))
 
     def update(
-        self, changes: Sequence[tuple[HostObject, CachedState]], done: Callable[[StateRequest], None] | None = None
+        self,
+        changes: Sequence[tuple[HostObject, CachedState]],
+        done: Callable[[StateRequest], None] | None = None,
+        under: HostObject | None = None,
     ) -> StateRequest:
-        """NdisUpdateOffload of cached variables, all of one layer (CH-026)."""
+        """NdisUpdateOffload of cached variables, all of one layer (CH-026); below ``under``, which does not change."""
         nodes: list[OffloadBlock] = []
         for owner, cached in changes:
             self._may_update(owner)
@@ -171,6 +174,11 @@ class StateCalls:
         root = link(nodes)
         if root is None:
             raise StateCallError("CH-080: an update of nothing")
+        if under is not None:
+            self._may_update(under)
+            carrier = under.node(under.kind)
+            carrier.dependent_block_list, root = root, carrier
+            under.updating = True
         for owner, _ in changes:
             owner.updating = True
         return self._go(UpdateOffload(None, root), StateRequest(CompletionKind.UPDATE, root, done))

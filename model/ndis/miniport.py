@@ -30,9 +30,11 @@ from model.ndis.binding import Adapter
 from model.ndis.calls import ProtocolFace
 from model.ndis.enums import (
     FIN_SENT_STATES,
+    FIN_TAKEN_STATES,
     DisconnectFlags,
     Layer,
     NblInfo,
+    TcpConnectionState,
     TcpEventType,
     UploadReason,
 )
@@ -58,6 +60,8 @@ from model.ndis.miniport_objects import (
     TerminateOp,
 )
 from model.ndis.miniport_state import StateCommands
+from model.ndis.miniport_statistics import StatisticsRequests
+from model.ndis.miniport_urgent import UrgentFrames
 from model.ndis.netbuffer import (
     Mdl,
     NetBuffer,
@@ -82,11 +86,13 @@ from model.ndis.offload_state import (
     TcpConst,
     TcpDelegated,
     initiate_walk,
+    nodes_once,
     traverse,
+    tree_fault,
 )
 from model.ndis.registration import (
+    STATISTICS_OIDS,
     ChimneyType,
-    IpOffloadStats,
     NdisHandle,
     OffloadAttributes,
     Oid,
@@ -97,7 +103,6 @@ from model.ndis.registration import (
     TcpConnectionOffload,
     TcpConnectionOffloadParameters,
     TcpEventHandlers,
-    TcpOffloadStats,
 )
 from model.ndis.rings import (
     CompletionRing,
@@ -109,6 +114,8 @@ from model.ndis.rings import (
 )
 from model.ndis.status import CompletionKind, NdisStatus
 
+#: Times that a halt waits for lists of the host.
+HALT_WAITS = 1000
 CONTROL_ENABLE = 1
 CONTROL_RESET = 2
 CONTROL_IRQ = 4
@@ -136,6 +143,8 @@ class DriverConfig:
     cq_log2: int = 10
     list_bytes: int = 512 * 1024
     bounce_bytes: int = 1024 * 1024
+    #: Inherited receive data that waits for its client, all connections together (CH-052).
+    buffered_bytes: int = 256 * 1024
     parameters: ParamImage = DEFAULT_PARAMETERS
     external_tick: bool = True
     #: Clock cycles a tick where the prescaler is the source.
@@ -179,6 +188,8 @@ class MiniportDriver:
         self.memory = port.mem
         self.limits = self.config.limits
         self.counters: Counter[str] = Counter()
+        #: What the host did against its rules, one line each.
+        self.misuses: list[str] = []
         self._port = port
         c = self.config
         self._register(Adapter(protocol))
@@ -219,12 +230,20 @@ class MiniportDriver:
         #: Tick that on_tick was last given.
         self.now = 0
         self._state = StateCommands(self)
+        self._statistics = StatisticsRequests(port, self._statistics_read)
+        self._urgent = UrgentFrames()
         self._neighbors: dict[int, StateObject] = {}
         self._terminates: list[TerminateOp] = []
+        #: Paths and neighbors that were terminated, and whose numbers are still in use.
+        self._leaving: list[StateObject] = []
         self._paused = False
         self._initiates_waiting: list[OffloadBlock] = []
         self._held_walks: list[_HeldWalk] = []
         self._power_waiting: list[OidRequest] = []
+        #: Indicated lists that the host has not returned.
+        self._with_host = 0
+        #: VLAN of the interface; 0: it is in none, and takes neighbors of any (5.10).
+        self._vlan = 0
 
     def _register(self, adapter: Adapter) -> None:
         """MiniportSetOptions and MiniportInitializeEx: handlers, attributes, the table of the way up."""
@@ -264,6 +283,10 @@ class MiniportDriver:
         """Show every entry of both rings to somebody."""
         self._sq.on_entry, self._cq.on_entry = submitted, completed
 
+    def watch_registers(self, read: Callable[[int, int], None]) -> None:
+        """Show every register that is read for a statistics OID, with its value, to somebody."""
+        self._statistics.on_read = read
+
     @staticmethod
     def _region(allocator: PageAllocator, size: int) -> int:
         return allocator.allocate_contiguous(size).pages[0]
@@ -273,6 +296,7 @@ class MiniportDriver:
     def reset(self) -> None:
         """Soft reset of the device."""
         self._port.mmio_write(Csr.CONTROL, CONTROL_RESET)
+        self._statistics.restart()
 
     def ready(self) -> bool:
         """True when the device has cleared its tables."""
@@ -404,11 +428,30 @@ class MiniportDriver:
     def initiate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportInitiateOffload: walks the tree, one device command an object."""
         self._named(adapter_context)
+        if self._malformed(block_list, self.adapter.initiate_offload_complete):
+            return
         if self._paused:
             self._initiates_waiting.append(block_list)
             return
         self._start_walk(block_list)
         self._kick()
+
+    def _malformed(self, root: OffloadBlock, complete: Callable[[object, OffloadBlock], None]) -> bool:
+        """A tree that is none is not walked: every node that can be reached fails (placeholders never do, CH-040)."""
+        fault = tree_fault(root)
+        if fault is None:
+            return False
+        self.misused(fault)
+
+        def back() -> None:
+            for node in nodes_once(root):
+                node.status = NdisStatus.SUCCESS if node.is_placeholder else NdisStatus.FAILURE
+            self.flush_up()
+            complete(self._handle, root)
+
+        self.later(back)
+        self._kick()
+        return True
 
     def _start_walk(self, root: OffloadBlock) -> None:
         """Behind every frame that the host sent before: a target's segment never overtakes one of the host's."""
@@ -466,6 +509,8 @@ class MiniportDriver:
         handle = node.ndis_offload_handle
         match node.const, node.cached, node.delegated:
             case NeighborConst() as const, NeighborCached() as cached, NeighborDelegated() as delegated:
+                if self._vlan and const.vlan_id and const.vlan_id != self._vlan:
+                    return AttemptResult(NdisStatus.OFFLOAD_VLAN_MISMATCH)
                 entry = StateObject(Layer.NEIGHBOR, self._take_id(Layer.NEIGHBOR), None, handle, const, cached)
                 image = neighbor_image(const, cached, delegated)
                 return self._write_object(Opcode.NEIGHBOR_WRITE, entry, image, live, resume)
@@ -478,10 +523,17 @@ class MiniportDriver:
             case TcpConst() as const, TcpCached() as cached, TcpDelegated() as delegated:
                 if not isinstance(below, StateObject) or below.layer is not Layer.PATH:
                     return _FAILURE
+                if not self._room_for(delegated):
+                    return _FAILURE
                 image = tcp_image(const, cached, delegated, below.id, FAMILY_IPV4)
                 return self._load(node, below, delegated, image, live, resume)
             case _:
                 return _FAILURE
+
+    def _room_for(self, delegated: TcpDelegated) -> bool:
+        """There is memory for the receive data that the connection brings (CH-052)."""
+        size = sum(nbl.data_length for nbl in iterate(delegated.buffered_data))
+        return size + sum(len(one.buffered) for one in self._by_id.values()) <= self.config.buffered_bytes
 
     def _take_id(self, layer: Layer) -> int:
         return self._free_ids[layer].pop(0)
@@ -531,6 +583,7 @@ class MiniportDriver:
         forwards = ForwardIo(self, number, io.gen)
         connection = OffloadedTcp(number, io, forwards, node.ndis_offload_handle, path)
         io.keep = lambda job: self._keep(connection, job)
+        io.mute = lambda: connection.mute
         inherited: list[NetBufferList] = []
 
         def started(cqe: Cqe) -> None:
@@ -547,12 +600,17 @@ class MiniportDriver:
                 resume(AttemptResult(initiate_status(cqe.status)))
                 return
             self._by_id[number] = connection
+            if isinstance(path.const, PathConst) and isinstance(node.const, TcpConst):
+                self._urgent.loaded(connection, path.const, node.const)
             for nbl in iterate(delegated.buffered_data):
                 connection.buffered += nbl.read(Owner.TARGET, self.memory)
+            # behind a FIN from before the offload the device refuses requests: first comes what was inherited
+            io.fin_held = bool(connection.buffered) and delegated.state in FIN_TAKEN_STATES
             inherited.extend(iterate(node.net_buffer_list_chain))
             for nbl in inherited:
                 io.send(nbl)
             io.fin_inherited = delegated.state in FIN_SENT_STATES
+            io.closed = io.fin_inherited or delegated.state is TcpConnectionState.FIN_WAIT_2
             io.send_open = True
             io.pump()
             start = Sqe(opcode=Opcode.START, flags=START_HOLD, conn=number, gen=io.gen, cookie=self.new_cookie())
@@ -581,6 +639,7 @@ class MiniportDriver:
             del self._by_id[connection.id]
             self._free_ids[Layer.TCP].append(connection.id)
             node.net_buffer_list_chain = chain(inherited) if inherited else None
+            self._pass_up(self._urgent.gone(connection))
             resume(AttemptResult(initiate_status(failed.status)))
 
         entry = Sqe(
@@ -620,15 +679,23 @@ class MiniportDriver:
             return
         connection.io.receive_open = True
         self.submit(Sqe(opcode=Opcode.RESUME, conn=connection.id, gen=connection.io.gen))
+        self._tell_fin(connection)
 
     def _indicate(self, connection: OffloadedTcp, addr: int, length: int, token: PoolBuffer | BounceBuffer) -> int:
         """Ask the host to take bytes; returns how many it took."""
         self.flush_up()
         nbl = self._list_at(addr, length, token)
+        self._with_host += 1
         status, consumed = self._up.receive(connection.ndis_handle, nbl, NdisStatus.SUCCESS)
         if status is NdisStatus.SUCCESS:
             return length
-        return consumed if status is NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED else 0
+        self._with_host -= 1
+        if status is not NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED:
+            return 0
+        if not 0 < consumed < length:  # then nothing was (CH-150)
+            self.misused(f"BytesConsumed {consumed} of an indication of {length} bytes, partially accepted")
+            return 0
+        return consumed
 
     @staticmethod
     def _list_at(addr: int, length: int, token: PoolBuffer | BounceBuffer) -> NetBufferList:
@@ -642,11 +709,24 @@ class MiniportDriver:
     def terminate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportTerminateOffload."""
         self._named(adapter_context)
+        if self._malformed(block_list, self.adapter.terminate_offload_complete):
+            return
         limit = self.config.terminate_ticks
         op = TerminateOp(block_list, waiting=1, deadline=None if limit is None else self.now + limit)
         self._terminates.append(op)
         for node in traverse(block_list):
             entry = self.object_of(node)
+            if entry is None or entry.terminating:
+                node.status = NdisStatus.SUCCESS if node.is_placeholder else NdisStatus.FAILURE
+                if not node.is_placeholder:
+                    self.misused("a terminate of an object that is not offloaded, or being terminated")
+                first = next((other for other in self._terminates if entry in other.taken.values()), None)
+                if first is not None:  # it is the first that ends the object
+                    op.waiting += 1
+                    first.followers.append(op)
+                continue
+            op.taken[id(node)] = entry
+            entry.terminating = True
             if isinstance(entry, OffloadedTcp):
                 op.waiting += 1
                 op.pending.append((node, entry))
@@ -655,7 +735,7 @@ class MiniportDriver:
         self._kick()
 
     def _terminate_connection(self, op: TerminateOp, node: OffloadBlock, entry: OffloadedTcp) -> None:
-        entry.terminating = entry.io.holding = True
+        entry.io.holding = True
         entry.io.close()
         entry.forwards.open = False
         block = self._uploads.allocate(self._upload_bytes)
@@ -697,15 +777,21 @@ class MiniportDriver:
         entry.io.flush(ended)
         entry.forwards.flush(ended)
         if not ok and not late:
-            self._give_back_kept(entry)
+            self._give_back_kept(entry, NdisStatus.REQUEST_ABORTED)
+        elif not any(nbl.data_length for nbl in entry.kept):  # no outstanding send data, no chain (CH-238)
+            self._give_back_kept(entry, NdisStatus.UPLOAD_IN_PROGRESS)
         entry.io.release()
         self._tell_abort(entry)
         self.flush_up()
         pieces = self._left_over(block + DELEGATED_IMAGE_BYTES)
+        if entry.io.aborted:
+            entry.buffered.clear()
         if not late:
-            self._write_terminated(node, entry, ok, block, pieces)
-        if late or not ok:  # the state is lost, and with it the bytes; the buffers are not
+            self._write_terminated(node, entry, ok, block, [] if entry.io.aborted else pieces)
+        if late or not ok or entry.io.aborted:  # nobody wants the bytes; the buffers are used again
             self._take_back(pieces)
+        else:
+            self._with_host += sum(1 for _ in iterate(getattr(node.delegated, "buffered_data", None)))
         del self._by_id[entry.id]
         self._free_ids[Layer.TCP].append(entry.id)
 
@@ -714,6 +800,7 @@ class MiniportDriver:
     ) -> None:
         """Status, chain and delegated state of a connection's node."""
         kept = entry.kept
+        full = [nbl for nbl in kept if nbl.data_length]
         node.net_buffer_list_chain = chain(kept) if kept else None
         node.status = NdisStatus.SUCCESS if ok else NdisStatus.FAILURE
         node.delegated = None
@@ -723,15 +810,15 @@ class MiniportDriver:
             pieces = [*self._buffered_lists(entry), *pieces]
         node.delegated = replace(
             delegated_state(self.memory.read(block, DELEGATED_IMAGE_BYTES)),
-            send_data_head=kept[0] if kept else None,
-            send_data_tail=kept[-1] if kept else None,
+            send_data_head=full[0] if full else None,
+            send_data_tail=full[-1] if full else None,
             buffered_data=chain(pieces) if pieces else None,
         )
 
-    def _give_back_kept(self, entry: OffloadedTcp) -> None:
-        """A chain without state is of no use: the lists come back by completion, aborted (CH-096)."""
+    def _give_back_kept(self, entry: OffloadedTcp, status: NdisStatus) -> None:
+        """A chain without state, or without data, is of no use: the lists come back by completion (CH-096)."""
         for nbl in entry.kept:
-            nbl.set_status(Owner.TARGET, NdisStatus.REQUEST_ABORTED)
+            nbl.set_status(Owner.TARGET, status)
             self.up(CompletionKind.SEND, nbl)
         entry.kept.clear()
 
@@ -754,12 +841,20 @@ class MiniportDriver:
         self.memory.write(addr, data)
         return [self._list_at(addr, len(data), BounceBuffer(addr))]
 
+    def hold(self, entry: StateObject | OffloadedTcp) -> Callable[[], None]:
+        """Let the terminate of an object wait until what is returned is called (CH-233)."""
+        op = next((op for op in self._terminates if entry in op.taken.values()), None)
+        if op is None:
+            return lambda: None
+        op.waiting += 1
+        return lambda: self._terminate_step(op)
+
     def _terminate_step(self, op: TerminateOp) -> None:
         op.waiting -= 1
         if op.waiting or op.completed:
             return
         for node in traverse(op.root):
-            entry = self.object_of(node)
+            entry = op.taken.get(id(node))
             if isinstance(entry, StateObject) and entry.layer is Layer.NEIGHBOR and node.status is None:
                 op.waiting += 1
                 node.status = NdisStatus.SUCCESS
@@ -785,18 +880,35 @@ class MiniportDriver:
         """Everything of the tree is settled: free its objects and complete it, once."""
         op.completed = True
         self._terminates.remove(op)
+        held: list[bytes] = []
         for node in traverse(op.root):
-            entry = None if node.context is None else self._contexts.pop(node.context, None)
-            if isinstance(entry, StateObject):
-                self._free_ids[entry.layer].append(entry.id)
+            entry = op.taken.get(id(node))
+            if entry is not None:
+                self._contexts.pop(node.context or 0, None)
+            if isinstance(entry, StateObject) and not op.given_up:
+                self._leaving.append(entry)
                 if entry.layer is Layer.NEIGHBOR:
                     self._neighbors.pop(entry.id, None)
+            elif isinstance(entry, OffloadedTcp):
+                held += self._urgent.gone(entry)
             if node.status is None:
-                found = entry is not None or node.is_placeholder
-                node.status = NdisStatus.SUCCESS if found else NdisStatus.FAILURE
+                node.status = NdisStatus.SUCCESS
+        self._free_objects()
         self.flush_up()
         self.adapter.terminate_offload_complete(self._handle, op.root)
+        for follower in op.followers:
+            self._terminate_step(follower)
+        self._pass_up(held)
         self._power_when_empty()
+
+    def _free_objects(self) -> None:
+        """Numbers of terminated objects are free once nothing depends on them, whatever the host promised (CH-231)."""
+        for entry in sorted(self._leaving, key=lambda entry: -entry.layer):
+            others = [o for o in (*self._contexts.values(), *self._leaving) if isinstance(o, StateObject)]
+            users = [*self.connections_on(entry), *(other for other in others if other.below is entry)]
+            if not users:
+                self._leaving.remove(entry)
+                self._free_ids[entry.layer].append(entry.id)
 
     # ---- a device that does not answer -----------------------------------------------------
 
@@ -812,23 +924,23 @@ class MiniportDriver:
         self.counters["terminates given up"] += 1
         for node, entry in op.pending:
             self.lose(entry)
-            self._give_back_kept(entry)
+            self._give_back_kept(entry, NdisStatus.REQUEST_ABORTED)
             entry.io.abandon()
             entry.forwards.abandon()
             node.status, node.delegated, node.net_buffer_list_chain = NdisStatus.FAILURE, None, None
         op.pending.clear()
+        op.given_up = True
         for node in traverse(op.root):
-            entry_below = self.object_of(node)
-            if isinstance(entry_below, StateObject):
+            entry_below = op.taken.get(id(node))
+            if isinstance(entry_below, StateObject):  # its number is not used again before a reset
                 node.status, node.delegated = NdisStatus.FAILURE, None
-                del self._contexts[node.context or 0]  # its number is not used again before a reset
                 self._neighbors.pop(entry_below.id, None)
         self._terminated(op)
 
     def _keep(self, connection: OffloadedTcp, job: SendJob) -> bool:
         """True if an unfinished send goes up in the terminate chain, its data start at SndUna."""
         unfinished = job.status is NdisStatus.UPLOAD_IN_PROGRESS and job.kind is CompletionKind.SEND
-        if not (self.config.chain_unfinished and connection.terminating and unfinished):
+        if not (self.config.chain_unfinished and connection.terminating and unfinished) or job.late:
             return False
         job.nbl.info[NblInfo.TCP_OFFLOAD_BYTES_TRANSFERRED] = left = job.acknowledged
         for buffer in job.nbl.net_buffers:
@@ -843,18 +955,24 @@ class MiniportDriver:
     def update_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportUpdateOffload."""
         self._named(adapter_context)
+        if self._malformed(block_list, self.adapter.update_offload_complete):
+            return
         self._state.update(block_list)
         self._kick()
 
     def query_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportQueryOffload."""
         self._named(adapter_context)
+        if self._malformed(block_list, self.adapter.query_offload_state_complete):
+            return
         self._state.query(block_list)
         self._kick()
 
     def invalidate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportInvalidateOffload."""
         self._named(adapter_context)
+        if self._malformed(block_list, self.adapter.invalidate_offload_complete):
+            return
         self._state.invalidate(block_list)
         self._kick()
 
@@ -862,6 +980,8 @@ class MiniportDriver:
         """MiniportTcpOffloadForward."""
         self._named(adapter_context)
         connection = self._connection(context)
+        if connection is None:
+            return self._refuse(CompletionKind.FORWARD, context, nbl)
         for one in unchain(nbl):
             connection.forwards.forward(one)
         self._kick()
@@ -888,24 +1008,21 @@ class MiniportDriver:
     # ---- requests and status ---------------------------------------------------------------
 
     def oid_request(self, adapter_context: object, request: OidRequest) -> NdisStatus:
-        """MiniportOidRequest: parameters, power, encapsulation, statistics of IPv6.
-
-        No IPv6 connection is ever offloaded, so those counters are 0. The device has no counters that tell offloaded
-        IPv4 segments by direction, error and repetition: NOT_SUPPORTED.
-        """
+        """MiniportOidRequest: parameters, power, VLAN, encapsulation, statistics."""
         self._named(adapter_context)
         match request.oid, request.set, request.buffer:
             case Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS, True, TcpConnectionOffloadParameters() as wanted:
                 return self._set_parameters(request, wanted)
             case Oid.PNP_SET_POWER, True, PowerState() as power:
                 return self._set_power(request, power)
+            case Oid.GEN_VLAN_ID, True, int() as vlan:
+                self._vlan = vlan
+                return NdisStatus.SUCCESS
             case Oid.OFFLOAD_ENCAPSULATION, False, _:
                 request.buffer = self.capabilities.encapsulation
                 return NdisStatus.SUCCESS
-            case (Oid.TCP6_OFFLOAD_STATS | Oid.IP6_OFFLOAD_STATS) as oid, wanted_set, _:
-                if not wanted_set:
-                    request.buffer = TcpOffloadStats() if oid is Oid.TCP6_OFFLOAD_STATS else IpOffloadStats()
-                return NdisStatus.SUCCESS
+            case oid, _, _ if oid in STATISTICS_OIDS:
+                return self._statistics.request(request)
             case _:
                 return NdisStatus.NOT_SUPPORTED
 
@@ -922,6 +1039,11 @@ class MiniportDriver:
             return NdisStatus.RESOURCES
         self._kick()
         return NdisStatus.PENDING
+
+    def _statistics_read(self, request: OidRequest) -> None:
+        """A statistics request that had to wait for the device is answered."""
+        self.flush_up()
+        self.adapter.oid_request_complete(self._handle, request, NdisStatus.SUCCESS)
 
     def _set_power(self, request: OidRequest, power: PowerState) -> NdisStatus:
         """A move out of D0 is SUCCESS only when no offload is left (CH-014)."""
@@ -954,20 +1076,87 @@ class MiniportDriver:
             self._start_walk(root)
         self._kick()
 
+    def halt(self, adapter_context: object, wait: Callable[[], None]) -> None:
+        """MiniportHaltEx: no interrupts from now on; returns when the host has returned all indicated lists (CH-158).
+
+        ``wait``: what other processors do while this one waits.
+        """
+        self._named(adapter_context)
+        if self._contexts:
+            raise DriverError(
+                f"{len(self._contexts)} objects are offloaded: terminate them before the adapter is halted"
+            )
+        for _ in range(HALT_WAITS):
+            if not self._with_host:
+                break
+            wait()
+        else:
+            raise DriverError(f"the host does not return {self._with_host} indicated lists: the adapter cannot halt")
+        tick = CONTROL_EXTERNAL_TICK if self.config.external_tick else 0
+        self._port.mmio_write(Csr.CONTROL, CONTROL_ENABLE | tick)
+
+    # ---- upload reasons of the driver's own ------------------------------------------------
+
+    def suggest_upload(self, context: int, reason: UploadReason) -> None:
+        """A connection would fare better in software: TcpIndicateRetrieve with an optional reason (NDIS sheet, 2.12).
+
+        The device is asked for the state first; one that is not ESTABLISHED is left alone (CH-210, G-07).
+        """
+        if reason.mandatory:
+            raise DriverError(f"{reason.name} is no optional reason")
+        connection = self._connection(context)
+        if connection is None:
+            raise DriverError(f"context {context:#x} names no offloaded connection")
+
+        def told(state: TcpDelegated | None) -> None:
+            open_both_ways = state is not None and state.state is TcpConnectionState.ESTABLISHED
+            if open_both_ways and connection.live and not (connection.terminating or connection.io.closing):
+                self.flush_up()
+                self._up.event(connection.ndis_handle, TcpEventType.RETRIEVE, reason)
+
+        self._state.ask(connection, told)
+        self._kick()
+
     # ---- I/O calls -------------------------------------------------------------------------
 
-    def _connection(self, context: int) -> OffloadedTcp:
+    def _connection(self, context: int) -> OffloadedTcp | None:
+        """The connection that a context names; None for one that is none, or none any more."""
         entry = self._contexts.get(context)
-        if not isinstance(entry, OffloadedTcp):
-            raise DriverError(f"context {context:#x} names no offloaded connection")
-        return entry
+        return entry if isinstance(entry, OffloadedTcp) else None
+
+    def misused(self, what: str) -> None:
+        """The host broke a rule: noted, and answered as docs/errors.md says."""
+        self.counters["misuse"] += 1
+        self.misuses.append(what)
+
+    def _refuse(self, kind: CompletionKind, context: int, head: NetBufferList) -> NdisStatus:
+        """Requests for no connection come back aborted, nothing sent and nothing placed."""
+        self.misused(f"{kind.value}: context {context:#x} names no offloaded connection")
+        lists = unchain(head)
+
+        def back() -> None:
+            for one in lists:
+                if kind is CompletionKind.FORWARD:
+                    one.set_status(Owner.TARGET, NdisStatus.REQUEST_ABORTED)
+                else:
+                    one.complete(Owner.TARGET, NdisStatus.REQUEST_ABORTED, 0)
+                self.up(kind, one)
+
+        self.later(back)
+        self._kick()
+        return NdisStatus.PENDING
 
     def tcp_offload_send(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadSend."""
         self._named(adapter_context)
         connection = self._connection(context)
-        for one in unchain(nbl):
+        if connection is None:
+            return self._refuse(CompletionKind.SEND, context, nbl)
+        lists = unchain(nbl)
+        for one in lists:
             connection.io.send(one)
+        if connection.io.aborted or connection.io.closed or any(one.data_length == 0 for one in lists):
+            self.later(connection.io.finish)  # not one of these gets to the device
         self._kick()
         return NdisStatus.PENDING
 
@@ -975,6 +1164,8 @@ class MiniportDriver:
         """MiniportTcpOffloadReceive; may come from inside a receive completion (CH-140)."""
         self._named(adapter_context)
         connection = self._connection(context)
+        if connection is None:
+            return self._refuse(CompletionKind.RECEIVE, context, nbl)
         connection.receive_posted = True
         for one in unchain(nbl):
             connection.io.receive(one)
@@ -989,7 +1180,9 @@ class MiniportDriver:
     def tcp_offload_receive_return(self, adapter_context: object, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadReceiveReturn: buffers are poisoned, then posted again."""
         self._named(adapter_context)
-        self._take_back(unchain(nbl))
+        lists = unchain(nbl)
+        self._with_host -= len(lists)
+        self._take_back(lists)
         self._kick()
         return NdisStatus.SUCCESS
 
@@ -1001,7 +1194,7 @@ class MiniportDriver:
             elif isinstance(token, BounceBuffer):
                 self.bounce.free(token.addr)
             else:
-                raise DriverError("ReceiveReturn of a list this driver never indicated")
+                self.misused("ReceiveReturn of a list that was not indicated")
 
     def tcp_offload_disconnect(
         self, adapter_context: object, context: int, nbl: NetBufferList, flags: DisconnectFlags
@@ -1009,13 +1202,23 @@ class MiniportDriver:
         """MiniportTcpOffloadDisconnect: graceful behind the data, abortive at once."""
         self._named(adapter_context)
         connection = self._connection(context)
+        if connection is None:
+            return self._refuse(CompletionKind.DISCONNECT, context, nbl)
         if flags is DisconnectFlags.GRACEFUL:
+            refused = connection.io.aborted or connection.io.fin_inherited
             connection.io.send(nbl, CompletionKind.DISCONNECT)
+            if refused:
+                self.later(connection.io.finish)
         else:
             connection.io.disconnect_abortive(nbl)
-            self.later(lambda: self._forget_received(connection))
+            self.later(lambda: self._abort_posted(connection))
         self._kick()
         return NdisStatus.PENDING
+
+    def _abort_posted(self, connection: OffloadedTcp) -> None:
+        """Unless the abort has to wait, the device is done with the data by now."""
+        if connection.io.aborted:
+            self._forget_received(connection)
 
     def _forget_received(self, connection: OffloadedTcp) -> None:
         """An aborted connection delivers nothing any more, and lets no request wait (G-06)."""
@@ -1118,6 +1321,7 @@ class MiniportDriver:
                 self._tell_abort(connection)
             case CqKind.RECEIVE:
                 connection.io.on_receive(cqe)
+                self._tell_fin(connection)
             case CqKind.FORWARD:
                 connection.forwards.on_forward(cqe)
             case CqKind.INDICATION:
@@ -1146,21 +1350,35 @@ class MiniportDriver:
         event = TcpEventType(DeviceEvent(cqe.code))
         if connection.io.lost:
             return
-        if event is not TcpEventType.ABORT:
+        if event is TcpEventType.DISCONNECT:
+            connection.io.fin_held = True
+            self._tell_fin(connection)
+        elif event is not TcpEventType.ABORT:
             self.flush_up()
             self._up.event(connection.ndis_handle, event, cqe.info)
+        if event is TcpEventType.RETRIEVE and cqe.info == DeviceReason.RECEIVED_URGENT_DATA:
+            self._urgent.begins(connection)
         failed = event is TcpEventType.RETRIEVE and cqe.info == DeviceReason.HARDWARE_FAILURE
         connection.lost = connection.lost or failed
         if failed or event is TcpEventType.ABORT:  # mechanisms M7: retrieve, then abort, once
             self._aborted(connection)
 
+    def _tell_fin(self, connection: OffloadedTcp) -> None:
+        """The DISCONNECT event goes up once everything that was posted before it is back (G-17)."""
+        if connection.io.fin_held and connection.io.settle_receives():
+            self.flush_up()
+            connection.io.fin_held = False
+            self._up.event(connection.ndis_handle, TcpEventType.DISCONNECT, 0)
+
     def _aborted(self, connection: OffloadedTcp) -> None:
         """Nothing is delivered or sent any more; the host is told once, unless its own RST was the cause (7.4)."""
         connection.abort_held = not connection.abort_told and not connection.io.reset_done
+        connection.io.abort_untold = connection.abort_held
+        connection.io.reset_in = True
         connection.io.cancel()
         connection.forwards.aborted = True
-        self._forget_received(connection)
         self._tell_abort(connection)
+        self._forget_received(connection)
 
     def _tell_abort(self, connection: OffloadedTcp) -> None:
         """The ABORT event goes up once nothing can be SUCCESS behind it (G-29)."""
@@ -1169,14 +1387,21 @@ class MiniportDriver:
             connection.abort_told = True
             self.flush_up()
             self._up.event(connection.ndis_handle, TcpEventType.ABORT, 0)
+            connection.io.abort_untold = False
+            connection.io.finish()
 
     def _on_raw(self, cqe: Cqe) -> None:
         frame = self.memory.read(self._raw_base + cqe.buf * POOL_BUF_BYTES, cqe.nbytes)
         self._repost(self._raw_base, cqe.buf, self._raw_posts)
         if cqe.status != Status.OK:
             return  # the frame is lost, as on the wire; only its buffer came back
+        if not self._urgent.keeps(frame):
+            self._pass_up([frame])
+
+    def _pass_up(self, frames: list[bytes]) -> None:
         self.flush_up()
-        self.adapter.indicate_raw(self._handle, frame)
+        for frame in frames:
+            self.adapter.indicate_raw(self._handle, frame)
 
     def _repost(self, base: int, index: int, posts: list[int]) -> None:
         """Poison a pool or raw buffer and queue it for the device."""

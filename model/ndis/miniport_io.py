@@ -22,7 +22,7 @@ from model.ndis.status import CompletionKind, NdisStatus
 
 #: Flags of entries (docs/layout.md, sqe.flags).
 SEND_LAST = 1
-RECEIVE_NOPUSH = 1
+RECEIVE_NOPUSH, RECEIVE_PREFILL = 1, 2
 DISCONNECT_GRACEFUL = 1
 DISCONNECT_ABORTIVE = 2
 DISCONNECT_INHERITED = 4
@@ -47,6 +47,8 @@ class DeviceLimits:
 
     sends: int = 16
     receives: int = 16
+    #: The host says in TcpReceiveBytesTransferred what a request holds already (interface 6.20, G-04).
+    prefill: bool = True
 
 
 class Device(Protocol):
@@ -93,6 +95,8 @@ class SendJob:
     #: An abortive disconnect, and the receive that was posted last before it.
     abortive: bool = False
     behind: ReceiveJob | None = None
+    #: The host sent it while the connection was being terminated.
+    late: bool = False
 
     @property
     def unsettled(self) -> bool:
@@ -151,6 +155,8 @@ class ConnectionIo:
     at_device: deque[ReceiveJob] = field(default_factory=deque)
     #: The connection came with a FIN of its own: queued behind the inherited data, it has no list and no completion.
     fin_inherited: bool = False
+    #: The host asked for a FIN, here or before the offload.
+    closed: bool = False
     #: Asked for each finished job: True keeps it for the terminate chain.
     keep: Callable[[SendJob], bool] | None = None
     #: An abort was asked for or heard of: all that is outstanding ends REQUEST_ABORTED.
@@ -165,6 +171,14 @@ class ConnectionIo:
     _held: list[tuple[CompletionKind, NetBufferList]] = field(default_factory=list)
     #: The host has all lists back; the device may still write entries of its own for them.
     abandoned: bool = False
+    #: The connection, its path or its neighbor is invalid: no frame may leave, so an abort waits for the terminate.
+    mute: Callable[[], bool] = lambda: False
+    #: The end of the stream is here, and the host hears of it once what it posted is back (G-17).
+    fin_held: bool = False
+    #: The peer reset the connection.
+    reset_in: bool = False
+    #: The host has not been told of the peer's RST yet: no receive ends aborted before it has (G-29).
+    abort_untold: bool = False
 
     # ---- completions -----------------------------------------------------------------------
 
@@ -201,7 +215,14 @@ class ConnectionIo:
         cuts = cut(elements)
         if kind is CompletionKind.DISCONNECT and not cuts:
             cuts.append([])
-        self.jobs.append(SendJob(nbl, kind, cuts))
+        job = SendJob(nbl, kind, cuts, late=self.holding)
+        # Nothing follows a FIN (7.2); one that is inherited and not posted yet would be overtaken.
+        behind_fin = self.closed and (kind is CompletionKind.SEND or self.fin_inherited)
+        if self.aborted or behind_fin:
+            job.cuts.clear()
+            job.status = NdisStatus.REQUEST_ABORTED
+        self.closed |= kind is CompletionKind.DISCONNECT
+        self.jobs.append(job)
 
     def disconnect_abortive(self, nbl: NetBufferList) -> None:
         """Queue an abortive disconnect: it overtakes what the device has not got yet (CH-181)."""
@@ -221,11 +242,19 @@ class ConnectionIo:
         """A send or graceful disconnect may still end with SUCCESS."""
         return any(job.unsettled and not job.abortive for job in self.jobs)
 
+    @property
+    def closing(self) -> bool:
+        """The host has asked for a disconnect, or the connection was aborted."""
+        return self.aborted or self.fin_inherited or any(job.kind is CompletionKind.DISCONNECT for job in self.jobs)
+
     def pump(self) -> None:
         """Post what the device has room for."""
         abort = next((j for j in self.jobs if j.abortive and j.cuts and j.unsettled), None)
-        if abort is not None and self.send_open and self.device.reserve(CompletionKind.SEND):
-            self._post_abort(abort)
+        if abort is not None and self.send_open:
+            if self.mute():  # an RST is a frame (G-03): the host sends it, behind the terminate
+                self._abort_begins(abort)
+            elif self.device.reserve(CompletionKind.SEND):
+                self._post_abort(abort)
         while self.send_open and len(self.entries) < self.device.limits.sends:
             job = next((j for j in self.jobs if j.cuts and j.unsettled and not j.abortive), None)
             if job is None or not self._post_send(job):
@@ -233,7 +262,7 @@ class ConnectionIo:
         room = len(self.entries) < self.device.limits.sends  # without it START fails
         if self.send_open and self.fin_inherited and room and not any(job.cuts for job in self.jobs):
             self._post_inherited_fin()
-        while self.receive_open and self.receives and not self.aborted:
+        while self.receive_open and self.receives and not self.aborted and not self.fin_held:
             if len(self.at_device) >= self.device.limits.receives or not self._post_receive():
                 break
 
@@ -241,12 +270,17 @@ class ConnectionIo:
         """The entry that makes the device send an RST; it takes no place of the send table."""
         job.cuts.clear()
         job.posted = 1
-        job.behind = self.receives[-1] if self.receives else self.at_device[-1] if self.at_device else None
         cookie = self.device.new_cookie()
         flags = DISCONNECT_ABORTIVE
         self.device.submit(Sqe(opcode=Opcode.DISCONNECT, flags=flags, conn=self.conn, gen=self.gen, cookie=cookie))
         self.entries.append(SendEntry(job, cookie, 0, None, True))
-        self.cancel()
+        self._abort_begins(job)
+
+    def _abort_begins(self, job: SendJob) -> None:
+        """From here on nothing is sent, and what ends is aborted."""
+        if not self.aborted:
+            job.behind = self.receives[-1] if self.receives else self.at_device[-1] if self.at_device else None
+            self.cancel()
 
     def _post_inherited_fin(self) -> None:
         """10.1 (5): the host closed the connection before it was offloaded."""
@@ -313,9 +347,14 @@ class ConnectionIo:
         job = entry.job
         job.acknowledged += cqe.nbytes
         if cqe.status != Status.OK and job.unsettled:
-            job.status = io_status(job.kind, cqe.status)
+            job.status = self._ended_as(io_status(job.kind, cqe.status), job.abortive)
         self._finish_jobs()
         self.drop_receives()
+
+    def _ended_as(self, status: NdisStatus, abortive: bool = False) -> NdisStatus:
+        """What an upload ends behind an abort that could not be sent is aborted."""
+        waiting = self.aborted and not abortive and status is NdisStatus.UPLOAD_IN_PROGRESS
+        return NdisStatus.REQUEST_ABORTED if waiting else status
 
     def _acknowledged(self, entry: SendEntry) -> None:
         """An entry that completes with a later one."""
@@ -329,6 +368,10 @@ class ConnectionIo:
         if entry.list_addr is not None:
             self.device.lists.free(entry.list_addr)
         self.device.release(CompletionKind.SEND)
+
+    def finish(self) -> None:
+        """Complete what is done: a list without data is as soon as it is its turn."""
+        self._finish_jobs()
 
     def _finish_jobs(self) -> None:
         """Give back what is done and in turn."""
@@ -344,9 +387,10 @@ class ConnectionIo:
 
     @property
     def _sends_first(self) -> bool:
-        """G-06: behind an abort the outstanding sends come back before the receives."""
+        """G-06, G-29: behind an abort the outstanding sends, and the event, come before the receives."""
         ahead = takewhile(lambda job: not job.abortive, self.jobs)
-        return self.aborted and any(job.kind is CompletionKind.SEND for job in ahead)
+        sends = any(job.kind is CompletionKind.SEND for job in ahead)
+        return self.aborted and (self.abort_untold or sends)
 
     def _receives_first(self, job: SendJob) -> bool:
         """G-06: the receives posted before an abortive disconnect come back before it."""
@@ -387,7 +431,7 @@ class ConnectionIo:
         self.device.submit(
             Sqe(
                 opcode=Opcode.RECEIVE,
-                flags=RECEIVE_NOPUSH if job.nbl.no_push else 0,
+                flags=self._request_flags(job.nbl),
                 conn=self.conn,
                 gen=self.gen,
                 cookie=job.cookie,
@@ -397,6 +441,12 @@ class ConnectionIo:
         )
         self.at_device.append(self.receives.popleft())
         return True
+
+    def _request_flags(self, nbl: NetBufferList) -> int:
+        """A push-mode request whose buffer holds bytes is timed from when it is posted (CH-131)."""
+        if nbl.no_push:
+            return RECEIVE_NOPUSH
+        return RECEIVE_PREFILL if nbl.prefilled and self.device.limits.prefill else 0
 
     def on_receive(self, cqe: Cqe) -> None:
         """A RECEIVE completion: first in, first out, but a request may be refused before earlier ones are aborted."""
@@ -412,7 +462,10 @@ class ConnectionIo:
             if not self.abandoned:
                 job.nbl.write(Owner.TARGET, self.device.memory, placed, job.filled)
             self.device.bounce.free(job.bounce)
-        job.answer = io_status(CompletionKind.RECEIVE, cqe.status), job.filled + cqe.nbytes
+        status = self._ended_as(io_status(CompletionKind.RECEIVE, cqe.status))
+        if self.fin_held and status is NdisStatus.INVALID_STATE:
+            status = NdisStatus.SUCCESS  # the host does not know yet (CH-137)
+        job.answer = status, job.filled + cqe.nbytes
         self._finish_jobs()
 
     def drop_receives(self) -> None:
@@ -424,7 +477,9 @@ class ConnectionIo:
 
     def _finish_receives(self) -> bool:
         finished = False
-        while not self._sends_first and self.at_device and (answer := self.at_device[0].answer) is not None:
+        while self.at_device and (answer := self.at_device[0].answer) is not None:
+            if answer[0] is NdisStatus.REQUEST_ABORTED and self._sends_first:
+                return finished
             finished = True
             self._receive_done(self.at_device.popleft(), *answer)
         while self.aborted and not self._sends_first and self.receives and not self.at_device:
@@ -432,6 +487,15 @@ class ConnectionIo:
             request = self.receives.popleft()
             self._receive_done(request, NdisStatus.REQUEST_ABORTED, request.filled)
         return finished
+
+    def settle_receives(self) -> bool:
+        """The stream has ended: what the device never got is complete as it stands (G-17). False while it has some."""
+        if self.at_device:
+            return False
+        while self.receives:
+            request = self.receives.popleft()
+            self._receive_done(request, NdisStatus.SUCCESS, request.filled)
+        return True
 
     def _receive_done(self, job: ReceiveJob, status: NdisStatus, got: int) -> None:
         self._complete(CompletionKind.RECEIVE, job.nbl, status, got)
@@ -469,7 +533,9 @@ class ConnectionIo:
             )
         for job in self.jobs:
             if job.unsettled and not (job.abortive and job.done):
-                job.status = status
+                unsent = job.abortive and bool(job.cuts) and not self.reset_in
+                job.status = NdisStatus.UPLOAD_IN_PROGRESS if unsent else status
+        self.abort_untold = False
         self._finish_jobs()
         while self.receives:
             request = self.receives.popleft()

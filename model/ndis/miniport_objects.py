@@ -25,6 +25,9 @@ class StateObject:
     cached: NeighborCached | PathCached | None = None
     #: The initiate has been completed to the host.
     live: bool = False
+    #: INVALIDATE was submitted: from its place in the ring on no frame leaves (CH-092).
+    invalid: bool = False
+    terminating: bool = False
 
 
 @dataclass(eq=False)
@@ -51,6 +54,13 @@ class OffloadedTcp:
     #: RETRIEVE(HARDWARE_FAILURE) was raised: the state at the device is not to be trusted (CH-095, G-20).
     lost: bool = False
     kept: list[NetBufferList] = field(default_factory=list)
+    invalid: bool = False
+
+    @property
+    def mute(self) -> bool:
+        """No frame of the connection may leave (G-03)."""
+        below = self.path.below
+        return self.invalid or self.path.invalid or (below is not None and below.invalid)
 
 
 @dataclass(frozen=True)
@@ -72,10 +82,16 @@ class TerminateOp:
     """A terminate tree in progress. ``deadline``: the tick at which a silent device counts as dead, None for never."""
 
     root: OffloadBlock
+    #: What it ends, by its nodes: an object that is being terminated already belongs to the earlier call.
+    taken: dict[int, StateObject | OffloadedTcp] = field(default_factory=dict)
     waiting: int = 0
     deadline: int | None = None
     #: Connections the device has not answered for, with their nodes.
     pending: list[tuple[OffloadBlock, OffloadedTcp]] = field(default_factory=list)
+    #: Calls that name an object that this one ends already: they complete behind it.
+    followers: list[TerminateOp] = field(default_factory=list)
+    #: The device did not answer (G-20).
+    given_up: bool = False
     completed: bool = False
 
 

@@ -29,6 +29,7 @@ from model.ndis.offload_state import (
     PathConst,
     PathDelegated,
     TcpCached,
+    TcpDelegated,
     siblings,
     traverse,
 )
@@ -51,6 +52,10 @@ class Commander(Protocol):
         """The offloaded object that a node names."""
         ...
 
+    def misused(self, what: str) -> None:
+        """Note what the host did against its rules."""
+        ...
+
     def new_cookie(self) -> int:
         """A number never used before."""
         ...
@@ -65,6 +70,10 @@ class Commander(Protocol):
 
     def later(self, action: Callable[[], None]) -> None:
         """Run ``action`` behind everything submitted so far."""
+        ...
+
+    def hold(self, entry: StateObject | OffloadedTcp) -> Callable[[], None]:
+        """Let the terminate of an object wait until what is returned is called."""
         ...
 
     def flush_up(self) -> None:
@@ -89,6 +98,8 @@ class StateOp:
     waiting: int = 1
     #: Connections the device lost track of: told to the host behind the completion (CH-095).
     lost: list[OffloadedTcp] = field(default_factory=list)
+    #: Let terminates go on that complete behind this call (CH-233).
+    held: list[Callable[[], None]] = field(default_factory=list)
 
 
 class StateCommands:
@@ -124,6 +135,8 @@ class StateCommands:
         op.complete(driver.adapter.miniport_handle, op.root)
         for connection in op.lost:
             driver.lose(connection)
+        for release in op.held:
+            release()
 
     def _wait(self, op: StateOp, node: OffloadBlock, submit: Callable[[Callback], bool], done: Callback) -> None:
         """One command of a node: ``submit`` is False while there is no room, ``done`` gets the completion."""
@@ -169,17 +182,36 @@ class StateCommands:
 
     # ---- update ----------------------------------------------------------------------------
 
+    def _entry(self, op: StateOp, node: OffloadBlock) -> StateObject | OffloadedTcp | None:
+        """What a node names, unless it is on its way to the host: that terminate then completes behind this call."""
+        entry = self._driver.object_of(node)
+        if entry is not None and not entry.terminating:
+            return entry
+        if not node.is_placeholder:
+            self._driver.misused("a call on an object that is not offloaded, or being terminated")
+        if entry is not None:
+            op.held.append(self._driver.hold(entry))
+        return None
+
     def update(self, root: OffloadBlock) -> None:
         """MiniportUpdateOffload: cached variables, and links of paths that hang below a neighbor in the tree."""
         op = StateOp(root, self._driver.adapter.update_offload_complete)
-        self._start(op, lambda _: self._update_walk(op, root, None))
+        self._start(op, lambda _: self._update_walk(op, root, None, stands_alone=True))
 
-    def _update_walk(self, op: StateOp, first: OffloadBlock | None, neighbor: StateObject | None) -> None:
+    def _update_walk(
+        self, op: StateOp, first: OffloadBlock | None, neighbor: StateObject | None, stands_alone: bool = False
+    ) -> None:
         for node in siblings(first):
-            entry = self._driver.object_of(node)
+            entry = self._entry(op, node)
             node.status = NdisStatus.SUCCESS if entry is not None or node.is_placeholder else NdisStatus.FAILURE
-            if isinstance(entry, OffloadedTcp):
+            if isinstance(entry, OffloadedTcp) and not stands_alone and node.cached is None:
+                self._driver.misused("CH-090: an update that links a connection to a path")
+                node.status = NdisStatus.FAILURE
+            elif isinstance(entry, OffloadedTcp):
                 self._update_tcp(op, node, entry)
+            elif entry is not None and entry.invalid and neighbor not in (None, entry.below):
+                self._driver.misused("CH-088: an invalid path is linked to another neighbor")
+                node.status = NdisStatus.FAILURE
             elif entry is not None and entry.layer is Layer.NEIGHBOR:
                 self._update_neighbor(op, node, entry)
             elif entry is not None:
@@ -229,7 +261,7 @@ class StateCommands:
 
     def _query_walk(self, op: StateOp) -> None:
         for node in traverse(op.root):
-            entry = self._driver.object_of(node)
+            entry = self._entry(op, node)
             node.status = NdisStatus.SUCCESS if entry is not None or node.is_placeholder else NdisStatus.FAILURE
             if isinstance(entry, OffloadedTcp):
                 self._query_tcp(op, node, entry)
@@ -238,27 +270,44 @@ class StateCommands:
             elif entry is not None and isinstance(entry.const, PathConst) and isinstance(entry.cached, PathCached):
                 write_state(node, entry.const, entry.cached, PathDelegated())
 
-    def _query_tcp(self, op: StateOp, node: OffloadBlock, entry: OffloadedTcp) -> None:
-        driver = self._driver
-        place: list[int] = []
+    def _state_query(self, entry: OffloadedTcp, place: list[int]) -> Callable[[Callback], bool]:
+        """QUERY of a connection; the image is written to the place that ``place`` then holds."""
 
         def submit(finished: Callback) -> bool:
-            addr = driver.lists.allocate(TCP_IMAGE_BYTES)
+            addr = self._driver.lists.allocate(TCP_IMAGE_BYTES)
             if addr is None:
                 return False
             place.append(addr)
-            driver.command(
+            self._driver.command(
                 Sqe(
                     opcode=Opcode.QUERY,
                     flags=Object.CONNECTION,
                     conn=entry.id,
                     gen=entry.io.gen,
-                    cookie=driver.new_cookie(),
+                    cookie=self._driver.new_cookie(),
                     addr=addr,
                 ),
                 finished,
             )
             return True
+
+        return submit
+
+    def ask(self, entry: OffloadedTcp, told: Callable[[TcpDelegated | None], None]) -> None:
+        """Ask the device for the state of a connection for the driver itself; None if it cannot tell."""
+        place: list[int] = []
+
+        def done(cqe: Cqe) -> None:
+            raw = self._driver.memory.read(place[0], TCP_IMAGE_BYTES)
+            self._driver.lists.free(place[0])
+            told(tcp_state(raw)[2] if cqe.status == Status.OK else None)
+
+        submit = self._state_query(entry, place)
+        self._waiting.append(lambda: submit(done))
+
+    def _query_tcp(self, op: StateOp, node: OffloadBlock, entry: OffloadedTcp) -> None:
+        driver = self._driver
+        place: list[int] = []
 
         def done(cqe: Cqe) -> None:
             raw = driver.memory.read(place[0], TCP_IMAGE_BYTES)
@@ -270,7 +319,7 @@ class StateCommands:
             backlog = delegated.receive_backlog_size + len(entry.buffered)  # CH-076: the driver's share counts, too
             write_state(node, const, cached, replace(delegated, receive_backlog_size=backlog))
 
-        self._wait(op, node, submit, done)
+        self._wait(op, node, self._state_query(entry, place), done)
 
     def _query_neighbor(self, op: StateOp, node: OffloadBlock, entry: StateObject) -> None:
         const, cached = entry.const, entry.cached
@@ -297,7 +346,7 @@ class StateCommands:
 
     def _invalidate_walk(self, op: StateOp) -> None:
         for node in traverse(op.root):
-            entry = self._driver.object_of(node)
+            entry = self._entry(op, node)
             node.status = NdisStatus.SUCCESS if entry is not None or node.is_placeholder else NdisStatus.FAILURE
             if entry is None:
                 continue
@@ -314,7 +363,13 @@ class StateCommands:
             if cqe.status != Status.OK:
                 op.lost += [connection for connection in depends if connection not in op.lost]
 
-        self._wait(op, node, self._plain(Opcode.INVALIDATE, number, gen, kind), done)
+        submit = self._plain(Opcode.INVALIDATE, number, gen, kind)
+
+        def invalidate(finished: Callback) -> bool:
+            entry.invalid = True
+            return submit(finished)
+
+        self._wait(op, node, invalidate, done)
 
     # ---- the neighbor's question -----------------------------------------------------------
 

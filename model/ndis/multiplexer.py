@@ -26,6 +26,7 @@ from model.ndis.enums import (
     UploadReason,
 )
 from model.ndis.host_state import settled
+from model.ndis.multiplexer_oids import SpreadRequests
 from model.ndis.netbuffer import NetBufferList, Owner, chain, iterate, unchain
 from model.ndis.offload_state import (
     CachedState,
@@ -41,6 +42,7 @@ from model.ndis.offload_state import (
     traverse,
 )
 from model.ndis.registration import (
+    STATISTICS_OIDS,
     ChimneyType,
     NdisHandle,
     OffloadAttributes,
@@ -164,7 +166,7 @@ class Multiplexer:
         self._given: dict[int, Given] = {}
         self._finish: dict[int, Finish] = {}
         self._held: list[tuple[list[MuxEntry], Callable[[], None]]] = []
-        self._oids: dict[int, tuple[int, NdisStatus]] = {}
+        self._oids = SpreadRequests(self._oid_completed)
         self._adapter_context = NdisHandle("MiniportAdapterContext")
         self._register()
 
@@ -812,28 +814,18 @@ class Multiplexer:
         self.adapter.indicate_status(self._handle, code, buffer)
 
     def oid_request(self, adapter_context: object, request: OidRequest) -> NdisStatus:
-        """MiniportOidRequest: a query asks the active miniport, a set goes to all."""
+        """MiniportOidRequest: a set goes to all miniports, a query to the active one, of statistics to all."""
         self._named(adapter_context)
-        if not request.set:
-            return self.bindings[self.active].oid_request(request)
-        answers = [binding.oid_request(request) for binding in self.bindings]
-        pending = answers.count(NdisStatus.PENDING)
-        rest = [status for status in answers if status is not NdisStatus.PENDING]
-        worst = max(rest, default=NdisStatus.SUCCESS)
-        if not pending:
-            return worst
-        self._oids[id(request)] = (pending, worst)
-        return NdisStatus.PENDING
+        all_of_them = request.set or request.oid in STATISTICS_OIDS
+        return self._oids.request(request, self.bindings if all_of_them else [self.bindings[self.active]])
 
     def oid_request_complete(self, binding_context: object, request: OidRequest, status: NdisStatus) -> None:
-        """ProtocolOidRequestComplete: up when the last one is done, with the worst status."""
+        """ProtocolOidRequestComplete."""
         self._lower(binding_context)
-        pending, worst = self._oids.pop(id(request))
-        worst = max(worst, status)
-        if pending > 1:
-            self._oids[id(request)] = (pending - 1, worst)
-        else:
-            self.adapter.oid_request_complete(self._handle, request, worst)
+        self._oids.completed(request, status)
+
+    def _oid_completed(self, request: OidRequest, status: NdisStatus) -> None:
+        self.adapter.oid_request_complete(self._handle, request, status)
 
     def send_raw(self, adapter_context: object, frame: bytes) -> None:
         """The ordinary send path."""

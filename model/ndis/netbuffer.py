@@ -175,6 +175,11 @@ class NetBufferList:
         """TcpReceiveNoPush: True = nonpush receive request."""
         return bool(self.info.get(NblInfo.TCP_RECEIVE_NO_PUSH, 0))
 
+    @property
+    def prefilled(self) -> int:
+        """TcpReceiveBytesTransferred: bytes that the buffer of a push-mode request holds in front of its data."""
+        return self.info.get(NblInfo.TCP_RECEIVE_BYTES_TRANSFERRED, 0)
+
     def elements(self) -> Iterator[tuple[int, int]]:
         """Scatter-gather elements of the data of all NET_BUFFERs, in order."""
         for nb in self.net_buffers:

@@ -249,6 +249,41 @@ def traverse(root: OffloadBlock | None) -> Iterator[OffloadBlock]:
         yield from traverse(node.dependent_block_list)
 
 
+def nodes_once(root: OffloadBlock | None) -> Iterator[OffloadBlock]:
+    """Every node that can be reached, once each and in the order of the walk: also where the links make no tree."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        yield node
+        waiting += (node.next_block, node.dependent_block_list)
+
+
+def tree_fault(root: OffloadBlock) -> str | None:
+    """Why the links make no tree of neighbors, paths and connections (CH-026, CH-027); None if they do."""
+    nodes = list(nodes_once(root))
+    below = [link for node in nodes for link in (node.next_block, node.dependent_block_list) if link is not None]
+    if len({id(node) for node in below}) != len(below) or any(node is root for node in below):
+        return "1.4: a node is linked twice"
+    if len(_layers(root)) > 1:
+        return "CH-026: NextBlock links nodes of different layers"
+    for node in nodes:
+        above = _layers(node.dependent_block_list)
+        if len(above) > 1:
+            return "CH-026: NextBlock links nodes of different layers"
+        if above and not node.is_placeholder and above != {node.type.layer + 1}:
+            return "CH-027: DependentBlockList must lie exactly one layer up"
+    return None
+
+
+def _layers(first: OffloadBlock | None) -> set[int]:
+    """Layers of a NextBlock list; the type of a placeholder means nothing (1.4)."""
+    return {node.type.layer for node in siblings(first) if not node.is_placeholder}
+
+
 def check_tree(root: OffloadBlock) -> None:
     """Raise BlockTreeError unless the host kept its promises (CH-026, CH-027)."""
     for node in siblings(root):

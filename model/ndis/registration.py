@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import Final
 
 from model.ndis.enums import DisconnectFlags, TcpEventType
 from model.ndis.netbuffer import NetBufferList
@@ -47,6 +48,16 @@ class Oid(IntEnum):
     TCP_CONNECTION_OFFLOAD_PARAMETERS = 0xFC03_0201
     PNP_SET_POWER = 0xFD01_0101
     OFFLOAD_ENCAPSULATION = 0x0101_010A
+    GEN_VLAN_ID = 0x0001_021C
+
+
+STATISTICS_OIDS: Final = (
+    Oid.TCP4_OFFLOAD_STATS,
+    Oid.TCP6_OFFLOAD_STATS,
+    Oid.IP4_OFFLOAD_STATS,
+    Oid.IP6_OFFLOAD_STATS,
+)
+"""A query tells the counters, a set makes them zero (CH-015)."""
 
 
 class PowerState(IntEnum):
@@ -138,6 +149,7 @@ OidPayload = (
     | IpOffloadStats
     | PowerState
     | Encapsulation
+    | int
 )
 
 

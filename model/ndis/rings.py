@@ -6,7 +6,7 @@ Contract: docs/contract/hostport.md. Nothing here knows NDIS.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,10 @@ class HostPort(Protocol):
 
     def mmio_read(self, offset: int) -> int:
         """Read a 32-bit register; used at start-up only."""
+        ...
+
+    def read_registers(self, offsets: Sequence[int], done: Callable[[Sequence[int]], None]) -> None:
+        """Read registers in this order; ``done`` is given the values, at once or later, never inside another call."""
         ...
 
 

@@ -283,7 +283,8 @@ class SoftTcp:
         )
 
     def _send_ack(self, tick: int) -> None:
-        self._transmit(tick, self.snd_max, TcpFlag(0))
+        """A pure ACK at SND.MAX, but in front of a probed octet: a closed window ends there (RFC 9293, 3.10.7.4)."""
+        self._transmit(tick, self.snd_nxt if self.persist else self.snd_max, TcpFlag(0))
 
     def _send_syn(self, tick: int) -> None:
         config = self.config

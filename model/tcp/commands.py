@@ -7,7 +7,6 @@ from model.layout.generated import (
     DlvEvt,
     DlvMsg,
     Opcode,
-    Params,
     Phase,
     Sqe,
     Status,
@@ -17,16 +16,18 @@ from model.layout.generated import (
     TxKind,
     Txq,
     TxRelease,
+    UploadReason,
 )
 from model.tcp.backlog import backlog_of
 from model.tcp.forward import forward
 from model.tcp.images import FLAG_SACK, FLAG_TS, FLAG_WS
-from model.tcp.messages import complete
+from model.tcp.keepalive import ENABLED as KEEP_ALIVE
+from model.tcp.messages import complete, retrieve
 from model.tcp.reach import unreachable
 from model.tcp.rtt import backed_off, rto_of
 from model.tcp.seq import MASK
 from model.tcp.timers import wait_for_fin
-from model.tcp.tx import emit_pure_ack, emit_reset
+from model.tcp.tx import can_send, emit_pure_ack, emit_reset
 from model.tcp.types import Command, Context, StepError
 from model.tcp.update import barrier, consumed_threshold, header_of, update
 from model.tcp.work import TcbWork
@@ -58,6 +59,7 @@ def initiate(c: Context, command: Command, reachable: bool) -> None:
         gen=sqe.gen,
         info=consumed_threshold(image.initial_rcv_wnd),
         push_ticks=c.params.push_ticks,
+        fin=w.fin_rcvd,
         sq_index=command.sq_index,
         a=sqe.cookie,
     )
@@ -65,6 +67,8 @@ def initiate(c: Context, command: Command, reachable: bool) -> None:
 
 def _from_image(i: TcpImage, c: Context) -> TcbWork:
     scaled = bool(i.const_flags & FLAG_WS)
+    in_recovery = i.dup_ack_count >= c.params.dup_ack_threshold and i.snd_max != i.snd_una
+    ka_on = i.ka_timeout_delta != TIMER_OFF
     return TcbWork(
         phase=Phase.LOADED,
         state=i.state & 0xF,
@@ -105,11 +109,12 @@ def _from_image(i: TcpImage, c: Context) -> TcbWork:
         snd_wl1=i.snd_wl1,
         cwnd=i.cwnd,
         ssthresh=i.ssthresh,
-        recover=(i.snd_una - 1) & MASK,
+        recover=i.snd_max if in_recovery else (i.snd_una - 1) & MASK,
+        in_recovery=int(in_recovery),
         dup_acks=i.dup_ack_count,
         srtt=i.srtt,
         rttvar=i.rttvar,
-        rto=_handed_rto(i, c.params),
+        rto=rto_of(i.srtt, i.rttvar, c.params),
         rtx_on=int(i.rtx_timeout_delta != TIMER_OFF),
         rtx_deadline=i.rtx_timeout_delta,
         rtx_count=i.rtx_count,
@@ -125,15 +130,10 @@ def _from_image(i: TcpImage, c: Context) -> TcbWork:
         ts_delta=(i.ts_time - c.now) & MASK,
         backlog_told=backlog_of(i.max_snd_wnd, i.cwnd),
         backlog_tick=c.now,
-        ka_on=int(i.ka_timeout_delta != TIMER_OFF),
+        ka_on=int(ka_on),
         ka_deadline=i.ka_timeout_delta,
+        ka_challenge=int(ka_on and not i.cached_flags & KEEP_ALIVE),
     )
-
-
-def _handed_rto(i: TcpImage, params: Params) -> int:
-    """The RTO with the back-off that the image counts; with a closed window the count is one of probes."""
-    rto = rto_of(i.srtt, i.rttvar, params)
-    return backed_off(rto, i.rtx_count, params) if i.snd_wnd else rto
 
 
 def on_command(c: Context, command: Command) -> None:
@@ -168,10 +168,9 @@ def _start(c: Context, command: Command) -> None:
         c.cpl = complete(sqe, command.sq_index, Status.BAD_STATE)
         return
     w.phase = Phase.RUNNING
+    _resume_back_off(c, inherited)
     if w.rtx_on:
         w.rtx_deadline = (w.rtx_deadline + c.now) & MASK
-        closed = w.snd_wnd == 0 and w.snd_nxt == w.snd_una and (w.snd_end - w.fin_queued) & MASK != w.snd_una
-        w.persist = int(closed and w.state != TcpState.FIN_WAIT_2)
     elif w.state == TcpState.FIN_WAIT_2:
         wait_for_fin(c)
     if w.ka_on:
@@ -182,6 +181,28 @@ def _start(c: Context, command: Command) -> None:
     c.dlv = DlvMsg(
         kind=DlvEvt.START, conn=sqe.conn, gen=w.gen, hold=sqe.flags & 1, sq_index=command.sq_index, a=sqe.cookie
     )
+
+
+def _resume_back_off(c: Context, inherited: int) -> None:
+    """B-4: what rtx_count of the image counts, probes of a window or retransmissions (CH-068).
+
+    ``inherited``: octets the host had sent and has no acknowledgment of; one may be that of a probe.
+    """
+    w = c.w
+    probed = w.rtx_on and inherited <= 1 and w.state != TcpState.FIN_WAIT_2
+    if probed and (w.snd_end - w.fin_queued) & MASK != w.snd_una and _blocked(c):
+        w.persist = 1
+        w.snd_nxt = w.snd_una
+    else:
+        w.rto = backed_off(w.rto, w.rtx_count, c.params)
+
+
+def _blocked(c: Context) -> bool:
+    """E-3.1 with snd_una in place of snd_nxt: nothing may be sent from there."""
+    snd_nxt, c.w.snd_nxt = c.w.snd_nxt, c.w.snd_una
+    can, _ = can_send(c)
+    c.w.snd_nxt = snd_nxt
+    return not can
 
 
 def _ended(w: TcbWork) -> Status | None:
@@ -198,12 +219,15 @@ def _send_refusal(w: TcbWork, sqe: Sqe) -> Status | None:
         return ended
     if w.fin_queued:
         return Status.BAD_STATE
+    uploading = w.phase == Phase.FROZEN
     if sqe.opcode != Opcode.DISCONNECT:
-        good = w.phase == Phase.FROZEN or w.state not in _OUR_FIN_DONE
+        good = uploading or w.state not in _OUR_FIN_DONE
     elif sqe.flags & _INHERITED:
         good = w.phase == Phase.LOADED and w.state in _OUR_FIN_QUEUED
     else:
         good = w.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
+        if uploading and not good:
+            return Status.UPLOAD
     return None if good else Status.BAD_STATE
 
 
@@ -236,7 +260,9 @@ def _abort(c: Context, command: Command) -> None:
     w, sqe = c.w, command.sqe
     refusal = Status.BAD_STATE if w.phase == Phase.LOADED else _ended(w)
     if refusal is None and unreachable(c):
-        refusal = Status.UPLOAD  # CH-092: not even an RST may leave
+        refusal = Status.UPLOAD  # CH-092: not even an RST may leave; CH-093: it is the first segment kept back
+        if w.phase == Phase.RUNNING:
+            retrieve(c, sqe.conn, UploadReason.INVALID_STATE, freeze=True)
     if refusal is not None:
         c.cpl = complete(sqe, command.sq_index, refusal)
         return

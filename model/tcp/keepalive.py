@@ -24,7 +24,7 @@ _OVER = frozenset((TcpState.TIME_WAIT, TcpState.CLOSED))
 def on_acceptable(c: Context) -> None:
     """K-1: a segment that came as far as its acknowledgment shows that the far end lives."""
     w = c.w
-    w.ka_probes_sent = w.rst_challenged = 0
+    w.ka_probes_sent = w.ka_probe_owed = w.rst_challenged = 0
     if w.ka_challenge:
         w.ka_challenge = w.ka_on = 0
     if w.cached_flags & ENABLED:
@@ -55,11 +55,8 @@ def _arm(c: Context) -> None:
     """A far end that does not answer the challenge is probed: it may be gone."""
     w = c.w
     latest = (c.now + seconds(c.params, CHALLENGE_KA_SECONDS)) & MASK
-    if w.ka_on:
-        w.ka_deadline = seq_max(w.ka_deadline, latest)
-    else:
-        w.ka_on = w.ka_challenge = 1
-        w.ka_deadline = latest
+    w.ka_deadline = seq_max(w.ka_deadline, latest) if w.ka_on else latest
+    w.ka_on = w.ka_challenge = 1
 
 
 def on_timer(c: Context, conn: int) -> bool:

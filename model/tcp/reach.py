@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from model.layout.generated import Cqe, CqKind, NbrRec, TcpEventType
-from model.tcp.seq import MASK
+from model.layout.generated import Cqe, CqKind, NbrRec, RxSeg, TcpEventType
+from model.tcp.seq import MASK, gt
 from model.tcp.types import Context
 
 
@@ -25,16 +25,25 @@ def _set(c: Context, neighbor: NbrRec) -> None:
         c.new_neighbor = (c.path.neighbor_id, neighbor)
 
 
-def confirm(c: Context) -> None:
-    """E-10: an acknowledgment of new data shows that what was sent arrives (CH-227)."""
-    if c.neighbor is not None:
-        _set(c, replace(c.neighbor, nrt=c.now))
+def confirm(c: Context, seg: RxSeg) -> None:
+    """E-10, on the state in front of K-1 and C.8: ``seg`` shows that what was sent arrives (CH-225, CH-227)."""
+    n = c.neighbor
+    if n is not None and n.valid and _forward_progress(c, seg, n):
+        _set(c, replace(n, nrt=c.now))
+
+
+def _forward_progress(c: Context, seg: RxSeg, n: NbrRec) -> bool:
+    """New data is acknowledged, a later timestamp echoed, or a probe (keep-alive, window) answered."""
+    w = c.w
+    echoed = w.ts_en and seg.ts_present and gt((seg.tsecr - w.ts_delta) & MASK, n.nrt)
+    probed = w.ka_probes_sent or (w.persist and w.rtx_count)
+    return bool(gt(seg.ack, w.snd_una) or echoed or probed)
 
 
 def ask_age(c: Context) -> None:
     """E-10, in front of every segment: a neighbor nobody heard of for too long is asked for, once (CH-228)."""
     n, stale = c.neighbor, c.params.nce_stale_ticks
-    if n is None or c.path is None or n.query or not n.valid:
+    if n is None or c.path is None or n.query or not n.valid or not c.room:
         return
     by_host, by_device = (c.now - n.hrt) & MASK, (c.now - n.nrt) & MASK
     if by_device > stale and by_host > stale:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from model.layout.generated import DlvEvt, DlvMsg, Phase, RxSeg, TcpEventType, TcpState, UploadReason, Verdict
+from model.layout.generated import (
+    PAWS_SECONDS,
+    DlvEvt,
+    DlvMsg,
+    Phase,
+    RxSeg,
+    TcpEventType,
+    TcpState,
+    UploadReason,
+    Verdict,
+)
 from model.tcp import keepalive
 from model.tcp.congestion import on_duplicate, on_new_ack
 from model.tcp.messages import notify, retrieve
@@ -13,8 +23,6 @@ from model.tcp.timers import wait_for_fin
 from model.tcp.types import Context
 
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-TS_RECENT_MAX_AGE = 2_073_600_000
-"""Ticks of 1 ms in 24 days: an older TS.Recent is not used for PAWS (RFC 7323 5.5)."""
 _TAKES_TEXT = frozenset((TcpState.ESTABLISHED, TcpState.FIN_WAIT_1, TcpState.FIN_WAIT_2))
 _OUR_FIN_ACKED = {
     TcpState.FIN_WAIT_1: TcpState.FIN_WAIT_2,
@@ -69,6 +77,7 @@ def on_segment(c: Context, seg: RxSeg) -> None:
         retrieve(c, seg.conn, UploadReason.RECEIVED_URGENT_DATA, freeze=True)
         c.verdict = Verdict.PASS_UP
         return
+    confirm(c, seg)
     keepalive.on_acceptable(c)
     _acknowledgment(c, seg)
     if w.state == TcpState.FIN_WAIT_2:
@@ -78,7 +87,8 @@ def on_segment(c: Context, seg: RxSeg) -> None:
 
 def _outdated(c: Context) -> bool:
     """TS.Recent is so old that a smaller timestamp may be a newer one (RFC 7323 5.5)."""
-    return (c.now - c.w.ts_recent_tick) & MASK >= TS_RECENT_MAX_AGE
+    limit = min(PAWS_SECONDS * c.params.ticks_per_second, MASK)
+    return (c.now - c.w.ts_recent_tick) & MASK >= limit
 
 
 def _remember_timestamp(c: Context, seg: RxSeg) -> None:
@@ -88,9 +98,9 @@ def _remember_timestamp(c: Context, seg: RxSeg) -> None:
 
 
 def _paws_drops(c: Context, seg: RxSeg) -> bool:
-    """C-1."""
+    """C-1; an RST or a SYN is judged by where it lies alone (CH-197 to CH-199)."""
     w = c.w
-    if not w.ts_en or seg.flags & RST:
+    if not w.ts_en or seg.flags & (RST | SYN):
         return False
     if not seg.ts_present:
         return True
@@ -170,7 +180,6 @@ def _probe_answered(c: Context, window: int) -> None:
 def _new_ack(c: Context, seg: RxSeg) -> None:
     """C-8 b."""
     w, ack = c.w, seg.ack
-    confirm(c)
     if w.rtt_active and gt(ack, w.rtt_seq):
         take_sample(c, seg)
     keep_timer = on_new_ack(c, ack, (ack - w.snd_una) & MASK)
@@ -227,8 +236,13 @@ def _text(c: Context, seg: RxSeg, zero_probe: bool) -> None:
 
 
 def _has_buffer(c: Context, conn: int) -> bool:
-    """C-11: a first buffer if there is one, more of them only as long as one is left for each other connection."""
+    """C-11: a first buffer if there is one, more of them only as long as one is left for each other connection.
+
+    C-12: none while the host leaves the completion ring full and the receive path waits for it.
+    """
     w = c.w
+    if not c.room:
+        return False
     if w.rcv_nxt == w.consumed_seq:
         return c.credits >= 1
     if c.credits >= max(c.conns, 1):

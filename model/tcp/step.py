@@ -45,7 +45,7 @@ def effective_mss(remote_mss: int, ts_en: int, path: PathRec) -> int:
 
 def step(tcb: Tcb, event: Event, env: Env) -> StepResult:
     """One event of tcp_engine. ``tcb`` is that of the event's connection (any for events without one)."""
-    c = Context(_NOTHING, env.now, env.params, env.credits, 0, env.path, env.neighbor, env.conns)
+    c = Context(_NOTHING, env.now, env.params, env.credits, 0, env.path, env.neighbor, env.conns, env.room)
     if isinstance(event, Credit):
         c.credits = (env.credits + event.count) & 0xFFFF
         return _result(c, _NO_TCB, False, None)
@@ -154,7 +154,7 @@ def _finish(c: Context, event: Event, conn: int) -> StepResult:
     if waiting and c.dlv is None:
         retrieve(c, conn, UploadReason.UPLOAD_REQUESTED, freeze=False)
         waiting = False
-    if isinstance(event, RxSegment) and c.dlv is None:
+    if isinstance(event, RxSegment) and c.dlv is None and c.room:
         backlog.tell(c, conn)
     can, _ = tx.can_send(c)
     timers.policy(c, can)

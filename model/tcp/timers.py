@@ -14,8 +14,7 @@ from model.tcp.types import Context, seconds
 def policy(c: Context, can: bool) -> None:
     """E-3: which timer runs, after any event of a running connection. ``can``: G-1 on the new state."""
     w = c.w
-    blocked = w.snd_nxt == w.snd_una and w.snd_end != w.snd_una and not can and not w.rtx_head
-    if blocked:
+    if w.snd_nxt == w.snd_una and w.snd_end != w.snd_una and not can and not w.rtx_head:
         if not w.persist:
             w.persist = w.rtx_on = 1
             w.rtx_count = w.snd_wnd_probe_count = 0

@@ -54,9 +54,13 @@ def _advertise(c: Context) -> int:
 
 
 def emit(c: Context, conn: int, seq: int, n: int, flags: int) -> None:
-    """G-4: a SEGMENT into the transmit queue, with the effects that every segment has."""
+    """G-4: a SEGMENT into the transmit queue; moves rcv_adv and last_ack_sent, as every segment does.
+
+    Before ``snd_max`` moves: what lies in front of it is old (CH-017).
+    """
     w = c.w
     ask_age(c)
+    octets = n + (flags & FIN)
     body = TxSegment(
         seq=seq,
         len=n,
@@ -69,16 +73,26 @@ def emit(c: Context, conn: int, seq: int, n: int, flags: int) -> None:
         ttl=w.ttl,
         tos=w.tos,
         user_priority=w.user_priority,
+        has_old=int(octets > 0 and lt(seq, w.snd_max)),
+        has_new=int(octets == 0 or gt((seq + octets) & MASK, w.snd_max)),
     )
     c.tx0 = Txq(kind=TxKind.SEGMENT, conn=conn, gen=w.gen, body=body.pack())
-    w.ack_now = w.unacked_segs = w.dack_on = 0
     w.last_ack_sent = w.rcv_nxt
 
 
-def _bare_seq(c: Context) -> int:
-    """Where a segment without data lies: behind everything that was sent."""
+def _acknowledged(c: Context) -> None:
+    """What a segment that every peer takes pays: no acknowledgment is owed or delayed any more (G-4)."""
     w = c.w
-    return w.snd_max if lt(w.snd_nxt, w.snd_max) else w.snd_nxt
+    w.ack_now = w.unacked_segs = w.dack_on = 0
+
+
+def _bare_seq(c: Context) -> int:
+    """Where a segment without data lies: behind everything that was sent.
+
+    The octet of a window probe does not count: a closed window ends in front of it (RFC 9293 3.10.7.4).
+    """
+    w = c.w
+    return w.snd_nxt if w.persist else w.snd_max
 
 
 def emit_reset(c: Context, conn: int) -> None:
@@ -90,15 +104,17 @@ def emit_pure_ack(c: Context, conn: int) -> None:
     """A segment without data: pays one owed duplicate ACK too."""
     w = c.w
     emit(c, conn, _bare_seq(c), 0, ACK)
+    _acknowledged(c)
     w.dup_owed = max(w.dup_owed - 1, 0)
 
 
 def _emit_keep_alive(c: Context, conn: int) -> None:
-    """K-3: a pure ACK that lies before the window of the far end, so that it must answer (RFC 9293 3.8.4)."""
-    w = c.w
-    w.ka_probe_owed = 0
-    emit(c, conn, (w.snd_una - 1) & MASK, 0, ACK)
-    w.dup_owed = max(w.dup_owed - 1, 0)
+    """K-3: lies before the window of the far end, so that it must answer (RFC 9293 3.8.4).
+
+    It pays no acknowledgment: a far end need not look at that of a segment outside its window.
+    """
+    c.w.ka_probe_owed = 0
+    emit(c, conn, (c.w.snd_una - 1) & MASK, 0, ACK)
 
 
 def _emit_data(c: Context, conn: int, seq: int, n: int, fin: bool) -> None:
@@ -110,6 +126,7 @@ def _emit_data(c: Context, conn: int, seq: int, n: int, fin: bool) -> None:
     if fin:
         w.state = _AFTER_FIN.get(TcpState(w.state), TcpState(w.state))
     emit(c, conn, seq, n, flags)
+    _acknowledged(c)
 
 
 def _retransmit_head(c: Context, conn: int) -> bool:
@@ -133,8 +150,8 @@ def _probe(c: Context, conn: int) -> bool:
         return False
     left = max(signed((w.snd_end - w.fin_queued) & MASK, w.snd_una), 0)
     n = min(c.mss, max(1, w.snd_wnd), left)
-    w.snd_max = seq_max(w.snd_max, (w.snd_una + max(n, 1)) & MASK)
     _emit_data(c, conn, w.snd_una, n, n == 0)
+    w.snd_max = seq_max(w.snd_max, (w.snd_una + max(n, 1)) & MASK)
     return True
 
 
@@ -146,13 +163,13 @@ def _new_data(c: Context, conn: int) -> bool:
         return False
     seq = w.snd_nxt
     fin = bool(w.fin_queued and (seq + n) & MASK == (w.snd_end - 1) & MASK)
+    _emit_data(c, conn, seq, n, fin)
     w.snd_nxt = (seq + n + fin) & MASK
     if gt(w.snd_nxt, w.snd_max):
         # Karn (RFC 6298 3): a segment that begins below the old snd_max holds retransmitted octets and is not timed.
         if not w.rtt_active and n > 0 and not lt(seq, w.snd_max):
             w.rtt_active, w.rtt_seq, w.rtt_tick = 1, seq, c.now
         w.snd_max = w.snd_nxt
-    _emit_data(c, conn, seq, n, fin)
     return True
 
 
@@ -191,7 +208,7 @@ def _send_one(c: Context, conn: int) -> None:
     sent = bool(w.rtx_head) and _retransmit_head(c, conn)
     sent = sent or (bool(w.probe_owed) and _probe(c, conn))
     sent = sent or _new_data(c, conn)
-    if not sent and w.ka_probe_owed:
-        _emit_keep_alive(c, conn)
-    elif not sent and (w.ack_now or w.dup_owed):
+    if not sent and (w.ack_now or w.dup_owed):
         emit_pure_ack(c, conn)
+    elif not sent and w.ka_probe_owed:
+        _emit_keep_alive(c, conn)

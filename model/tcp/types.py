@@ -132,6 +132,8 @@ class Env:
     neighbor: NbrRec | None = None
     #: Connections of the device, each of which is owed a pool buffer (C-11).
     conns: int = 1
+    #: Completions and text find room behind the engine (C.12).
+    room: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,7 @@ class Context:
     path: PathRec | None = None
     neighbor: NbrRec | None = None
     conns: int = 1
+    room: bool = True
     tx0: Txq | None = None
     tx1: Txq | None = None
     dlv: DlvMsg | None = None

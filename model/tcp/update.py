@@ -21,6 +21,7 @@ from model.tcp.types import Command, Context, StepError
 from model.tcp.work import TcbWork
 
 _UPDATE_RCV_WND = 1 << 4
+_OBJECT = 3
 _MAX_WINDOW_FIELD = 0xFFFF
 
 
@@ -36,9 +37,10 @@ def header_of(w: TcbWork, conn: int) -> Txq:
 
 
 def barrier(c: Context, command: Command) -> None:
-    """The command completes when every frame in front of it has left."""
+    """No frame of the object leaves any more; then the command completes."""
     sqe = command.sqe
-    body = TxBarrier(cookie=sqe.cookie, sq_index=command.sq_index, opcode=sqe.opcode).pack()
+    kind = sqe.flags & _OBJECT
+    body = TxBarrier(cookie=sqe.cookie, sq_index=command.sq_index, opcode=sqe.opcode, object=kind).pack()
     c.tx0 = Txq(kind=TxKind.BARRIER, conn=sqe.conn, gen=sqe.gen, body=body)
 
 

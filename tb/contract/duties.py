@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from tb.config import ROOT
 
@@ -14,11 +16,12 @@ PLACES: Final = ("hdl", "driver", "host", "im")
 
 @dataclass(frozen=True)
 class Duty:
-    """A rule or decision, where it lives, and what must hold."""
+    """A rule or decision, where it lives, what must hold, and the object that is missing where it is not applicable."""
 
     id: str
     where: str
     text: str
+    missing: str = ""
 
 
 def duties() -> list[Duty]:
@@ -30,5 +33,21 @@ def duties() -> list[Duty]:
         rule, where, text = match.groups()
         if where not in PLACES or rule in found:
             raise ValueError(f"docs/ndis.md line {number}: {rule} stands twice, or {where!r} is none of {PLACES}")
-        found[rule] = Duty(rule, where, text.strip())
+        missing = re.search(r"\(not applicable: (.+)\)$", text.strip())
+        found[rule] = Duty(rule, where, text.strip(), missing[1] if missing else "")
     return list(found.values())
+
+
+@cache
+def of_device() -> frozenset[str]:
+    """Rules and decisions that the device itself has to keep."""
+    return frozenset(duty.id for duty in duties() if duty.where == "hdl")
+
+
+def counted(found: Mapping[str, Any]) -> dict[str, int]:
+    """Triggers of `ContractTap.result` that exercise a rule: one of the device counts where the device showed it."""
+    return {
+        rule: seen
+        for rule, count in found["triggers"].items()
+        if (seen := found["at_device"].get(rule, 0) if rule in of_device() else count)
+    }

@@ -1,27 +1,43 @@
 """The runs that the plan counts: each plays on the golden device, on RTL, or on both, with the contract monitors on.
 
 A golden run is a function here; an RTL run is a job of tb/tests/tiers.toml, by its name. Both leave what
-`ContractTap.result` says, and the problems of the run.
+`ContractTap.result` says, the problems of the run, and which of their tests saw which rules.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from tb.config import RunConfig
+from tb.contract.duties import counted, duties
+from tb.contract.scenes.everything import playable
+from tb.contract.scenes.golden import play
 from tb.device.model_loop import ModelRun
 from tb.session import summary
 from tb.sim.tools import find
 from tb.testing.runner import folder, run_job
 from tb.testing.tiers import Job, load
+from tb.tests.founding.golden import run_stage
+from tb.tests.founding.rows import JUDGEMENTS
+from tb.tests.vector_cases import VECTORS
+from tb.tests.vector_run import run_vectors
 
+#: `ContractTap.result`, with ``problems`` (what is wrong beside breaches) and, where the tests of a run have a device
+#: each, ``tests``: the rules that counted, by test.
 Found = dict[str, Any]
 Run = Callable[[RunConfig, Path], Found]
+#: The rules that each test of a run cites.
+Claims = Mapping[str, frozenset[str]]
+EMPTY: Final[Found] = {"triggers": {}, "at_device": {}, "breaches": [], "problems": []}
+
+
+def _none() -> Claims:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -31,22 +47,26 @@ class Scenario:
     name: str
     golden: Run | None = None
     job: str = ""
-    #: Rules that the tests of this scenario cite; each must trigger in it.
-    marks: Callable[[], set[str]] = set
+    #: Each rule that a test of this scenario cites must trigger in it.
+    claims: Callable[[], Claims] = _none
 
     def on(self, device: str) -> Run | None:
         """The run on ``golden``, ``verilator`` or ``icarus``; None if there is none."""
         if device == "golden":
             return self.golden
-        job = next((j for j in load().jobs if j.name == self.job and j.simulator == device and not j.exempt), None)
+        jobs = (j for j in load().jobs if j.name == self.job and j.simulator == device and j.tier == "test")
+        job = next((j for j in jobs if not j.exempt), None)
         return None if job is None else lambda config, _: simulate(job, config)
+
+
+# ---- RTL -----------------------------------------------------------------------------------------------
 
 
 def simulate(job: Job, config: RunConfig) -> Found:
     """A job of tiers.toml: its verdict, and what its monitors saw."""
     tool = find(job.simulator)
     if tool is None:
-        return {"triggers": {}, "at_device": {}, "breaches": [], "problems": [f"{job.simulator} is not installed"]}
+        return EMPTY | {"problems": [f"{job.simulator} is not installed"]}
     place = folder(job) / "contract.json"
     place.unlink(missing_ok=True)
     result, problem, _ = run_job(job, tool, config)
@@ -54,25 +74,45 @@ def simulate(job: Job, config: RunConfig) -> Found:
     if result is not None:
         problems += [f"{o.name}: {o.message.splitlines()[-1:]}" for o in result.outcomes if o.status == "failed"]
     if not place.exists():
-        return {"triggers": {}, "at_device": {}, "breaches": [], "problems": [*problems, "it left no contract.json"]}
+        return EMPTY | {"problems": [*problems, "it left no contract.json"]}
     found: Found = json.loads(place.read_text())
     return found | {"problems": problems}
+
+
+# ---- sessions on the golden device ---------------------------------------------------------------------
 
 
 def session(**settings: Any) -> Run:
     """The main job on the golden device with these fields of RunConfig."""
 
     def run(config: RunConfig, out: Path) -> Found:
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
-        play = ModelRun(replace(config, device="model", out=out, **settings))
-        problems = play.run() + summary.verdict(play.transfer)
-        return play.transfer.tap.result() | {"problems": [p for p in problems if not p.startswith("contract: ")]}
+        run = ModelRun(replace(config, device="model", out=_fresh(out), **settings))
+        problems = run.run() + summary.verdict(run.transfer)
+        return run.transfer.tap.result() | {"problems": _beside_breaches(problems)}
 
     return run
 
 
-_BAD: Final[Mapping[str, float]] = {"loss": 0.03, "reorder": 0.05, "dup": 0.03, "corrupt": 0.02}
+def _fresh(out: Path) -> Path:
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    return out
+
+
+def _beside_breaches(problems: Sequence[str]) -> list[str]:
+    return [problem for problem in problems if not problem.startswith("contract: ")]
+
+
+def added(parts: Mapping[str, Found]) -> Found:
+    """Runs with a device each as one; the problems say which."""
+    total: Found = {"triggers": {}, "at_device": {}, "breaches": [], "problems": []}
+    for name, found in parts.items():
+        for key in ("triggers", "at_device"):
+            for rule, count in found[key].items():
+                total[key][rule] = total[key].get(rule, 0) + count
+        total["breaches"] += found["breaches"]
+        total["problems"] += [f"{name}: {problem}" for problem in found["problems"]]
+    return total
 
 
 @dataclass(frozen=True)
@@ -83,21 +123,91 @@ class _Many:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, config: RunConfig, out: Path) -> Found:
-        total: Found = {"triggers": {}, "at_device": {}, "breaches": [], "problems": []}
-        for seed in self.seeds:
-            found = session(**{**self.settings, "seed": seed})(config, out / str(seed))
-            for key in ("triggers", "at_device"):
-                for rule, count in found[key].items():
-                    total[key][rule] = total[key].get(rule, 0) + count
-            for key in ("breaches", "problems"):
-                total[key] += found[key]
-        return total
+        return added(
+            {f"seed {n}": session(**{**self.settings, "seed": n})(config, out / str(n)) for n in self.seeds}
+        )  # fmt: skip
+
+
+_BAD: Final[Mapping[str, float]] = {"loss": 0.03, "reorder": 0.05, "dup": 0.03, "corrupt": 0.02}
+
+
+# ---- contract scenes, founding pages, worked vectors ---------------------------------------------------
+
+
+def _scene_claims(intermediates: int) -> Claims:
+    """As the cocotb tests are called."""
+    return {f"{case.part}-{case.name}": case.rules for case in playable(intermediates)}
+
+
+def _scenes(intermediates: int) -> Run:
+    """Every scene on a golden device of its own."""
+
+    def run(config: RunConfig, out: Path) -> Found:
+        parts = {}
+        for case in playable(intermediates):
+            name = f"{case.part}-{case.name}"
+            played = play([case], _fresh(out / name))
+            parts[name] = played.contract | {"problems": [*_beside_breaches(played.problems)]}
+        return added(parts) | {"tests": {name: sorted(counted(found)) for name, found in parts.items()}}
+
+    return run
+
+
+def _founding(intermediates: int) -> Run:
+    def run(config: RunConfig, out: Path) -> Found:
+        played = run_stage(replace(config, out=_fresh(out)), intermediates)
+        problems = list(played.problems)
+        for row in JUDGEMENTS if not problems else ():
+            if row.intermediates <= intermediates:
+                problems += _judged(f"{row.name}-{row.test.__name__}", lambda row=row: row.test(played.stories))  # type: ignore[misc]
+        return played.tap.result() | {"problems": problems}
+
+    return run
+
+
+def _founding_claims(intermediates: int) -> Claims:
+    """Rules of intermediate drivers are claimed where there are some."""
+    drivers = set() if intermediates else {duty.id for duty in duties() if duty.where == "im"}
+    rows = (row for row in JUDGEMENTS if row.intermediates <= intermediates)
+    return {f"{row.name}-{row.test.__name__}": frozenset(row.rules) - drivers for row in rows}
+
+
+def _judged(name: str, judge: Callable[[], None]) -> list[str]:
+    try:
+        judge()
+    except Exception as error:  # noqa: BLE001 - whatever a judgement raises, it does not hold
+        return [f"{name}: {type(error).__name__} {error}"]
+    return []
+
+
+def _vectors(config: RunConfig, out: Path) -> Found:
+    played = run_vectors(replace(config, out=_fresh(out)))
+    problems = list(played.problems)
+    for vector in VECTORS if not problems else ():
+        problems += _judged(
+            f"{vector.name}-{vector.test.__name__}",
+            lambda vector=vector: vector.test(played.stories, 0),  # type: ignore[misc]
+        )
+    return played.tap.result() | {"problems": problems}
+
+
+def _vector_claims() -> Claims:
+    return {f"{vector.name}-{vector.test.__name__}": frozenset(vector.rules) for vector in VECTORS}
 
 
 SCENARIOS: Final = (
+    Scenario("scenes", _scenes(0), "contract_scenes", lambda: _scene_claims(0)),
+    Scenario(
+        "scenes-intermediate",
+        _scenes(3),
+        "contract_scenes_im",
+        lambda: _scene_claims(3),
+    ),
+    Scenario("founding", _founding(0), "founding", lambda: _founding_claims(0)),
+    Scenario("founding-intermediate", _founding(3), "founding_im", lambda: _founding_claims(3)),
+    Scenario("vectors", _vectors, "vectors", _vector_claims),
     Scenario("transfer", session(size=256 << 10), "transfer"),
     Scenario("lossy", _Many(range(1, 7), {"size": 192 << 10, "conns": 4, **_BAD}), "transfer_bad_network"),
-    Scenario("founding", None, "founding"),
     Scenario("errors", None, "errors"),
     Scenario("through-3-drivers", _Many(range(1, 4), {"size": 96 << 10, "conns": 3, "intermediates": 3, **_BAD})),
 )

@@ -8,7 +8,7 @@ writes to memory comes into the mirror from the write monitor, so reading the mi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from model.layout.generated import Csr
@@ -39,6 +39,14 @@ class RegisterRead:
     """A register read whose value goes to the shadow."""
 
     offset: int
+
+
+@dataclass(frozen=True)
+class RegisterReads:
+    """Reads of registers in this order; ``done`` is given the values."""
+
+    offsets: tuple[int, ...]
+    done: Callable[[Sequence[int]], None]
 
 
 @dataclass(frozen=True)
@@ -89,8 +97,11 @@ class RtlHostPort:
 
     def __init__(self, contents: bytearray, on_write: Callable[[Operation], None]) -> None:
         self.queue: deque[Operation] = deque()
+        #: Reads that wait for nothing in ``queue``, and hold nothing up in it.
+        self.reads: deque[RegisterReads] = deque()
         self.shadow: dict[int, int] = {}
         self.wake: Callable[[], None] = lambda: None
+        self.wake_reads: Callable[[], None] = lambda: None
         self._on_write = on_write
         self._reads: set[int] = set()
         self._doorbells: dict[int, int] = {Csr.SQ_TAIL: 0, Csr.CQ_HEAD: 0}
@@ -107,6 +118,11 @@ class RtlHostPort:
             self.queue.append(RegisterRead(offset))
             self.wake()
         return self.shadow.get(offset, 0)
+
+    def read_registers(self, offsets: Sequence[int], done: Callable[[Sequence[int]], None]) -> None:
+        """Read registers beside everything posted; the values come when that is done."""
+        self.reads.append(RegisterReads(tuple(offsets), done))
+        self.wake_reads()
 
     def post_action(self, run: Callable[[], None]) -> None:
         """Run something when everything posted before was carried out."""

@@ -27,8 +27,13 @@ class ModelRun:
         self.device = GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed)
         memory = self.device.mem
         allocator = PageAllocator(memory, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
-        self.transfer = self.transfer_type(config, memory, allocator, capture=capture)
-        self.driver = MiniportDriver(self.device, self.transfer.host, allocator, DriverConfig(conns=conns, cq_log2=12))
+        transfer = self.transfer_type(config, memory, allocator, capture=capture)
+        settings = DriverConfig(conns=conns, cq_log2=12)
+        self.begin(transfer, MiniportDriver(self.device, transfer.host, allocator, settings))
+
+    def begin(self, transfer: Transfer, driver: MiniportDriver) -> None:
+        """Bring the driver up below the host, with everything around the device in its place."""
+        self.transfer, self.driver = transfer, driver
         self.transfer.attach(self.driver)
         if self.transfer.seam is not None:
             self.transfer.seam.core = lambda: self.device.core

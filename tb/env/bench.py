@@ -59,13 +59,13 @@ class Bench:
         self.error: BaseException | None = None
         self._driver: MiniportDriver | None = None
         self._progress_file = ProgressFile(config.out)
-        self._operations = Event()
+        self._operations, self._reads = Event(), Event()
         self._over = Event()
         self._operating = False
-        self._last_progress = (0, 0.0)
+        self._last_progress = (0, (0.0, False))
         self._limit = self._held = -1
         self._tasks: list[Any] = []
-        port.wake = self._operations.set
+        port.wake, port.wake_reads = self._operations.set, self._reads.set
 
     # ---- start -------------------------------------------------------------------------------
 
@@ -85,6 +85,7 @@ class Bench:
             self.calls.start(self.env.host.sequencer),
             self.frames.start(self.env.wire.sequencer),
             self._carry_out(),
+            self._read(),
             self._watch(ValueChange(dut.tick_limit_hit), self._kick),
             self._watch(ValueChange(dut.rec_wake), self._records),
             self._watch(RisingEdge(dut.irq), self._interrupt),
@@ -114,7 +115,7 @@ class Bench:
         self.transfer, self._driver = None, None
         self.calls.clear()
         self._stop_time()
-        await self._until(lambda: not self.port.queue and not self._operating, "the driver's operations")
+        await self._until(lambda: not self._posted(), "the driver's operations")
         self.env.scoreboard.frames_withdrawn(self.frames.clear())
         await self._until(lambda: self.frames.empty and not int(self.dut.src_busy.value), "the frame on its way in")
         working = not int(self.dut.dut_idle.value)
@@ -132,7 +133,7 @@ class Bench:
         self._check_diverged()
         self.port.restart()
         self._over.clear()
-        self._last_progress = (self._tick(), 0.0)
+        self._last_progress = (self._tick(), (0.0, False))
         return working
 
     def _stop_time(self) -> None:
@@ -247,7 +248,11 @@ class Bench:
         return read_int(self.dut.tick_count)
 
     def _busy(self) -> bool:
-        return bool(self.port.queue) or self._operating or not self.calls.empty or not self.frames.empty
+        return self._posted() or not self.calls.empty or not self.frames.empty
+
+    def _posted(self) -> bool:
+        """The driver's writes and reads that are not carried out."""
+        return bool(self.port.queue or self.port.reads or self._operating)
 
     def _quiet(self) -> bool:
         """Nothing waits for the device, is in it, or waits for the driver."""
@@ -276,8 +281,9 @@ class Bench:
             return
         progress = transfer.progress
         self._progress_file.report(progress)
-        if progress != self._last_progress[1]:
-            self._last_progress = (tick, progress)
+        reached = (progress, transfer.over)  # the host has questions left when its connections are over
+        if reached != self._last_progress[1]:
+            self._last_progress = (tick, reached)
         elif tick - self._last_progress[0] > STALL_TICKS:
             raise StandstillError(f"no byte came back for {STALL_TICKS} ticks: {self._pending()}")
         deadline = transfer.next_deadline()
@@ -333,6 +339,20 @@ class Bench:
             elif isinstance(operation, RegisterRead):
                 self.port.read_done(operation.offset, await self.register(operation.offset))
                 self._poll()
+
+    async def _read(self) -> None:
+        """Reads of the driver beside its operations: one access at a time comes between two of those."""
+        while True:
+            if not self.port.reads:
+                self._reads.clear()
+                self._kick()
+                await self._reads.wait()
+                continue
+            wanted = self.port.reads[0]
+            values = [await self.register(offset) for offset in wanted.offsets]
+            self._kick()  # the host's clock comes to the time of the values
+            wanted.done(values)
+            self.port.reads.popleft()
 
 
 def back_pressure(config: RunConfig) -> dict[str, int]:

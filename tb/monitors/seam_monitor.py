@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from tb.monitors.contract.stream_books import forwarded_segment
 from tb.monitors.contract.trace import Enter, Frame, Node, Record, Value
 from tb.monitors.wire_headers import ACK, FIN, RST, SYN, WireSegment, read_segment
 
@@ -34,6 +35,7 @@ INITIATE: Final = "MiniportInitiateOffload"
 INVALIDATE: Final = "MiniportInvalidateOffload"
 INITIATED: Final = "NdisMInitiateOffloadComplete"
 TERMINATED: Final = "NdisMTerminateOffloadComplete"
+FORWARD: Final = "MiniportTcpOffloadForward"
 EVENT: Final = "NdisTcpOffloadEventHandler"
 _RETRIEVE: Final = 3
 NOT_RUNNING: Final = 0xFFFF_FFFF
@@ -150,6 +152,9 @@ class SeamMonitor:
     def _call(self, call: Enter) -> None:
         if call.function == EVENT and call.event == _RETRIEVE and call.target in self._by_handle:
             self._by_handle[call.target].mute = True
+        if call.function == FORWARD:
+            for nbl in call.lists:
+                self._forwarded(nbl.data, call.tick)
         if call.tree is None:
             return
         reaction = {INITIATE: self._down, INITIATED: self._initiated, TERMINATED: self._up}.get(call.function)
@@ -188,6 +193,13 @@ class SeamMonitor:
             self._sent(flow, seg, record.tick, record.raw)
         else:
             self._received(flow, seg, record.tick)
+
+    def _forwarded(self, data: bytes, tick: int) -> None:
+        """A segment that came in another way, and reaches the target from the host."""
+        seg = forwarded_segment(data)
+        flow = None if seg is None else self._flows.get((seg.destination[1], seg.source[1]))
+        if seg is not None and flow is not None and not seg.flags & (SYN | RST):
+            self._received(flow, seg, tick)
 
     def _sent(self, flow: _Flow, seg: WireSegment, tick: int, raw: bool) -> None:
         if seg.stamps is not None:
@@ -229,7 +241,7 @@ class SeamMonitor:
 
     def _head(self, flow: _Flow, tick: int, raw: bool) -> None:
         """The first unacknowledged byte goes out again."""
-        flow.starts = [*flow.starts, tick][-_STARTS:]
+        flow.starts = _noted(flow.starts, tick)
         watch = flow.watch
         if raw and flow.target:
             return
@@ -253,7 +265,7 @@ class SeamMonitor:
             return
         if not seg.flags & ACK or difference(seg.acknowledgment, flow.sent) > 0:
             return
-        flow.heard = [*flow.heard, tick][-_STARTS:]
+        flow.heard = _noted(flow.heard, tick)
         ahead = difference(seg.acknowledgment, flow.una)
         if ahead > 0:
             flow.una = seg.acknowledgment
@@ -266,7 +278,7 @@ class SeamMonitor:
 
     @staticmethod
     def _same_ack(flow: _Flow, seg: WireSegment, tick: int) -> None:
-        flow.starts = [*flow.starts, tick][-_STARTS:]
+        flow.starts = _noted(flow.starts, tick)
         if seg.window != flow.window or seg.window == 0:
             flow.watch = None
         if not seg.length and flow.sent != flow.una:
@@ -298,6 +310,9 @@ class SeamMonitor:
             return
         flow.target, flow.initiating = node.status in _OFFLOADED, False
         flow.lag = self._now - flow.began if flow.target else 0
+        state = node.delegated or {}
+        if _number(state, "state") == _FIN_WAIT_2 and _number(state, "retransmit_timeout_delta") == NOT_RUNNING:
+            flow.heard = _noted(flow.heard, self._now)  # whoever takes it over without a timer starts one
         if flow.watch is not None:
             flow.watch.lag = flow.lag
 
@@ -397,6 +412,11 @@ class SeamMonitor:
 def _connections(nodes: Mapping[int, Node]) -> Iterator[Node]:
     """The nodes with delegated TCP state."""
     return (node for node in nodes.values() if node.delegated is not None and "snd_una" in node.delegated)
+
+
+def _noted(ticks: list[int], tick: int) -> list[int]:
+    """The last different ticks of something."""
+    return ticks if ticks[-1:] == [tick] else [*ticks, tick][-_STARTS:]
 
 
 def _swapped(port: int) -> int:

@@ -87,6 +87,19 @@ def read_segment(frame: bytes) -> WireSegment | None:
     return _read_tcp(frame, at, frame[at + 20 : at + total], ip_id, faults)
 
 
+def read_behind_options(frame: bytes) -> tuple[bytes, WireSegment] | None:
+    """A TCP segment behind IPv4 options, which only a host understands: its bytes from the TCP header on, and it."""
+    at = 18 if frame[12:14] == b"\x81\x00" else 14
+    if len(frame) < at + 44 or frame[at - 2 : at] != b"\x08\x00" or not 0x45 < frame[at] < 0x50:
+        return None
+    total, ip_id, fragment, protocol = struct.unpack_from(">HHHxB", frame, at + 2)
+    header = (frame[at] & 15) * 4
+    if protocol != 6 or fragment & 0x3FFF or not header + 20 <= total <= len(frame) - at:
+        return None
+    body = frame[at + header : at + total]
+    return body, _read_tcp(frame, at, body, ip_id, [])
+
+
 def _headless(frame: bytes, at: int, faults: list[tuple[str, str]]) -> WireSegment:
     source, destination = struct.unpack_from(">II", frame, at + 12)
     return WireSegment((source, 0), (destination, 0), 0, 0, 0, 0, 0, 0, None, None, None, 0, tuple(faults), False)

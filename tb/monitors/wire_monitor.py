@@ -15,7 +15,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment, read_segment
+from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment, read_behind_options, read_segment
 
 RULES: Final[dict[str, str]] = {
     "MUST-2": "every sent segment has right checksums",
@@ -134,6 +134,8 @@ class Flow:
         self._una = 0
         self._una_log: deque[tuple[int, int]] = deque(maxlen=_HISTORY)
         self._edge_in = 0
+        #: SND.WL1 and SND.WND of a sender that takes windows as RFC 9293 3.10.7.4 says.
+        self._wl1 = self._wnd = 0
         self._window_in = 0
         self._contiguous = 0
         self._beyond: list[tuple[int, int]] = []
@@ -145,6 +147,7 @@ class Flow:
         self._fin_in = False
         self._reset = False
         self.reset_asked = False
+        self.gap_excused = False
         """The host called for an abortive disconnect: an RST may be sent."""
         self.established = False
         """Both SYNs were seen, so all rules apply."""
@@ -172,7 +175,7 @@ class Flow:
         old = start + seg.length <= self._contiguous if seg.length else start < self._contiguous
         self._take_range(start, seg, tick)
         if seg.flags & ACK and self._iss is not None and not seg.flags & RST:
-            self._take_ack(seg, tick, surely=not old)
+            self._take_ack(seg, start, tick, surely=not old)
 
     def _place_in(self, sequence: int) -> int:
         irs = self._irs if self._irs is not None else 0
@@ -196,7 +199,7 @@ class Flow:
                 self._contiguous = max(self._contiguous, self._beyond.pop(0)[1])
             self._arrivals.append(_Arrival(self._contiguous, tick))
 
-    def _take_ack(self, seg: WireSegment, tick: int, *, surely: bool) -> None:
+    def _take_ack(self, seg: WireSegment, start: int, tick: int, *, surely: bool) -> None:
         iss = self._iss if self._iss is not None else 0
         ack = self._una + _signed(seg.acknowledgment, iss + self._una)
         over = ack - self._sent_max
@@ -219,7 +222,10 @@ class Flow:
             self._una_log.append((tick, ack))
         if ack >= self._una:
             self._window_in = window
-        self._edge_in = max(self._edge_in, ack + window)
+        if ack >= self._una and start >= self._wl1:
+            self._wl1, self._wnd = start, window
+        # an ACK of an older segment moves SND.UNA and leaves SND.WND alone (RFC 9293 3.10.7.4, fifth check)
+        self._edge_in = max(self._edge_in, ack + window, self._una + self._wnd)
 
     def _agree(self) -> None:
         self.established = self._irs is not None and self._iss is not None
@@ -330,6 +336,10 @@ class Flow:
             self._calls_for_ack = max(0, self._calls_for_ack - 1)
         self._last_pure = said
 
+    def called_for_ack(self) -> None:
+        """Something beside a segment calls for an ACK."""
+        self._calls_for_ack += 1
+
     def _position(self, seg: WireSegment) -> int:
         iss = self._iss if self._iss is not None else 0
         return self._sent_max + _signed(seg.sequence, iss + self._sent_max)
@@ -337,7 +347,9 @@ class Flow:
     def _data(self, seg: WireSegment, tick: int) -> None:
         start = self._position(seg)
         end = start + seg.payload_length
-        self._check("SND-GAP", start <= self._sent_max, tick, f"{start - self._sent_max} bytes left out")
+        gap = start - self._sent_max
+        self._check("SND-GAP", gap <= 0 or self.gap_excused, tick, f"{gap} bytes left out")
+        self.gap_excused &= gap <= 0
         old = self._una_before(tick - self._config.race_ticks)
         probe = seg.payload_length <= 1 and start == old - 1 and not seg.flags & FIN
         useful = end + (seg.flags & FIN) > old or seg.length == 0
@@ -403,6 +415,10 @@ class Flow:
         head.gaps.append(gap)
 
 
+def _without_checksum(segment: bytes) -> bytes:
+    return segment[:16] + segment[18:]
+
+
 class WireMonitor:
     """All flows of one NIC. `violations` must be empty at the end and `checked` must not be."""
 
@@ -416,6 +432,8 @@ class WireMonitor:
         self.frames_sent = 0
         self.frames_received = 0
         self._flows: dict[tuple[tuple[int, int], tuple[int, int]], Flow] = {}
+        self._for_the_host: dict[bytes, WireSegment] = {}
+        """Segments behind IPv4 options, by their bytes without the checksum: they count when handed down."""
 
     def on_transmit(self, frame: bytes, tick: int) -> None:
         """The NIC sends a frame."""
@@ -429,6 +447,14 @@ class WireMonitor:
         self.frames_received += 1
         seg = read_segment(frame)
         if seg is not None and seg.sums_right:
+            self._flow(seg.destination, seg.source, seg, sent=False).receive(seg, tick)
+        elif (found := read_behind_options(frame)) is not None:
+            self._for_the_host[_without_checksum(found[0])] = found[1]
+
+    def on_forward(self, segment: bytes, tick: int) -> None:
+        """The host hands down a segment, from its TCP header on; what the NIC could read itself has come already."""
+        seg = self._for_the_host.pop(_without_checksum(segment), None)
+        if seg is not None:
             self._flow(seg.destination, seg.source, seg, sent=False).receive(seg, tick)
 
     def check(self, rule: str, holds: bool, flow: str, tick: int, text: str) -> None:
@@ -450,6 +476,18 @@ class WireMonitor:
         for (own, _), flow in self._flows.items():
             if own[1] == own_port:
                 flow.reset_asked = True
+
+    def expect_window(self, own_port: int) -> None:
+        """The host called for another receive window of the connection from this port: it is told, even if the same."""
+        for (own, _), flow in self._flows.items():
+            if own[1] == own_port:
+                flow.called_for_ack()
+
+    def expect_gap(self, own_port: int) -> None:
+        """Frames of the connection from this port may have been kept back by an INVALIDATE: one gap is theirs."""
+        for (own, _), flow in self._flows.items():
+            if own[1] == own_port:
+                flow.gap_excused = True
 
     def _flow(self, own: tuple[int, int], peer: tuple[int, int], seg: WireSegment, *, sent: bool) -> Flow:
         key = (own, peer)

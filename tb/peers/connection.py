@@ -183,6 +183,11 @@ class Connection:
         self._delayed_ack_at: int | None = None
         self._time_wait_at: int | None = None
 
+    @property
+    def unread(self) -> bytes:
+        """What came in order and the application has not read."""
+        return bytes(self._unread)
+
     # --- opening ---------------------------------------------------------------------------------------
 
     def start_active(self, tick: int) -> None:
@@ -277,7 +282,7 @@ class Connection:
     def abort(self, tick: int, reason: str = "aborted by the peer") -> None:
         """Send an RST and forget the connection."""
         if self.state not in (State.CLOSED, State.SYN_SENT, State.TIME_WAIT):
-            self._emit(self.snd_max, RST | ACK, b"", tick)
+            self._emit(self._bare_seq(), RST | ACK, b"", tick)
         self._die(reason)
 
     # --- segment processing (RFC 9293 3.10.7) ----------------------------------------------------------
@@ -658,8 +663,16 @@ class Connection:
         self._emit(seq, flags, payload, tick)
 
     def _emit_ack(self, tick: int) -> None:
-        """A pure ACK, at SND.MAX: one at a SND.NXT that a timeout pulled back would be unacceptable."""
-        self._emit(self.snd_max, ACK, b"", tick)
+        self._emit(self._bare_seq(), ACK, b"", tick)
+
+    def _bare_seq(self) -> int:
+        """Where a segment without text lies: at SND.MAX, as a SND.NXT that a timeout pulled back is unacceptable.
+
+        But in front of what a window probe carried: a far end that does not take it takes nothing behind it either
+        (RFC 9293 3.10.7.4: with a closed window only SEG.SEQ = RCV.NXT).
+        """
+        probing = self._persist_at is not None and self.snd_nxt == self.snd_una
+        return self.snd_nxt if probing else self.snd_max
 
     def _clock(self, tick: int) -> int:
         return (self._config.timestamp_start + tick) & _U32

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tb.sabotage import contract_verdict
+from tb.sabotage.manifest import CONTRACT
 from tb.sim.run import RunResult
 
 #: First words of a problem -> judge; the order is their rank when several complain at once.
@@ -15,6 +17,7 @@ PATTERNS = (
     (r"^peer: ", "peer"),
     (r"rule \d+ broken", "checker"),
     (r"the three sums differ", "sums"),
+    (r"^contract: ", "contract"),
     (r"^connection \d+: |^rows of docs/errors.md", "host"),
     (r"Error: .*(?:MiniportError|HostError|LedgerError|StackError|NdisError|RingError|DriverError)", "host"),
     (r"invalid literal for int\(\) with base 2|unknown \(x\)|annot convert Logic|can't convert Logic", "x"),
@@ -26,11 +29,13 @@ PATTERNS = (
 
 @dataclass(frozen=True)
 class Detection:
-    """Who saw it, what it names, in which cycle."""
+    """Who saw it, what it names, in which cycle; `detail` and what `lockstep` says when a monitor judged."""
 
     by: int | str
     field: str
     cycle: int | None
+    detail: str = ""
+    lockstep: str = ""
 
 
 def judge(out: Path, result: RunResult) -> Detection | None:
@@ -57,6 +62,18 @@ def judge(out: Path, result: RunResult) -> Detection | None:
                 cycle = re.search(r"\bcycle (\d+)", line)
                 return Detection(name, line[:160], int(cycle.group(1)) if cycle else None)
     return Detection("crash", problems[-1][:160], None)
+
+
+def judge_contract(out: Path) -> Detection | None:
+    """What the monitors of the contract saw first. Without a breach: that lockstep diverged, or that the run broke."""
+    verdict = contract_verdict.read(out)
+    if verdict is None:
+        return Detection("crash", "the run left no verdict", None)
+    if verdict.first:
+        return Detection(CONTRACT, ", ".join(verdict.first), None, verdict.text[:300], verdict.lockstep or "agrees")
+    if verdict.lockstep:
+        return Detection(int(verdict.lockstep.split()[1].rstrip(",")), verdict.lockstep, None)
+    return Detection("crash", verdict.ended[:160], None) if verdict.ended else None
 
 
 def read_divergence(text: str) -> Detection | None:

@@ -11,9 +11,12 @@ from typing import Any
 from tb.config import ROOT, ConfigError
 
 MANIFEST = Path(__file__).with_name("manifest.toml")
+#: Those that a monitor of the contract must see, by section.
+CONTRACT_MANIFEST = Path(__file__).with_name("contract.toml")
 #: Judges that are no check of the lockstep: protocol checkers, wire monitor, peer, the three sums, the host stack's
-#: and the applications' own bookkeeping, the images typed by hand.
-OTHER_JUDGES = ("checker", "wire", "peer", "sums", "host", "images")
+#: and the applications' own bookkeeping, the images typed by hand, the monitors of the contract.
+CONTRACT = "contract"
+OTHER_JUDGES = ("checker", "wire", "peer", "sums", "host", "images", CONTRACT)
 #: What alone never counts: the run stood still or was ended, an unknown value was read, the simulator broke down.
 NO_JUDGES = ("timeout", "x", "crash")
 CONTROL = "control"
@@ -36,7 +39,7 @@ class Edit:
             raise ConfigError(
                 f"the text to replace occurs {count} times: {self.old.strip()[:70]!r}",
                 self.file,
-                "correct the entry in tb/sabotage/manifest.toml",
+                "correct the entry in tb/sabotage (manifest.toml or contract.toml)",
             )
         path.write_text(text.replace(self.old, self.new))
 
@@ -44,6 +47,8 @@ class Edit:
 @dataclass(frozen=True)
 class Sabotage:
     """One error. `check` is 1 to 6 (docs/architecture.md, Lockstep) or one of OTHER_JUDGES; `field` is what it names.
+
+    With `contract` it is a rule: its monitor must fire, and no monitor of another rule before it.
 
     A twin has the same error in model and RTL, so lockstep must agree and another judge must see it. With
     `timeout_counts` a standstill is a detection too. `first` names the stimulus that is tried first.
@@ -67,20 +72,25 @@ class Sabotage:
         return self.edits[0].file if self.edits else ""
 
     @property
+    def on_rtl(self) -> bool:
+        """Whether it takes a simulator to see it."""
+        return any(edit.file.startswith("hdl/") for edit in self.edits)
+
+    @property
     def blocks(self) -> set[str]:
         """Modules of hdl/ that are changed."""
         return {Path(edit.file).stem for edit in self.edits if edit.file.startswith("hdl/")}
 
 
-def load(path: Path = MANIFEST) -> tuple[Sabotage, ...]:
+def load(paths: tuple[Path, ...] = (MANIFEST, CONTRACT_MANIFEST)) -> tuple[Sabotage, ...]:
     """All entries: the control first, sabotages, twins."""
-    data = tomllib.loads(path.read_text())
-    entries = [_entry(CONTROL, item) for item in data.get("control", [])]
-    entries += [_entry("sabotage", item) for item in data.get("sabotage", [])]
-    entries += [_entry("twin", item) for item in data.get("twin", [])]
+    files = [tomllib.loads(path.read_text()) for path in paths]
+    entries = [
+        _entry(kind, item) for kind in (CONTROL, "sabotage", "twin") for data in files for item in data.get(kind, [])
+    ]
     ids = [entry.id for entry in entries]
     if len(ids) != len(set(ids)):
-        raise ConfigError("two sabotages have one id", path.name, "give each its own")
+        raise ConfigError("two sabotages have one id", ", ".join(path.name for path in paths), "give each its own")
     return tuple(entries)
 
 

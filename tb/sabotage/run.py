@@ -21,7 +21,7 @@ from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.pool import Finished, Job, run_jobs
-from tb.sabotage.manifest import CONTROL, MANIFEST, NO_JUDGES, Sabotage, draw, load, sources_of
+from tb.sabotage.manifest import CONTRACT, CONTROL, NO_JUDGES, Sabotage, draw, load, sources_of
 from tb.sabotage.stimuli import SHORT, folder_name
 from tb.sim.run import AGAIN_NAME
 from tb.sim.tools import find
@@ -50,6 +50,9 @@ class Outcome:
     test: str
     seconds: float
     error: str = ""
+    #: What the monitor of the contract reported, and what lockstep said of the same run.
+    detail: str = ""
+    lockstep: str = ""
 
     @property
     def as_expected(self) -> bool:
@@ -74,6 +77,7 @@ class Outcome:
             "twin": entry.twin,
             "rare": entry.rare,
             "as_expected": self.as_expected,
+            **({"detail": self.detail, "lockstep": self.lockstep} if self.lockstep else {}),
             **({"error": self.error} if self.error else {}),
         }
 
@@ -89,6 +93,7 @@ class Outcome:
             return f"SURVIVED {entry.id}: {entry.file}, {entry.rule}"
         word = "caught" if self.caught else "SURVIVED"
         by = f"check {self.by}" if isinstance(self.by, int) else str(self.by)
+        by += "" if not self.lockstep else f" (lockstep: {self.lockstep})"
         at = "" if self.cycle is None else f" in cycle {self.cycle}"
         wish = "" if self.as_expected else f" (expected: {entry.check}, {entry.field})"
         return f"{word:<8} {entry.id}: by {by}, {self.field}{at}, test {self.test}, {self.seconds:.0f} s{wish}"
@@ -136,7 +141,7 @@ def try_all(
     by_id = {entry.id: entry for entry in wanted}
     faults = [fault for entry in wanted for fault in sources_of(entry)]
     if faults:
-        raise ConfigError("; ".join(faults), MANIFEST.name, "correct the entries in tb/sabotage/manifest.toml")
+        raise ConfigError("; ".join(faults), "tb/sabotage", "correct the entries in manifest.toml or contract.toml")
     OUT.mkdir(parents=True, exist_ok=True)
     jobs = (prepare(entry, patch, SHORT if short and entry.check == CONTROL else ()) for entry in wanted)
     outcomes: list[Outcome] = []
@@ -164,6 +169,8 @@ def told(outcomes: list[Outcome]) -> list[Outcome]:
     for outcome in outcomes:
         folder = folder_of(outcome.sabotage)
         run = folder / folder_name(outcome.test)
+        if outcome.detail:
+            print(f"{outcome.detail}\nlockstep: {outcome.lockstep}")
         if outcome.by is None or not (run / AGAIN_NAME).exists():
             continue
         reports = [path.read_text().splitlines() for path in sorted(run.glob("*divergence.txt"))]
@@ -195,7 +202,15 @@ def prepare(entry: Sabotage, patch: Path | None = None, only: Sequence[str] = ()
     if patch is not None:
         apply_patch(patch, tree)
     layout = any("model/layout" in edit.file for edit in entry.edits)
-    task = {"first": entry.first, "images": layout, "only": list(only), "id": entry.id}
+    task = {
+        "first": entry.first,
+        "images": layout,
+        "only": list(only),
+        "id": entry.id,
+        "contract": entry.check == CONTRACT,
+        "everything": entry.check == CONTROL or patch is not None,
+        "on_rtl": entry.on_rtl,
+    }
     (folder / "task.json").write_text(json.dumps(task))
     command = [sys.executable, "-m", "tb.sabotage.trial", str(folder)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -215,13 +230,16 @@ def outcome_of(entry: Sabotage, finished: Finished) -> Outcome:
     by = found["by"]
     if entry.check == CONTROL:
         caught = by is None and not found["error"]
+    elif entry.check == CONTRACT:
+        caught = by == CONTRACT and entry.field in str(found["field"]).split(", ")
     elif entry.twin:
         caught = isinstance(by, str) and by not in NO_JUDGES
     else:
         caught = by is not None and (by not in NO_JUDGES or (by == "timeout" and entry.timeout_counts))
     return Outcome(
-        entry, caught, by, found["field"], found["cycle"], found["test"], round(finished.seconds, 1), found["error"]
-    )
+        entry, caught, by, found["field"], found["cycle"], found["test"], round(finished.seconds, 1), found["error"],
+        found["detail"], found["lockstep"],
+    )  # fmt: skip
 
 
 def from_patch(patch: Path) -> Sabotage:

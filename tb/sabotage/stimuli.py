@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import RunConfig
+from tb.sabotage.contract_scenes import SETS
 from tb.testing.tiers import TIERS_FILE, load
 
 #: The small configuration: bits, connections, bytes of host memory.
@@ -20,8 +21,13 @@ TRANSFER = "tb.tests.rtl.transfer_test"
 BRIEF = "tb.sabotage.brief"
 ERRORS = "tb.tests.rtl.errors_test"
 RINGS = "tb.tests.rtl.small_rings_test"
+INVALIDATE = "tb.tests.rtl.bench_invalidate_test"
 #: What the control edit has to sit through in a draw; `make sabotage` puts it through all.
-SHORT = ("calm", "tiny")
+SHORT = ("calm", "tiny", "golden sends")
+#: Scenes in which the rules of the contract trigger: on the RTL, and on the golden device below intermediate drivers.
+CONTRACT_RTL = "tb.sabotage.contract_rtl"
+CONTRACT_GOLDEN = "tb.sabotage.contract_model"
+RTL, GOLDEN = "rtl", "golden"
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,18 @@ OWN = (
     ),
     Stimulus("losses", settings={"size": 32 << 10, "seed": 103, "loss": 0.15, "delay": 5}),
     Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16}),
+    Stimulus("invalidate", INVALIDATE, settings={"seed": 18}),
     Stimulus("tiny", settings={"size": 4 << 10, "seed": 17}, timeout=120),
 )
+
+
+def contract(place: str, first: str = "") -> list[Stimulus]:
+    """The sets of scenes on the RTL or on the golden device, the one of the set named `first` in front."""
+    module = CONTRACT_RTL if place == RTL else CONTRACT_GOLDEN
+    names = [name for name, scenes in SETS.items() if place == GOLDEN or not scenes.layered]
+    return [
+        Stimulus(f"{place} {name}", module, testcase=name) for name in sorted(names, key=lambda name: name != first)
+    ]
 
 
 def folder_name(stimulus: str) -> str:
@@ -98,5 +114,5 @@ def _directed() -> list[Stimulus]:
         and job.simulator == SIMULATOR
         and job.data_w == DATA_W
         and not job.exempt
-        and job.module not in (TRANSFER, RINGS, ERRORS)
+        and job.module not in (TRANSFER, RINGS, ERRORS, INVALIDATE)
     ]

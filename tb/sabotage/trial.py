@@ -6,6 +6,7 @@ changed design, runs one stimulus after the other, stops at the first detection 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -15,13 +16,28 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT
-from tb.sabotage.judge import Detection, judge
-from tb.sabotage.stimuli import DATA_W, SIMULATOR, Stimulus, folder_name, stimuli
+from tb.sabotage import contract_verdict
+from tb.sabotage.judge import Detection, judge, judge_contract
+from tb.sabotage.manifest import CONTRACT
+from tb.sabotage.stimuli import (
+    CONTRACT_GOLDEN,
+    CONTRACT_RTL,
+    DATA_W,
+    GOLDEN,
+    RTL,
+    SIMULATOR,
+    Stimulus,
+    contract,
+    folder_name,
+    stimuli,
+)
 from tb.sim.build import BuildError, build
 from tb.sim.run import run
 from tb.sim.spec import chimney_spec
 from tb.sim.tools import find
 
+#: Intermediate drivers in a run on the golden device.
+LAYERS = 1
 IMAGES_TEST = "tb/tests/model/test_layout_images.py"
 
 
@@ -34,6 +50,8 @@ def main(folder: Path) -> int:
         "field": "",
         "cycle": None,
         "test": "",
+        "detail": "",
+        "lockstep": "",
         "error": "",
         "seconds": 0.0,
         "runs": [],
@@ -42,8 +60,10 @@ def main(folder: Path) -> int:
     try:
         for name, found in attempts(folder, task):
             result["runs"].append(name)
-            if found is not None:
-                result |= {"by": found.by, "field": found.field, "cycle": found.cycle, "test": name}
+            if found is None or (result["by"] is not None and found.by != CONTRACT):
+                continue
+            result |= vars(found) | {"test": name}
+            if not task["contract"] or found.by == CONTRACT:
                 break
     except BuildError as error:
         result["error"] = f"the changed design cannot be built: {error}"
@@ -56,9 +76,16 @@ def attempts(folder: Path, task: dict[str, Any]) -> Any:
     """(name of the stimulus, what was detected), one stimulus after the other."""
     if task["images"]:
         yield "hand-typed images", hand_typed_images()
-    for stimulus in stimuli(task["first"]):
+    for stimulus in chosen(task):
         if not task["only"] or stimulus.name in task["only"]:
             yield stimulus.name, simulate(folder, stimulus)
+
+
+def chosen(task: dict[str, Any]) -> list[Stimulus]:
+    """What is tried: for a rule of the contract its scenes, where the error can show; control and patches get all."""
+    if task["contract"]:
+        return contract(RTL if task["on_rtl"] else GOLDEN, task["first"])
+    return [*stimuli(task["first"]), *(contract(GOLDEN) + contract(RTL) if task["everything"] else [])]
 
 
 def hand_typed_images() -> Detection | None:
@@ -74,6 +101,15 @@ def hand_typed_images() -> Detection | None:
 
 def simulate(folder: Path, stimulus: Stimulus) -> Detection | None:
     """One stimulus on the changed design."""
+    out = folder / folder_name(stimulus.name)
+    out.mkdir(parents=True, exist_ok=True)
+    for stale in (*out.glob("*rtl.json"), *out.glob("*divergence.txt"), *out.glob(contract_verdict.FILE)):
+        stale.unlink()
+    if stimulus.module == CONTRACT_GOLDEN:
+        command = [sys.executable, "-m", stimulus.module, str(out), stimulus.testcase or "", str(LAYERS)]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, timeout=stimulus.timeout, check=False)
+        return judge_contract(out)
     tool = find(SIMULATOR)
     if tool is None:
         raise BuildError(f"no usable {SIMULATOR} on this machine")
@@ -84,10 +120,6 @@ def simulate(folder: Path, stimulus: Stimulus) -> Detection | None:
         mem_bytes=stimulus.mem_bytes,
         extra_parameters=stimulus.parameters,
     )
-    out = folder / folder_name(stimulus.name)
-    out.mkdir(parents=True, exist_ok=True)
-    for stale in (*out.glob("*rtl.json"), *out.glob("*divergence.txt")):
-        stale.unlink()
     result = run(
         build(spec),
         stimulus.module,
@@ -98,7 +130,7 @@ def simulate(folder: Path, stimulus: Stimulus) -> Detection | None:
         timeout=stimulus.timeout,
         extra_env={"PYTHONWARNINGS": "ignore::DeprecationWarning"},
     )
-    return judge(out, result)
+    return judge_contract(out) if stimulus.module == CONTRACT_RTL else judge(out, result)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from tb.peers.base import Application
 from tb.peers.connection import TcpConfig
 from tb.peers.tcp_peer import PeerConfig
 from tb.session.network import FIRST_LOCAL_PORT, PEER_IP, PEER_MAC, PEER_PORT, Network
+from tb.session.statistics import Ask
 from tb.session.transfer import Transfer
 
 #: Bytes of a request, on the sending and on the receiving side.
@@ -73,6 +74,8 @@ class BulkApp(FileTransferApp):
 class BulkTransfer(Transfer):
     """A session with bulk data in one direction only."""
 
+    asks_statistics = Ask.AT_THE_END
+
     def __init__(
         self,
         config: RunConfig,
@@ -112,6 +115,7 @@ class BulkTransfer(Transfer):
             initial_window_segments=64, initial_sequence=0xFFFF_8000,
         )  # fmt: skip
         self.network = Network(config, self._make_app, PeerConfig(tcp=peer), None)
+        self.network.tap = self.tap
 
     def _make_app(self, _index: int) -> Application:
         app = _GatedSource(self.data) if self.play is Play.RECEIVE else _KeepingSink()

@@ -21,7 +21,7 @@ from model.ndis.enums import NblInfo
 from model.ndis.memory import HostMemory
 from model.ndis.miniport import MiniportDriver
 from model.ndis.netbuffer import NetBufferList, iterate
-from model.ndis.offload_state import OffloadBlock, OffloadHandle, TcpDelegated, traverse
+from model.ndis.offload_state import OffloadBlock, OffloadHandle, TcpDelegated, nodes_once
 from model.ndis.registration import OffloadAttributes, ProviderGeneric, ProviderTcp, TcpEventHandlers
 from tb.monitors.contract.everything import SECTIONS
 from tb.monitors.contract.monitor import Breach, ContractMonitors
@@ -36,6 +36,7 @@ from tb.monitors.contract.trace import (
     PassedUp,
     PortEntry,
     Record,
+    RegisterValue,
     Setting,
     State,
     Tree,
@@ -66,6 +67,7 @@ PROVIDER_TYPES: Final = {ProviderGeneric: 0x8F, ProviderTcp: 0x94}
 
 _WITH_DATA: Final = frozenset(
     {
+        "MiniportInitiateOffload",
         "MiniportTcpOffloadSend",
         "MiniportTcpOffloadDisconnect",
         "MiniportTcpOffloadForward",
@@ -149,13 +151,17 @@ class ContractTap:
         self.feed(Counters(**self._place(0), used=used))
 
     def watch_rings(self, driver: MiniportDriver) -> None:
-        """Record the entries of the device's rings."""
+        """Record the entries of the device's rings, and registers that are read."""
 
         def seen(entry: Sqe | Cqe, submission: bool) -> None:
             fields = {field.name: int(getattr(entry, field.name)) for field in dataclasses.fields(entry)}
             self.feed(PortEntry(**self._place(0), submission=submission, entry=fields))
 
+        def read(offset: int, value: int) -> None:
+            self.feed(RegisterValue(**self._place(0), offset=offset, value=value))
+
         driver.watch_rings(lambda entry: seen(entry, True), lambda entry: seen(entry, False))
+        driver.watch_registers(read)
 
     def sent(self, frame: bytes, tick: int) -> None:
         """The target sent a frame."""
@@ -222,7 +228,7 @@ class ContractTap:
         self.feed(
             Enter(
                 **self._place(layer), call=number, function=name, target=self._identities.of(target),
-                lists=self._lists(nbl, name), tree=self._tree(root), flags=flags,
+                lists=self._lists(nbl, name), tree=self._tree(root, name), flags=flags,
                 status=_status(code if is_status else arguments.get("status")),
                 event=_number(arguments.get("event", None if is_status else code)), info=_number(arguments.get("info")),
                 oid=_number(getattr(request, "oid", None)), buffer=_payload(arguments),
@@ -233,7 +239,7 @@ class ContractTap:
         self.feed(
             Leave(
                 **self._place(layer), call=number, function=name, result=result, consumed=consumed,
-                lists=self._lists(nbl, name), tree=self._tree(root), buffer=_payload(arguments, answer),
+                lists=self._lists(nbl, name), tree=self._tree(root, name), buffer=_payload(arguments, answer),
             )
         )  # fmt: skip
         return answer
@@ -272,17 +278,17 @@ class ContractTap:
         before = max(0, buffer.data_offset - count)
         return b"".join(self._memory.read(a, n) for a, n in buffer.elements(before, buffer.data_offset - before))
 
-    def _tree(self, root: OffloadBlock | None) -> Tree | None:
+    def _tree(self, root: OffloadBlock | None, function: str) -> Tree | None:
         if root is None:
             return None
-        nodes = [self._node(block) for block in traverse(root)]
+        nodes = [self._node(block, function) for block in nodes_once(root)]
         return Tree(self._identities.always(root), {node.ident: node for node in nodes})
 
-    def _node(self, block: OffloadBlock) -> Node:
+    def _node(self, block: OffloadBlock, function: str) -> Node:
         of = self._identities.of
         location = block.miniport_offload_context
         delegated = block.delegated
-        chain = tuple(self._list(nbl) for nbl in iterate(block.net_buffer_list_chain))
+        chain = tuple(self._list(nbl, function) for nbl in iterate(block.net_buffer_list_chain))
         tcp = delegated if isinstance(delegated, TcpDelegated) else None
         ends = (None, None) if tcp is None else (of(tcp.send_data_head), of(tcp.send_data_tail))
         held = iterate(None if tcp is None else tcp.buffered_data)

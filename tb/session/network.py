@@ -47,9 +47,7 @@ class Network:
         self, config: RunConfig, make_app: Callable[[int], Application], peer: PeerConfig, capture: Path | None
     ) -> None:
         rates = ImpairmentRates(config.loss, config.reorder, config.dup, config.corrupt, config.delay)
-        self.impairments = {
-            direction: Impairments(rates, config.seed, direction) for direction in (TO_PEER, TO_NIC)
-        }
+        self.impairments = {direction: Impairments(rates, config.seed, direction) for direction in (TO_PEER, TO_NIC)}
         self.peer = TcpPeer(peer, app_factory=make_app)
         self.monitor = WireMonitor(MonitorConfig(race_ticks=1 + -(-QUEUED_FRAMES * wire_cycles(config) // TICK_CYCLES)))
         #: Sees every frame at the NIC's port, too.

@@ -25,6 +25,7 @@ from model.ndis.miniport import MiniportDriver
 from model.ndis.registration import TcpConnectionOffloadParameters
 from model.wire.impair import shortfalls
 from tb.config import RunConfig
+from tb.monitors.contract.trace import Enter, Record
 from tb.monitors.seam_monitor import SeamMonitor
 from tb.peers.applications import EchoApp
 from tb.peers.connection import TcpConfig
@@ -33,6 +34,7 @@ from tb.peers.tcp_peer import PeerConfig
 from tb.session.contract_tap import ContractTap
 from tb.session.network import FIRST_LOCAL_PORT, NIC_IP, NIC_MAC, PEER_IP, PEER_MAC, PEER_PORT, Network
 from tb.session.seam import Plan, Seam, random_plans
+from tb.session.statistics import Ask, StatisticsQuestions
 
 #: Bound on rounds of host activity without time passing; reaching it means that the host chases its own tail.
 MAX_ROUNDS = 100_000
@@ -93,6 +95,10 @@ class Transfer:
     peer_tcp = TcpConfig()
     #: What is behind the wire; tests put their own here.
     network_type: type[Network] = Network
+    #: When the host asks for statistics.
+    asks_statistics = Ask.TWICE
+    #: The host above it.
+    host_type: type[NdisHost] = NdisHost
 
     def __init__(
         self,
@@ -108,7 +114,7 @@ class Transfer:
         self.data = file_data(config)
         if len(self.data) < config.conns:
             raise SessionError(f"{len(self.data)} bytes are too few for {config.conns} connections")
-        self.host = NdisHost(memory, allocator, NIC_MAC, NIC_IP, HostConfig(seed=config.seed), issue)
+        self.host = self.host_type(memory, allocator, NIC_MAC, NIC_IP, HostConfig(seed=config.seed), issue)
         remote = Endpoint(PEER_MAC, PEER_IP, PEER_PORT)
         base = app_config or FileTransferConfig()
         self.apps: list[FileTransferApp] = []
@@ -136,10 +142,12 @@ class Transfer:
         self.tap = ContractTap(memory, lambda: self.host.now - self._skipped)  # the device's time
         self.tap.setting("interface_mac", NIC_MAC)
         self.network.tap = self.tap
+        self.tap.listeners.append(self._show_forwards)
         #: Whether a hand-over shows on the wire.
         self.seam_monitor = SeamMonitor()
         self.tap.listeners.append(self.seam_monitor.feed)
         self.host.on_abort = lambda connection: self.network.expect_reset(connection.stack.tcp.local.port)
+        self.statistics = StatisticsQuestions(self.host, self.asks_statistics)
         self._driver_clock: Callable[[int], None] = lambda _: None
         #: Whether nothing is on its way between network and host: in the device, or waiting to enter it.
         self.quiet: Callable[[], bool] = lambda: True
@@ -159,6 +167,12 @@ class Transfer:
         echo = self.new_echo()
         self.echoes.append(echo)
         return echo
+
+    def _show_forwards(self, record: Record) -> None:
+        """The wire monitor does not see what the host hands down."""
+        if isinstance(record, Enter) and record.function == "MiniportTcpOffloadForward" and record.layer == 0:
+            for one in record.lists:
+                self.network.monitor.on_forward(one.data, record.tick)
 
     def new_echo(self) -> RecordingEcho:
         """The peer's application of the next connection."""
@@ -188,7 +202,7 @@ class Transfer:
         if not self._told:
             self._told = True
             self.host.set_parameters(TcpConnectionOffloadParameters())
-        progress = False
+        progress = self.statistics.step(self.progress, self.over)
         if self.seam is not None:
             self.seam.step()
         for _ in range(MAX_ROUNDS):
@@ -229,9 +243,14 @@ class Transfer:
         return min((t for t in ticks if t is not None), default=None)
 
     @property
-    def done(self) -> bool:
+    def over(self) -> bool:
         """Every connection is over and everything is back."""
         return self.host.done
+
+    @property
+    def done(self) -> bool:
+        """It is over, and the statistics are told."""
+        return self.over and self.statistics.answered
 
     @property
     def progress(self) -> float:

@@ -246,6 +246,10 @@ def commit_hash() -> str:
 
 def main(config: RunConfig) -> int:
     """Run the tier; the last line printed is 'N passed, N failed'."""
+    if config.command == "regress" and config.suite == "contract":
+        from tb.contract.regress import main as contract
+
+        return contract(config)
     started = time.monotonic()
     report = Report(required=config.require)
     tier = chosen_tier(config)

@@ -35,6 +35,7 @@ from model.ndis.miniport import MiniportDriver
 from model.wire.frame import SegmentFields, TcpFlag, build_segment
 from tb.config import ROOT
 from tb.session.network import NIC_IP, NIC_MAC, Network
+from tb.session.statistics import Ask
 from tb.session.transfer import Transfer
 
 Case = Generator[Callable[[], bool], None, None]
@@ -520,6 +521,7 @@ class LabTransfer(Transfer):
     """The session with a lab beside it: it is over when both are."""
 
     network_type = LabNetwork
+    asks_statistics = Ask.NEVER
     lab: Lab | None = None
 
     def join(self, lab: Lab) -> None:
@@ -538,6 +540,6 @@ class LabTransfer(Transfer):
         return moved
 
     @property
-    def done(self) -> bool:
+    def over(self) -> bool:
         """Session and lab are over."""
-        return super().done and (self.lab is None or self.lab.over)
+        return super().over and (self.lab is None or self.lab.over)

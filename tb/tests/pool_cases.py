@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from model.ndis.framing import MASK32
 from model.ndis.registration import TcpConnectionOffloadParameters
 from model.wire.frame import TcpFlag
-from tb.tests.founding.scene_tools import pattern
-from tb.tests.founding_stage import INDICATE, Scene, Stage, Story
+from tb.tests.stage import INDICATE, Scene, Stage, Story, pattern
 from tb.tests.vector_cases import far_end
 
 #: Bytes of a segment, segments of each connection.

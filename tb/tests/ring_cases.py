@@ -12,8 +12,7 @@ from model.layout.generated import Csr
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
 from tb.session.network import NIC_MAC
-from tb.tests.founding.scene_tools import pattern
-from tb.tests.founding_stage import INDICATE, RECEIVE_COMPLETE, SEND_COMPLETE, Scene, Stage, Story
+from tb.tests.stage import INDICATE, RECEIVE_COMPLETE, SEND_COMPLETE, Scene, Stage, Story, pattern
 from tb.tests.vector_cases import far_end
 
 #: Entries of the completion ring, raw buffers of the driver.

@@ -10,11 +10,12 @@ import pytest
 from model.ndis.netbuffer import NetBuffer, NetBufferList
 from model.ndis.status import CompletionKind
 from tb.config import ROOT, RunConfig
-from tb.tests.founding.golden import Playing, StageRun, cases, played
+from tb.tests.founding.golden import Playing, cases, played
 from tb.tests.founding.lies import lies, told
 from tb.tests.founding.page import Judgement, documented
 from tb.tests.founding.rows import JUDGEMENTS
-from tb.tests.founding.stage import SIZE, Stage
+from tb.tests.stage import SIZE, Stage
+from tb.tests.stage.golden import StageRun
 
 LEAST_ROWS = 35
 

@@ -17,8 +17,7 @@ from model.ndis.host import SharedObject
 from model.ndis.offload_state import NeighborConst, PathCached
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
-from tb.tests.founding.scene_tools import pattern
-from tb.tests.founding_stage import INITIATE_COMPLETE, Scene, Stage, Story
+from tb.tests.stage import INITIATE_COMPLETE, Scene, Stage, Story, pattern
 from tb.tests.vector_cases import FAILURE, OK, PARTIAL, RESOURCES, far_end, recorded_commands
 
 FULL = NdisStatus.OFFLOAD_TCP_ENTRIES
@@ -78,9 +77,7 @@ class Shape:
     def asked(self) -> list[str]:
         """What the device is asked for, in order: all that is tried, but for what the driver refuses by itself."""
         below_failed = {f"T{n}" for n in self._below("P3", "P4")} | {"P4"}
-        return [
-            name for name, status in self.nodes() if name not in below_failed and status not in (RESOURCES, FULL)
-        ]
+        return [name for name, status in self.nodes() if name not in below_failed and status not in (RESOURCES, FULL)]
 
     def _below(self, *paths: str) -> list[int]:
         number = 0

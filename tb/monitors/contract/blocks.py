@@ -380,11 +380,7 @@ class Handles(BookMonitor):
         if told is None:
             return
         connection, count = told
-        if record.result == ndis.PARTIALLY_ACCEPTED:
-            count = record.consumed or 0
-        elif record.result != ndis.SUCCESS:
-            count = 0
-        self._stream(connection).delivered += count
+        self._stream(connection).delivered += ndis.taken(count, record.result, record.consumed)
 
     # --- identities ------------------------------------------------------------------------------------
 

@@ -151,10 +151,7 @@ class Book:
         connection.calls -= 1
         if entered.function == ndis.INDICATE:
             indicated = sum(nbl.data_length for nbl in entered.lists)
-            consumed = indicated if record.result == ndis.SUCCESS else 0
-            if record.result == ndis.PARTIALLY_ACCEPTED:
-                consumed = min(indicated, record.consumed or 0)
-            connection.consume(consumed)
+            connection.consume(ndis.taken(indicated, record.result, record.consumed))
 
     # --- requests --------------------------------------------------------------------------------------
 
@@ -173,7 +170,7 @@ class Book:
         if connection is not None:
             connection.touched.add(record.function)
             connection.posts += kind == "receive"
-            if kind == "disconnect" and record.flags & ndis.ABORTIVE:
+            if kind == "disconnect" and record.flags & ndis.ABORTIVE and connection.phase is not Phase.TERMINATING:
                 connection.touched.add("abortive")
 
     def _forwarded(self, connection: Connection, data: bytes, record: Enter) -> None:

@@ -60,6 +60,8 @@ class StateMonitor(FaceMonitor):
         self._asked: dict[tuple[int, int], tuple[int, int, int]] = {}
         """Order of a query, node: bytes delivered, acknowledged and sent when it was called."""
         self._windows: dict[Connection, _Window] = {}
+        self._edges: dict[Connection, int] = {}
+        """Right edge advertised when an update of the window was called."""
         self._total_rt: dict[Connection, int] = {}
         """Tick at which an update with MAX_RT_RESTART was called."""
         self._restarts: dict[Connection, int] = {}
@@ -72,7 +74,9 @@ class StateMonitor(FaceMonitor):
     # --- snapshots -----------------------------------------------------------------------------------------------
 
     def on_state_call(self, face: Face, enter: Enter, call: StateCall) -> None:
-        if call.function == ndis.QUERY and face.layer == 0:
+        if face.layer == 0 and call.function == ndis.UPDATE:
+            self._update_begins(call)
+        elif face.layer == 0 and call.function == ndis.QUERY:
             for ident, item in call.items.items():
                 if isinstance(item, Connection):
                     self._asked[call.order, ident] = (item.rx.delivered, item.rx.acked, item.tx.sent_max)
@@ -178,6 +182,14 @@ class StateMonitor(FaceMonitor):
 
     # --- updates -------------------------------------------------------------------------------------------------
 
+    def _update_begins(self, call: StateCall) -> None:
+        """An earlier update of the window is judged no further: the new one may show before it completes."""
+        for ident, item in call.items.items():
+            flags = number_of(call.tree.nodes[ident].cached or {}, "flags")
+            if isinstance(item, Connection) and flags & ndis.UPDATE_RCV_WND:
+                self._windows.pop(item, None)
+                self._edges[item] = item.rx.edge
+
     def on_state_ended(self, face: Face, enter: Enter, call: StateCall) -> None:
         if face.layer != 0 or enter.tree is None:
             return
@@ -186,7 +198,7 @@ class StateMonitor(FaceMonitor):
             if not isinstance(item, Connection):
                 continue
             if call.function == ndis.TERMINATE:
-                for kept in (self._windows, self._total_rt, self._restarts, self._quiet):
+                for kept in (self._windows, self._edges, self._total_rt, self._restarts, self._quiet):
                     kept.pop(item, None)
                 self._hasty.discard(item)
             elif call.function == ndis.UPDATE and node is not None and node.status == ndis.SUCCESS:
@@ -212,7 +224,10 @@ class StateMonitor(FaceMonitor):
             self._hasty.discard(conn)
         old, new = number_of(before, "initial_rcv_wnd"), number_of(cached, "initial_rcv_wnd")
         if flags & ndis.UPDATE_RCV_WND and new != old:
-            self._windows[conn] = _Window(self._now.tick, old, new, conn.rx.edge)
+            window = _Window(self._now.tick, old, new, self._edges.get(conn, conn.rx.edge))
+            shown = conn.rx.edge > window.edge and conn.rx.edge - conn.rx.acked >= self._least_window(conn, window)
+            window.advertised = shown
+            self._windows[conn] = window
             if new > old:
                 self.after(PROMPT, lambda: self._was_advertised(conn))
 
@@ -234,7 +249,7 @@ class StateMonitor(FaceMonitor):
         if window is None or not conn.running or not conn.on_wire or conn.graceful is not None:
             return
         grows = self._least_window(conn, window) > conn.rx.edge - conn.rx.acked
-        if not grows:
+        if not grows and not window.advertised:
             return
         self.check("CH-084", window.advertised, f"InitialRcvWnd is {window.after}, advertised {conn.rx.edge}")
 

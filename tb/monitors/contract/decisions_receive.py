@@ -102,8 +102,8 @@ class ReceiveDecisions(Watch):
                 return
             self._answered[connection] = record.tick
             posts = self._posts.pop(entered.call, connection.posts)
-            if record.result not in (ndis.SUCCESS, ndis.PARTIALLY_ACCEPTED, None):
-                data = b"".join(nbl.data for nbl in entered.lists)
+            data = b"".join(nbl.data for nbl in entered.lists)
+            if record.result is not None and not ndis.taken(len(data), record.result, record.consumed):
                 self._refused[connection] = _Refusal(data, posts, connection.delivered)
             else:
                 self._refused.pop(connection, None)
@@ -168,6 +168,7 @@ class ReceiveDecisions(Watch):
         if ended:
             self._aborting.add(connection)
         sends = connection.outstanding("send") if ended and "abortive" in connection.touched else []
+        sends = [send for send in sends if send.order < order]
         over = (nbl.transferred or 0) - request.nbl.data_length
         together = self._together(request)
         text = (

@@ -43,6 +43,8 @@ class RequestDecisions(Watch):
     def __init__(self) -> None:
         super().__init__()
         self._gracefuls: dict[Connection, Request] = {}
+        self._aborts: dict[Connection, Request] = {}
+        self._unsent: set[Connection] = set()
         """The first graceful disconnect of each connection."""
         self._expired: set[Connection] = set()
         """Connections whose retransmission limit was reached with a graceful disconnect outstanding."""
@@ -100,8 +102,9 @@ class RequestDecisions(Watch):
         elif entered.function == ndis.DISCONNECT:
             for nbl in entered.lists:
                 request = book.request(nbl.ident, "disconnect")
-                if request is not None and request.graceful and request.connection is not None:
-                    self._gracefuls.setdefault(request.connection, request)
+                if request is not None and request.connection is not None:
+                    known = self._gracefuls if request.graceful else self._aborts
+                    known.setdefault(request.connection, request)
 
     # --- completions -----------------------------------------------------------------------------------
 
@@ -137,8 +140,13 @@ class RequestDecisions(Watch):
             still = nbl.transferred == 0 and not any(request.advanced(nbl))
             self.check("G-22", still, f"abortive disconnect: {nbl.transferred} bytes, advance {request.advanced(nbl)}")
             first = [r.nbl.ident for r in others if r.graceful and r.order < request.order]
-            if connection.raised(ndis.ABORT_EVENT):
-                right = nbl.status == ndis.REQUEST_ABORTED
+            second = self._aborts.get(connection) not in (None, request)
+            uploading = nbl.status == ndis.UPLOAD_IN_PROGRESS and connection.phase is Phase.TERMINATING
+            if uploading and not second:  # the RST of an invalid connection is the host's to send (G-03)
+                self._unsent.add(connection)
+            if connection.raised(ndis.ABORT_EVENT) or second:
+                unsent = uploading and connection in self._unsent and not connection.raised(ndis.ABORT_EVENT)
+                right = nbl.status == ndis.REQUEST_ABORTED or unsent
                 self.check("G-23", right, f"disconnect {nbl.ident} of an aborted connection: {nbl.status}")
             elif connection in self._gracefuls:
                 right = not first and (nbl.status == ndis.SUCCESS or connection.phase is not Phase.RUNNING)
@@ -160,7 +168,8 @@ class RequestDecisions(Watch):
         sends = []
         if request.kind == "disconnect":
             together = {other.ident for other in self._lists()}
-            sends = [r.nbl.ident for r in connection.outstanding("send") if r.nbl.ident not in together]
+            before = [r for r in connection.outstanding("send") if r.order < request.order]
+            sends = [r.nbl.ident for r in before if r.nbl.ident not in together]
         right = nbl.status != ndis.SUCCESS and not sends
         self.check("G-29", right, f"{request.kind} {nbl.ident} after the abort: {nbl.status}, sends {sends} wait")
 

@@ -168,7 +168,7 @@ class DisconnectMonitor(FaceMonitor):
             self.check("CH-180", fits, f"a second graceful disconnect ends with {_hex(nbl.status)} (G-23)")
         if nbl.status != ndis.SUCCESS:
             ended = face.uploading(conn) or conn.reset_in or conn.aborted is not None
-            ended |= conn.abortive is not None and request.graceful
+            ended |= conn.abortive is not None and (request.graceful or request.order > conn.abortive)
             second = request.graceful and request is not conn.graceful
             fits = nbl.status in _STATUSES and (ended or (second and nbl.status == ndis.REQUEST_ABORTED))
             self.check("CH-185", fits, f"list {nbl.ident} fails with {_hex(nbl.status)} on a running connection")

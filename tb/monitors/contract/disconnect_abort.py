@@ -39,7 +39,7 @@ class AbortMonitor(FaceMonitor):
     def _went(self, conn: Connection) -> None:
         out = conn.reset_out is not None and conn.reset_out >= conn.abortive_tick
         if out:
-            self.trigger("CH-181")
+            self.trigger("CH-181", seen=True)
         elif _can_reset(conn) and self._ended.get(conn, ndis.SUCCESS) == ndis.SUCCESS:
             waiting = f", {len(conn.indications)} indications in progress" if conn.indications else ""
             self.breach("CH-181", f"no RST {PROMPT} ticks after the abortive disconnect{waiting}")

@@ -172,7 +172,7 @@ class PeerEvents(BookedMonitor):
             late = item.after_disconnect and done.status == INVALID_STATE
             rule = "CH-194" if kind == "receive" else "CH-193"
             self.check(rule, done.status == REQUEST_ABORTED or late, f"{text} after TcpIndicateAbort")
-        elif kind == "send" and conn.fin_surely_in() and not conn.stopped and not self.uploading:
+        elif kind == "send" and not item.late and conn.fin_surely_in() and not conn.stopped and not self.uploading:
             self.check("CH-192", done.status == SUCCESS, f"{text} after the peer's FIN")
 
     def _reset_in(self, conn: Connection, notes: _Notes, start: int) -> None:

@@ -83,7 +83,11 @@ class Face:
             return request
         conn.submitted += 1
         conn.requests[nbl.ident] = request
-        if kind == "send" or (request.graceful and conn.graceful is None):
+        over = conn.tx.fin is not None or conn.leaving is not None
+        request.late = over and (kind == "send" or request.graceful)
+        if request.late:
+            request.start = request.end = conn.tx.total
+        elif kind == "send" or request.graceful:
             request.start, request.end = conn.tx.append(nbl)
         if kind == "send":
             conn.sends += 1
@@ -95,13 +99,12 @@ class Face:
 
     def _disconnect(self, record: Enter, conn: Connection, request: Request) -> None:
         if not request.graceful:
-            if conn.abortive is None:
+            if conn.abortive is None and conn.leaving is None:
                 conn.abortive, conn.abortive_tick = record.order, record.tick
             self.reset_allowed.update((flow, conn) for flow in flows_of(conn))
-        elif conn.graceful is None:
+        elif not request.late:
             conn.graceful = request
-            if conn.tx.fin is None:
-                conn.tx.fin = conn.tx.total
+            conn.tx.fin = conn.tx.total
 
     def _forward(self, conn: Connection, nbl: List) -> None:
         seg = forwarded_segment(nbl.data)
@@ -253,10 +256,8 @@ class Face:
         conn.indications.discard(entered.call)
         if entered.function == ndis.INDICATE:
             whole = sum(nbl.data_length for nbl in entered.lists)
-            if record.result == ndis.SUCCESS:
-                conn.rx.deliver(whole, record.tick)
-            elif record.result == ndis.PARTIALLY_ACCEPTED:
-                conn.rx.deliver(min(whole, record.consumed or 0), record.tick)
+            if taken := ndis.taken(whole, record.result, record.consumed):
+                conn.rx.deliver(taken, record.tick)
 
     def of_frame(self, wire: Wire, *, sent: bool) -> Connection | None:
         """The connection that a frame belongs to."""

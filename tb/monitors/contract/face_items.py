@@ -103,6 +103,8 @@ class Request:
     start: int = 0
     end: int = 0
     """Place in the send stream."""
+    late: bool = False
+    """Send or graceful disconnect behind a FIN or a terminate: nothing of it can go out (7.2, G-23, 6.2)."""
 
     @property
     def graceful(self) -> bool:
@@ -213,5 +215,5 @@ def flows_of(conn: Connection) -> list[Flow]:
         return []
     local, remote = number_of(conn.const, "local_port"), number_of(conn.const, "remote_port")
     ends = int.from_bytes(own, "big"), int.from_bytes(peer, "big")
-    orders = [(ndis.swapped(local), ndis.swapped(remote)), (local, remote)]
+    orders = dict.fromkeys([(ndis.swapped(local), ndis.swapped(remote)), (local, remote)])
     return [((ends[0], ports[0]), (ends[1], ports[1])) for ports in orders]

@@ -25,7 +25,7 @@ class FaceMonitor(Monitor):
         self.settings: dict[tuple[str, str], Value] = {}
         self._faces: dict[tuple[str, int], Face] = {}
         self._top: dict[str, int] = {}
-        self._due: list[tuple[int, int, Callable[[], None]]] = []
+        self._due: list[tuple[int, int, bool, Callable[[], None]]] = []
         self._ids = count()
         self._clock = 0
 
@@ -75,16 +75,17 @@ class FaceMonitor(Monitor):
         return list(self._faces.values())
 
     def after(self, ticks: int, look: Callable[[], None]) -> None:
-        """Look at something when more than ``ticks`` ticks have passed."""
-        heappush(self._due, (self._clock + ticks, next(self._ids), look))
+        """Look at something when more than ``ticks`` ticks have passed; it is at the device if what comes now is."""
+        heappush(self._due, (self._clock + ticks, next(self._ids), self.from_device, look))
 
     # --- taking records --------------------------------------------------------------------------------------
 
     def observe(self, record: Record) -> None:
+        from_device = self.from_device
         while self._due and self._due[0][0] < record.tick:
-            self._clock, _, look = heappop(self._due)
+            self._clock, _, self.from_device, look = heappop(self._due)
             look()
-        self._clock = record.tick
+        self._clock, self.from_device = record.tick, from_device
         if isinstance(record, Setting):
             self.settings[record.adapter, record.name] = record.value
             return

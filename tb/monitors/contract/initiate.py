@@ -328,6 +328,7 @@ class InitiateHost(BookMonitor):
 class InitiateRules(Section):
     """Section 9.3."""
 
+    RING_ENTRIES: ClassVar[bool] = True
     PARTS: ClassVar[tuple[type[BookMonitor], ...]] = (
         InitiateTree,
         InitiateHost,

@@ -199,11 +199,7 @@ class InitiateReceive(BookMonitor):
             return
         stream, count = asked
         stream.asking -= 1
-        if record.result == ndis.PARTIALLY_ACCEPTED:
-            count = record.consumed or 0
-        elif record.result != ndis.SUCCESS:
-            count = 0
-        stream.delivered += count
+        stream.delivered += ndis.taken(count, record.result, record.consumed)
 
     # --- the end ---------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from math import ceil, floor
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.offload_books import Face, Offloaded, depth_first, difference, number
+from tb.monitors.contract.offload_books import Face, Offloaded, Stage, depth_first, difference, number
 from tb.monitors.contract.offload_monitor import BookMonitor, Books
 from tb.monitors.contract.trace import Enter, Frame, Record, Tree
 from tb.monitors.wire_headers import RST, WireSegment
@@ -60,6 +60,8 @@ class InitiateTimers(BookMonitor):
     def __init__(self, books: Books | None = None) -> None:
         super().__init__(books)
         self._watches: dict[Offloaded, _Watch] = {}
+        self._fired_early: dict[Offloaded, int] = {}
+        """Tick at which a retransmission went out before the initiate was completed."""
         self._unstamped: set[Offloaded] = set()
         self._next: int = _NEVER
         """No watch ends before this tick."""
@@ -143,6 +145,11 @@ class InitiateTimers(BookMonitor):
         if not isinstance(left, int):
             return
         began, completed = connection.began, connection.completed
+        early = self._fired_early.pop(connection, None)
+        if early is not None and kind == "retransmit":
+            text = f"retransmit timer with {left:#x} ticks left at tick {began} fired at tick {early}"
+            self.check(rule, left != ndis.NOT_RUNNING and early >= began + floor(left / rate) - _EARLY, text)
+            return
         if left != ndis.NOT_RUNNING:
             earliest = began + floor(left / rate) - _EARLY
             watch = _Watch(rule, kind, earliest, completed + ceil(left / rate) + _LATE, f"{left} ticks left")
@@ -177,10 +184,12 @@ class InitiateTimers(BookMonitor):
 
     def _sent(self, face: Face, connection: Offloaded, segment: WireSegment, tick: int) -> None:
         watch = self._watches.get(connection)
-        if watch is None or segment.flags & RST:
-            return
         start = difference(segment.sequence, number(connection.delegated, "snd_una"))
         oldest = start <= 0 < start + segment.length
+        if connection.stage is Stage.OFFLOADING and oldest:
+            self._fired_early.setdefault(connection, tick)
+        if watch is None or segment.flags & RST:
+            return
         probe = start == -1 and segment.payload_length <= 1
         if watch.kind == "persist" and segment.length:
             self._probed(face, connection, watch, tick)

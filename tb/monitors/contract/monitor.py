@@ -2,7 +2,8 @@
 
 A monitor is fed every record in order. It reports a *trigger* of a rule when the condition that the rule speaks of has
 occurred and the rule could have been broken, and a *violation* when it was. A rule that never triggers in a run
-says nothing about that run. A trigger is *at the device* if what led to it was seen there: a frame, a ring entry.
+says nothing about that run. A trigger is *at the device* if what led to it was seen there: a frame, a ring entry, the
+value of a register, a reading of its tables.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from tb.monitors.contract.trace import Enter, Frame, Leave, PassedUp, PortEntry, Record
+from tb.monitors.contract.trace import Counters, Enter, Frame, Leave, PassedUp, PortEntry, Record, RegisterValue
 
 _MAX_VIOLATIONS: Final = 100
 
@@ -35,6 +36,8 @@ class Monitor:
 
     #: Rule or decision id -> what must hold, in one line.
     RULES: ClassVar[Mapping[str, str]] = {}
+    #: It looks at ring entries: close to half of all records, and of no meaning at the faces.
+    RING_ENTRIES: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.triggers: Counter[str] = Counter()
@@ -56,11 +59,11 @@ class Monitor:
     def finish(self) -> None:
         """The run is over: rules that say something must have happened."""
 
-    def trigger(self, rule: str) -> None:
-        """The condition of ``rule`` occurred."""
+    def trigger(self, rule: str, *, seen: bool = False) -> None:
+        """The condition of ``rule`` occurred; ``seen``: the device showed it, whoever asked for it."""
         self._known(rule)
         self.triggers[rule] += 1
-        self.at_device[rule] += self.from_device
+        self.at_device[rule] += self.from_device or seen
 
     def breach(self, rule: str, text: str) -> None:
         """``rule`` does not hold (this counts as a trigger, too)."""
@@ -85,19 +88,23 @@ class ContractMonitors:
 
     def __init__(self, sections: Iterable[Callable[[], Monitor]]) -> None:
         self.monitors = [section() for section in sections]
+        self._of_entries = [monitor for monitor in self.monitors if monitor.RING_ENTRIES]
         self._depth = 0
         self._from_device = False
 
     def feed(self, record: Record) -> None:
         """Give the record to every section."""
         self._where_from(record)
-        for monitor in self.monitors:
-            monitor.from_device = self._from_device
+        monitors = self._of_entries if isinstance(record, PortEntry) else self.monitors
+        for monitor in monitors:
+            monitor.from_device = self._from_device or isinstance(record, Counters)
             monitor.feed(record)
 
     def _where_from(self, record: Record) -> None:
-        """A frame or an entry written by the device: what follows comes from it, until the host calls on its own."""
-        if isinstance(record, Frame | PassedUp) or (isinstance(record, PortEntry) and not record.submission):
+        """Something that the device did or told: what follows comes from it, until the host calls on its own."""
+        if isinstance(record, Frame | PassedUp | RegisterValue) or (
+            isinstance(record, PortEntry) and not record.submission
+        ):
             self._from_device = True
         elif isinstance(record, Enter):
             if self._depth == 0 and record.function.startswith("Miniport"):

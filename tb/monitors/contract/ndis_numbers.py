@@ -130,3 +130,11 @@ COMPLETIONS: Final = {
     "NdisTcpOffloadForwardComplete": "forward",
 }
 COMPLETION_OF: Final = {kind: function for function, kind in COMPLETIONS.items()}
+
+
+def taken(indicated: int, result: int | None, consumed: int | None) -> int:
+    """Bytes of an indication that the host took; a count that cannot be says none (CH-150)."""
+    if result == SUCCESS:
+        return indicated
+    partial = result == PARTIALLY_ACCEPTED and consumed is not None and 0 < consumed < indicated
+    return consumed or 0 if partial else 0

@@ -85,6 +85,8 @@ class Item:
     after_disconnect: bool = False
     in_call: bool = False
     """Posted while a completion or an indication of the connection was in progress."""
+    late: bool = False
+    """Send or graceful disconnect behind a FIN or a terminate: nothing of it can go out (7.2, G-23, 6.2)."""
 
     @property
     def push(self) -> bool:
@@ -376,6 +378,8 @@ class Books:
         self.by_ends: dict[tuple[tuple[int, int], tuple[int, int]], Connection] = {}
         self.by_handle: dict[int, Connection] = {}
         self.items: dict[int, Item] = {}
+        self.strays: set[int] = set()
+        """NBLs submitted on no offloaded connection: no rule of a connection speaks of them."""
         self.pending: dict[int, dict[int, Connection | Shared]] = {}
         """New objects of an initiate call in progress: root -> node -> object."""
         self.updates: dict[int, Tree] = {}
@@ -488,7 +492,9 @@ class Books:
 
     def settle(self, lists: tuple[List, ...]) -> list[tuple[Item | None, List]]:
         """NBLs of a completion call, each with what it was at submission (None: not with the target)."""
-        return [(self.items.pop(one.ident, None), one) for one in lists]
+        theirs = [one for one in lists if one.ident not in self.strays]
+        self.strays.difference_update(one.ident for one in lists)
+        return [(self.items.pop(one.ident, None), one) for one in theirs]
 
 
 Parameters = Mapping[str, Value]

@@ -191,7 +191,7 @@ class Delivery(BookedMonitor):
         text = f"zero-byte request {done.ident} came back {done.status!r} with {done.transferred!r} bytes"
         self.check("CH-153", legal and not done.transferred, text)
         self._of(conn).zero_at = self.now
-        if conn.refused and done.status == SUCCESS and not conn.requests:
+        if conn.refused and done.status == SUCCESS and not any(item.size for item in conn.requests):
             conn.refused = False
             self._of(conn).awaiting_zero = True
 

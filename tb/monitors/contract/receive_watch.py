@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import ClassVar, Final
 
+from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.monitor import Monitor
-from tb.monitors.contract.receive_books import SUCCESS, Books, Connection, Item, Parameters, Shared
+from tb.monitors.contract.receive_books import Books, Connection, Item, Parameters, Shared
 from tb.monitors.contract.receive_segments import Segment, forwarded_segment, segment_of
 from tb.monitors.contract.receive_stream import Arrival
 from tb.monitors.contract.trace import Enter, Frame, Leave, List, Node, PassedUp, Record, Setting, Tree, Value
@@ -58,7 +59,7 @@ class BookedMonitor(Monitor):
         self._parameters: dict[str, Parameters] = {}
         self._calls: dict[int, Enter] = {}
         self._top: dict[str, int] = {}
-        self._due: list[tuple[int, int, str, Callable[[], None]]] = []
+        self._due: list[tuple[int, int, str, bool, Callable[[], None]]] = []
         self._due_count = 0
         self._completing: dict[int, list[Connection]] = {}
         self._strays: dict[str, deque[tuple[int, Segment]]] = {}
@@ -107,14 +108,17 @@ class BookedMonitor(Monitor):
         return tick == self.now and count > CROWD
 
     def expect(self, tick: int, look: Callable[[], None]) -> None:
-        """Call ``look`` once the trace has passed ``tick`` (only what layer 0 shows is expected)."""
+        """Call ``look`` once the trace has passed ``tick`` (only what layer 0 shows is expected).
+
+        What it finds is at the device if what it was expected after was.
+        """
         if self.layer == 0:
             self._due_count += 1
-            heapq.heappush(self._due, (tick, self._due_count, self._adapter, look))
+            heapq.heappush(self._due, (tick, self._due_count, self._adapter, self.from_device, look))
 
-    def trigger(self, rule: str) -> None:
+    def trigger(self, rule: str, *, seen: bool = False) -> None:
         if self._speaks(rule):
-            super().trigger(rule)
+            super().trigger(rule, seen=seen)
 
     def breach(self, rule: str, text: str) -> None:
         if self._speaks(rule):
@@ -218,11 +222,11 @@ class BookedMonitor(Monitor):
                 self.told(record)
 
     def _pass_time(self, record: Record) -> None:
-        self.layer, self.top = 0, False
+        self.layer, self.top, from_device = 0, False, self.from_device
         while self._due and self._due[0][0] < record.tick:
-            _, _, self._adapter, look = heapq.heappop(self._due)
+            _, _, self._adapter, self.from_device, look = heapq.heappop(self._due)
             look()
-        self._adapter = record.adapter
+        self._adapter, self.from_device = record.adapter, from_device
 
     def _frame(self, record: Frame) -> None:
         seg = segment_of(record.data)
@@ -331,9 +335,10 @@ class BookedMonitor(Monitor):
 
     def _post(self, books: Books, enter: Enter, kind: str) -> None:
         conn = books.find(enter.target)
-        for one in enter.lists if conn is not None else ():
-            if conn is None:
-                break
+        if conn is None:
+            books.strays.update(one.ident for one in enter.lists)
+            return
+        for one in enter.lists:
             item = Item(kind, conn, one, one.data_length, self.now, enter.order)
             item.in_call = conn.in_call
             item.after_disconnect = conn.disconnect_raised is not None
@@ -345,17 +350,19 @@ class BookedMonitor(Monitor):
             self.posted(item)
 
     def _queue(self, conn: Connection, item: Item, flags: int) -> None:
+        closed = item.late = conn.own_fin is not None or conn.terminating is not None
         if item.kind == "disconnect":
             item.abortive = bool(flags & _DISCONNECT_ABORTIVE)
             conn.disconnects.append(item)
             if item.abortive:
-                conn.aborting = self.now
+                conn.aborting = conn.aborting if conn.terminating is not None else self.now
                 return
-            if conn.own_fin is None:
+            if not closed:
                 conn.own_fin = conn.queued + item.size
         else:
             conn.sends.append(item)
-        conn.queued += item.size
+        if not closed:
+            conn.queued += item.size
         item.end = conn.queued
 
     def _complete(self, books: Books, enter: Enter, kind: str) -> None:
@@ -430,8 +437,8 @@ class BookedMonitor(Monitor):
         if conn is None or enter.call not in conn.indications:
             return
         size = conn.indications.pop(enter.call)
-        consumed = size if leave.result == SUCCESS else leave.consumed or 0
+        consumed = ndis.taken(size, leave.result, leave.consumed)
         conn.left = self.now
         self.indicated(conn, enter, leave, consumed)
-        conn.deliver(min(consumed, size))
+        conn.deliver(consumed)
         self.after_call(conn)

@@ -23,7 +23,9 @@ _IP_OIDS: Final = {0xFC010209: 4, 0xFC01020A: 6}
 _OIDS: Final = {**_TCP_OIDS, **_IP_OIDS}
 """Statistics OID -> IP version."""
 _OID_DONE: Final = "NdisMOidRequestComplete"
-_WIDE: Final = frozenset({"in_receives", "in_octets", "in_delivers", "out_requests", "out_octets"})
+_WIDE: Final = frozenset(
+    {"in_segments", "out_segments", "in_receives", "in_octets", "in_delivers", "out_requests", "out_octets"}
+)
 _GAUGE: Final = "currently_established"
 _COUNTED: Final = {
     "in_segments": "received",
@@ -121,8 +123,10 @@ class Statistics(BookMonitor):
 
     def see(self, face: Face, record: Record) -> None:
         """Count frames, judge answers."""
+        came_from_device = self.from_device
         while self._later and record.tick > self._later[0][0]:
             self._later.popleft()[1]()
+        self.from_device = came_from_device
         if face.layer != 0:
             return
         port = self._ports.setdefault(face, _Port())
@@ -243,9 +247,10 @@ class Statistics(BookMonitor):
         tally, reset = port.tallies[version], port.resets[oid]
         settled = tally.settled(tick)
         foreign = version not in port.versions or tally.total["received"] > tally.total["of_offloaded"]
-        failed = port.failed
+        failed, told_by_device = port.failed, self.from_device
 
         def judge() -> None:
+            self.from_device = told_by_device
             most = tally.total.copy()
             most.subtract(reset.most)
             least = settled.copy() if reset.least is not None else Counter()

@@ -66,6 +66,8 @@ class SendMonitor(FaceMonitor):
         """Send calls in progress at layer 0: were earlier sends of the connection incomplete?"""
         self._beside: set[int] = set()
         """Send calls in progress while one on another connection was."""
+        self._taken: dict[int, list[str]] = {}
+        """Rules of send calls that were taken beside other sends, until the first of their lists comes back."""
         self._last: dict[Connection, int] = {}
         """Number of the last send that came back."""
         self._failed: dict[Connection, tuple[int, int]] = {}
@@ -95,8 +97,10 @@ class SendMonitor(FaceMonitor):
         if enter.call in self._beside:
             self._beside.discard(enter.call)
             self.check("CH-112", pending, f"returned {said} while another connection was sending")
+            self._taken.setdefault(enter.call, []).append("CH-112")
         if self._waiting.pop(enter.call, False):
             self.check("CH-111", pending, f"returned {said} while earlier sends were incomplete")
+            self._taken.setdefault(enter.call, []).append("CH-111")
         self.check("CH-097", pending, f"returned {said}")
 
     # --- completion --------------------------------------------------------------------------------------------
@@ -132,6 +136,9 @@ class SendMonitor(FaceMonitor):
     def _of_one(self, nbl: List, request: Request) -> None:
         status = "none" if nbl.status is None else f"{nbl.status:#x}"
         self.check("CH-098", nbl.status in _STATUSES, f"list {nbl.ident} was refused with status {status}")
+        for rule in self._taken.pop(request.call, ()):
+            if nbl.status == ndis.SUCCESS:  # the device did take it
+                self.trigger(rule)
         whole = request.list.data_length
         if nbl.status == ndis.SUCCESS:
             self.check("CH-103", nbl.transferred == whole, f"list {nbl.ident}: {nbl.transferred} of {whole} bytes")
@@ -146,8 +153,8 @@ class SendMonitor(FaceMonitor):
         self._last[conn] = max(last, request.number)
         self._acknowledged(conn, nbl, request)
         self._after_failure(conn, nbl, request)
-        self._reason(face, conn, nbl)
-        self._refused(face, conn, nbl)
+        self._reason(face, conn, nbl, request)
+        self._refused(face, conn, nbl, request)
 
     def _acknowledged(self, conn: Connection, nbl: List, request: Request) -> None:
         if not conn.on_wire:
@@ -166,7 +173,7 @@ class SendMonitor(FaceMonitor):
         elif nbl.status != ndis.SUCCESS:
             self._failed[conn] = (request.end, self._now.tick + GRACE)
 
-    def _reason(self, face: Face, conn: Connection, nbl: List) -> None:
+    def _reason(self, face: Face, conn: Connection, nbl: List, request: Request) -> None:
         broken = conn.raised(ndis.HARDWARE_FAILURE)
         if conn.aborted is not None or conn.abortive is not None:
             first = min(order for order in (conn.aborted, conn.abortive) if order is not None)
@@ -181,14 +188,14 @@ class SendMonitor(FaceMonitor):
             self.check("CH-107", fits, f"list {nbl.ident} of an aborted connection ends with {_hex(nbl.status)}")
         elif nbl.status != ndis.SUCCESS and face.uploading(conn) and not broken:
             fits = nbl.status == ndis.UPLOAD_IN_PROGRESS
-            fits |= conn.reset_in and nbl.status == ndis.REQUEST_ABORTED
+            fits |= (conn.reset_in or request.late) and nbl.status == ndis.REQUEST_ABORTED
             self.check("CH-108", fits, f"list {nbl.ident} of an uploaded connection ends with {_hex(nbl.status)}")
 
-    def _refused(self, face: Face, conn: Connection, nbl: List) -> None:
+    def _refused(self, face: Face, conn: Connection, nbl: List, request: Request) -> None:
         """A send that an upload or an abort ended was not refused; a target may announce an upload a little later."""
         if nbl.status == ndis.REQUEST_ABORTED:
             broken = conn.reset_in or conn.aborted is not None or conn.abortive is not None
-            broken |= conn.raised(ndis.HARDWARE_FAILURE) or conn.leaving is not None
+            broken |= conn.raised(ndis.HARDWARE_FAILURE) or conn.leaving is not None or request.late
             self.check("CH-098", broken, f"list {nbl.ident} is aborted, the connection is not")
         elif nbl.status == ndis.UPLOAD_IN_PROGRESS and not face.uploading(conn):
             self.after(PROMPT, lambda: self._was_uploaded(face, conn, nbl))

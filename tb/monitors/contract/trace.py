@@ -165,6 +165,14 @@ class PortEntry(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class RegisterValue(Record):
+    """A register of the device, read by its driver: offset and value, 32 bits."""
+
+    offset: int = 0
+    value: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Counters(Record):
     """What is in use in the target at this moment, by name: connections, paths, neighbors, posted receives, ..."""
 

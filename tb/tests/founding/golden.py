@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -11,40 +10,14 @@ from typing import Any
 
 import pytest
 
-from model.device.golden import GoldenDevice
-from model.device.memory import ErrorWindow
-from model.ndis.memory import PageAllocator
-from model.ndis.miniport import DriverConfig
 from tb.config import RunConfig
-from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES, ModelRun
 from tb.session import summary
 from tb.session.contract_tap import ContractTap
-from tb.tests.founding.driver import StageDriver
 from tb.tests.founding.page import Judgement
 from tb.tests.founding.rows import JUDGEMENTS
 from tb.tests.founding.scenes import scenes
-from tb.tests.founding.stage import DELAY, SIZE, Device, Stage, StageTransfer
-from tb.tests.founding.story import Story
-
-
-class StageRun(ModelRun):
-    """A session on the golden device with a stage beside it."""
-
-    def __init__(self, config: RunConfig, stage: Stage, conns: int = 4) -> None:
-        self.device = GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed)
-        allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
-        session = StageTransfer(config, self.device.mem, allocator)
-        face = session.join(stage, Device(self._inject, lambda: self.device.core), allocator)
-        driver = StageDriver(self.device, face, allocator, DriverConfig(conns=conns, cq_log2=12))
-        self.transfer, self.driver = session, driver
-        session.attach(driver)
-        self.device.on_interrupt = driver.on_interrupt
-        self.watch_frames()
-        driver.reset()
-        driver.start()
-
-    def _inject(self, windows: Sequence[ErrorWindow]) -> None:
-        self.device.inject_errors(list(windows))
+from tb.tests.stage import DELAY, SIZE, Stage, Story
+from tb.tests.stage.golden import StageRun
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from model.ndis.netbuffer import NetBufferList, Owner
 from model.ndis.offload_state import OffloadBlock, TcpDelegated
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
-from tb.tests.founding.moments import (
+from tb.tests.founding.page import Stories
+from tb.tests.stage import (
     ARRIVAL,
     DISCONNECT,
     EVENT,
@@ -27,9 +28,8 @@ from tb.tests.founding.moments import (
     ListSeen,
     Moment,
     NodeSeen,
+    Story,
 )
-from tb.tests.founding.page import Stories
-from tb.tests.founding.story import Story
 
 AROUND = (SEND, DISCONNECT, FORWARD, TERMINATE, EVENT)
 Lie = Callable[[Story], None]

@@ -10,8 +10,7 @@ from model.ndis.framing import Segment
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
 from tb.config import ROOT
-from tb.tests.founding.moments import Crossing, Given, ListSeen
-from tb.tests.founding.story import COMPLETIONS, Story
+from tb.tests.stage import COMPLETIONS, Crossing, Given, ListSeen, Story
 
 PAGE = ROOT / "docs" / "founding-pages.md"
 OK, ABORTED, UPLOAD = NdisStatus.SUCCESS, NdisStatus.REQUEST_ABORTED, NdisStatus.UPLOAD_IN_PROGRESS

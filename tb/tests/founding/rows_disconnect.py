@@ -6,18 +6,6 @@ from model.ndis.enums import TcpConnectionState, TcpEventType
 from model.ndis.framing import MASK32
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
-from tb.tests.founding.moments import (
-    ARRIVAL,
-    DISCONNECT,
-    DISCONNECT_COMPLETE,
-    EVENT,
-    INDICATE,
-    RECEIVE_COMPLETE,
-    SEND_COMPLETE,
-    TERMINATE,
-    TERMINATE_COMPLETE,
-    WIRE,
-)
 from tb.tests.founding.page import (
     ABORTED,
     BROKEN,
@@ -31,8 +19,20 @@ from tb.tests.founding.page import (
     given,
     row,
 )
-from tb.tests.founding.scene_tools import pattern
 from tb.tests.founding.scenes_disconnect import LONG
+from tb.tests.stage import (
+    ARRIVAL,
+    DISCONNECT,
+    DISCONNECT_COMPLETE,
+    EVENT,
+    INDICATE,
+    RECEIVE_COMPLETE,
+    SEND_COMPLETE,
+    TERMINATE,
+    TERMINATE_COMPLETE,
+    WIRE,
+    pattern,
+)
 
 
 @row("DC-01")

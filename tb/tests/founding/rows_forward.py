@@ -6,12 +6,6 @@ from itertools import pairwise
 
 from model.ndis.framing import MASK32
 from model.ndis.status import NdisStatus
-from tb.tests.founding.far import FAR_ISS
-from tb.tests.founding.moments import (
-    FORWARD,
-    FORWARD_COMPLETE,
-    Given,
-)
 from tb.tests.founding.page import (
     ABORTED,
     OK,
@@ -22,8 +16,14 @@ from tb.tests.founding.page import (
     row,
     steps,
 )
-from tb.tests.founding.scene_tools import pattern
-from tb.tests.founding.story import Story
+from tb.tests.stage import (
+    FAR_ISS,
+    FORWARD,
+    FORWARD_COMPLETE,
+    Given,
+    Story,
+    pattern,
+)
 
 
 def _forwards(stories: Stories) -> list[tuple[Story, Given]]:

@@ -6,11 +6,6 @@ from itertools import pairwise
 
 from model.ndis.bookkeeping import REFUSED_ABOVE
 from model.ndis.status import NdisStatus
-from tb.tests.founding.moments import (
-    SEND,
-    SEND_COMPLETE,
-    Crossing,
-)
 from tb.tests.founding.page import (
     ABORTED,
     OK,
@@ -23,8 +18,13 @@ from tb.tests.founding.page import (
     row,
     steps,
 )
-from tb.tests.founding.scene_tools import pattern
-from tb.tests.founding.story import Story
+from tb.tests.stage import (
+    SEND,
+    SEND_COMPLETE,
+    Crossing,
+    Story,
+    pattern,
+)
 
 
 @row("SC-01")

@@ -7,29 +7,6 @@ from model.ndis.framing import MASK32
 from model.ndis.netbuffer import Owner
 from model.ndis.offload_state import NeighborDelegated
 from model.ndis.status import NdisStatus
-from tb.tests.founding.far import FAR_ISS, MSS
-from tb.tests.founding.moments import (
-    ARRIVAL,
-    DISCONNECT_COMPLETE,
-    EVENT,
-    FORWARD,
-    FORWARD_COMPLETE,
-    INDICATE,
-    INVALIDATE,
-    INVALIDATE_COMPLETE,
-    QUERY,
-    QUERY_COMPLETE,
-    RAW_INDICATE,
-    RECEIVE,
-    RECEIVE_COMPLETE,
-    RETURN,
-    SEND_COMPLETE,
-    TERMINATE,
-    TERMINATE_COMPLETE,
-    UPDATE,
-    UPDATE_COMPLETE,
-    WIRE,
-)
 from tb.tests.founding.page import (
     ABORTED,
     BROKEN,
@@ -44,8 +21,32 @@ from tb.tests.founding.page import (
     returns,
     row,
 )
-from tb.tests.founding.scene_tools import pattern
 from tb.tests.founding.scenes_terminate import PATIENCE
+from tb.tests.stage import (
+    ARRIVAL,
+    DISCONNECT_COMPLETE,
+    EVENT,
+    FAR_ISS,
+    FORWARD,
+    FORWARD_COMPLETE,
+    INDICATE,
+    INVALIDATE,
+    INVALIDATE_COMPLETE,
+    MSS,
+    QUERY,
+    QUERY_COMPLETE,
+    RAW_INDICATE,
+    RECEIVE,
+    RECEIVE_COMPLETE,
+    RETURN,
+    SEND_COMPLETE,
+    TERMINATE,
+    TERMINATE_COMPLETE,
+    UPDATE,
+    UPDATE_COMPLETE,
+    WIRE,
+    pattern,
+)
 
 
 @row("TC-01")
@@ -266,7 +267,7 @@ def snd_max_is_the_highest_byte_ever_sent(stories: Stories) -> None:
 
 @row("TC-22")
 def from_chain_and_state_alone_the_host_sends_every_byte_exactly_in_its_place(stories: Stories) -> None:
-    """CH-236 CH-251"""
+    """CH-236"""
     for name, story in stories.items():
         if name in (*RESET, *BROKEN, *LOST):
             continue

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tb.tests.founding import scenes_disconnect, scenes_forward, scenes_send, scenes_terminate
-from tb.tests.founding.moments import Scene
-from tb.tests.founding.stage import Stage
+from tb.tests.stage import Scene, Stage
 
 Play = Callable[[Stage], Scene]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from model.ndis.enums import TcpEventType
 from model.wire.frame import TcpFlag
-from tb.tests.founding.moments import Scene
-from tb.tests.founding.scene_tools import arrived, came_back, pattern, told
-from tb.tests.founding.stage import Stage
+from tb.tests.stage import Scene, Stage, pattern
 
 
 def graceful(stage: Stage) -> Scene:
@@ -14,24 +12,24 @@ def graceful(stage: Stage) -> Scene:
     story = stage.story("graceful")
     yield from story.open()
     yield from story.send(story.make("S1", pattern(300), (100, 200)))
-    yield arrived(story, 300)
+    yield story.arrived(300)
     yield from stage.quiet()
     story.mark("S1 out")
     story.far.ack(300)
-    yield came_back(story, "S1")
+    yield story.came_back("S1")
     yield from story.disconnect(story.make("D", b""))
-    yield arrived(story, 300, fin=True)
+    yield story.arrived(300, fin=True)
     yield from stage.quiet()
     story.mark("FIN out")
     story.far.ack(301)
-    yield came_back(story, "D")
-    story.facts["numbers after the disconnect"] = stage.driver.loaded, story.connection.handle.miniport_offload_context
+    yield story.came_back("D")
+    story.facts["numbers after the disconnect"] = stage.loaded(), story.connection.handle.miniport_offload_context
     story.far.say(pattern(50, 3), TcpFlag.PSH)
     yield lambda: len(story.sink) == 50
     yield from stage.quiet(150)
     story.mark("data behind the FIN taken")
     story.far.say(flags=TcpFlag.FIN)
-    yield told(story, TcpEventType.DISCONNECT)
+    yield story.told(TcpEventType.DISCONNECT)
     yield from story.terminate(with_objects=True)
     yield from story.finish()
 
@@ -43,18 +41,18 @@ def with_data(stage: Stage) -> Scene:
     yield from story.send(story.make("S1", pattern(300)))
     yield from story.send(story.make("S2", pattern(200, 1)))
     yield from story.disconnect(story.make("D", pattern(100, 2)))
-    yield arrived(story, 600, fin=True)
+    yield story.arrived(600, fin=True)
     yield from stage.quiet()
     story.mark("nothing acknowledged")
     story.far.ack(540)
-    yield came_back(story, "S2")
+    yield story.came_back("S2")
     yield from stage.quiet()
     story.mark("a part of the data acknowledged")
     story.far.ack(600)
     yield from stage.quiet()
     story.mark("all data acknowledged, not the FIN")
     story.far.ack(601)
-    yield came_back(story, "D")
+    yield story.came_back("D")
     yield from story.terminate()
     yield from story.finish()
 
@@ -65,9 +63,9 @@ def part_acknowledged(stage: Stage) -> Scene:
     yield from story.open()
     yield from story.send(story.make("S1", pattern(300)))
     yield from story.disconnect(story.make("D", pattern(100, 2)))
-    yield arrived(story, 400, fin=True)
+    yield story.arrived(400, fin=True)
     story.far.ack(340)
-    yield came_back(story, "S1")
+    yield story.came_back("S1")
     yield from story.terminate()
     yield from story.finish()
 
@@ -78,7 +76,7 @@ def nothing_acknowledged(stage: Stage) -> Scene:
     yield from story.open()
     yield from story.send(story.make("S1", pattern(1000)))
     yield from story.disconnect(story.make("D", pattern(100, 2)))
-    yield arrived(story, 1100, fin=True)
+    yield story.arrived(1100, fin=True)
     yield from story.terminate()
     yield from story.finish()
 
@@ -88,9 +86,9 @@ def acknowledged_first(stage: Stage) -> Scene:
     story = stage.story("acknowledged first")
     yield from story.open()
     yield from story.disconnect(story.make("D", pattern(70, 2)))
-    yield arrived(story, 70, fin=True)
+    yield story.arrived(70, fin=True)
     story.far.ack(71)
-    yield came_back(story, "D")
+    yield story.came_back("D")
     yield from story.terminate()
     yield from story.finish()
 
@@ -102,11 +100,11 @@ def two_at_once(stage: Stage) -> Scene:
         yield from story.open()
         yield from story.disconnect(story.make("D", pattern(10)))
     for story in pair:
-        yield arrived(story, 10, fin=True)
+        yield story.arrived(10, fin=True)
     for story in pair:
         story.far.ack(11)
     for story in pair:
-        yield came_back(story, "D")
+        yield story.came_back("D")
         yield from story.terminate()
         yield from story.finish()
 
@@ -118,11 +116,11 @@ def reset(stage: Stage) -> Scene:
     yield from story.post(("R1", 400, True))
     yield from story.send(story.make("S1", pattern(1000), (500, 500)), story.make("S2", pattern(1000, 1), (500, 500)))
     yield from story.disconnect(story.make("D", pattern(80, 3)))
-    yield arrived(story, 2080, fin=True)
+    yield story.arrived(2080, fin=True)
     story.far.ack(700)
     story.far.say(flags=TcpFlag.RST)
-    yield told(story, TcpEventType.ABORT)
-    story.facts["numbers after the reset"] = stage.driver.loaded, story.connection.handle.miniport_offload_context
+    yield story.told(TcpEventType.ABORT)
+    story.facts["numbers after the reset"] = stage.loaded(), story.connection.handle.miniport_offload_context
     yield from stage.quiet()
     story.mark("aborted")
     yield from story.terminate(chained=True)
@@ -134,10 +132,10 @@ def reset_part_of_disconnect(stage: Stage) -> Scene:
     story = stage.story("reset in the disconnect")
     yield from story.open()
     yield from story.disconnect(story.make("D", pattern(80, 3)))
-    yield arrived(story, 80, fin=True)
+    yield story.arrived(80, fin=True)
     story.far.ack(30)
     story.far.say(flags=TcpFlag.RST)
-    yield told(story, TcpEventType.ABORT)
+    yield story.told(TcpEventType.ABORT)
     yield from story.terminate()
     story.end()
 
@@ -147,9 +145,9 @@ def disconnect_after_reset(stage: Stage) -> Scene:
     story = stage.story("disconnect after reset")
     yield from story.open()
     story.far.say(flags=TcpFlag.RST)
-    yield told(story, TcpEventType.ABORT)
+    yield story.told(TcpEventType.ABORT)
     yield from story.disconnect(story.make("D", pattern(80, 3)))
-    yield came_back(story, "D")
+    yield story.came_back("D")
     story.mark("disconnect back")
     yield from story.terminate()
     story.end()
@@ -170,13 +168,13 @@ def abort(stage: Stage) -> Scene:
         story.make("S3", pattern(500, 2)),
     ]
     yield from story.send(*lists)
-    yield arrived(story, 2500)
+    yield story.arrived(2500)
     story.far.ack(700)
     story.far.say(pattern(100), TcpFlag.PSH)
     yield lambda: any(s.ack == story.far.snd for s in story.wire)
     yield from stage.quiet()
-    yield from story.abort(story.make("A", b""))
-    yield came_back(story, "A")
+    yield from story.abort()
+    yield story.came_back("A")
     story.mark("aborted")
     story.far.say(pattern(60, 100), TcpFlag.PSH)
     story.far.ack(2500)
@@ -191,11 +189,11 @@ def abort_many(stage: Stage) -> Scene:
     story = stage.story("abort many")
     yield from story.open(window=100)
     yield from story.send(*(story.make(f"S{i}", pattern(20, i)) for i in range(1, 21)))
-    yield arrived(story, 100)
+    yield story.arrived(100)
     story.far.ack(30)
     yield from stage.quiet()
-    yield from story.abort(story.make("A", b""))
-    yield came_back(story, "A")
+    yield from story.abort()
+    yield story.came_back("A")
     story.mark("aborted")
     yield from story.terminate()
     story.end()
@@ -208,11 +206,11 @@ def abort_behind_graceful(stage: Stage) -> Scene:
         yield from story.open()
         yield from story.send(story.make("S1", pattern(500)))
         yield from story.disconnect(story.make("D", pattern(100, 1)))
-        yield arrived(story, 600, fin=True)
+        yield story.arrived(600, fin=True)
         story.far.ack(acknowledged)
         yield from stage.quiet()
-        yield from story.abort(story.make("A", b""))
-        yield came_back(story, "A")
+        yield from story.abort()
+        yield story.came_back("A")
         story.mark("aborted")
         yield from story.terminate()
         story.end()

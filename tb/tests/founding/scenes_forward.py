@@ -6,20 +6,17 @@ from collections.abc import Callable
 
 from model.ndis.enums import OffloadStateType, TcpEventType
 from model.wire.frame import TcpFlag
-from tb.tests.founding.moments import FORWARD, FORWARD_COMPLETE, RAW_INDICATE, Scene
-from tb.tests.founding.scene_tools import pattern, told
-from tb.tests.founding.stage import Stage
-from tb.tests.founding.story import Story
+from tb.tests.stage import FORWARD, FORWARD_COMPLETE, RAW_INDICATE, Scene, Stage, Story, pattern
 
 
 def _handed_over(story: Story, *said: tuple[bytes, TcpFlag]) -> Scene:
     """40 bytes are taken in software; while the offload takes its time they come again, and then ``said``."""
     stage, far = story.stage, story.far
-    yield from story.connect()
+    yield from story.shake_hands()
     far.say(pattern(40), TcpFlag.PSH)
     yield lambda: len(story.stack.tcp.received) == 40
     stage.driver.hold_initiates()
-    story.offload()
+    story.begin_offload()
     yield lambda: stage.driver.held > 0
     before = len(story.of(RAW_INDICATE))
     far.repeat()
@@ -62,7 +59,7 @@ def forward_into_reset(stage: Stage) -> Scene:
     behind = (pattern(100, 1), TcpFlag.PSH)
     yield from _handed_over(story, (pattern(100), TcpFlag.PSH), (b"", TcpFlag.RST), behind, behind)
     yield _all_back(story, 4)
-    yield told(story, TcpEventType.ABORT)
+    yield story.told(TcpEventType.ABORT)
     yield from stage.quiet()
     yield from story.terminate()
     story.end()
@@ -74,7 +71,7 @@ def forward_into_upload(stage: Stage) -> Scene:
     said = [(pattern(100), TcpFlag.PSH), (pattern(70, 1), TcpFlag.URG | TcpFlag.PSH), (pattern(100, 2), TcpFlag.PSH)]
     yield from _handed_over(story, *said)
     yield _all_back(story, 3)
-    yield told(story, TcpEventType.RETRIEVE)
+    yield story.told(TcpEventType.RETRIEVE)
     yield from stage.quiet()
     yield from story.terminate()
     yield from story.finish()

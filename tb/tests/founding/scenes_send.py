@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from model.ndis.enums import TcpEventType
 from model.wire.frame import TcpFlag
-from tb.tests.founding.moments import Scene
-from tb.tests.founding.scene_tools import arrived, came_back, pattern, told
-from tb.tests.founding.stage import Stage
+from tb.tests.stage import Scene, Stage, pattern
 
 
 def late_requests(stage: Stage) -> Scene:
@@ -14,10 +12,10 @@ def late_requests(stage: Stage) -> Scene:
     story = stage.story("late requests")
     yield from story.open()
     yield from story.send(story.make("S1", pattern(500)))
-    yield arrived(story, 500)
+    yield story.arrived(500)
     story.far.ack(200)
     story.far.say(flags=TcpFlag.RST)
-    yield told(story, TcpEventType.ABORT)
+    yield story.told(TcpEventType.ABORT)
     yield from story.send(story.make("S2", pattern(100, 1)))
     yield from story.disconnect(story.make("D", pattern(80, 3)))
     yield from stage.quiet()
@@ -30,7 +28,7 @@ def many(stage: Stage) -> Scene:
     story = stage.story("many")
     yield from story.open(window=100)
     yield from story.send(*(story.make(f"S{i}", pattern(20, i)) for i in range(1, 21)))
-    yield arrived(story, 100)
+    yield story.arrived(100)
     yield from story.terminate()
     yield from story.finish()
 
@@ -42,15 +40,15 @@ def short_of_memory(stage: Stage) -> Scene:
     story.facts["layer"] = middle
     yield from story.open()
     yield from story.send(story.make("S1", pattern(400)))
-    yield arrived(story, 400)
+    yield story.arrived(400)
     story.far.ack(400)
-    yield came_back(story, "S1")
+    yield story.came_back("S1")
     stage.starving.add(middle)
     yield from story.send(story.make("S2", pattern(300, 1)), story.make("S3", pattern(200, 2)))
-    yield came_back(story, "S3")
+    yield story.came_back("S3")
     stage.starving.clear()
     yield from story.send(story.make("S4", pattern(100, 3)))
-    yield came_back(story, "S4")
+    yield story.came_back("S4")
     yield from stage.quiet()
     story.mark("refused")
     yield from story.terminate()

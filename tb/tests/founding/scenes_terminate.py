@@ -7,9 +7,7 @@ from dataclasses import replace
 from model.device.memory import ErrorWindow
 from model.layout.generated import DELEGATED_IMAGE_BYTES
 from model.wire.frame import TcpFlag
-from tb.tests.founding.moments import INDICATE, RAW_INDICATE, RETURN, TERMINATE, Scene
-from tb.tests.founding.scene_tools import arrived, came_back, pattern
-from tb.tests.founding.stage import Stage
+from tb.tests.stage import INDICATE, RAW_INDICATE, RETURN, TERMINATE, Scene, Stage, pattern
 
 
 def chained(stage: Stage) -> Scene:
@@ -20,9 +18,9 @@ def chained(stage: Stage) -> Scene:
     second = story.make("S2", pattern(1000, 1), (200, 400, 400))
     yield from story.send(second, story.make("S3", pattern(1500, 2), (1500,)))
     yield from story.disconnect(story.make("D", pattern(100, 3)))
-    yield arrived(story, 3600, fin=True)
+    yield story.arrived(3600, fin=True)
     story.far.ack(1300)
-    yield came_back(story, "S1")
+    yield story.came_back("S1")
     yield from stage.quiet()
     yield from story.terminate(chained=True, with_objects=True)
     yield from story.finish()
@@ -33,7 +31,7 @@ def unsent(stage: Stage) -> Scene:
     story = stage.story("unsent")
     yield from story.open(window=1000)
     yield from story.send(story.make("S1", pattern(1000)), story.make("S2", pattern(2000, 1)))
-    yield arrived(story, 1000)
+    yield story.arrived(1000)
     yield from stage.quiet()
     yield from story.terminate(chained=True)
     yield from story.finish()
@@ -44,7 +42,7 @@ def pulled_back(stage: Stage) -> Scene:
     story = stage.story("pulled back")
     yield from story.open()
     yield from story.send(story.make("S1", pattern(3000)))
-    yield arrived(story, 3000)
+    yield story.arrived(3000)
     yield lambda: sum(s.seq == story.far.first for s in story.wire) == 2
     yield from story.terminate(chained=True)
     yield from story.finish()
@@ -55,9 +53,9 @@ def all_acknowledged(stage: Stage) -> Scene:
     story = stage.story("all acknowledged")
     yield from story.open()
     yield from story.send(story.make("S1", pattern(1500)))
-    yield arrived(story, 1500)
+    yield story.arrived(1500)
     story.far.ack(1500)
-    yield came_back(story, "S1")
+    yield story.came_back("S1")
     story.far.say(pattern(40), TcpFlag.PSH)
     yield lambda: len(story.sink) == 40
     yield from story.terminate(chained=True)
@@ -71,9 +69,9 @@ def never_sent(stage: Stage) -> Scene:
     for name in ("never sent", "never sent again"):
         story = stage.story(name)
         yield from story.open()
-        story.facts["numbers"] = stage.driver.loaded
+        story.facts["numbers"] = stage.loaded()
         yield from story.terminate()
-        story.facts["numbers after"] = stage.driver.loaded
+        story.facts["numbers after"] = stage.loaded()
         yield from story.finish()
 
 
@@ -118,13 +116,13 @@ def failure(stage: Stage) -> Scene:
     story = stage.story("failure")
     yield from story.open()
     yield from story.send(story.make("S1", pattern(500)))
-    yield arrived(story, 500)
+    yield story.arrived(500)
     story.far.ack(200)
     yield from stage.quiet()
     stage.device.inject([ErrorWindow(stage.driver.next_image(), DELEGATED_IMAGE_BYTES, reads=False)])
     yield from story.terminate(with_objects=True)
     stage.device.inject([])
-    story.facts["numbers after"] = stage.driver.loaded
+    story.facts["numbers after"] = stage.loaded()
     story.end()
 
 
@@ -144,9 +142,9 @@ def resources(stage: Stage) -> Scene:
     yield lambda: bool(story.of(INDICATE))
     yield from story.send(story.make("S1", pattern(2000), (1500, 500)), story.make("S2", pattern(4000), (4000,)))
     yield from story.disconnect(story.make("D", pattern(90)))
-    yield arrived(story, 6090, fin=True)
+    yield story.arrived(6090, fin=True)
     story.far.ack(2500)
-    yield came_back(story, "S1")
+    yield story.came_back("S1")
     story.facts["in between"] = stage.resources()
     yield from story.terminate(with_objects=True)
     yield lambda: len(story.of(RETURN)) == len(story.node.buffered_lists)
@@ -167,7 +165,7 @@ def silent(stage: Stage) -> Scene:
     yield from story.post(("R1", 300, True))
     yield from story.send(story.make("S1", pattern(500)), story.make("S2", pattern(200, 1)))
     yield from story.disconnect(story.make("D", pattern(80, 2)))
-    yield arrived(story, 780, fin=True)
+    yield story.arrived(780, fin=True)
     story.far.ack(200)
     yield from stage.quiet()
     loaded = driver.loaded
@@ -194,9 +192,9 @@ def aged(stage: Stage) -> Scene:
     story = stage.story("aged")
     yield from story.open()
     yield from story.send(story.make("S1", pattern(100)))
-    yield arrived(story, 100)
+    yield story.arrived(100)
     story.far.ack(100)
-    yield came_back(story, "S1")
+    yield story.came_back("S1")
     yield from stage.quiet(70)
     yield from story.terminate(with_objects=True)
     yield from story.finish()

@@ -31,8 +31,16 @@ MEMORY = 0x100000
 NIC_MAC, PEER_MAC = 0x0200_0000_0001, 0x0200_0000_0002
 NIC_IP, PEER_IP = 0x0A000001, 0x0A000002
 PARAMS = ParamImage(
-    ticks_per_second=1000, ack_frequency=2, delayed_ack_ticks=100, max_retransmissions=5, dup_ack_threshold=3,
-    push_ticks=500, nce_stale_ticks=30000, rto_min=300, rto_max=60000, rto_initial=1000,
+    ticks_per_second=1000,
+    ack_frequency=2,
+    delayed_ack_ticks=100,
+    max_retransmissions=5,
+    dup_ack_threshold=3,
+    push_ticks=500,
+    nce_stale_ticks=30000,
+    rto_min=300,
+    rto_max=60000,
+    rto_initial=1000,
 )
 CONFIG = DeviceConfig(conns=8, pool_bufs=32, raw_bufs=8)
 
@@ -168,9 +176,18 @@ class DeviceBench:
         """A frame of the peer."""
         return build_segment(
             SegmentFields(
-                destination_mac=NIC_MAC, source_mac=PEER_MAC, source_ip=PEER_IP, destination_ip=NIC_IP,
-                source_port=5001, destination_port=40000 + conn, sequence=seq, acknowledgment=ack,
-                flags=TcpFlag(flags), window=window, ip_id=1, payload=data,
+                destination_mac=NIC_MAC,
+                source_mac=PEER_MAC,
+                source_ip=PEER_IP,
+                destination_ip=NIC_IP,
+                source_port=5001,
+                destination_port=40000 + conn,
+                sequence=seq,
+                acknowledgment=ack,
+                flags=TcpFlag(flags),
+                window=window,
+                ip_id=1,
+                payload=data,
             ),
             pad=True,
         )

@@ -221,14 +221,15 @@ VECTORS["dcb"] = Image(
     width=306,
 )
 VECTORS["rcv_req"] = Image(
-    "3855728F ACC9E603 5D7A97B4 053F79B3 ED27609A 00",
+    "3855728F ACC9E603 5D7A97B4 053F79B3 ED27609A 02",
     {
         "addr": 0x03E6_C9AC_8F72_5538,
         "length": 0xB497_7A5D,
         "nopush": 1,
         "cookie": 0x4D30_13F6_D9BC_9F82,
+        "prefill": 1,
     },
-    width=161,
+    width=162,
 )
 VECTORS["pool_node"] = Image(
     "A7C4CCE9 F10E",
@@ -283,7 +284,7 @@ VECTORS["dlv_msg"] = Image(
     width=313,
 )
 VECTORS["tx_segment"] = Image(
-    "1F3C5976 4461698E ABC8E5B3 D0B1EB25 5EFA356E A8448E0A",
+    "1F3C5976 4461698E ABC8E5B3 D0B1EB25 5EFA356E A8448E1A",
     {
         "seq": 0x7659_3C1F,
         "len": 0x6144,
@@ -296,8 +297,10 @@ VECTORS["tx_segment"] = Image(
         "ttl": 0x22,
         "tos": 0x47,
         "user_priority": 5,
+        "has_old": 1,
+        "has_new": 0,
     },
-    width=188,
+    width=190,
 )
 VECTORS["tx_append"] = Image(
     "6C89A6C3 91AECBE8 B6D3F00D 2A476481 DBF8001D 3A577491 AECB9528 9D01",
@@ -356,16 +359,17 @@ VECTORS["tx_hdr_nbr"] = Image(
     width=108,
 )
 VECTORS["tx_barrier"] = Image(
-    "9ABDE003 26496C8F 54773B",
+    "9ABDE003 26496C8F 54773B02",
     {
         "cookie": 0x8F6C_4926_03E0_BD9A,
         "sq_index": 0x7754,
         "opcode": 0x3B,
+        "object": 2,
     },
-    width=88,
+    width=90,
 )
 VECTORS["txq_segment"] = Image(
-    "5127A9F9 C1936547 1496E6B8 8A5C3E0B 1DBB5EE2 A55FE386 4AE4A800 00000000 00000000 00000000 00000000",
+    "5127A9F9 C1936547 1496E6B8 8A5C3E0B 1DBB5EE2 A55FE386 4AE4A801 00000000 00000000 00000000 00000000",
     {
         "kind": 1,
         "conn": 0x9275,
@@ -442,7 +446,7 @@ VECTORS["txq_hdr_neighbor"] = Image(
     struct="txq",
 )
 VECTORS["txq_barrier"] = Image(
-    "F83618AC D90B3E60 92C4F648 75B70300 00000000 00000000 00000000 00000000 00000000 00000000 00000000",
+    "F83618AC D90B3E60 92C4F648 75B72300 00000000 00000000 00000000 00000000 00000000 00000000 00000000",
     {
         "kind": 8,
         "conn": 0x836F,
@@ -479,10 +483,10 @@ VECTORS["rec_tcp"] = Image(
     "7F03A76A 04A84B0F A94CF0B3 4DF19458 F29539FD 963ADE81 3BDF6226 C063078B C91058DF 125AA128 5CA3EA71 A5EC33BB"
     "EE357DC4 377F860D 4188CF56 2955A7B5 3948CC5A E9F7BDDA F714E2FF 1C391E90 0479B144 D94DC236 DBC4AD96 072E17F8"
     "E0513821 0A7B614A 33A48A73 5C9D6739 0BEDB98B 5D3F0CDE AF01BD40 E4872BCF 72B641E5 882CD073 175BE6E9 2961984F"
-    "8CC33A32 BD2A9986 724E25FC 0AF474D4 496A7EF0 64D91185 A539AE22 97CF42C7 AE9778E9 D7B8A112 392A0000 00000000"
+    "8CC33A32 BD2A9986 724E25FC 0AF474D4 496A7EF0 64D91185 A539AE22 97CF42C7 AE9778E9 D7B8A112 396A0000 00000000"
     "00000000 00000000 0000A029 38BC37C6 5463CA14 314E6B88 A5C2DF5D 7A000000 00000000 00000000 00000000 00000000"
     "00000000 0080D5AA 2C7D4F11 E3C49113 E455668B A8C5E2B0 CDEA07D5 F2FA1734 516E8BA8 C5C90F54 9AE0266D B3113434"
-    "AFFA158C 042066AA EE3277BB FF4380C0 004181C1 015AD1F0 6A464B4F 0704",
+    "AFFA158C 042066AA EE3277BB FF4380C0 004181C1 015AD1F0 6A464B4F 070C",
     {
         "order": 0xFADD_C0A3,
         "tick": 0x1F02_E5C8,
@@ -504,8 +508,9 @@ VECTORS["rec_tcp"] = Image(
         "cpl_valid": 0,
         "cpl": CQE,
         "img_valid": 1,
+        "room": 1,
     },
-    width=3307,
+    width=3308,
 )
 VECTORS["rec_dlv"] = Image(
     "A6C3E0FD CBE80522 0BDF50A1 734517F9 45189A6A 3C0EE0BC FE4AF165 56A8EF36 BEF13840 C73A4289 10448DD6 1D65EC1F"
@@ -603,6 +608,7 @@ FLAGS: tuple[tuple[str, str, int], ...] = (
     ("dcb", "fin_done", 32),
     ("dcb", "push_on", 33),
     ("rcv_req", "nopush", 96),
+    ("rcv_req", "prefill", 161),
     ("rx_seg", "tagged", 144),
     ("rx_seg", "ts_present", 157),
     ("dlv_msg", "psh", 92),
@@ -611,6 +617,8 @@ FLAGS: tuple[tuple[str, str, int], ...] = (
     ("dlv_msg", "aborted", 95),
     ("dlv_msg", "fwd", 248),
     ("tx_segment", "ts_en", 104),
+    ("tx_segment", "has_old", 188),
+    ("tx_segment", "has_new", 189),
     ("tx_append", "last", 208),
     ("tx_append", "fin", 209),
     ("tx_release", "cpl", 40),
@@ -623,5 +631,6 @@ FLAGS: tuple[tuple[str, str, int], ...] = (
     ("rec_tcp", "dlv_valid", 2735),
     ("rec_tcp", "cpl_valid", 3049),
     ("rec_tcp", "img_valid", 3306),
+    ("rec_tcp", "room", 3307),
     ("rec_dlv", "plq_valid", 502),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from model.layout.generated import (
@@ -113,6 +114,8 @@ class FakeDevice:
         self.ages = (0, 0)
         self.answers: list[tuple[int, int]] = []
         self.forwarded: list[bytes] = []
+        #: Reads of registers that take time and have not come back; None: they take none.
+        self.reads: deque[tuple[tuple[int, ...], Callable[[Sequence[int]], None]]] | None = None
         self._invalid: set[tuple[Object, int]] = set()
         self.conns: dict[int, FakeConn] = {}
         self.kinds: list[tuple[CqKind, Opcode | int, Status]] = []
@@ -141,6 +144,18 @@ class FakeDevice:
 
     def mmio_read(self, offset: int) -> int:
         return 4 if offset == Csr.STATUS else self.regs.get(offset, 0)
+
+    def read_registers(self, offsets: Sequence[int], done: Callable[[Sequence[int]], None]) -> None:
+        if self.reads is None:
+            done([self.mmio_read(offset) for offset in offsets])
+        else:
+            self.reads.append((tuple(offsets), done))
+
+    def answer_reads(self) -> None:
+        """Reads that wait have come back, and what is read because of them does, too."""
+        while self.reads:
+            offsets, done = self.reads.popleft()
+            done([self.mmio_read(offset) for offset in offsets])
 
     def _wide(self, low: Csr) -> int:
         return self.regs[low] | self.regs[low + 4] << 32

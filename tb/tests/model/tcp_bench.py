@@ -85,11 +85,12 @@ class Engine:
     conns: int = 1
     now: int = 0
     arrivals: int = 0
+    room: bool = True
     last: StepResult | None = None
 
     def do(self, event: Event) -> StepResult:
         """One event now."""
-        env = Env(self.now, self.params, self.credits, self.path, self.neighbor, self.conns)
+        env = Env(self.now, self.params, self.credits, self.path, self.neighbor, self.conns, room=self.room)
         result = step(self.tcb, event, env)
         if not isinstance(event, Credit) and not (isinstance(event, Command) and without_connection(event.sqe)):
             self.tcb = result.tcb

@@ -8,8 +8,8 @@ import pytest
 
 from tb.config import RunConfig
 from tb.session import summary
-from tb.tests.founding_stage import DELAY, Stage
-from tb.tests.stage_run import StageRun
+from tb.tests.stage import DELAY, Stage
+from tb.tests.stage.golden import StageRun
 from tb.tests.tree_cases import big_tree, judge_big_tree
 
 

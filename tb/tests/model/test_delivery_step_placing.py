@@ -8,7 +8,7 @@ import pytest
 
 from model.delivery.work import DcbWork
 from model.layout.generated import CqKind, Dcb, DlvEvt, LeftOver, Opcode, PlOp, Status, TcpEventType
-from tb.tests.model.delivery_bench import GEN, POOL, cqes, ops, started
+from tb.tests.model.delivery_bench import GEN, POOL, Delivery, cqes, ops, started
 
 
 @pytest.mark.rule("layout")
@@ -305,3 +305,41 @@ def test_an_indication_is_answered_before_an_abort_drops_its_data() -> None:
     assert [c.status for c in cqes(engine.receive(10, cookie=2))] == [Status.ABORTED]
     assert [(c.cookie, c.status) for c in cqes(engine.answer(0))] == [(1, Status.ABORTED)]
     assert (len(engine.free), engine.credits) == (8, 1)
+
+
+@pytest.mark.rule("RECEIVE", "TIMER", "CH-131", "G-04")
+def test_a_push_mode_request_whose_buffer_holds_bytes_completes_by_the_timer_without_any_more() -> None:
+    engine = started(push_ticks=500)
+    engine.command(Opcode.RECEIVE, addr=0x5000, length=1000, cookie=1, flags=2)
+    assert (engine.state.dcb.push_on, engine.state.dcb.push_deadline) == (1, 500)
+    engine.now = 500
+    (entry,) = cqes(engine.timer())
+    assert (entry.cookie, entry.nbytes, engine.state.requests) == (1, 0, ())
+
+
+@pytest.mark.rule("RECEIVE", "CH-131")
+@pytest.mark.parametrize(("flags", "hold"), [(0, 0), (3, 0), (2, 1)], ids=["empty", "no push", "held"])
+def test_no_push_timer_runs_for_an_empty_a_no_push_or_a_held_request(flags: int, hold: int) -> None:
+    engine = started(hold)
+    engine.command(Opcode.RECEIVE, addr=0x5000, length=1000, cookie=1, flags=flags)
+    assert engine.state.dcb.push_on == 0
+
+
+@pytest.mark.rule("RECEIVE", "CH-131")
+def test_a_push_timer_that_runs_is_not_put_off_by_a_request_whose_buffer_holds_bytes() -> None:
+    engine = started(push_ticks=500)
+    engine.receive(1000, nopush=0)
+    engine.deliver(10)
+    engine.now = 100
+    engine.command(Opcode.RECEIVE, addr=0x9000, length=1000, cookie=2, flags=2)
+    assert engine.state.dcb.push_deadline == 500
+
+
+@pytest.mark.rule("LOAD", "CH-137")
+def test_behind_a_fin_that_came_before_the_hand_over_a_request_is_invalid_and_no_event_comes() -> None:
+    engine = Delivery()
+    engine.message(DlvEvt.LOAD, info=8192, push_ticks=500, fin=1)
+    engine.message(DlvEvt.START, hold=0)
+    (entry,) = cqes(engine.receive(100))
+    assert entry.status == Status.INVALID_STATE
+    assert [c.kind for c in cqes(engine.log)] == [CqKind.COMMAND, CqKind.COMMAND, CqKind.RECEIVE]

@@ -409,6 +409,7 @@ def bit_of(struct: type[PackedStruct], *names: str) -> int:
         ("T", ("tx0", "conn"), of_command(Opcode.INVALIDATE)),
         ("T", ("tx0", "body", "cookie"), of_command(Opcode.INVALIDATE)),
         ("T", ("tx0", "body", "opcode"), of_command(Opcode.INVALIDATE)),
+        ("T", ("tx0", "body", "object"), of_command(Opcode.INVALIDATE)),
         ("T", ("cpl_valid",), of_command(Opcode.INVALIDATE)),
         ("T", ("tcb",), of_command(Opcode.NEIGHBOR_ANSWER)),
         ("T", ("cpl", "info"), asking),
@@ -445,7 +446,7 @@ def test_a_wrong_byte_of_a_queried_image_is_found() -> None:
 
 
 @pytest.mark.rule("architecture 3, check 5", "INVALIDATE")
-def test_an_invalidate_that_completes_before_the_frames_in_front_of_it_left_is_found() -> None:
+def test_a_frame_that_leaves_behind_the_completion_of_an_invalidate_is_found() -> None:
     f = Followed(3)
     f.bench.connect()
     f.bench.send(b"x" * 900)
@@ -460,12 +461,12 @@ def test_an_invalidate_that_completes_before_the_frames_in_front_of_it_left_is_f
     cut = kept.index(out[done]) + 1
     found = follow([*kept[:cut], *late, *kept[cut:]]).divergence
     assert found is not None
-    assert (found.check, found.field) == (5, "visibility")
+    assert (found.check, found.field) == (5, "kind")
 
 
 def _invalidated(value: int) -> bool:
     cqe = Cqe.unpack(field_of(RecCq, value, "cqe"))
-    return cqe.code == Opcode.INVALIDATE and field_of(RecCq, value, "source") == CqSource.SEND
+    return cqe.code == Opcode.INVALIDATE and field_of(RecCq, value, "source") == CqSource.INVALIDATE
 
 
 @pytest.mark.rule("architecture 3, check 6", "INVALIDATE")

@@ -29,13 +29,9 @@ class Bench:
     def __init__(self) -> None:
         self.memory = [SimpleNamespace(value=Unknown()) for _ in range(4)]
         inner = SimpleNamespace(
-            u_engine=SimpleNamespace(
-                engine=SimpleNamespace(tcbs=SimpleNamespace(ram=SimpleNamespace(mem=self.memory)))
-            )
+            u_engine=SimpleNamespace(engine=SimpleNamespace(tcbs=SimpleNamespace(ram=SimpleNamespace(mem=self.memory))))
         )
-        self.dut = SimpleNamespace(
-            dut=inner, seed=SimpleNamespace(value=Word(1)), cycle=SimpleNamespace(value=Word(0))
-        )
+        self.dut = SimpleNamespace(dut=inner, seed=SimpleNamespace(value=Word(1)), cycle=SimpleNamespace(value=Word(0)))
         self.follower = Follower(bytes(4096), conns=4, data_w=64)
         self.door = TcbBackDoor(self.dut, self.follower)
 

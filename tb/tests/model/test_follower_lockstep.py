@@ -122,8 +122,15 @@ def flip(entries: tuple[Entry, ...], tag: str, bit: int, when: Callable[[int], b
 def place(struct: type[PackedStruct], *names: str) -> int:
     """Lowest bit of a field; further names go into nested structs."""
     inner: dict[str, type[PackedStruct]] = {
-        "tcb": Tcb, "rx": RxSeg, "tx0": Txq, "body": TxSegment, "dlv": DlvMsg, "cpl": Cqe,
-        "dcb": Dcb, "plq": Plq, "cqe": Cqe,
+        "tcb": Tcb,
+        "rx": RxSeg,
+        "tx0": Txq,
+        "body": TxSegment,
+        "dlv": DlvMsg,
+        "cpl": Cqe,
+        "dcb": Dcb,
+        "plq": Plq,
+        "cqe": Cqe,
     }
     bit, here = 0, struct
     for name in names:
@@ -395,3 +402,11 @@ def test_a_refusal_without_reason_is_found() -> None:
     d = follow(flip(entries, "C", bit, lambda v: field_of(RecCq, v, "source") == 0)).divergence
     assert d is not None
     assert (d.check, d.field) == (3, "cqe.status")
+
+
+@pytest.mark.rule("C-12")
+def test_text_refused_for_want_of_room_while_the_host_reads_its_entries_is_found() -> None:
+    entries, _ = recorded()
+    d = follow(flip(entries, "T", place(RecTcp, "room"), tcp(TcpEvt.RX_SEGMENT))).divergence
+    assert d is not None
+    assert (d.check, d.field) == (5, "room")

@@ -9,9 +9,9 @@ import pytest
 from model.ndis.miniport import DriverConfig
 from tb.config import RunConfig
 from tb.session import summary
-from tb.tests.founding_stage import DELAY, Stage
 from tb.tests.ring_cases import CQ_LOG2, RAW_BUFS, judge_sleeping_host, sleeping_host
-from tb.tests.stage_run import StageRun
+from tb.tests.stage import DELAY, Stage
+from tb.tests.stage.golden import StageRun
 
 
 @pytest.mark.parametrize("seed", range(1, 6))

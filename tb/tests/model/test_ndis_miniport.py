@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -409,6 +410,9 @@ def test_the_completion_ring_follows_the_phase_bit_over_laps() -> None:
 
         def mmio_read(self, offset: int) -> int:
             return 0
+
+        def read_registers(self, offsets: Sequence[int], done: Callable[[Sequence[int]], None]) -> None:
+            done([0] * len(offsets))
 
     port = Port()
     ring = CompletionRing(port, RingPlace(0, 2))

@@ -9,13 +9,15 @@ import pytest
 
 from tb.config import ROOT, ConfigError
 from tb.sabotage.judge import read_divergence
-from tb.sabotage.manifest import CONTROL, Edit, Sabotage, draw, load, sources_of
+from tb.sabotage.manifest import CONTRACT, CONTROL, Edit, Sabotage, draw, load, sources_of
 from tb.sabotage.run import Outcome, from_patch, status_of
-from tb.sabotage.stimuli import OWN, SHORT
+from tb.sabotage.stimuli import GOLDEN, OWN, SHORT, contract
 
 ENTRIES = load()
-SABOTAGES = [entry for entry in ENTRIES if not entry.twin and entry.check != CONTROL]
-TWINS = [entry for entry in ENTRIES if entry.twin]
+#: Those that a monitor of the contract must see; tb/tests/model/test_sabotage_contract.py is about them.
+OTHERS = [entry for entry in ENTRIES if entry.check != CONTRACT]
+SABOTAGES = [entry for entry in OTHERS if not entry.twin and entry.check != CONTROL]
+TWINS = [entry for entry in OTHERS if entry.twin]
 BLIND = {entry.id for entry in ENTRIES if entry.blind}
 STIMULI = {stimulus.name for stimulus in OWN}
 #: Blocks with logic -> the modules of which one must be sabotaged.
@@ -84,8 +86,8 @@ def test_a_write_that_only_the_back_door_of_the_table_can_see_is_among_them() ->
 
 
 def test_every_stimulus_named_exists() -> None:
-    assert set(SHORT) <= STIMULI
-    assert {entry.first for entry in ENTRIES if entry.first} <= STIMULI
+    assert set(SHORT) <= STIMULI | {stimulus.name for stimulus in contract(GOLDEN)}
+    assert {entry.first for entry in OTHERS if entry.first} <= STIMULI
 
 
 def test_only_twins_are_blind_spots_and_the_readme_lists_them() -> None:

@@ -10,9 +10,9 @@ from tb.config import RunConfig
 from tb.monitors.contract.trace import Enter, Record
 from tb.monitors.seam_monitor import SeamMonitor
 from tb.tests.founding import scenes_forward
-from tb.tests.founding.golden import StageRun
 from tb.tests.founding.scenes import Play
-from tb.tests.founding.stage import DELAY, SIZE, Stage
+from tb.tests.stage import DELAY, SIZE, Stage
+from tb.tests.stage.golden import StageRun
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from tb.config import RunConfig
 from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES, ModelRun
 from tb.session import summary
 from tb.session.transfer import Transfer
-from tb.tests.founding_stage import DELAY, Stage
 from tb.tests.pool_cases import judge_stubborn_host, stubborn_host
-from tb.tests.stage_run import StageRun
+from tb.tests.stage import DELAY, Stage
+from tb.tests.stage.golden import StageRun
 
 #: (refuse, accept in part): how likely each answer is.
 ANSWERS = {"refuse": (0.8, 0.0), "in parts": (0.0, 0.9), "both": (0.45, 0.45), "accept": (0.0, 0.0)}
@@ -31,20 +31,13 @@ class SmallPoolRun(ModelRun):
         device = DeviceConfig(conns=CONNS, pool_bufs=pool)
         self.device = GoldenDevice(CONNS, MEMORY_BYTES, config.seed, config=device)
         allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
-        self.transfer = Transfer(config, self.device.mem, allocator)
+        transfer = Transfer(config, self.device.mem, allocator)
         refuse, part = ANSWERS[answers]
-        for app in self.transfer.apps:
+        for app in transfer.apps:
             app.config = replace(app.config, refuse=refuse, accept_part=part, receive_windows=(0, 1, 2))
-        self.transfer.host.config = replace(self.transfer.host.config, return_delay=return_delay)
+        transfer.host.config = replace(transfer.host.config, return_delay=return_delay)
         settings = DriverConfig(conns=CONNS, cq_log2=12, pool_bufs=pool)
-        self.driver = MiniportDriver(self.device, self.transfer.host, allocator, settings)
-        self.transfer.attach(self.driver)
-        self._resting = False
-        self.transfer.quiet = lambda: self._resting
-        self.device.on_interrupt = self.driver.on_interrupt
-        self.watch_frames()
-        self.driver.reset()
-        self.driver.start()
+        self.begin(transfer, MiniportDriver(self.device, transfer.host, allocator, settings))
 
 
 @pytest.mark.rule("CH-151", "CH-154", "CH-155")

@@ -13,8 +13,15 @@ from model.tcp.types import RESET_PARAMS
 from tb.tests.model.tcp_bench import Engine, message_of, running
 
 WIDE = Params(
-    ack_frequency=2, delayed_ack_ticks=100, max_retransmissions=5, dup_ack_threshold=3, push_ticks=500,
-    rto_min=1, rto_max=60000, rto_initial=1000, nce_stale_ticks=30000,
+    ack_frequency=2,
+    delayed_ack_ticks=100,
+    max_retransmissions=5,
+    dup_ack_threshold=3,
+    push_ticks=500,
+    rto_min=1,
+    rto_max=60000,
+    rto_initial=1000,
+    nce_stale_ticks=30000,
 )
 
 

@@ -72,7 +72,8 @@ def test_a_segment_that_is_acceptable_starts_the_time_anew() -> None:
     engine.now = 1510
     assert engine.rx().deadline == 8510
     assert engine.tcb.ka_probes_sent == 0
-    assert segment_of(engine.grant()).seq == 999, "a probe that is owed goes all the same"
+    assert engine.tcb.ka_probe_owed == 0
+    assert engine.grant().actions.tx0 is None, "nobody asks a far end that has just answered"
 
 
 @pytest.mark.rule("K-1")
@@ -109,10 +110,22 @@ def test_an_interval_of_nothing_is_a_second_and_a_count_of_nothing_ten_probes() 
 
 
 @pytest.mark.rule("K-3")
-def test_a_timer_that_was_handed_over_without_keep_alive_only_goes_out() -> None:
+def test_a_timer_of_neither_keep_alive_nor_a_challenge_only_goes_out() -> None:
     engine = kept(cached_flags=0)
+    engine.tcb = replace(engine.tcb, ka_challenge=0)
     result = fires(engine, 1500)
     assert (engine.tcb.ka_on, engine.tcb.ka_probe_owed, result.deadline, result.pending) == (0, 0, None, False)
+
+
+@pytest.mark.rule("B-3", "K-2", "K-3", "CH-066")
+def test_the_supervision_that_a_challenge_began_goes_on_over_a_hand_over() -> None:
+    engine = kept(cached_flags=0)
+    assert engine.tcb.ka_challenge == 1
+    fires(engine, 1500)
+    assert segment_of(engine.grant()).seq == 999
+    engine.now = 1510
+    engine.rx()
+    assert (engine.tcb.ka_on, engine.tcb.ka_challenge) == (0, 0), "the far end lives: it was not asked for keep-alive"
 
 
 @pytest.mark.rule("K-3")
@@ -125,7 +138,7 @@ def test_what_is_over_is_not_kept_alive(state: TcpState) -> None:
 
 
 @pytest.mark.rule("G-2", "G-4", "K-3")
-def test_new_data_goes_before_a_probe_and_a_probe_before_an_acknowledgment_for_which_it_stands() -> None:
+def test_new_data_and_acknowledgments_that_are_owed_go_before_a_probe() -> None:
     engine = kept()
     fires(engine, 1500)
     engine.rx(seq=4990)
@@ -133,9 +146,22 @@ def test_new_data_goes_before_a_probe_and_a_probe_before_an_acknowledgment_for_w
     engine.send(100)
     assert [(s.seq, s.len) for s in engine.segments(1)] == [(1000, 100)]
     assert (engine.tcb.ka_probe_owed, engine.tcb.dup_owed) == (1, 2)
-    assert [(s.seq, s.len) for s in engine.segments(1)] == [(999, 0)]
-    assert (engine.tcb.ka_probe_owed, engine.tcb.dup_owed) == (0, 1)
-    assert [(s.seq, s.len) for s in engine.segments()] == [(1100, 0)]
+    assert [(s.seq, s.len) for s in engine.segments()] == [(1100, 0), (1100, 0), (999, 0)]
+    assert (engine.tcb.ka_probe_owed, engine.tcb.dup_owed) == (0, 0)
+
+
+@pytest.mark.rule("G-2", "G-4", "K-3")
+def test_a_probe_pays_no_acknowledgment() -> None:
+    engine = kept()
+    engine.rx(pay_len=100)
+    engine.tcb = replace(engine.tcb, ka_probe_owed=1)
+    assert [s.seq for s in engine.segments()] == [999]
+    assert (engine.tcb.dack_on, engine.tcb.unacked_segs) == (1, 1)
+    engine.tcb = replace(engine.tcb, ka_probe_owed=1)
+    engine.now += 1
+    engine.tcb = replace(engine.tcb, ack_now=1)
+    assert [s.seq for s in engine.segments(1)] == [1000]
+    assert (engine.tcb.ka_probe_owed, engine.tcb.ack_now, engine.tcb.unacked_segs) == (1, 0, 0)
 
 
 @pytest.mark.rule("G-0", "K-3")
@@ -283,7 +309,7 @@ def test_a_challenge_starts_keep_alive_at_five_minutes_or_puts_it_off(flags: int
     assert (engine.tcb.ka_on, engine.tcb.ka_challenge, engine.tcb.ka_deadline) == (1, 1, 1000 + FIVE_MINUTES)
     engine = kept()
     engine.rx(flags=flags, seq=5001)
-    assert (engine.tcb.ka_on, engine.tcb.ka_challenge, engine.tcb.ka_deadline) == (1, 0, 1000 + FIVE_MINUTES)
+    assert (engine.tcb.ka_on, engine.tcb.ka_challenge, engine.tcb.ka_deadline) == (1, 1, 1000 + FIVE_MINUTES)
     engine = kept(ka_timeout_delta=FIVE_MINUTES + 1)
     engine.rx(flags=flags, seq=5001)
     assert engine.tcb.ka_deadline == 1001 + FIVE_MINUTES

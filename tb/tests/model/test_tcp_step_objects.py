@@ -94,7 +94,7 @@ def test_invalidate_marks_the_object_and_completes_behind_a_barrier() -> None:
         assert item is not None
         assert result.actions.cpl is None
         assert (item.kind, item.conn, item.gen) == (TxKind.BARRIER, 0, 7)
-        assert TxBarrier.unpack(item.body) == TxBarrier(cookie=31, sq_index=3, opcode=Opcode.INVALIDATE)
+        assert TxBarrier.unpack(item.body) == TxBarrier(cookie=31, sq_index=3, opcode=Opcode.INVALIDATE, object=what)
         marks = engine.tcb.invalid, engine.path.invalid, engine.neighbor.invalid
         assert marks == tuple(int(what == other) for other in Object)
         again = engine.command(Opcode.INVALIDATE, conn=0, flags=what)
@@ -213,8 +213,16 @@ def test_an_abortive_disconnect_over_an_invalid_object_sends_no_reset(frozen: bo
     before = engine.tcb
     result = engine.command(Opcode.DISCONNECT, flags=2)
     assert (cpl_of(result).kind, cpl_of(result).status) == (CqKind.SEND, Status.UPLOAD)
-    assert (result.actions.tx0, result.actions.tx1, result.actions.dlv) == (None, None, None)
-    assert engine.tcb == before
+    assert (result.actions.tx0, result.actions.tx1) == (None, None)
+    if frozen:
+        assert result.actions.dlv is None
+        assert engine.tcb == before
+    else:  # CH-093: the RST is the first segment that is kept back
+        assert (message_of(result).event, message_of(result).info) == (
+            TcpEventType.RETRIEVE,
+            UploadReason.INVALID_STATE,
+        )
+        assert engine.tcb == replace(before, phase=Phase.FROZEN, retrieve_sent=1)
 
 
 @pytest.mark.rule("B-6a")
@@ -290,8 +298,48 @@ def test_the_reset_and_the_last_ack_ask_as_well(command: Opcode) -> None:
     assert cpl_of(result).code == TcpEventType.NEIGHBOR_QUERY
 
 
+@pytest.mark.rule("E-10", "C-12")
+def test_without_room_nothing_is_asked_and_the_next_segment_asks() -> None:
+    engine = aged(STALE + 5, STALE + 1)
+    engine.room = False
+    engine.send(2000)
+    result = engine.grant()
+    assert (result.actions.cpl, result.writes.neighbor) == (None, None)
+    engine.room = True
+    assert cpl_of(engine.grant()).code == TcpEventType.NEIGHBOR_QUERY
+
+
+@pytest.mark.rule("E-10", "CH-225")
+def test_an_echo_of_what_was_sent_after_the_last_confirmation_confirms_the_neighbor() -> None:
+    engine = aged(0, 100)
+    delta = engine.tcb.ts_delta
+    engine.tcb = replace(engine.tcb, ts_en=1)
+    old = engine.neighbor.nrt
+    engine.rx(pay_len=10, ts_present=1, tsval=5, tsecr=(old + delta) & 0xFFFF_FFFF)
+    assert engine.neighbor.nrt == old
+    engine.rx(pay_len=10, ts_present=1, tsval=6, tsecr=(old + 1 + delta) & 0xFFFF_FFFF)
+    assert engine.neighbor.nrt == engine.now
+
+
+@pytest.mark.rule("E-10", "CH-225")
+@pytest.mark.parametrize("probe", [{"ka_probes_sent": 1}, {"persist": 1, "rtx_count": 1}], ids=["alive", "window"])
+def test_the_answer_to_a_probe_confirms_the_neighbor(probe: dict[str, int]) -> None:
+    engine = aged(0, 100)
+    engine.tcb = replace(engine.tcb, **probe)
+    engine.rx()
+    assert engine.neighbor.nrt == engine.now
+
+
+@pytest.mark.rule("E-10")
+def test_a_neighbor_that_was_never_written_is_not_confirmed() -> None:
+    engine = aged(0, 100)
+    engine.tcb = replace(engine.tcb, ka_probes_sent=1)
+    engine.neighbor = replace(engine.neighbor, valid=0)
+    assert engine.rx().writes.neighbor is None
+
+
 @pytest.mark.rule("E-10", "CH-227")
-def test_an_acknowledgment_of_new_data_confirms_the_neighbor_and_nothing_else_does() -> None:
+def test_an_acknowledgment_of_new_data_confirms_the_neighbor_and_other_segments_do_not() -> None:
     engine = aged(0, STALE)
     engine.send(1000)
     engine.segments()

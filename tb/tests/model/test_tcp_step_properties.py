@@ -77,6 +77,24 @@ def test_sequence_order_window_edge_and_send_limits_hold(start: int, moves: list
             assert t.rtx_on
 
 
+@pytest.mark.rule("CH-017")
+@settings(max_examples=120, deadline=None)
+@given(start=WORD, moves=MOVES)
+def test_a_segment_says_whether_it_holds_octets_that_were_sent_before_and_others(
+    start: int, moves: list[tuple[str, int]]
+) -> None:
+    engine = running(snd_una=start, snd_nxt=start, snd_max=start)
+    sent: set[int] = set()
+    for move, x in moves:
+        segment = play(engine, move, x)
+        if segment is None:
+            continue
+        octets = {(segment.seq + n) & MASK for n in range(segment.len + (segment.flags & FIN))}
+        assert segment.has_old == bool(octets & sent)
+        assert segment.has_new == (bool(octets - sent) or not octets)
+        sent |= octets
+
+
 @pytest.mark.rule("E-3", "E-4")
 @settings(max_examples=60, deadline=None)
 @given(moves=MOVES)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from model.layout.generated import DlvEvt, Opcode, Phase, TcpEventType, TcpState, UploadReason, Verdict
-from model.tcp.types import Consumed, Credit
+from model.tcp.types import RESET_PARAMS, Consumed, Credit
 from tb.tests.model.tcp_bench import ACK, FIN, GEN, PSH, RST, SYN, URG, message_of, running, segment_of
 
 
@@ -117,6 +119,61 @@ def test_an_old_timestamp_is_dropped_unless_ts_recent_is_outdated() -> None:
     engine.now = 2_073_600_000
     assert engine.rx(pay_len=10, ts_present=1, tsval=999).actions.verdict == Verdict.DELIVER
     assert (engine.tcb.ts_recent, engine.tcb.ts_recent_tick) == (999, 2_073_600_000)
+
+
+@pytest.mark.rule("C-1", "RFC 7323 5.5")
+@pytest.mark.parametrize("ticks_per_second", [10, 100, 1000])
+def test_the_paws_age_is_24_days_whatever_a_tick_is(ticks_per_second: int) -> None:
+    days = 24 * 86_400 * ticks_per_second
+    params = replace(RESET_PARAMS, ticks_per_second=ticks_per_second)
+    engine = running(params, const_flags=1, ts_recent=1000, ts_recent_age=0)
+    engine.now = days - 1
+    assert engine.rx(pay_len=10, ts_present=1, tsval=999).actions.verdict == Verdict.DROP
+    engine.now = days
+    assert engine.rx(pay_len=10, ts_present=1, tsval=999).actions.verdict == Verdict.DELIVER
+
+
+@pytest.mark.rule("C-1", "C-4", "CH-197", "CH-198", "CH-199")
+@pytest.mark.parametrize(
+    ("seq", "phase", "owed"), [(4000, Phase.RUNNING, 1), (5100, Phase.RUNNING, 1), (5000, Phase.FROZEN, 0)]
+)
+def test_a_syn_without_timestamp_is_judged_by_where_it_lies(seq: int, phase: Phase, owed: int) -> None:
+    engine = running(const_flags=1, ts_recent=1000)
+    result = engine.rx(flags=SYN, seq=seq)
+    assert result.actions.verdict == Verdict.DROP
+    assert (engine.tcb.phase, engine.tcb.dup_owed) == (phase, owed)
+    if not owed:
+        assert (engine.tcb.state, message_of(result).event) == (TcpState.CLOSED, TcpEventType.RETRIEVE)
+
+
+@pytest.mark.rule("C-11", "C-12", "E-1")
+def test_without_room_text_is_refused_and_all_else_goes_on() -> None:
+    engine = running()
+    engine.send(1000)
+    engine.segments()
+    engine.room = False
+    result = engine.rx(pay_len=100, ack=2000, wnd=20_000)
+    assert (result.actions.verdict, result.actions.dlv, engine.credits) == (Verdict.DROP, None, 100)
+    tcb = engine.tcb
+    assert (tcb.rcv_nxt, tcb.dup_owed, tcb.snd_una, tcb.snd_wnd) == (5000, 1, 2000, 20_000)
+    assert [s.ack for s in engine.segments()] == [5000]
+    engine.rx(pay_len=100, seq=5100)
+    engine.tcb = replace(engine.tcb, consumed_seq=4900)
+    engine.credits = 0
+    assert engine.rx(pay_len=100).actions.dlv is None, "no FLUSH"
+    engine.credits, engine.room = 100, True
+    assert engine.rx(pay_len=100).actions.verdict == Verdict.DELIVER
+
+
+@pytest.mark.rule("C-12", "E-11")
+def test_without_room_no_backlog_is_told() -> None:
+    engine = running(now=100_000, cwnd=2000, max_snd_wnd=30_000)
+    engine.tcb = replace(engine.tcb, cwnd=20_000)
+    engine.now += 100_000
+    engine.room = False
+    assert engine.rx().actions.dlv is None
+    engine.room = True
+    assert message_of(engine.rx()).event == TcpEventType.SEND_BACKLOG_CHANGE
 
 
 @pytest.mark.rule("C-1")

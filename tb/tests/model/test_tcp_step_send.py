@@ -23,7 +23,7 @@ from model.layout.generated import (
 )
 from model.tcp.types import RESET_PARAMS
 from model.tcp.work import TcbWork
-from tb.tests.model.tcp_bench import ACK, FIN, GEN, PATH, PSH, RST, Engine, image, running, segment_of
+from tb.tests.model.tcp_bench import ACK, FIN, GEN, PATH, PSH, RST, SYN, Engine, image, running, segment_of
 
 
 @pytest.mark.rule("layout")
@@ -119,9 +119,57 @@ def test_a_pure_ack_of_a_pulled_back_connection_carries_snd_max() -> None:
     assert engine.tcb.snd_nxt == 1000
     engine.tcb = engine.tcb.unpack(engine.tcb.pack())
     engine.rx(seq=4000, pay_len=10)
-    engine.rx(wnd=0, flags=ACK, seq=5000)
     sent = [s for s in engine.segments() if s.len == 0]
     assert sent[0].seq == 3000
+
+
+@pytest.mark.rule("G-4", "CH-219")
+def test_while_a_closed_window_is_probed_an_acknowledgment_and_a_reset_lie_in_front_of_the_probed_octet() -> None:
+    engine = running(snd_wnd=0)
+    engine.send(500)
+    engine.now = engine.tcb.rtx_deadline
+    engine.timer()
+    assert [(s.seq, s.len) for s in engine.segments()] == [(1000, 1)]
+    assert (engine.tcb.snd_nxt, engine.tcb.snd_max) == (1000, 1001)
+    engine.rx(pay_len=10)
+    engine.rx(pay_len=10)
+    assert [(s.seq, s.len, s.ack) for s in engine.segments()] == [(1000, 0, 5020)]
+    reset = segment_of(engine.command(Opcode.DISCONNECT, flags=2))
+    assert reset.seq == 1000
+
+
+@pytest.mark.rule("B-3", "F-2", "CH-066")
+def test_a_recovery_goes_on_over_a_hand_over() -> None:
+    engine = Engine()
+    lost = image(dup_ack_count=3, snd_nxt=9000, snd_max=9000, cwnd=8000, ssthresh=4000, rtx_timeout_delta=200)
+    engine.command(Opcode.INITIATE, lost)
+    assert (engine.tcb.in_recovery, engine.tcb.recover) == (1, 9000)
+    engine.send(9000)
+    engine.command(Opcode.START)
+    engine.rx(ack=4000)
+    assert engine.segments(1)[0].seq == 4000, "a partial acknowledgment shows the next loss (RFC 6582 3.2)"
+    engine.rx(ack=9000)
+    assert (engine.tcb.in_recovery, engine.tcb.cwnd) == (0, 4000)
+
+
+@pytest.mark.rule("B-3", "F-3")
+@pytest.mark.parametrize("changes", [{"dup_ack_count": 2}, {"snd_nxt": 1000, "snd_max": 1000}])
+def test_without_duplicates_enough_or_with_nothing_in_flight_no_recovery_is_handed_over(
+    changes: dict[str, int],
+) -> None:
+    engine = Engine()
+    engine.command(Opcode.INITIATE, image(**({"dup_ack_count": 3, "snd_nxt": 9000, "snd_max": 9000} | changes)))
+    assert (engine.tcb.in_recovery, engine.tcb.recover) == (0, 999)
+
+
+@pytest.mark.rule("B-6")
+def test_a_graceful_disconnect_of_a_connection_that_waits_for_its_upload_is_one_of_an_upload() -> None:
+    engine = running()
+    engine.rx(flags=SYN)
+    assert (engine.tcb.phase, engine.tcb.state) == (Phase.FROZEN, TcpState.CLOSED)
+    refused = engine.command(Opcode.DISCONNECT, flags=1).actions.cpl
+    assert refused is not None
+    assert refused.status == Status.UPLOAD
 
 
 @pytest.mark.rule("G-4")
@@ -288,29 +336,38 @@ def test_remaining_timer_ticks_become_a_deadline_at_start() -> None:
     assert (engine.tcb.rtx_on, engine.tcb.rtx_deadline) == (1, 170)
 
 
-BACKED_OFF = [(0, 30_000, 500), (3, 30_000, 4000), (9, 30_000, 60_000), (3, 0, 500)]
+BACKED_OFF = [(0, 30_000, 500), (3, 30_000, 4000), (9, 30_000, 60_000), (3, 0, 500), (3, 300, 500)]
+"""(rtx_count, window, RTO in ticks): behind a window that is closed or held back it is probes that are counted."""
 
 
-@pytest.mark.rule("B-3", "CH-066")
+@pytest.mark.rule("B-3", "B-4", "CH-066", "CH-068")
 @pytest.mark.parametrize(("count", "window", "rto"), BACKED_OFF)
 def test_the_timeout_is_backed_off_as_often_as_it_was_before_the_hand_over(count: int, window: int, rto: int) -> None:
     engine = Engine()
-    engine.command(Opcode.INITIATE, image(srtt=400 << 3, rttvar=100, rtx_count=count, snd_wnd=window))
+    handed = image(srtt=400 << 3, rttvar=100, rtx_count=count, snd_wnd=window, snd_max=1001, rtx_timeout_delta=40)
+    engine.command(Opcode.INITIATE, handed)
+    engine.send(500)
+    engine.command(Opcode.START)
     assert engine.tcb.rto == rto
 
 
 @pytest.mark.rule("B-4", "CH-068")
-def test_probes_of_a_closed_window_go_on_where_they_were_handed_over() -> None:
+@pytest.mark.parametrize("window", [0, 300], ids=["closed", "held back"])
+@pytest.mark.parametrize("snd_nxt", [1000, 1001], ids=["probe not counted", "probe counted"])
+def test_probes_of_a_window_go_on_where_they_were_handed_over(window: int, snd_nxt: int) -> None:
     engine = Engine(now=100)
-    closed = image(snd_wnd=0, snd_max=1001, rtx_count=2, snd_wnd_probe_count=1, rtx_timeout_delta=40)
+    closed = image(
+        snd_wnd=window, snd_nxt=snd_nxt, snd_max=1001, rtx_count=2, snd_wnd_probe_count=1, rtx_timeout_delta=40
+    )
     engine.command(Opcode.INITIATE, closed)
     engine.send(500)
     engine.command(Opcode.START)
     tcb = engine.tcb
     assert (tcb.persist, tcb.rtx_on, tcb.rtx_deadline) == (1, 1, 140)
-    assert (tcb.rtx_count, tcb.snd_wnd_probe_count) == (2, 1)
+    assert (tcb.rtx_count, tcb.snd_wnd_probe_count, tcb.snd_nxt, tcb.cwnd) == (2, 1, 1000, 10_000)
     engine.now = 140
     engine.timer()
+    assert engine.tcb.probe_owed == 1
     assert (engine.tcb.rtx_count, engine.tcb.rtx_deadline) == (3, 140 + (1000 << 2))
 
 

@@ -206,6 +206,25 @@ def test_a_reset_is_legal_only_on_a_connection_whose_host_called_for_it() -> Non
         assert {violation.rule for violation in monitor.violations} == expected
 
 
+@pytest.mark.rule("CH-092")
+def test_one_gap_is_that_of_frames_an_invalidate_kept_back_and_no_second_one_is() -> None:
+    at = pick(CALM, full, 5)
+    events = [event for n, event in enumerate(CALM) if n != at]
+    later = pick(events, full, 12)
+    for port, dropped, expected in (
+        (5000, (at,), set[str]()),
+        (5001, (at,), {"SND-GAP"}),
+        (5000, (at, pick(CALM, full, 12)), {"SND-GAP"}),
+    ):
+        rest = [event for n, event in enumerate(CALM) if n not in dropped]
+        monitor = watch(rest[:at])
+        monitor.expect_gap(port)
+        for event in rest[at:later]:
+            if event.sent and full(segment(event)):
+                monitor.on_transmit(event.frame, event.tick)
+        assert {violation.rule for violation in monitor.violations} & {"SND-GAP"} == expected
+
+
 @pytest.mark.rule("B21")
 def test_a_fin_that_moves_and_data_behind_it_are_seen() -> None:
     at = pick(CALM, lambda s: bool(s.flags & FIN))

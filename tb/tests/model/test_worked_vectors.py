@@ -9,24 +9,15 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tb.config import RunConfig
-from tb.session import summary
-from tb.tests.founding_stage import DELAY, SIZE, Stage, Story
-from tb.tests.stage_run import StageRun
-from tb.tests.vector_cases import VECTORS, Vector, scenes
-
-CONNS = 8
-STALE_TICKS = 30_000
+from tb.tests.vector_cases import VECTORS, Vector
+from tb.tests.vector_run import PlayedVectors, run_vectors
 
 
 @cache
-def played() -> tuple[dict[str, Story], list[str]]:
-    """All scenes on the golden device: what they left behind, and what judges of every run hold against it."""
-    stage = Stage(scenes(STALE_TICKS))
+def played() -> PlayedVectors:
+    """All scenes on the golden device, played once."""
     with TemporaryDirectory() as out:
-        run = StageRun(RunConfig(device="model", size=SIZE, delay=DELAY, out=Path(out)), stage, CONNS)
-        problems = run.run()
-        assert stage.over, stage.where()
-        return stage.stories, problems + summary.verdict(run.transfer)
+        return run_vectors(RunConfig(device="model", out=Path(out)))
 
 
 def _cases() -> list[object]:
@@ -35,11 +26,12 @@ def _cases() -> list[object]:
 
 @pytest.mark.parametrize("vector", _cases())
 def test_vector(vector: Vector) -> None:
-    vector.test(played()[0], 0)
+    vector.test(played().stories, 0)
 
 
 def test_the_judges_of_every_run_find_nothing() -> None:
-    assert played()[1] == []
+    assert played().problems == ()
+    assert played().tap.verdict() == []
 
 
 def test_there_is_a_test_for_each_of_the_nine_vectors() -> None:

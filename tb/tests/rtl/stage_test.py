@@ -9,27 +9,44 @@ from model.device.memory import ErrorWindow
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
 from tb.session.transfer import Transfer
-from tb.tests.founding_stage import DELAY, SIZE, Device, Stage, StageDriver, StageTransfer
 from tb.tests.rtl.errors_test import set_windows
 from tb.tests.rtl.transfer_test import TransferTest, built
+from tb.tests.stage import DELAY, SIZE, Device, Stage, StageDriver, StageTransfer
 
 
 class StageTest(TransferTest):
-    """The transfer with a stage beside it."""
+    """The transfer with a stage beside it; what the scenes left behind is judged at the end."""
+
+    transfer_type: type[StageTransfer] = StageTransfer
+    driver_type: type[StageDriver] = StageDriver
+    #: The session beside the scenes: bytes, and ticks a frame travels.
+    size, delay = SIZE, DELAY
+    stage: Stage
 
     def scenes(self) -> Stage:
         """What is played."""
         raise NotImplementedError(f"{type(self).__name__} must say what is played")
 
+    def judge(self) -> list[str]:
+        """What is wrong with that which the scenes left behind, all of them played."""
+        raise NotImplementedError(f"{type(self).__name__} must judge what it played")
+
     def session(self, allocator: PageAllocator) -> tuple[Transfer, MiniportDriver]:
         """The session and its stage."""
         self.stage = self.scenes()
-        self.config = replace(self.config, size=SIZE, conns=1, delay=DELAY)
-        transfer = StageTransfer(
+        self.config = replace(self.config, size=self.size, conns=1, delay=self.delay)
+        transfer = self.transfer_type(
             self.config, self.port.mem, allocator, capture=self.config.out / "wire.pcapng", issue=self.bench.issue
         )
         face = transfer.join(self.stage, Device(self._inject, lambda: self.follower.core, self._ask), allocator)
-        return transfer, StageDriver(self.port, face, allocator, self.settings())
+        return transfer, self.driver_type(self.port, face, allocator, self.settings())
+
+    def extra_problems(self) -> list[str]:
+        """The session is clean, every scene came to its end, and left behind what it should."""
+        found = super().extra_problems()
+        if not self.stage.over:
+            return [*found, f"the stage waits at {self.stage.where()}"]
+        return found + self.judge()
 
     def settings(self) -> DriverConfig:
         """The driver's sizes."""

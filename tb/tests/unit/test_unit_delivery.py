@@ -1025,3 +1025,84 @@ async def test_random_traffic_keeps_every_stream(dut: Any) -> None:
     assert sum(b for _, _, b in bench.consumed) <= sum(host.read)
     assert bench.commits[-1].rec.pool_free + len(host.host_buffers) == buffers
     assert host.credit + len(host.host_buffers) == buffers, "credits leak"
+
+
+# ---- what comes with a connection or a buffer, and what goes back to tcp_engine --------------------------------------
+@cocotb.test()
+async def test_a_fin_before_the_hand_over_is_known_and_receives_end_ch_137(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    bench.message(DlvEvt.LOAD, 1, 7, info=THRESHOLD, push_ticks=PUSH_TICKS, sq_index=3, a=0xC0, fin=1)
+    bench.message(DlvEvt.START, 1, 7, sq_index=4, a=0xC1)
+    commits = await bench.settle()
+    assert kinds(commits) == [DlvEvt.LOAD, DlvEvt.START], "the host is not told again"
+    assert (commits[0].dcb.fin_mark, commits[0].dcb.fin_done) == (1, 1)
+    bench.receive(0x1000, 100, cookie=5)
+    commits = await bench.settle()
+    assert entries(commits) == [done(5, 0, Status.INVALID_STATE)]
+
+
+@cocotb.test()
+async def test_a_request_that_came_with_bytes_completes_by_the_push_timer_ch_131(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open()
+    bench.receive(0x1000, 100, nopush=2, cookie=5)
+    commits = await bench.settle()
+    assert (commits[0].dcb.push_on, commits[0].dcb.push_deadline) == (1, bench.now + PUSH_TICKS)
+    bench.now += PUSH_TICKS - 1
+    for _ in range(3 * 64):
+        await bench.step()
+    assert await bench.settle() == []
+    bench.now += 1
+    for _ in range(3 * 64):
+        await bench.step()
+    assert entries(await bench.settle()) == [done(5, 0)]
+    bench.receive(0x1000, 100, nopush=3, cookie=6)  # NOPUSH: it waits to be full
+    commits = await bench.settle()
+    assert commits[0].dcb.push_on == 0
+    bench.message(DlvEvt.START, 1, 7, hold=1, sq_index=4, a=0xC1)
+    bench.receive(0x2000, 100, nopush=2, cookie=7)  # nothing is said before RESUME
+    assert [c.dcb.push_on for c in await bench.settle()] == [0, 0]
+
+
+@cocotb.test()
+async def test_credits_go_ahead_of_consumed_bytes_and_wait_256_cycles_at_most_c11(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open(buffers=16)
+    bench.credits.clear()
+    bench.receive(0x1000, 100, cookie=1)
+    await bench.settle()
+    bench.back_rate = 0
+    bench.deliver(1, 100, psh=1)
+    for _ in range(40):
+        await bench.step()
+    await ReadOnly()
+    shown = (int(dut.m_credit_valid.value), int(dut.m_consumed_valid.value))
+    await FallingEdge(dut.clk)
+    assert shown == (1, 0), "CONSUMED waits for its credit"
+    bench.back_rate = 100
+    await bench.settle()
+    assert (sum(bench.credits), [b for _, _, b in bench.consumed]) == (1, [100])
+    # another connection is flooded with refused text: each FLUSH sends the credits, none starves them
+    bench.credits.clear()
+    bench.receive(0x9000, 100000, nopush=1)
+    await bench.settle()
+    bench.deliver(2, 100)
+    while kinds(bench.commits)[-1] != DlvEvt.DELIVER:
+        await bench.step()
+    bench.message(DlvEvt.FLUSH, 1, 7)
+    for _ in range(30):
+        await bench.step()
+    assert sum(bench.credits) == 1, "not 256 cycles later"
+    bench.credits.clear()
+    bench.deliver(3, 100)
+    while kinds(bench.commits)[-1] != DlvEvt.DELIVER:
+        await bench.step()
+    for cycle in range(300):
+        if cycle % 40 == 0:
+            bench.command(Opcode.RESUME)  # work that leaves no cycle quiet for long
+        await bench.step()
+        assert cycle > 240 or not bench.credits
+    assert sum(bench.credits) == 1

@@ -178,6 +178,7 @@ class Bench:
         self.clock = Clock(dut.clk, 10, unit="ns").start()
         dut.rst.value, dut.enable.value, dut.now.value = 1, 1, 100
         dut.pool_base.value, dut.raw_base.value = POOL, RAW
+        dut.s_cq_full.value = 0
         for name in ("axis_rx_t", "ins_", "del_", "verdict_", "dlv_", "dcmd_", "rawpost_", "crd_", "fdone_"):
             getattr(dut, f"s_{name}valid").value = 0
         dut.s_pwr_done.value = dut.s_pwr_done_error.value = dut.s_axis_rx_tlast.value = 0
@@ -920,6 +921,26 @@ async def test_raw_frames_without_a_gap_do_not_keep_a_barrier_standing(dut: Any)
     assert len(bench.raw_entries) == frames
     assert len(told_after) == 3
     assert told_after[2] < frames // 2
+
+
+@cocotb.test()
+async def test_behind_a_full_completion_ring_raw_frames_are_dropped_and_segments_pass_c12(dut: Any) -> None:
+    """hostport.md: 16 raw entries wait at most; the frames behind them get their verdicts."""
+    bench = await started(dut)
+    bench.post(Opcode.RAW_POST, list(range(32)))
+    await bench.settle()
+    bench.rates["cpl"] = 0
+    dut.s_cq_full.value = 1
+    bench.wire.extend(Frame(conn=50, payload=b"raw").build() for _ in range(24))
+    bench.wire.extend(Frame(conn=1, payload=b"text").build() for _ in range(24))
+    await bench.run(3000)
+    assert bench.counts[6] == 8, "the frames behind the 16th"
+    assert len(bench.segments) == 24
+    dut.s_cq_full.value = 0
+    bench.rates["cpl"] = 100
+    await bench.settle()
+    assert len(bench.raw_entries) == 16
+    assert bench.counts[6] == 8
 
 
 @cocotb.test()

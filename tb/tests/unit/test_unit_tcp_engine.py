@@ -64,6 +64,7 @@ STREAMS = {
     "fence": ("conn", "gen"),
     "fault": ("conn", "gen"),
 }
+STATS = ("segments", "packets", "octets", "established", "reset")
 IMAGE = TcpImage(
     family=4, remote_port=80, local_port=4000, remote_mss=1460, initial_rcv_wnd=32768, ttl=64, tos=8, user_priority=3,
     max_rt=0, flow_label=0x12345, hash_value=0xDEADBEEF, cached_flags=0xC, rcv_indication_size=77, ka_probe_count=4,
@@ -103,6 +104,7 @@ class Commit:
     dlv_valid: int
     cpl_valid: int
     img_valid: int
+    room: int
     rx: RxSeg
     tcb: Tcb
     tx0: Txq
@@ -113,7 +115,7 @@ class Commit:
     @classmethod
     def unpack(cls, vector: int) -> Commit:
         record = RecTcp.unpack(vector)
-        plain = {name: getattr(record, name) for name in list(cls.__dataclass_fields__)[:14]}
+        plain = {name: getattr(record, name) for name in list(cls.__dataclass_fields__)[:15]}
         return cls(
             **plain,
             rx=RxSeg.unpack(record.rx),
@@ -125,6 +127,40 @@ class Commit:
         )
 
 
+def established(tcb: Tcb) -> bool:
+    """What ST4_ESTABLISHED counts."""
+    return tcb.phase != Phase.FREE and tcb.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
+
+
+def has_connection(record: Commit) -> bool:
+    """Whether the TCB of a record is that of a connection; commands on paths, neighbors, parameters have none."""
+    return record.kind != TcpEvt.CREDIT and record.tcb.pack() != 0
+
+
+def statistics(records: list[Commit]) -> dict[str, int]:
+    """What hostport, Statistics, makes of the records; on the way, of every SEGMENT, which octets are old and new."""
+    counted = dict.fromkeys(STATS, 0)
+    tcbs: dict[int, Tcb] = {}
+    for r in records:
+        before = tcbs.get(r.conn, Tcb())
+        if r.kind == TcpEvt.RX_SEGMENT and r.verdict != Verdict.PASS_UP:
+            counted["segments"] += 1
+            counted["packets"] += 1
+            counted["octets"] += r.rx.pay_off + r.rx.pay_len - (18 if r.rx.tagged else 14)
+        if r.kind == TcpEvt.COMMAND and r.opcode == Opcode.FORWARD:
+            counted["segments"] += not (r.cpl_valid and r.cpl.status != Status.OK)
+        if r.tx0_valid and r.tx0.kind == TxKind.SEGMENT:
+            seg = TxSegment.unpack(r.tx0.body)
+            octets = seg.len + (seg.flags & FIN)
+            in_front = u32(before.snd_max - seg.seq + (1 << 31)) - (1 << 31)  # how far SND.MAX is ahead, signed
+            only(seg, has_old=int(octets > 0 and in_front > 0), has_new=int(octets == 0 or octets > in_front))
+        if has_connection(r):
+            counted["established"] += established(r.tcb) - established(before)
+            counted["reset"] += established(before) and r.tcb.state == TcpState.CLOSED
+            tcbs[r.conn] = r.tcb
+    return counted
+
+
 class Bench:
     """Streams in, queues out, one record a commit."""
 
@@ -132,8 +168,9 @@ class Bench:
         self.dut = dut
         self.rng = random.Random(int(cocotb.RANDOM_SEED))
         self.now = 1000
+        self.room = 1
         self.waiting: dict[str, deque[dict[str, int]]] = {name: deque() for name in STREAMS}
-        self.ready = {"txq": 100, "dlv": 100, "verdict": 100, "cpl": 100, "img": 100}
+        self.ready = {"txq": 100, "bar": 100, "dlv": 100, "verdict": 100, "cpl": 100, "img": 100}
         self.out: dict[str, list[int]] = {name: [] for name in self.ready}
         self.records: list[Commit] = []
         self.cycles: list[int] = []  # of the records
@@ -145,6 +182,7 @@ class Bench:
         self.delete_due = -1
         self.freed: list[int] = []
         self.appended: list[int] = []
+        self.counted = dict.fromkeys(STATS, 0)  # what the statistics pulses add up to
         self.spare = int(dut.CONNS.value) - 1
         """Credits that a connection which holds a buffer leaves for the others (C.11)."""
 
@@ -152,6 +190,7 @@ class Bench:
         dut = self.dut
         dut.rst.value = 1
         dut.now.value = self.now
+        dut.s_room.value = self.room
         dut.s_del_done.value = 0
         dut.m_del_ready.value = 0
         for name, fields in STREAMS.items():
@@ -181,6 +220,7 @@ class Bench:
         await FallingEdge(dut.clk)
         self.cycle += 1
         dut.now.value = self.now
+        dut.s_room.value = self.room
         for name, fields in STREAMS.items():
             queue = self.waiting[name]
             getattr(dut, f"s_{name}_valid").value = int(bool(queue))
@@ -206,11 +246,22 @@ class Bench:
             self.freed.append(int(dut.free_conn.value))
         if int(dut.append_pulse.value):
             self.appended.append(int(dut.append_conn.value))
+        self._count()
         if int(dut.rec_tcp_valid.value):
             record = Commit.unpack(int(dut.rec_tcp.value))
             only(record, order=len(self.records))
             self.records.append(record)
             self.cycles.append(self.cycle)
+
+    def _count(self) -> None:
+        dut, counted = self.dut, self.counted
+        if int(dut.stat_in.value):
+            counted["segments"] += 1
+            if int(dut.stat_in_packet.value):
+                counted["packets"] += 1
+                counted["octets"] += int(dut.stat_in_octets.value)
+        counted["established"] += int(dut.stat_opened.value) - int(dut.stat_closed.value)
+        counted["reset"] += int(dut.stat_reset.value)
 
     async def take(self, kind: TcpEvt, limit: int = 400) -> Commit:
         """The next record, which must be of this kind."""
@@ -235,6 +286,8 @@ class Bench:
         for r in self.records:
             items += [item.pack() for valid, item in ((r.tx0_valid, r.tx0), (r.tx1_valid, r.tx1)) if valid]
         assert self.out["txq"] == items
+        assert self.out["bar"] == [item for item in items if Txq.unpack(item).kind == TxKind.BARRIER]
+        assert self.counted == statistics(self.records)
         assert self.out["dlv"] == [r.dlv.pack() for r in self.records if r.dlv_valid]
         assert self.out["cpl"] == [r.cpl.pack() for r in self.records if r.cpl_valid]
         assert self.out["verdict"] == [r.verdict for r in self.records if r.kind == TcpEvt.RX_SEGMENT]
@@ -356,7 +409,7 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
         flow_label=0x12345, ttl=64, tos=8, user_priority=3, dlg_flags=9, ka_probes_sent=1, ka_timeout_delta=OFF,
         send_backlog_size=11, receive_backlog_size=12, dwnd=13, snd_una=UNA, snd_nxt=u32(UNA + 10),
         snd_max=u32(UNA + 20), snd_end=UNA, snd_wnd=20000, max_snd_wnd=20000, snd_wl1=RCV - 1, cwnd=4380,
-        ssthresh=0xFFFF_0000, recover=UNA - 1, dup_acks=2, srtt=803, rttvar=250, rto=(100 + 250) << 4, rtx_on=1,
+        ssthresh=0xFFFF_0000, recover=UNA - 1, dup_acks=2, srtt=803, rttvar=250, rto=100 + 250, rtx_on=1,
         rtx_deadline=600, rtx_count=4, snd_wnd_probe_count=3, total_rt=5, rcv_nxt=RCV, rcv_adv=RCV + 32768,
         consumed_seq=RCV, last_ack_sent=RCV, fin_rcvd=1, ts_recent=70, ts_recent_tick=960, ts_delta=8000,
         backlog_told=4096, backlog_tick=1000, ka_on=0, ka_deadline=OFF,
@@ -364,7 +417,7 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
     for name in Tcb.FIELDS:
         only(record.tcb, **{name: getattr(want, name)})
     only(record, tx0_valid=0, tx1_valid=0, cpl_valid=0, dlv_valid=1)
-    only(record.dlv, kind=DlvEvt.LOAD, conn=0, gen=GEN, a=COOKIE, sq_index=3, info=8192, push_ticks=500)
+    only(record.dlv, kind=DlvEvt.LOAD, conn=0, gen=GEN, a=COOKIE, sq_index=3, info=8192, push_ticks=500, fin=1)
     # the backlog of 20 octets that is in flight must be there before START
     record = await b.command(Opcode.START)
     only(record.cpl, kind=CqKind.COMMAND, status=Status.BAD_STATE, code=Opcode.START)
@@ -373,7 +426,8 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
     b.now = 1100
     record = await b.command(Opcode.START, flags=1)
     # 30 octets wait behind snd_nxt and all fit, so the timer taken over goes on: 600 ticks remain
-    only(record.tcb, phase=Phase.RUNNING, rtx_on=1, rtx_deadline=1700, rtt_active=1, rtt_seq=UNA, persist=0)
+    only(record.tcb, phase=Phase.RUNNING, rtx_on=1, rtx_deadline=1700, rtt_active=1, rtt_seq=UNA, persist=0,
+         rto=(100 + 250) << 4)  # fmt: skip
     only(record.dlv, kind=DlvEvt.START, hold=1, a=COOKIE)
     only(record.tx0, kind=TxKind.HDR_CONN)
     hdr = TxHdrConn.unpack(record.tx0.body)
@@ -768,11 +822,15 @@ async def probes_of_a_closed_window_go_on_where_they_were_handed_over(dut: Any) 
     _, seg = await b.grant()
     assert seg is not None
     only(seg, seq=UNA, len=1, flags=ACK)
-    # a timer that does not run, transmission that goes on behind snd_una, the wait for the peer's FIN: no probes
+    # a timer that does not run, a probe that the host counts in snd_nxt, the wait for the peer's FIN
     ours = replace(image, local_port=4001)
     for conn, changes, state in (
         (1, {"rtx_timeout_delta": OFF, "rtx_count": 0}, {"persist": 1, "rtx_count": 0, "rtx_deadline": 2500}),
-        (2, {"snd_nxt": u32(UNA + 1)}, {"persist": 0, "rtx_count": 2, "rtx_deadline": 1900}),
+        (
+            2,
+            {"snd_nxt": u32(UNA + 1)},
+            {"persist": 1, "snd_nxt": UNA, "rtx_count": 2, "rtx_deadline": 1900, "rto": 1000},
+        ),
     ):
         await b.command(Opcode.INITIATE, replace(ours, **changes).pack(), conn=conn)
         await b.send(100, conn=conn)

@@ -45,7 +45,6 @@ from tb.tests.unit.test_unit_tcp_engine import (
     GEN,
     IMAGE,
     RCV,
-    RST,
     UNA,
     URG,
     Bench,
@@ -166,11 +165,12 @@ def completed(record: Commit) -> None:
     only(record.cpl, cookie=COOKIE, sq_index=record.cause, nbytes=0, info=0)
 
 
-def barred(record: Commit) -> None:
+def barred(record: Commit, what: Object) -> None:
     """The transmit path completes the command; the engine itself says nothing."""
     only(record, tx0_valid=1, tx1_valid=0, dlv_valid=0, cpl_valid=0, img_valid=0)
     only(record.tx0, kind=TxKind.BARRIER, conn=record.conn, gen=record.gen)
-    assert TxBarrier.unpack(record.tx0.body) == TxBarrier(cookie=COOKIE, sq_index=record.cause, opcode=record.opcode)
+    wanted = TxBarrier(cookie=COOKIE, sq_index=record.cause, opcode=record.opcode, object=what)
+    assert TxBarrier.unpack(record.tx0.body) == wanted
 
 
 def cached_part(tcb: Tcb, **changed: int) -> Tcb:
@@ -468,8 +468,8 @@ async def silenced(b: ObjectBench, what: Object, number: int) -> None:
     await b.segment(seq=RCV, ack=u32(UNA + 500))
     await b.grant()  # RELEASE
     gen = GEN if what == Object.CONNECTION else 0
-    barred(await b.invalidate(what, number, gen))
-    barred(await b.invalidate(what, number, gen))  # the same again
+    barred(await b.invalidate(what, number, gen), what)
+    barred(await b.invalidate(what, number, gen), what)  # the same again
     await b.quiet()  # no window: nothing was kept back, nothing is asked
     record = await b.segment(seq=RCV, pay_len=10, ack=u32(UNA + 1460))
     only(record, verdict=Verdict.DELIVER)
@@ -526,7 +526,7 @@ async def every_kind_of_segment_is_kept_back_g0(dut: Any) -> None:
     await b.send(10, conn=1)  # conn 1: zero window, a probe in 1000 ticks
     await b.send(10, conn=2)
     await b.grant()  # conn 2: a retransmission in 1000 ticks
-    barred(await b.invalidate(Object.PATH, 0, 0))
+    barred(await b.invalidate(Object.PATH, 0, 0), Object.PATH)
     await b.quiet()
     await b.segment(conn=0, seq=RCV - 1, pay_len=1)  # old text: a duplicate ACK is owed
     record = await b.silent_grant()
@@ -555,8 +555,8 @@ async def an_invalid_path_leaves_other_paths_alone_and_a_new_write_heals_it_e9(d
     await b.write_neighbor(4)
     await b.command(Opcode.INITIATE, replace(IMAGE, path_id=1).pack(), conn=1)
     await b.command(Opcode.START, conn=1)
-    barred(await b.invalidate(Object.PATH, 0, 0))
-    barred(await b.invalidate(Object.NEIGHBOR, 3, 0))
+    barred(await b.invalidate(Object.PATH, 0, 0), Object.PATH)
+    barred(await b.invalidate(Object.NEIGHBOR, 3, 0), Object.NEIGHBOR)
     await b.send(10, conn=1)
     record, seg = await b.grant()
     assert seg is not None
@@ -572,12 +572,12 @@ async def an_invalid_path_leaves_other_paths_alone_and_a_new_write_heals_it_e9(d
     assert seg is not None
     only(record, conn=0)
     # the path alone
-    barred(await b.invalidate(Object.PATH, 1, 0))
+    barred(await b.invalidate(Object.PATH, 1, 0), Object.PATH)
     await b.write_path(1, 4, flags=KEEP)
     await b.send(10, conn=1)
     only(await b.silent_grant(), conn=1)
     # the neighbor alone
-    barred(await b.invalidate(Object.NEIGHBOR, 3, 0))
+    barred(await b.invalidate(Object.NEIGHBOR, 3, 0), Object.NEIGHBOR)
     await b.write_path(0, 3)
     await b.write_neighbor(3, flags=KEEP)
     await b.send(10, conn=0)
@@ -590,7 +590,7 @@ async def a_path_that_is_linked_to_another_neighbor_goes_by_that_neighbor_e9(dut
     b = await bench_of(dut)
     await b.open()
     await b.write_neighbor(4)
-    barred(await b.invalidate(Object.NEIGHBOR, 3, 0))
+    barred(await b.invalidate(Object.NEIGHBOR, 3, 0), Object.NEIGHBOR)
     completed(await b.write_path(0, 4, flags=KEEP))
     await b.send(10)
     _, seg = await b.grant()
@@ -606,7 +606,7 @@ async def a_path_that_is_linked_to_another_neighbor_goes_by_that_neighbor_e9(dut
 async def a_terminate_of_an_invalid_connection_sends_no_ack_b7(dut: Any) -> None:
     b = await bench_of(dut)
     await b.open()
-    barred(await b.invalidate(Object.CONNECTION))
+    barred(await b.invalidate(Object.CONNECTION), Object.CONNECTION)
     before = (await b.segment(seq=RCV, pay_len=10)).tcb  # a delayed ACK: nothing is asked yet
     only(before, unacked_segs=1, dack_on=1)
     record = await b.command(Opcode.TERMINATE, addr=0x9000, addr2=0xA000)
@@ -617,7 +617,7 @@ async def a_terminate_of_an_invalid_connection_sends_no_ack_b7(dut: Any) -> None
     )  # fmt: skip
     # with a duplicate ACK owed, too
     await b.open(conn=1)
-    barred(await b.invalidate(Object.CONNECTION, 1))
+    barred(await b.invalidate(Object.CONNECTION, 1), Object.CONNECTION)
     received, record = await b.command_behind_segment(Opcode.TERMINATE, conn=1, seq=RCV - 1, pay_len=1)
     only(received.tcb, dup_owed=1)
     only(record, tx0_valid=0, tx1_valid=1)
@@ -631,21 +631,22 @@ async def an_abortive_disconnect_of_an_invalid_connection_sends_no_reset_b6a(dut
     await b.path()
     await b.neighbor()
     await b.command(Opcode.INITIATE, IMAGE.pack())
-    barred(await b.invalidate(Object.CONNECTION))
+    barred(await b.invalidate(Object.CONNECTION), Object.CONNECTION)
     record = await b.command(Opcode.DISCONNECT, flags=2)
     only(record.cpl, status=Status.BAD_STATE)  # LOADED comes first
     before = (await b.command(Opcode.START)).tcb
     only(before, invalid=1)
     record = await b.command(Opcode.DISCONNECT, flags=2)
-    only(record, tx0_valid=0, tx1_valid=0, dlv_valid=0, cpl_valid=1)
+    only(record, tx0_valid=0, tx1_valid=0, dlv_valid=1, cpl_valid=1)
     only(record.cpl, kind=CqKind.SEND, status=Status.UPLOAD, code=Opcode.DISCONNECT, nbytes=0)
-    assert record.tcb == before
-    # aborted by the peer: that is said first
-    record = await b.segment(seq=RCV, flags=RST)
-    only(record.dlv, event=TcpEventType.ABORT)
-    record, seg = await b.grant()
-    assert seg is None
-    only(record, tx1_valid=1)  # the abort's RELEASE is no frame
+    only(record.dlv, event=TcpEventType.RETRIEVE, info=UploadReason.INVALID_STATE, aborted=0, a=0, sq_index=0)
+    assert record.tcb == replace(before, phase=Phase.FROZEN, retrieve_sent=1)
+    record = await b.command(Opcode.DISCONNECT, flags=2)
+    only(record, tx0_valid=0, tx1_valid=0, dlv_valid=0, cpl_valid=1)  # the upload was asked for once
+    only(record.cpl, status=Status.UPLOAD)
+    # a fault aborts it: that is said first
+    b.waiting["fault"].append({"conn": 0, "gen": GEN})
+    only((await b.take(TcpEvt.FAULT)).tcb, aborted=1)
     record = await b.command(Opcode.DISCONNECT, flags=2)
     only(record.cpl, status=Status.ABORTED)
     await b.quiet()
@@ -778,7 +779,7 @@ async def the_last_ack_of_a_terminate_and_a_reset_ask_too_and_a_silent_connectio
     only(await b.command(Opcode.NEIGHBOR_ANSWER, conn=3, gen=0, arg=40_000), cpl_valid=0)
     await b.command(Opcode.INITIATE, IMAGE.pack(), conn=2)
     await b.command(Opcode.START, conn=2)
-    barred(await b.invalidate(Object.CONNECTION, 2))
+    barred(await b.invalidate(Object.CONNECTION, 2), Object.CONNECTION)
     await b.send(10, conn=2)
     await b.silent_grant()
     await b.quiet()

@@ -232,14 +232,12 @@ async def while_data_is_on_its_way_nothing_is_probed_k3(dut: Any) -> None:
 
 
 @cocotb.test()
-async def a_timer_that_nobody_wants_stops_when_it_is_due_k3(dut: Any) -> None:
+async def a_timer_that_came_without_keep_alive_stops_when_the_peer_is_heard_k1_b3(dut: Any) -> None:
     b = await bench_of(dut)
     before = await b.open(replace(PLAIN, ka_timeout_delta=50, ka_probes_sent=200))
-    only(before, ka_on=1, ka_deadline=1050)
-    only((await b.segment()).tcb, ka_on=1, ka_deadline=1050)  # K-1 starts it only where keep-alive is enabled
-    record = await b.expires(1050)
-    only(record, dlv_valid=0)
-    only(record.tcb, ka_on=0, ka_probe_owed=0, ka_probes_sent=0, phase=Phase.RUNNING)
+    only(before, ka_on=1, ka_challenge=1, ka_deadline=1050)  # it is that of a challenge
+    only((await b.segment()).tcb, ka_on=0, ka_challenge=0, ka_probes_sent=0)
+    b.now = 1050
     await b.quiet()
 
 
@@ -302,18 +300,19 @@ async def an_upload_asked_for_by_keep_alive_ends_the_event_k3(dut: Any) -> None:
 
 
 @cocotb.test()
-async def a_probe_counts_as_a_pure_ack_k3_g2(dut: Any) -> None:
+async def a_probe_goes_behind_the_acks_that_are_owed_k3_g2(dut: Any) -> None:
     b = await bench_of(dut)
     await b.open(replace(ALIVE, ka_timeout_delta=100, rcv_wnd=1000, initial_rcv_wnd=1000))
-    # the delayed ACK is due with the probe, and old segments owe duplicates: one segment pays for all it can
+    # the delayed ACK is due with the probe: it goes first, where every peer takes it; duplicates do so, too
     await b.segment(pay_len=10)
     only(b.records[-1].tcb, dack_on=1, dack_deadline=1100, ka_deadline=2000)
     await b.update(replace(CACHED, cached_flags=KEEP_ALIVE | KEEP_ALIVE_RESTART, ka_timeout=100))
     only(b.records[-1].tcb, ka_deadline=1100)
     record = await b.expires(1100)
     only(record.tcb, dack_on=0, ack_now=1, ka_probe_owed=1)
-    only(await b.sent(), seq=u32(UNA - 1), ack=RCV + 10)
-    only(b.records[-1].tcb, ack_now=0, ka_probe_owed=0, unacked_segs=0, last_ack_sent=RCV + 10)
+    only(await b.sent(), seq=UNA, ack=RCV + 10)
+    only(b.records[-1].tcb, ack_now=0, ka_probe_owed=1, unacked_segs=0, last_ack_sent=RCV + 10)
+    await b.probe()
     await b.quiet()
     b.ready["txq"] = 0
     await b.crowd(replace(CACHED, cached_flags=KEEP_ALIVE, ka_timeout=100))  # the transmit queue is full, no grant goes
@@ -325,14 +324,14 @@ async def a_probe_counts_as_a_pure_ack_k3_g2(dut: Any) -> None:
     b.ready["txq"] = 100
     grants = [record for record in await b.settle(300) if record.kind == TcpEvt.TX_GRANT]
     segments = [TxSegment.unpack(record.tx0.body) for record in grants]
-    assert [(segment.seq, segment.len) for segment in segments] == [(u32(UNA - 1), 0), (UNA, 0), (UNA, 0)]
-    assert [record.tcb.dup_owed for record in grants] == [2, 1, 0], "the probe is one of the three"
-    assert [record.tcb.ka_probe_owed for record in grants] == [0, 0, 0]
+    assert [(segment.seq, segment.len) for segment in segments] == [(UNA, 0), (UNA, 0), (UNA, 0), (u32(UNA - 1), 0)]
+    assert [record.tcb.dup_owed for record in grants] == [2, 1, 0, 0], "the probe is none of the three"
+    assert [record.tcb.ka_probe_owed for record in grants] == [1, 1, 1, 0]
     await b.quiet()
 
 
 @cocotb.test()
-async def data_goes_before_a_probe_g2(dut: Any) -> None:
+async def data_that_an_ack_lets_go_takes_the_place_of_a_probe_g2_k1(dut: Any) -> None:
     b = await bench_of(dut)
     await b.open(replace(ALIVE, ka_timeout_delta=100, snd_wnd=0))
     await b.send(2000)
@@ -341,13 +340,11 @@ async def data_goes_before_a_probe_g2(dut: Any) -> None:
     await b.settle(300)
     b.now = 1100
     only((await b.take(TcpEvt.TIMER)).tcb, ka_probe_owed=1, ka_probes_sent=1)
-    only((await b.segment()).tcb, ka_probe_owed=1, ka_probes_sent=0, persist=0, snd_wnd=20000)
+    only((await b.segment()).tcb, ka_probe_owed=0, ka_probes_sent=0, persist=0, snd_wnd=20000)
     b.ready["txq"] = 100
     grants = [record for record in await b.settle(300) if record.kind == TcpEvt.TX_GRANT]
     segments = [TxSegment.unpack(record.tx0.body) for record in grants]
-    want = [(UNA, 1460), (u32(UNA + 1460), 540), (u32(UNA - 1), 0)]
-    assert [(segment.seq, segment.len) for segment in segments] == want
-    assert [record.tcb.ka_probe_owed for record in grants] == [1, 1, 0]
+    assert [(segment.seq, segment.len) for segment in segments] == [(UNA, 1460), (u32(UNA + 1460), 540)]
     await b.quiet()
 
 
@@ -515,17 +512,17 @@ async def a_challenge_extends_a_timer_that_runs_and_never_shortens_it_ch_201(dut
     await b.open(replace(ALIVE, ka_timeout=CHALLENGE))
     await b.segment()
     record = await b.segment(seq=RCV + 1, flags=RST)
-    only(record.tcb, ka_on=1, ka_challenge=0, ka_deadline=1000 + CHALLENGE)
+    only(record.tcb, ka_on=1, ka_challenge=1, ka_deadline=1000 + CHALLENGE)
     await b.sent()
     b.now = 2000
     record = await b.segment(seq=RCV + 1, flags=SYN)
-    only(record.tcb, ka_on=1, ka_challenge=0, ka_deadline=2000 + CHALLENGE)
+    only(record.tcb, ka_on=1, ka_challenge=1, ka_deadline=2000 + CHALLENGE)
     await b.sent()
     await b.update(replace(CACHED, cached_flags=KEEP_ALIVE | KEEP_ALIVE_RESTART, ka_timeout=CHALLENGE + 5000))
     only(b.records[-1].tcb, ka_deadline=7000 + CHALLENGE)
     b.now = 6000
     record = await b.segment(seq=RCV + 1, flags=SYN)
-    only(record.tcb, dup_owed=1, ka_deadline=7000 + CHALLENGE, ka_challenge=0)
+    only(record.tcb, dup_owed=1, ka_deadline=7000 + CHALLENGE, ka_challenge=1)
     await b.sent()
     await b.quiet()
 
@@ -936,3 +933,173 @@ async def outside_running_nothing_is_filtered_and_in_time_wait_it_is_k6(dut: Any
     await b.command(Opcode.TERMINATE)
     only(await b.segment(seq=RCV + 1), verdict=Verdict.PASS_UP)
     await b.quiet()
+
+
+# ---- what is handed over, and what stands in the way of a peer that hears us -----------------------------------------
+@cocotb.test()
+async def a_pure_ack_and_a_reset_lie_in_front_of_a_closed_window_g4(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(replace(PLAIN, snd_wnd=0))
+    await b.send(100)
+    await b.expires(2000)
+    only(await b.sent(), seq=UNA, len=1)
+    only(b.records[-1].tcb, snd_nxt=UNA, snd_max=u32(UNA + 1), persist=1)
+    await b.segment(seq=RCV - 1, pay_len=1)
+    only(await b.sent(), seq=UNA, len=0, flags=ACK)
+    record = await b.command(Opcode.DISCONNECT, flags=2)
+    only(TxSegment.unpack(record.tx0.body), seq=UNA, len=0, flags=ACK | RST)
+    await b.quiet()
+
+
+@cocotb.test()
+async def echoes_and_answers_to_probes_confirm_the_neighbor_e10(dut: Any) -> None:
+    for how in ("keep-alive", "window", "echo", "old echo"):
+        b = await bench_of(dut)
+        image = replace(ALIVE, ka_timeout_delta=100)
+        fields = {"seq": RCV}
+        if how == "window":
+            image, fields = replace(PLAIN, snd_wnd=0), {"seq": RCV, "wnd": 0}
+        elif "echo" in how:
+            image = replace(PLAIN, const_flags=1, ts_time=9000)  # ts_delta 8000
+            fields = {"seq": RCV, "ts_present": 1, "tsval": 1, "tsecr": 9000 if how == "old echo" else 9001}
+        await b.open(image)
+        b.now = 1100
+        if how == "window":
+            await b.send(10)
+            b.now = 2100
+        if "echo" not in how:
+            await b.take(TcpEvt.TIMER)
+            await b.sent()
+        b.now = 2500
+        await b.segment(**fields)
+        record = await b.command(Opcode.QUERY, conn=3, flags=Object.NEIGHBOR)
+        only(record.cpl, status=Status.OK, info=1500 if how == "old echo" else 0, nbytes=1500)
+        await b.end()
+
+
+@cocotb.test()
+async def probes_of_a_silly_window_are_handed_over_with_their_count_b3_b4(dut: Any) -> None:
+    b = await bench_of(dut)
+    image = replace(
+        PLAIN, snd_wnd=300, srtt=8, rttvar=1, rtx_count=3, rtx_timeout_delta=1200, snd_max=u32(UNA + 1),
+        snd_nxt=u32(UNA + 1),
+    )  # fmt: skip
+    only(await b.load(image), rto=300, persist=0)
+    await b.send(5000)
+    record = await b.command(Opcode.START)
+    only(record.tcb, persist=1, snd_nxt=UNA, rtx_count=3, rto=300, rtx_deadline=2200, cwnd=4380)
+    record = await b.expires(2200)
+    only(record.tcb, probe_owed=1, rtx_count=4, rto=300, cwnd=4380)
+    only(await b.sent(), seq=UNA, len=300)
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_fast_recovery_goes_on_where_it_was_handed_over_b3(dut: Any) -> None:
+    b = await bench_of(dut)
+    out = u32(UNA + 5840)
+    image = replace(PLAIN, dup_ack_count=3, snd_nxt=out, snd_max=out, cwnd=7300, ssthresh=2920, rtx_timeout_delta=500)
+    only(await b.load(image), in_recovery=1, recover=out, dup_acks=3)
+    await b.send(5840)
+    await b.command(Opcode.START)
+    record = await b.segment(ack=u32(UNA + 1460))
+    only(record.tcb, in_recovery=1, rtx_head=1, cwnd=7300)  # 7300 - 1460 + 1460: a partial ACK
+    only(await b.sent(), seq=u32(UNA + 1460), len=1460)
+    await b.quiet()
+    await b.end()
+    b = await bench_of(dut)
+    only(await b.load(replace(PLAIN, dup_ack_count=3)), in_recovery=0, recover=u32(UNA - 1))  # nothing is out
+
+
+@cocotb.test()
+async def the_watch_of_a_challenge_is_handed_over_k2_ch_066(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(replace(PLAIN, ka_timeout_delta=1000))
+    only(b.records[-1].tcb, ka_on=1, ka_challenge=1, ka_deadline=2000)
+    only((await b.expires(2000)).tcb, ka_probe_owed=1, ka_probes_sent=1)
+    await b.probe()
+    await b.end()
+    b = await bench_of(dut)
+    await b.open(replace(ALIVE, ka_timeout_delta=1000))
+    only(b.records[-1].tcb, ka_on=1, ka_challenge=0)
+    only((await b.segment(seq=RCV + 1, flags=RST)).tcb, ka_challenge=1)  # keep-alive ran already
+    await b.grant()
+    await b.end()
+
+
+@cocotb.test()
+async def a_segment_in_front_of_the_grant_takes_the_probe_back_k1(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(replace(ALIVE, ka_timeout_delta=100))
+    b.ready["txq"] = 0
+    await b.crowd(replace(CACHED, cached_flags=KEEP_ALIVE, ka_timeout=100))
+    await b.settle(300)
+    b.now = 1100
+    only((await b.take(TcpEvt.TIMER)).tcb, ka_probe_owed=1)
+    only((await b.segment(pay_len=10)).tcb, ka_probe_owed=0)
+    only((await b.segment(seq=RCV + 10, pay_len=10)).tcb, ack_now=1)
+    b.ready["txq"] = 100
+    grants = [record for record in await b.settle(300) if record.kind == TcpEvt.TX_GRANT]
+    only(TxSegment.unpack(grants[0].tx0.body), seq=UNA, ack=RCV + 20, len=0)
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_syn_without_timestamp_is_challenged_or_taken_for_a_restart_ch_197(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(replace(PLAIN, const_flags=1, ts_time=9000, ts_recent=500))
+    only((await b.segment(seq=RCV + 100, flags=SYN)).tcb, dup_owed=1, syn_challenged=1)
+    await b.grant()
+    only((await b.segment(seq=RCV - 1000, flags=SYN)).tcb, dup_owed=1)
+    await b.grant()
+    record = await b.segment(seq=RCV, flags=SYN)
+    only(record.tcb, state=TcpState.CLOSED, phase=Phase.FROZEN)
+    only(record.dlv, event=TcpEventType.RETRIEVE, info=UploadReason.UPLOAD_REQUESTED)
+    # the upload is on its way: a graceful DISCONNECT is told so (B-6)
+    record = await b.command(Opcode.DISCONNECT, flags=1)
+    only(record.cpl, kind=CqKind.SEND, status=Status.UPLOAD)
+    await b.quiet()
+
+
+@cocotb.test()
+async def ts_recent_ages_by_the_rate_of_the_tick_counter_c1(dut: Any) -> None:
+    for rate, age in ((1000, 2_073_600_000), (100, 207_360_000), (10, 20_736_000)):
+        for late in (0, 1):
+            b = await bench_of(dut)
+            await b.rate(rate)
+            await b.open(replace(PLAIN, const_flags=1, ts_time=9000, ts_recent=500))
+            b.now = 1000 + age - 1 + late
+            record = await b.segment(pay_len=10, ts_present=1, tsval=400)
+            only(record.tcb, rcv_nxt=RCV + 10 * late, ts_recent=400 if late else 500)
+            await b.end()
+
+
+@cocotb.test()
+async def without_room_text_is_refused_and_everything_else_goes_on_c12_e10_e11(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(PLAIN)
+    await b.send(1000)
+    await b.grant()
+    b.room = 0
+    b.ready["cpl"] = b.ready["dlv"] = 0
+    b.now = 40_000
+    only((await b.take(TcpEvt.TIMER)).tcb, rtx_count=1)
+    await b.grant()
+    only(b.records[-1], room=0, cpl_valid=0, tx0_valid=1)  # nothing is asked
+    for n in range(40):
+        record = await b.segment(ack=u32(UNA + 1000), pay_len=100)
+        only(record, room=0, dlv_valid=0, verdict=Verdict.DROP, credits=b.spare + 8)
+        only(record.tcb, snd_una=u32(UNA + 1000), rcv_nxt=RCV)
+        if n == 0:
+            _, _ = await b.grant()
+            only(b.records[-1], room=0, tx1_valid=1)
+        else:
+            await b.grant()
+    record = await b.segment(ack=u32(UNA + 1000), pay_len=0, wnd=60000)
+    only(record.tcb, snd_wnd=60000)
+    b.room = 1
+    record = await b.segment(ack=u32(UNA + 1000), pay_len=100)
+    only(record, room=1, dlv_valid=1, verdict=Verdict.DELIVER)
+    b.ready["cpl"] = b.ready["dlv"] = 100
+    await b.settle(200)
+    b.check_queues()

@@ -23,6 +23,7 @@ from scapy.packet import Raw
 from model.layout.generated import (
     Cqe,
     CqKind,
+    Object,
     Opcode,
     RecTx,
     SgElem,
@@ -46,6 +47,7 @@ MAC = 0x0605_0403_0202  # interface MAC 02:02:03:04:05:06, byte 0 low
 MASK32 = 0xFFFFFFFF
 RAW_LOST = 0xFFFF  # connection in the record of a raw frame whose read failed
 ACK, PSH, RST, FIN = 0x10, 0x08, 0x04, 0x01
+EMIT_LATENCY = 8  # cycles from the last beat of a frame to the completion of an INVALIDATE
 
 
 @dataclass
@@ -106,11 +108,39 @@ class Conn:
 
 
 @dataclass
+class Bar:
+    """An INVALIDATE: from `offered` on frames of its object may be kept back, from `done` on they must."""
+
+    item: int  # its BARRIER, packed
+    cqe: Cqe
+    offered: bool = False
+    done: bool = False
+
+
+@dataclass
+class Sent:
+    """A SEGMENT: what must leave, and the INVALIDATEs behind it that may keep it back."""
+
+    order: int
+    conn: int
+    gen: int
+    frame: bytes
+    fine: bool  # its payload can be read
+    objects: frozenset[tuple[Object, int]]
+    bars: list[Bar] = field(default_factory=list)
+    left: bool = False
+
+    def may_be_kept_back(self) -> bool:
+        return not self.fine or any(bar.offered for bar in self.bars)
+
+
+@dataclass
 class Expect:
     """Everything that must come out, in order."""
 
-    frames: deque[bytes] = field(default_factory=deque)
-    records: deque[RecTx] = field(default_factory=deque)
+    frames: deque[Sent] = field(default_factory=deque)
+    records: deque[Sent] = field(default_factory=deque)
+    bars: deque[Bar] = field(default_factory=deque)
     raw_records: deque[RecTx] = field(default_factory=deque)
     raw_frames: deque[bytes] = field(default_factory=deque)
     completions: deque[tuple[Cqe, int]] = field(default_factory=deque)  # with the records that must be out before
@@ -143,6 +173,9 @@ class Bench:
         self.cycle = 0
         self.offered: dict[str, bool] = {}
         self.segments = self.segments_out = self.raw_sent = self.records_out = 0
+        self.kept_back = 0  # frames that could be read and were discarded
+        self.bar_cycles: list[tuple[int, int]] = []  # INVALIDATE offered, completion taken
+        self.bar_offered = 0
         self.completed = self.fences_out = self.list_reads = self.stalled_reads = 0
         self.beat: list[tuple[int, int]] = []  # data and keep of the frame on the wire
         self.frame_ends: list[tuple[int, int]] = []  # cycle of the last beat, beats
@@ -262,10 +295,13 @@ class Bench:
                 pos += size
         assert len(payload) == length, "the scenario sends bytes it does not have"
         frame = self.frame(c, seg, payload)
-        kind = TxRecKind.SEGMENT if fine else TxRecKind.DISCARDED
-        self.expect.records.append(RecTx(kind=kind, order=self.segments, conn=conn, len=len(frame)))
+        path = c.hdr.path_id
+        nbr = self.paths[path].neighbor_id
+        objects = frozenset({(Object.CONNECTION, conn), (Object.PATH, path), (Object.NEIGHBOR, nbr)})
+        sent = Sent(self.segments, conn, c.gen, frame, fine, objects)
+        self.expect.records.append(sent)
         if fine:
-            self.expect.frames.append(frame)
+            self.expect.frames.append(sent)
         else:
             self.expect.faults.append((conn, c.gen))
         self.segments += 1
@@ -327,17 +363,23 @@ class Bench:
             self.expect.fences.append((conn, c.gen, self.completed + len(self.expect.completions)))
         self.put(TxKind.FENCE if fence else TxKind.RELEASE, conn, c.gen, body.pack())
 
-    def barrier(self, conn: int, gen: int) -> None:
-        """BARRIER of an INVALIDATE: it completes when every frame in front has left, and touches no entry."""
+    def invalidate(self, what: Object, number: int, gen: int = 0) -> None:
+        """An INVALIDATE: ahead of the queue, and its BARRIER behind the frames that it keeps back."""
         cookie, sq_index = self.rng.getrandbits(64), self.rng.getrandbits(16)
         cqe = Cqe(
-            kind=CqKind.COMMAND, code=Opcode.INVALIDATE, status=Status.OK, conn=conn, gen=gen, cookie=cookie,
+            kind=CqKind.COMMAND, code=Opcode.INVALIDATE, status=Status.OK, conn=number, gen=gen, cookie=cookie,
             sq_index=sq_index,
         )  # fmt: skip
-        self.expect.completions.append((cqe, self.segments))
-        self.put(
-            TxKind.BARRIER, conn, gen, TxBarrier(cookie=cookie, sq_index=sq_index, opcode=Opcode.INVALIDATE).pack()
-        )
+        body = TxBarrier(cookie=cookie, sq_index=sq_index, opcode=Opcode.INVALIDATE, object=what).pack()
+        bar = Bar(Txq(kind=TxKind.BARRIER, conn=number, gen=gen, body=body).pack(), cqe)
+        for sent in self.expect.records:
+            if (what, number) in sent.objects:
+                sent.bars.append(bar)
+        self.expect.bars.append(bar)
+        self.put(TxKind.BARRIER, number, gen, body)
+
+    def invalidate_connection(self, conn: int) -> None:
+        self.invalidate(Object.CONNECTION, conn, self.conns[conn].gen)
 
     def raw(self, length: int, bad: bool = False) -> None:
         data = self.rng.randbytes(length)
@@ -366,7 +408,8 @@ class Bench:
         Clock(dut.clk, 10, unit="ns").start()
         dut.rst.value = 1
         dut.mac_addr.value = MAC
-        for name in ("s_txq_valid", "s_txq", "s_raw_valid", "s_raw_addr", "s_raw_len", "s_raw_cookie",
+        for name in ("s_txq_valid", "s_txq", "s_bar_valid", "s_bar", "m_barcpl_ready",
+                     "s_raw_valid", "s_raw_addr", "s_raw_len", "s_raw_cookie",
                      "s_raw_sq_index", "m_lrd_req_ready", "m_prd_req_ready", "m_axis_tx_tready", "m_scpl_ready",
                      "m_rawcpl_ready", "m_fdone_ready", "m_fault_ready"):  # fmt: skip
             getattr(dut, name).value = 0
@@ -376,7 +419,7 @@ class Bench:
         for _ in range(4):
             await FallingEdge(dut.clk)
         dut.rst.value = 0
-        self.sinks = ("m_scpl", "m_rawcpl", "m_fdone", "m_fault")
+        self.sinks = ("m_scpl", "m_rawcpl", "m_barcpl", "m_fdone", "m_fault")
 
     def handle(self, name: str) -> Any:
         """A port; looked up once."""
@@ -405,6 +448,12 @@ class Bench:
                 self.put_in("s_txq", self.queue[0])
             self.offered["txq"] = True
         self.put_in("s_txq_valid", int(self.offered.get("txq", False)))
+        bars = self.expect.bars
+        if bars and not bars[0].offered:
+            bars[0].offered = True
+            self.bar_offered = self.cycle
+            self.put_in("s_bar", bars[0].item)
+        self.put_in("s_bar_valid", int(bool(bars)))
         if self.raws and (self.offered.get("raw") or self.chance(k.txq)):
             for name, value in zip(("addr", "len", "cookie", "sq_index"), self.raws[0], strict=True):
                 self.put_in(f"s_raw_{name}", value)
@@ -495,20 +544,23 @@ class Bench:
         if x.raw_frames and frame == x.raw_frames[0]:
             x.raw_frames.popleft()
         else:
+            while x.frames and x.frames[0].frame != frame and x.frames[0].may_be_kept_back():
+                x.frames.popleft()
             assert x.frames, f"a frame that nobody expects: {frame.hex()}"
             want = x.frames.popleft()
-            assert frame == want, f"frame\n{frame.hex()}\nexpected\n{want.hex()}"
+            assert frame == want.frame, f"frame\n{frame.hex()}\nexpected\n{want.frame.hex()}"
+            assert not any(bar.done for bar in want.bars), "a frame behind the completion of its object's INVALIDATE"
+            want.left = True
 
     def sample_sinks(self) -> None:
         x = self.expect
         if self.get("rec_tx_valid"):
             rec = RecTx.unpack(self.get("rec_tx"))
-            mine = x.raw_records if x.raw_records and rec == x.raw_records[0] else x.records
-            assert mine, f"a record that nobody expects: {rec}"
-            want = mine.popleft()
-            assert rec == want, f"{rec}, expected {want}"
+            if x.raw_records and rec == x.raw_records[0]:
+                x.raw_records.popleft()
+            else:
+                self.sample_record(rec)
             self.records_out += 1
-            self.segments_out += mine is x.records
             counted = [self.get(pulse) for pulse in ("cnt_seg", "cnt_raw", "cnt_disc")]
             assert counted == [int(rec.kind == n) for n in range(3)]
         if self.get("pop_pulse"):
@@ -522,6 +574,12 @@ class Bench:
             assert cqe == want_cqe, f"{cqe}\nexpected {want_cqe}"
             assert self.segments_out >= before, "completed before an earlier segment left"
             self.completed += 1
+        if self.get("m_barcpl_valid") and self.get("m_barcpl_ready"):
+            bar = x.bars.popleft()
+            assert Cqe.unpack(self.get("m_barcpl")) == bar.cqe
+            assert self.get("s_bar_ready"), "taken with its completion"
+            bar.done = True
+            self.bar_cycles.append((self.bar_offered, self.cycle))
         if self.get("m_rawcpl_valid") and self.get("m_rawcpl_ready"):
             assert Cqe.unpack(self.get("m_rawcpl")) == x.raw_completions.popleft()
         if self.get("m_fault_valid") and self.get("m_fault_ready"):
@@ -532,10 +590,25 @@ class Bench:
             assert self.completed >= completions, "fence done before its completions were taken"
             self.fences_out += 1
 
+    def sample_record(self, rec: RecTx) -> None:
+        """A SEGMENT left, or was discarded: kept back by an INVALIDATE, or not to be read."""
+        assert self.expect.records, f"a record that nobody expects: {rec}"
+        sent = self.expect.records.popleft()
+        kind = TxRecKind.SEGMENT if sent.left else TxRecKind.DISCARDED
+        want = RecTx(kind=kind, order=sent.order, conn=sent.conn, len=len(sent.frame))
+        assert rec == want, f"{rec}, expected {want}"
+        self.segments_out += 1
+        if not sent.left:
+            assert sent.may_be_kept_back(), f"nobody asked to keep {rec} back"
+            if sent.fine:
+                self.kept_back += 1
+                if sent in self.expect.frames:
+                    self.expect.frames.remove(sent)
+
     def done(self) -> bool:
         x = self.expect
-        left = (self.queue, self.raws, self.reads, x.frames, x.records, x.raw_records, x.raw_frames, x.completions,
-                x.raw_completions, x.faults, x.fences)  # fmt: skip
+        left = (self.queue, x.bars, self.raws, self.reads, x.frames, x.records, x.raw_records, x.raw_frames,
+                x.completions, x.raw_completions, x.faults, x.fences)  # fmt: skip
         return not any(left)
 
     async def step(self) -> None:
@@ -638,7 +711,11 @@ async def random_traffic(bench: Bench, items: int, bad_percent: int, raw_percent
         elif action == 1:
             bench.path_write(rng.randrange(8), rng.randrange(4))
         elif action in (4, 5, 6):
-            bench.barrier(*rng.choice(((conn, bench.conns[conn].gen), (rng.randrange(8), 0))))
+            what = rng.choice(list(Object))
+            if what == Object.CONNECTION:
+                bench.invalidate_connection(conn)
+            else:
+                bench.invalidate(what, rng.randrange(8 if what == Object.PATH else 4))
         elif action in (2, 3):
             una = rng.randint(bench.conns[conn].una, bench.conns[conn].nxt)
             aborted = rng.random() < 0.5
@@ -773,8 +850,8 @@ async def an_abort_with_stalls_everywhere_is_exact(dut: Any) -> None:
     await aborts(dut, Knobs(wire=60, memory=70, request=50, txq=70, sink=15, latency=(1, 60)))
 
 
-async def barriers(dut: Any, knobs: Knobs) -> None:
-    """Barriers behind frames of others, behind entries of the connection itself, and several in a row."""
+async def invalidates(dut: Any, knobs: Knobs) -> None:
+    """INVALIDATEs behind frames of others, behind entries of the connection itself, and several in a row."""
     bench = Bench(dut, knobs)
     await bench.start()
     ids = set_up(bench, min(4, bench.conns_n))
@@ -782,44 +859,120 @@ async def barriers(dut: Any, knobs: Knobs) -> None:
         bench.append(conn, [500, 960], last=1)
         bench.append(conn, [300], last=0)
         bench.segment(conn, 0, 1460)
-        bench.barrier(conn, bench.conns[conn].gen)
+        bench.invalidate_connection(conn)
         bench.segment(conn, 1460, 300)
         bench.release(conn, 1460)
     bench.raw(1000)
-    for number in (0, 1, 7, bench.conns_n - 1):  # of a path, a neighbor: the numbers mean no connection
-        bench.barrier(number, 0)
+    for what, number in ((Object.PATH, 0), (Object.PATH, 7), (Object.NEIGHBOR, 1), (Object.NEIGHBOR, 3)):
+        bench.invalidate(what, number)
     await bench.run(limit=20_000)
     # the entries are all still there
     for conn in ids:
         bench.segment(conn, 1460, 300)
         bench.release(conn, 1760, Status.UPLOAD)
-        bench.barrier(conn, bench.conns[conn].gen)
+        bench.invalidate_connection(conn)
     await bench.run(limit=20_000)
 
 
 @cocotb.test()
-async def a_barrier_completes_when_every_frame_in_front_has_left_and_takes_no_entry_ch_092(dut: Any) -> None:
-    await barriers(dut, Knobs(latency=(3, 10)))
+async def an_invalidate_takes_no_entry_and_holds_up_nobody_else_ch_092(dut: Any) -> None:
+    await invalidates(dut, Knobs(latency=(3, 10)))
 
 
 @cocotb.test()
-async def barriers_with_stalls_everywhere_keep_their_order(dut: Any) -> None:
-    await barriers(dut, Knobs(wire=40, memory=70, request=50, txq=70, sink=15, latency=(1, 60)))
+async def invalidates_with_stalls_everywhere_keep_their_order(dut: Any) -> None:
+    await invalidates(dut, Knobs(wire=40, memory=70, request=50, txq=70, sink=15, latency=(1, 60)))
 
 
 @cocotb.test()
-async def a_barrier_waits_for_the_wire(dut: Any) -> None:
+async def an_invalidate_waits_for_the_frame_on_the_wire(dut: Any) -> None:
     bench = Bench(dut, Knobs(wire=0, latency=(3, 3)))
     await bench.start()
     (conn,) = set_up(bench, 1)
     bench.append(conn, [1000])
     bench.segment(conn, 0, 1000)
-    bench.barrier(conn, bench.conns[conn].gen)
+    while not bench.get("m_axis_tx_tvalid"):
+        await bench.step()
+    bench.invalidate_connection(conn)
     for _ in range(500):
         await bench.step()
-    assert len(bench.expect.completions) == 1, "the frame stands at the wire, the barrier behind it"
+    assert len(bench.expect.bars) == 1, "the frame stands at the wire, the INVALIDATE behind it"
     bench.knobs.wire = 100
     bench.release(conn, 1000)
+    await bench.run(limit=2000)
+    assert bench.kept_back == 0
+
+
+@cocotb.test()
+async def an_invalidate_takes_as_long_as_the_frame_on_the_wire_whatever_is_queued_ch_092(dut: Any) -> None:
+    """Object, other traffic in front; the frames kept back are those of the object, and of nothing else."""
+    for what in Object:
+        for others in (False, True):
+            bench = Bench(dut, Knobs(latency=(3, 10)))
+            await bench.start()
+            ids = set_up(bench, 4 if others else 1)
+            for conn in ids:
+                bench.append(conn, [1460] * 4)
+            for n in range(4):
+                for conn in ids:
+                    bench.segment(conn, 1460 * n, 1460)
+            while not bench.frame_ends:
+                await bench.step()
+            path = bench.conns[ids[0]].hdr.path_id
+            number = {
+                Object.CONNECTION: ids[0], Object.PATH: path, Object.NEIGHBOR: bench.paths[path].neighbor_id,
+            }[what]  # fmt: skip
+            bench.invalidate(what, number)
+            hit = sum((what, number) in sent.objects for sent in bench.expect.frames)
+            for conn in ids:
+                bench.release(conn, 1460)
+                bench.segment(conn, 4 * 1460 - 1, 1)  # behind the BARRIER: leaves
+            await bench.run(limit=20_000)
+            ((offered, completed),) = bench.bar_cycles
+            frame = -(-1518 // bench.lanes)
+            assert completed - offered <= frame + EMIT_LATENCY, f"{completed - offered} cycles, {what.name}"
+            assert hit - 1 <= bench.kept_back <= hit, f"{bench.kept_back} of {hit} kept back, one may have begun"
+
+
+@cocotb.test()
+async def an_object_invalidated_twice_is_silent_until_the_second_barrier(dut: Any) -> None:
+    """The first BARRIER passes, and what lies between both must not leave: its INVALIDATE is complete."""
+    bench = Bench(dut, Knobs(latency=(3, 10)))
+    await bench.start()
+    one, other = set_up(bench, 2)
+    for conn in (one, other):
+        bench.append(conn, [1460] * 6)
+    for n in range(3):
+        bench.segment(other, 1460 * n, 1460)
+        bench.segment(one, 1460 * n, 1460)
+        bench.invalidate_connection(one)
+    bench.segment(one, 0, 100)
+    for conn in (one, other):
+        bench.release(conn, 0)
+    await bench.run(limit=20_000)
+    assert bench.kept_back == 3
+
+
+@cocotb.test()
+async def a_full_completion_ring_holds_up_no_frame_behind_an_invalidate(dut: Any) -> None:
+    """The BARRIERs come by before their INVALIDATEs could; they take effect nowhere, and the frames leave."""
+    bench = Bench(dut, Knobs(sink=0, latency=(3, 10)))
+    await bench.start()
+    (conn,) = set_up(bench, 1)
+    bench.append(conn, [1460] * 4)
+    for n in range(4):
+        bench.segment(conn, 1460 * n, 1460)
+        bench.invalidate_connection(conn)
+    bench.segment(conn, 0, 500)
+    for _ in range(3000):
+        await bench.step()
+    assert not bench.queue
+    assert not bench.expect.records, "everything in the queue came to its end"
+    assert len(bench.expect.bars) == 4
+    assert bench.expect.frames == deque()
+    bench.knobs.sink = 100
+    bench.segment(conn, 500, 500)
+    bench.release(conn, 4 * 1460)
     await bench.run(limit=2000)
 
 

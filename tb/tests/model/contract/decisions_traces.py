@@ -10,6 +10,7 @@ from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.decisions import MONITORS
 from tb.monitors.contract.monitor import Monitor
 from tb.monitors.contract.trace import Buffer, List, Node, Tree
+from tb.tests.model.contract.section_tests import ByRule
 from tb.tests.model.contract.terminate_traces import (
     FIN,
     NEXT_MAC,
@@ -25,24 +26,14 @@ from tb.tests.model.contract.terminate_traces import (
     tcp_frame,
 )
 
-RULES: Final[dict[str, type[Monitor]]] = {rule: monitor for monitor in MONITORS for rule in monitor.RULES}
 Trace = Callable[[Story, bool], None]
-TRACES: Final[dict[str, Trace]] = {}
+TRACES: Final = ByRule[Trace]()
+trace_of = TRACES.of
 A: Final = b"a" * 100
 B: Final = b"b" * 100
 ABORTED: Final = ndis.REQUEST_ABORTED
 BUSY: Final = ndis.UPLOAD_IN_PROGRESS
 SCALING: Final = {"flags": ndis.WINDOW_SCALING, "snd_wind_scale": 4, "rcv_wind_scale": 3}
-
-
-def trace_of(rule: str) -> Callable[[Trace], Trace]:
-    """The function tells a story that keeps ``rule``, or breaks it if its second argument is True."""
-
-    def add(trace: Trace) -> Trace:
-        TRACES[rule] = trace
-        return trace
-
-    return add
 
 
 @trace_of("G-01")

@@ -10,7 +10,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.control import ControlMonitor, StateMonitor
@@ -140,6 +140,16 @@ def packet(
     return (macs[1] + macs[0] + kind + head + body).ljust(60, b"\0")
 
 
+class How(TypedDict, total=False):
+    """What differs in an offloaded connection from the usual state."""
+
+    const: State | None
+    cached: State | None
+    delegated: State | None
+    chain: Iterable[List]
+    neighbor: State | None
+
+
 class Story:
     """Builds a trace record by record. Every step that does not say otherwise is what a right target and host do."""
 
@@ -215,18 +225,9 @@ class Story:
         where = {"location": _LOCATION + context, "handle": _HANDLE + context}
         return Node(0, kind, context=None if new else context, **where, **fields)  # type: ignore[arg-type]
 
-    def offload(
-        self,
-        conn: int = CONN,
-        const: State | None = None,
-        cached: State | None = None,
-        delegated: State | None = None,
-        chain: Iterable[List] = (),
-        neighbor: State | None = None,
-    ) -> Story:
+    def offload(self, conn: int = CONN, **how: Unpack[How]) -> Story:
         """Neighbor, path and a connection are offloaded (with the second connection only itself)."""
-        tree = self.offloading(conn, const, cached, delegated, chain, neighbor)
-        return self.offloaded(tree)
+        return self.offloaded(self.offloading(conn, **how))
 
     def offloading(
         self,

@@ -25,23 +25,15 @@ from tb.tests.model.contract.offload_traces import (
     tcp,
     tree,
 )
+from tb.tests.model.contract.section_tests import ByRule
 
-STORIES: Final[dict[str, Story]] = {}
+STORIES: Final = ByRule[Story]()
+story = STORIES.of
 CHAIN: Final = bytes(range(200)) * 5
 """1000 bytes that lie from SndUna on."""
 OLD: Final = b"o" * 100
 """Inherited receive data."""
 NEW: Final = b"n" * 100
-
-
-def story(rule: str) -> Callable[[Story], Story]:
-    """The function keeps ``rule``, or breaks it."""
-
-    def add(function: Story) -> Story:
-        STORIES[rule] = function
-        return function
-
-    return add
 
 
 def at(place: int) -> int:

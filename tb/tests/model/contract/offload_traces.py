@@ -22,6 +22,7 @@ from tb.monitors.contract.trace import (
     Node,
     PortEntry,
     Record,
+    RegisterValue,
     Setting,
     State,
     Tree,
@@ -227,6 +228,10 @@ class Trace:
         """Ring entries with these opcodes."""
         for opcode in opcodes:
             self.records.append(PortEntry(**self._where(), submission=True, entry={"opcode": opcode}))
+
+    def read(self, offset: int, value: int = 0) -> None:
+        """The driver reads a register."""
+        self.records.append(RegisterValue(**self._where(), offset=offset, value=value))
 
     # --- objects ---------------------------------------------------------------------------------------
 

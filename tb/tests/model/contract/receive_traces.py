@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypedDict, Unpack
 
 from tb.monitors.contract.monitor import Breach, Monitor
 from tb.monitors.contract.trace import (
@@ -131,6 +131,17 @@ class Link:
 
 def _swap(port: int) -> int:
     return (port & 255) << 8 | port >> 8
+
+
+class How(TypedDict, total=False):
+    """What differs in a segment of the peer from a plain ACK."""
+
+    ack: int
+    window: int
+    flags: str
+    stamps: tuple[int, int] | None
+    vlan: int | None
+    data: bytes | None
 
 
 class Story:
@@ -392,21 +403,9 @@ class Story:
         packet = ip_packet(REMOTE[0], LOCAL[0], segment)
         return ethernet(packet, OUR_MAC, PEER_MAC, vlan=vlan)
 
-    def comes(
-        self,
-        seq: int = 0,
-        size: int = 0,
-        *,
-        ack: int = 0,
-        window: int = 50000,
-        flags: str = "A",
-        stamps: tuple[int, int] | None = None,
-        vlan: int | None = None,
-        data: bytes | None = None,
-    ) -> Story:
+    def comes(self, seq: int = 0, size: int = 0, **how: Unpack[How]) -> Story:
         """A segment of the peer enters the NIC."""
-        frame = self.frame(seq, size, ack=ack, window=window, flags=flags, stamps=stamps, vlan=vlan, data=data)
-        return self.frame_comes(frame)
+        return self.frame_comes(self.frame(seq, size, **how))
 
     def frame_comes(self, frame: bytes) -> Story:
         """Any frame enters the NIC."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-import pytest
-
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.control import ControlMonitor, StateMonitor
 from tb.monitors.contract.trace import Tree
@@ -26,10 +24,9 @@ from tb.tests.model.contract.face_traces import (
     WINDOW,
     Story,
     Tales,
-    broken_first,
     nbl,
-    silent,
 )
+from tb.tests.model.contract.section_tests import FaceSection
 
 SECTIONS: Final = (ControlMonitor, StateMonitor)
 RULES: Final = sorted(rule for section in SECTIONS for rule in section.RULES)
@@ -263,6 +260,7 @@ def _(s: Story) -> None:
 
 
 GROWN: Final = 40_000
+GROWING: Final = {"flags": ndis.UPDATE_RCV_WND, "initial_rcv_wnd": GROWN}
 
 
 @breaks("CH-084")
@@ -302,6 +300,13 @@ def undelivered_data_take_from_the_window(s: Story) -> None:
 def the_window_shrinks_as_data_come_in(s: Story) -> None:
     s.offload().out().update(CONN, flags=ndis.UPDATE_RCV_WND, initial_rcv_wnd=19_950).wait(LATER).out()
     s.into(0, DATA).out(ack=100, window=19_950)
+
+
+@keeps("CH-084")
+def the_window_grows_again_before_the_second_update_completed(s: Story) -> None:
+    s.offload().out().update(CONN, flags=ndis.UPDATE_RCV_WND, initial_rcv_wnd=9000).wait(LATER).out()
+    tree = s.begin(ndis.UPDATE, s.tree(s.node(CONN, cached={**s.states[CONN][1], **GROWING})))
+    s.out(window=GROWN).end(ndis.UPDATE, tree).wait(LATER).out(window=GROWN).wait(LATE)
 
 
 @breaks("CH-085")
@@ -547,20 +552,6 @@ def an_rst_comes_between(s: Story) -> None:
     )
 
 
-# --- the tests -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    for tale in TALES.broken[rule]:
-        assert broken_first(rule, tale) == rule
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_conforming_trace_triggers_the_rule_and_all_monitors_are_silent(rule: str) -> None:
-    for tale in TALES.kept[rule]:
-        assert silent(tale)[rule] > 0
-
-
-def test_every_rule_has_traces_of_both_kinds() -> None:
-    assert sorted(TALES.broken) == sorted(TALES.kept) == RULES
+class TestControl(FaceSection):
+    rules = RULES
+    tales = TALES

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-import pytest
-
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.disconnect import AbortMonitor, DisconnectMonitor
 from tb.monitors.wire_headers import RST
-from tb.tests.model.contract.face_traces import CONN, LATE, LATER, Story, Tales, broken_first, done, nbl, silent
+from tb.tests.model.contract.face_traces import CONN, LATE, LATER, Story, Tales, done, nbl
+from tb.tests.model.contract.section_tests import FaceSection
 
 SECTIONS: Final = (DisconnectMonitor, AbortMonitor)
 RULES: Final = sorted(rule for section in SECTIONS for rule in section.RULES)
@@ -336,20 +335,6 @@ def _(s: Story) -> None:
     s.counters(connections=1, paths=1, neighbors=1).end(ndis.TERMINATE, tree)
 
 
-# --- the tests -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    for tale in TALES.broken[rule]:
-        assert broken_first(rule, tale) == rule
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_conforming_trace_triggers_the_rule_and_all_monitors_are_silent(rule: str) -> None:
-    for tale in TALES.kept[rule]:
-        assert silent(tale)[rule] > 0
-
-
-def test_every_rule_has_traces_of_both_kinds() -> None:
-    assert sorted(TALES.broken) == sorted(TALES.kept) == RULES
+class TestDisconnect(FaceSection):
+    rules = RULES
+    tales = TALES

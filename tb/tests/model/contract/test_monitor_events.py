@@ -5,8 +5,6 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-import pytest
-
 from tb.monitors.contract.events import PeerEvents, Uploads
 from tb.tests.model.contract.receive_traces import (
     ABORTED,
@@ -22,17 +20,14 @@ from tb.tests.model.contract.receive_traces import (
     UPLOADED,
     Story,
     Tales,
-    breaches,
     ethernet,
     ip_packet,
     stream,
     tcp_segment,
-    told,
-    watch,
 )
+from tb.tests.model.contract.section_tests import ReceiveSection
 
 SECTIONS: Final = (PeerEvents, Uploads)
-RULES: Final = sorted(rule for section in SECTIONS for rule in section.RULES)
 TALES: Final = Tales()
 breaks, keeps = TALES.breaks, TALES.keeps
 FIVE_MINUTES: Final = 300_000
@@ -294,26 +289,7 @@ def _(s: Story) -> None:
     s.offload().event(1, 20000).wait(500).event(1, 30000).wait(500).event(1, 20000)
 
 
-# --- tests ---------------------------------------------------------------------------------------------
-
-
-def test_every_rule_of_the_section_has_a_breaking_and_a_keeping_trace() -> None:
-    assert [f"CH-{number}" for number in range(190, 214)] == RULES
-    assert sorted(TALES.breaking) == sorted(TALES.keeping) == RULES
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    found = breaches(watch(told(TALES.breaking[rule]), SECTIONS))
-    assert [one.rule for one in found][:1] == [rule], found
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_conforming_trace_triggers_its_rule_and_no_monitor_fires(rule: str) -> None:
-    monitors = watch(told(TALES.keeping[rule]), SECTIONS)
-    assert breaches(monitors) == []
-    assert sum(monitor.triggers[rule] for monitor in monitors) > 0
-
+# --- named by what happens -----------------------------------------------------------------------------
 
 OTHERS: Final = Tales()
 
@@ -421,11 +397,8 @@ def _(s: Story) -> None:
     s.offload().comes(0, flags="AF").wait(1).goes(1).event(2).wait(50).retrieve(2)
 
 
-@pytest.mark.parametrize("what", OTHERS.keeping)
-def test_no_monitor_fires_when(what: str) -> None:
-    assert breaches(watch(told(OTHERS.keeping[what]), SECTIONS)) == []
-
-
-@pytest.mark.parametrize("what", OTHERS.breaking)
-def test_a_monitor_fires_when(what: str) -> None:
-    assert breaches(watch(told(OTHERS.breaking[what]), SECTIONS))
+class TestEvents(ReceiveSection):
+    monitors = SECTIONS
+    tales = TALES
+    others = OTHERS
+    numbers = range(190, 214)

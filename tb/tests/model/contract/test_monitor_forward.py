@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import pytest
-
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.forward import ForwardMonitor
 from tb.monitors.wire_headers import ACK, RST
-from tb.tests.model.contract.face_traces import LATE, Story, Tales, broken_first, nbl, segment, silent
+from tb.tests.model.contract.face_traces import LATE, Story, Tales, nbl, segment
+from tb.tests.model.contract.section_tests import FaceSection
 
 RULES: Final = sorted(ForwardMonitor.RULES)
 TALES: Final = Tales()
@@ -136,17 +135,6 @@ def a_list_is_lost_in_an_upload(s: Story) -> None:
     s.offload().forward(1, s.segment_in()).end(ndis.TERMINATE, s.terminate())
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    for tale in TALES.broken[rule]:
-        assert broken_first(rule, tale) == rule
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_conforming_trace_triggers_the_rule_and_all_monitors_are_silent(rule: str) -> None:
-    for tale in TALES.kept[rule]:
-        assert silent(tale)[rule] > 0
-
-
-def test_every_rule_has_traces_of_both_kinds() -> None:
-    assert sorted(TALES.broken) == sorted(TALES.kept) == RULES
+class TestForward(FaceSection):
+    rules = RULES
+    tales = TALES

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-import pytest
-
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.initiate import NOT_APPLICABLE, InitiateRules
-from tb.monitors.contract.trace import Record
 from tb.tests.model.contract.initiate_stories import ALSO_BROKEN as HANDOVER_BROKEN
 from tb.tests.model.contract.initiate_stories import KEPT as HANDOVER_KEPT
 from tb.tests.model.contract.initiate_stories import STORIES as HANDOVER_STORIES
@@ -20,27 +17,21 @@ from tb.tests.model.contract.offload_traces import (
     Branch,
     Story,
     Trace,
-    damaged,
     done,
     ended,
     existing,
-    first_rule,
     named,
     nbl,
     neighbor,
-    on_two_adapters,
     path,
     placeholder,
     tcp,
-    through_a_driver,
-    told,
     tree,
-    watched,
 )
+from tb.tests.model.contract.section_tests import ByRule, OffloadSection
 
-RULES: Final = set(InitiateRules.RULES)
-STORIES: Final[dict[str, Story]] = {}
-Setting = Callable[[list[Record]], list[Record]]
+STORIES: Final = ByRule[Story]()
+story = STORIES.of
 DATA: Final = b"d" * 100
 NEIGHBOR_WRITE, PATH_WRITE, INITIATE = 13, 12, 1
 TCP_ENTRIES, PATH_ENTRIES = 0xC0231004, 0xC0231005
@@ -49,16 +40,6 @@ RCV_WINDOW = 0xC023100C
 VLAN_MISMATCH = 0xC023100D
 VLAN_ENTRIES = 0xC0231009
 PARTIAL: Final = ndis.PARTIAL_SUCCESS
-
-
-def story(rule: str) -> Callable[[Story], Story]:
-    """The function keeps ``rule``, or breaks it."""
-
-    def add(function: Story) -> Story:
-        STORIES[rule] = function
-        return function
-
-    return add
 
 
 def forest() -> Branch:
@@ -472,50 +453,10 @@ KEPT: Final[list[Callable[[Trace], None]]] = [
 ]
 
 
-@pytest.mark.parametrize("rule", sorted(RULES))
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    assert first_rule(watched([InitiateRules], told(ALL_STORIES[rule], True)).breaches) == rule
-
-
-@pytest.mark.parametrize("rule", sorted(RULES))
-def test_a_conforming_trace_triggers_its_rule_and_breaks_none(rule: str) -> None:
-    monitors = watched([InitiateRules], told(ALL_STORIES[rule], False))
-
-    assert monitors.breaches == []
-    assert monitors.triggers[rule] > 0
-
-
-@pytest.mark.parametrize(("rule", "trace"), ALSO_BROKEN, ids=lambda part: getattr(part, "__name__", part))
-def test_a_further_way_to_break_a_rule_is_found(rule: str, trace: Callable[[Trace], None]) -> None:
-    assert first_rule(watched([InitiateRules], told(lambda t, _: trace(t), True)).breaches) == rule
-
-
-@pytest.mark.parametrize("trace", KEPT, ids=lambda trace: trace.__name__)
-def test_what_looks_like_a_violation_and_is_none_raises_no_alarm(trace: Callable[[Trace], None]) -> None:
-    assert watched([InitiateRules], told(lambda t, _: trace(t), False)).breaches == []
-
-
-@pytest.mark.parametrize("rule", sorted(RULES))
-@pytest.mark.parametrize("setting", [on_two_adapters, through_a_driver])
-def test_a_rule_is_judged_alike_on_two_adapters_and_below_a_driver(rule: str, setting: Setting) -> None:
-    broken = watched([InitiateRules], setting(told(ALL_STORIES[rule], True)))
-    kept = watched([InitiateRules], setting(told(ALL_STORIES[rule], False)))
-
-    assert first_rule(broken.breaches) == rule
-    assert kept.breaches == []
-    assert kept.triggers[rule] > 0
-
-
-@pytest.mark.parametrize("rule", sorted(RULES))
-@pytest.mark.parametrize("broken", [False, True])
-def test_no_trace_however_damaged_makes_a_monitor_stumble(rule: str, broken: bool) -> None:
-    runs = [watched([InitiateRules], records) for records in damaged(told(ALL_STORIES[rule], broken))]
-
-    assert all(set(run.triggers) <= RULES for run in runs)
-
-
-def test_every_rule_of_the_section_has_traces_or_a_reason_why_not() -> None:
-    section = {f"CH-{number:03}" for number in range(37, 74)}
-
-    assert section == RULES | NOT_APPLICABLE.keys()
-    assert ALL_STORIES.keys() == RULES
+class TestInitiate(OffloadSection):
+    monitor = InitiateRules
+    stories = ALL_STORIES
+    also_broken = ALSO_BROKEN
+    kept = KEPT
+    not_applicable = NOT_APPLICABLE
+    numbers = range(37, 74)

@@ -11,24 +11,16 @@ import pytest
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.intermediate import NOT_APPLICABLE, IntermediateDriver
 from tb.monitors.contract.trace import List, Node, Tree
-from tb.tests.model.contract.terminate_traces import Story, Talk, done, first_breach, nbl, run, survives_cuts
+from tb.tests.model.contract.section_tests import ByRule, TalkSection
+from tb.tests.model.contract.terminate_traces import Story, Talk, done, first_breach, nbl, run
 
 Trace = Callable[[Story, bool], None]
-TRACES: Final[dict[str, Trace]] = {}
+TRACES: Final = ByRule[Trace]()
+trace_of = TRACES.of
 FIRST: Final = nbl(60, b"a" * 100)
 SECOND: Final = nbl(61, b"b" * 100)
 OWN: Final = 50000
 """By how much handles, locations and contexts of the intermediate driver differ from those of the driver above."""
-
-
-def trace_of(rule: str) -> Callable[[Trace], Trace]:
-    """The function tells a story that keeps ``rule``, or breaks it if its second argument is True."""
-
-    def add(trace: Trace) -> Trace:
-        TRACES[rule] = trace
-        return trace
-
-    return add
 
 
 def lower(tree: Tree) -> Tree:
@@ -164,29 +156,11 @@ def judge(tell: Callable[[Story], object]) -> IntermediateDriver:
     return monitor
 
 
-@pytest.mark.parametrize("rule", IntermediateDriver.RULES)
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    assert first_breach(judge(lambda story: TRACES[rule](story, True))) == rule
-
-
-@pytest.mark.parametrize("rule", IntermediateDriver.RULES)
-def test_a_conforming_trace_triggers_its_rule_and_breaks_none(rule: str) -> None:
-    monitor = judge(lambda story: TRACES[rule](story, False))
-    assert monitor.breaches == []
-    assert monitor.triggers[rule] > 0
-
-
-def test_every_rule_of_the_section_has_its_traces() -> None:
-    assert set(TRACES) == set(IntermediateDriver.RULES)
-    assert set(TRACES) | set(NOT_APPLICABLE) == {f"CH-{n}" for n in range(253, 260)}
-
-
-@pytest.mark.parametrize("rule", IntermediateDriver.RULES)
-def test_no_record_is_missed_so_much_that_the_monitor_stumbles(rule: str) -> None:
-    for broken in (False, True):
-        story = Story()
-        TRACES[rule](story, broken)
-        assert survives_cuts(IntermediateDriver, story)
+class TestIntermediate(TalkSection):
+    monitors = (IntermediateDriver,)
+    traces = TRACES
+    not_applicable = NOT_APPLICABLE
+    section = frozenset(f"CH-{number}" for number in range(253, 260))
 
 
 def breaks_first(rule: str, tell: Callable[[Story], object]) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import pytest
-
 from tb.monitors.contract.receive import NOT_APPLICABLE, Delivery, ReceiveCalls, ReceiveWire
 from tb.monitors.contract.trace import Buffer, Leave, List
 from tb.tests.model.contract.receive_traces import (
@@ -19,12 +17,11 @@ from tb.tests.model.contract.receive_traces import (
     Tales,
     breaches,
     stream,
-    told,
     watch,
 )
+from tb.tests.model.contract.section_tests import ReceiveSection
 
 SECTIONS: Final = (ReceiveCalls, Delivery, ReceiveWire)
-RULES: Final = sorted(rule for section in SECTIONS for rule in section.RULES)
 TALES: Final = Tales()
 breaks, keeps = TALES.breaks, TALES.keeps
 
@@ -382,28 +379,7 @@ def _(s: Story) -> None:
     s.comes(100, 100).comes(200, 100).wait(1).goes(300).post(1, 300).done(1, 300)
 
 
-# --- tests ---------------------------------------------------------------------------------------------
-
-
-def test_every_rule_of_the_section_has_a_breaking_and_a_keeping_trace_or_is_not_applicable() -> None:
-    section = {f"CH-{number}" for number in range(123, 164)}
-    assert set(RULES) | set(NOT_APPLICABLE) == section
-    assert not set(RULES) & set(NOT_APPLICABLE)
-    assert sorted(TALES.breaking) == sorted(TALES.keeping) == RULES
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    found = breaches(watch(told(TALES.breaking[rule]), SECTIONS))
-    assert [one.rule for one in found][:1] == [rule], found
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_conforming_trace_triggers_its_rule_and_no_monitor_fires(rule: str) -> None:
-    monitors = watch(told(TALES.keeping[rule]), SECTIONS)
-    assert breaches(monitors) == []
-    assert sum(monitor.triggers[rule] for monitor in monitors) > 0
-
+# --- named by what happens -----------------------------------------------------------------------------
 
 OTHERS: Final = Tales()
 
@@ -501,14 +477,12 @@ def _(s: Story) -> None:
     s.wait(501).done(1, 20)
 
 
-@pytest.mark.parametrize("what", OTHERS.keeping)
-def test_no_monitor_fires_when(what: str) -> None:
-    assert breaches(watch(told(OTHERS.keeping[what]), SECTIONS)) == []
-
-
-@pytest.mark.parametrize("what", OTHERS.breaking)
-def test_a_monitor_fires_when(what: str) -> None:
-    assert breaches(watch(told(OTHERS.breaking[what]), SECTIONS))
+class TestReceive(ReceiveSection):
+    monitors = SECTIONS
+    tales = TALES
+    others = OTHERS
+    not_applicable = NOT_APPLICABLE
+    numbers = range(123, 164)
 
 
 def test_a_leave_without_an_enter_is_passed_over() -> None:

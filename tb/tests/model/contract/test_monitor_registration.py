@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.registration import NOT_APPLICABLE, RegistrationRules
-from tb.monitors.contract.trace import Record, Tree
+from tb.monitors.contract.trace import Tree
 from tb.monitors.wire_headers import RST
 from tb.tests.model.contract.offload_traces import (
     Branch,
     Story,
     Trace,
-    damaged,
     done,
     ended,
     existing,
-    first_rule,
     named,
     nbl,
     neighbor,
-    on_two_adapters,
     path,
     posted,
     tcp,
-    through_a_driver,
     told,
     tree,
     watched,
 )
+from tb.tests.model.contract.section_tests import ByRule, OffloadSection
 
-RULES: Final = set(RegistrationRules.RULES)
-STORIES: Final[dict[str, Story]] = {}
-Setting = Callable[[list[Record]], list[Record]]
+STORIES: Final = ByRule[Story]()
+story = STORIES.of
 GENERIC: Final = 0x8F
 TCP_TABLE: Final = 0x94
 NOT_SUPPORTED: Final = 0xC00000BB
@@ -53,16 +48,6 @@ CAPABLE: Final = {
 }
 TABLE: Final = {"type": 1, "revision": 1, "size": 56}
 DATA: Final = b"d" * 100
-
-
-def story(rule: str) -> Callable[[Story], Story]:
-    """The function keeps ``rule``, or breaks it."""
-
-    def add(function: Story) -> Story:
-        STORIES[rule] = function
-        return function
-
-    return add
 
 
 def start(trace: Trace, *kinds: int, table: dict[str, int] | None = None, **report: int) -> None:
@@ -395,50 +380,30 @@ KEPT: Final = [
 ]
 
 
-@pytest.mark.parametrize("rule", sorted(RULES))
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    assert first_rule(watched([RegistrationRules], told(STORIES[rule], True)).breaches) == rule
+class TestRegistration(OffloadSection):
+    monitor = RegistrationRules
+    stories = STORIES
+    also_broken = ALSO_BROKEN
+    kept = KEPT
+    not_applicable = NOT_APPLICABLE
+    numbers = range(1, 20)
 
 
-@pytest.mark.parametrize("rule", sorted(RULES))
-def test_a_conforming_trace_triggers_its_rule_and_breaks_none(rule: str) -> None:
-    monitors = watched([RegistrationRules], told(STORIES[rule], False))
+@pytest.mark.parametrize("from_registers", [True, False])
+def test_an_answer_comes_from_the_device_if_registers_were_read_for_it_whenever_it_is_judged(
+    from_registers: bool,
+) -> None:
+    def asked(trace: Trace, _: bool) -> None:
+        traffic(trace)
+        question = trace.enter(ndis.OID, oid=TCP4)
+        if from_registers:
+            trace.read(0x140, 2)
+        trace.leave(question, result=ndis.SUCCESS, buffer=SEEN)
+        trace.wait(10)
+        trace.oid(SET_POWER, 1, device_power_state=1)  # nothing of the device's: the answer is judged here
+        trace.into(3, 100, ack=200)
 
-    assert monitors.breaches == []
-    assert monitors.triggers[rule] > 0
-
-
-@pytest.mark.parametrize(("rule", "trace"), ALSO_BROKEN, ids=lambda part: getattr(part, "__name__", part))
-def test_a_further_way_to_break_a_rule_is_found(rule: str, trace: Callable[[Trace], None]) -> None:
-    assert first_rule(watched([RegistrationRules], told(lambda t, _: trace(t), True)).breaches) == rule
-
-
-@pytest.mark.parametrize("trace", KEPT, ids=lambda trace: trace.__name__)
-def test_what_looks_like_a_violation_and_is_none_raises_no_alarm(trace: Callable[[Trace], None]) -> None:
-    assert watched([RegistrationRules], told(lambda t, _: trace(t), False)).breaches == []
-
-
-@pytest.mark.parametrize("rule", sorted(RULES))
-@pytest.mark.parametrize("setting", [on_two_adapters, through_a_driver])
-def test_a_rule_is_judged_alike_on_two_adapters_and_below_a_driver(rule: str, setting: Setting) -> None:
-    broken = watched([RegistrationRules], setting(told(STORIES[rule], True)))
-    kept = watched([RegistrationRules], setting(told(STORIES[rule], False)))
-
-    assert first_rule(broken.breaches) == rule
-    assert kept.breaches == []
-    assert kept.triggers[rule] > 0
-
-
-@pytest.mark.parametrize("rule", sorted(RULES))
-@pytest.mark.parametrize("broken", [False, True])
-def test_no_trace_however_damaged_makes_a_monitor_stumble(rule: str, broken: bool) -> None:
-    runs = [watched([RegistrationRules], records) for records in damaged(told(STORIES[rule], broken))]
-
-    assert all(set(run.triggers) <= RULES for run in runs)
-
-
-def test_every_rule_of_the_section_has_traces_or_a_reason_why_not() -> None:
-    section = {f"CH-{number:03}" for number in range(1, 20)}
-
-    assert section == RULES | NOT_APPLICABLE.keys()
-    assert STORIES.keys() == RULES
+    monitors = watched([RegistrationRules], told(asked, False))
+    for rule in ("CH-016", "CH-017", "CH-018"):
+        assert monitors.triggers[rule] > 0
+        assert (monitors.at_device[rule] > 0) == from_registers

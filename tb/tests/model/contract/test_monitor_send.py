@@ -6,8 +6,6 @@ import struct
 from dataclasses import replace
 from typing import Final
 
-import pytest
-
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.send import SendFrameMonitor, SendMonitor
 from tb.monitors.wire_headers import ACK, PSH, RST, SYN, URG
@@ -20,11 +18,10 @@ from tb.tests.model.contract.face_traces import (
     PEER_MAC,
     Story,
     Tales,
-    broken_first,
     done,
     nbl,
-    silent,
 )
+from tb.tests.model.contract.section_tests import FaceSection
 
 SECTIONS: Final = (SendMonitor, SendFrameMonitor)
 RULES: Final = sorted(rule for section in SECTIONS for rule in section.RULES)
@@ -438,20 +435,6 @@ def an_update_of_path_mtu_is_in_progress(s: Story) -> None:
     s.out(0, bytes(700), push=False).end(ndis.UPDATE, tree).wait(LATER).out(700, bytes(500), flags=ACK | PSH)
 
 
-# --- the tests -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    for tale in TALES.broken[rule]:
-        assert broken_first(rule, tale) == rule
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_conforming_trace_triggers_the_rule_and_all_monitors_are_silent(rule: str) -> None:
-    for tale in TALES.kept[rule]:
-        assert silent(tale)[rule] > 0
-
-
-def test_every_rule_has_traces_of_both_kinds() -> None:
-    assert sorted(TALES.broken) == sorted(TALES.kept) == RULES
+class TestSend(FaceSection):
+    rules = RULES
+    tales = TALES

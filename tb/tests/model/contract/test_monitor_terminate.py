@@ -6,42 +6,28 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-import pytest
-
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.monitor import Monitor
 from tb.monitors.contract.terminate import NOT_APPLICABLE, TerminateCalls, TerminatedState
 from tb.monitors.contract.trace import Node, Tree
+from tb.tests.model.contract.section_tests import ByRule, TalkSection
 from tb.tests.model.contract.terminate_traces import (
     FIN,
     Story,
     Talk,
     done,
-    first_breach,
     nbl,
     posted,
     rest_of,
     run,
-    survives_cuts,
 )
 
 MONITORS: Final = (TerminateCalls, TerminatedState)
-RULES: Final = {rule: monitor for monitor in MONITORS for rule in monitor.RULES}
 Trace = Callable[[Story, bool], None]
-TRACES: Final[dict[str, Trace]] = {}
+TRACES: Final = ByRule[Trace]()
+trace_of = TRACES.of
 A: Final = b"a" * 100
 B: Final = b"b" * 100
 BUSY: Final = ndis.UPLOAD_IN_PROGRESS
-
-
-def trace_of(rule: str) -> Callable[[Trace], Trace]:
-    """The function tells a story that keeps ``rule``, or breaks it if its second argument is True."""
-
-    def add(trace: Trace) -> Trace:
-        TRACES[rule] = trace
-        return trace
-
-    return add
 
 
 @trace_of("CH-230")
@@ -278,37 +264,11 @@ def _(story: Story, broken: bool) -> None:
     story.counters(connections=0, paths=0 if broken else 1, neighbors=1)
 
 
-def judge(rule: str, broken: bool) -> Monitor:
-    story = Story()
-    TRACES[rule](story, broken)
-    return run(RULES[rule](), story)
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    assert first_breach(judge(rule, True)) == rule
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_conforming_trace_triggers_its_rule_and_breaks_none(rule: str) -> None:
-    story = Story()
-    TRACES[rule](story, False)
-    judges = [run(monitor(), story) for monitor in MONITORS]
-    assert [str(breach) for monitor in judges for breach in monitor.breaches] == []
-    assert sum(monitor.triggers[rule] for monitor in judges) > 0
-
-
-def test_every_rule_of_the_section_has_its_traces() -> None:
-    assert set(TRACES) == set(RULES)
-    assert set(RULES) | set(NOT_APPLICABLE) == {f"CH-{n}" for n in range(230, 253)}
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_no_record_is_missed_so_much_that_a_monitor_stumbles(rule: str) -> None:
-    for broken in (False, True):
-        story = Story()
-        TRACES[rule](story, broken)
-        assert all(survives_cuts(monitor, story) for monitor in MONITORS)
+class TestTerminate(TalkSection):
+    monitors = MONITORS
+    traces = TRACES
+    not_applicable = NOT_APPLICABLE
+    section = frozenset(f"CH-{number}" for number in range(230, 253))
 
 
 def broken_otherwise(tell: Callable[[Story], None]) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-import pytest
-
 from tb.monitors.contract.timers import IdleTimers, Reachability, Retransmission
 from tb.monitors.contract.trace import Leave, Node, Tree
 from tb.tests.model.contract.receive_traces import (
@@ -16,12 +14,11 @@ from tb.tests.model.contract.receive_traces import (
     Story,
     Tales,
     breaches,
-    told,
     watch,
 )
+from tb.tests.model.contract.section_tests import ReceiveSection
 
 SECTIONS: Final = (Retransmission, IdleTimers, Reachability)
-RULES: Final = sorted(rule for section in SECTIONS for rule in section.RULES)
 TALES: Final = Tales()
 breaks, keeps = TALES.breaks, TALES.keeps
 TIMEOUT: Final = 8
@@ -258,26 +255,7 @@ def _(s: Story) -> None:
     _ask(s.offload().wait(STALE + 1), STALE + 1, type=3)
 
 
-# --- tests ---------------------------------------------------------------------------------------------
-
-
-def test_every_rule_of_the_section_has_a_breaking_and_a_keeping_trace() -> None:
-    assert [f"CH-{number}" for number in range(214, 230)] == RULES
-    assert sorted(TALES.breaking) == sorted(TALES.keeping) == RULES
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_violating_trace_makes_the_monitor_of_its_rule_fire_first(rule: str) -> None:
-    found = breaches(watch(told(TALES.breaking[rule]), SECTIONS))
-    assert [one.rule for one in found][:1] == [rule], found
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_conforming_trace_triggers_its_rule_and_no_monitor_fires(rule: str) -> None:
-    monitors = watch(told(TALES.keeping[rule]), SECTIONS)
-    assert breaches(monitors) == []
-    assert sum(monitor.triggers[rule] for monitor in monitors) > 0
-
+# --- named by what happens -----------------------------------------------------------------------------
 
 OTHERS: Final = Tales()
 
@@ -396,14 +374,11 @@ def _(s: Story) -> None:
     _ask(s.offload().wait(STALE + 1), STALE + 1, const=None)
 
 
-@pytest.mark.parametrize("what", OTHERS.keeping)
-def test_no_monitor_fires_when(what: str) -> None:
-    assert breaches(watch(told(OTHERS.keeping[what]), SECTIONS)) == []
-
-
-@pytest.mark.parametrize("what", OTHERS.breaking)
-def test_a_monitor_fires_when(what: str) -> None:
-    assert breaches(watch(told(OTHERS.breaking[what]), SECTIONS))
+class TestTimers(ReceiveSection):
+    monitors = SECTIONS
+    tales = TALES
+    others = OTHERS
+    numbers = range(214, 230)
 
 
 def test_the_query_that_never_returns_leaves_reachability_as_it_was() -> None:

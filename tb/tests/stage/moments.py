@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-from model.ndis.enums import Layer, TcpEventType
+from model.ndis.enums import Layer, NblInfo, TcpEventType
 from model.ndis.framing import Segment
+from model.ndis.memory import HostMemory
+from model.ndis.miniport_io import merge_adjacent
 from model.ndis.netbuffer import NetBufferList
 from model.ndis.offload_state import OffloadBlock
 from model.ndis.status import NdisStatus
@@ -25,6 +27,7 @@ TERMINATE, RETURN = "MiniportTerminateOffload", "MiniportTcpOffloadReceiveReturn
 FORWARD, FORWARD_COMPLETE = "MiniportTcpOffloadForward", "NdisTcpOffloadForwardComplete"
 QUERY, QUERY_COMPLETE = "MiniportQueryOffload", "NdisMQueryOffloadStateComplete"
 UPDATE, UPDATE_COMPLETE = "MiniportUpdateOffload", "NdisMUpdateOffloadComplete"
+NEIGHBOR_EVENT = "NdisMOffloadEventIndicate"
 INVALIDATE, INVALIDATE_COMPLETE = "MiniportInvalidateOffload", "NdisMInvalidateOffloadComplete"
 WIRE, ARRIVAL, MARK = "on the wire", "arrived", "mark"
 
@@ -41,6 +44,20 @@ class Given:
     chains: tuple[tuple[object, ...], ...]
     #: Where its bytes lie: (bus address, bytes), neighbours joined.
     places: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, name: str, nbl: NetBufferList, data: bytes) -> Given:
+        """A list as it is before the call that gives it."""
+        buffers = nbl.net_buffers
+        return cls(
+            name,
+            nbl,
+            data,
+            tuple(b.data_length for b in buffers),
+            tuple(b.data_offset for b in buffers),
+            tuple(tuple(b.mdl_chain) for b in buffers),
+            tuple(merge_adjacent(nbl.elements())),
+        )
 
 
 @dataclass(frozen=True)
@@ -59,10 +76,27 @@ class ListSeen:
     rest: bytes
     places: tuple[tuple[int, int], ...]
 
+    @classmethod
+    def of(cls, given: Given, memory: HostMemory) -> ListSeen:
+        """A list that was given, as it is now."""
+        nbl = given.nbl
+        buffers = nbl.net_buffers
+        return cls(
+            given.name,
+            nbl,
+            nbl.status,
+            nbl.info.get(NblInfo.TCP_OFFLOAD_BYTES_TRANSFERRED),
+            tuple(b.data_offset - at for b, at in zip(buffers, given.offsets, strict=True)),
+            tuple(n - b.data_length for b, n in zip(buffers, given.lengths, strict=True)),
+            tuple(tuple(b.mdl_chain) for b in buffers) == given.chains,
+            b"".join(memory.read(addr, n) for addr, n in nbl.elements()),
+            tuple(merge_adjacent(nbl.elements())),
+        )
+
 
 @dataclass(frozen=True)
 class NodeSeen:
-    """A node of a terminate tree at its completion."""
+    """A node of a tree when it crossed the face."""
 
     layer: Layer
     status: NdisStatus | None
@@ -71,6 +105,9 @@ class NodeSeen:
     has_chain: bool
     buffered: bytes
     buffered_lists: tuple[NetBufferList, ...]
+    #: The host's object, and the target's context at that moment.
+    owner: object
+    context: int | None
 
 
 @dataclass(frozen=True)
@@ -88,6 +125,8 @@ class Moment:
     root: OffloadBlock | None = None
     nodes: tuple[NodeSeen, ...] = ()
     text: str = ""
+    #: Of a neighbor query: HostReachabilityDelta and NicReachabilityDelta, in ticks.
+    ages: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

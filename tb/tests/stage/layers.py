@@ -10,8 +10,8 @@ from model.ndis.binding import Adapter, Binding, Observer
 from model.ndis.netbuffer import NetBufferList, iterate
 from model.ndis.offload_state import OffloadBlock, OffloadHandle, traverse
 from tb.session.contract_tap import DOWN
-from tb.tests.founding.moments import Crossing
-from tb.tests.founding.story import Story, story_of
+from tb.tests.stage.moments import Crossing
+from tb.tests.stage.story import Story, story_of
 
 INTO_NDIS: Final = {
     "initiate_offload": "NdisInitiateOffload",

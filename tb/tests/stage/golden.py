@@ -1,4 +1,4 @@
-"""A session on the golden device with a stage beside it (tb/tests/founding_stage.py)."""
+"""A session on the golden device with a stage beside it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig
 from tb.config import RunConfig
 from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES, ModelRun
-from tb.tests.founding_stage import Device, Stage, StageDriver, StageTransfer
+from tb.tests.stage.driver import StageDriver
+from tb.tests.stage.stage import Device, Stage
+from tb.tests.stage.transfer import StageTransfer
 
 
 class StageRun(ModelRun):
     """A session on the golden device with a stage beside it."""
+
+    transfer_type: type[StageTransfer] = StageTransfer
+    driver_type: type[StageDriver] = StageDriver
 
     def __init__(
         self,
@@ -28,16 +33,10 @@ class StageRun(ModelRun):
     ) -> None:
         self.device = GoldenDevice(conns, MEMORY_BYTES, config.seed, config=device_config)
         allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
-        session = StageTransfer(config, self.device.mem, allocator)
-        face = session.join(stage, Device(self._inject, lambda: self.device.core, self._ask), allocator)
+        transfer = self.transfer_type(config, self.device.mem, allocator)
+        face = transfer.join(stage, Device(self._inject, lambda: self.device.core, self._ask), allocator)
         settings = driver_config or DriverConfig(conns=conns, cq_log2=12)
-        driver = StageDriver(self.device, face, allocator, settings)
-        self.transfer, self.driver = session, driver
-        session.attach(driver)
-        self.device.on_interrupt = driver.on_interrupt
-        self.watch_frames()
-        driver.reset()
-        driver.start()
+        self.begin(transfer, self.driver_type(self.device, face, allocator, settings))
 
     def _inject(self, windows: Sequence[ErrorWindow]) -> None:
         self.device.inject_errors(list(windows))

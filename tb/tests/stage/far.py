@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from model.ndis.framing import MASK32, Endpoint, Segment, decode, encode
 from model.ndis.soft_tcp import SoftTcpConfig, signed
 from model.wire.frame import TcpFlag
 from tb.session.network import NIC_IP, NIC_MAC
+
+if TYPE_CHECKING:
+    from tb.tests.stage.stage import Stage
 
 FAR_MAC = bytes.fromhex("0200000000fa")
 FAR_IP = bytes([10, 0, 0, 88])
@@ -27,8 +30,9 @@ NO_FLAGS = TcpFlag(0)
 class Far:
     """The other end of the wire of one connection: answers the handshake, then does what it is told."""
 
-    def __init__(self, arrive: Callable[[bytes], None], number: int) -> None:
-        self._arrive = arrive
+    def __init__(self, stage: Stage, number: int) -> None:
+        self._stage = stage
+        self.mac, self.ip, self.mss = FAR_MAC, FAR_IP, MSS
         self.local_port, self.port = LOCAL_PORT + number, FAR_PORT
         self.first = (OUR_ISS + 1) & MASK32
         self.snd = (FAR_ISS + 1) & MASK32
@@ -39,6 +43,10 @@ class Far:
         #: Acknowledge everything at once and close when the other side does.
         self.auto = False
         self.acked = self.first
+        #: Value and echo of the timestamps option, in ticks; None: no segment has one.
+        self.stamps: tuple[int, int] | None = None
+        #: The device's tick at which the frame left that is being taken.
+        self.tick = 0
         #: What it said, as it goes over the wire.
         self.said: list[Segment] = []
 
@@ -50,7 +58,7 @@ class Far:
     def take(self, segment: Segment) -> None:
         """A segment of the other side arrived."""
         if TcpFlag.SYN in segment.flags:
-            self._send(FAR_ISS, TcpFlag.SYN | TcpFlag.ACK, mss=MSS)
+            self._send(FAR_ISS, TcpFlag.SYN | TcpFlag.ACK, mss=self.mss)
             return
         skip = signed(self.received - segment.seq)
         span = len(segment.payload) + (TcpFlag.FIN in segment.flags)
@@ -74,13 +82,13 @@ class Far:
 
     def repeat(self) -> None:
         """The last segment once more."""
-        self._arrive(encode(self.said[-1]))
+        self._stage.arrive(encode(self.said[-1]))
 
     def _send(self, seq: int, flags: TcpFlag, data: bytes = b"", mss: int | None = None) -> None:
-        ours, theirs = Endpoint(FAR_MAC, FAR_IP, self.port), Endpoint(NIC_MAC, NIC_IP, self.local_port)
-        segment = Segment(ours, theirs, seq, self.acked, flags, self.window, data, mss=mss)
+        ours, theirs = Endpoint(self.mac, self.ip, self.port), Endpoint(NIC_MAC, NIC_IP, self.local_port)
+        segment = Segment(ours, theirs, seq, self.acked, flags, self.window, data, ts=self.stamps, mss=mss)
         frame = encode(segment)
         sent = decode(frame)
         assert sent is not None
         self.said.append(sent)
-        self._arrive(frame)
+        self._stage.arrive(frame)

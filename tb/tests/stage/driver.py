@@ -22,13 +22,18 @@ class ForwardSeen:
 
 
 class StageDriver(MiniportDriver):
-    """The session's driver. ``silent``: the device does not answer, for nothing passes to it or from it."""
+    """The session's driver.
+
+    ``silent``: the device does not answer, for nothing passes to it or from it. ``asleep``: the host looks at no
+    completion, but its commands pass.
+    """
 
     def __init__(
         self, port: HostPort, protocol: ProtocolFace, allocator: PageAllocator, config: DriverConfig | None = None
     ) -> None:
         super().__init__(port, protocol, allocator, config)
         self.silent = False
+        self.asleep = False
         #: All FORWARD entries.
         self.forwarded: list[ForwardSeen] = []
         self._holding = False
@@ -64,7 +69,11 @@ class StageDriver(MiniportDriver):
         while self._held:
             self.initiate_offload(*self._held.pop(0))
 
-    # ---- a device that does not answer ----
+    # ---- a device that does not answer, a host that does not look ----
+
+    @property
+    def _listens(self) -> bool:
+        return not (self.silent or self.asleep)
 
     def _kick(self) -> None:
         if not self.silent:
@@ -72,12 +81,12 @@ class StageDriver(MiniportDriver):
 
     def on_interrupt(self) -> None:
         """The device raised its interrupt."""
-        if not self.silent:
+        if self._listens:
             super().on_interrupt()
 
     def poll(self) -> bool:
         """Handle all completion entries there are."""
-        return not self.silent and super().poll()
+        return self._listens and super().poll()
 
     def wake(self) -> None:
         """The device answers again."""
@@ -85,7 +94,18 @@ class StageDriver(MiniportDriver):
         self._kick()
         self.on_interrupt()
 
+    def nothing(self, count: int) -> None:
+        """So many commands that do nothing but complete."""
+        for _ in range(count):
+            self.later(lambda: None)
+        self._kick()
+
     # ---- counters ----
+
+    @property
+    def taken(self) -> int:
+        """Place in the completion ring of the next entry that the driver looks at."""
+        return self._cq.index
 
     def next_image(self) -> int:
         """Where the next terminate will have its image written, if nothing else is terminated meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from model.ndis.binding import Adapter
@@ -11,10 +12,10 @@ from model.ndis.enums import DisconnectFlags, TcpEventType
 from model.ndis.framing import decode
 from model.ndis.host import NdisHost
 from model.ndis.netbuffer import NetBufferList, iterate
-from model.ndis.offload_state import OffloadBlock, TcpDelegated, traverse
+from model.ndis.offload_state import NeighborCached, NeighborDelegated, OffloadBlock, TcpDelegated, traverse
 from model.ndis.registration import OidRequest, TcpConnectionOffload
 from model.ndis.status import NdisStatus
-from tb.tests.founding.moments import (
+from tb.tests.stage.moments import (
     DISCONNECT,
     DISCONNECT_COMPLETE,
     EVENT,
@@ -25,6 +26,7 @@ from tb.tests.founding.moments import (
     INITIATE_COMPLETE,
     INVALIDATE,
     INVALIDATE_COMPLETE,
+    NEIGHBOR_EVENT,
     QUERY,
     QUERY_COMPLETE,
     RAW_INDICATE,
@@ -40,10 +42,10 @@ from tb.tests.founding.moments import (
     Moment,
     NodeSeen,
 )
-from tb.tests.founding.story import Story, story_of
+from tb.tests.stage.story import story_of
 
 if TYPE_CHECKING:
-    from tb.tests.founding.stage import Stage
+    from tb.tests.stage.stage import Stage
 
 
 class Taps:
@@ -78,22 +80,37 @@ class Taps:
     def tree(self, name: str, root: OffloadBlock, calls: Callable[[], None]) -> None:
         """A call with a state tree."""
         nodes = list(traverse(root))
-        for node in nodes:
-            if (story := story_of(node.ndis_offload_handle)) is not None:
-                seen = tuple(self._node(story, one) for one in nodes)
-                story.note(self.moment(name, root=root, nodes=seen))
+        if any(story_of(node.ndis_offload_handle) is not None for node in nodes):
+            seen = [self._node(node) for node in nodes]
+            for at, node in enumerate(nodes):
+                if (story := story_of(node.ndis_offload_handle)) is not None:
+                    chain = tuple(story.seen(one) for one in iterate(node.net_buffer_list_chain))
+                    own = replace(seen[at], chain=chain)
+                    story.note(self.moment(name, root=root, nodes=(*seen[:at], own, *seen[at + 1 :])))
         self.call(name, calls)
 
-    def _node(self, story: Story, node: OffloadBlock) -> NodeSeen:
+    def neighbor(self, block: OffloadBlock | None) -> None:
+        """The target asks for a neighbor: a moment of every offloaded connection that goes over it."""
+        if block is None:
+            return
+        cached, delegated = block.cached, block.delegated
+        assert isinstance(cached, NeighborCached)
+        assert isinstance(delegated, NeighborDelegated)
+        ages = cached.host_reachability_delta, delegated.nic_reachability_delta
+        for story in self.stage.stories.values():
+            if story.is_offloaded and story.connection.path.below is block.ndis_offload_handle:
+                story.note(self.moment(NEIGHBOR_EVENT, ages=ages))
+
+    def _node(self, node: OffloadBlock) -> NodeSeen:
+        """A node as everyone sees it: its chain is for its own story."""
         state = node.delegated
         head = state.buffered_data if isinstance(state, TcpDelegated) else None
         buffered = tuple(iterate(head))
         memory = self.stage.host.memory
         data = b"".join(memory.read(addr, n) for one in buffered for addr, n in one.elements())
-        own = story_of(node.ndis_offload_handle) is story
-        chain = tuple(story.seen(one) for one in iterate(node.net_buffer_list_chain)) if own else ()
         has_chain = node.net_buffer_list_chain is not None
-        return NodeSeen(node.type.layer, node.status, state, chain, has_chain, data, buffered)
+        owner, context = node.ndis_offload_handle, node.context
+        return NodeSeen(node.type.layer, node.status, state, (), has_chain, data, buffered, owner, context)
 
 
 class UpTap(ProtocolFace):
@@ -158,6 +175,7 @@ class UpTap(ProtocolFace):
         self._taps.lists(FORWARD_COMPLETE, nbl, lambda: self._host.tcp_offload_forward_complete(binding_context, nbl))
 
     def offload_event_indicate(self, binding_context: object, block_list: OffloadBlock | None, code: int) -> None:
+        self._taps.neighbor(block_list)
         self._host.offload_event_indicate(binding_context, block_list, code)
 
     def status_indicate(self, binding_context: object, code: NdisStatus, buffer: TcpConnectionOffload | None) -> None:

@@ -1,0 +1,162 @@
+"""TCP_OFFLOAD_STATS and IP_OFFLOAD_STATS in the miniport driver (NDIS sheet, 2.15, 3.9; hostport.md, Statistics).
+
+The device counts without end; what the counters were when an OID was set is subtracted from then on (CH-015). Reads of
+registers may take time: a request is answered at once where they do not, otherwise it is PENDING. Requests are served
+one after the other, so that a query behind a set sees it.
+
+No IPv6 connection is ever offloaded, so that half is 0. So is what cannot be said of a connection: a frame with a wrong
+checksum or length belongs to none (InErrors, InHeaderErrors, InTruncatedPackets), one that finds no room is dropped
+before it is looked up (InDiscards), and the host has chosen the route (OutNoRoutes).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from model.layout.generated import Csr
+from model.ndis.registration import IpOffloadStats, Oid, OidRequest, TcpOffloadStats
+from model.ndis.rings import HostPort
+from model.ndis.status import NdisStatus
+
+
+@dataclass(frozen=True)
+class _Counter:
+    """Where a counter lies: its only register, or the low one of two."""
+
+    register: Csr
+    wide: bool = False
+    #: A number of now, which a set leaves as it is.
+    gauge: bool = False
+
+    @property
+    def registers(self) -> tuple[int, ...]:
+        """What to read, in this order."""
+        high = self.register + 4
+        return (high, self.register, high) if self.wide else (self.register,)
+
+    def value(self, read: Sequence[int]) -> int | None:
+        """The counter from what was read; None if it moved on meanwhile."""
+        if not self.wide:
+            return read[0]
+        high, low, again = read
+        return low | high << 32 if high == again else None
+
+    def since(self, value: int, base: int) -> int:
+        """What was counted since ``base``."""
+        return value if self.gauge else (value - base) % (1 << (64 if self.wide else 32))
+
+
+_RECEIVES: Final = _Counter(Csr.ST4_IN_RECEIVES_LO, wide=True)
+_TCP4: Final = {
+    "in_segments": _Counter(Csr.ST4_IN_SEGMENTS_LO, wide=True),
+    "out_segments": _Counter(Csr.ST4_OUT_SEGMENTS_LO, wide=True),
+    "currently_established": _Counter(Csr.ST4_ESTABLISHED, gauge=True),
+    "reset_established": _Counter(Csr.ST4_RESET_ESTABLISHED),
+    "retransmitted_segments": _Counter(Csr.ST4_RETRANSMITTED),
+    "out_resets": _Counter(Csr.ST4_OUT_RESETS),
+}
+_IP4: Final = {
+    "in_receives": _RECEIVES,
+    "in_octets": _Counter(Csr.ST4_IN_OCTETS_LO, wide=True),
+    "in_delivers": _RECEIVES,
+    "out_requests": _Counter(Csr.ST4_OUT_REQUESTS_LO, wide=True),
+    "out_octets": _Counter(Csr.ST4_OUT_OCTETS_LO, wide=True),
+    "out_discards": _Counter(Csr.ST4_OUT_DISCARDS),
+}
+_FIELDS: Final[Mapping[Oid, Mapping[str, _Counter]]] = {Oid.TCP4_OFFLOAD_STATS: _TCP4, Oid.IP4_OFFLOAD_STATS: _IP4}
+_EMPTY: Final[Mapping[Oid, TcpOffloadStats | IpOffloadStats]] = {
+    Oid.TCP6_OFFLOAD_STATS: TcpOffloadStats(),
+    Oid.IP6_OFFLOAD_STATS: IpOffloadStats(),
+}
+
+
+class StatisticsRequests:
+    """Queries and sets of the statistics OIDs. ``complete`` ends a request that was PENDING."""
+
+    def __init__(self, port: HostPort, complete: Callable[[OidRequest], None]) -> None:
+        self._port = port
+        self._complete = complete
+        #: Shown every register that was read.
+        self.on_read: Callable[[int, int], None] = lambda offset, value: None
+        self._waiting: deque[OidRequest] = deque()
+        self._reading = False
+        #: The request whose call has not returned.
+        self._calling: OidRequest | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """The device starts anew: its counters are zero."""
+        self._bases: dict[Oid, Mapping[_Counter, int]] = {oid: {} for oid in _FIELDS}
+        self._epoch = object()
+
+    def request(self, request: OidRequest) -> NdisStatus:
+        """A query or set of one of ``STATISTICS_OIDS``."""
+        if request.oid in _EMPTY:
+            if not request.set:
+                request.buffer = _EMPTY[request.oid]
+            return NdisStatus.SUCCESS
+        self._waiting.append(request)
+        self._calling = request
+        self._begin()
+        pending, self._calling = self._calling is request, None
+        return NdisStatus.PENDING if pending else NdisStatus.SUCCESS
+
+    def _begin(self) -> None:
+        """Read for the oldest request, unless that is under way."""
+        if self._waiting and not self._reading:
+            self._reading = True
+            self._read(tuple(dict.fromkeys(_FIELDS[self._waiting[0].oid].values())), {}, self._epoch)
+
+    def _read(self, counters: Sequence[_Counter], known: Mapping[_Counter, int], epoch: object) -> None:
+        """Read ``counters``; what moved on while it was read, or was read before a restart, once more."""
+
+        def done(values: Sequence[int]) -> None:
+            if epoch is not self._epoch:
+                self._reading = False
+                self._begin()
+                return
+            for offset, value in zip(offsets, values, strict=True):
+                self.on_read(offset, value)
+            found = dict(known) | dict(_found(counters, values))
+            left = [counter for counter in counters if counter not in found]
+            if left:
+                self._read(left, found, epoch)
+            else:
+                self._answer(found)
+
+        offsets = [offset for counter in counters for offset in counter.registers]
+        self._port.read_registers(offsets, done)
+
+    def _answer(self, values: Mapping[_Counter, int]) -> None:
+        """The oldest request is done."""
+        request = self._waiting.popleft()
+        self._reading = False
+        if request.set:
+            self._bases[request.oid] = values
+        else:
+            base = self._bases[request.oid]
+            fields = {
+                name: counter.since(values[counter], base.get(counter, 0))
+                for name, counter in _FIELDS[request.oid].items()
+            }
+            tcp = request.oid is Oid.TCP4_OFFLOAD_STATS
+            request.buffer = TcpOffloadStats(**fields) if tcp else IpOffloadStats(**fields)
+        if request is self._calling:
+            self._calling = None
+        else:
+            self._complete(request)
+        self._begin()
+
+
+def _found(counters: Sequence[_Counter], values: Sequence[int]) -> Iterator[tuple[_Counter, int]]:
+    """Counters whose registers belong together."""
+    at = 0
+    for counter in counters:
+        count = len(counter.registers)
+        value = counter.value(values[at : at + count])
+        at += count
+        if value is not None:
+            yield counter, value

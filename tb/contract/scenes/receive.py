@@ -1,0 +1,102 @@
+"""Scenes of section 9.6: the push timer in its corners, tagged frames."""
+
+from __future__ import annotations
+
+from model.ndis.bookkeeping import Outstanding
+from model.ndis.framing import encode
+from model.ndis.offload_state import NeighborConst
+from model.wire.frame import TcpFlag
+from tb.contract.scenes.frames import tagged
+from tb.contract.scenes.stage import Part, SceneStage
+from tb.tests.stage import Scene, pattern
+
+PART = Part("receive")
+PUSH_TICKS = 500
+VLAN, OTHER_VLAN = 77, 78
+#: The far end of a neighbor in a VLAN of its own.
+VLAN_MAC, VLAN_IP = bytes.fromhex("0200000000fb"), bytes([10, 0, 0, 89])
+
+
+@PART.scene("CH-128", "CH-130", "CH-132")
+def data_comes_while_the_push_timer_runs(stage: SceneStage) -> Scene:
+    """Two pieces without PSH, the second long after the first; the request comes back half full."""
+    story = stage.tell("push timer restarts")
+    yield from story.open()
+    yield from story.post(("R1", 100, False))
+    story.far.say(pattern(10))
+    yield from stage.quiet(PUSH_TICKS // 2)
+    story.far.say(pattern(10, 3))
+    yield story.came_back("R1")
+    yield from story.leave()
+
+
+@PART.scene("CH-133", "CH-134")
+def the_push_timer_expires_behind_its_request(stage: SceneStage) -> Scene:
+    """A request is filled while its timer runs; an empty one is posted before the timer would have expired."""
+    story = stage.tell("push timer without a request")
+    yield from story.open()
+    yield from story.post(("R1", 20, False))
+    story.far.say(pattern(12))
+    yield from stage.quiet(PUSH_TICKS // 2)
+    story.far.say(pattern(8, 1))
+    yield story.came_back("R1")
+    yield from story.post(("R2", 50, False))
+    yield from stage.quiet(2 * PUSH_TICKS)
+    yield from story.leave()
+
+
+@PART.scene("CH-140", "CH-145")
+def a_request_is_posted_inside_a_completion(stage: SceneStage) -> Scene:
+    """A segment fills one request; the client posts the next one inside its completion, which is served, too."""
+    story = stage.tell("posted inside")
+    yield from story.open()
+    second = story.make("R2", bytes(20))
+
+    def post_again(_: Outstanding) -> None:
+        story.on_receive = lambda _: None
+        with stage.scenehost.on_another_processor():
+            stage.host.issue_receive(story.connection, [second])
+
+    story.on_receive = post_again
+    yield from story.post(("R1", 20, False))
+    story.far.say(pattern(20), TcpFlag.PSH)
+    yield story.came_back("R1")
+    yield from stage.quiet()
+    story.far.say(pattern(20, 20), TcpFlag.PSH)
+    yield story.came_back("R2")
+    assert story.sink == pattern(20) + pattern(20, 20)
+    yield from story.leave()
+
+
+@PART.scene("CH-161")
+def a_tagged_frame_reaches_a_connection_of_vlan_0(stage: SceneStage) -> Scene:
+    """VlanId 0: the tag of a received frame says nothing."""
+    story = stage.tell("any vlan")
+    yield from story.open()
+    yield from story.post(("R1", 40, False))
+    stage.arrive(tagged(encode(story.far.segment(pattern(40), TcpFlag.ACK | TcpFlag.PSH)), VLAN))
+    story.far.snd += 40
+    yield story.came_back("R1")
+    assert story.sink == pattern(40)
+    yield from story.leave()
+
+
+@PART.scene("CH-161", "CH-121")
+def only_frames_of_its_vlan_reach_a_connection(stage: SceneStage) -> Scene:
+    """VlanId 77: untagged frames and those of VLAN 78 are none of its, those of VLAN 77 are; it sends tagged."""
+    story = stage.tell("one vlan", VLAN_MAC, VLAN_IP)
+    stage.scenehost.neighbor(VLAN_MAC, NeighborConst(vlan_id=VLAN))
+    yield from story.open()
+    yield from story.post(("R1", 60, False))
+    frame = encode(story.far.segment(pattern(60), TcpFlag.ACK | TcpFlag.PSH))
+    for other in (frame, tagged(frame, OTHER_VLAN)):
+        stage.arrive(other)
+        yield from stage.quiet()
+        assert not story.sink
+    stage.arrive(tagged(frame, VLAN))
+    story.far.snd += 60
+    yield story.came_back("R1")
+    assert story.sink == pattern(60)
+    yield from story.send(story.make("S1", pattern(50)))
+    yield story.arrived(50)
+    yield from story.drop(with_objects=True)

@@ -1,0 +1,131 @@
+"""Random contract operations on the golden device: a small `make regress SUITE=contract`, and its own checks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tb.contract.golden as golden
+from model.ndis.enums import OffloadStateType
+from model.ndis.miniport_io import ConnectionIo, SendJob
+from model.ndis.offload_state import OffloadBlock, OffloadHandle, link, nodes_once, tree_fault
+from tb.config import ROOT, RunConfig
+from tb.contract.operator import Plan
+from tb.contract.table import TABLE, Kind, State
+from tb.contract.tally import ALLOWED_TIMES, REFUSED_TIMES, Findings, Tally
+from tb.monitors.contract import ndis_numbers as ndis
+from tb.monitors.contract.monitor import ContractMonitors
+from tb.monitors.contract.trace import Record
+
+OPERATIONS, BYTES = 150, 192 << 10
+
+
+def _played(seed: int, out: Path) -> Findings:
+    config = replace(RunConfig(command="regress", device="model"), seed=seed, size=BYTES, delay=5, out=out)
+    return golden.GoldenRun(config, Plan(seed=seed, operations=OPERATIONS, bytes=BYTES, slots=6)).run()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_operations_keep_the_contract_and_lose_no_list(seed: int, tmp_path: Path) -> None:
+    found = _played(seed, tmp_path)
+    again = f"make regress SUITE=contract DEVICE=model SEEDS={seed} OPS={OPERATIONS}"
+    assert found.passed, f"{again}: {found.violations[:5]}"
+    assert found.operations.total >= OPERATIONS
+    assert found.operations.legal_share >= 0.6
+
+
+def test_a_send_that_never_comes_back_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lost: list[SendJob] = []
+    finish = ConnectionIo._finish
+
+    def forgetful(self: ConnectionIo, job: SendJob) -> None:
+        if lost:
+            finish(self, job)
+        else:
+            lost.append(job)
+
+    monkeypatch.setattr(ConnectionIo, "_finish", forgetful)
+    monkeypatch.setattr(golden, "STALL_TICKS", 200)
+    found = _played(1, tmp_path)
+    assert lost
+    assert found.nbl_never > 0
+    assert not found.passed
+
+
+def test_misuse_that_no_monitor_reports_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def deaf(_: ContractMonitors, __: Record) -> None:
+        return
+
+    monkeypatch.setattr(ContractMonitors, "feed", deaf)
+    found = _played(1, tmp_path)
+    assert any(line.startswith("misuse: ") and line.endswith("not reported") for line in found.violations)
+    assert not found.passed
+
+
+def test_every_forbidden_kind_has_its_row_in_the_page_of_bad_input() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text()
+    part = page[page.index("## N: ") : page.index("## R: ")]
+    assert [kind for (kind, _), cell in TABLE.items() if not cell.legal and kind.value not in part] == []
+
+
+def test_every_pair_that_was_left_out_is_named() -> None:
+    tally = Tally()
+    for (kind, state), cell in TABLE.items():
+        tally.counts[kind, state] = ALLOWED_TIMES if cell.legal else REFUSED_TIMES
+    assert tally.shortfalls() == []
+    tally.counts[Kind.SEND, State.ESTABLISHED] -= 1
+    tally.counts[Kind.SEND, State.UPLOADED] -= 1
+    assert [line.split(":")[0] for line in tally.shortfalls()] == [
+        "send in state Established", "send in state uploaded",
+    ]  # fmt: skip
+
+
+def test_a_run_of_mostly_misuse_fails() -> None:
+    tally = Tally()
+    for (kind, state), cell in TABLE.items():
+        tally.counts[kind, state] = ALLOWED_TIMES if cell.legal else 100 * ALLOWED_TIMES
+    assert [line for line in tally.shortfalls() if "allowed, 60% asked for" in line]
+
+
+def _block(kind: OffloadStateType, context: int | None = 1) -> OffloadBlock:
+    return OffloadBlock(kind, None if context is None else OffloadHandle(context))
+
+
+TCP, IP4, NEIGHBOR = OffloadStateType.TCP, OffloadStateType.IP4, OffloadStateType.NEIGHBOR
+
+
+@pytest.mark.rule("CH-026", "CH-027")
+def test_links_that_make_no_tree_are_told_apart() -> None:
+    good = _block(NEIGHBOR)
+    good.dependent_block_list = link([_block(IP4), _block(TCP, None), _block(IP4)])  # a placeholder's type says nothing
+    assert tree_fault(good) is None
+    beside = _block(NEIGHBOR)
+    beside.next_block = _block(TCP)
+    assert "CH-026" in str(tree_fault(beside))
+    above = _block(NEIGHBOR)
+    above.dependent_block_list = _block(TCP)
+    assert "CH-027" in str(tree_fault(above))
+    circle = _block(IP4)
+    circle.next_block = _block(IP4)
+    circle.next_block.next_block = circle
+    assert "linked twice" in str(tree_fault(circle))
+    assert len(list(nodes_once(circle))) == 2
+
+
+@pytest.mark.rule("CH-150")
+@pytest.mark.parametrize(
+    ("result", "consumed", "taken"),
+    [
+        (ndis.SUCCESS, 10, 10),
+        (ndis.PARTIALLY_ACCEPTED, 4, 4),
+        (ndis.PARTIALLY_ACCEPTED, 0, 0),
+        (ndis.PARTIALLY_ACCEPTED, 10, 0),
+        (ndis.PARTIALLY_ACCEPTED, 15, 0),
+        (ndis.REQUEST_ABORTED, 4, 0),
+    ],
+)
+def test_an_impossible_count_of_consumed_bytes_says_none(result: Any, consumed: int, taken: int) -> None:
+    assert ndis.taken(10, result, consumed) == taken

@@ -1,0 +1,123 @@
+"""The plan: what counts as exercised, what fails, what is run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tb import plan
+from tb.config import RunConfig
+from tb.contract.duties import Duty
+from tb.contract.scenarios import SCENARIOS, Found, Scenario, added
+from tb.plan import RunResult, compute, play
+
+#: Of the device, and of the driver.
+HDL, DRIVER = Duty("CH-101", "hdl", "x"), Duty("CH-020", "driver", "x")
+
+
+def _result(
+    device: str, rule: str, *, at_device: int = 1, passed: bool = True, breaches: Sequence[str] = ()
+) -> RunResult:
+    seen = {rule: at_device} if at_device else {}
+    return RunResult("run", device, passed, {rule: 1}, seen, tuple(breaches), (), {"a test": (rule,)})
+
+
+def _status(duty: Duty, *results: RunResult) -> tuple[str, str]:
+    (state,) = compute([duty], results, {})
+    return state.status, state.reason
+
+
+@pytest.mark.parametrize("duty", [HDL, DRIVER])
+def test_a_rule_passes_when_it_triggered_on_rtl(duty: Duty) -> None:
+    (state,) = compute([duty], [_result("golden", duty.id), _result("icarus", duty.id)], {duty.id: ["s"]})
+    assert (state.status, state.sabotages) == ("pass", ["s"])
+    assert state.triggers == {"golden": 1, "verilator": 0, "icarus": 1}
+    assert state.tests == ["run/a test[golden]", "run/a test[icarus]"]
+
+
+@pytest.mark.parametrize("duty", [HDL, DRIVER])
+def test_a_rule_that_triggered_on_the_golden_device_only_is_untested(duty: Duty) -> None:
+    assert _status(duty, _result("golden", duty.id)) == ("untested", "triggered on the golden device only")
+
+
+def test_a_rule_of_the_device_that_triggered_elsewhere_is_untested() -> None:
+    elsewhere = _result("verilator", HDL.id, at_device=0)
+    assert _status(HDL, elsewhere)[0] == "untested"
+    assert _status(DRIVER, _result("verilator", DRIVER.id, at_device=0))[0] == "pass"
+
+
+def test_what_triggered_in_a_failed_run_does_not_count() -> None:
+    assert _status(HDL, _result("verilator", HDL.id, passed=False))[0] == "untested"
+
+
+def test_a_breach_anywhere_fails_the_rule() -> None:
+    line = f"{HDL.id} at tick 3 (record 4): broken"
+    broken = _result("golden", HDL.id, passed=False, breaches=[line])
+    assert _status(HDL, _result("verilator", HDL.id), broken) == ("fail", line)
+
+
+def test_a_rule_without_its_object_is_not_applicable() -> None:
+    duty = Duty("CH-160", "hdl", "x", missing="RSS queues")
+    assert _status(duty, _result("verilator", "CH-160")) == ("not_applicable", "RSS queues")
+
+
+def _scenario(found: Mapping[str, Any], claims: Mapping[str, frozenset[str]]) -> Scenario:
+    return Scenario("made up", lambda config, out: dict(found), claims=lambda: claims)
+
+
+def _play(found: Mapping[str, Any], claims: Mapping[str, frozenset[str]]) -> RunResult:
+    scenario = _scenario(found, claims)
+    assert scenario.golden is not None
+    return play(scenario, "golden", scenario.golden, RunConfig(device="model"))
+
+
+def _found(*rules: str, at_device: bool = True) -> Found:
+    triggers = dict.fromkeys(rules, 1)
+    return {"triggers": triggers, "at_device": triggers if at_device else {}, "breaches": [], "problems": []}
+
+
+def test_a_test_that_cites_a_rule_which_never_triggered_fails_its_run() -> None:
+    claims = {"good": frozenset({HDL.id}), "silent": frozenset({HDL.id, "CH-102"})}
+    result = _play(_found(HDL.id), claims)
+    assert not result.passed
+    assert result.problems == ("silent cites CH-102: never triggered",)
+    assert result.tests == {"good": (HDL.id,), "silent": (HDL.id,)}
+
+
+def test_a_citation_of_a_rule_of_the_device_must_have_triggered_there() -> None:
+    claims = {"one": frozenset({HDL.id, DRIVER.id})}
+    assert _play(_found(HDL.id, DRIVER.id), claims).passed
+    result = _play(_found(HDL.id, DRIVER.id, at_device=False), claims)
+    assert result.problems == (f"one cites {HDL.id}: never triggered",)
+
+
+def test_where_each_test_has_a_device_of_its_own_another_tests_trigger_does_not_count() -> None:
+    found = _found(HDL.id) | {"tests": {"one": [HDL.id], "other": []}}
+    result = _play(found, {"one": frozenset({HDL.id}), "other": frozenset({HDL.id})})
+    assert result.problems == (f"other cites {HDL.id}: never triggered",)
+
+
+def test_runs_that_are_added_up_say_which_of_them_had_a_problem() -> None:
+    bad = _found("CH-101") | {"problems": ["stuck"], "breaches": ["CH-101 at tick 1 (record 1): x"]}
+    total = added({"a": _found("CH-101", "CH-102"), "b": bad})
+    assert total["triggers"] == {"CH-101": 2, "CH-102": 1}
+    assert total["problems"] == ["b: stuck"]
+    assert total["breaches"] == bad["breaches"]
+
+
+def test_a_result_is_fresh_for_the_sources_that_it_was_made_of_and_no_others(tmp_path: Path) -> None:
+    place = tmp_path / "result.json"
+    result = _play(_found(HDL.id), {"one": frozenset({HDL.id})})
+    result.store(place, "these sources")
+    assert RunResult.load(place, "these sources") == result
+    assert RunResult.load(place, "other sources") is None
+    assert RunResult.load(tmp_path / "none.json", "these sources") is None
+
+
+def test_every_scenario_has_a_name_of_its_own_and_runs_somewhere() -> None:
+    assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
+    assert all(any(scenario.on(device) for device in plan.DEVICES) for scenario in SCENARIOS)
+    assert all(scenario.on("verilator") for scenario in SCENARIOS if scenario.job)
