@@ -15,6 +15,7 @@ module chimney #(
     parameter RAW_BUFS    = 64,    // 4..1024, power of two
     parameter PATHS       = 8,     // 2..256, power of two
     parameter NEIGHBORS   = 8,     // 2..256, power of two
+    parameter OOO_RANGES  = `OOO_MAX,  // 1..OOO_MAX: out-of-order ranges a connection
     parameter RX_BEATS    = 524288 / DATA_W,  // receive buffer in beats (64 KiB)
     parameter TX_SLOTS    = 8,     // frames being gathered or sent
     parameter COMMIT_PORT = 1      // 1: commit records; 0: synthesis
@@ -100,7 +101,8 @@ module chimney #(
   // ---- legal parameters, or no elaboration ----
   generate
     if ((DATA_W != 64 && DATA_W != 128 && DATA_W != 256 && DATA_W != 512) || CONNS < 4 || CONNS > 1024 ||
-        (CONNS & (CONNS - 1)) != 0 || SENDS > 64 || RECVS > 64 || POOL_BUFS > 32768 || RAW_BUFS > 1024) begin : bad
+        (CONNS & (CONNS - 1)) != 0 || SENDS > 64 || RECVS > 64 || POOL_BUFS > 32768 || RAW_BUFS > 1024 ||
+        OOO_RANGES < 1 || OOO_RANGES > `OOO_MAX) begin : bad
       illegal_chimney_parameters see_the_parameter_comments ();
     end
   endgenerate
@@ -299,7 +301,8 @@ module chimney #(
   wire [63:0]           img_addr, img_cookie;
   wire [7:0]            img_opcode;
 
-  engine_top #(.CONNS(CONNS), .PATHS(PATHS), .NEIGHBORS(NEIGHBORS), .COMMIT_PORT(COMMIT_PORT)) u_engine (
+  engine_top #(.CONNS(CONNS), .PATHS(PATHS), .NEIGHBORS(NEIGHBORS), .OOO_RANGES(OOO_RANGES),
+               .COMMIT_PORT(COMMIT_PORT)) u_engine (
       .clk(clk), .rst(drst), .now(now),
       .s_cmd_valid(tcp_cmd_valid), .s_cmd_ready(tcp_cmd_ready), .s_cmd_sqe(tcp_cmd_sqe),
       .s_cmd_sq_index(tcp_cmd_index), .s_cmd_image(tcp_cmd_image), .s_cmd_seg(tcp_cmd_seg),
@@ -309,7 +312,7 @@ module chimney #(
       .s_credit_valid(credit_valid), .s_credit_ready(credit_ready), .s_credit_count(credit_count),
       .s_fence_valid(fence_valid), .s_fence_ready(fence_ready), .s_fence_conn(fence_conn), .s_fence_gen(fence_gen),
       .s_fault_valid(fault_valid), .s_fault_ready(fault_ready), .s_fault_conn(fault_conn), .s_fault_gen(fault_gen),
-      .s_room(room),
+      .s_room(room), .s_cq_full(cq_full),
       .m_txq_valid(txq_valid), .m_txq_ready(txq_ready), .m_txq(txq),
       .m_bar_valid(bar_valid), .m_bar_ready(bar_ready), .m_bar(bar),
       .m_dlv_valid(dlv_valid), .m_dlv_ready(dlv_ready), .m_dlv(dlv),

@@ -158,6 +158,9 @@ module command_rules (
         barrier[`TX_BARRIER_OBJECT]   = flags[1:0];
     end
 
+    reg       retrieve;                            // mandatory upload (rule E-7)
+    reg [7:0] reason;
+
     // ---- the commands ----------------------------------------------------------------------------------------
     always @* begin
         m_tcb      = tcb;
@@ -181,6 +184,8 @@ module command_rules (
         path_kill    = 1'b0;
         nbr_kill     = 1'b0;
         nbr_answered = 1'b0;
+        retrieve     = 1'b0;
+        reason       = `UPLOAD_REASON_INVALID_STATE;
 
         dlv[`DLV_MSG_CONN]     = sqe[`SQE_CONN];
         dlv[`DLV_MSG_GEN]      = sqe[`SQE_GEN];
@@ -254,16 +259,7 @@ module command_rules (
             `OPCODE_SEND, `OPCODE_DISCONNECT: begin
                 cpl_valid  = !live || too_late || no_reset || (abortive ? no_abort : no_send);
                 cpl_status = too_late ? end_status : (no_reset || waits) ? `STATUS_UPLOAD : `STATUS_BAD_STATE;
-                if (no_reset && !too_late && running && !tcb[`TCB_RETRIEVE_SENT]) begin
-                    m_tcb[`TCB_PHASE]         = `PHASE_FROZEN;
-                    m_tcb[`TCB_RETRIEVE_SENT] = 1'b1;
-                    dlv_valid = 1'b1;
-                    dlv[`DLV_MSG_KIND]     = `DLV_EVT_NOTIFY;
-                    dlv[`DLV_MSG_EVENT]    = `TCP_EVENT_TYPE_RETRIEVE;
-                    dlv[`DLV_MSG_INFO]     = {24'd0, `UPLOAD_REASON_INVALID_STATE};
-                    dlv[`DLV_MSG_A]        = 64'd0;
-                    dlv[`DLV_MSG_SQ_INDEX] = 16'd0;
-                end
+                retrieve   = no_reset && !too_late;
                 if (!cpl_valid && abortive) begin
                     m_tcb[`TCB_PHASE]         = `PHASE_FROZEN;
                     m_tcb[`TCB_STATE]         = `TCP_STATE_CLOSED;
@@ -384,6 +380,12 @@ module command_rules (
                 cpl_valid    = !nbr_answered;
                 cpl_status   = `STATUS_BAD_STATE;
             end
+            `OPCODE_UPLOAD: begin
+                cpl_valid = 1'b1;
+                reason    = `UPLOAD_REASON_UPLOAD_REQUESTED;
+                if (!live || phase == `PHASE_LOADED) cpl_status = `STATUS_BAD_STATE;
+                else                                 retrieve = 1'b1;
+            end
             `OPCODE_FORWARD: begin                 // what the segment does is worked out as for one from the wire
                 cpl_valid = 1'b1;
                 if (!live || phase == `PHASE_LOADED) cpl_status = `STATUS_BAD_STATE;
@@ -395,6 +397,17 @@ module command_rules (
                 cpl_status = `STATUS_BAD_OPCODE;
             end
         endcase
+
+        if (retrieve && running) begin             // frozen even if an upload was asked for before
+            m_tcb[`TCB_PHASE]         = `PHASE_FROZEN;
+            m_tcb[`TCB_RETRIEVE_SENT] = 1'b1;
+            dlv_valid = !tcb[`TCB_RETRIEVE_SENT];
+            dlv[`DLV_MSG_KIND]     = `DLV_EVT_NOTIFY;
+            dlv[`DLV_MSG_EVENT]    = `TCP_EVENT_TYPE_RETRIEVE;
+            dlv[`DLV_MSG_INFO]     = {24'd0, reason};
+            dlv[`DLV_MSG_A]        = 64'd0;
+            dlv[`DLV_MSG_SQ_INDEX] = 16'd0;
+        end
     end
 
     wire unused = &{1'b0, sqe, flags, tcb, loaded_tcb, ack_tcb, path_rec, nbr_rec};

@@ -13,6 +13,7 @@ module engine_top #(
     parameter CONN_W      = $clog2(CONNS),         // derived, do not override
     parameter PATHS       = 8,                     // path table entries, power of two, 2..65536
     parameter NEIGHBORS   = 8,                     // neighbor table entries, power of two, 2..65536
+    parameter OOO_RANGES  = `OOO_MAX,              // out-of-order ranges a connection, 1..OOO_MAX
     parameter COMMIT_PORT = 1                      // 0: no commit records
 ) (
     input  wire                    clk,
@@ -51,6 +52,7 @@ module engine_top #(
     input  wire [7:0]              s_fault_gen,
 
     input  wire                    s_room,         // 0: the host leaves the completion ring full (rule C.12)
+    input  wire                    s_cq_full,      // the completion ring has no free entry
 
     output wire                    m_txq_valid,
     input  wire                    m_txq_ready,
@@ -168,14 +170,16 @@ module engine_top #(
         .s_fence_gen(s_fence_gen),
         .s_fault_valid(s_fault_valid), .s_fault_ready(s_fault_ready), .s_fault_conn(s_fault_conn),
         .s_fault_gen(s_fault_gen),
-        .s_room(s_room), .room_host(dlv_count <= LIMIT_DLV),
+        .s_room(s_room), .s_full(s_cq_full), .room_host(dlv_count <= LIMIT_DLV),
         .room_txq(txq_count <= TXQ_LIMIT), .room_dlv(dlv_count <= FULL_DLV), .room_verdict(verdict_count <= LIMIT),
         .room_cpl(cpl_count <= CPL_LIMIT), .room_img(!m_img_valid),
         .m_evt_valid(evt_valid), .m_evt_ready(evt_ready), .m_evt_kind(evt_kind), .m_evt_conn(evt_conn),
         .m_evt_gen(evt_gen), .m_evt_cause(evt_cause), .m_evt_room(evt_room)
     );
 
-    tcp_engine #(.CONNS(CONNS), .PATHS(PATHS), .NEIGHBORS(NEIGHBORS), .COMMIT_PORT(COMMIT_PORT)) engine (
+    tcp_engine #(
+        .CONNS(CONNS), .PATHS(PATHS), .NEIGHBORS(NEIGHBORS), .OOO_RANGES(OOO_RANGES), .COMMIT_PORT(COMMIT_PORT)
+    ) engine (
         .clk(clk), .rst(rst), .now(now),
         .s_evt_valid(evt_valid), .s_evt_ready(evt_ready), .s_evt_kind(evt_kind), .s_evt_conn(evt_conn),
         .s_evt_gen(evt_gen), .s_evt_cause(evt_cause), .s_evt_room(evt_room),

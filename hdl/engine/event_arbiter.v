@@ -59,6 +59,7 @@ module event_arbiter (
     input  wire                 s_cmd_bars,        // INVALIDATE: asks for little room, it must not wait for the wire
     input  wire                 room_bar,
     input  wire                 s_room,            // rule C.12, as it is when the event is chosen
+    input  wire                 s_full,            // the completion ring is full: nothing may wait for room_cpl
     input  wire                 room_txq,
     input  wire                 room_dlv,          // for an event that asked for nothing of the host
     input  wire                 room_host,         // for one that the host waits for, or that brings text
@@ -72,7 +73,7 @@ module event_arbiter (
     output reg  [15:0]          m_evt_conn,
     output reg  [7:0]           m_evt_gen,         // 0 for TX_GRANT: the engine takes the one of the TCB
     output reg  [31:0]          m_evt_cause,
-    output wire                 m_evt_room         // s_room of the choice
+    output wire                 m_evt_room         // rule C.12, of the choice
 );
 
     localparam CLASSES = 8;
@@ -82,7 +83,7 @@ module event_arbiter (
     assign request[CMD]      = s_cmd_valid && room_cpl
                                && (s_cmd_bars ? room_bar : room_txq && room_host && (room_img || !s_cmd_img));
     assign request[RX]       = s_rx_valid && room_dlv && (room_host || !s_room) && room_verdict;
-    assign request[GRANT]    = s_grant_valid && room_txq && room_dlv && (room_cpl || !s_room);
+    assign request[GRANT]    = s_grant_valid && room_txq && room_dlv && (room_cpl || !s_room || s_full);
     assign request[TIMER]    = s_timer_valid && room_dlv;
     assign request[CONSUMED] = s_consumed_valid && room_dlv;
     assign request[CREDIT]   = s_credit_valid;
@@ -109,7 +110,7 @@ module event_arbiter (
     end
 
     always @(posedge clk) begin
-        if (idle) room_reg <= s_room;
+        if (idle) room_reg <= s_room && (room_cpl || !choice[GRANT]);
     end
 
     assign m_evt_valid = !idle;

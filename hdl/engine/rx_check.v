@@ -10,6 +10,7 @@
 //   abort         RST at rcv_nxt         retrieve_* SYN at rcv_nxt, urgent data: the host must take over
 //   accept        go on with ACK and text; `zero_probe`: but ignore text and FIN
 // `ts_update` (with accept and retrieve_urg): tsval becomes TS.Recent.
+// `repeated` (with owe_dup): it is refused for its place or its age, and octets of it came before (rule M-1).
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -30,7 +31,8 @@ module rx_check (
     output reg                  retrieve_urg,
     output reg                  accept,
     output wire                 zero_probe,
-    output wire                 ts_update
+    output wire                 ts_update,
+    output wire                 repeated
 );
 
     `include "../engine/seq.vh"
@@ -72,6 +74,8 @@ module rx_check (
     // C.5, C.6
     wire ack_bad = seq_lt(ack, tcb[`TCB_SND_UNA] - tcb[`TCB_MAX_SND_WND]) || seq_lt(tcb[`TCB_SND_MAX], ack);
     assign ts_update = ts_en && ts_here && seq_le(seq, tcb[`TCB_LAST_ACK_SENT]) && (!ts_older || ts_aged);
+
+    assign repeated = owe_dup && (paws || !acceptable) && seg_len != 32'd0 && seq_lt(seq, rcv_nxt);
 
     wire unused = &{1'b0, tcb, seg};
 

@@ -4,7 +4,7 @@
 // environment); this block registers their results between its states and is the only writer of the TCB.
 //
 //   IDLE    event there: TCB read            CHECK  state arrives; rx_check; path read
-//   WORK    the rule of the event            TEXT   (segments only) rx_tracker
+//   WORK    the rule of the event; rx_cut    TEXT   (segments only) rx_tracker
 //   FINAL   timer policy, late upload request DELETE (INITIATE failed, FENCE_DONE) look-up entry is removed
 //   COMMIT  table write, actions, record
 //
@@ -21,6 +21,7 @@ module tcp_engine #(
     parameter CONN_W      = $clog2(CONNS),         // derived, do not override
     parameter PATHS       = 8,                     // power of two, 2..65536
     parameter NEIGHBORS   = 8,                     // power of two, 2..65536
+    parameter OOO_RANGES  = `OOO_MAX,              // out-of-order ranges a connection, 1..OOO_MAX
     parameter COMMIT_PORT = 1                      // 0: rec_tcp is tied to 0
 ) (
     input  wire                    clk,
@@ -95,7 +96,7 @@ module tcp_engine #(
     localparam [15:0] IP_TCP_HEADER = 16'd40, TS_OPTION = 16'd12;      // bytes
     localparam [31:0] FIN_WAIT_2_SECONDS = `FIN_WAIT_2_SECONDS, PAWS_SECONDS = `PAWS_SECONDS;
     localparam PSH = 3;                                                // position inside the TCP flags
-    localparam [10:0] DROP_ONLY = 11'b01000000000;                     // of rx_check
+    localparam [11:0] DROP_ONLY = 12'b010000000000;                    // of rx_check
     localparam [15:0] CONNS16 = CONNS[15:0];
     localparam FLAG_UPDATE = 0;                                        // position inside sqe.flags
 
@@ -195,21 +196,22 @@ module tcp_engine #(
     wire        stale = nbr_valid && !nbr_query && nbr_nic_age > stale_ticks && nbr_host_age > stale_ticks;
 
     // ---- segment: check, ACK, text ---------------------------------------------------------------------------
-    wire [10:0] checked;
-    reg  [10:0] check_reg;
+    wire [11:0] checked;
+    reg  [11:0] check_reg;
     wire        ck_pass_up, ck_drop, ck_owe_dup, ck_rst, ck_syn, ck_abort, ck_renew, ck_urg, ck_accept, ck_zero_probe,
-                ck_ts_update;
+                ck_ts_update, ck_repeated;
     // rule K-6: the frame belongs to another VLAN than the neighbor
     wire        foreign = is_rx && run && nbr_valid && nbr_vlan != 12'd0
                           && !(seg[`RX_SEG_TAGGED] && seg[`RX_SEG_VLAN_ID] == nbr_vlan);
     assign {ck_pass_up, ck_drop, ck_owe_dup, ck_rst, ck_syn, ck_abort, ck_renew, ck_urg, ck_accept, ck_zero_probe,
-            ck_ts_update} = foreign ? DROP_ONLY : check_reg;
+            ck_ts_update, ck_repeated} = foreign ? DROP_ONLY : check_reg;
 
     rx_check check (
         .tcb(read_tcb), .seg(seg), .now(now_reg), .live(fits), .paws_ticks(paws_ticks),
-        .pass_up(checked[10]), .drop(checked[9]), .owe_dup(checked[8]),
-        .challenge_rst(checked[7]), .challenge_syn(checked[6]), .abort(checked[5]), .retrieve_syn(checked[4]), .retrieve_urg(checked[3]), .accept(checked[2]),
-        .zero_probe(checked[1]), .ts_update(checked[0])
+        .pass_up(checked[11]), .drop(checked[10]), .owe_dup(checked[9]),
+        .challenge_rst(checked[8]), .challenge_syn(checked[7]), .abort(checked[6]),
+        .retrieve_syn(checked[5]), .retrieve_urg(checked[4]), .accept(checked[3]),
+        .zero_probe(checked[2]), .ts_update(checked[1]), .repeated(checked[0])
     );
 
     // the segment and timer rules go on from ka_tcb
@@ -230,8 +232,10 @@ module tcp_engine #(
     wire [15:0] est_srtt, est_rttvar;
     wire [31:0] est_rto;
     wire [`TCB_W-1:0] ack_tcb, text_tcb;
-    wire        text_deliver, text_keep, text_flush, text_fin;
-    wire [15:0] text_off, text_len;
+    wire        text_deliver, text_hold, text_keep, text_flush, text_fin, text_join, text_app, text_pre;
+    wire [15:0] text_off, text_len, text_skip;
+    wire [2:0]  text_slot, text_slot2;
+    wire [`DLV_MSG_FREE_W-1:0] text_free;
     reg  [15:0] credits_reg;
 
     congestion cc (
@@ -261,11 +265,32 @@ module tcp_engine #(
         .m_tcb(ack_tcb)
     );
 
-    rx_tracker text (
-        .tcb(tcb_reg), .seg(seg), .zero_probe(ck_zero_probe), .now(now_reg),
+    // cut in WORK, judged in TEXT
+    localparam CUT_W = 68;
+    wire [CUT_W-1:0] cut;
+    reg  [CUT_W-1:0] cut_reg;
+    wire             cut_empty, cut_ahead, cut_fin_here, cut_cropped;
+    wire [31:0]      cut_start, repeat_right;
+    wire [15:0]      cut_skip, cut_take;
+    assign {cut_empty, cut_ahead, cut_fin_here, cut_cropped, cut_start, cut_skip, cut_take} = cut_reg;
+
+    rx_cut cutter (
+        .tcb(tcb_reg), .seg(seg),
+        .empty(cut[67]), .ahead(cut[66]), .fin_here(cut[65]), .cropped(cut[64]),
+        .start(cut[63:32]), .skip(cut[31:16]), .take(cut[15:0]), .repeat_right(repeat_right)
+    );
+
+    rx_tracker #(.OOO_RANGES(OOO_RANGES)) text (
+        .tcb(tcb_reg), .seg(seg), .forwarded(is_fwd), .zero_probe(ck_zero_probe),
+        .cut_empty(cut_empty), .cut_ahead(cut_ahead), .cut_fin_here(cut_fin_here), .cut_cropped(cut_cropped),
+        .cut_start(cut_start), .cut_skip(cut_skip), .cut_take(cut_take), .now(now_reg),
         .ack_frequency(params[`PARAMS_ACK_FREQUENCY]), .delayed_ack_ticks(params[`PARAMS_DELAYED_ACK_TICKS]),
-        .credit(credits_reg != 16'd0), .plenty(credits_reg >= CONNS16), .room(s_evt_room),
-        .deliver(text_deliver), .keep(text_keep), .flush(text_flush), .piece_off(text_off), .piece_len(text_len), .piece_fin(text_fin),
+        .credit(credits_reg != 16'd0), .plenty(credits_reg >= CONNS16), .spare(credits_reg > CONNS16),
+        .room(s_evt_room),
+        .deliver(text_deliver), .hold(text_hold), .keep(text_keep), .flush(text_flush),
+        .piece_off(text_off), .piece_len(text_len), .piece_fin(text_fin),
+        .list_slot(text_slot), .list_join(text_join), .list_skip(text_skip), .list_app(text_app), .list_pre(text_pre),
+        .list_slot2(text_slot2), .list_free(text_free),
         .m_tcb(text_tcb)
     );
 
@@ -363,6 +388,14 @@ module tcp_engine #(
     wire [2:0]       dup_owed = tcb_reg[`TCB_DUP_OWED];
     wire             muted    = is_grant && run && seg_valid && mute;        // rule G-0
 
+    // rule E-12
+    wire sent_again   = seg_valid && segment[`TX_SEGMENT_HAS_OLD] && !tcb_reg[`TCB_PERSIST];
+    wire out_of_order = seg[`RX_SEG_PAY_LEN] != 16'd0 && seq_lt(tcb_reg[`TCB_RCV_NXT], seg[`RX_SEG_SEQ]);
+
+    function [15:0] count16(input [15:0] value);
+        count16 = (value == 16'hFFFF) ? value : value + 16'd1;
+    endfunction
+
     always @* begin
         work_tcb     = tcb_reg;
         notify       = 1'b0;
@@ -377,7 +410,13 @@ module tcp_engine #(
             work_verdict = (ck_pass_up || ck_urg) ? `VERDICT_PASS_UP : `VERDICT_DROP;
             retrieve     = ck_renew || ck_urg;
             work_tcb     = ck_accept ? ack_tcb : ka_tcb;
+            if (ck_accept && out_of_order) work_tcb[`TCB_OOO_SEGS] = count16(tcb_reg[`TCB_OOO_SEGS]);
             if (ck_owe_dup || ka_owe) work_tcb[`TCB_DUP_OWED] = (dup_owed == 3'd7) ? 3'd7 : dup_owed + 3'd1;
+            if (ck_repeated && tcb_reg[`TCB_SACK_EN]) begin
+                work_tcb[`TCB_DSACK]       = 1'b1;
+                work_tcb[`TCB_DSACK_LEFT]  = seg[`RX_SEG_SEQ];
+                work_tcb[`TCB_DSACK_RIGHT] = repeat_right;
+            end
             if (ck_abort || ck_renew) work_tcb[`TCB_STATE] = `TCP_STATE_CLOSED;
             if (ck_abort) begin
                 work_tcb[`TCB_PHASE]      = `PHASE_FROZEN;
@@ -397,6 +436,7 @@ module tcp_engine #(
             end
         end else if (is_grant) begin
             if (run && !muted) work_tcb = sent_tcb;
+            if (run && !muted && sent_again) work_tcb[`TCB_OLD_SEGS] = count16(tcb_reg[`TCB_OLD_SEGS]);
             if (muted) begin                       // frozen even if an upload was asked for before
                 work_tcb[`TCB_PHASE]        = `PHASE_FROZEN;
                 work_tcb[`TCB_RELEASE_OWED] = 1'b0;
@@ -453,12 +493,19 @@ module tcp_engine #(
             if (state_reg == TEXT && text_flush) begin
                 dlv_next[`DLV_MSG_KIND]    = `DLV_EVT_FLUSH;
             end else if (state_reg == TEXT) begin
-                dlv_next[`DLV_MSG_KIND]    = `DLV_EVT_DELIVER;
+                dlv_next[`DLV_MSG_KIND]    = text_hold ? `DLV_EVT_HOLD : `DLV_EVT_DELIVER;
                 dlv_next[`DLV_MSG_ARRIVAL] = seg[`RX_SEG_ARRIVAL];
                 dlv_next[`DLV_MSG_OFFSET]  = text_off;
                 dlv_next[`DLV_MSG_LEN]     = text_len;
-                dlv_next[`DLV_MSG_PSH]     = rx_flags[PSH];
+                dlv_next[`DLV_MSG_PSH]     = rx_flags[PSH] && !text_hold;
                 dlv_next[`DLV_MSG_FIN]     = text_fin;
+                dlv_next[`DLV_MSG_SLOT]    = text_slot;
+                dlv_next[`DLV_MSG_JOIN]    = text_join;
+                dlv_next[`DLV_MSG_SKIP]    = text_skip;
+                dlv_next[`DLV_MSG_APP]     = text_app;
+                dlv_next[`DLV_MSG_PRE]     = text_pre;
+                dlv_next[`DLV_MSG_SLOT2]   = text_slot2;
+                dlv_next[`DLV_MSG_FREE]    = text_free;
                 if (is_fwd && text_keep) begin
                     dlv_next[`DLV_MSG_OFFSET]   = 16'd0;
                     dlv_next[`DLV_MSG_FWD]      = 1'b1;
@@ -479,7 +526,7 @@ module tcp_engine #(
         end
     end
 
-    wire dlv_put = (work && (is_plain ? cmd_dlv_valid : notify)) || (state_reg == TEXT && (text_deliver || text_flush))
+    wire dlv_put = (work && (is_plain ? cmd_dlv_valid : notify)) || (state_reg == TEXT && (text_deliver || text_hold || text_flush))
                    || (state_reg == FINAL && (late_retrieve || tell_backlog));
 
     // ---- transmit items and completion -----------------------------------------------------------------------
@@ -549,6 +596,7 @@ module tcp_engine #(
         end
         if (work) begin
             tcb_reg     <= work_tcb;
+            cut_reg     <= cut;
             verdict_reg <= work_verdict;
             write_reg   <= live_reg || (is_load && !cmd_cpl_valid);
             append_reg  <= is_cmd && cmd_appended;

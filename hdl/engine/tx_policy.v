@@ -7,7 +7,8 @@
 // Combinational on `tcb`. `can_send` is rule G-1. With a grant, `seg_valid` says whether a SEGMENT leaves,
 // `segment` is its tx_segment body, `release_valid` asks for a RELEASE up to snd_una, `m_tcb` is the state after
 // the grant. Pure ACK and RST have the sequence number that the peer's window cannot refuse (G-4).
-// `ack_only` overrides the choice: a pure ACK is built whatever is owed (TERMINATE, rule B-7).
+// `ack_only` overrides the choice: a pure ACK is built whatever is owed (TERMINATE, rule B-7); it tells nothing of
+// octets out of order, which the connection is about to give up. Every other pure ACK does (sack_blocks).
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -93,6 +94,14 @@ module tx_policy (
     wire        shrinks  = seq_lt(rcv_nxt + (offered << rcv_ws), rcv_adv);
     wire [31:0] wnd      = shrinks ? standing : offered;
 
+    // M-4
+    wire        tells_sack = ack_sent && !ack_only && tcb[`TCB_SACK_EN];
+    wire [`TX_SEGMENT_SACK_N_W-1:0]     sack_n;
+    wire [`TX_SEGMENT_SACK_LEFT_W-1:0]  sack_left;
+    wire [`TX_SEGMENT_SACK_RIGHT_W-1:0] sack_right;
+
+    sack_blocks blocks (.tcb(tcb), .sack_n(sack_n), .sack_left(sack_left), .sack_right(sack_right));
+
     always @* begin
         segment = {`TX_SEGMENT_W{1'b0}};
         segment[`TX_SEGMENT_SEQ]   = seq;
@@ -109,6 +118,11 @@ module tx_policy (
             segment[`TX_SEGMENT_TS_EN] = 1'b1;
             segment[`TX_SEGMENT_TSVAL] = now + tcb[`TCB_TS_DELTA];
             segment[`TX_SEGMENT_TSECR] = tcb[`TCB_TS_RECENT];
+        end
+        if (tells_sack) begin
+            segment[`TX_SEGMENT_SACK_N]     = sack_n;
+            segment[`TX_SEGMENT_SACK_LEFT]  = sack_left;
+            segment[`TX_SEGMENT_SACK_RIGHT] = sack_right;
         end
     end
 
@@ -143,6 +157,11 @@ module tx_policy (
             m_tcb[`TCB_ACK_NOW]       = 1'b0;
             m_tcb[`TCB_UNACKED_SEGS]  = 8'd0;
             m_tcb[`TCB_DACK_ON]       = 1'b0;
+        end
+        if (tells_sack) begin
+            m_tcb[`TCB_DSACK]       = 1'b0;
+            m_tcb[`TCB_DSACK_LEFT]  = 32'd0;
+            m_tcb[`TCB_DSACK_RIGHT] = 32'd0;
         end
         if (ack_sent && tcb[`TCB_DUP_OWED] != 3'd0) m_tcb[`TCB_DUP_OWED] = tcb[`TCB_DUP_OWED] - 3'd1;
     end

@@ -127,17 +127,19 @@ module command_decode #(
   wire is_query    = op == `OPCODE_QUERY;
   wire is_inval    = op == `OPCODE_INVALIDATE;
   wire is_nanswer  = op == `OPCODE_NEIGHBOR_ANSWER;
+  wire is_upload   = op == `OPCODE_UPLOAD;
   wire is_object   = is_query | is_inval;    // of a connection, a path or a neighbor
   wire of_conn     = {6'd0, flags[1:0]} == `OBJECT_CONNECTION;
   wire of_path     = {6'd0, flags[1:0]} == `OBJECT_PATH;
   wire of_nbr      = {6'd0, flags[1:0]} == `OBJECT_NEIGHBOR;
   wire no_object   = (is_object & ~of_conn & ~of_path & ~of_nbr) | (is_query & of_path);
   wire has_conn    = is_send | is_disc | is_initiate | is_receive | is_answer | is_resume | is_start | is_term |
-                     is_forward | is_update | (is_object & of_conn);
+                     is_forward | is_update | is_upload | (is_object & of_conn);
   wire has_image   = is_initiate | is_path | is_nbr | is_param | is_forward | is_update;
   wire known       = has_conn | has_image | is_object | is_nanswer | is_rawsend | is_rawpost | is_poolpost | is_nop;
   wire completes   = is_nop | is_initiate | is_start | is_term | is_path | is_nbr | is_param | (is_send & flags[0]) |
-                     (is_disc & ~is_inherit) | is_receive | is_rawsend | is_forward | is_update | is_object;
+                     (is_disc & ~is_inherit) | is_receive | is_rawsend | is_forward | is_update | is_upload |
+                     is_object;
 
   wire is_silent   = is_answer | is_resume | is_rawpost | is_poolpost | is_nanswer;  // an entry only in error, not reserved
 

@@ -48,8 +48,8 @@ module image_check #(
                       state != {28'd0, `TCP_STATE_CLOSING} && state != {28'd0, `TCP_STATE_LAST_ACK});
   wire bad_fixed = const_flags[15:3] != 13'd0 || cached_flags[15:5] != 11'd0 || image[`TCP_IMAGE_TTL] == 8'd0 ||
                    image[`TCP_IMAGE_USER_PRIORITY] > 8'd7 || image[`TCP_IMAGE_FLOW_LABEL] > 32'hFFFFF ||
-                   (rtx_left[31] && rtx_left != OFF) || (ka_left[31] && ka_left != OFF) ||
-                   ka_timeout[31] || ka_interval[31];
+                   (|rtx_left[31:30] && rtx_left != OFF) || (|ka_left[31:30] && ka_left != OFF) ||
+                   |ka_timeout[31:30] || |ka_interval[31:30];
   wire bad_tcp = snd_scale > MAX_SCALE || rcv_scale > MAX_SCALE || image[`TCP_IMAGE_REMOTE_MSS] < 16'd64 ||
                  image[`TCP_IMAGE_PATH_ID] >= PATHS16 || una_nxt[31] || nxt_max[31] ||
                  image[`TCP_IMAGE_RCV_WND] > rcv_limit || image[`TCP_IMAGE_SND_WND] > snd_limit ||
@@ -57,7 +57,7 @@ module image_check #(
   wire bad_room = image[`TCP_IMAGE_INITIAL_RCV_WND] > rcv_limit;
   wire bad_cwnd = cwnd == 32'd0 || cwnd > `CWND_MAX;
 
-  // ---- PARAM_WRITE: tick counts are compared by signed difference, so all of them stay below 2^31 ----
+  // ---- PARAM_WRITE: deadlines are compared by signed difference, also with one that is overdue: below 2^30 ticks ----
   wire [31:0] rate        = image[`PARAM_IMAGE_TICKS_PER_SECOND];
   wire [31:0] threshold   = image[`PARAM_IMAGE_DUP_ACK_THRESHOLD];
   wire [31:0] rto_min     = image[`PARAM_IMAGE_RTO_MIN];
@@ -68,7 +68,7 @@ module image_check #(
   wire bad_param = (rate != 32'd10 && rate != 32'd100 && rate != 32'd1000) ||
                    image[`PARAM_IMAGE_ACK_FREQUENCY] == 8'd0 || threshold == 32'd0 || threshold > 32'd255 ||
                    rto_min == 32'd0 || rto_min > rto_max || rto_initial == 32'd0 || rto_initial > rto_max ||
-                   rto_max[31] || push_ticks[31] || stale_ticks[31];
+                   |rto_max[31:30] || |push_ticks[31:30] || |stale_ticks[31:30];
 
   // ---- UPDATE: tcp_engine knows the wind scale and looks at the window again ----
   wire [15:0] new_flags     = image[`CACHED_IMAGE_CACHED_FLAGS];
@@ -76,7 +76,7 @@ module image_check #(
   wire [31:0] new_interval  = image[`CACHED_IMAGE_KA_INTERVAL];
   wire        bad_cached    = new_flags[15:5] != 11'd0 || image[`CACHED_IMAGE_TTL] == 8'd0 ||
                               image[`CACHED_IMAGE_USER_PRIORITY] > 8'd7 || image[`CACHED_IMAGE_FLOW_LABEL] > 32'hFFFFF ||
-                              new_timeout[31] || new_interval[31];
+                              |new_timeout[31:30] || |new_interval[31:30];
   wire        bad_cached_wnd = image[`CACHED_IMAGE_INITIAL_RCV_WND] > `RCV_WND_MAX;
 
   always @* begin

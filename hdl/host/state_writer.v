@@ -121,6 +121,8 @@ module state_writer #(
     front[`TCP_IMAGE_FLOW_LABEL]          = {12'd0, s_img_tcb[`TCB_FLOW_LABEL]};
     front[`TCP_IMAGE_TTL]                 = s_img_tcb[`TCB_TTL];
     front[`TCP_IMAGE_TOS]                 = s_img_tcb[`TCB_TOS];
+    front[`TCP_IMAGE_OLD_SEGS]            = s_img_tcb[`TCB_OLD_SEGS];
+    front[`TCP_IMAGE_OOO_SEGS]            = s_img_tcb[`TCB_OOO_SEGS];
     front[`TCP_IMAGE_USER_PRIORITY]       = {5'd0, s_img_tcb[`TCB_USER_PRIORITY]};
   end
 

@@ -34,6 +34,8 @@
 `define CHALLENGE_KA_PROBES 10 // probes after a challenge when the connection has no count of its own
 `define SYN_CHALLENGE_SECONDS 3 // seconds between two challenge ACKs for a SYN, at least (CH-198)
 `define BACKLOG_GAP 100 // ticks between two events SEND_BACKLOG_CHANGE of a connection, at least (CH-213)
+`define OOO_MAX 8 // out-of-order ranges a connection, at most (parameter OOO_RANGES of the device: 1 to this)
+`define SACK_RX_MAX 4 // SACK blocks of a segment that are looked at
 `define CREDIT_BATCH 16 // pool credits that are returned together (mechanisms)
 `define CONSUMED_BATCH 8192 // bytes: upper bound of the CONSUMED threshold
 
@@ -58,6 +60,7 @@
 `define OPCODE_POOL_POST 8'd17
 `define OPCODE_RESUME 8'd18
 `define OPCODE_NEIGHBOR_ANSWER 8'd19
+`define OPCODE_UPLOAD 8'd20
 
 // enum object
 `define OBJECT_CONNECTION 8'd0
@@ -163,6 +166,7 @@
 `define DLV_EVT_DROP_DCB 4'd12
 `define DLV_EVT_UPDATE 4'd13
 `define DLV_EVT_FLUSH 4'd14
+`define DLV_EVT_HOLD 4'd15
 
 // enum tx_kind
 `define TX_KIND_NONE 4'd0
@@ -481,6 +485,12 @@
 `define TCP_IMAGE_PATH_ID 143:128
 `define TCP_IMAGE_PATH_ID_LSB 128
 `define TCP_IMAGE_PATH_ID_W 16
+`define TCP_IMAGE_OLD_SEGS 175:160
+`define TCP_IMAGE_OLD_SEGS_LSB 160
+`define TCP_IMAGE_OLD_SEGS_W 16
+`define TCP_IMAGE_OOO_SEGS 191:176
+`define TCP_IMAGE_OOO_SEGS_LSB 176
+`define TCP_IMAGE_OOO_SEGS_W 16
 `define TCP_IMAGE_CACHED_FLAGS 527:512
 `define TCP_IMAGE_CACHED_FLAGS_LSB 512
 `define TCP_IMAGE_CACHED_FLAGS_W 16
@@ -813,7 +823,7 @@
 `define LKP_KEY_REMOTE_PORT_W 16
 
 // struct tcb: connection state of tcp_engine
-`define TCB_W 1633
+`define TCB_W 2303
 `define TCB_PHASE 1:0
 `define TCB_PHASE_LSB 0
 `define TCB_PHASE_W 2
@@ -1042,51 +1052,84 @@
 `define TCB_TS_RECENT_TICK 1321:1290
 `define TCB_TS_RECENT_TICK_LSB 1290
 `define TCB_TS_RECENT_TICK_W 32
-`define TCB_TS_DELTA 1353:1322
-`define TCB_TS_DELTA_LSB 1322
+`define TCB_RR_N 1325:1322
+`define TCB_RR_N_LSB 1322
+`define TCB_RR_N_W 4
+`define TCB_RR_LEFT 1581:1326
+`define TCB_RR_LEFT_LSB 1326
+`define TCB_RR_LEFT_W 256
+`define TCB_RR_RIGHT 1837:1582
+`define TCB_RR_RIGHT_LSB 1582
+`define TCB_RR_RIGHT_W 256
+`define TCB_RR_SLOT 1861:1838
+`define TCB_RR_SLOT_LSB 1838
+`define TCB_RR_SLOT_W 24
+`define TCB_OOO_FIN 1862:1862
+`define TCB_OOO_FIN_LSB 1862
+`define TCB_OOO_FIN_W 1
+`define TCB_OOO_FIN_SEQ 1894:1863
+`define TCB_OOO_FIN_SEQ_LSB 1863
+`define TCB_OOO_FIN_SEQ_W 32
+`define TCB_DSACK 1895:1895
+`define TCB_DSACK_LSB 1895
+`define TCB_DSACK_W 1
+`define TCB_DSACK_LEFT 1927:1896
+`define TCB_DSACK_LEFT_LSB 1896
+`define TCB_DSACK_LEFT_W 32
+`define TCB_DSACK_RIGHT 1959:1928
+`define TCB_DSACK_RIGHT_LSB 1928
+`define TCB_DSACK_RIGHT_W 32
+`define TCB_TS_DELTA 1991:1960
+`define TCB_TS_DELTA_LSB 1960
 `define TCB_TS_DELTA_W 32
-`define TCB_RETRIEVE_SENT 1354:1354
-`define TCB_RETRIEVE_SENT_LSB 1354
+`define TCB_RETRIEVE_SENT 1992:1992
+`define TCB_RETRIEVE_SENT_LSB 1992
 `define TCB_RETRIEVE_SENT_W 1
-`define TCB_IMG_ADDR 1418:1355
-`define TCB_IMG_ADDR_LSB 1355
+`define TCB_IMG_ADDR 2056:1993
+`define TCB_IMG_ADDR_LSB 1993
 `define TCB_IMG_ADDR_W 64
-`define TCB_IMG_COOKIE 1482:1419
-`define TCB_IMG_COOKIE_LSB 1419
+`define TCB_IMG_COOKIE 2120:2057
+`define TCB_IMG_COOKIE_LSB 2057
 `define TCB_IMG_COOKIE_W 64
-`define TCB_IMG_SQ_INDEX 1498:1483
-`define TCB_IMG_SQ_INDEX_LSB 1483
+`define TCB_IMG_SQ_INDEX 2136:2121
+`define TCB_IMG_SQ_INDEX_LSB 2121
 `define TCB_IMG_SQ_INDEX_W 16
-`define TCB_INVALID 1499:1499
-`define TCB_INVALID_LSB 1499
+`define TCB_INVALID 2137:2137
+`define TCB_INVALID_LSB 2137
 `define TCB_INVALID_W 1
-`define TCB_BACKLOG_TOLD 1531:1500
-`define TCB_BACKLOG_TOLD_LSB 1500
+`define TCB_BACKLOG_TOLD 2169:2138
+`define TCB_BACKLOG_TOLD_LSB 2138
 `define TCB_BACKLOG_TOLD_W 32
-`define TCB_BACKLOG_TICK 1563:1532
-`define TCB_BACKLOG_TICK_LSB 1532
+`define TCB_BACKLOG_TICK 2201:2170
+`define TCB_BACKLOG_TICK_LSB 2170
 `define TCB_BACKLOG_TICK_W 32
-`define TCB_KA_ON 1564:1564
-`define TCB_KA_ON_LSB 1564
+`define TCB_KA_ON 2202:2202
+`define TCB_KA_ON_LSB 2202
 `define TCB_KA_ON_W 1
-`define TCB_KA_DEADLINE 1596:1565
-`define TCB_KA_DEADLINE_LSB 1565
+`define TCB_KA_DEADLINE 2234:2203
+`define TCB_KA_DEADLINE_LSB 2203
 `define TCB_KA_DEADLINE_W 32
-`define TCB_KA_CHALLENGE 1597:1597
-`define TCB_KA_CHALLENGE_LSB 1597
+`define TCB_KA_CHALLENGE 2235:2235
+`define TCB_KA_CHALLENGE_LSB 2235
 `define TCB_KA_CHALLENGE_W 1
-`define TCB_KA_PROBE_OWED 1598:1598
-`define TCB_KA_PROBE_OWED_LSB 1598
+`define TCB_KA_PROBE_OWED 2236:2236
+`define TCB_KA_PROBE_OWED_LSB 2236
 `define TCB_KA_PROBE_OWED_W 1
-`define TCB_RST_CHALLENGED 1599:1599
-`define TCB_RST_CHALLENGED_LSB 1599
+`define TCB_RST_CHALLENGED 2237:2237
+`define TCB_RST_CHALLENGED_LSB 2237
 `define TCB_RST_CHALLENGED_W 1
-`define TCB_SYN_CHALLENGED 1600:1600
-`define TCB_SYN_CHALLENGED_LSB 1600
+`define TCB_SYN_CHALLENGED 2238:2238
+`define TCB_SYN_CHALLENGED_LSB 2238
 `define TCB_SYN_CHALLENGED_W 1
-`define TCB_SYN_TICK 1632:1601
-`define TCB_SYN_TICK_LSB 1601
+`define TCB_SYN_TICK 2270:2239
+`define TCB_SYN_TICK_LSB 2239
 `define TCB_SYN_TICK_W 32
+`define TCB_OLD_SEGS 2286:2271
+`define TCB_OLD_SEGS_LSB 2271
+`define TCB_OLD_SEGS_W 16
+`define TCB_OOO_SEGS 2302:2287
+`define TCB_OOO_SEGS_LSB 2287
+`define TCB_OOO_SEGS_W 16
 
 // struct path_rec: path table entry of tcp_engine
 `define PATH_REC_W 314
@@ -1173,7 +1216,7 @@
 `define PARAMS_TICKS_PER_SECOND_W 32
 
 // struct dcb: connection state of delivery_engine
-`define DCB_W 306
+`define DCB_W 698
 `define DCB_LOADED 0:0
 `define DCB_LOADED_LSB 0
 `define DCB_LOADED_W 1
@@ -1243,6 +1286,18 @@
 `define DCB_FREEZE_COUNT 305:290
 `define DCB_FREEZE_COUNT_LSB 290
 `define DCB_FREEZE_COUNT_W 16
+`define DCB_OOO_USED 313:306
+`define DCB_OOO_USED_LSB 306
+`define DCB_OOO_USED_W 8
+`define DCB_OOO_HEAD 441:314
+`define DCB_OOO_HEAD_LSB 314
+`define DCB_OOO_HEAD_W 128
+`define DCB_OOO_TAIL 569:442
+`define DCB_OOO_TAIL_LSB 442
+`define DCB_OOO_TAIL_W 128
+`define DCB_OOO_COUNT 697:570
+`define DCB_OOO_COUNT_LSB 570
+`define DCB_OOO_COUNT_W 128
 
 // struct rcv_req: posted receive request
 `define RCV_REQ_W 162
@@ -1275,7 +1330,7 @@
 `define POOL_NODE_LENGTH_W 16
 
 // struct rx_seg: arguments of RX_SEGMENT: what rx_parser and conn_lookup found
-`define RX_SEG_W 254
+`define RX_SEG_W 513
 `define RX_SEG_ARRIVAL 31:0
 `define RX_SEG_ARRIVAL_LSB 0
 `define RX_SEG_ARRIVAL_W 32
@@ -1312,15 +1367,24 @@
 `define RX_SEG_TSECR 221:190
 `define RX_SEG_TSECR_LSB 190
 `define RX_SEG_TSECR_W 32
-`define RX_SEG_PAY_OFF 237:222
-`define RX_SEG_PAY_OFF_LSB 222
+`define RX_SEG_SACK_N 224:222
+`define RX_SEG_SACK_N_LSB 222
+`define RX_SEG_SACK_N_W 3
+`define RX_SEG_SACK_LEFT 352:225
+`define RX_SEG_SACK_LEFT_LSB 225
+`define RX_SEG_SACK_LEFT_W 128
+`define RX_SEG_SACK_RIGHT 480:353
+`define RX_SEG_SACK_RIGHT_LSB 353
+`define RX_SEG_SACK_RIGHT_W 128
+`define RX_SEG_PAY_OFF 496:481
+`define RX_SEG_PAY_OFF_LSB 481
 `define RX_SEG_PAY_OFF_W 16
-`define RX_SEG_PAY_LEN 253:238
-`define RX_SEG_PAY_LEN_LSB 238
+`define RX_SEG_PAY_LEN 512:497
+`define RX_SEG_PAY_LEN_LSB 497
 `define RX_SEG_PAY_LEN_W 16
 
 // struct dlv_msg: message tcp_engine -> delivery_engine
-`define DLV_MSG_W 313
+`define DLV_MSG_W 346
 `define DLV_MSG_KIND 3:0
 `define DLV_MSG_KIND_LSB 0
 `define DLV_MSG_KIND_W 4
@@ -1372,9 +1436,30 @@
 `define DLV_MSG_COOKIE 312:249
 `define DLV_MSG_COOKIE_LSB 249
 `define DLV_MSG_COOKIE_W 64
+`define DLV_MSG_SLOT 315:313
+`define DLV_MSG_SLOT_LSB 313
+`define DLV_MSG_SLOT_W 3
+`define DLV_MSG_JOIN 316:316
+`define DLV_MSG_JOIN_LSB 316
+`define DLV_MSG_JOIN_W 1
+`define DLV_MSG_SKIP 332:317
+`define DLV_MSG_SKIP_LSB 317
+`define DLV_MSG_SKIP_W 16
+`define DLV_MSG_APP 333:333
+`define DLV_MSG_APP_LSB 333
+`define DLV_MSG_APP_W 1
+`define DLV_MSG_PRE 334:334
+`define DLV_MSG_PRE_LSB 334
+`define DLV_MSG_PRE_W 1
+`define DLV_MSG_SLOT2 337:335
+`define DLV_MSG_SLOT2_LSB 335
+`define DLV_MSG_SLOT2_W 3
+`define DLV_MSG_FREE 345:338
+`define DLV_MSG_FREE_LSB 338
+`define DLV_MSG_FREE_W 8
 
 // struct txq: item of the in-order transmit queue; `body` is one of the tx_* structs, from bit 0
-`define TXQ_W 348
+`define TXQ_W 484
 `define TXQ_KIND 3:0
 `define TXQ_KIND_LSB 0
 `define TXQ_KIND_W 4
@@ -1384,12 +1469,12 @@
 `define TXQ_GEN 27:20
 `define TXQ_GEN_LSB 20
 `define TXQ_GEN_W 8
-`define TXQ_BODY 347:28
+`define TXQ_BODY 483:28
 `define TXQ_BODY_LSB 28
-`define TXQ_BODY_W 320
+`define TXQ_BODY_W 456
 
 // struct tx_segment: body of SEGMENT
-`define TX_SEGMENT_W 190
+`define TX_SEGMENT_W 449
 `define TX_SEGMENT_SEQ 31:0
 `define TX_SEGMENT_SEQ_LSB 0
 `define TX_SEGMENT_SEQ_W 32
@@ -1429,6 +1514,15 @@
 `define TX_SEGMENT_HAS_NEW 189:189
 `define TX_SEGMENT_HAS_NEW_LSB 189
 `define TX_SEGMENT_HAS_NEW_W 1
+`define TX_SEGMENT_SACK_N 192:190
+`define TX_SEGMENT_SACK_N_LSB 190
+`define TX_SEGMENT_SACK_N_W 3
+`define TX_SEGMENT_SACK_LEFT 320:193
+`define TX_SEGMENT_SACK_LEFT_LSB 193
+`define TX_SEGMENT_SACK_LEFT_W 128
+`define TX_SEGMENT_SACK_RIGHT 448:321
+`define TX_SEGMENT_SACK_RIGHT_LSB 321
+`define TX_SEGMENT_SACK_RIGHT_W 128
 
 // struct tx_append: body of APPEND: one entry of the send table
 `define TX_APPEND_W 234
@@ -1584,7 +1678,7 @@
 `define PLQ_CQE_W 256
 
 // struct rec_tcp: commit record of tcp_engine
-`define REC_TCP_W 3308
+`define REC_TCP_W 4542
 `define REC_TCP_ORDER 31:0
 `define REC_TCP_ORDER_LSB 0
 `define REC_TCP_ORDER_W 32
@@ -1606,51 +1700,51 @@
 `define REC_TCP_OPCODE 131:124
 `define REC_TCP_OPCODE_LSB 124
 `define REC_TCP_OPCODE_W 8
-`define REC_TCP_RX 385:132
+`define REC_TCP_RX 644:132
 `define REC_TCP_RX_LSB 132
-`define REC_TCP_RX_W 254
-`define REC_TCP_TCB 2018:386
-`define REC_TCP_TCB_LSB 386
-`define REC_TCP_TCB_W 1633
-`define REC_TCP_CREDITS 2034:2019
-`define REC_TCP_CREDITS_LSB 2019
+`define REC_TCP_RX_W 513
+`define REC_TCP_TCB 2947:645
+`define REC_TCP_TCB_LSB 645
+`define REC_TCP_TCB_W 2303
+`define REC_TCP_CREDITS 2963:2948
+`define REC_TCP_CREDITS_LSB 2948
 `define REC_TCP_CREDITS_W 16
-`define REC_TCP_VERDICT 2036:2035
-`define REC_TCP_VERDICT_LSB 2035
+`define REC_TCP_VERDICT 2965:2964
+`define REC_TCP_VERDICT_LSB 2964
 `define REC_TCP_VERDICT_W 2
-`define REC_TCP_TX0_VALID 2037:2037
-`define REC_TCP_TX0_VALID_LSB 2037
+`define REC_TCP_TX0_VALID 2966:2966
+`define REC_TCP_TX0_VALID_LSB 2966
 `define REC_TCP_TX0_VALID_W 1
-`define REC_TCP_TX0 2385:2038
-`define REC_TCP_TX0_LSB 2038
-`define REC_TCP_TX0_W 348
-`define REC_TCP_TX1_VALID 2386:2386
-`define REC_TCP_TX1_VALID_LSB 2386
+`define REC_TCP_TX0 3450:2967
+`define REC_TCP_TX0_LSB 2967
+`define REC_TCP_TX0_W 484
+`define REC_TCP_TX1_VALID 3451:3451
+`define REC_TCP_TX1_VALID_LSB 3451
 `define REC_TCP_TX1_VALID_W 1
-`define REC_TCP_TX1 2734:2387
-`define REC_TCP_TX1_LSB 2387
-`define REC_TCP_TX1_W 348
-`define REC_TCP_DLV_VALID 2735:2735
-`define REC_TCP_DLV_VALID_LSB 2735
+`define REC_TCP_TX1 3935:3452
+`define REC_TCP_TX1_LSB 3452
+`define REC_TCP_TX1_W 484
+`define REC_TCP_DLV_VALID 3936:3936
+`define REC_TCP_DLV_VALID_LSB 3936
 `define REC_TCP_DLV_VALID_W 1
-`define REC_TCP_DLV 3048:2736
-`define REC_TCP_DLV_LSB 2736
-`define REC_TCP_DLV_W 313
-`define REC_TCP_CPL_VALID 3049:3049
-`define REC_TCP_CPL_VALID_LSB 3049
+`define REC_TCP_DLV 4282:3937
+`define REC_TCP_DLV_LSB 3937
+`define REC_TCP_DLV_W 346
+`define REC_TCP_CPL_VALID 4283:4283
+`define REC_TCP_CPL_VALID_LSB 4283
 `define REC_TCP_CPL_VALID_W 1
-`define REC_TCP_CPL 3305:3050
-`define REC_TCP_CPL_LSB 3050
+`define REC_TCP_CPL 4539:4284
+`define REC_TCP_CPL_LSB 4284
 `define REC_TCP_CPL_W 256
-`define REC_TCP_IMG_VALID 3306:3306
-`define REC_TCP_IMG_VALID_LSB 3306
+`define REC_TCP_IMG_VALID 4540:4540
+`define REC_TCP_IMG_VALID_LSB 4540
 `define REC_TCP_IMG_VALID_W 1
-`define REC_TCP_ROOM 3307:3307
-`define REC_TCP_ROOM_LSB 3307
+`define REC_TCP_ROOM 4541:4541
+`define REC_TCP_ROOM_LSB 4541
 `define REC_TCP_ROOM_W 1
 
 // struct rec_dlv: commit record of delivery_engine
-`define REC_DLV_W 1045
+`define REC_DLV_W 1437
 `define REC_DLV_ORDER 31:0
 `define REC_DLV_ORDER_LSB 0
 `define REC_DLV_ORDER_W 32
@@ -1681,14 +1775,14 @@
 `define REC_DLV_POOL_FREE 195:180
 `define REC_DLV_POOL_FREE_LSB 180
 `define REC_DLV_POOL_FREE_W 16
-`define REC_DLV_DCB 501:196
+`define REC_DLV_DCB 893:196
 `define REC_DLV_DCB_LSB 196
-`define REC_DLV_DCB_W 306
-`define REC_DLV_PLQ_VALID 502:502
-`define REC_DLV_PLQ_VALID_LSB 502
+`define REC_DLV_DCB_W 698
+`define REC_DLV_PLQ_VALID 894:894
+`define REC_DLV_PLQ_VALID_LSB 894
 `define REC_DLV_PLQ_VALID_W 1
-`define REC_DLV_PLQ 1044:503
-`define REC_DLV_PLQ_LSB 503
+`define REC_DLV_PLQ 1436:895
+`define REC_DLV_PLQ_LSB 895
 `define REC_DLV_PLQ_W 542
 
 // struct rec_rx: record of rx_parser: one a frame that entered

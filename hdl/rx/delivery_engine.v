@@ -10,8 +10,10 @@
 //   STEP   delivery_step is taken into registers; nothing to continue: back to PICK
 //   COMMIT state written, action handed on (STEP waited for room, which a queue does not take back); back to SIDE to
 //          continue the same connection
+//   LINK   behind COMMIT: the second link of a buffer that came to stand between two
 //
-// Six cycles from one event to the next, three more for each CONTINUE. What belongs to a connection is finished
+// Six cycles from one event to the next, three more for each CONTINUE, one more for a LINK, and for a second SIDE where
+// the length of the head request decides which list is worked on (ooo_pick). What belongs to a connection is finished
 // before another event is looked at. After reset the dcb table is swept (CONNS cycles, init_done).
 `include "chimney_layout.vh"
 `default_nettype none
@@ -63,13 +65,13 @@ module delivery_engine #(
     localparam [31:0]       RING    = RECVS;
     localparam [CONN_W-1:0] STEP_1  = 1;
 
-    localparam [2:0] CLEAR = 3'd0, PICK = 3'd1, SIDE = 3'd2, STEP = 3'd3, COMMIT = 3'd4, POST = 3'd5;
+    localparam [2:0] CLEAR = 3'd0, PICK = 3'd1, SIDE = 3'd2, STEP = 3'd3, COMMIT = 3'd4, POST = 3'd5, LINK = 3'd6;
 
     reg [2:0] state_reg;
     wire      at_pick = state_reg == PICK, at_side = state_reg == SIDE;
     // an event starts only when its action has room, so that the tick it reads is the tick of its commit
     wire      at_step = state_reg == STEP && m_plq_ready;
-    wire      at_commit = state_reg == COMMIT, at_post = state_reg == POST;
+    wire      at_commit = state_reg == COMMIT, at_post = state_reg == POST, at_link = state_reg == LINK;
 
     // ---- the event: message, command, push timer in turn
     wire              due_valid;
@@ -120,6 +122,14 @@ module delivery_engine #(
     reg [63:0]       src_reg, fwd_cookie_reg;
     reg [15:0]       fwd_index_reg;
     reg [1:0]        group_reg;                // POST: which four of the list
+    reg [7:0]        gone_reg;                 // of the message in work: lists that it gives back
+    reg              join_reg;                 // list slot_reg follows its piece, behind skip_reg bytes
+    reg [2:0]        slot_reg;
+    reg [15:0]       skip_reg;
+    reg              fin_owed_reg;
+    reg              ooo_reg;                  // the node read is the first of list_reg
+    reg [2:0]        list_reg;
+    reg              known_reg;                // SIDE: the head request is at the RAM's output
 
     // ---- memories
     reg  [`DCB_W-1:0]       dcb_reg;
@@ -144,12 +154,12 @@ module delivery_engine #(
         .re(at_pick && any), .raddr(pick_conn), .rdata(dcb_rdata)
     );
 
-    reg                   req_we_reg, node_we_reg, link_we_reg;
+    reg                   req_we_reg, node_we_reg, link_we_reg, link2_we_reg;
     reg [REQ_AW-1:0]      req_waddr_reg;
     reg [`RCV_REQ_W-1:0]  req_wdata;
-    reg [POOL_W-1:0]      node_waddr_reg, link_waddr_reg;
+    reg [POOL_W-1:0]      node_waddr_reg, link_waddr_reg, link2_waddr_reg;
     reg [31:0]            node_wdata_reg;
-    reg [15:0]            link_wdata_reg;
+    reg [15:0]            link_wdata_reg, link2_wdata_reg;
     reg                   free_pop_reg, free_push_reg;
     reg [15:0]            free_index_reg;
 
@@ -168,16 +178,30 @@ module delivery_engine #(
         .re(at_side), .raddr({conn_reg, dcb[`DCB_REQ_HEAD_LSB +: RECV_W]}), .rdata(req_rdata)
     );
 
+    // the first buffer of the in-order list, or of an out-of-order list that is worked on
+    wire        ooo, again;
+    wire [2:0]  list;
+    wire [15:0] ooo_first;
+    wire [15:0] side_node = ooo ? ooo_first : dcb[`DCB_LIST_HEAD];
+
+    ooo_pick pick (
+        .s_go(kind_reg == `DLV_EVT_CONTINUE && !rest_reg), .s_dcb(dcb),
+        .s_gone(gone_reg), .s_join(join_reg), .s_slot(slot_reg),
+        .s_req_known(known_reg), .s_req_zero(req_rdata[`RCV_REQ_LENGTH] == 32'd0),
+        .m_valid(ooo), .m_list(list), .m_head(ooo_first), .m_wait(again)
+    );
+
     ram_sdp #(.WIDTH(32), .DEPTH(POOL_BUFS)) nodes (
         .clk(clk),
         .we(commit && node_we_reg), .waddr(node_waddr_reg), .wdata(node_wdata_reg),
-        .re(at_side), .raddr(dcb[`DCB_LIST_HEAD_LSB +: POOL_W]), .rdata(node_rdata[`POOL_NODE_W-1:16])
+        .re(at_side), .raddr(side_node[POOL_W-1:0]), .rdata(node_rdata[`POOL_NODE_W-1:16])
     );
 
     ram_sdp #(.WIDTH(16), .DEPTH(POOL_BUFS)) links (
         .clk(clk),
-        .we(commit && link_we_reg), .waddr(link_waddr_reg), .wdata(link_wdata_reg),
-        .re(at_side), .raddr(dcb[`DCB_LIST_HEAD_LSB +: POOL_W]), .rdata(node_rdata[`POOL_NODE_NEXT])
+        .we((commit && link_we_reg) || at_link),
+        .waddr(at_link ? link2_waddr_reg : link_waddr_reg), .wdata(at_link ? link2_wdata_reg : link_wdata_reg),
+        .re(at_side), .raddr(side_node[POOL_W-1:0]), .rdata(node_rdata[`POOL_NODE_NEXT])
     );
 
     wire [4:0]  post_count = s_dcmd_sqe[`SQE_COUNT_LSB +: 5];
@@ -195,7 +219,9 @@ module delivery_engine #(
     );
 
     // ---- the step
-    wire                  st_owed, st_fwd;
+    wire                  st_owed, st_fwd, st_fin_owed, st_join, st_link2_we;
+    wire [7:0]            st_gone;
+    wire [15:0]           st_skip, st_link_data, st_link2_addr, st_link2_data, st_free_index;
     wire                  st_idle, st_plq_valid, st_flush, st_rest, st_req_we, st_node_we, st_link_we;
     wire                  st_free_pop, st_free_push;
     wire [`DCB_W-1:0]     st_dcb;
@@ -211,17 +237,20 @@ module delivery_engine #(
         .s_rest(rest_reg), .s_arrival(arrival_reg), .s_offset(offset_reg), .s_len(len_reg),
         .s_psh(psh_reg), .s_fin(fin_reg),
         .s_fwd(fwd_reg), .s_owed(owed_reg), .s_src(src_reg), .s_fwd_cookie(fwd_cookie_reg), .s_fwd_index(fwd_index_reg),
+        .s_ooo(ooo_reg), .s_list(list_reg), .s_gone(gone_reg), .s_join(join_reg), .s_slot(slot_reg), .s_skip(skip_reg),
+        .s_fin_owed(fin_owed_reg),
         .s_msg(s_dlv), .s_sqe(s_dcmd_sqe), .s_sq_index(s_dcmd_sq_index),
         .s_dcb(dcb_reg), .s_req(req_rdata), .s_node(node_rdata), .s_free_head(free_head),
         .m_idle(st_idle), .m_dcb(st_dcb), .m_plq_valid(st_plq_valid), .m_plq(st_plq),
         .m_consumed(st_consumed), .m_flush(st_flush), .m_credit_ret(st_credit_ret),
         .m_rest(st_rest), .m_rest_offset(st_rest_offset), .m_rest_len(st_rest_len),
-        .m_owed(st_owed), .m_fwd(st_fwd),
+        .m_owed(st_owed), .m_fwd(st_fwd), .m_fin_owed(st_fin_owed), .m_gone(st_gone), .m_join(st_join), .m_skip(st_skip),
         .m_req_we(st_req_we), .m_req_index(st_req_index),
         .m_node_we(st_node_we), .m_node_addr(st_node_addr),
         .m_node_offset(st_node_offset), .m_node_length(st_node_length),
-        .m_link_we(st_link_we), .m_link_addr(st_link_addr),
-        .m_free_pop(st_free_pop), .m_free_push(st_free_push)
+        .m_link_we(st_link_we), .m_link_addr(st_link_addr), .m_link_data(st_link_data),
+        .m_link2_we(st_link2_we), .m_link2_addr(st_link2_addr), .m_link2_data(st_link2_data),
+        .m_free_pop(st_free_pop), .m_free_push(st_free_push), .m_free_index(st_free_index)
     );
 
     // ---- results of the step, until the commit
@@ -252,8 +281,16 @@ module delivery_engine #(
             src_reg        <= s_dlv[`DLV_MSG_A];
             fwd_cookie_reg <= s_dlv[`DLV_MSG_COOKIE];
             fwd_index_reg  <= s_dlv[`DLV_MSG_SQ_INDEX];
+            gone_reg       <= s_dlv[`DLV_MSG_FREE];
+            join_reg       <= s_dlv[`DLV_MSG_JOIN_LSB];
+            slot_reg       <= s_dlv[`DLV_MSG_SLOT];
+            skip_reg       <= s_dlv[`DLV_MSG_SKIP];
         end
-        if (at_side) dcb_reg <= dcb;
+        if (at_side) begin
+            dcb_reg  <= dcb;
+            ooo_reg  <= ooo;
+            list_reg <= list;
+        end
         if (at_step || at_post) begin
             tick_reg      <= now;
             plq_valid_reg <= st_plq_valid && !at_post;
@@ -265,6 +302,7 @@ module delivery_engine #(
             req_we_reg    <= st_req_we && !at_post;
             node_we_reg   <= st_node_we && !at_post;
             link_we_reg   <= st_link_we && !at_post;
+            link2_we_reg  <= st_link2_we && !at_post;
             free_pop_reg  <= st_free_pop && !at_post;
             free_push_reg <= st_free_push && !at_post;
         end
@@ -276,8 +314,13 @@ module delivery_engine #(
             node_waddr_reg <= st_node_addr[POOL_W-1:0];
             node_wdata_reg <= {st_node_length, st_node_offset};
             link_waddr_reg <= st_link_addr[POOL_W-1:0];
-            link_wdata_reg <= free_head;
-            free_index_reg <= dcb_reg[`DCB_LIST_HEAD];
+            link_wdata_reg <= st_link_data;
+            link2_waddr_reg <= st_link2_addr[POOL_W-1:0];
+            link2_wdata_reg <= st_link2_data;
+            free_index_reg <= st_free_index;
+            gone_reg       <= st_gone;
+            join_reg       <= st_join;
+            skip_reg       <= st_skip;
         end
         if (commit) begin
             kind_reg <= `DLV_EVT_CONTINUE;
@@ -294,6 +337,8 @@ module delivery_engine #(
             fwd_reg    <= 1'b0;
             owed_reg   <= 1'b0;
             fresh_reg  <= 1'b0;
+            known_reg  <= 1'b0;
+            fin_owed_reg <= 1'b0;
             group_reg  <= 2'd0;
         end else begin
             case (state_reg)
@@ -308,24 +353,28 @@ module delivery_engine #(
                     rest_reg   <= 1'b0;
                     fwd_reg    <= pick_msg && s_dlv[`DLV_MSG_FWD_LSB];
                     owed_reg   <= 1'b0;
+                    fin_owed_reg <= 1'b0;
                 end
                 SIDE: begin
-                    state_reg <= STEP;
+                    if (!again) state_reg <= STEP;
+                    known_reg <= again;
                     fresh_reg <= 1'b0;
                 end
                 STEP: if (at_step) begin
                     state_reg <= st_idle ? PICK : COMMIT;
                     rest_reg  <= st_rest;
                     owed_reg  <= st_owed;
+                    fin_owed_reg <= st_fin_owed;
                 end
                 POST: begin
                     group_reg <= post_last ? 2'd0 : group_reg + 2'd1;
                     if (post_last) state_reg <= COMMIT;
                 end
                 COMMIT: if (commit) begin
-                    state_reg  <= with_dcb ? SIDE : PICK;
+                    state_reg  <= !with_dcb ? PICK : link2_we_reg ? LINK : SIDE;
                     source_reg <= 2'd0;
                 end
+                LINK: state_reg <= SIDE;
                 default: state_reg <= CLEAR;
             endcase
         end
@@ -368,7 +417,7 @@ module delivery_engine #(
     reg [31:0] cause;
     always @* begin
         cause = 32'd0;
-        if (kind_reg == `DLV_EVT_DELIVER) cause = arrival_reg;
+        if (kind_reg == `DLV_EVT_DELIVER || kind_reg == `DLV_EVT_HOLD) cause = arrival_reg;
         else if (source_reg[1])           cause = {16'd0, s_dcmd_sq_index};
     end
 
@@ -398,9 +447,22 @@ module delivery_engine #(
     assign rec_dlv       = (COMMIT_PORT != 0) ? record : {`REC_DLV_W{1'b0}};
 
 `ifdef CHIMNEY_ASSERT
+    wire [7:0] holds = dcb_reg[`DCB_OOO_USED];
     always @(posedge clk) begin
         if (!rst && commit && free_pop_reg && free_held == 0) begin
             $display("ASSERT %m: a piece was accepted without a pool buffer");
+            $finish;
+        end
+        if (!rst && at_step && kind_reg == `DLV_EVT_HOLD
+            && ((s_dlv[`DLV_MSG_APP_LSB] && !holds[s_dlv[`DLV_MSG_SLOT]])
+                || (s_dlv[`DLV_MSG_PRE_LSB] && !holds[s_dlv[`DLV_MSG_SLOT2]])
+                || (!s_dlv[`DLV_MSG_APP_LSB] && holds[s_dlv[`DLV_MSG_SLOT]]
+                    && !(s_dlv[`DLV_MSG_PRE_LSB] && s_dlv[`DLV_MSG_SLOT2] == s_dlv[`DLV_MSG_SLOT])))) begin
+            $display("ASSERT %m: HOLD names lists of connection %0d that are not as it says", conn_reg);
+            $finish;
+        end
+        if (!rst && at_step && join_reg && kind_reg == `DLV_EVT_DELIVER && !holds[slot_reg]) begin
+            $display("ASSERT %m: connection %0d has nothing to join", conn_reg);
             $finish;
         end
         if (!rst && at_step && kind_reg == `DLV_EVT_DELIVER && len_reg != 16'd0
@@ -411,7 +473,7 @@ module delivery_engine #(
     end
 `endif
 
-    wire unused = &{1'b0, chosen, st_req_index, st_node_addr, st_link_addr};
+    wire unused = &{1'b0, chosen, st_req_index, st_node_addr, st_link_addr, st_link2_addr, side_node};
 
 endmodule
 

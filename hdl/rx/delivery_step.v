@@ -4,12 +4,15 @@
 //
 // s_kind and the argument ports name the event; CONTINUE goes on with the rest of a frame piece (`s_rest`) or does
 // the first work that applies, `m_idle` = there is none. s_dcb, s_req (head of the request ring), s_node (head of
-// the pool list: next, offset, length) and s_free_head (next free pool buffer) are the state read.
+// the pool list, or of the out-of-order list named by s_list: next, offset, length) and s_free_head (next free pool
+// buffer) are the state read.
+// s_gone, s_join, s_slot, s_skip: what a HOLD or DELIVER leaves to do with out-of-order lists behind its last piece;
+// `s_ooo`: this CONTINUE does it, with list s_list (ooo_pick). The FIN mark waits for it (`s_fin_owed`).
 // s_fwd: the piece is one of a forwarded segment, at s_src in host memory (s_offset: bytes of it handled so far); its
 // places are copies, and behind the last one a CONTINUE (`s_owed`) carries the completion of the FORWARD.
-// Results: the state after (m_dcb), at most one action (m_plq), writes of one request, one node, one list link, one
-// pop and one push of the free queue, bytes consumed and credits returned.
-// Rules W-1 to W-9 and events as in docs/contract/delivery_step.md. An emptied list has head and tail 0.
+// Results: the state after (m_dcb), at most one action (m_plq), writes of one request, one node, one list link (two for
+// a HOLD between two buffers), one pop and one push of the free queue, bytes consumed and credits returned.
+// Rules W-1 to W-10, J-1 to J-3 and events as in docs/contract/delivery_step.md. An emptied list has head and tail 0.
 `include "chimney_layout.vh"
 `default_nettype none
 
@@ -32,6 +35,14 @@ module delivery_step (
     input  wire [63:0]             s_src,
     input  wire [63:0]             s_fwd_cookie,
     input  wire [15:0]             s_fwd_index,
+    // out-of-order lists
+    input  wire                    s_ooo,
+    input  wire [2:0]              s_list,
+    input  wire [7:0]              s_gone,
+    input  wire                    s_join,
+    input  wire [2:0]              s_slot,
+    input  wire [15:0]             s_skip,
+    input  wire                    s_fin_owed,
     // other messages and commands
     input  wire [`DLV_MSG_W-1:0]   s_msg,
     input  wire [`SQE_W-1:0]       s_sqe,
@@ -54,16 +65,25 @@ module delivery_step (
     output wire [15:0]             m_rest_len,
     output wire                    m_owed,         // the last piece of a forwarded segment was handled
     output wire                    m_fwd,          // the COPY of m_plq is one of a forwarded segment
+    output wire                    m_fin_owed,     // the FIN mark waits for the lists
+    output wire [7:0]              m_gone,         // s_gone, s_join and s_skip of the next CONTINUE
+    output wire                    m_join,
+    output wire [15:0]             m_skip,
     output wire                    m_req_we,       // s_sqe goes to ring position m_req_index
     output wire [7:0]              m_req_index,    // not yet modulo the ring size
     output wire                    m_node_we,
     output wire [15:0]             m_node_addr,
     output wire [15:0]             m_node_offset,
     output wire [15:0]             m_node_length,
-    output wire                    m_link_we,      // next[m_link_addr] = s_free_head
+    output wire                    m_link_we,      // next[m_link_addr] = m_link_data
     output wire [15:0]             m_link_addr,
+    output wire [15:0]             m_link_data,
+    output wire                    m_link2_we,
+    output wire [15:0]             m_link2_addr,
+    output wire [15:0]             m_link2_data,
     output wire                    m_free_pop,
-    output wire                    m_free_push     // the list head's buffer
+    output wire                    m_free_push,    // of buffer m_free_index
+    output wire [15:0]             m_free_index
 );
 
     // ---- the state read, by name
@@ -102,6 +122,7 @@ module delivery_step (
     // ---- which event, which work
     wire ev_continue = s_kind == `DLV_EVT_CONTINUE;
     wire ev_piece    = (s_kind == `DLV_EVT_DELIVER && same_gen) || (ev_continue && s_rest);
+    wire ev_hold     = s_kind == `DLV_EVT_HOLD && same_gen;
     wire ev_receive  = s_kind == `DLV_EVT_RECEIVE;
     wire ev_answer   = s_kind == `DLV_EVT_ANSWER;
     wire ev_resume   = s_kind == `DLV_EVT_RESUME;
@@ -113,8 +134,9 @@ module delivery_step (
     wire ev_freeze   = s_kind == `DLV_EVT_FREEZE && same_gen;
     wire ev_timer    = s_kind == `DLV_EVT_TIMER && same_gen && s_dcb[`DCB_PUSH_ON] && !overdue[31];
 
-    wire ev_owed  = ev_continue && s_owed;
-    wire may_work = ev_continue && !s_rest && !s_owed && loaded && !d && (!hold || ending);
+    wire tidy     = ev_continue && s_ooo;                  // J-1 to J-3, W-5a
+    wire ev_owed  = ev_continue && !s_ooo && s_owed;
+    wire may_work = ev_continue && !s_rest && !s_ooo && !s_owed && loaded && !d && (!hold || ending);
     wire running  = may_work && !ending;
     wire emptying = may_work && ending;
     wire w2_ok    = has_list && has_req && !req_zero && !aborted;
@@ -124,13 +146,14 @@ module delivery_step (
     wire w3 = running && has_list && !has_req && !s_dcb[`DCB_REFUSED];
     wire w4 = running && fin_mark && !fin_done && !has_list && has_req && !w1;
     wire w5 = running && fin_mark && !fin_done && !has_list && !has_req;
+    wire w10 = running && has_req && !w1 && !w2 && !w4 && !nopush && prefilled && !s_dcb[`DCB_PUSH_ON];
     wire w6 = emptying && !w2 && has_req;
     wire wl = emptying && !has_req && has_list;            // one buffer of the list: W-7 or W-8
     wire w7 = wl && (aborted || freeze_addr == 64'd0);
     wire w8 = wl && !w7;
     wire w9 = emptying && frozen && !has_req && !has_list;
 
-    assign m_idle = ev_continue && !s_rest && !s_owed && !(w1 || w2 || w3 || w4 || w5 || w6 || wl || w9);
+    assign m_idle = ev_continue && !s_rest && !s_ooo && !s_owed && !(w1 || w2 || w3 || w4 || w5 || w10 || w6 || wl || w9);
 
     // ---- frame pieces
     wire        bytes   = ev_piece && s_len != 16'd0;
@@ -141,6 +164,42 @@ module delivery_step (
     wire        ends    = {16'd0, s_len} <= room;
     wire [15:0] put_len = ends ? s_len : room[15:0];
     wire        handled = (ev_piece && s_len == 16'd0) || pool || (direct && ends);
+
+    // ---- out-of-order lists
+    wire        skips    = s_skip >= node_len;
+    wire        is_gone  = s_gone[s_list];
+    wire        joins    = s_join && !is_gone && s_list == s_slot;     // else the list is given back
+    wire        move     = tidy && joins && !skips;                    // J-3
+    wire        give     = tidy && !move;
+    wire        into     = pool || ev_hold;                            // a piece goes to a new buffer
+    wire [15:0] first, last, length;                                   // of list s_list
+    wire [`DCB_OOO_USED_W-1:0]  ooo_used;
+    wire [`DCB_OOO_HEAD_W-1:0]  ooo_head;
+    wire [`DCB_OOO_TAIL_W-1:0]  ooo_tail;
+    wire [`DCB_OOO_COUNT_W-1:0] ooo_count;
+    wire        hold_link_we;
+    wire [15:0] hold_link_addr, hold_link_data;
+
+    ooo_lists lists (
+        .s_used(s_dcb[`DCB_OOO_USED]), .s_head(s_dcb[`DCB_OOO_HEAD]), .s_tail(s_dcb[`DCB_OOO_TAIL]),
+        .s_count(s_dcb[`DCB_OOO_COUNT]),
+        .s_add(ev_hold), .s_app(s_msg[`DLV_MSG_APP]), .s_pre(s_msg[`DLV_MSG_PRE]), .s_slot(s_msg[`DLV_MSG_SLOT]),
+        .s_slot2(s_msg[`DLV_MSG_SLOT2]), .s_buffer(s_free_head),
+        .s_pop(give), .s_move(move), .s_list(s_list), .s_next(s_node[`POOL_NODE_NEXT]),
+        .m_used(ooo_used), .m_head(ooo_head), .m_tail(ooo_tail), .m_count(ooo_count),
+        .m_first(first), .m_last(last), .m_length(length),
+        .m_link_we(hold_link_we), .m_link_addr(hold_link_addr), .m_link_data(hold_link_data),
+        .m_link2_we(m_link2_we), .m_link2_addr(m_link2_addr), .m_link2_data(m_link2_data)
+    );
+
+    wire heeded    = ev_piece || ev_hold || ev_continue;               // the message is of this connection
+    wire more      = (s_gone & ooo_used) != 8'd0 || (m_join && ooo_used[s_slot]);
+    wire fin_comes = (handled && s_fin) || (tidy && s_fin_owed);
+
+    assign m_gone     = heeded ? s_gone : 8'd0;
+    assign m_join     = heeded && s_join && !move;
+    assign m_skip     = (give && joins) ? s_skip - node_len : s_skip;
+    assign m_fin_owed = fin_comes && more;
 
     // ---- copies from the list
     wire        empties  = {16'd0, node_len} <= room;
@@ -159,7 +218,7 @@ module delivery_step (
     wire        adds       = direct || w2;
     wire        full       = adds && filled_now == req_len;
     wire        pushed     = direct && !full && !nopush && s_psh;
-    wire        arm        = waits || (!full && !nopush && ((direct && !s_psh)
+    wire        arm        = waits || w10 || (!full && !nopush && ((direct && !s_psh)
                            || (w2 && empties && list_count == 16'd1 && !frozen)));
 
     // ---- commands
@@ -196,9 +255,9 @@ module delivery_step (
     assign m_consumed   = accepted ? taken : (direct ? {16'd0, put_len} : (w2 ? {16'd0, copy_len} : 32'd0));
     assign m_flush      = complete || (accepted && taken != 32'd0) || ev_flush;
     assign m_credit_ret = (s_kind == `DLV_EVT_POOL_POST) ? s_sqe[`SQE_COUNT_LSB +: 5]
-                                                         : {4'd0, recycle || (direct && ends)};
+                                                         : {4'd0, recycle || give || (direct && ends)};
 
-    assign m_owed        = s_fwd && handled;
+    assign m_owed        = (s_fwd && handled) || (tidy && s_owed);
     assign m_fwd         = s_fwd && (direct || pool);
     assign m_rest        = zero || (direct && !ends);
     assign m_rest_offset = zero ? s_offset : s_offset + put_len;
@@ -207,14 +266,18 @@ module delivery_step (
     assign m_req_we    = enqueue;
     assign m_req_index = req_head + req_count;
 
-    assign m_node_we     = pool || part_taken || (w2 && !empties);
-    assign m_node_addr   = pool ? s_free_head : list_head;
-    assign m_node_offset = pool ? 16'd0 : node_off + (w2 ? copy_len : taken[15:0]);
-    assign m_node_length = pool ? s_len : node_len - (w2 ? copy_len : taken[15:0]);
-    assign m_link_we     = pool && has_list;
-    assign m_link_addr   = list_tail;
-    assign m_free_pop    = pool;
-    assign m_free_push   = recycle;
+    wire [15:0] used_up = move ? s_skip : (w2 ? copy_len : taken[15:0]);   // bytes at the front of the node
+
+    assign m_node_we     = into || move || part_taken || (w2 && !empties);
+    assign m_node_addr   = into ? s_free_head : (move ? first : list_head);
+    assign m_node_offset = into ? 16'd0 : node_off + used_up;
+    assign m_node_length = into ? s_len : node_len - used_up;
+    assign m_link_we     = ((pool || move) && has_list) || hold_link_we;
+    assign m_link_addr   = ev_hold ? hold_link_addr : list_tail;
+    assign m_link_data   = ev_hold ? hold_link_data : (move ? first : s_free_head);
+    assign m_free_pop    = into;
+    assign m_free_push   = recycle || give;
+    assign m_free_index  = give ? first : list_head;
 
     // ---- the state after
     wire [15:0] freeze_next = s_dcb[`DCB_FREEZE_COUNT] + 16'd1;
@@ -247,7 +310,7 @@ module delivery_step (
             dcb[`DCB_ABORTED] = 1'b1;
             dcb[`DCB_PUSH_ON] = 1'b0;
         end
-        if (handled && s_fin) dcb[`DCB_FIN_MARK] = 1'b1;
+        if (fin_comes && !more) dcb[`DCB_FIN_MARK] = 1'b1;
         if (ev_timer)         dcb[`DCB_PUSH_ON]  = 1'b0;
         if (arm) begin
             dcb[`DCB_PUSH_ON]       = 1'b1;
@@ -270,6 +333,17 @@ module delivery_step (
             dcb[`DCB_LIST_TAIL]  = s_free_head;
             dcb[`DCB_LIST_COUNT] = list_count + 16'd1;
             if (!has_list) dcb[`DCB_LIST_HEAD] = s_free_head;
+        end
+        if (ev_hold || tidy) begin
+            dcb[`DCB_OOO_USED]  = ooo_used;
+            dcb[`DCB_OOO_HEAD]  = ooo_head;
+            dcb[`DCB_OOO_TAIL]  = ooo_tail;
+            dcb[`DCB_OOO_COUNT] = ooo_count;
+        end
+        if (move) begin
+            dcb[`DCB_LIST_TAIL]  = last;
+            dcb[`DCB_LIST_COUNT] = list_count + length;
+            if (!has_list) dcb[`DCB_LIST_HEAD] = first;
         end
         if (take_node) begin
             dcb[`DCB_LIST_COUNT] = list_count - 16'd1;
@@ -349,7 +423,7 @@ module delivery_step (
                           + {48'd0, node_off};
     wire [63:0] elem_addr = freeze_addr + (w8 ? {45'd0, freeze_next, 3'd0} : 64'd0);
 
-    assign m_plq_valid = say || direct || pool || w2 || list_op || w9;
+    assign m_plq_valid = say || direct || into || w2 || list_op || w9;
 
     reg [`PLQ_W-1:0] plq;
     always @* begin
@@ -366,13 +440,13 @@ module delivery_step (
             plq[`PLQ_SRC]     = s_src + {48'd0, s_offset};
             plq[`PLQ_DST]     = pool ? free_addr : req_addr;
             plq[`PLQ_BARRIER] = pool;
-        end else if (direct || pool) begin
+        end else if (direct || into) begin
             plq[`PLQ_OP]      = `PL_OP_PLACE;
             plq[`PLQ_ARRIVAL] = s_arrival;
             plq[`PLQ_OFFSET]  = s_offset;
-            plq[`PLQ_LEN]     = pool ? s_len : put_len;
-            plq[`PLQ_LAST]    = pool || ends;
-            plq[`PLQ_DST]     = pool ? free_addr : req_addr;
+            plq[`PLQ_LEN]     = into ? s_len : put_len;
+            plq[`PLQ_LAST]    = into || ends;
+            plq[`PLQ_DST]     = into ? free_addr : req_addr;
         end
         if (w2) begin
             plq[`PLQ_OP]  = `PL_OP_COPY;

@@ -36,7 +36,7 @@ module rx_headers #(
     output wire [3:0]            m_frame_reason,
     output wire                  m_frame_bad_doff,
     output wire [159:0]          m_frame_ip,       // IPv4 header, byte 0 on top
-    output wire [`RX_SEG_W-1:0]   m_frame_seg,     // arrival, conn, gen and timestamp are 0
+    output wire [`RX_SEG_W-1:0]   m_frame_seg,     // arrival, conn, gen and options are 0
     output wire [95:0]           m_frame_key,      // local address, remote address, local port, remote port
     output wire [319:0]          m_frame_options,  // option byte 0 in bits 7:0
     output wire [5:0]            m_frame_opt_len   // bytes

@@ -41,7 +41,7 @@ module rx_parser #(
     output wire [3:0]           m_frame_reason,
     output wire [15:0]          m_frame_fill,
     output wire [15:0]          m_frame_len,
-    output wire [`RX_SEG_W-1:0] m_frame_seg,       // conn, gen, timestamp still 0
+    output wire [`RX_SEG_W-1:0] m_frame_seg,       // conn, gen, options still 0
     output wire [95:0]          m_frame_key,       // local address, remote address, local port, remote port
     output wire [319:0]         m_frame_options,
     output wire [5:0]           m_frame_opt_len,

@@ -133,7 +133,9 @@ module rx_top #(
     localparam PLACES = (RECVS < 16) ? 512 : 32 * RECVS;   // and behind it: each message of delivery_engine's queue
                                                // may end all requests of its connection
     localparam [15:0] BACKED_UP = 16'd64;      // tcp_step C.12
-    localparam SEG_IN = `RX_SEG_W + 320 + 6;
+    localparam SEG_LOW  = `RX_SEG_TS_PRESENT_LSB;              // fields of a segment below those that rx_options fills
+    localparam SEG_HIGH = `RX_SEG_W - `RX_SEG_PAY_OFF_LSB;     // and above
+    localparam SEG_IN   = SEG_HIGH + SEG_LOW + 320 + 6;
     localparam HIGH   = 16 - CONN_W;           // unused bits of a connection port
 
     // ---- wire to checked frames
@@ -217,7 +219,8 @@ module rx_top #(
 
     fifo #(.WIDTH(SEG_IN), .DEPTH(FRAMES)) segments (
         .clk(clk), .rst(rst),
-        .s_data({sg, sg_options, sg_opt_len}), .s_valid(sg_valid), .s_ready(seg_room),
+        .s_data({sg[`RX_SEG_W-1 -: SEG_HIGH], sg[SEG_LOW-1:0], sg_options, sg_opt_len}),
+        .s_valid(sg_valid), .s_ready(seg_room),
         .m_data(seg), .m_valid(seg_valid), .m_ready(seg_ready),
         .count(seg_count)
     );
@@ -225,7 +228,8 @@ module rx_top #(
     rx_options options (
         .clk(clk), .rst(rst),
         .s_valid(seg_valid), .s_ready(seg_ready),
-        .s_seg(seg[SEG_IN-1 -: `RX_SEG_W]), .s_options(seg[6 +: 320]), .s_opt_len(seg[5:0]),
+        .s_seg({seg[SEG_IN-1 -: SEG_HIGH], {(`RX_SEG_W-SEG_HIGH-SEG_LOW){1'b0}}, seg[326 +: SEG_LOW]}),
+        .s_options(seg[6 +: 320]), .s_opt_len(seg[5:0]),
         .m_valid(m_rx_valid), .m_ready(m_rx_ready), .m_seg(m_rx_seg)
     );
 
@@ -349,7 +353,7 @@ module rx_top #(
     assign idle = !parser_busy && !resolve_busy && !seg_valid && !m_rx_valid && !buffer_busy && delivery_idle
                && !plq_valid && !placer_busy && !s_rawpost_valid && !m_fence_valid && !m_fault_valid;
 
-    wire unused = &{1'b0, lkp_tag, seg_room, seg_count, s_crd_bytes, s_rawpost_sq_index,
+    wire unused = &{1'b0, lkp_tag, sg, seg_room, seg_count, s_crd_bytes, s_rawpost_sq_index,
                     s_ins_conn, s_del_conn, s_fdone_conn, freeze_conn, fault_conn};
 
 endmodule

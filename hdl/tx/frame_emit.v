@@ -21,7 +21,7 @@ module frame_emit #(
     parameter DATA_W  = 64,                            // bits: 64, 128, 256, 512
     parameter STORE_W = 10,                            // bits of a frame store address
     parameter BEATS_W = 8,                             // bits of the beats of a frame
-    parameter HDR_W   = 560,                           // bits of the longest header
+    parameter HDR_W   = 784,                           // bits of the longest header
     parameter PTR_W   = 5,                             // bits of a send-table ring pointer
     parameter LANES   = DATA_W / 8                     // derived, do not override
 ) (

@@ -9,14 +9,15 @@
 //   length without and with padding, bus beats of the frame (minus 1), and tcp_sum = ones-complement sum of pseudo
 //   header and TCP header. One frame a cycle.
 //
-// Header bytes: Ethernet 14, with tag 18; IPv4 20; TCP 20, with timestamps 32: at most 70.
+// Header bytes: Ethernet 14, with tag 18; IPv4 20; TCP 20, timestamps 12, n SACK blocks 4 + 8n (3 beside timestamps,
+// else 4): at most 98.
 `default_nettype none
 `include "chimney_layout.vh"
 
 module header_build #(
     parameter DATA_W  = 64,                            // bits: 64, 128, 256, 512
     parameter BEATS_W = 8,                             // bits of the beats of a frame
-    parameter HDR_W   = 560                            // 70 bytes, do not override
+    parameter HDR_W   = 784                            // 98 bytes, do not override
 ) (
     input  wire                     clk,
     input  wire                     rst,
@@ -47,18 +48,43 @@ module header_build #(
 
     localparam LANE_W   = $clog2(DATA_W / 8);
     localparam IP_W     = 160;
-    localparam TCP_W    = 256;                         // with the timestamp option
+    localparam TCP_W    = 480;                         // with options
+    localparam OPT_W    = TCP_W - 160;                 // them alone
+    localparam BLOCKS   = 4;                           // of SACK
+    localparam SACK_W   = 32 + 64 * BLOCKS;            // the option with its NOPs
+    localparam TS_W     = 96;
     localparam [7:0]  TCP_PROTO = 8'd6;
     localparam [31:0] TS_OPTION = 32'h0101080A;        // NOP NOP kind 8 length 10
+    localparam [23:0] SACK_OPTION = 24'h010105;        // NOP NOP kind 5
     localparam [15:0] FRAME_MIN = 16'd60;
+    localparam SUM_W    = 22;                          // 30 words of TCP, 6 of the pseudo header
 
     // ---- stage 1: fields in wire order, first byte in the top bits
     wire        ts_en    = s_seg[`TX_SEGMENT_TS_EN];
     wire [2:0]  prio     = s_seg[`TX_SEGMENT_USER_PRIORITY];
     wire        has_tag  = s_vlan_id != 12'd0 || prio != 3'd0;
-    wire [15:0] tcp_len  = s_len + (ts_en ? 16'd32 : 16'd20);
+    wire [2:0]  blocks   = s_seg[`TX_SEGMENT_SACK_N];
+    wire        has_sack = blocks != 3'd0;
+    wire [5:0]  sack_len = {blocks, 3'd0} + 6'd2;      // without the NOPs
+    wire [5:0]  opt_len  = (ts_en ? 6'd12 : 6'd0) + (has_sack ? sack_len + 6'd2 : 6'd0);
+    wire [15:0] tcp_len  = s_len + 16'd20 + {10'd0, opt_len};
     wire [15:0] ip_len   = tcp_len + 16'd20;
-    wire [6:0]  hdr_len  = s_raw ? 7'd0 : (has_tag ? 7'd58 : 7'd54) + (ts_en ? 7'd12 : 7'd0);
+    wire [6:0]  hdr_len  = s_raw ? 7'd0 : (has_tag ? 7'd58 : 7'd54) + {1'b0, opt_len};
+
+    wire [32*BLOCKS-1:0] lefts  = s_seg[`TX_SEGMENT_SACK_LEFT];
+    wire [32*BLOCKS-1:0] rights = s_seg[`TX_SEGMENT_SACK_RIGHT];
+    wire [SACK_W-1:0]    sack;
+    wire [TS_W-1:0]      stamps  = {TS_OPTION, s_seg[`TX_SEGMENT_TSVAL], s_seg[`TX_SEGMENT_TSECR]};
+    wire [OPT_W-1:0]     options = ts_en ? {stamps, sack[SACK_W-1 -: OPT_W-TS_W]} : {sack, {(OPT_W-SACK_W){1'b0}}};
+
+    genvar g;
+    assign sack[SACK_W-1 -: 32] = has_sack ? {SACK_OPTION, 2'd0, sack_len} : 32'd0;
+    generate
+        for (g = 0; g < BLOCKS; g = g + 1) begin : g_block
+            localparam [2:0] PLACE = g;
+            assign sack[SACK_W-33-64*g -: 64] = (PLACE < blocks) ? {lefts[32*g +: 32], rights[32*g +: 32]} : 64'd0;
+        end
+    endgenerate
 
     reg             s1_valid_reg, s1_raw_reg, s1_tagged_reg;
     reg [47:0]      s1_dst_reg, s1_src_reg;            // byte 0 in bits 7:0
@@ -86,9 +112,8 @@ module header_build #(
             s1_tcp_reg     <= {s_local_port, s_remote_port,
                                s_seg[`TX_SEGMENT_SEQ],
                                s_seg[`TX_SEGMENT_ACK],
-                               ts_en ? 4'd8 : 4'd5, 4'd0, s_seg[`TX_SEGMENT_FLAGS], s_seg[`TX_SEGMENT_WND],
-                               16'h0000, 16'h0000,
-                               ts_en ? {TS_OPTION, s_seg[`TX_SEGMENT_TSVAL], s_seg[`TX_SEGMENT_TSECR]} : 96'd0};
+                               4'd5 + opt_len[5:2], 4'd0, s_seg[`TX_SEGMENT_FLAGS], s_seg[`TX_SEGMENT_WND],
+                               16'h0000, 16'h0000, options};
         end
     end
 
@@ -109,7 +134,7 @@ module header_build #(
     reg [15:0]      s2_tci_reg;
     reg [IP_W-1:0]  s2_ip_reg;
     reg [TCP_W-1:0] s2_tcp_reg;
-    reg [19:0]      s2_ip_sum_reg, s2_tcp_sum_reg;     // at most 21 words
+    reg [SUM_W-1:0] s2_ip_sum_reg, s2_tcp_sum_reg;
     reg [6:0]       s2_hdr_len_reg;
     reg [15:0]      s2_frame_len_reg;
 
@@ -122,17 +147,17 @@ module header_build #(
             s2_tci_reg       <= s1_tci_reg;
             s2_ip_reg        <= s1_ip_reg;
             s2_tcp_reg       <= s1_tcp_reg;
-            s2_ip_sum_reg    <= ip_sum[19:0];
-            s2_tcp_sum_reg   <= tcp_sum[19:0];
+            s2_ip_sum_reg    <= ip_sum[SUM_W-1:0];
+            s2_tcp_sum_reg   <= tcp_sum[SUM_W-1:0];
             s2_hdr_len_reg   <= s1_hdr_len_reg;
             s2_frame_len_reg <= s1_len_reg + {9'd0, s1_hdr_len_reg};
         end
     end
 
     // ---- stage 3: fold, put the bytes into order
-    wire [16:0]      ip_fold  = {1'b0, s2_ip_sum_reg[15:0]} + {13'd0, s2_ip_sum_reg[19:16]};
+    wire [16:0]      ip_fold  = {1'b0, s2_ip_sum_reg[15:0]} + {{(33-SUM_W){1'b0}}, s2_ip_sum_reg[SUM_W-1:16]};
     wire [15:0]      ip_csum  = ~(ip_fold[15:0] + {15'd0, ip_fold[16]});
-    wire [16:0]      tcp_fold = {1'b0, s2_tcp_sum_reg[15:0]} + {13'd0, s2_tcp_sum_reg[19:16]};
+    wire [16:0]      tcp_fold = {1'b0, s2_tcp_sum_reg[15:0]} + {{(33-SUM_W){1'b0}}, s2_tcp_sum_reg[SUM_W-1:16]};
     wire [IP_W-1:0]  ip_hdr   = {s2_ip_reg[IP_W-1:80], ip_csum, s2_ip_reg[63:0]};
     wire [IP_W+TCP_W-1:0] l34 = {ip_hdr, s2_tcp_reg};
     wire [IP_W+TCP_W-1:0] l34_bytes;                   // byte 0 in bits 7:0
@@ -140,7 +165,6 @@ module header_build #(
     wire [15:0]      wire_len = (s2_frame_len_reg < FRAME_MIN && !s2_raw_reg) ? FRAME_MIN : s2_frame_len_reg;
     wire [15:0]      last_byte = wire_len - 16'd1;
 
-    genvar g;
     generate
         for (g = 0; g < (IP_W + TCP_W) / 8; g = g + 1) begin : g_byte
             assign l34_bytes[g*8 +: 8] = l34[IP_W + TCP_W - 8 - g*8 +: 8];
@@ -188,7 +212,7 @@ module header_build #(
     assign m_beats_m1  = s3_beats_m1_reg;
     assign m_tcp_sum   = s3_tcp_sum_reg;
 
-    wire unused = &{1'b0, ip_sum[31:20], tcp_sum[31:20], s_seg[`TX_SEGMENT_LEN], s_seg[`TX_SEGMENT_HAS_OLD],
+    wire unused = &{1'b0, ip_sum[31:SUM_W], tcp_sum[31:SUM_W], s_seg[`TX_SEGMENT_LEN], s_seg[`TX_SEGMENT_HAS_OLD],
                     s_seg[`TX_SEGMENT_HAS_NEW], last_byte, s2_ip_reg[79:64]};
 
 endmodule

@@ -128,7 +128,7 @@ module segment_builder #(
     localparam STORE_W = $clog2(STORE);
     localparam ITEMS   = 4 * TX_SLOTS;                 // items between header_build and the wire
     localparam PIECES  = 32;                           // reads on their way
-    localparam HDR_W   = 560;
+    localparam HDR_W   = 784;                          // bits of the longest header
     localparam INFO_W  = 3 + 16 + 8 + 32 + 8 + 1 + PTR_W + BEATS_W + PATH_W + NBR_W + 3;
     localparam HFIFO_W = HDR_W + 7 + 1 + 16 + 16 + BEATS_W + 16;
     localparam PIECE_W = 64 + 16 + 3 + BEATS_W;

@@ -1,16 +1,19 @@
 // send_completer: tail of the transmit path; takes entries out of the send tables and completes requests.
 //
-// Why a block: releases and fences arrive here behind the last segment that may read a request's buffer.
+// Why a block: releases and fences arrive here behind the last segment that may read a request's buffer. What they
+// complete is owed, connection by connection, until the completion ring has room: the segments behind them go on.
 //
-// s_tok: RELEASE or FENCE, with the end of the connection's ring at the time it passed send_mapper. With a status
-//   other than OK it takes every entry; with `cpl` it then completes a command.
-// s_cmd: that command, there before its token, in the order of the tokens: an abortive DISCONNECT, which ends
-//   behind the entries.
+// s_tok: RELEASE or FENCE, with the end of the connection's ring at the time it passed send_mapper; never waits for
+//   a completion. A later token of a connection says all that the one before said (its una and end of the ring are
+//   not behind), so one record a connection is enough. With a status other than OK it takes every entry; with
+//   `cpl` it then completes a command.
+// s_cmd: that command, there before its token: an abortive DISCONNECT, which ends behind the entries. A connection
+//   has one at most, and a FENCE is its last token: then nothing comes before m_fdone was taken.
 //   A FIN without `last` came with the connection (B-6): nobody waits for it, whatever becomes of it.
 // s_ent: entries written by send_mapper at APPEND. head_*: ring heads, for send_mapper's search.
-// m_cpl: completions SEND / DISCONNECT, a register. pop: an entry left the table.
-// m_fdone: after a FENCE, when all its completions were taken. Clears its tables after reset (CONNS cycles).
-// An entry a cycle.
+// m_cpl: completions SEND / DISCONNECT, a register; in order for each connection, connections take turns.
+// pop: an entry left the table. m_fdone: after a FENCE, when all its completions were taken.
+// An entry a cycle. Clears its tables after reset (CONNS cycles).
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -34,7 +37,7 @@ module send_completer #(
     input  wire [IDX_W:0]           s_tok_tail,
 
     input  wire                     s_cmd_valid,
-    output wire                     s_cmd_ready,
+    input  wire [15:0]              s_cmd_conn,
     input  wire [63:0]              s_cmd_cookie,
     input  wire [15:0]              s_cmd_sq_index,
 
@@ -70,44 +73,51 @@ module send_completer #(
     localparam [2:0] ST_FDONE = 3'd5;
     localparam [2:0] ST_CMD   = 3'd6;                  // the command of the token completes
 
-    // ---- token queue
-    localparam TOK_W = 1 + 16 + 8 + 32 + 8 + 1 + PTR_W;
-    wire             tok_valid, tok_pop, fence, with_cmd;
-    wire [15:0]      conn;
-    wire [7:0]       gen, tok_status;
-    wire [31:0]      una;
-    wire [PTR_W-1:0] tail;
-    wire [3:0]       tok_count;
-
-    fifo #(.WIDTH(TOK_W), .DEPTH(8)) tokens (
-        .clk(clk), .rst(rst),
-        .s_data({s_tok_fence, s_tok_conn, s_tok_gen, s_tok_una, s_tok_status, s_tok_cpl, s_tok_tail}),
-        .s_valid(s_tok_valid), .s_ready(s_tok_ready),
-        .m_data({fence, conn, gen, una, tok_status, with_cmd, tail}), .m_valid(tok_valid), .m_ready(tok_pop),
-        .count(tok_count)
-    );
-
-    // takes all: nothing of the connection stays in the table
-    wire sweep = fence || tok_status != `STATUS_OK;
-
-    wire        cmd_valid, cmd_done;
-    wire [63:0] cmd_cookie;
-    wire [15:0] cmd_sq_index;
-    wire [1:0]  cmd_count;
-
-    fifo #(.WIDTH(64 + 16), .DEPTH(2)) commands (
-        .clk(clk), .rst(rst),
-        .s_data({s_cmd_cookie, s_cmd_sq_index}), .s_valid(s_cmd_valid), .s_ready(s_cmd_ready),
-        .m_data({cmd_cookie, cmd_sq_index}), .m_valid(cmd_valid), .m_ready(cmd_done),
-        .count(cmd_count)
-    );
-
     reg [2:0]        state_reg, state_next;
     reg [CONN_W-1:0] init_reg;
     reg [PTR_W-1:0]  ptr_reg, ptr_next;
     reg              ent_re;
-    wire [CONN_W-1:0] cid     = conn[CONN_W-1:0];
     wire              in_init = state_reg == ST_INIT;
+
+    // ---- what is owed: a bit for each connection that had a token, the last token itself, the command
+    wire              due, owing;
+    wire [CONN_W-1:0] due_conn;
+    wire              take    = state_reg == ST_IDLE && due;    // the bit falls, the record is read
+    wire              tok_in  = s_tok_valid && s_tok_ready;
+    reg  [CONN_W-1:0] cid;                             // connection in work
+    reg  [CONNS-1:0]  cmd_owed_reg;
+    reg               with_cmd_reg;
+    wire              fence;
+    wire [7:0]        gen, tok_status;
+    wire [31:0]       una;
+    wire [PTR_W-1:0]  tail;
+    wire [15:0]       conn    = {{(16-CONN_W){1'b0}}, cid};
+
+    assign s_tok_ready = !in_init && !take;
+
+    tx_scheduler #(.CONNS(CONNS)) turns (
+        .clk(clk), .rst(rst),
+        .s_set_valid(tok_in || take), .s_set_conn(take ? due_conn : s_tok_conn[CONN_W-1:0]), .s_set_pending(!take),
+        .m_grant_valid(due), .m_grant_ready(take), .m_grant_conn(due_conn), .any(owing)
+    );
+
+    ram_sdp #(.WIDTH(1 + 8 + 32 + 8 + PTR_W), .DEPTH(CONNS)) tokens (
+        .clk(clk), .we(tok_in), .waddr(s_tok_conn[CONN_W-1:0]),
+        .wdata({s_tok_fence, s_tok_gen, s_tok_una, s_tok_status, s_tok_tail}),
+        .re(take), .raddr(due_conn), .rdata({fence, gen, una, tok_status, tail})
+    );
+
+    wire [63:0] cmd_cookie;
+    wire [15:0] cmd_sq_index;
+    wire        cmd_done;
+
+    ram_sdp #(.WIDTH(64 + 16), .DEPTH(CONNS)) commands (
+        .clk(clk), .we(s_cmd_valid), .waddr(s_cmd_conn[CONN_W-1:0]), .wdata({s_cmd_cookie, s_cmd_sq_index}),
+        .re(take), .raddr(due_conn), .rdata({cmd_cookie, cmd_sq_index})
+    );
+
+    // takes all: nothing of the connection stays in the table
+    wire sweep = fence || tok_status != `STATUS_OK;
 
     // ---- ring heads, one copy for each reader; written with each pop: when the pop is known outside, the slot
     //      may be rewritten, and send_mapper must not start its search there any more
@@ -119,7 +129,7 @@ module send_completer #(
 
     ram_sdp #(.WIDTH(PTR_W), .DEPTH(CONNS)) heads (
         .clk(clk), .we(head_we), .waddr(head_waddr), .wdata(head_wdata),
-        .re(state_reg == ST_IDLE && tok_valid), .raddr(cid), .rdata(head)
+        .re(take), .raddr(due_conn), .rdata(head)
     );
 
     ram_sdp #(.WIDTH(PTR_W), .DEPTH(CONNS)) heads_mapper (
@@ -156,8 +166,8 @@ module send_completer #(
     reg         cpl_valid_reg;
     wire        cpl_free  = !cpl_valid_reg || m_cpl_ready;
     assign      pop       = state_reg == ST_ENTRY && (ok || sweep) && (cpl_free || !says);
-    assign      cmd_done  = state_reg == ST_CMD && cmd_valid && cpl_free;
-    wire [2:0]  state_end = with_cmd ? ST_CMD : ST_END;
+    assign      cmd_done  = state_reg == ST_CMD && cpl_free;
+    wire [2:0]  state_end = with_cmd_reg ? ST_CMD : ST_END;
 
     always @* begin
         state_next = state_reg;
@@ -165,7 +175,7 @@ module send_completer #(
         ent_re     = 1'b0;
         case (state_reg)
             ST_INIT:  if (&init_reg) state_next = ST_IDLE;
-            ST_IDLE:  if (tok_valid) state_next = ST_HEAD;
+            ST_IDLE:  if (take) state_next = ST_HEAD;
             ST_HEAD: begin
                 ptr_next   = head;
                 ent_re     = head != tail;
@@ -187,8 +197,6 @@ module send_completer #(
             default:  state_next = ST_IDLE;
         endcase
     end
-
-    assign tok_pop = (state_reg == ST_END && !fence) || (state_reg == ST_FDONE && m_fdone_ready);
 
     wire             say = (pop && says) || cmd_done;
     reg [`CQE_W-1:0] cpl_reg, cpl_next;
@@ -216,6 +224,10 @@ module send_completer #(
 
     always @(posedge clk) begin
         ptr_reg <= ptr_next;
+        if (take) begin
+            cid          <= due_conn;
+            with_cmd_reg <= cmd_owed_reg[due_conn];
+        end
         if (say) cpl_reg      <= cpl_next;
         if (pop) pop_conn_reg <= conn;
     end
@@ -226,9 +238,12 @@ module send_completer #(
             init_reg      <= 0;
             cpl_valid_reg <= 1'b0;
             pop_reg       <= 1'b0;
+            cmd_owed_reg  <= {CONNS{1'b0}};
         end else begin
             state_reg <= state_next;
             pop_reg   <= pop;
+            if (cmd_done)            cmd_owed_reg[cid] <= 1'b0;
+            if (tok_in && s_tok_cpl) cmd_owed_reg[s_tok_conn[CONN_W-1:0]] <= 1'b1;
             if (in_init)          init_reg      <= init_reg + ONE_CONN;
             if (say)              cpl_valid_reg <= 1'b1;
             else if (m_cpl_ready) cpl_valid_reg <= 1'b0;
@@ -242,9 +257,9 @@ module send_completer #(
     assign m_fdone_valid = state_reg == ST_FDONE;
     assign m_fdone_conn  = conn;
     assign m_fdone_gen   = gen;
-    assign idle          = state_reg == ST_IDLE && !tok_valid && !cpl_valid_reg && !pop_reg;
+    assign idle          = state_reg == ST_IDLE && !s_tok_valid && !owing && !cpl_valid_reg && !pop_reg;
 
-    wire unused = &{1'b0, to_data[30:0], to_end[30:0], tok_count, cmd_count, s_ent[`TX_APPEND_LIST_ADDR],
+    wire unused = &{1'b0, to_data[30:0], to_end[30:0], s_tok_conn, s_cmd_conn, s_ent[`TX_APPEND_LIST_ADDR],
                     s_ent[`TX_APPEND_COUNT]};
 
 endmodule

@@ -402,7 +402,7 @@ module send_mapper #(
 
     assign idle = in_idle && !s_txq_valid;
 
-    wire unused = &{1'b0, since_hint, ent_off, ent_ptr, app_count[15:5], take[31:16], body[`TXQ_BODY_W-1:`TX_HDR_PATH_W]};
+    wire unused = &{1'b0, since_hint, ent_off, ent_ptr, app_count[15:5], take[31:16], body[`TXQ_BODY_W-1:`TX_SEGMENT_W]};
 
 endmodule
 

@@ -118,7 +118,7 @@ module tx_top #(
     localparam PATH_W = $clog2(PATHS);
     localparam NBR_W  = $clog2(NEIGHBORS);
 
-    wire                     item_valid, item_ready, item_go, builder_ready, cmd_ready;
+    wire                     item_valid, item_ready;
     wire [3:0]               item_kind;
     wire [15:0]              item_conn, item_len, item_local_port, item_remote_port;
     wire [7:0]               item_gen;
@@ -165,8 +165,6 @@ module tx_top #(
 
     // the command that a token completes goes ahead of it, past the frames
     wire item_cmd = item_valid && item_kind != `TX_KIND_SEGMENT && item_rel[`TX_RELEASE_CPL];
-    assign item_go    = item_valid && (!item_cmd || cmd_ready);
-    assign item_ready = builder_ready && (!item_cmd || cmd_ready);
 
     wire        raw_item_valid, raw_item_ready, raw_piece_valid, raw_piece_ready;
     wire [15:0] raw_item_len, raw_piece_len;
@@ -213,7 +211,7 @@ module tx_top #(
     segment_builder #(.DATA_W(DATA_W), .TX_SLOTS(TX_SLOTS), .PTR_W(PTR_W), .CONNS(CONNS), .PATHS(PATHS),
                       .NEIGHBORS(NEIGHBORS)) builder (
         .clk(clk), .rst(rst), .mac_addr(mac_addr),
-        .s_item_valid(item_go), .s_item_ready(builder_ready), .s_item_kind(item_kind),
+        .s_item_valid(item_valid), .s_item_ready(item_ready), .s_item_kind(item_kind),
         .s_item_conn(item_conn), .s_item_gen(item_gen), .s_item_seg(item_seg), .s_item_len(item_len),
         .s_item_rel(item_rel), .s_item_tail(item_tail),
         .s_item_local_port(item_local_port), .s_item_remote_port(item_remote_port),
@@ -269,7 +267,7 @@ module tx_top #(
         .s_tok_valid(tok_valid), .s_tok_ready(tok_ready), .s_tok_fence(tok_fence),
         .s_tok_conn(out_conn), .s_tok_gen(out_gen), .s_tok_una(tok_una), .s_tok_status(tok_status),
         .s_tok_cpl(tok_cpl), .s_tok_tail(tok_tail),
-        .s_cmd_valid(item_cmd && builder_ready), .s_cmd_ready(cmd_ready),
+        .s_cmd_valid(item_cmd && item_ready), .s_cmd_conn(item_conn),
         .s_cmd_cookie(item_rel[`TX_RELEASE_COOKIE]), .s_cmd_sq_index(item_rel[`TX_RELEASE_SQ_INDEX]),
         .s_ent_we(ent_we), .s_ent_index(ent_index), .s_ent(ent),
         .head_re(head_re), .head_conn(head_conn), .head_ptr(head_ptr),

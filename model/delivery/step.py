@@ -1,7 +1,8 @@
 """``step(state, event, env) -> DeliveryResult``: docs/contract/delivery_step.md as a pure function.
 
-State of one connection is the DCB, its ring of posted requests, its list of pool buffers with undelivered data, and
-the rest of a DELIVER that did not fit one piece. The free queue of pool buffers belongs to the engine: a step sees its
+State of one connection is the DCB, its ring of posted requests, its list of pool buffers with undelivered data, its
+lists of data behind a hole, and what of a message is still to be done: the rest of a DELIVER that did not fit one
+piece, lists to give back, a list to join. The free queue of pool buffers belongs to the engine: a step sees its
 head and says what it took from the head and put at the tail.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from model.delivery.held import NOTHING_HELD, NOTHING_LEFT, Aftermath, Held, PoolPiece, track
 from model.delivery.work import DcbWork, freeze, thaw
 from model.layout.generated import (
     POOL_BUF_BYTES,
@@ -68,15 +70,6 @@ DeliveryEvent = Message | DlvCommand | PushTimer | Continue
 
 
 @dataclass(frozen=True, slots=True)
-class PoolPiece:
-    """Undelivered data in a pool buffer: [offset, offset + length) of buffer ``buf``."""
-
-    buf: int
-    offset: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
 class Forwarded:
     """Where the bytes of a forwarded segment that are still to be placed lie (host address), and its command."""
 
@@ -96,7 +89,6 @@ class Rest:
     offset: int
     length: int
     psh: int
-    fin: int
     forwarded: Forwarded | None = None
 
 
@@ -108,6 +100,8 @@ class DeliveryState:
     requests: tuple[RcvReq, ...] = ()
     pieces: tuple[PoolPiece, ...] = ()
     rest: Rest | None = None
+    held: Held = NOTHING_HELD
+    after: Aftermath = NOTHING_LEFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +147,8 @@ class _Step:
     requests: tuple[RcvReq, ...]
     pieces: tuple[PoolPiece, ...]
     rest: Rest | None
+    held: Held
+    after: Aftermath
     env: DeliveryEnv
     op: PlOp = PlOp.NONE
     arrival: int = 0
@@ -197,6 +193,17 @@ class _Step:
         w.list_head = self.pieces[0].buf if self.pieces else 0
         w.list_tail = self.pieces[-1].buf if self.pieces else 0
 
+    def hold(self, slot: int, pieces: tuple[PoolPiece, ...]) -> None:
+        """List ``slot`` holds ``pieces`` now."""
+        self.held = (*self.held[:slot], pieces, *self.held[slot + 1 :])
+        track(self.w, self.held)
+
+    def drop_held(self, slot: int) -> None:
+        """J-1: the oldest buffer of list ``slot`` goes back to the free queue."""
+        head, *rest = self.held[slot]
+        self.hold(slot, tuple(rest))
+        self.recycle(head)
+
     def recycle(self, piece: PoolPiece) -> None:
         """An emptied pool buffer goes back to the free queue."""
         self.freed = (piece.buf,)
@@ -228,7 +235,7 @@ def command_cqe(sqe: Sqe, sq_index: int, status: Status) -> Cqe:
 def step(state: DeliveryState, event: DeliveryEvent, env: DeliveryEnv) -> DeliveryResult:
     """One commit of delivery_engine. ``state`` is that of the event's connection (any for POOL_POST)."""
     conn, gen = _target(event, state.dcb)
-    s = _Step(conn, thaw(state.dcb), state.requests, state.pieces, state.rest, env)
+    s = _Step(conn, thaw(state.dcb), state.requests, state.pieces, state.rest, state.held, state.after, env)
     if isinstance(event, DlvCommand) and event.sqe.opcode == Opcode.POOL_POST:
         return DeliveryResult(state, None, False, event.indices, 0, len(event.indices), False, False)
     if isinstance(event, Message) and event.msg.kind == DlvEvt.LOAD:
@@ -276,7 +283,7 @@ def _result(s: _Step) -> DeliveryResult:
             freeze_done=s.freeze_done,
             cqe=0 if s.cqe is None else s.cqe.pack(),
         )
-    state = DeliveryState(freeze(s.w), s.requests, s.pieces, s.rest)
+    state = DeliveryState(freeze(s.w), s.requests, s.pieces, s.rest, s.held, s.after)
     more = has_work(state)
     return DeliveryResult(state, plq, s.took_free, s.freed, s.consumed, s.credit_ret, s.consumed_now, more, s.forwarded)
 
@@ -288,6 +295,7 @@ def _load(s: _Step, msg: DlvMsg) -> None:
     s.w = DcbWork(loaded=1, gen=msg.gen, hold=1, push_ticks=msg.push_ticks, consumed_thr=msg.info)
     s.w.fin_mark = s.w.fin_done = msg.fin
     s.requests, s.pieces, s.rest = (), (), None
+    s.held, s.after = NOTHING_HELD, NOTHING_LEFT
     s.cqe = _command_ok(msg, Opcode.INITIATE)
 
 
@@ -322,12 +330,15 @@ def _message(s: _Step, msg: DlvMsg) -> None:
         w.aborted |= msg.aborted
         w.freeze_addr, w.freeze_count, w.push_on = msg.a, 0, 0
     elif msg.kind == DlvEvt.DELIVER:
+        s.after = Aftermath(gone=msg.free, join=bool(msg.join), slot=msg.slot, skip=msg.skip, fin=msg.fin)
         if msg.len:
             source = Forwarded(msg.a, msg.cookie, msg.sq_index) if msg.fwd else None
-            s.rest = Rest(msg.arrival, msg.offset, msg.len, msg.psh, msg.fin, source)
+            s.rest = Rest(msg.arrival, msg.offset, msg.len, msg.psh, source)
             _place(s)
         else:
-            w.fin_mark |= msg.fin
+            _settle(s)
+    elif msg.kind == DlvEvt.HOLD:
+        _hold(s, msg)
     else:
         raise DeliveryError(f"message kind {msg.kind} is none of tcp_engine's")
 
@@ -415,7 +426,7 @@ def _place(s: _Step) -> None:
     n = s.length = _place_direct(s, rest) if fits else _place_pool(s, rest)
     whole = n == rest.length
     if whole:
-        s.w.fin_mark |= rest.fin
+        _settle(s)
     if rest.forwarded is None:
         s.op, s.arrival, s.offset, s.last = PlOp.PLACE, rest.arrival, rest.offset, int(whole)
         s.rest = None if whole else replace(rest, offset=rest.offset + n, length=rest.length - n)
@@ -466,14 +477,59 @@ def _start_push(s: _Step) -> None:
 
 
 def _place_pool(s: _Step, rest: Rest) -> int:
+    s.pieces = (*s.pieces, _fill_buffer(s, rest.length))
+    s.track_list()
+    return rest.length
+
+
+def _fill_buffer(s: _Step, length: int) -> PoolPiece:
+    """The buffer at the head of the free queue takes ``length`` bytes."""
     buf = s.env.free_head
     if buf is None:
         raise DeliveryError(f"connection {s.conn}: payload was accepted, but the pool's free queue is empty")
     s.took_free = True
     s.dst = s.env.pool_base + buf * POOL_BUF_BYTES
-    s.pieces = (*s.pieces, PoolPiece(buf, 0, rest.length))
-    s.track_list()
-    return rest.length
+    return PoolPiece(buf, 0, length)
+
+
+# ---- data behind a hole ----------------------------------------------------------------------------
+
+
+def _hold(s: _Step, msg: DlvMsg) -> None:
+    """HOLD: a piece behind a hole, between what list ``slot`` and what list ``slot2`` holds."""
+    in_front = s.held[msg.slot] if msg.app else ()
+    behind = s.held[msg.slot2] if msg.pre else ()
+    if msg.pre:
+        s.hold(msg.slot2, ())
+    s.hold(msg.slot, (*in_front, _fill_buffer(s, msg.len), *behind))
+    s.op, s.arrival, s.offset, s.length, s.last = PlOp.PLACE, msg.arrival, msg.offset, msg.len, 1
+    s.after = Aftermath(gone=msg.free)
+    _settle(s)
+
+
+def _settle(s: _Step) -> None:
+    """The FIN mark of the message, once nothing of J-1 to J-3 is left to do for it."""
+    if s.after.due(s.held) is None:
+        s.w.fin_mark |= s.after.fin
+        s.after = NOTHING_LEFT
+
+
+def _aftermath(s: _Step, what: str) -> None:
+    """One of J-1 to J-3."""
+    after = s.after
+    if what == "J-1":
+        s.drop_held(after.first_gone(s.held))
+    elif what == "J-2":
+        s.after = replace(after, skip=after.skip - s.held[after.slot][0].length)
+        s.drop_held(after.slot)
+    else:
+        head, *rest = s.held[after.slot]
+        shorter = PoolPiece(head.buf, head.offset + after.skip, head.length - after.skip)
+        s.pieces = (*s.pieces, shorter, *rest)
+        s.track_list()
+        s.hold(after.slot, ())
+        s.after = replace(after, join=False)
+    _settle(s)
 
 
 # ---- work ------------------------------------------------------------------------------------------
@@ -481,13 +537,13 @@ def _place_pool(s: _Step, rest: Rest) -> int:
 
 def has_work(state: DeliveryState) -> bool:
     """A CONTINUE of this connection must follow before any other event."""
-    if state.rest is not None:
+    if state.rest is not None or state.after.due(state.held) is not None:
         return True
     return _next_work(state.dcb, state.requests, state.pieces) is not None
 
 
 def _next_work(w: Dcb | DcbWork, requests: tuple[RcvReq, ...], pieces: tuple[PoolPiece, ...]) -> str | None:
-    """The first of W-1 .. W-9 that applies."""
+    """The first of W-1 .. W-10 that applies."""
     if not w.loaded or w.d or (w.hold and not w.frozen and not w.aborted):
         return None
     if not w.frozen and not w.aborted:
@@ -499,11 +555,14 @@ def _next_work(w: Dcb | DcbWork, requests: tuple[RcvReq, ...], pieces: tuple[Poo
             return None if w.refused else "W-3"
         if w.fin_mark and not w.fin_done:
             return "W-4" if requests else "W-5"
-        return None
+        waits = bool(requests) and requests[0].prefill and not requests[0].nopush
+        return "W-10" if waits and not w.push_on else None
     if not w.aborted and pieces and requests and requests[0].length:
         return "W-2"
     if w.freeze_done:
         return None
+    if w.ooo_used:
+        return "W-5a"
     if requests and (not pieces or w.aborted):
         return "W-6"
     if pieces:
@@ -513,10 +572,15 @@ def _next_work(w: Dcb | DcbWork, requests: tuple[RcvReq, ...], pieces: tuple[Poo
 
 def _continue(s: _Step) -> None:
     w = s.w
-    if s.rest is not None and s.rest.forwarded is not None and s.rest.length == 0:
-        _forward_done(s, s.rest.forwarded)
+    rest, joining = s.rest, s.after.due(s.held)
+    handled = rest is None or rest.length == 0
+    if handled and joining is not None:
+        _aftermath(s, joining)
         return
-    if s.rest is not None:
+    if rest is not None and rest.forwarded is not None and handled:
+        _forward_done(s, rest.forwarded)
+        return
+    if rest is not None:
         if _direct(s) and s.requests[0].length == 0:
             s.complete_head()
         else:
@@ -537,6 +601,10 @@ def _continue(s: _Step) -> None:
     elif work == "W-5":
         s.cqe = Cqe(kind=CqKind.EVENT, conn=s.conn, gen=w.gen, code=TcpEventType.DISCONNECT)
         w.fin_done = 1
+    elif work == "W-10":
+        _start_push(s)  # CH-131: bytes wait in the request that is the head only now
+    elif work == "W-5a":
+        s.drop_held(next(slot for slot, pieces in enumerate(s.held) if pieces))
     elif work == "W-6":
         s.complete_head(Status.ABORTED if w.aborted else Status.UPLOAD)
     elif work == "W-7":

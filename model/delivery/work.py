@@ -38,6 +38,10 @@ class DcbWork:
     list_count: int = 0
     freeze_addr: int = 0
     freeze_count: int = 0
+    ooo_used: int = 0
+    ooo_head: int = 0
+    ooo_tail: int = 0
+    ooo_count: int = 0
 
 
 _FIELDS = attrgetter(*Dcb.FIELDS)

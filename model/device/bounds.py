@@ -12,7 +12,7 @@ from model.device.divergence import Divergence, Halt
 
 BOUNDS: Mapping[str, int] = {
     "frame": 330,  # last beat of a frame in -> verdict of the parser
-    "segment": 480,  # parser found a segment -> RX_SEGMENT commit
+    "segment": 27_000,  # parser found a segment -> RX_SEGMENT commit
     "command": 60_000,  # driver posts a doorbell (the bus comes later) -> commit or completion with an error
     "raw_send": 20_000,  # driver posts the doorbell of a RAW_SEND -> its completion in the ring
     "message": 27_000,  # message of tcp_engine -> commit of delivery_engine
@@ -30,6 +30,7 @@ BOUNDS: Mapping[str, int] = {
 """Cycles at 64 bits, with up to 16 connections at work and memory that answers after up to 64 cycles."""
 
 WAITS_BEHIND: Mapping[str, tuple[str, ...]] = {
+    "segment": ("message",),  # text waits for room in the queue of messages
     "consumed": ("message",),  # waits for room in the queue of messages, so as long as the messages in it
     "timer": ("message",),  # the same; few timers are due just when the queue is full
     "push": ("continue",),  # both wait for room in front of rx_placer; few push timers are due just then

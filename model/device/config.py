@@ -30,6 +30,7 @@ class DeviceConfig:
     neighbors: int = 8
     tx_slots: int = 4
     rx_frames: int = 256
+    ooo_ranges: int = 8
 
     @property
     def lanes(self) -> int:

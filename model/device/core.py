@@ -22,7 +22,7 @@ from model.device.config import DeviceConfig
 from model.device.decode import Decoded, Decoder
 from model.device.memory import GoldenMemory
 from model.device.registers import Registers
-from model.device.rxparse import Key, ParsedSegment
+from model.device.rxparse import Key, ParsedSegment, sack_fields
 from model.device.statistics import Statistics
 from model.device.txpath import TxEffect, TxPath, barred_object, barrier_cqe
 from model.layout.generated import (
@@ -196,7 +196,7 @@ class Core:
             path = self.paths[event.sqe.conn]
         elif isinstance(event, Command) and names_neighbor(event.sqe):
             neighbor = self.neighbors[event.sqe.conn]
-        env = Env(now, self.params, self.credits, path, neighbor, self.config.conns, room)
+        env = Env(now, self.params, self.credits, path, neighbor, self.config.conns, room, self.config.ooo_ranges)
         result = step(tcb, event, env)
         self._global_writes(result)
         if conn is not None:
@@ -482,6 +482,7 @@ class Core:
             ts_present=s.ts_present,
             tsval=s.tsval,
             tsecr=s.tsecr,
+            **sack_fields(s.sack_blocks),
             pay_off=s.pay_off,
             pay_len=s.pay_len,
         )

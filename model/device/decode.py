@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from model.device.config import DeviceConfig
 from model.device.memory import GoldenMemory
-from model.device.rxparse import TCP_HEADER, Key, timestamps
+from model.device.rxparse import TCP_HEADER, Key, parse_options, sack_fields
 from model.layout.generated import (
     CACHED_IMAGE_BYTES,
     CWND_MAX,
@@ -53,6 +53,7 @@ TCP_OPCODES = frozenset(
         Opcode.UPDATE,
         Opcode.QUERY,
         Opcode.INVALIDATE,
+        Opcode.UPLOAD,
         Opcode.PATH_WRITE,
         Opcode.NEIGHBOR_WRITE,
         Opcode.NEIGHBOR_ANSWER,
@@ -76,6 +77,7 @@ _CONNECTION = frozenset(
         Opcode.UPDATE,
         Opcode.QUERY,
         Opcode.INVALIDATE,
+        Opcode.UPLOAD,
     )
 )
 _OBJECTS = {
@@ -99,7 +101,7 @@ _MAX_WIND_SCALE = 14
 _MIN_MSS = 64
 _MIN_MTU, _MAX_MTU = 576, 1500
 _TICK_RATES = (10, 100, 1000)
-_MAX_DELTA = (1 << 31) - 1
+_MAX_DELTA = (1 << 30) - 1
 """Ticks that a signed comparison with the tick counter can tell from the past."""
 _STATES = frozenset(
     (
@@ -277,8 +279,8 @@ class Decoder:
         if header < FORWARD_MIN or header > sqe.length:
             return Decoded(sqe, sq_index, late=Status.BAD_IMAGE)
         _, _, seq, ack, _, flags, wnd, _, _ = TCP_HEADER.unpack_from(head)
-        stamps = timestamps(head, FORWARD_MIN, header)
-        tsval, tsecr = stamps or (0, 0)
+        options = parse_options(head, FORWARD_MIN, header)
+        tsval, tsecr = options.timestamps or (0, 0)
         seg = RxSeg(
             conn=sqe.conn,
             gen=sqe.gen,
@@ -286,9 +288,10 @@ class Decoder:
             ack=ack,
             wnd=wnd,
             flags=flags,
-            ts_present=int(stamps is not None),
+            ts_present=int(options.timestamps is not None),
             tsval=tsval,
             tsecr=tsecr,
+            **sack_fields(options.sack_blocks),
             pay_off=header,
             pay_len=sqe.length - header,
         )

@@ -67,7 +67,9 @@ class FollowCompletions(FollowMemory):
                     order=self._cq_written,
                 )
             )
-        expected = queue.popleft()
+        turn = self._turn(source, got)
+        expected = queue[turn]
+        del queue[turn]
         if not self._visible(source, expected):
             raise Halt(
                 self._finding(
@@ -80,7 +82,24 @@ class FollowCompletions(FollowMemory):
             self._barrier_told()
         kind = "raw_send" if source == CqSource.RAW_TX else "completion"
         self.live.end(kind, (source, expected.number), self._cycle)
+        if source == CqSource.SEND:
+            self._prove()
         return expected.cqe
+
+    def _turn(self, source: CqSource, got: Cqe) -> int:
+        """Place in the queue of the completion that is due: the first; of SENDs, the first of its connection."""
+        if source != CqSource.SEND:
+            return 0
+        owed = enumerate(self._expected[source])
+        return next((at for at, expected in owed if expected.conn == got.conn), 0)
+
+    def _prove(self) -> None:
+        """Releases are surely carried out when frames behind them are out and no completion in front is owed."""
+        owed = self._expected[CqSource.SEND]
+        told = owed[0].number if owed else self._numbers[CqSource.SEND]
+        while self._released and self._released[0].issued < self._tx_seen and self._released[0].told <= told:
+            release = self._released.popleft()
+            self._unproven[release.conn] -= release.entries
 
     def _barrier_told(self) -> None:
         """Behind the completion of an INVALIDATE no frame of its object leaves (CH-092)."""

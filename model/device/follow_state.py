@@ -38,6 +38,8 @@ from model.tcp.types import (
 )
 
 _CHECK_EVERY = 256
+ROOM_LAG = 64
+"""Cycles from when tcp_engine's event is chosen, with the room there is then, to its record (C.12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,19 @@ class Expected:
     gen: int
     need: int
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A RELEASE or FENCE that took ``entries`` out of the send table of ``conn``.
+
+    In front of it ``issued`` segments were issued and, with its own, ``told`` completions of sends.
+    """
+
+    issued: int
+    conn: int
+    entries: int
+    told: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +151,7 @@ class FollowState:
         self._raw_sent = 0
         self._tx_seen = 0
         self._tx_issued = 0
-        self._released: deque[tuple[int, int, int]] = deque()
+        self._released: deque[Released] = deque()
         self._unproven: Counter[int] = Counter()
         # host memory
         self._placed = WriteLane()
@@ -156,6 +171,8 @@ class FollowState:
         self._numbers: Counter[CqSource] = Counter()
         self._cq_written = 0
         self._cq_read = 0
+        #: Cycle at which the host last made room in a ring that had few free entries.
+        self._tight = -ROOM_LAG
         self._history: dict[int, deque[Commit]] = {}
         self._since_check = 0
 

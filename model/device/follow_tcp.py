@@ -8,7 +8,7 @@ from model.device.config import CQ_RESERVE
 from model.device.divergence import Halt, field_of, from_records
 from model.device.follow_commands import Posted, refusable
 from model.device.follow_delivery import FollowDelivery
-from model.device.follow_state import Commit, name_of
+from model.device.follow_state import ROOM_LAG, Commit, name_of
 from model.device.records import sees_room, tcp_record
 from model.device.txpath import barred_object
 from model.layout.generated import (
@@ -75,7 +75,8 @@ class FollowTcp(FollowDelivery):
         """C.12: the device's word, but without a jam there must be room."""
         if not sees_room(event) or seen:
             return True
-        if self._free_entries() > CQ_RESERVE and not self._backed_up():
+        late = self._cycle - self._tight <= ROOM_LAG
+        if self._free_entries() > CQ_RESERVE and not late and not self._backed_up():
             raise self._not_due("tcp", name, conn, "room: the host reads its entries (tcp_step C.12)", "none", "room")
         return False
 

@@ -6,6 +6,7 @@ from model.device.core import RAW_LOST, RxFrame
 from model.device.decode import Decoded
 from model.device.divergence import Halt, first_difference
 from model.device.follow_completions import FollowCompletions
+from model.device.follow_state import Released
 from model.device.report import frame_difference
 from model.device.rxparse import Parsed, parse
 from model.device.txpath import TxFrame
@@ -45,15 +46,15 @@ class FollowWire(FollowCompletions):
             self.live.begin("wire", effect.frame.order, self._cycle)
             if effect.frame.data is not None:
                 self._frames.append(effect.frame)
-        popped = entries - self.core.txpath.entries(item.conn)
-        if popped > 0:
-            self._released.append((self._tx_issued, item.conn, popped))
-            self._unproven[item.conn] += popped
         early = self.config.tx_slots
         rst = item.kind == TxKind.RELEASE and TxRelease.unpack(item.body).cpl
         if item.kind == TxKind.FENCE or rst:
             early = 0  # every earlier frame is out; so is the RST of an abortive disconnect (CH-184)
         self._collect(CqSource.SEND, need=max(self._tx_issued - early, 0))
+        popped = entries - self.core.txpath.entries(item.conn)
+        if popped > 0:
+            self._released.append(Released(self._tx_issued, item.conn, popped, self._numbers[CqSource.SEND]))
+            self._unproven[item.conn] += popped
 
     def _barrier(self, barred: tuple[Object, int]) -> None:
         """An INVALIDATE took effect: frames of its object that have not begun are not sent."""
@@ -101,7 +102,7 @@ class FollowWire(FollowCompletions):
             raise self._not_due("tx", f"SEGMENT {frame.order}", frame.conn, str(e), str(g), name)
         self.live.end("wire", frame.order, self._cycle)
         self._tx_seen += 1
-        self._prove(self._tx_seen - 1)
+        self._prove()
 
     def _barred_frame(self, frame: TxFrame, seen: TxRecKind) -> TxRecKind:
         """A frame that an INVALIDATE may have kept back: the device's word, but where it is known already."""
@@ -127,12 +128,6 @@ class FollowWire(FollowCompletions):
         if expected != rec:
             name, e, g = first_difference(RecTx, expected.pack(), rec.pack())
             raise self._not_due("tx", f"RAW_SEND {order}", None, str(e), str(g), name)
-
-    def _prove(self, tx_count: int) -> None:
-        """Frames behind ``tx_count`` segments are out: releases in front of them have been carried out."""
-        while self._released and self._released[0][0] <= tx_count:
-            _, conn, n = self._released.popleft()
-            self._unproven[conn] -= n
 
     def _rx(self, rec: RecRx) -> None:
         if not self._entered:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from model.device.config import CQ_RESERVE
 from model.device.decode import Decoded
 from model.device.divergence import Divergence
 from model.device.follow_commands import Posted
@@ -162,6 +163,8 @@ class Follower(FollowEnd):
         if not regs.host_write(offset, value):
             return
         if offset == Csr.CQ_HEAD:
+            if self._free_entries() <= CQ_RESERVE:
+                self._tight = self._cycle
             self._cq_read += (value - head) % regs.entries(Csr.CQ_SIZE_LOG2)
         elif offset in (Csr.SQ_TAIL, Csr.CONTROL) and regs.enabled:
             self._fetch()

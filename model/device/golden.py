@@ -60,6 +60,7 @@ _ALWAYS_COMPLETE = frozenset(
         Opcode.UPDATE,
         Opcode.QUERY,
         Opcode.INVALIDATE,
+        Opcode.UPLOAD,
         Opcode.PATH_WRITE,
         Opcode.NEIGHBOR_WRITE,
         Opcode.PARAM_WRITE,

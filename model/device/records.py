@@ -117,7 +117,7 @@ def delivery_record(order: int, now: int, event: DeliveryEvent, result: Delivery
     packed_dcb = dcb.pack()
     if isinstance(event, Message):
         kind, conn, gen = DlvEvt(event.msg.kind), event.msg.conn, event.msg.gen
-        cause = event.msg.arrival if kind == DlvEvt.DELIVER else 0
+        cause = event.msg.arrival if kind in (DlvEvt.DELIVER, DlvEvt.HOLD) else 0
     elif isinstance(event, DlvCommand):
         opcode, cause = event.sqe.opcode, event.sq_index
         kind, conn, gen = _COMMAND_KINDS[Opcode(opcode)], event.sqe.conn, event.sqe.gen

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct
 
-from model.layout.generated import FRAME_MAX, RxClass, RxReason
+from model.layout.generated import FRAME_MAX, SACK_RX_MAX, RxClass, RxReason
 from model.wire.checksum import ipv4_header_ok, tcp_ok
 
+Block = tuple[int, int]
+"""(left edge, right edge) of a SACK block (RFC 2018 3)."""
 Key = tuple[int, int, int, int]
 """(local address, remote address, local port, remote port), from the receiver's point of view."""
 
@@ -15,6 +17,8 @@ _ETHERNET, _VLAN, _IP, _TCP = 14, 4, 20, 20
 _IPV4_TYPE, _VLAN_TYPE, _TCP_PROTOCOL = 0x0800, 0x8100, 6
 _FRAGMENT, _VLAN_ID = 0x3FFF, 0xFFF
 _TS_KIND, _TS_LENGTH = 8, 10
+_SACK_KIND, _BLOCK = 5, Struct(">II")
+_SACK_LENGTHS = frozenset(2 + _BLOCK.size * n for n in range(1, SACK_RX_MAX + 1))
 _IP_HEADER = Struct(">BBHHHBBHII")
 TCP_HEADER = Struct(">HHIIBBHHH")
 _STAMPS = Struct(">II")
@@ -34,6 +38,7 @@ class ParsedSegment:
     ts_present: int
     tsval: int
     tsecr: int
+    sack_blocks: tuple[Block, ...]
     pay_off: int
     pay_len: int
 
@@ -87,8 +92,8 @@ def _tcp(frame: bytes, at: int, end: int, addresses: tuple[int, int], tag: int |
         return _BAD_LENGTH
     if not tcp_ok(source, destination, frame[at:end]):
         return _BAD_TCP_SUM
-    stamps = timestamps(frame, at + _TCP, at + header) if header > _TCP else None
-    tsval, tsecr = stamps or (0, 0)
+    options = parse_options(frame, at + _TCP, at + header) if header > _TCP else NO_OPTIONS
+    tsval, tsecr = options.timestamps or (0, 0)
     segment = ParsedSegment(
         key=(destination, source, dport, sport),
         seq=seq,
@@ -97,18 +102,31 @@ def _tcp(frame: bytes, at: int, end: int, addresses: tuple[int, int], tag: int |
         flags=flags,
         tagged=int(tag is not None),
         vlan_id=(tag or 0) & _VLAN_ID,
-        ts_present=int(stamps is not None),
+        ts_present=int(options.timestamps is not None),
         tsval=tsval,
         tsecr=tsecr,
+        sack_blocks=options.sack_blocks,
         pay_off=at + header,
         pay_len=end - at - header,
     )
     return Parsed(RxClass.SEGMENT, RxReason.NONE, segment)
 
 
-def timestamps(frame: bytes, at: int, end: int) -> tuple[int, int] | None:
-    """The timestamps option; the last one counts. Parsing stops at an illegal length (RFC 9293 MUST-7)."""
-    found: tuple[int, int] | None = None
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options that are looked at; of a repeated one the last counts. Timestamps are (TSval, TSecr)."""
+
+    timestamps: tuple[int, int] | None = None
+    sack_blocks: tuple[Block, ...] = ()
+
+
+NO_OPTIONS = Options()
+
+
+def parse_options(frame: bytes, at: int, end: int) -> Options:
+    """The options in [at, end) of ``frame``. Parsing stops at an illegal length (RFC 9293 MUST-7)."""
+    stamps: tuple[int, int] | None = None
+    blocks: tuple[Block, ...] = ()
     while at < end:
         kind = frame[at]
         if kind == 0:
@@ -120,6 +138,17 @@ def timestamps(frame: bytes, at: int, end: int) -> tuple[int, int] | None:
         if length < 2 or at + length > end:
             break
         if kind == _TS_KIND and length == _TS_LENGTH:
-            found = _STAMPS.unpack_from(frame, at + 2)
+            stamps = _STAMPS.unpack_from(frame, at + 2)
+        elif kind == _SACK_KIND and length in _SACK_LENGTHS:
+            blocks = tuple(_BLOCK.iter_unpack(frame[at + 2 : at + length]))
         at += length
-    return found
+    return Options(stamps, blocks)
+
+
+def sack_fields(blocks: tuple[Block, ...]) -> dict[str, int]:
+    """SACK blocks as the fields of RxSeg hold them: block i at bits 32i+31:32i."""
+    return {
+        "sack_n": len(blocks),
+        "sack_left": sum(left << 32 * i for i, (left, _) in enumerate(blocks)),
+        "sack_right": sum(right << 32 * i for i, (_, right) in enumerate(blocks)),
+    }

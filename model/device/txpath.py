@@ -30,15 +30,24 @@ from model.layout.generated import (
     TxSegment,
 )
 from model.tcp.seq import MASK, le, signed
-from model.wire.frame import SegmentFields, TcpFlag, Timestamps, VlanTag, build_segment
+from model.wire.frame import SegmentFields, TcpFlag, TcpOptions, Timestamps, VlanTag, build_options, build_segment
 
 _ID_MASK = 0x7FFF
-_ETHERNET_BYTES, _TAG_BYTES, _TCP_IP_BYTES, _TIMESTAMPS_BYTES = 14, 4, 40, 12
+_ETHERNET_BYTES, _TAG_BYTES, _TCP_IP_BYTES = 14, 4, 40
 _MIN_FRAME = 60
 
 
 class TxPathError(ValueError):
     """An item of the transmit queue that the contract rules out."""
+
+
+def options_of(segment: TxSegment) -> TcpOptions:
+    """The options of a SEGMENT: timestamps, and behind them its SACK blocks (tcp_step M-4)."""
+    edges = (
+        (segment.sack_left >> at & MASK, segment.sack_right >> at & MASK) for at in range(0, 32 * segment.sack_n, 32)
+    )
+    stamps = Timestamps(segment.tsval, segment.tsecr) if segment.ts_en else None
+    return TcpOptions(timestamps=stamps, sack_blocks=tuple(edges))
 
 
 @dataclass(slots=True)
@@ -76,7 +85,7 @@ class TxFrame:
     @property
     def ip_bytes(self) -> int:
         """IP total length."""
-        return _TCP_IP_BYTES + (_TIMESTAMPS_BYTES if self.segment.ts_en else 0) + self.segment.len
+        return _TCP_IP_BYTES + len(build_options(options_of(self.segment))) + self.segment.len
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +232,7 @@ class TxPath:
                 ttl=body.ttl,
                 tos=body.tos,
                 vlan=VlanTag(neighbor.vlan_id, body.user_priority) if tagged else None,
-                timestamps=Timestamps(body.tsval, body.tsecr) if body.ts_en else None,
+                options=options_of(body),
             ),
             pad=True,
         )

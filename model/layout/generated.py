@@ -103,6 +103,12 @@ SYN_CHALLENGE_SECONDS = 3
 BACKLOG_GAP = 100
 """ticks between two events SEND_BACKLOG_CHANGE of a connection, at least (CH-213)"""
 
+OOO_MAX = 8
+"""out-of-order ranges a connection, at most (parameter OOO_RANGES of the device: 1 to this)"""
+
+SACK_RX_MAX = 4
+"""SACK blocks of a segment that are looked at"""
+
 CREDIT_BATCH = 16
 """pool credits that are returned together (mechanisms)"""
 
@@ -133,6 +139,7 @@ class Opcode(IntEnum):
     POOL_POST = 17
     RESUME = 18
     NEIGHBOR_ANSWER = 19
+    UPLOAD = 20
 
 
 class Object(IntEnum):
@@ -265,6 +272,7 @@ class DlvEvt(IntEnum):
     DROP_DCB = 12
     UPDATE = 13
     FLUSH = 14
+    HOLD = 15
 
 
 class TxKind(IntEnum):
@@ -890,6 +898,8 @@ class TcpImage:
         "remote_mss": (80, 16),
         "hash_value": (96, 32),
         "path_id": (128, 16),
+        "old_segs": (160, 16),
+        "ooo_segs": (176, 16),
         "cached_flags": (512, 16),
         "initial_rcv_wnd": (544, 32),
         "rcv_indication_size": (576, 32),
@@ -938,6 +948,8 @@ class TcpImage:
     remote_mss: int = 0
     hash_value: int = 0
     path_id: int = 0
+    old_segs: int = 0
+    ooo_segs: int = 0
     cached_flags: int = 0
     initial_rcv_wnd: int = 0
     rcv_indication_size: int = 0
@@ -1007,6 +1019,12 @@ class TcpImage:
         if self.path_id >> 16:
             raise ValueError(f"tcp_image.path_id = {self.path_id:#x} does not fit in 16 bits")
         value |= self.path_id << 128
+        if self.old_segs >> 16:
+            raise ValueError(f"tcp_image.old_segs = {self.old_segs:#x} does not fit in 16 bits")
+        value |= self.old_segs << 160
+        if self.ooo_segs >> 16:
+            raise ValueError(f"tcp_image.ooo_segs = {self.ooo_segs:#x} does not fit in 16 bits")
+        value |= self.ooo_segs << 176
         if self.cached_flags >> 16:
             raise ValueError(f"tcp_image.cached_flags = {self.cached_flags:#x} does not fit in 16 bits")
         value |= self.cached_flags << 512
@@ -1136,6 +1154,8 @@ class TcpImage:
             (value >> 80) & 0xffff,
             (value >> 96) & 0xffffffff,
             (value >> 128) & 0xffff,
+            (value >> 160) & 0xffff,
+            (value >> 176) & 0xffff,
             (value >> 512) & 0xffff,
             (value >> 544) & 0xffffffff,
             (value >> 576) & 0xffffffff,
@@ -1763,7 +1783,7 @@ class LkpKey:
 class Tcb:
     """connection state of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 1633
+    WIDTH: ClassVar[int] = 2303
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "phase": (0, 2),
         "gen": (2, 8),
@@ -1841,21 +1861,32 @@ class Tcb:
         "fin_rcvd": (1257, 1),
         "ts_recent": (1258, 32),
         "ts_recent_tick": (1290, 32),
-        "ts_delta": (1322, 32),
-        "retrieve_sent": (1354, 1),
-        "img_addr": (1355, 64),
-        "img_cookie": (1419, 64),
-        "img_sq_index": (1483, 16),
-        "invalid": (1499, 1),
-        "backlog_told": (1500, 32),
-        "backlog_tick": (1532, 32),
-        "ka_on": (1564, 1),
-        "ka_deadline": (1565, 32),
-        "ka_challenge": (1597, 1),
-        "ka_probe_owed": (1598, 1),
-        "rst_challenged": (1599, 1),
-        "syn_challenged": (1600, 1),
-        "syn_tick": (1601, 32),
+        "rr_n": (1322, 4),
+        "rr_left": (1326, 256),
+        "rr_right": (1582, 256),
+        "rr_slot": (1838, 24),
+        "ooo_fin": (1862, 1),
+        "ooo_fin_seq": (1863, 32),
+        "dsack": (1895, 1),
+        "dsack_left": (1896, 32),
+        "dsack_right": (1928, 32),
+        "ts_delta": (1960, 32),
+        "retrieve_sent": (1992, 1),
+        "img_addr": (1993, 64),
+        "img_cookie": (2057, 64),
+        "img_sq_index": (2121, 16),
+        "invalid": (2137, 1),
+        "backlog_told": (2138, 32),
+        "backlog_tick": (2170, 32),
+        "ka_on": (2202, 1),
+        "ka_deadline": (2203, 32),
+        "ka_challenge": (2235, 1),
+        "ka_probe_owed": (2236, 1),
+        "rst_challenged": (2237, 1),
+        "syn_challenged": (2238, 1),
+        "syn_tick": (2239, 32),
+        "old_segs": (2271, 16),
+        "ooo_segs": (2287, 16),
     }
     phase: int = 0
     gen: int = 0
@@ -1933,6 +1964,15 @@ class Tcb:
     fin_rcvd: int = 0
     ts_recent: int = 0
     ts_recent_tick: int = 0
+    rr_n: int = 0
+    rr_left: int = 0
+    rr_right: int = 0
+    rr_slot: int = 0
+    ooo_fin: int = 0
+    ooo_fin_seq: int = 0
+    dsack: int = 0
+    dsack_left: int = 0
+    dsack_right: int = 0
     ts_delta: int = 0
     retrieve_sent: int = 0
     img_addr: int = 0
@@ -1948,6 +1988,8 @@ class Tcb:
     rst_challenged: int = 0
     syn_challenged: int = 0
     syn_tick: int = 0
+    old_segs: int = 0
+    ooo_segs: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2180,51 +2222,84 @@ class Tcb:
         if self.ts_recent_tick >> 32:
             raise ValueError(f"tcb.ts_recent_tick = {self.ts_recent_tick:#x} does not fit in 32 bits")
         value |= self.ts_recent_tick << 1290
+        if self.rr_n >> 4:
+            raise ValueError(f"tcb.rr_n = {self.rr_n:#x} does not fit in 4 bits")
+        value |= self.rr_n << 1322
+        if self.rr_left >> 256:
+            raise ValueError(f"tcb.rr_left = {self.rr_left:#x} does not fit in 256 bits")
+        value |= self.rr_left << 1326
+        if self.rr_right >> 256:
+            raise ValueError(f"tcb.rr_right = {self.rr_right:#x} does not fit in 256 bits")
+        value |= self.rr_right << 1582
+        if self.rr_slot >> 24:
+            raise ValueError(f"tcb.rr_slot = {self.rr_slot:#x} does not fit in 24 bits")
+        value |= self.rr_slot << 1838
+        if self.ooo_fin >> 1:
+            raise ValueError(f"tcb.ooo_fin = {self.ooo_fin:#x} does not fit in 1 bits")
+        value |= self.ooo_fin << 1862
+        if self.ooo_fin_seq >> 32:
+            raise ValueError(f"tcb.ooo_fin_seq = {self.ooo_fin_seq:#x} does not fit in 32 bits")
+        value |= self.ooo_fin_seq << 1863
+        if self.dsack >> 1:
+            raise ValueError(f"tcb.dsack = {self.dsack:#x} does not fit in 1 bits")
+        value |= self.dsack << 1895
+        if self.dsack_left >> 32:
+            raise ValueError(f"tcb.dsack_left = {self.dsack_left:#x} does not fit in 32 bits")
+        value |= self.dsack_left << 1896
+        if self.dsack_right >> 32:
+            raise ValueError(f"tcb.dsack_right = {self.dsack_right:#x} does not fit in 32 bits")
+        value |= self.dsack_right << 1928
         if self.ts_delta >> 32:
             raise ValueError(f"tcb.ts_delta = {self.ts_delta:#x} does not fit in 32 bits")
-        value |= self.ts_delta << 1322
+        value |= self.ts_delta << 1960
         if self.retrieve_sent >> 1:
             raise ValueError(f"tcb.retrieve_sent = {self.retrieve_sent:#x} does not fit in 1 bits")
-        value |= self.retrieve_sent << 1354
+        value |= self.retrieve_sent << 1992
         if self.img_addr >> 64:
             raise ValueError(f"tcb.img_addr = {self.img_addr:#x} does not fit in 64 bits")
-        value |= self.img_addr << 1355
+        value |= self.img_addr << 1993
         if self.img_cookie >> 64:
             raise ValueError(f"tcb.img_cookie = {self.img_cookie:#x} does not fit in 64 bits")
-        value |= self.img_cookie << 1419
+        value |= self.img_cookie << 2057
         if self.img_sq_index >> 16:
             raise ValueError(f"tcb.img_sq_index = {self.img_sq_index:#x} does not fit in 16 bits")
-        value |= self.img_sq_index << 1483
+        value |= self.img_sq_index << 2121
         if self.invalid >> 1:
             raise ValueError(f"tcb.invalid = {self.invalid:#x} does not fit in 1 bits")
-        value |= self.invalid << 1499
+        value |= self.invalid << 2137
         if self.backlog_told >> 32:
             raise ValueError(f"tcb.backlog_told = {self.backlog_told:#x} does not fit in 32 bits")
-        value |= self.backlog_told << 1500
+        value |= self.backlog_told << 2138
         if self.backlog_tick >> 32:
             raise ValueError(f"tcb.backlog_tick = {self.backlog_tick:#x} does not fit in 32 bits")
-        value |= self.backlog_tick << 1532
+        value |= self.backlog_tick << 2170
         if self.ka_on >> 1:
             raise ValueError(f"tcb.ka_on = {self.ka_on:#x} does not fit in 1 bits")
-        value |= self.ka_on << 1564
+        value |= self.ka_on << 2202
         if self.ka_deadline >> 32:
             raise ValueError(f"tcb.ka_deadline = {self.ka_deadline:#x} does not fit in 32 bits")
-        value |= self.ka_deadline << 1565
+        value |= self.ka_deadline << 2203
         if self.ka_challenge >> 1:
             raise ValueError(f"tcb.ka_challenge = {self.ka_challenge:#x} does not fit in 1 bits")
-        value |= self.ka_challenge << 1597
+        value |= self.ka_challenge << 2235
         if self.ka_probe_owed >> 1:
             raise ValueError(f"tcb.ka_probe_owed = {self.ka_probe_owed:#x} does not fit in 1 bits")
-        value |= self.ka_probe_owed << 1598
+        value |= self.ka_probe_owed << 2236
         if self.rst_challenged >> 1:
             raise ValueError(f"tcb.rst_challenged = {self.rst_challenged:#x} does not fit in 1 bits")
-        value |= self.rst_challenged << 1599
+        value |= self.rst_challenged << 2237
         if self.syn_challenged >> 1:
             raise ValueError(f"tcb.syn_challenged = {self.syn_challenged:#x} does not fit in 1 bits")
-        value |= self.syn_challenged << 1600
+        value |= self.syn_challenged << 2238
         if self.syn_tick >> 32:
             raise ValueError(f"tcb.syn_tick = {self.syn_tick:#x} does not fit in 32 bits")
-        value |= self.syn_tick << 1601
+        value |= self.syn_tick << 2239
+        if self.old_segs >> 16:
+            raise ValueError(f"tcb.old_segs = {self.old_segs:#x} does not fit in 16 bits")
+        value |= self.old_segs << 2271
+        if self.ooo_segs >> 16:
+            raise ValueError(f"tcb.ooo_segs = {self.ooo_segs:#x} does not fit in 16 bits")
+        value |= self.ooo_segs << 2287
         return value
 
     @classmethod
@@ -2307,21 +2382,32 @@ class Tcb:
             (value >> 1257) & 0x1,
             (value >> 1258) & 0xffffffff,
             (value >> 1290) & 0xffffffff,
-            (value >> 1322) & 0xffffffff,
-            (value >> 1354) & 0x1,
-            (value >> 1355) & 0xffffffffffffffff,
-            (value >> 1419) & 0xffffffffffffffff,
-            (value >> 1483) & 0xffff,
-            (value >> 1499) & 0x1,
-            (value >> 1500) & 0xffffffff,
-            (value >> 1532) & 0xffffffff,
-            (value >> 1564) & 0x1,
-            (value >> 1565) & 0xffffffff,
-            (value >> 1597) & 0x1,
-            (value >> 1598) & 0x1,
-            (value >> 1599) & 0x1,
-            (value >> 1600) & 0x1,
-            (value >> 1601) & 0xffffffff,
+            (value >> 1322) & 0xf,
+            (value >> 1326) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 1582) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 1838) & 0xffffff,
+            (value >> 1862) & 0x1,
+            (value >> 1863) & 0xffffffff,
+            (value >> 1895) & 0x1,
+            (value >> 1896) & 0xffffffff,
+            (value >> 1928) & 0xffffffff,
+            (value >> 1960) & 0xffffffff,
+            (value >> 1992) & 0x1,
+            (value >> 1993) & 0xffffffffffffffff,
+            (value >> 2057) & 0xffffffffffffffff,
+            (value >> 2121) & 0xffff,
+            (value >> 2137) & 0x1,
+            (value >> 2138) & 0xffffffff,
+            (value >> 2170) & 0xffffffff,
+            (value >> 2202) & 0x1,
+            (value >> 2203) & 0xffffffff,
+            (value >> 2235) & 0x1,
+            (value >> 2236) & 0x1,
+            (value >> 2237) & 0x1,
+            (value >> 2238) & 0x1,
+            (value >> 2239) & 0xffffffff,
+            (value >> 2271) & 0xffff,
+            (value >> 2287) & 0xffff,
         )
 
 
@@ -2539,7 +2625,7 @@ class Params:
 class Dcb:
     """connection state of delivery_engine"""
 
-    WIDTH: ClassVar[int] = 306
+    WIDTH: ClassVar[int] = 698
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "loaded": (0, 1),
         "gen": (1, 8),
@@ -2564,6 +2650,10 @@ class Dcb:
         "list_count": (210, 16),
         "freeze_addr": (226, 64),
         "freeze_count": (290, 16),
+        "ooo_used": (306, 8),
+        "ooo_head": (314, 128),
+        "ooo_tail": (442, 128),
+        "ooo_count": (570, 128),
     }
     loaded: int = 0
     gen: int = 0
@@ -2588,6 +2678,10 @@ class Dcb:
     list_count: int = 0
     freeze_addr: int = 0
     freeze_count: int = 0
+    ooo_used: int = 0
+    ooo_head: int = 0
+    ooo_tail: int = 0
+    ooo_count: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2661,6 +2755,18 @@ class Dcb:
         if self.freeze_count >> 16:
             raise ValueError(f"dcb.freeze_count = {self.freeze_count:#x} does not fit in 16 bits")
         value |= self.freeze_count << 290
+        if self.ooo_used >> 8:
+            raise ValueError(f"dcb.ooo_used = {self.ooo_used:#x} does not fit in 8 bits")
+        value |= self.ooo_used << 306
+        if self.ooo_head >> 128:
+            raise ValueError(f"dcb.ooo_head = {self.ooo_head:#x} does not fit in 128 bits")
+        value |= self.ooo_head << 314
+        if self.ooo_tail >> 128:
+            raise ValueError(f"dcb.ooo_tail = {self.ooo_tail:#x} does not fit in 128 bits")
+        value |= self.ooo_tail << 442
+        if self.ooo_count >> 128:
+            raise ValueError(f"dcb.ooo_count = {self.ooo_count:#x} does not fit in 128 bits")
+        value |= self.ooo_count << 570
         return value
 
     @classmethod
@@ -2690,6 +2796,10 @@ class Dcb:
             (value >> 210) & 0xffff,
             (value >> 226) & 0xffffffffffffffff,
             (value >> 290) & 0xffff,
+            (value >> 306) & 0xff,
+            (value >> 314) & 0xffffffffffffffffffffffffffffffff,
+            (value >> 442) & 0xffffffffffffffffffffffffffffffff,
+            (value >> 570) & 0xffffffffffffffffffffffffffffffff,
         )
 
 
@@ -2785,7 +2895,7 @@ class PoolNode:
 class RxSeg:
     """arguments of RX_SEGMENT: what rx_parser and conn_lookup found"""
 
-    WIDTH: ClassVar[int] = 254
+    WIDTH: ClassVar[int] = 513
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "arrival": (0, 32),
         "conn": (32, 16),
@@ -2799,8 +2909,11 @@ class RxSeg:
         "ts_present": (157, 1),
         "tsval": (158, 32),
         "tsecr": (190, 32),
-        "pay_off": (222, 16),
-        "pay_len": (238, 16),
+        "sack_n": (222, 3),
+        "sack_left": (225, 128),
+        "sack_right": (353, 128),
+        "pay_off": (481, 16),
+        "pay_len": (497, 16),
     }
     arrival: int = 0
     conn: int = 0
@@ -2814,6 +2927,9 @@ class RxSeg:
     ts_present: int = 0
     tsval: int = 0
     tsecr: int = 0
+    sack_n: int = 0
+    sack_left: int = 0
+    sack_right: int = 0
     pay_off: int = 0
     pay_len: int = 0
 
@@ -2856,12 +2972,21 @@ class RxSeg:
         if self.tsecr >> 32:
             raise ValueError(f"rx_seg.tsecr = {self.tsecr:#x} does not fit in 32 bits")
         value |= self.tsecr << 190
+        if self.sack_n >> 3:
+            raise ValueError(f"rx_seg.sack_n = {self.sack_n:#x} does not fit in 3 bits")
+        value |= self.sack_n << 222
+        if self.sack_left >> 128:
+            raise ValueError(f"rx_seg.sack_left = {self.sack_left:#x} does not fit in 128 bits")
+        value |= self.sack_left << 225
+        if self.sack_right >> 128:
+            raise ValueError(f"rx_seg.sack_right = {self.sack_right:#x} does not fit in 128 bits")
+        value |= self.sack_right << 353
         if self.pay_off >> 16:
             raise ValueError(f"rx_seg.pay_off = {self.pay_off:#x} does not fit in 16 bits")
-        value |= self.pay_off << 222
+        value |= self.pay_off << 481
         if self.pay_len >> 16:
             raise ValueError(f"rx_seg.pay_len = {self.pay_len:#x} does not fit in 16 bits")
-        value |= self.pay_len << 238
+        value |= self.pay_len << 497
         return value
 
     @classmethod
@@ -2880,8 +3005,11 @@ class RxSeg:
             (value >> 157) & 0x1,
             (value >> 158) & 0xffffffff,
             (value >> 190) & 0xffffffff,
-            (value >> 222) & 0xffff,
-            (value >> 238) & 0xffff,
+            (value >> 222) & 0x7,
+            (value >> 225) & 0xffffffffffffffffffffffffffffffff,
+            (value >> 353) & 0xffffffffffffffffffffffffffffffff,
+            (value >> 481) & 0xffff,
+            (value >> 497) & 0xffff,
         )
 
 
@@ -2889,7 +3017,7 @@ class RxSeg:
 class DlvMsg:
     """message tcp_engine -> delivery_engine"""
 
-    WIDTH: ClassVar[int] = 313
+    WIDTH: ClassVar[int] = 346
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "kind": (0, 4),
         "conn": (4, 16),
@@ -2908,6 +3036,13 @@ class DlvMsg:
         "a": (184, 64),
         "fwd": (248, 1),
         "cookie": (249, 64),
+        "slot": (313, 3),
+        "join": (316, 1),
+        "skip": (317, 16),
+        "app": (333, 1),
+        "pre": (334, 1),
+        "slot2": (335, 3),
+        "free": (338, 8),
     }
     kind: int = 0
     conn: int = 0
@@ -2926,6 +3061,13 @@ class DlvMsg:
     a: int = 0
     fwd: int = 0
     cookie: int = 0
+    slot: int = 0
+    join: int = 0
+    skip: int = 0
+    app: int = 0
+    pre: int = 0
+    slot2: int = 0
+    free: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2981,6 +3123,27 @@ class DlvMsg:
         if self.cookie >> 64:
             raise ValueError(f"dlv_msg.cookie = {self.cookie:#x} does not fit in 64 bits")
         value |= self.cookie << 249
+        if self.slot >> 3:
+            raise ValueError(f"dlv_msg.slot = {self.slot:#x} does not fit in 3 bits")
+        value |= self.slot << 313
+        if self.join >> 1:
+            raise ValueError(f"dlv_msg.join = {self.join:#x} does not fit in 1 bits")
+        value |= self.join << 316
+        if self.skip >> 16:
+            raise ValueError(f"dlv_msg.skip = {self.skip:#x} does not fit in 16 bits")
+        value |= self.skip << 317
+        if self.app >> 1:
+            raise ValueError(f"dlv_msg.app = {self.app:#x} does not fit in 1 bits")
+        value |= self.app << 333
+        if self.pre >> 1:
+            raise ValueError(f"dlv_msg.pre = {self.pre:#x} does not fit in 1 bits")
+        value |= self.pre << 334
+        if self.slot2 >> 3:
+            raise ValueError(f"dlv_msg.slot2 = {self.slot2:#x} does not fit in 3 bits")
+        value |= self.slot2 << 335
+        if self.free >> 8:
+            raise ValueError(f"dlv_msg.free = {self.free:#x} does not fit in 8 bits")
+        value |= self.free << 338
         return value
 
     @classmethod
@@ -3004,6 +3167,13 @@ class DlvMsg:
             (value >> 184) & 0xffffffffffffffff,
             (value >> 248) & 0x1,
             (value >> 249) & 0xffffffffffffffff,
+            (value >> 313) & 0x7,
+            (value >> 316) & 0x1,
+            (value >> 317) & 0xffff,
+            (value >> 333) & 0x1,
+            (value >> 334) & 0x1,
+            (value >> 335) & 0x7,
+            (value >> 338) & 0xff,
         )
 
 
@@ -3011,12 +3181,12 @@ class DlvMsg:
 class Txq:
     """item of the in-order transmit queue; `body` is one of the tx_* structs, from bit 0"""
 
-    WIDTH: ClassVar[int] = 348
+    WIDTH: ClassVar[int] = 484
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "kind": (0, 4),
         "conn": (4, 16),
         "gen": (20, 8),
-        "body": (28, 320),
+        "body": (28, 456),
     }
     kind: int = 0
     conn: int = 0
@@ -3035,8 +3205,8 @@ class Txq:
         if self.gen >> 8:
             raise ValueError(f"txq.gen = {self.gen:#x} does not fit in 8 bits")
         value |= self.gen << 20
-        if self.body >> 320:
-            raise ValueError(f"txq.body = {self.body:#x} does not fit in 320 bits")
+        if self.body >> 456:
+            raise ValueError(f"txq.body = {self.body:#x} does not fit in 456 bits")
         value |= self.body << 28
         return value
 
@@ -3047,7 +3217,7 @@ class Txq:
             value & 0xf,
             (value >> 4) & 0xffff,
             (value >> 20) & 0xff,
-            (value >> 28) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 28) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
         )
 
 
@@ -3055,7 +3225,7 @@ class Txq:
 class TxSegment:
     """body of SEGMENT"""
 
-    WIDTH: ClassVar[int] = 190
+    WIDTH: ClassVar[int] = 449
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "seq": (0, 32),
         "len": (32, 16),
@@ -3070,6 +3240,9 @@ class TxSegment:
         "user_priority": (185, 3),
         "has_old": (188, 1),
         "has_new": (189, 1),
+        "sack_n": (190, 3),
+        "sack_left": (193, 128),
+        "sack_right": (321, 128),
     }
     seq: int = 0
     len: int = 0
@@ -3084,6 +3257,9 @@ class TxSegment:
     user_priority: int = 0
     has_old: int = 0
     has_new: int = 0
+    sack_n: int = 0
+    sack_left: int = 0
+    sack_right: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -3127,6 +3303,15 @@ class TxSegment:
         if self.has_new >> 1:
             raise ValueError(f"tx_segment.has_new = {self.has_new:#x} does not fit in 1 bits")
         value |= self.has_new << 189
+        if self.sack_n >> 3:
+            raise ValueError(f"tx_segment.sack_n = {self.sack_n:#x} does not fit in 3 bits")
+        value |= self.sack_n << 190
+        if self.sack_left >> 128:
+            raise ValueError(f"tx_segment.sack_left = {self.sack_left:#x} does not fit in 128 bits")
+        value |= self.sack_left << 193
+        if self.sack_right >> 128:
+            raise ValueError(f"tx_segment.sack_right = {self.sack_right:#x} does not fit in 128 bits")
+        value |= self.sack_right << 321
         return value
 
     @classmethod
@@ -3146,6 +3331,9 @@ class TxSegment:
             (value >> 185) & 0x7,
             (value >> 188) & 0x1,
             (value >> 189) & 0x1,
+            (value >> 190) & 0x7,
+            (value >> 193) & 0xffffffffffffffffffffffffffffffff,
+            (value >> 321) & 0xffffffffffffffffffffffffffffffff,
         )
 
 
@@ -3557,7 +3745,7 @@ class Plq:
 class RecTcp:
     """commit record of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 3308
+    WIDTH: ClassVar[int] = 4542
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "order": (0, 32),
         "tick": (32, 32),
@@ -3566,20 +3754,20 @@ class RecTcp:
         "gen": (84, 8),
         "cause": (92, 32),
         "opcode": (124, 8),
-        "rx": (132, 254),
-        "tcb": (386, 1633),
-        "credits": (2019, 16),
-        "verdict": (2035, 2),
-        "tx0_valid": (2037, 1),
-        "tx0": (2038, 348),
-        "tx1_valid": (2386, 1),
-        "tx1": (2387, 348),
-        "dlv_valid": (2735, 1),
-        "dlv": (2736, 313),
-        "cpl_valid": (3049, 1),
-        "cpl": (3050, 256),
-        "img_valid": (3306, 1),
-        "room": (3307, 1),
+        "rx": (132, 513),
+        "tcb": (645, 2303),
+        "credits": (2948, 16),
+        "verdict": (2964, 2),
+        "tx0_valid": (2966, 1),
+        "tx0": (2967, 484),
+        "tx1_valid": (3451, 1),
+        "tx1": (3452, 484),
+        "dlv_valid": (3936, 1),
+        "dlv": (3937, 346),
+        "cpl_valid": (4283, 1),
+        "cpl": (4284, 256),
+        "img_valid": (4540, 1),
+        "room": (4541, 1),
     }
     order: int = 0
     tick: int = 0
@@ -3627,48 +3815,48 @@ class RecTcp:
         if self.opcode >> 8:
             raise ValueError(f"rec_tcp.opcode = {self.opcode:#x} does not fit in 8 bits")
         value |= self.opcode << 124
-        if self.rx >> 254:
-            raise ValueError(f"rec_tcp.rx = {self.rx:#x} does not fit in 254 bits")
+        if self.rx >> 513:
+            raise ValueError(f"rec_tcp.rx = {self.rx:#x} does not fit in 513 bits")
         value |= self.rx << 132
-        if self.tcb >> 1633:
-            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 1633 bits")
-        value |= self.tcb << 386
+        if self.tcb >> 2303:
+            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 2303 bits")
+        value |= self.tcb << 645
         if self.credits >> 16:
             raise ValueError(f"rec_tcp.credits = {self.credits:#x} does not fit in 16 bits")
-        value |= self.credits << 2019
+        value |= self.credits << 2948
         if self.verdict >> 2:
             raise ValueError(f"rec_tcp.verdict = {self.verdict:#x} does not fit in 2 bits")
-        value |= self.verdict << 2035
+        value |= self.verdict << 2964
         if self.tx0_valid >> 1:
             raise ValueError(f"rec_tcp.tx0_valid = {self.tx0_valid:#x} does not fit in 1 bits")
-        value |= self.tx0_valid << 2037
-        if self.tx0 >> 348:
-            raise ValueError(f"rec_tcp.tx0 = {self.tx0:#x} does not fit in 348 bits")
-        value |= self.tx0 << 2038
+        value |= self.tx0_valid << 2966
+        if self.tx0 >> 484:
+            raise ValueError(f"rec_tcp.tx0 = {self.tx0:#x} does not fit in 484 bits")
+        value |= self.tx0 << 2967
         if self.tx1_valid >> 1:
             raise ValueError(f"rec_tcp.tx1_valid = {self.tx1_valid:#x} does not fit in 1 bits")
-        value |= self.tx1_valid << 2386
-        if self.tx1 >> 348:
-            raise ValueError(f"rec_tcp.tx1 = {self.tx1:#x} does not fit in 348 bits")
-        value |= self.tx1 << 2387
+        value |= self.tx1_valid << 3451
+        if self.tx1 >> 484:
+            raise ValueError(f"rec_tcp.tx1 = {self.tx1:#x} does not fit in 484 bits")
+        value |= self.tx1 << 3452
         if self.dlv_valid >> 1:
             raise ValueError(f"rec_tcp.dlv_valid = {self.dlv_valid:#x} does not fit in 1 bits")
-        value |= self.dlv_valid << 2735
-        if self.dlv >> 313:
-            raise ValueError(f"rec_tcp.dlv = {self.dlv:#x} does not fit in 313 bits")
-        value |= self.dlv << 2736
+        value |= self.dlv_valid << 3936
+        if self.dlv >> 346:
+            raise ValueError(f"rec_tcp.dlv = {self.dlv:#x} does not fit in 346 bits")
+        value |= self.dlv << 3937
         if self.cpl_valid >> 1:
             raise ValueError(f"rec_tcp.cpl_valid = {self.cpl_valid:#x} does not fit in 1 bits")
-        value |= self.cpl_valid << 3049
+        value |= self.cpl_valid << 4283
         if self.cpl >> 256:
             raise ValueError(f"rec_tcp.cpl = {self.cpl:#x} does not fit in 256 bits")
-        value |= self.cpl << 3050
+        value |= self.cpl << 4284
         if self.img_valid >> 1:
             raise ValueError(f"rec_tcp.img_valid = {self.img_valid:#x} does not fit in 1 bits")
-        value |= self.img_valid << 3306
+        value |= self.img_valid << 4540
         if self.room >> 1:
             raise ValueError(f"rec_tcp.room = {self.room:#x} does not fit in 1 bits")
-        value |= self.room << 3307
+        value |= self.room << 4541
         return value
 
     @classmethod
@@ -3682,20 +3870,20 @@ class RecTcp:
             (value >> 84) & 0xff,
             (value >> 92) & 0xffffffff,
             (value >> 124) & 0xff,
-            (value >> 132) & 0x3fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 386) & 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2019) & 0xffff,
-            (value >> 2035) & 0x3,
-            (value >> 2037) & 0x1,
-            (value >> 2038) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2386) & 0x1,
-            (value >> 2387) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2735) & 0x1,
-            (value >> 2736) & 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 3049) & 0x1,
-            (value >> 3050) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 3306) & 0x1,
-            (value >> 3307) & 0x1,
+            (value >> 132) & 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 645) & 0x7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2948) & 0xffff,
+            (value >> 2964) & 0x3,
+            (value >> 2966) & 0x1,
+            (value >> 2967) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 3451) & 0x1,
+            (value >> 3452) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 3936) & 0x1,
+            (value >> 3937) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4283) & 0x1,
+            (value >> 4284) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4540) & 0x1,
+            (value >> 4541) & 0x1,
         )
 
 
@@ -3703,7 +3891,7 @@ class RecTcp:
 class RecDlv:
     """commit record of delivery_engine"""
 
-    WIDTH: ClassVar[int] = 1045
+    WIDTH: ClassVar[int] = 1437
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "order": (0, 32),
         "tick": (32, 32),
@@ -3715,9 +3903,9 @@ class RecDlv:
         "credit_ret": (132, 16),
         "consumed": (148, 32),
         "pool_free": (180, 16),
-        "dcb": (196, 306),
-        "plq_valid": (502, 1),
-        "plq": (503, 542),
+        "dcb": (196, 698),
+        "plq_valid": (894, 1),
+        "plq": (895, 542),
     }
     order: int = 0
     tick: int = 0
@@ -3766,15 +3954,15 @@ class RecDlv:
         if self.pool_free >> 16:
             raise ValueError(f"rec_dlv.pool_free = {self.pool_free:#x} does not fit in 16 bits")
         value |= self.pool_free << 180
-        if self.dcb >> 306:
-            raise ValueError(f"rec_dlv.dcb = {self.dcb:#x} does not fit in 306 bits")
+        if self.dcb >> 698:
+            raise ValueError(f"rec_dlv.dcb = {self.dcb:#x} does not fit in 698 bits")
         value |= self.dcb << 196
         if self.plq_valid >> 1:
             raise ValueError(f"rec_dlv.plq_valid = {self.plq_valid:#x} does not fit in 1 bits")
-        value |= self.plq_valid << 502
+        value |= self.plq_valid << 894
         if self.plq >> 542:
             raise ValueError(f"rec_dlv.plq = {self.plq:#x} does not fit in 542 bits")
-        value |= self.plq << 503
+        value |= self.plq << 895
         return value
 
     @classmethod
@@ -3791,9 +3979,9 @@ class RecDlv:
             (value >> 132) & 0xffff,
             (value >> 148) & 0xffffffff,
             (value >> 180) & 0xffff,
-            (value >> 196) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 502) & 0x1,
-            (value >> 503) & 0x3fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 196) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 894) & 0x1,
+            (value >> 895) & 0x3fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
         )
 
 

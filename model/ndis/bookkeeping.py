@@ -103,6 +103,8 @@ class Ledger:
     abort_asked: bool = False
     reset_sent: bool = False
     disconnect_seen: bool = False
+    #: Offloaded behind the peer's FIN with no data left: no event will tell of it, and requests end INVALID_STATE.
+    fin_known: bool = False
     uploading: bool = False
     #: A receive ended short as only a FIN allows (G-17): no byte may follow.
     short_receive: bool = False
@@ -196,11 +198,12 @@ class Ledger:
         got = nbl.bytes_transferred
         require(not (self.short_receive and got), "G-17", "data behind a request ended by the FIN")
         if status is NdisStatus.INVALID_STATE:
-            require(self.disconnect_seen and got == 0, "CH-137", "INVALID_STATE before the disconnect event")
+            told = self.disconnect_seen or self.fin_known
+            require(told and got == 0, "CH-137", "INVALID_STATE before the disconnect event")
         if status is NdisStatus.SUCCESS:
             require(not self.aborted, "G-29", "a receive succeeded after the abort event")
             require(not self.reset_sent, "G-06", "a receive succeeded after an abortive disconnect")
-            short = got < out.length and (out.no_push or got == 0)
+            short = got < out.length and (out.no_push or (got == 0 and not nbl.prefilled))
             self.short_receive = self.short_receive or short
         return out
 

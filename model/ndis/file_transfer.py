@@ -347,6 +347,8 @@ class FileTransferApp:
         want = self._window - len(ledger.receives)
         if self._must_post:
             want = max(1, want)
+        if want <= 0:
+            return False
         left = self._still_to_come - sum(o.length for o in ledger.receives)
         lists: list[NetBufferList] = []
         for _ in range(want):

@@ -51,6 +51,7 @@ class Segment:
     ts: tuple[int, int] | None = None
     mss: int | None = None
     window_scale: int | None = None
+    sack_permitted: bool = False
     ip_id: int = 0
     ttl: int = 128
     tos: int = 0
@@ -65,6 +66,7 @@ def encode(segment: Segment) -> bytes:
     options = TcpOptions(
         mss=segment.mss,
         window_scale=segment.window_scale,
+        sack_permitted=segment.sack_permitted,
         timestamps=None if ts is None else Timestamps(ts[0] & MASK32, ts[1] & MASK32),
     )
     return build_segment(
@@ -115,6 +117,7 @@ def decode(frame: bytes) -> Segment | None:
         ts=None if stamps is None else (stamps.value, stamps.echo_reply),
         mss=options.mss,
         window_scale=options.window_scale,
+        sack_permitted=options.sack_permitted,
         ip_id=ip.identification,
         ttl=ip.ttl,
         tos=ip.tos,

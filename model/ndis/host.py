@@ -30,6 +30,7 @@ from model.ndis.calls import (
     TraceEntry,
 )
 from model.ndis.enums import (
+    FIN_TAKEN_STATES,
     DisconnectFlags,
     NeighborEvent,
     OffloadStateType,
@@ -381,6 +382,7 @@ class NdisHost:
             buffered = make_list(exported.received_data)
             buffered.hand_over(Owner.HOST, Owner.TARGET)
             node.delegated = replace(exported.delegated, buffered_data=buffered)
+        connection.ledger.fin_known = not exported.received_data and exported.delegated.state in FIN_TAKEN_STATES
         self._to_initiate.append((connection, node))
         return connection
 

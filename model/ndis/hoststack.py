@@ -108,6 +108,8 @@ class HostStack:
             flags |= TcpConstFlags.TIMESTAMP_ENABLED
         if tcp.scaling_enabled:
             flags |= TcpConstFlags.WINDOW_SCALING_ENABLED
+        if tcp.sack_enabled:
+            flags |= TcpConstFlags.SACK_ENABLED
         const = TcpConst(
             remote_port=structure_port(tcp.remote.port),
             local_port=structure_port(tcp.local.port),

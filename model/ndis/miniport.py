@@ -6,6 +6,7 @@ call up to the host is made from there, one at a time. Calls from above only que
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections import Counter, deque
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from model.layout.generated import (
     ParamImage,
     Sqe,
     Status,
+    TcpImage,
 )
 from model.layout.generated import TcpEventType as DeviceEvent
 from model.layout.generated import UploadReason as DeviceReason
@@ -113,6 +115,7 @@ from model.ndis.rings import (
     SubmissionRing,
 )
 from model.ndis.status import CompletionKind, NdisStatus
+from model.ndis.upload_policy import UploadPolicy, comes_over, fragment_of
 
 #: Times that a halt waits for lists of the host.
 HALT_WAITS = 1000
@@ -155,6 +158,8 @@ class DriverConfig:
     terminate_ticks: int | None = None
     #: Unfinished sends go back in the terminate chain instead of by completion (NDIS sheet, 6.4).
     chain_unfinished: bool = False
+    #: When the driver asks for a connection with an optional reason; by default never.
+    upload: UploadPolicy = field(default_factory=UploadPolicy)
 
 
 @dataclass(eq=False)
@@ -209,6 +214,9 @@ class MiniportDriver:
         # Half of the completion ring each: receives that wait for data never keep a send from going.
         half = max(1, ((1 << c.cq_log2) - 32) // 2)
         self._places_left = {CompletionKind.SEND: half, CompletionKind.RECEIVE: half}
+        #: Tick of the last look of the upload policy.
+        self._looked = 0
+        self._on_shortage: Callable[[object], None] = lambda _: None
         self._cookie = 0
         self._commands: dict[int, Callback] = {}
         self._raw_frames: dict[int, int] = {}
@@ -655,10 +663,24 @@ class MiniportDriver:
     def _feed(self, connection: OffloadedTcp) -> None:
         """Deliver inherited bytes before the device may deliver (CH-054, CH-055), then RESUME.
 
+        A request that they filled in part goes to the device in front of RESUME: what comes next belongs into it.
         They wait for the first receive; what the posted ones do not take is indicated.
         """
-        if not connection.live or connection.terminating or connection.io.receive_open:
+        if not connection.live or connection.terminating or connection.io.receive_open or connection.feeding:
             return
+        connection.feeding = True
+        try:
+            self._feed_all(connection)
+        finally:
+            connection.feeding = False
+        if connection.buffered or connection.terminating:
+            return
+        connection.io.receive_open = connection.io.resume_owed = True
+        connection.io.pump()
+        self._tell_fin(connection)
+
+    def _feed_all(self, connection: OffloadedTcp) -> None:
+        """Requests first, then indications, until nothing is left or the host wants no more."""
         while connection.buffered:
             connection.io.fill_from(connection.buffered)
             self.flush_up()
@@ -675,11 +697,6 @@ class MiniportDriver:
                 self.bounce.free(addr)
                 connection.buffered_refused = True
             del connection.buffered[:consumed]
-        if connection.buffered or connection.terminating:
-            return
-        connection.io.receive_open = True
-        self.submit(Sqe(opcode=Opcode.RESUME, conn=connection.id, gen=connection.io.gen))
-        self._tell_fin(connection)
 
     def _indicate(self, connection: OffloadedTcp, addr: int, length: int, token: PoolBuffer | BounceBuffer) -> int:
         """Ask the host to take bytes; returns how many it took."""
@@ -918,6 +935,10 @@ class MiniportDriver:
         for op in list(self._terminates):
             if op.deadline is not None and tick >= op.deadline:
                 self._give_up(op)
+        period = self.config.upload.period
+        if period and tick - self._looked >= period:
+            self._looked = tick
+            self._look_at_all()
 
     def _give_up(self, op: TerminateOp) -> None:
         """Events, then everything back aborted, then FAILURE. What the device may still touch stays reserved."""
@@ -1095,6 +1116,27 @@ class MiniportDriver:
         tick = CONTROL_EXTERNAL_TICK if self.config.external_tick else 0
         self._port.mmio_write(Csr.CONTROL, CONTROL_ENABLE | tick)
 
+    # ---- want of resources ----------------------------------------------------------------
+
+    def watch_shortages(self, short: Callable[[object], None]) -> None:
+        """Show every connection to somebody that something cannot be allocated for."""
+        self._on_shortage = short
+
+    def cannot_allocate(self, conn: int) -> None:
+        """Memory that a connection needs will never be there (CH-212).
+
+        The device stops processing the connection and raises TcpIndicateRetrieve(UploadRequested). What waits here, and
+        what the host posts until it terminates the connection, ends UPLOAD_IN_PROGRESS.
+        """
+        connection = self._by_id[conn]
+        if connection.short or connection.terminating:
+            return
+        connection.short = True
+        self.counters["allocation_failed"] += 1
+        self._on_shortage(connection.ndis_handle)
+        entry = Sqe(opcode=Opcode.UPLOAD, conn=conn, gen=connection.io.gen, cookie=self.new_cookie())
+        self.command(entry, lambda _: None)
+
     # ---- upload reasons of the driver's own ------------------------------------------------
 
     def suggest_upload(self, context: int, reason: UploadReason) -> None:
@@ -1108,14 +1150,29 @@ class MiniportDriver:
         if connection is None:
             raise DriverError(f"context {context:#x} names no offloaded connection")
 
-        def told(state: TcpDelegated | None) -> None:
-            open_both_ways = state is not None and state.state is TcpConnectionState.ESTABLISHED
-            if open_both_ways and connection.live and not (connection.terminating or connection.io.closing):
-                self.flush_up()
-                self._up.event(connection.ndis_handle, TcpEventType.RETRIEVE, reason)
-
-        self._state.ask(connection, told)
+        self._state.ask(connection, lambda image: self._suggest(connection, image, reason))
         self._kick()
+
+    def _suggest(self, connection: OffloadedTcp, image: TcpImage | None, reason: UploadReason) -> None:
+        """``image``: the connection's state as the device told it just now."""
+        open_both_ways = image is not None and image.state == TcpConnectionState.ESTABLISHED
+        if open_both_ways and connection.live and not (connection.terminating or connection.io.closing):
+            self.flush_up()
+            self._up.event(connection.ndis_handle, TcpEventType.RETRIEVE, reason)
+
+    def _look_at_all(self) -> None:
+        """A period of the upload policy is over (model/ndis/upload_policy.py)."""
+        for connection in list(self._by_id.values()):
+            if connection.live and not connection.terminating:
+                self._state.ask(connection, functools.partial(self._look, connection))
+        self._kick()
+
+    def _look(self, connection: OffloadedTcp, image: TcpImage | None) -> None:
+        if image is None:
+            return
+        reason = connection.activity.look(image, self.config.upload)
+        if reason is not None:
+            self._suggest(connection, image, reason)
 
     # ---- I/O calls -------------------------------------------------------------------------
 
@@ -1168,6 +1225,7 @@ class MiniportDriver:
             return self._refuse(CompletionKind.RECEIVE, context, nbl)
         connection.receive_posted = True
         for one in unchain(nbl):
+            connection.activity.posted(one.data_length)
             connection.io.receive(one)
         if connection.io.aborted:
             self.later(connection.io.drop_receives)
@@ -1335,6 +1393,7 @@ class MiniportDriver:
         consumed = 0
         self.flush_up()  # a completion may bring a request
         if not connection.io.receives and not connection.io.aborted:
+            connection.activity.indications += 1
             consumed = self._indicate(connection, addr, cqe.nbytes, PoolBuffer(cqe.buf))
         self.submit(
             Sqe(
@@ -1395,6 +1454,9 @@ class MiniportDriver:
         self._repost(self._raw_base, cqe.buf, self._raw_posts)
         if cqe.status != Status.OK:
             return  # the frame is lost, as on the wire; only its buffer came back
+        if (ends := fragment_of(frame)) is not None:
+            for connection in self._by_id.values():
+                connection.activity.fragments += comes_over(connection.path.const, ends)
         if not self._urgent.keeps(frame):
             self._pass_up([frame])
 

@@ -52,6 +52,9 @@ class ForwardIo:
         length = sum(n for _, n in elements)
         addr, bounce = (elements[0][0], None) if elements else (0, None)
         if len(elements) > 1:
+            if length > self.device.bounce.size:
+                self.device.cannot_allocate(self.conn)
+                return False
             bounce = self.device.bounce.allocate(length)
             if bounce is None:
                 return False

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Protocol
 
-from model.layout.generated import SG_ELEM_BYTES, SG_MAX, Cqe, Opcode, SgElem, Sqe, Status
+from model.layout.generated import SEND_LEN_MAX, SG_ELEM_BYTES, SG_MAX, Cqe, Opcode, SgElem, Sqe, Status
 from model.ndis.images import io_status
 from model.ndis.memory import HostMemory
 from model.ndis.netbuffer import NetBufferList, Owner
@@ -78,6 +78,10 @@ class Device(Protocol):
 
     def up(self, kind: CompletionKind, nbl: NetBufferList) -> None:
         """Hand a completed list to the host, in order."""
+        ...
+
+    def cannot_allocate(self, conn: int) -> None:
+        """Memory that a connection needs will never be there: the host must take it back (CH-212)."""
         ...
 
 
@@ -149,6 +153,8 @@ class ConnectionIo:
     #: True while sends may be posted (from LOADED on) and while receives may be.
     send_open: bool = False
     receive_open: bool = False
+    #: The device holds delivery back until a request that inherited bytes have begun to fill is in front of it.
+    resume_owed: bool = False
     jobs: deque[SendJob] = field(default_factory=deque)
     entries: deque[SendEntry] = field(default_factory=deque)
     receives: deque[ReceiveJob] = field(default_factory=deque)
@@ -265,6 +271,10 @@ class ConnectionIo:
         while self.receive_open and self.receives and not self.aborted and not self.fin_held:
             if len(self.at_device) >= self.device.limits.receives or not self._post_receive():
                 break
+        begun = bool(self.receives and self.receives[0].filled) and not self.aborted and not self.fin_held
+        if self.resume_owed and not begun:
+            self.resume_owed = False
+            self.device.submit(Sqe(opcode=Opcode.RESUME, conn=self.conn, gen=self.gen))
 
     def _post_abort(self, job: SendJob) -> None:
         """The entry that makes the device send an RST; it takes no place of the send table."""
@@ -417,6 +427,9 @@ class ConnectionIo:
         left = job.length - job.filled
         elements = merge_adjacent(job.nbl.elements())
         addr = elements[0][0] + job.filled if len(elements) == 1 else 0
+        if left > SEND_LEN_MAX or (len(elements) > 1 and job.length > self.device.bounce.size):
+            self.device.cannot_allocate(self.conn)
+            return False
         if len(elements) > 1:
             block = self.device.bounce.allocate(job.length)
             if block is None:

@@ -11,6 +11,7 @@ from model.ndis.miniport_forward import ForwardIo
 from model.ndis.miniport_io import ConnectionIo
 from model.ndis.netbuffer import NetBufferList
 from model.ndis.offload_state import NeighborCached, NeighborConst, OffloadBlock, PathCached, PathConst
+from model.ndis.upload_policy import Activity
 
 
 @dataclass(eq=False)
@@ -42,6 +43,8 @@ class OffloadedTcp:
     #: Inherited receive data that was not delivered yet, and whether the client refused it.
     buffered: bytearray = field(default_factory=bytearray)
     buffered_refused: bool = False
+    #: Inherited bytes are on their way up; a receive that the host posts meanwhile is filled behind them.
+    feeding: bool = False
     #: A receive was posted since the initiate: what inherited data exceeds it may be indicated (CH-054, CH-055).
     receive_posted: bool = False
     live: bool = False
@@ -55,6 +58,10 @@ class OffloadedTcp:
     lost: bool = False
     kept: list[NetBufferList] = field(default_factory=list)
     invalid: bool = False
+    #: The host was asked to take it back for want of memory (CH-212).
+    short: bool = False
+    #: What the upload policy looks at.
+    activity: Activity = field(default_factory=Activity)
 
     @property
     def mute(self) -> bool:

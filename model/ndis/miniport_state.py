@@ -29,7 +29,6 @@ from model.ndis.offload_state import (
     PathConst,
     PathDelegated,
     TcpCached,
-    TcpDelegated,
     siblings,
     traverse,
 )
@@ -293,14 +292,14 @@ class StateCommands:
 
         return submit
 
-    def ask(self, entry: OffloadedTcp, told: Callable[[TcpDelegated | None], None]) -> None:
+    def ask(self, entry: OffloadedTcp, told: Callable[[TcpImage | None], None]) -> None:
         """Ask the device for the state of a connection for the driver itself; None if it cannot tell."""
         place: list[int] = []
 
         def done(cqe: Cqe) -> None:
             raw = self._driver.memory.read(place[0], TCP_IMAGE_BYTES)
             self._driver.lists.free(place[0])
-            told(tcp_state(raw)[2] if cqe.status == Status.OK else None)
+            told(TcpImage.from_bytes(raw) if cqe.status == Status.OK else None)
 
         submit = self._state_query(entry, place)
         self._waiting.append(lambda: submit(done))

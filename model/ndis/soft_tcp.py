@@ -33,6 +33,8 @@ class SoftTcpConfig:
     initial_rcv_wnd: int = 256 * 1024
     timestamps: bool = True
     window_scaling: bool = True
+    #: SACK is offered (RFC 2018, 2): this stack sends no blocks and heeds none, but an offload target may.
+    sack: bool = True
     initial_seq: int = 1
     #: Timestamp clock at tick 0.
     initial_ts: int = 0
@@ -122,6 +124,7 @@ class SoftTcp:
     rtt: RttEstimator = field(default_factory=RttEstimator)
     ts_enabled: bool = False
     scaling_enabled: bool = False
+    sack_enabled: bool = False
     ts_delta: int = 0
     ts_recent: int = 0
     ts_recent_tick: int = 0
@@ -301,6 +304,7 @@ class SoftTcp:
                 ts=(self._timestamp(tick), 0) if config.timestamps else None,
                 mss=config.mss,
                 window_scale=config.rcv_scale if config.window_scaling else None,
+                sack_permitted=config.sack,
                 ttl=config.ttl,
                 tos=config.tos,
             )
@@ -400,6 +404,7 @@ class SoftTcp:
         if self.scaling_enabled:
             self.snd_scale = min(14, segment.window_scale or 0)
             self.rcv_scale = config.rcv_scale
+        self.sack_enabled = config.sack and segment.sack_permitted
         self.ts_enabled = config.timestamps and segment.ts is not None
         if segment.ts is not None:
             self.ts_recent, self.ts_recent_tick = segment.ts[0], tick

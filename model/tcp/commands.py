@@ -156,6 +156,8 @@ def on_command(c: Context, command: Command) -> None:
     elif opcode == Opcode.INVALIDATE:
         c.w.invalid = 1
         barrier(c, command)
+    elif opcode == Opcode.UPLOAD:
+        _upload(c, command)
     else:
         raise StepError(f"opcode {opcode} is no command of tcp_engine: command_decode must not let it pass")
 
@@ -263,6 +265,7 @@ def _abort(c: Context, command: Command) -> None:
         refusal = Status.UPLOAD  # CH-092: not even an RST may leave; CH-093: it is the first segment kept back
         if w.phase == Phase.RUNNING:
             retrieve(c, sqe.conn, UploadReason.INVALID_STATE, freeze=True)
+            w.phase = Phase.FROZEN  # also behind an earlier request (TIME_WAIT), as in G-0
     if refusal is not None:
         c.cpl = complete(sqe, command.sq_index, refusal)
         return
@@ -274,6 +277,15 @@ def _abort(c: Context, command: Command) -> None:
     w.release_owed = w.rtx_head = w.probe_owed = w.ack_now = w.dup_owed = 0
     w.unacked_segs = w.dack_on = w.rtx_on = 0
     c.dlv = DlvMsg(kind=DlvEvt.NOTIFY, conn=sqe.conn, gen=w.gen, aborted=1)
+
+
+def _upload(c: Context, command: Command) -> None:
+    """B-13: the driver cannot go on with the connection (CH-212)."""
+    loaded = c.w.phase == Phase.LOADED
+    if c.w.phase == Phase.RUNNING:
+        retrieve(c, command.sqe.conn, UploadReason.UPLOAD_REQUESTED, freeze=True)
+        c.w.phase = Phase.FROZEN
+    c.cpl = complete(command.sqe, command.sq_index, Status.BAD_STATE if loaded else Status.OK)
 
 
 def _terminate(c: Context, command: Command) -> None:

@@ -19,7 +19,7 @@ def forward(c: Context, command: Command) -> None:
         frozen = Status.ABORTED if w.aborted else Status.UPLOAD
         c.cpl = complete(sqe, command.sq_index, frozen if w.phase == Phase.FROZEN else Status.BAD_STATE)
         return
-    on_segment(c, command.seg)
+    on_segment(c, command.seg, forwarded=True)
     verdict, c.verdict = c.verdict, Verdict.NONE
     if c.dlv is not None and c.dlv.kind == DlvEvt.DELIVER and c.dlv.len:
         c.dlv = replace(

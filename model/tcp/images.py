@@ -78,5 +78,7 @@ def whole_image(tcb: Tcb, now: int) -> TcpImage:
         ttl=tcb.ttl,
         tos=tcb.tos,
         user_priority=tcb.user_priority,
+        old_segs=tcb.old_segs,
+        ooo_segs=tcb.ooo_segs,
         **live,
     )

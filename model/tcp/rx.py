@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from model.layout.generated import (
     PAWS_SECONDS,
     DlvEvt,
@@ -13,14 +15,15 @@ from model.layout.generated import (
     UploadReason,
     Verdict,
 )
-from model.tcp import keepalive
+from model.tcp import keepalive, ooo
 from model.tcp.congestion import on_duplicate, on_new_ack
 from model.tcp.messages import notify, retrieve
 from model.tcp.reach import confirm
 from model.tcp.rtt import backed_off, override, take_sample
-from model.tcp.seq import MASK, ge, gt, le, lt, seq_max, signed
+from model.tcp.seq import COUNT_MAX, MASK, ge, gt, le, lt, seq_max, signed
 from model.tcp.timers import wait_for_fin
 from model.tcp.types import Context
+from model.tcp.work import TcbWork
 
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 _TAKES_TEXT = frozenset((TcpState.ESTABLISHED, TcpState.FIN_WAIT_1, TcpState.FIN_WAIT_2))
@@ -49,8 +52,8 @@ def on_frame(c: Context, seg: RxSeg) -> None:
         on_segment(c, seg)
 
 
-def on_segment(c: Context, seg: RxSeg) -> None:
-    """C: verdict, state changes and the message to the delivery engine."""
+def on_segment(c: Context, seg: RxSeg, *, forwarded: bool = False) -> None:
+    """C: verdict, state changes and the message to the delivery engine. ``forwarded``: by the host (B-8)."""
     w = c.w
     if w.state in (TcpState.TIME_WAIT, TcpState.CLOSED):
         c.verdict = Verdict.PASS_UP
@@ -62,6 +65,7 @@ def on_segment(c: Context, seg: RxSeg) -> None:
     if not acceptable:
         if not seg.flags & RST:
             _owe_dup(c)
+            _report_old(c, seg)
         return
     if seg.flags & (RST | SYN):
         _reset_or_syn(c, seg)
@@ -79,10 +83,24 @@ def on_segment(c: Context, seg: RxSeg) -> None:
         return
     confirm(c, seg)
     keepalive.on_acceptable(c)
+    if seg.pay_len and gt(seg.seq, w.rcv_nxt):
+        w.ooo_segs = min(w.ooo_segs + 1, COUNT_MAX)
     _acknowledgment(c, seg)
     if w.state == TcpState.FIN_WAIT_2:
         wait_for_fin(c)
-    _text(c, seg, zero_probe)
+    _text(c, seg, zero_probe, forwarded)
+
+
+def _octets(seg: RxSeg) -> int:
+    """SEG.LEN: payload, SYN and FIN (RFC 9293 3.4)."""
+    return seg.pay_len + (seg.flags & FIN) + bool(seg.flags & SYN)
+
+
+def _report_old(c: Context, seg: RxSeg) -> None:
+    """M-1: a refused segment held octets that were acknowledged before (RFC 2883 4)."""
+    w, end = c.w, (seg.seq + _octets(seg)) & MASK
+    if end != seg.seq and lt(seg.seq, w.rcv_nxt):
+        ooo.report(w, seg.seq, end if lt(end, w.rcv_nxt) else w.rcv_nxt)
 
 
 def _outdated(c: Context) -> bool:
@@ -106,14 +124,14 @@ def _paws_drops(c: Context, seg: RxSeg) -> bool:
         return True
     if lt(seg.tsval, w.ts_recent) and not _outdated(c):
         _owe_dup(c)
+        _report_old(c, seg)
         return True
     return False
 
 
 def _acceptable(c: Context, seg: RxSeg) -> tuple[bool, bool]:
     """C-2: (acceptable, taken at a closed window with its text ignored)."""
-    w, seq = c.w, seg.seq
-    length = seg.pay_len + (seg.flags & FIN) + bool(seg.flags & SYN)
+    w, seq, length = c.w, seg.seq, _octets(seg)
     if w.rcv_adv == w.rcv_nxt:
         return seq == w.rcv_nxt, seq == w.rcv_nxt and length > 0
     if ge(seq, w.rcv_nxt) and lt(seq, w.rcv_adv):
@@ -199,60 +217,144 @@ def _new_ack(c: Context, seg: RxSeg) -> None:
         w.state = _OUR_FIN_ACKED.get(TcpState(w.state), TcpState(w.state))
 
 
-def _text(c: Context, seg: RxSeg, zero_probe: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What of a segment is taken (C-9): ``take`` octets [start, end), ``off`` behind its first.
+
+    ``fin``: the FIN is right behind them; ``cut``: more octets came than were taken.
+    """
+
+    seg: RxSeg
+    off: int
+    start: int
+    take: int
+    fin: bool
+    cut: bool
+
+    @property
+    def end(self) -> int:
+        return (self.start + self.take) & MASK
+
+
+def _text(c: Context, seg: RxSeg, zero_probe: bool, forwarded: bool) -> None:
     """C-9: payload and FIN."""
     w = c.w
-    fin = seg.flags & FIN
-    if not seg.pay_len and not fin:
+    if not seg.pay_len and not seg.flags & FIN:
         return
     if zero_probe or w.state not in _TAKES_TEXT:
         _owe_dup(c)
         return
-    off = max(signed(w.rcv_nxt, seg.seq), 0)
-    rem = max(seg.pay_len - off, 0)
-    take = min(rem, (w.rcv_adv - w.rcv_nxt) & MASK)
-    fin_ok = bool(fin and take == rem)
-    if (seg.seq + off) & MASK != w.rcv_nxt or (take == 0 and not fin_ok) or (take > 0 and not _has_buffer(c, seg.conn)):
+    text = _trimmed(w, seg)
+    if text.start != w.rcv_nxt:
         _owe_dup(c)
+        if not forwarded:
+            _out_of_order(c, text)
+    elif (not text.take and not text.fin) or (text.take and not _has_buffer(c, seg.conn)):
+        _owe_dup(c)
+    else:
+        _in_order(c, text)
+
+
+def _trimmed(w: TcbWork, seg: RxSeg) -> _Text:
+    """Without what was received, what lies behind the window and what lies behind the end of the stream."""
+    off = max(signed(w.rcv_nxt, seg.seq), 0)
+    start = (seg.seq + off) & MASK
+    rem = max(seg.pay_len - off, 0)
+    take = min(rem, (w.rcv_adv - start) & MASK)
+    if w.ooo_fin and gt((start + take) & MASK, w.ooo_fin_seq):
+        take = max(signed(w.ooo_fin_seq, start), 0)
+    return _Text(seg, off, start, take, bool(seg.flags & FIN and take == rem), take < rem)
+
+
+def _out_of_order(c: Context, text: _Text) -> None:
+    """M-2: behind a hole; kept if there is a list and a buffer for it."""
+    w, seg, held = c.w, text.seg, ooo.ranges(c.w)
+    if text.fin and not w.ooo_fin and not any(gt(r.right, text.end) for r in held):
+        w.ooo_fin, w.ooo_fin_seq = 1, text.end
+    if not text.take:
         return
-    psh = int(bool(seg.flags & PSH))
-    if take:
+    place = ooo.insertion(held, text.start, text.end)
+    if place.known:
+        ooo.report(w, text.start, text.end)
+        ooo.store(w, [r for r in held if r is place.grown] + [r for r in held if r is not place.grown])
+        return
+    slot = place.slot(c.ooo_ranges)
+    if slot is None or not _has_buffer(c, seg.conn, out_of_order=True):
+        return
+    if place.duplicate is not None:
+        ooo.report(w, *place.duplicate)
+    c.credits -= 1
+    c.verdict = Verdict.DELIVER
+    c.dlv = DlvMsg(
+        kind=DlvEvt.HOLD,
+        conn=seg.conn,
+        gen=w.gen,
+        arrival=seg.arrival,
+        offset=seg.pay_off + ((place.first - seg.seq) & MASK),
+        len=(place.behind - place.first) & MASK,
+        slot=slot,
+        app=int(place.grown is not None),
+        pre=int(place.reached is not None),
+        slot2=0 if place.reached is None else place.reached.slot,
+        free=ooo.mask_of(place.covered),
+    )
+    ooo.store(w, place.after(slot))
+
+
+def _in_order(c: Context, text: _Text) -> None:
+    """M-3: text at rcv_nxt, and what is held right behind it."""
+    w, seg, held = c.w, text.seg, ooo.ranges(c.w)
+    step = ooo.advance(held, w.rcv_nxt, text.end, last=text.fin)
+    fin_ok = text.fin or bool(w.ooo_fin and step.end == w.ooo_fin_seq)
+    if text.take:
+        if text.off:
+            ooo.report(w, seg.seq, w.rcv_nxt)
+        elif step.duplicate is not None:
+            ooo.report(w, *step.duplicate)
         c.credits -= 1
-        w.rcv_nxt = (w.rcv_nxt + take) & MASK
         c.verdict = Verdict.DELIVER
+    w.rcv_nxt = step.end
+    ooo.store(w, () if fin_ok else step.kept)
     c.dlv = DlvMsg(
         kind=DlvEvt.DELIVER,
         conn=seg.conn,
         gen=w.gen,
         arrival=seg.arrival,
-        offset=seg.pay_off + off if take else 0,
-        len=take,
-        psh=psh,
+        offset=seg.pay_off + text.off if text.take else 0,
+        len=text.take,
+        psh=int(bool(seg.flags & PSH)),
         fin=int(fin_ok),
+        slot=0 if step.joined is None else step.joined.slot,
+        join=int(step.joined is not None),
+        skip=step.skip,
+        free=step.freed | (ooo.mask_of(step.kept) if fin_ok else 0),
     )
     if fin_ok:
         _their_fin(c)
-    _ack_policy(c, at_once=take < rem or off != 0)
+    _ack_policy(c, at_once=text.cut or text.off != 0 or bool(held))
 
 
-def _has_buffer(c: Context, conn: int) -> bool:
+def _has_buffer(c: Context, conn: int, *, out_of_order: bool = False) -> bool:
     """C-11: a first buffer if there is one, more of them only as long as one is left for each other connection.
 
-    C-12: none while the host leaves the completion ring full and the receive path waits for it.
+    Out of order only as long as one is left for each, this one included. C-12: none while the host leaves the
+    completion ring full and the receive path waits for it.
     """
     w = c.w
     if not c.room:
         return False
-    if w.rcv_nxt == w.consumed_seq:
-        return c.credits >= 1
-    if c.credits >= max(c.conns, 1):
+    first = w.rcv_nxt == w.consumed_seq
+    need = c.conns + 1 if out_of_order else 1 if first else max(c.conns, 1)
+    if c.credits >= need:
         return True
-    c.dlv = DlvMsg(kind=DlvEvt.FLUSH, conn=conn, gen=w.gen)
+    if not first:
+        c.dlv = DlvMsg(kind=DlvEvt.FLUSH, conn=conn, gen=w.gen)
     return False
 
 
 def _their_fin(c: Context) -> None:
     w = c.w
+    w.ooo_fin = w.ooo_fin_seq = 0
     w.rcv_nxt = (w.rcv_nxt + 1) & MASK
     w.consumed_seq = (w.consumed_seq + 1) & MASK
     w.rcv_adv = seq_max(w.rcv_adv, w.rcv_nxt)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 MASK = 0xFFFF_FFFF
 _HALF = 0x8000_0000
+COUNT_MAX = 0xFFFF
+"""Where the counts of E-12 stay."""
 
 
 def lt(a: int, b: int) -> bool:

@@ -45,7 +45,9 @@ def effective_mss(remote_mss: int, ts_en: int, path: PathRec) -> int:
 
 def step(tcb: Tcb, event: Event, env: Env) -> StepResult:
     """One event of tcp_engine. ``tcb`` is that of the event's connection (any for events without one)."""
-    c = Context(_NOTHING, env.now, env.params, env.credits, 0, env.path, env.neighbor, env.conns, env.room)
+    c = Context(
+        _NOTHING, env.now, env.params, env.credits, 0, env.path, env.neighbor, env.conns, env.room, env.ooo_ranges
+    )
     if isinstance(event, Credit):
         c.credits = (env.credits + event.count) & 0xFFFF
         return _result(c, _NO_TCB, False, None)

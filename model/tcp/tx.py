@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from model.layout.generated import Phase, Status, TcpState, TxKind, Txq, TxRelease, TxSegment, UploadReason
+from model.tcp import ooo
 from model.tcp.messages import retrieve
 from model.tcp.reach import ask_age, unreachable
-from model.tcp.seq import MASK, gt, lt, seq_max, signed
+from model.tcp.seq import COUNT_MAX, MASK, gt, lt, seq_max, signed
 from model.tcp.types import Context
 
 FIN, RST, PSH, ACK = 0x01, 0x04, 0x08, 0x10
@@ -53,10 +56,10 @@ def _advertise(c: Context) -> int:
     return f
 
 
-def emit(c: Context, conn: int, seq: int, n: int, flags: int) -> None:
+def emit(c: Context, conn: int, seq: int, n: int, flags: int, blocks: Sequence[tuple[int, int]] = ()) -> None:
     """G-4: a SEGMENT into the transmit queue; moves rcv_adv and last_ack_sent, as every segment does.
 
-    Before ``snd_max`` moves: what lies in front of it is old (CH-017).
+    Before ``snd_max`` moves: what lies in front of it is old (CH-017). ``blocks``: its SACK blocks (M-4).
     """
     w = c.w
     ask_age(c)
@@ -75,9 +78,14 @@ def emit(c: Context, conn: int, seq: int, n: int, flags: int) -> None:
         user_priority=w.user_priority,
         has_old=int(octets > 0 and lt(seq, w.snd_max)),
         has_new=int(octets == 0 or gt((seq + octets) & MASK, w.snd_max)),
+        sack_n=len(blocks),
+        sack_left=ooo.edges(left for left, _ in blocks),
+        sack_right=ooo.edges(right for _, right in blocks),
     )
     c.tx0 = Txq(kind=TxKind.SEGMENT, conn=conn, gen=w.gen, body=body.pack())
     w.last_ack_sent = w.rcv_nxt
+    if body.has_old and not w.persist:
+        w.old_segs = min(w.old_segs + 1, COUNT_MAX)
 
 
 def _acknowledged(c: Context) -> None:
@@ -100,10 +108,10 @@ def emit_reset(c: Context, conn: int) -> None:
     emit(c, conn, _bare_seq(c), 0, RST | ACK)
 
 
-def emit_pure_ack(c: Context, conn: int) -> None:
+def emit_pure_ack(c: Context, conn: int, blocks: Sequence[tuple[int, int]] = ()) -> None:
     """A segment without data: pays one owed duplicate ACK too."""
     w = c.w
-    emit(c, conn, _bare_seq(c), 0, ACK)
+    emit(c, conn, _bare_seq(c), 0, ACK, blocks)
     _acknowledged(c)
     w.dup_owed = max(w.dup_owed - 1, 0)
 
@@ -209,6 +217,6 @@ def _send_one(c: Context, conn: int) -> None:
     sent = sent or (bool(w.probe_owed) and _probe(c, conn))
     sent = sent or _new_data(c, conn)
     if not sent and (w.ack_now or w.dup_owed):
-        emit_pure_ack(c, conn)
+        emit_pure_ack(c, conn, ooo.sack_blocks(w))
     elif not sent and w.ka_probe_owed:
         _emit_keep_alive(c, conn)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model.layout.generated import (
+    OOO_MAX,
     CachedImage,
     Cqe,
     DlvMsg,
@@ -134,6 +135,8 @@ class Env:
     conns: int = 1
     #: Completions and text find room behind the engine (C.12).
     room: bool = True
+    #: Out-of-order ranges that a connection may have (parameter OOO_RANGES).
+    ooo_ranges: int = OOO_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,7 @@ class Context:
     neighbor: NbrRec | None = None
     conns: int = 1
     room: bool = True
+    ooo_ranges: int = OOO_MAX
     tx0: Txq | None = None
     tx1: Txq | None = None
     dlv: DlvMsg | None = None

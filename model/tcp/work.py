@@ -91,6 +91,15 @@ class TcbWork:
     fin_rcvd: int = 0
     ts_recent: int = 0
     ts_recent_tick: int = 0
+    rr_n: int = 0
+    rr_left: int = 0
+    rr_right: int = 0
+    rr_slot: int = 0
+    ooo_fin: int = 0
+    ooo_fin_seq: int = 0
+    dsack: int = 0
+    dsack_left: int = 0
+    dsack_right: int = 0
     ts_delta: int = 0
     retrieve_sent: int = 0
     img_addr: int = 0
@@ -106,6 +115,8 @@ class TcbWork:
     rst_challenged: int = 0
     syn_challenged: int = 0
     syn_tick: int = 0
+    old_segs: int = 0
+    ooo_segs: int = 0
 
 
 _FIELDS = attrgetter(*Tcb.FIELDS)

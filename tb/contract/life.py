@@ -74,6 +74,8 @@ class Life:
     ) -> None:
         self.host, self.network, self.draw, self.rng = host, network, draw, rng
         self.local_port = local_port
+        #: The wire monitor knows that frames may have been kept back by an INVALIDATE.
+        self.gap_excused = False
         self.phase = Phase.CONNECTING
         self.connection: OffloadedConnection | None = None
         #: What both applications gave and got.

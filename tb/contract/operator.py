@@ -112,6 +112,7 @@ class Operator:
             return False
         self._tick = self.host.now
         self._bury()
+        self._excuse_gaps()
         self.misuser.expectations.settle()
         self._end_silence()
         if self.spent:
@@ -135,6 +136,14 @@ class Operator:
             self.lives.remove(life)
             if life.problem:
                 self.problems.append(f"port {life.local_port}: {life.problem}")
+
+    def _excuse_gaps(self) -> None:
+        """Frames of a connection that became invalid may have been kept back: one gap is theirs (G-03)."""
+        for life in self.lives:
+            invalid = life.invalid
+            if invalid and not life.gap_excused:
+                self.network.monitor.expect_gap(life.local_port)
+            life.gap_excused = invalid
 
     def _doom(self) -> None:
         """What the target wants back, or what is closed, goes up some time later; software connections end."""

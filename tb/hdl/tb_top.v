@@ -14,6 +14,7 @@ module tb_top #(
     parameter CONNS       = 64,
     parameter COMMIT_PORT = 1,
     parameter POOL_BUFS   = 1024,
+    parameter OOO_RANGES  = 8,
     parameter MEM_BYTES   = 33554432
 );
     // ================================================================ PYTHON
@@ -165,6 +166,7 @@ module tb_top #(
         .DATA_W      (DATA_W),
         .CONNS       (CONNS),
         .POOL_BUFS   (POOL_BUFS),
+        .OOO_RANGES  (OOO_RANGES),
         .COMMIT_PORT (COMMIT_PORT)
     ) dut (
         .clk (clk), .rst (rst),

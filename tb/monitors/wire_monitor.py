@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment, read_behind_options, read_segment
@@ -34,6 +35,10 @@ RULES: Final[dict[str, str]] = {
     "TS-MONO": "TSval never falls (RFC 7323 4.1)",
     "TS-ALL": "once agreed, timestamps are on every segment but RST (RFC 7323 3.2)",
     "TS-ECHO": "TSecr is a TSval that came in (RFC 7323 4.3)",
+    "SACK-AGREED": "SACK blocks only where both sides agreed (RFC 2018 2)",
+    "SACK-SEEN": "blocks hold only bytes that came in (RFC 2018 3)",
+    "SACK-ABOVE": "blocks lie apart, above the ACK; the first may tell of a duplicate (RFC 2018 3, RFC 2883 4)",
+    "SACK-FIRST": "of two blocks the one in which data came later is named first (RFC 2018 4)",
     "MUST-19": "after a retransmission by timer nothing else is sent until the head is acknowledged",
     "RTO-BACKOFF": "gaps between retransmissions of one head grow (RFC 6298 5.5, SHLD-30)",
     "DUP-ACK": "an ACK that says nothing new answers a segment that called for one (RFC 5681 4.2, B23)",
@@ -122,6 +127,7 @@ class Flow:
         self._sent_fin: int | None = None
         self._own_shift: int | None = None
         self._own_stamps = False
+        self._own_sack = False
         self._ack_sent: int | None = None
         self._edge_sent: int | None = None
         self._stamp_sent: int | None = None
@@ -130,6 +136,7 @@ class Flow:
         self._irs: int | None = None
         self._peer_shift: int | None = None
         self._peer_stamps = False
+        self._peer_sack = False
         self._peer_mss = 536
         self._una = 0
         self._una_log: deque[tuple[int, int]] = deque(maxlen=_HISTORY)
@@ -141,6 +148,9 @@ class Flow:
         self._beyond: list[tuple[int, int]] = []
         self._arrivals: deque[_Arrival] = deque(maxlen=_HISTORY)
         self._stamps_in: set[int] = set()
+        self._newest_stamp: int | None = None
+        #: Segments that came behind a gap: (start, end, tick, the NIC must have taken it).
+        self._apart: deque[tuple[int, int, int, bool]] = deque(maxlen=_HISTORY)
         self._calls_for_ack = 0
         self._duplicates_in = 0
         self._head = _HeadWatch()
@@ -158,12 +168,15 @@ class Flow:
         """A segment with right checksums entered the NIC."""
         if seg.stamps is not None:
             self._stamps_in.add(seg.stamps[0])
+            if self._newest(seg):
+                self._newest_stamp = seg.stamps[0]
         if seg.flags & SYN and self._irs is None:
             self._irs = seg.sequence
             self._contiguous = 1
             self._peer_mss = seg.mss or self._peer_mss
             self._peer_shift = seg.shift
             self._peer_stamps = seg.stamps is not None
+            self._peer_sack = seg.sack_permitted
             self._edge_in = 1 + seg.window
             self._agree()
         if self._irs is None:
@@ -183,7 +196,7 @@ class Flow:
 
     def _take_range(self, start: int, seg: WireSegment, tick: int) -> None:
         end = start + seg.length
-        acceptable_ack = seg.length == 0 and start == self._contiguous
+        acceptable_ack = seg.length == 0 and start == self._contiguous and self._newest(seg)
         if not acceptable_ack:
             self._calls_for_ack += 1
         if seg.flags & RST or seg.length == 0:
@@ -193,11 +206,18 @@ class Flow:
                 arrival.tick = tick
         if start > self._contiguous:
             insort(self._beyond, (start, end))
+            self._apart.append((start, end, tick, self._newest(seg)))
         elif end > self._contiguous:
             self._contiguous = end
             while self._beyond and self._beyond[0][0] <= self._contiguous:
                 self._contiguous = max(self._contiguous, self._beyond.pop(0)[1])
             self._arrivals.append(_Arrival(self._contiguous, tick))
+
+    def _newest(self, seg: WireSegment) -> bool:
+        """No segment with a later timestamp came before: PAWS does not refuse it (RFC 7323 5)."""
+        if seg.stamps is None:
+            return True
+        return self._newest_stamp is None or _signed(seg.stamps[0], self._newest_stamp) >= 0
 
     def _take_ack(self, seg: WireSegment, start: int, tick: int, *, surely: bool) -> None:
         iss = self._iss if self._iss is not None else 0
@@ -255,6 +275,7 @@ class Flow:
             self._sent_max = 1
             self._own_shift = seg.shift
             self._own_stamps = seg.stamps is not None
+            self._own_sack = seg.sack_permitted
             self._agree()
         if seg.flags & SYN:
             if seg.flags & ACK or not self._sent_after_syn():
@@ -270,6 +291,8 @@ class Flow:
             self._reset = True
             return
         self._acknowledgment(seg, tick)
+        if seg.blocks:
+            self._blocks(seg, tick)
         self._data(seg, tick)
 
     def _sent_after_syn(self) -> bool:
@@ -335,6 +358,40 @@ class Flow:
         elif seg.length == 0:
             self._calls_for_ack = max(0, self._calls_for_ack - 1)
         self._last_pure = said
+
+    def _blocks(self, seg: WireSegment, tick: int) -> None:
+        """The SACK option of a sent segment."""
+        self._check("SACK-AGREED", self._own_sack and self._peer_sack, tick, "blocks though not agreed")
+        ack = self._place_in(seg.acknowledgment)
+        spans = [(self._place_in(left), self._place_in(right)) for left, right in seg.blocks]
+        for left, right in spans:
+            self._check("SACK-SEEN", self._came_in(left, right), tick, f"[{left}, {right}) did not come in")
+        if spans[0][0] < ack or any(left <= spans[0][0] and spans[0][1] <= right for left, right in spans[1:]):
+            del spans[0]
+        for n, (left, right) in enumerate(spans):
+            apart = all(right < low or high < left for low, high in spans[:n])
+            self._check("SACK-ABOVE", apart and left > ack, tick, f"[{left}, {right}) is not apart above ACK {ack}")
+        for earlier, later in pairwise(spans):
+            known = self._last_in(later, tick - self._config.race_ticks, surely=True)
+            right_order = known <= self._last_in(earlier, tick, surely=False)
+            self._check("SACK-FIRST", right_order, tick, f"block {later} grew later than {earlier}")
+
+    def _came_in(self, left: int, right: int) -> bool:
+        """Every byte of [left, right) came in."""
+        at = max(left, self._contiguous)
+        for start, end in self._beyond:
+            if start > at:
+                break
+            at = max(at, end)
+        return left < right and (right <= self._contiguous or at >= right)
+
+    def _last_in(self, span: tuple[int, int], tick: int, *, surely: bool) -> int:
+        """Number of the last segment up to ``tick`` that came into a block, -1 if none is remembered."""
+        for number in range(len(self._apart) - 1, -1, -1):
+            start, end, came, sure = self._apart[number]
+            if came <= tick and (sure or not surely) and span[0] <= start and end <= span[1]:
+                return number
+        return -1
 
     def called_for_ack(self) -> None:
         """Something beside a segment calls for an ACK."""

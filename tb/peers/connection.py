@@ -30,6 +30,7 @@ from tb.peers.rtt import RetransmitTimeout
 from tb.peers.sequence import first_position, newer, place
 
 _U32: Final = 0xFFFFFFFF
+_REMEMBERED_SEGMENTS: Final = 16
 DEFAULT_MSS: Final = 536
 """Of a peer that sends no MSS option (RFC 9293 3.7.1)."""
 
@@ -63,6 +64,8 @@ class TcpConfig:
     window_scale: int | None = 7
     """Shift offered, None = option not offered (then at most 65535 bytes of window)."""
     timestamps: bool = True
+    sack: bool = True
+    """SACK is offered and agreed to (RFC 2018 2)."""
     initial_sequence: int = 0xFFFF_F000
     """Of the first connection; each later one starts 997 lower."""
     timestamp_start: int = 0xFFFF_FF00
@@ -171,6 +174,9 @@ class Connection:
         self._fin_at: int | None = None
         self._end_told = False
         self._timestamps = False
+        self._sack = False
+        self._came_apart: list[int] = []
+        self._duplicate: tuple[int, int] | None = None
         self._first_stamp: int | None = None
         self._ts_recent = 0
         self._last_ack_sent = 0
@@ -195,6 +201,7 @@ class Connection:
         self.state = State.SYN_SENT
         self._rcv_scale = self._config.window_scale or 0
         self._timestamps = self._config.timestamps
+        self._sack = self._config.sack
         self._send_syn(tick)
 
     def start_passive(self, syn: Segment, tick: int) -> None:
@@ -210,6 +217,7 @@ class Connection:
         self._rcv_adv = max(self._rcv_adv, self.rcv_nxt)
         self._last_ack_sent = self.rcv_nxt
         self._timestamps = config.timestamps and options.timestamps is not None
+        self._sack = config.sack and options.sack_permitted
         if options.timestamps is not None:
             self._ts_recent = options.timestamps[0]
         scaling = config.window_scale is not None and options.scale is not None
@@ -219,7 +227,7 @@ class Connection:
         self._cwnd = config.initial_window_segments * self._smss
         self._snd_wnd = self._max_wnd = syn.window
         self._wl1, self._wl2 = irs, self.snd_una
-        self.judge.established(irs + 1, self._timestamps, self._snd_scale, syn.link.vlan)
+        self.judge.established(irs + 1, self._timestamps, self._snd_scale, syn.link.vlan, sack=self._sack)
 
     def _send_syn(self, tick: int) -> None:
         config = self._config
@@ -227,6 +235,8 @@ class Connection:
         answer = self.state is State.SYN_RECEIVED
         if config.window_scale is not None and not (answer and self._rcv_scale == 0 == self._snd_scale):
             raw += bytes((1, 3, 3, config.window_scale))
+        if self._sack:
+            raw += b"\x01\x01\x04\x02"
         if self._timestamps:
             raw += b"\x01\x01" + self._timestamp_option(tick)
         self.snd_nxt = self.snd_max = self._iss + 1
@@ -469,6 +479,7 @@ class Connection:
         if seq > self.rcv_nxt or end < self.rcv_nxt:
             self.counters.out_of_order_in += 1
             self._ack_now = True
+        self._note_for_sack(seq, end)
         self._held.add(seq, payload)
         data = self._held.take(self.rcv_nxt)
         if not data and payload:
@@ -485,6 +496,28 @@ class Connection:
                 self._delayed_ack_at = tick + self._config.delayed_ack_ticks
         if self._fin_at is not None and self.rcv_nxt == self._fin_at:
             self._on_fin(tick)
+
+    def _note_for_sack(self, seq: int, end: int) -> None:
+        """Remember which segment came last behind a gap, and one of which nothing was new (RFC 2018 4, RFC 2883 4)."""
+        if seq < end and (end <= self.rcv_nxt or any(a <= seq and end <= b for a, b in self._held.spans())):
+            self._duplicate = (seq, end)
+        if seq < end and seq > self.rcv_nxt:
+            self._came_apart = [seq, *(at for at in self._came_apart if at != seq)][:_REMEMBERED_SEGMENTS]
+
+    def _sack_option(self) -> bytes:
+        """The blocks of an acknowledgment: a duplicate first, then what is held, the latest first."""
+        if not self._sack:
+            return b""
+        spans = self._held.spans()
+        latest = [s for at in self._came_apart for s in spans if s[0] <= at < s[1]]
+        blocks = [] if self._duplicate is None else [self._duplicate]
+        blocks += dict.fromkeys(latest + spans)
+        self._duplicate = None
+        blocks = blocks[: 3 if self._timestamps else 4]
+        if not blocks:
+            return b""
+        edges = b"".join((edge & _U32).to_bytes(4, "big") for block in blocks for edge in block)
+        return bytes((1, 1, 5, 2 + len(edges))) + edges
 
     def _on_fin(self, tick: int) -> None:
         self.rcv_nxt += 1
@@ -663,7 +696,7 @@ class Connection:
         self._emit(seq, flags, payload, tick)
 
     def _emit_ack(self, tick: int) -> None:
-        self._emit(self._bare_seq(), ACK, b"", tick)
+        self._emit(self._bare_seq(), ACK, b"", tick, behind=self._sack_option())
 
     def _bare_seq(self) -> int:
         """Where a segment without text lies: at SND.MAX, as a SND.NXT that a timeout pulled back is unacceptable.
@@ -701,7 +734,7 @@ class Connection:
         self._rcv_adv = max(self._rcv_adv, self.rcv_nxt + field * unit)
         return field
 
-    def _emit(self, seq: int, flags: int, payload: bytes, tick: int, options: bytes = b"") -> None:
+    def _emit(self, seq: int, flags: int, payload: bytes, tick: int, options: bytes = b"", behind: bytes = b"") -> None:
         if not options and self._timestamps and not flags & SYN:
             options = b"\x01\x01" + self._timestamp_option(tick)
         self._ip_id = (self._ip_id + 1) & 0xFFFF
@@ -717,7 +750,7 @@ class Connection:
             flags,
             self._window_field(bool(flags & SYN)),
             0,
-            Options(raw=options),
+            Options(raw=options + behind),
             payload,
             ip_id=self._ip_id,
             ttl=self._config.ttl,

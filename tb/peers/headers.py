@@ -130,6 +130,9 @@ class Options:
     fault: str | None = None
     padding_ok: bool = True
     """Bytes behind an end-of-list option are all zero (MUST-69)."""
+    sack_permitted: bool = False
+    sack_blocks: tuple[tuple[int, int], ...] = ()
+    """(left edge, right edge) as on the wire (RFC 2018 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,8 @@ def decode_options(raw: bytes) -> Options:
     mss: int | None = None
     scale: int | None = None
     stamps: tuple[int, int] | None = None
+    permitted = False
+    blocks: tuple[tuple[int, int], ...] = ()
     fault: str | None = None
     padding_ok = True
     rest = raw
@@ -261,11 +266,15 @@ def decode_options(raw: bytes) -> Options:
             scale = min(rest[2], 14)
         elif kind == 8 and size == 10:
             stamps = struct.unpack("!II", rest[2:10])
-        elif kind in (2, 3, 8):
+        elif kind == 4 and size == 2:
+            permitted = True
+        elif kind == 5 and size % 8 == 2 and size > 2:
+            blocks = tuple(struct.iter_unpack("!II", rest[2:size]))
+        elif kind in (2, 3, 4, 5, 8):
             fault = f"option kind {kind} length {size}"
             break
         rest = rest[size:]
-    return Options(mss, scale, stamps, raw, fault, padding_ok)
+    return Options(mss, scale, stamps, raw, fault, padding_ok, permitted, blocks)
 
 
 def _pad(frame: bytes) -> bytes:

@@ -130,17 +130,20 @@ class ConnectionJudge:
         """Timestamps were agreed in the handshake."""
         self.scale = 0
         """Window shift of the other side."""
+        self.sack = False
+        """SACK was agreed in the handshake."""
 
     def _report(self, rule: str, what: str) -> None:
         self._ledger.add(self._where, rule, what)
 
-    def established(self, first: int, timestamps: bool, scale: int, vlan: int | None) -> None:
+    def established(self, first: int, timestamps: bool, scale: int, vlan: int | None, *, sack: bool = False) -> None:
         """The handshake is over: position of the other side's first byte, and what was agreed."""
         self._stream = StreamRecord(first)
         self._first = first
         self._highest = first
         self.timestamps = timestamps
         self.scale = scale
+        self.sack = sack
         self._vlan = vlan
 
     def segment(self, seg: Segment, near: int, right_edge: int, sent: tuple[int, int]) -> None:
@@ -157,6 +160,31 @@ class ConnectionJudge:
                 self._report("3.10.7.4", f"ACK {ack - sent[1]} bytes above everything sent")
             else:
                 self._order(seg, ack)
+                self._blocks(seg, ack, sent[1])
+
+    def _blocks(self, seg: Segment, ack: int, sent: int) -> None:
+        """SACK blocks (RFC 2018 3, 4): of octets that were sent, apart from each other, above the acknowledgment.
+
+        The first one may tell of a duplicate instead: below the acknowledgment, or inside the second (RFC 2883 4).
+        """
+        spans = [(place(left, ack), place(right, ack)) for left, right in seg.options.sack_blocks]
+        if spans and not self.sack:
+            self._report("rfc2018 2", "SACK blocks, though not agreed")
+        for left, right in spans:
+            if not left < right <= sent:
+                self._report("rfc2018 3", f"block of {right - left} bytes ends {right - sent} beyond everything sent")
+        if len(spans) > 1:
+            first, second = spans[:2]
+            duplicate = second[0] <= first[0] and first[1] <= second[1]
+        else:
+            duplicate = False
+        if spans and (spans[0][1] <= ack or duplicate):
+            spans = spans[1:]
+        for n, (left, right) in enumerate(spans):
+            if left <= ack:
+                self._report("rfc2018 4", f"block number {n} begins {ack - left} bytes below the acknowledgment")
+            if any(left <= high and low <= right for low, high in spans[:n]):
+                self._report("rfc2018 3", f"block number {n} touches another")
 
     def echo(self, seg: Segment, clock: int, age: int) -> None:
         """TSecr must be a TSval that was sent: none is newer than `clock` or more than `age` ticks older."""

@@ -29,6 +29,17 @@ class Reassembly:
         if fresh:
             self._pieces = sorted(self._pieces + fresh)
 
+    def spans(self) -> list[tuple[int, int]]:
+        """What is kept as [left, right) positions, in order; pieces that touch are one."""
+        found: list[tuple[int, int]] = []
+        for left, piece in self._pieces:
+            right = left + len(piece)
+            if found and found[-1][1] == left:
+                found[-1] = (found[-1][0], right)
+            else:
+                found.append((left, right))
+        return found
+
     def take(self, position: int) -> bytes:
         """Remove and return what continues the stream at `position`."""
         out: list[bytes] = []

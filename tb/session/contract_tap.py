@@ -162,6 +162,7 @@ class ContractTap:
 
         driver.watch_rings(lambda entry: seen(entry, True), lambda entry: seen(entry, False))
         driver.watch_registers(read)
+        driver.watch_shortages(lambda handle: self.setting("allocation_failed", self._identities.of(handle)))
 
     def sent(self, frame: bytes, tick: int) -> None:
         """The target sent a frame."""
@@ -196,6 +197,7 @@ class ContractTap:
         """The run is over: everything that did not hold, in order."""
         if not self._finished:
             self._finished = True
+            self.setting("end", self.now())
             self.monitors.finish()
         return self.monitors.breaches
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from model.device.bounds import too_wide
 from tb.config import ROOT, SIMULATORS, ConfigError, RunConfig
 from tb.session.summary import commit_id
 from tb.sim.build import BuildError, build
-from tb.sim.process import end_all
+from tb.sim.process import ProcessTimeoutError, end_all, run_bounded
 from tb.sim.run import RunResult, replay_command, run
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, find
@@ -25,6 +25,11 @@ from tb.testing.results import Report, Verdict
 from tb.testing.tiers import TIERS, Job, Tiers, load, wanted
 
 OUT = ROOT / "sim_build" / "test"
+PYTEST_XML = OUT / "pytest.xml"
+#: Seconds after which the plain Python tests are ended.
+PYTEST_BOUND = 3600.0
+#: Status of pytest when no test was chosen.
+NOTHING_COLLECTED = 5
 #: A job's folder holds this when its test compared something: keys commits_compared, frames_compared, problems.
 NUMBERS = "*rtl.json"
 #: Sabotages drawn in a tier run, the control edit apart.
@@ -53,24 +58,37 @@ def chosen_tools(config: RunConfig) -> dict[str, Tool | None]:
     return tools
 
 
-def python_tests(config: RunConfig, tiers: Tiers, tier: str, report: Report) -> None:
-    """Run pytest on the folders of the tier and take its cases over."""
-    paths = [path for of, path in tiers.pytest if wanted(of, tier) and (ROOT / path).exists()]
+def run_python(config: RunConfig, tiers: Tiers, tier: str) -> int:
+    """Run pytest on the folders of the tier; its status (5: nothing to run). Files: pytest.xml, pytest.log."""
+    PYTEST_XML.unlink(missing_ok=True)
+    paths = python_paths(tiers, tier)
     if not paths:
-        return
-    found = OUT / "pytest.xml"
-    found.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", *paths, f"--junitxml={found}", "--tb=short"]
+        return NOTHING_COLLECTED
+    command = [sys.executable, "-m", "pytest", *paths, f"--junitxml={PYTEST_XML}", "--tb=short"]
     if config.test:
         command += ["-k", config.test]
-    with (OUT / "pytest.log").open("wb") as log:
-        status = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-    cases = list(ElementTree.parse(found).iter("testcase")) if found.exists() else []  # noqa: S314 - our own file
-    if status not in (0, 1, 5):
+    return run_bounded(command, cwd=ROOT, env=os.environ, log=OUT / "pytest.log", timeout=PYTEST_BOUND)
+
+
+def take_python(outcome: Future[int], tiers: Tiers, tier: str, report: Report) -> None:
+    """The verdicts of the plain Python tests."""
+    again = f"python -m pytest {' '.join(python_paths(tiers, tier))}"
+    try:
+        status = outcome.result()
+    except ProcessTimeoutError as error:
+        report.add(Verdict("pytest::collection", "failed", PYTEST_BOUND, str(error), again))
+        return
+    if status not in (0, 1, NOTHING_COLLECTED):
         tail = "\n".join((OUT / "pytest.log").read_text(errors="replace").splitlines()[-12:])
-        report.add(Verdict("pytest::collection", "failed", 0, tail, f"python -m pytest {' '.join(paths)}"))
-    for case in cases:
+        report.add(Verdict("pytest::collection", "failed", 0, tail, again))
+    found = ElementTree.parse(PYTEST_XML).iter("testcase") if PYTEST_XML.exists() else ()  # noqa: S314 - our own file
+    for case in found:
         report.add(python_verdict(case))
+
+
+def python_paths(tiers: Tiers, tier: str) -> list[str]:
+    """Folders and files of plain Python tests in a tier."""
+    return [path for of, path in tiers.pytest if wanted(of, tier) and (ROOT / path).exists()]
 
 
 def python_verdict(case: ElementTree.Element) -> Verdict:
@@ -166,9 +184,10 @@ def seeded(jobs: Iterator[Job], config: RunConfig) -> Iterator[Job]:
                 yield replace(job, name=f"{job.name}-s{seed}", settings={**job.settings, "seed": seed})
 
 
-def simulated_tests(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None], report: Report) -> None:
-    """Run every job of the tier, as many at a time as there are cores (JOBS)."""
-    jobs = []
+def simulated_jobs(
+    config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None], report: Report
+) -> Iterator[tuple[Job, Tool]]:
+    """The simulations of the tier; those that cannot be run get their verdict here."""
     for job in seeded(tiers_without(tools, tiers), config):
         tool = tools.get(job.simulator)
         if job.simulator not in tools or not wanted(job.tier, tier) or (config.test and config.test not in job.label):
@@ -179,18 +198,28 @@ def simulated_tests(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str,
         elif job.exempt:
             report.add(Verdict(job.label, "skipped", 0, f"exempt on icarus: {job.exempt}", "", job.simulator))
         else:
-            jobs.append((job, tool))
-    if config.test and not jobs and not report.verdicts:
-        raise ConfigError("no test has this in its name", f"TEST={config.test}", "`make test-all` knows more tests")
+            yield job, tool
+
+
+def run_tests(
+    config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None], report: Report, *, python: bool
+) -> None:
+    """Run the tier, as many jobs at a time as there are cores (JOBS); pytest is the first of them, and one of them."""
+    jobs = list(simulated_jobs(config, tiers, tier, tools, report))
     with ThreadPoolExecutor(max_workers=config.jobs) as pool:
+        plain = pool.submit(run_python, config, tiers, tier) if python else None
         futures = [(job, pool.submit(run_job, job, tool, config)) for job, tool in jobs]
         try:
             for job, future in futures:
                 take_job(job, future.result(), config, report)
+            if plain is not None:
+                take_python(plain, tiers, tier, report)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             end_all()
             raise
+    if config.test and not jobs and not report.verdicts:
+        raise ConfigError("no test has this in its name", f"TEST={config.test}", "`make test-all` knows more tests")
 
 
 def floors(tiers: Tiers, tools: dict[str, Tool | None], report: Report) -> Iterator[Verdict]:
@@ -263,9 +292,7 @@ def main(config: RunConfig) -> int:
             print(f"SIM={config.sim}: only the simulated tests, without lint, model tests and sabotages")
         if config.test is None and everything:
             lint(report)
-        if everything:
-            python_tests(config, tiers, tier, report)
-        simulated_tests(config, tiers, tier, tools, report)
+        run_tests(config, tiers, tier, tools, report, python=everything)
         if config.test is None and everything:
             for verdict in sabotages(tools):
                 report.add(verdict)

@@ -49,19 +49,19 @@ _FIN, _RST, _ACK, _URG = 1, 4, 0x10, 0x20
 _UPDATE_RCV_WND = 16
 #: A path and a neighbor that nobody writes.
 _NOBODY = 5
-_HALF = 1 << 31
+_LONG = 1 << 30
 CACHED = CachedImage(initial_rcv_wnd=IMAGE.initial_rcv_wnd, ttl=IMAGE.ttl)
 
 #: row, impossible fields of an UPDATE image, status.
 CACHED_IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
     ("I-101", {"ka_timeout": 0xFFFF_FFFF, "cached_flags": 1}, Status.BAD_IMAGE),
-    ("I-102", {"ka_interval": _HALF}, Status.BAD_IMAGE),
+    ("I-102", {"ka_interval": _LONG}, Status.BAD_IMAGE),
     ("I-103", {"cached_flags": 0x20}, Status.BAD_IMAGE),
     ("I-104", {"cached_flags": 0x8000}, Status.BAD_IMAGE),
     ("I-105", {"ttl": 0}, Status.BAD_IMAGE),
     ("I-106", {"user_priority": 8}, Status.BAD_IMAGE),
     ("I-107", {"flow_label": 0x10_0000}, Status.BAD_IMAGE),
-    ("I-108", {"flow_label": _HALF, "initial_rcv_wnd": RCV_WND_MAX + 1}, Status.BAD_IMAGE),
+    ("I-108", {"flow_label": _LONG, "initial_rcv_wnd": RCV_WND_MAX + 1}, Status.BAD_IMAGE),
     ("I-109", {"initial_rcv_wnd": RCV_WND_MAX + 1}, Status.RCV_WINDOW),
 )
 

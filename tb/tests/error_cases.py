@@ -49,7 +49,7 @@ _ABORTIVE, _RST = 2, 4
 
 #: row, entry, kind and status of its completion: entries that command_decode refuses for what they say.
 REFUSED: tuple[tuple[str, Sqe, CqKind, Status], ...] = (
-    ("H-01", Sqe(opcode=20), COMMAND, Status.BAD_OPCODE),
+    ("H-01", Sqe(opcode=21), COMMAND, Status.BAD_OPCODE),
     ("H-02", Sqe(opcode=255, conn=_ABSENT, gen=3), COMMAND, Status.BAD_OPCODE),
     ("H-03", Sqe(opcode=Opcode.FORWARD, conn=_ABSENT), FORWARD, Status.BAD_CONN),
     ("H-04", Sqe(opcode=Opcode.UPDATE, conn=_ABSENT), COMMAND, Status.BAD_CONN),
@@ -95,6 +95,7 @@ REFUSED: tuple[tuple[str, Sqe, CqKind, Status], ...] = (
     ("H-96", Sqe(opcode=Opcode.INVALIDATE, conn=8, flags=1), COMMAND, Status.BAD_CONN),
     ("H-97", Sqe(opcode=Opcode.INVALIDATE, conn=8, flags=2), COMMAND, Status.BAD_CONN),
     ("H-98", Sqe(opcode=Opcode.NEIGHBOR_ANSWER, conn=8), COMMAND, Status.BAD_CONN),
+    ("H-117", Sqe(opcode=Opcode.UPLOAD, conn=_ABSENT), COMMAND, Status.BAD_CONN),
     ("H-35", Sqe(opcode=Opcode.POOL_POST, count=0xFFFF), COMMAND, Status.BAD_LENGTH),
 )
 
@@ -119,7 +120,7 @@ UNKNOWN: tuple[tuple[str, Sqe, CqKind], ...] = (
 _BIG = RCV_WND_MAX + 1
 _SCALING = 4  # flag in const_flags
 _FIELD_MAX = 65_535
-_HALF = 1 << 31
+_LONG = 1 << 30
 #: A path that names a neighbor nobody writes.
 _LONELY_ID = 6
 #: Windows scaled by 3 bits on one side, by 14 on the other.
@@ -150,7 +151,7 @@ IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
     ("I-21", {"cwnd": CWND_MAX + 1}, Status.BAD_IMAGE),
     ("I-22", {"initial_rcv_wnd": _BIG, "cwnd": 0}, Status.RCV_WINDOW),
     ("I-23", {"initial_rcv_wnd": _BIG, "rcv_wnd": _BIG}, Status.BAD_IMAGE),
-    ("I-51", {"ka_timeout": _HALF, "cached_flags": 1}, Status.BAD_IMAGE),
+    ("I-51", {"ka_timeout": _LONG, "cached_flags": 1}, Status.BAD_IMAGE),
     ("I-52", {"ka_interval": 0xFFFF_FFFF}, Status.BAD_IMAGE),
     ("I-53", {"const_flags": 8}, Status.BAD_IMAGE),
     ("I-54", {"const_flags": 0x8000}, Status.BAD_IMAGE),
@@ -159,8 +160,8 @@ IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
     ("I-57", {"ttl": 0}, Status.BAD_IMAGE),
     ("I-58", {"user_priority": 8}, Status.BAD_IMAGE),
     ("I-59", {"flow_label": 0x10_0000}, Status.BAD_IMAGE),
-    ("I-60", {"flow_label": _HALF}, Status.BAD_IMAGE),
-    ("I-61", {"rtx_timeout_delta": _HALF}, Status.BAD_IMAGE),
+    ("I-60", {"flow_label": _LONG}, Status.BAD_IMAGE),
+    ("I-61", {"rtx_timeout_delta": _LONG}, Status.BAD_IMAGE),
     ("I-62", {"rtx_timeout_delta": 0xFFFF_FFFE}, Status.BAD_IMAGE),
     ("I-63", {"rcv_wnd": _FIELD_MAX + 1}, Status.BAD_IMAGE),
     ("I-64", {"snd_wnd": _FIELD_MAX + 1}, Status.BAD_IMAGE),
@@ -175,7 +176,7 @@ IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
     ("I-73", {"initial_rcv_wnd": _BIG, **_THEIRS_3}, Status.RCV_WINDOW),
     ("I-74", {"state": 0, "ttl": 0}, Status.NOT_SUPPORTED),
     ("I-75", {"initial_rcv_wnd": _BIG, "ttl": 0}, Status.BAD_IMAGE),
-    ("I-76", {"ka_timeout_delta": _HALF}, Status.BAD_IMAGE),
+    ("I-76", {"ka_timeout_delta": _LONG}, Status.BAD_IMAGE),
     ("I-77", {"ka_timeout_delta": 0xFFFF_FFFE}, Status.BAD_IMAGE),
 )
 
@@ -184,13 +185,13 @@ LARGEST: dict[str, int] = {
     "const_flags": 7,
     "cached_flags": 0x1F,
     "ka_probe_count": 255,
-    "ka_timeout": _HALF - 1,
-    "ka_interval": _HALF - 1,
-    "ka_timeout_delta": _HALF - 1,
+    "ka_timeout": _LONG - 1,
+    "ka_interval": _LONG - 1,
+    "ka_timeout_delta": _LONG - 1,
     "ttl": 255,
     "user_priority": 7,
     "flow_label": 0xF_FFFF,
-    "rtx_timeout_delta": _HALF - 1,
+    "rtx_timeout_delta": _LONG - 1,
     "rcv_wind_scale": 3,
     "snd_wind_scale": 14,
     "rcv_wnd": _FIELD_MAX << 3,
@@ -220,10 +221,10 @@ PARAMETERS: tuple[tuple[str, ParamImage], ...] = (
     ("I-47", replace(DEFAULT_PARAMETERS, rto_min=60_001)),
     ("I-48", replace(DEFAULT_PARAMETERS, rto_initial=0)),
     ("I-49", replace(DEFAULT_PARAMETERS, rto_initial=60_001)),
-    ("I-81", replace(DEFAULT_PARAMETERS, rto_max=_HALF)),
-    ("I-82", replace(DEFAULT_PARAMETERS, push_ticks=_HALF)),
+    ("I-81", replace(DEFAULT_PARAMETERS, rto_max=_LONG)),
+    ("I-82", replace(DEFAULT_PARAMETERS, push_ticks=_LONG)),
     ("I-83", replace(DEFAULT_PARAMETERS, push_ticks=0xFFFF_FFFF)),
-    ("I-84", replace(DEFAULT_PARAMETERS, nce_stale_ticks=_HALF)),
+    ("I-84", replace(DEFAULT_PARAMETERS, nce_stale_ticks=_LONG)),
 )
 
 #: row, impossible NEIGHBOR_WRITE image (always BAD_IMAGE); another destination shows if it is taken all the same.
@@ -397,6 +398,8 @@ def abortive_disconnect(lab: Lab) -> Case:
     yield from lab.good(lab.with_image(Opcode.INITIATE, image.to_bytes(), loaded.conn, loaded.gen))
     abort = Sqe(opcode=Opcode.DISCONNECT, conn=LAST_CONN, gen=loaded.gen, flags=_ABORTIVE)
     yield from lab.expect("H-76", abort, SEND, Status.BAD_STATE)
+    upload = replace(abort, opcode=Opcode.UPLOAD, flags=0)
+    yield from lab.expect("H-118", upload, COMMAND, Status.BAD_STATE)
     yield from lab.close(loaded)
 
     for pooled in (False, True):

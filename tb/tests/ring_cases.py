@@ -86,6 +86,90 @@ def sleeping_host(stage: Stage) -> Scene:
         yield from story.finish()
 
 
+#: The second scene: raw buffers and raw frames, commands in front of the requests, requests a connection and their
+#: bytes, which go out a window at a time: 84 segments.
+MANY, IN_FRONT, REQUESTS, BYTES, PIECE = 64, 50, 14, 2000, 1000
+
+
+def sleeping_host_with_many_requests(stage: Stage) -> Scene:
+    """As many requests as the ring keeps places for are acknowledged while it is full; segments of all go on."""
+    yield stage.session_over
+    stories = [far_end(stage, f"sends {n}", 16 * FAMILY + 4 + n, 16 * FAMILY + 4 + n) for n in range(3)]
+    total = REQUESTS * BYTES
+    for story in stories:
+        yield from story.open(window=PIECE)
+    yield from stage.quiet()
+    facts = stories[0].facts
+    facts["lost"] = yield from stage.register(Csr.CNT_RX_RAW_NO_BUF)
+    stage.driver.asleep = True
+    at = yield from stage.register(Csr.CQ_TAIL)
+    stage.driver.nothing(IN_FRONT)
+    tail = at
+    while (tail - at) % (1 << CQ_LOG2) < IN_FRONT:
+        yield from stage.quiet(1)
+        tail = yield from stage.register(Csr.CQ_TAIL)
+    for number in range(REQUESTS):
+        for story in stories:
+            data = pattern(total)[number * BYTES : (number + 1) * BYTES]
+            yield from story.send(story.make(f"S{number}", data))
+    stage.driver.nothing(COMMANDS)
+    read, seen = -1, (yield from stage.register(Csr.SQ_HEAD))
+    while read != seen:
+        yield from stage.quiet(5)
+        read, seen = seen, (yield from stage.register(Csr.SQ_HEAD))
+    for number in range(MANY):
+        stage.arrive(NIC_MAC + bytes(6) + b"\x88\xb5" + bytes([number]) * 46)
+        if number % 8 == 7:
+            yield from stage.quiet(1)
+    yield from stage.quiet()
+    facts["before"] = yield from stage.register(Csr.SQ_HEAD)
+    facts["filled"] = yield from stage.register(Csr.CQ_TAIL)
+    facts["taken"] = stage.driver.taken
+    for edge in range(PIECE, total, PIECE):
+        for story in stories:
+            yield _has_come(story, edge)
+            story.far.ack(edge)
+    for story in stories:
+        yield _has_come(story, total)
+        story.far.ack(total)
+        story.far.say(pattern(300, 3), TcpFlag.PSH)
+    yield from stage.quiet(5)
+    facts["behind"] = yield from stage.register(Csr.SQ_HEAD)
+    facts["tail"] = yield from stage.register(Csr.SQ_TAIL)
+    facts["still"] = yield from stage.register(Csr.CQ_TAIL)
+    for story in stories:
+        story.mark("awake")
+    stage.driver.asleep = False
+    stage.driver.on_interrupt()
+    for story in stories:
+        if len(story.sink) < 300:
+            story.far.repeat()
+    names = [f"S{number}" for number in range(REQUESTS)]
+    yield lambda: all(story.came_back(*names)() and len(story.sink) == 300 for story in stories)
+    yield from stage.quiet()
+    facts["lost later"] = yield from stage.register(Csr.CNT_RX_RAW_NO_BUF)
+    for story in stories:
+        yield from story.terminate()
+        yield from story.finish()
+
+
+def judge_many_requests(stories: Mapping[str, Story]) -> None:
+    """Issue, bad input: completion ring full; nothing is lost when the host catches up."""
+    facts = next(iter(stories.values())).facts
+    assert (facts["filled"] + 1 - facts["taken"]) % (1 << CQ_LOG2) == 0, "the ring was not full"
+    assert facts["still"] == facts["filled"], "an entry was written to a full ring"
+    assert facts["before"] == facts["behind"] != facts["tail"], "a descriptor was read"
+    assert facts["lost later"] == facts["lost"], "a raw frame found no buffer"
+    for story in stories.values():
+        assert not [m for m in story.moments[: story.at("awake")] if m.name == SEND_COMPLETE]
+        assert bytes(story.far.stream) == pattern(REQUESTS * BYTES)
+        assert bytes(story.sink) == pattern(300, 3)
+        assert [seen.name for m in story.of(SEND_COMPLETE) for seen in m.lists] == [f"S{n}" for n in range(REQUESTS)]
+        for number in range(REQUESTS):
+            seen = story.returned(f"S{number}")
+            assert (seen.status, seen.transferred) == (NdisStatus.SUCCESS, BYTES)
+
+
 def judge_sleeping_host(stories: Mapping[str, Story]) -> None:
     """Issue, bad input: completion ring full."""
     receives, sends, loses = (stories[name] for name in ("receives", "sends", "loses"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from model.ndis.bookkeeping import Outstanding
+from model.ndis.enums import NblInfo, TcpEventType, UploadReason
 from model.ndis.framing import encode
 from model.ndis.offload_state import NeighborConst
+from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
 from tb.contract.scenes.frames import tagged
 from tb.contract.scenes.stage import Part, SceneStage
@@ -12,6 +14,9 @@ from tb.tests.stage import Scene, pattern
 
 PART = Part("receive")
 PUSH_TICKS = 500
+#: Ticks behind which a monitor has looked whether the host was asked.
+ASKED = 300
+UPLOAD = NdisStatus.UPLOAD_IN_PROGRESS
 VLAN, OTHER_VLAN = 77, 78
 #: The far end of a neighbor in a VLAN of its own.
 VLAN_MAC, VLAN_IP = bytes.fromhex("0200000000fb"), bytes([10, 0, 0, 89])
@@ -43,6 +48,41 @@ def the_push_timer_expires_behind_its_request(stage: SceneStage) -> Scene:
     yield from story.post(("R2", 50, False))
     yield from stage.quiet(2 * PUSH_TICKS)
     yield from story.leave()
+
+
+@PART.scene("CH-131")
+def requests_hold_bytes_when_they_are_posted(stage: SceneStage) -> Scene:
+    """Push mode, pre-filled: one completes by the timer alone, the next is timed from when it is the first."""
+    story = stage.tell("pre-filled")
+    yield from story.open()
+    for name in ("R1", "R3"):
+        made = story.make(name, bytes(60))
+        made.info[NblInfo.TCP_RECEIVE_BYTES_TRANSFERRED] = 40
+        if name == "R3":
+            yield from story.post(("R2", 30, True))
+        stage.host.issue_receive(story.connection, [made])
+        yield from stage.quiet()
+    yield story.came_back("R1")
+    story.far.say(pattern(30))
+    yield story.came_back("R2", "R3")
+    yield from story.leave()
+
+
+@PART.scene("CH-212")
+def a_request_is_larger_than_the_memory_of_the_driver(stage: SceneStage) -> Scene:
+    """It lies scattered, so the driver would copy it: the host is asked to take the connection, and all comes back."""
+    story = stage.tell("no memory")
+    yield from story.open()
+    yield from story.post(("R1", 100, True))
+    half = stage.driver.bounce.size // 2 + 64
+    large = story.make_of_mdls("R2", bytes(2 * half), (half, half))
+    stage.host.issue_receive(story.connection, [large])
+    yield story.told(TcpEventType.RETRIEVE, UploadReason.UPLOAD_REQUESTED)
+    yield from story.send(story.make("S1", pattern(50)))
+    yield from stage.quiet(ASKED)
+    yield from story.leave()
+    for name in ("R1", "R2", "S1"):
+        assert (story.returned(name).status, story.returned(name).transferred) == (UPLOAD, 0)
 
 
 @PART.scene("CH-140", "CH-145")

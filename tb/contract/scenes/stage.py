@@ -533,10 +533,15 @@ class SceneStage(Stage):
         story.far.take(segment)
 
     def parameters(self, **changes: Any) -> Scene:
-        """OID_TCP_CONNECTION_OFFLOAD_PARAMETERS: the usual ones but for these, until they hold."""
+        """OID_TCP_CONNECTION_OFFLOAD_PARAMETERS: the usual ones but for these, until they hold.
+
+        The monitors are told how long a tick is from then on: records are stamped in the ticks of the device.
+        """
         done = len(self.host.oids_completed)
-        self.host.set_parameters(TcpConnectionOffloadParameters(**changes))
+        parameters = TcpConnectionOffloadParameters(**changes)
+        self.host.set_parameters(parameters)
         yield lambda: len(self.host.oids_completed) > done
+        self.tap.setting("ticks_per_second", parameters.ticks_per_second)
 
     def state(self, *requests: StateRequest, expect: NdisStatus = NdisStatus.SUCCESS) -> Scene:
         """Wait for the completion of queries, updates or invalidates; every node must have ended as expected."""

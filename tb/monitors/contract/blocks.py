@@ -19,7 +19,7 @@ from tb.monitors.contract.offload_books import (
     number,
     siblings,
 )
-from tb.monitors.contract.offload_monitor import BookMonitor, Books, Section, rules_of
+from tb.monitors.contract.offload_monitor import BookMonitor, Section, rules_of
 from tb.monitors.contract.trace import Enter, Frame, Leave, Node, Record, State, Tree, Value
 from tb.monitors.wire_headers import FIN
 
@@ -64,8 +64,8 @@ class Trees(BookMonitor):
         "CH-028": "a new offload of an all-states type brings CONST, CACHED and DELEGATED state",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._completed: dict[Face, dict[int, Tree]] = {}
         """Trees at their completion by number of the completion call, and of the call if that has not returned."""
 
@@ -296,8 +296,8 @@ class Handles(BookMonitor):
         "CH-036": "completions name NBLs that the target owns for that kind of request",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._streams: dict[Offloaded, _Received] = {}
         self._indicated: dict[tuple[Face, int], tuple[Offloaded, int]] = {}
 

@@ -1,14 +1,13 @@
 """Books that some monitors keep: what is offloaded and what is outstanding at each face, from the trace alone.
 
-One `Book` per adapter and layer. A monitor looks at a record with the books as they stand *before* it, then gives
-the record to `Books.take`.
+One `Book` per adapter and layer. A monitor looks at a record with the books as they stand *before* it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.connection_parts import (
@@ -19,13 +18,13 @@ from tb.monitors.contract.connection_parts import (
     Thing,
     octets,
     payload_of,
-    segment_of,
     signed,
     walk,
     whole,
 )
+from tb.monitors.contract.monitor import Desk, Hook, Monitor, hooks_of
 from tb.monitors.contract.trace import Enter, Frame, Leave, Node, Record, Setting, Tree, Value
-from tb.monitors.wire_headers import ACK, RST, WireSegment
+from tb.monitors.wire_headers import ACK, RST, WireSegment, read_segment
 
 _EARLY_TICKS: Final = 2
 """A frame that came in this long before the hand-over may still wait in the target."""
@@ -58,6 +57,8 @@ class Book:
         self.paused = False
         self._early: deque[Frame] = deque(maxlen=_EARLY_FRAMES)
         """Frames received of late that belong to no offloaded connection."""
+        self._frame_looked_up: Frame | None = None
+        self._found: tuple[Connection, WireSegment] | None = None
 
     # --- look-ups --------------------------------------------------------------------------------------
 
@@ -72,7 +73,12 @@ class Book:
 
     def of_frame(self, record: Frame) -> tuple[Connection, WireSegment] | None:
         """The connection, gone or not, that a frame belongs to; None for damaged frames and others."""
-        seg = segment_of(record.data)
+        if record is not self._frame_looked_up:
+            self._frame_looked_up, self._found = record, self._look_up(record)
+        return self._found
+
+    def _look_up(self, record: Frame) -> tuple[Connection, WireSegment] | None:
+        seg = read_segment(record.data)
         if seg is None or not seg.sums_right:
             return None
         ends = (seg.source, seg.destination) if record.sent else (seg.destination, seg.source)
@@ -257,7 +263,7 @@ class Book:
         if new.handle is not None:
             self.handles[new.handle] = new
         for frame in self._early:
-            seg = segment_of(frame.data)
+            seg = read_segment(frame.data)
             of_it = seg is not None and (seg.destination, seg.source) == new.flow
             if seg is not None and of_it and frame.tick >= record.tick - _EARLY_TICKS:
                 self._hear(new, seg, frame)
@@ -366,7 +372,7 @@ class Book:
     def _frame(self, record: Frame) -> None:
         found = self.of_frame(record)
         if found is None or found[0].phase is Phase.GONE:
-            seg = None if record.sent else segment_of(record.data)
+            seg = None if record.sent else read_segment(record.data)
             if seg is not None and seg.sums_right:
                 self._early.append(record)
         elif not record.sent:
@@ -413,3 +419,69 @@ class Books:
             self.settings[record.name] = record.value
         else:
             self.of(record).take(record)
+
+
+class BooksDesk(Desk):
+    """Its monitors look at a record with the books as they stand before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.books = Books()
+        self.looks: list[Hook] = []
+        self.passes: list[Hook] = []
+        self.enters: list[Hook] = []
+        self.leaves: list[Hook] = []
+        self.frame: list[Hook] = []
+
+    def join(self, monitor: Monitor) -> None:
+        for name, hook in hooks_of(monitor).items():
+            getattr(self, name).append(hook)
+
+    def take(self, record: Record) -> None:
+        book = self.books.of(record)
+        for hook in self.looks:
+            hook(record, book)
+        if record.layer == 0:
+            self._at_the_target(record, book)
+        self.books.take(record)
+
+    def _at_the_target(self, record: Record, book: Book) -> None:
+        for hook in self.passes:
+            hook(record)
+        if isinstance(record, Enter):
+            for hook in self.enters:
+                hook(record, book)
+        elif isinstance(record, Leave) and record.call in book.open:
+            entered = book.open[record.call]
+            for hook in self.leaves:
+                hook(entered, record, book)
+        elif isinstance(record, Frame) and (found := book.of_frame(record)) is not None:
+            for hook in self.frame:
+                hook(record, *found)
+
+
+class BooksMonitor(Monitor):
+    """Reads `Books`; a method that a subclass does not define is not called."""
+
+    DESK: ClassVar[type[Desk]] = BooksDesk
+    desk: BooksDesk
+
+    @property
+    def books(self) -> Books:
+        """All faces, as they stand before the record."""
+        return self.desk.books
+
+    def looks(self, record: Record, book: Book) -> None:
+        """Any record, at any layer."""
+
+    def passes(self, record: Record) -> None:
+        """Any record at layer 0: time goes by."""
+
+    def enters(self, record: Enter, book: Book) -> None:
+        """A call begins at layer 0."""
+
+    def leaves(self, entered: Enter, record: Leave, book: Book) -> None:
+        """A call returns at layer 0."""
+
+    def frame(self, record: Frame, connection: Connection, seg: WireSegment) -> None:
+        """A frame of a connection."""

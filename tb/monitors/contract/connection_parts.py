@@ -12,12 +12,11 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.trace import List, Node, State, Tree
-from tb.monitors.wire_headers import ACK, FIN, PSH, RST, SYN, WireSegment, read_segment
+from tb.monitors.wire_headers import ACK, FIN, PSH, RST, SYN, WireSegment
 
 _HISTORY: Final = 2048
 """Received pieces of one connection that are remembered."""
@@ -56,12 +55,6 @@ def walk(tree: Tree) -> Iterator[tuple[Node, Node | None]]:
         yield node, parent
         waiting.append((node.next, parent))
         waiting.append((node.dependents, node))
-
-
-@lru_cache(maxsize=512)
-def segment_of(frame: bytes) -> WireSegment | None:
-    """The TCP segment in a frame, parsed once for all who ask."""
-    return read_segment(frame)
 
 
 def ip_offset(frame: bytes) -> int:
@@ -246,6 +239,10 @@ class Connection(Thing):
     def outstanding(self, kind: str) -> list[Request]:
         """Requests of a kind that are not back yet, in order."""
         return [request for request in self.requests.values() if request.kind == kind]
+
+    def first(self, kind: str) -> Request | None:
+        """The oldest outstanding request of a kind."""
+        return next((request for request in self.requests.values() if request.kind == kind), None)
 
     def flag(self, bit: int) -> bool:
         """A flag of the CONST state."""

@@ -280,6 +280,7 @@ class ControlMonitor(FaceMonitor):
             self.breach("CH-089", f"an update of {item.context} was not completed before its terminate")
 
     def finish(self) -> None:
+        super().finish()
         for face in self.faces():
             late = [call for call in face.calls.values() if self._now.tick - call.tick > _PATIENCE]
             for call in late if face.layer == 0 else ():

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.connection_books import Book
+from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, StateCall, walk, whole
-from tb.monitors.contract.decisions_watch import Watch
 from tb.monitors.contract.intermediate import Call, Nesting
 from tb.monitors.contract.monitor import Monitor
 from tb.monitors.contract.trace import Enter, Frame, Leave, Node, Record, Tree
@@ -19,7 +18,7 @@ _BOUND: Final = 5000
 _CHIMNEY_PARAMETERS: Final = frozenset({"tcp_ack_frequency", "tcp_push_ticks", "tcp_delayed_ack_ticks"})
 
 
-class CallDecisions(Watch):
+class CallDecisions(BooksMonitor):
     """State calls and events at the target's face, where the pages leave a choice."""
 
     RULES: ClassVar[Mapping[str, str]] = {

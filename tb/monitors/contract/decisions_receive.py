@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.connection_books import Book
+from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, Request, whole
-from tb.monitors.contract.decisions_watch import Watch
-from tb.monitors.contract.trace import Enter, Leave, List, Record
+from tb.monitors.contract.trace import Enter, Frame, Leave, List, Record
 
 _LATE: Final = 8
 """Ticks by which a timer may be seen late."""
@@ -38,7 +37,7 @@ def abort_order(connection: Connection, requests: Mapping[int, Request]) -> int 
     return min(orders, default=None)
 
 
-class ReceiveDecisions(Watch):
+class ReceiveDecisions(BooksMonitor):
     """The receive half, where the pages leave a choice."""
 
     RULES: ClassVar[Mapping[str, str]] = {
@@ -56,20 +55,27 @@ class ReceiveDecisions(Watch):
         self._refused: dict[Connection, _Refusal] = {}
         self._answered: dict[Connection, int] = {}
         self._posts: dict[int, int] = {}
-        self._zero: dict[int, Request] = {}
+        self._zero: dict[int, tuple[Request, int]] = {}
+        """Zero-byte requests that wait: since when each could have been served."""
+        self._quiet: int | None = None
+        """Tick of the record before if it was a frame, which changes no request."""
         self._aborting: set[Connection] = set()
 
     def passes(self, record: Record) -> None:
         """A zero-byte request that is next must not wait."""
-        for ident, request in list(self._zero.items()):
+        quiet = self._quiet == record.tick
+        self._quiet = record.tick if isinstance(record, Frame) else None
+        if quiet:
+            return
+        for ident, (request, since) in list(self._zero.items()):
             connection = request.connection
             if connection is None or connection.requests.get(ident) is not request or self._frozen(connection):
                 del self._zero[ident]
-            elif connection.calls or ident != connection.outstanding("receive")[0].nbl.ident:
-                request.tick = record.tick
-            elif record.tick > request.tick + _AT_ONCE:
+            elif connection.calls or request is not connection.first("receive"):
+                self._zero[ident] = (request, record.tick)
+            elif record.tick > since + _AT_ONCE:
                 del self._zero[ident]
-                self.breach("G-28", f"zero-byte request {ident} waits for {record.tick - request.tick} ticks")
+                self.breach("G-28", f"zero-byte request {ident} waits for {record.tick - since} ticks")
 
     @staticmethod
     def _frozen(connection: Connection) -> bool:
@@ -83,6 +89,9 @@ class ReceiveDecisions(Watch):
             connection = book.of_handle(record.target)
             if connection is not None:
                 self._posts[record.call] = connection.posts
+                aborted = connection.raised(ndis.ABORT_EVENT)
+                if aborted:
+                    self.breach("G-06", f"{connection.context}: data is indicated after TcpIndicateAbort")
                 self._indicated(connection, b"".join(nbl.data for nbl in record.lists))
         elif record.function == ndis.EVENT and record.event == ndis.DISCONNECT_EVENT:
             connection = book.of_handle(record.target)
@@ -111,7 +120,7 @@ class ReceiveDecisions(Watch):
             for nbl in entered.lists:
                 request = book.request(nbl.ident, "receive")
                 if request is not None and nbl.data_length == 0 and not request.returned:
-                    self._zero[nbl.ident] = request
+                    self._zero[nbl.ident] = (request, request.tick)
 
     # --- completions -----------------------------------------------------------------------------------
 
@@ -148,7 +157,8 @@ class ReceiveDecisions(Watch):
             return
         earlier = [r for r in connection.outstanding("receive") if r.number < request.number]
         earlier = [r for r in earlier if r.nbl.ident not in together[: together.index(nbl.ident)]]
-        normal = self._frozen(connection) or connection.raised(ndis.DISCONNECT_EVENT) or connection.fin_in is not None
+        normal = self._frozen(connection) or connection.raised(ndis.DISCONNECT_EVENT)
+        normal = normal or connection.fin_in is not None or bool(connection.initial_fin)
         right = not earlier and not nbl.transferred and (normal or nbl.status == ndis.SUCCESS)
         text = f"zero-byte request {nbl.ident}: {nbl.status}, {nbl.transferred} bytes, {len(earlier)} before it wait"
         self.check("G-28", right, text)
@@ -200,9 +210,8 @@ class ReceiveDecisions(Watch):
             return
         if connection.phase is Phase.TERMINATING:
             if 0 < count < room and request.nbl.no_push and connection.fin_in is None:
-                right = nbl.status == ndis.UPLOAD_IN_PROGRESS or (
-                    connection.stopped and nbl.status == ndis.REQUEST_ABORTED
-                )
+                reset = connection.stopped or connection.reset_in  # the event follows the requests (CH-193)
+                right = nbl.status == ndis.UPLOAD_IN_PROGRESS or (reset and nbl.status == ndis.REQUEST_ABORTED)
                 self.check("G-17", right, f"nonpush request {nbl.ident} with {count} of {room} bytes: {nbl.status}")
             return
         heard = connection.fin_in is not None and connection.in_order > connection.fin_in

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.connection_books import Book
+from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, Request
-from tb.monitors.contract.decisions_watch import Watch
 from tb.monitors.contract.trace import Enter, Leave, List
 
 _MANY: Final = 16
@@ -25,7 +24,11 @@ _KNOWN: Final = frozenset(
 _WITHOUT_FLAGS: Final = frozenset({ndis.SEND, ndis.RECEIVE, ndis.FORWARD, ndis.RETURN, *ndis.STATE_CALLS})
 
 
-class RequestDecisions(Watch):
+_LATE: Final = (ndis.UPLOAD_IN_PROGRESS, ndis.REQUEST_ABORTED)
+"""How a disconnect comes back that was asked for behind the terminate."""
+
+
+class RequestDecisions(BooksMonitor):
     """Requests of the send half, where the pages leave a choice."""
 
     RULES: ClassVar[Mapping[str, str]] = {
@@ -135,7 +138,15 @@ class RequestDecisions(Watch):
         self.check("G-31", right, text)
 
     def _disconnect(self, connection: Connection, request: Request, nbl: List) -> None:
-        others = [r for r in connection.outstanding("disconnect") if r is not request]
+        def late(one: Request) -> bool:
+            """Asked for behind the terminate, which the host may not do (6.2.3): it goes up with the connection."""
+            asked = connection.terminate_order
+            return connection.phase is Phase.TERMINATING and asked is not None and one.order > asked
+
+        others = [r for r in connection.outstanding("disconnect") if r is not request and not late(r)]
+        if late(request):
+            self.check("G-23", nbl.status in _LATE, f"disconnect {nbl.ident} behind the terminate: {nbl.status}")
+            return
         if not request.graceful:
             still = nbl.transferred == 0 and not any(request.advanced(nbl))
             self.check("G-22", still, f"abortive disconnect: {nbl.transferred} bytes, advance {request.advanced(nbl)}")
@@ -157,7 +168,9 @@ class RequestDecisions(Watch):
         if not (second or abort or connection.raised(ndis.ABORT_EVENT)):
             return
         over = connection.una > request.end and not second and not connection.raised(ndis.ABORT_EVENT)
-        uploading = connection.phase is Phase.TERMINATING and not abort and not connection.raised(ndis.ABORT_EVENT)
+        unsent = abort and connection.invalid_at() is not None  # its RST is the host's to send (G-03)
+        uploading = connection.phase is Phase.TERMINATING and (unsent or not abort)
+        uploading = uploading and not connection.raised(ndis.ABORT_EVENT)
         right = nbl.status == ndis.REQUEST_ABORTED or (over and nbl.status == ndis.SUCCESS)
         right = right or (uploading and nbl.status == ndis.UPLOAD_IN_PROGRESS)
         self.check("G-23", right, f"graceful disconnect {nbl.ident} (second: {second}, abort: {abort}): {nbl.status}")

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.connection_books import Book
+from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, signed, whole
-from tb.monitors.contract.decisions_watch import Watch
 from tb.monitors.contract.trace import Enter, Frame, Node, State, Tree
 from tb.monitors.wire_headers import FIN, RST, SYN, URG, WireSegment
 
@@ -51,7 +50,7 @@ class _Asked:
     spoken: int
 
 
-class StateDecisions(Watch):
+class StateDecisions(BooksMonitor):
     """Delegated state and chains as reported, where the pages leave a choice."""
 
     RULES: ClassVar[Mapping[str, str]] = {
@@ -312,13 +311,14 @@ class StateDecisions(Watch):
     def _chain(self, connection: Connection, node: Node, book: Book) -> None:
         first = next((nbl for nbl in node.chain if nbl.data_length), None)
         request = None if first is None else book.request(first.ident, "send")
-        if first is None or request is None or request.connection is not connection or connection in self._uploaded:
+        if first is None or request is None or request.connection is not connection:
             return
         place = signed(whole(node.delegated, "snd_una"), whole(connection.delegated, "snd_una"))
         begin = request.end - first.data_length
         done = [nbl.ident for nbl in node.chain if self._acknowledged(book, nbl.ident, place)]
         text = f"SndUna is at {place}, the chain begins at {begin}; acknowledged, yet chained: {done}"
-        self.check("G-18", begin == place and not done, text)
+        due = max(place, request.start) if connection in self._uploaded else place
+        self.check("G-18", begin == due and not done, text)
 
     @staticmethod
     def _acknowledged(book: Book, ident: int, place: int) -> bool:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.connection_books import Book
-from tb.monitors.contract.connection_parts import Connection, Phase, Thing, ip_offset, octets, segment_of, walk, whole
-from tb.monitors.contract.decisions_watch import Watch
+from tb.monitors.contract.connection_books import Book, BooksMonitor
+from tb.monitors.contract.connection_parts import Connection, Phase, Thing, ip_offset, octets, walk, whole
 from tb.monitors.contract.trace import Enter, Frame, Record, State, Tree
-from tb.monitors.wire_headers import ACK, FIN, RST, SYN, WireSegment
+from tb.monitors.wire_headers import ACK, FIN, RST, SYN, WireSegment, read_segment
 
 _RACE: Final = 1
 """Ticks that a frame which was granted before a call completed may take to leave."""
@@ -44,7 +43,7 @@ def shows(values: tuple[int, int, int], cached: State) -> bool:
     return all(whole(cached, name, value) == value for name, value in zip(names, values, strict=True))
 
 
-class WireDecisions(Watch):
+class WireDecisions(BooksMonitor):
     """The target's frames, where the pages leave a choice."""
 
     RULES: ClassVar[Mapping[str, str]] = {
@@ -87,7 +86,7 @@ class WireDecisions(Watch):
         if data[at - 2 : at] == _IP6 and len(data) >= at + 48 and data[at + 6] == _FRAGMENT:
             low = int.from_bytes(data[at + 44 : at + 48], "big") < _UPPER_HALF
         self.check("G-39", not low, "an IPv6 fragment with an id of the lower half is sent")
-        seg = segment_of(data)
+        seg = read_segment(data)
         book = self.books.of(record)
         if seg is None or (seg.source, seg.destination) in book.flows:
             return

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.disconnect_abort import AbortMonitor
 from tb.monitors.contract.face_books import Face
-from tb.monitors.contract.face_items import PROMPT, Connection, Item, Request, StateCall
+from tb.monitors.contract.face_items import DUTY, PROMPT, SETTLED, Connection, Item, Request, StateCall
 from tb.monitors.contract.face_monitor import FaceMonitor, Returned
 from tb.monitors.contract.send import advances
 from tb.monitors.contract.stream_books import Wire, number_of, signed
@@ -20,6 +20,8 @@ __all__ = ["AbortMonitor", "DisconnectMonitor"]
 
 _ACK_TICKS: Final = 500
 """An ACK is delayed by no more (RFC 9293 MUST-40)."""
+_START: Final = 1000
+"""Ticks within which a FIN leaves that nothing holds back."""
 _COPIES: Final = 3
 """A segment that came in as often as this was not lost for want of room each time."""
 _LEVELS: Final = {ndis.NEIGHBOR_LEVEL: "neighbors", ndis.PATH_LEVEL: "paths", ndis.TCP_LEVEL: "connections"}
@@ -56,6 +58,8 @@ class DisconnectMonitor(FaceMonitor):
         """Sends that a disconnect overtook: only the terminate chain may return them."""
         self._copies: dict[Connection, tuple[int, int]] = {}
         """Next position of the peer's data, how often it came in behind our FIN."""
+        self._closing: set[Connection] = set()
+        """Connections whose disconnect must come back."""
         self._uploaded: dict[Connection, tuple[Request, int]] = {}
         """Disconnects that an upload ended, and what they reported."""
 
@@ -110,7 +114,10 @@ class DisconnectMonitor(FaceMonitor):
 
     def _fin_is_due(self, conn: Connection) -> None:
         """All data went out (or will): the FIN has to follow, unless a window or the network holds it back."""
-        if conn.tx.fin_sent or conn.tx.sent_max < conn.tx.total or conn.tx.acked >= conn.tx.total:
+        if conn.tx.fin_sent or conn.tx.sent_max < conn.tx.total:
+            return
+        if conn.tx.acked >= conn.tx.total:
+            self.after(_START, lambda: self._fin_left(conn))
             return
         if self._fin_may_go(conn):
             self.after(PROMPT, lambda: self._fin_went(conn))
@@ -121,6 +128,10 @@ class DisconnectMonitor(FaceMonitor):
         # one segment is what every congestion window allows
         fits = flight <= number_of(conn.const, "remote_mss", 536) and tx.edge > tx.total
         return fits and not tx.resent and conn.running
+
+    def _fin_left(self, conn: Connection) -> None:
+        if conn.on_wire and conn.running and conn.tx.edge > conn.tx.total:
+            self.check("CH-173", conn.tx.fin_sent, f"no FIN {_START} ticks after the disconnect, all data acknowledged")
 
     def _fin_went(self, conn: Connection) -> None:
         tx = conn.tx
@@ -159,6 +170,7 @@ class DisconnectMonitor(FaceMonitor):
 
     def _disconnect(self, face: Face, conn: Connection, nbl: List, request: Request) -> None:
         if request is conn.graceful:
+            self._acknowledged(conn, nbl, request)
             self._earlier_sends(conn, nbl, request)
             self._count(conn, nbl, request)
             self._graceful_status(face, conn, nbl)
@@ -181,6 +193,29 @@ class DisconnectMonitor(FaceMonitor):
         self.check("CH-175", not left or chainable, f"{len(left)} earlier sends are not complete")
         if left:
             self._passed[conn] = left
+
+    def _acknowledged(self, conn: Connection, nbl: List, request: Request) -> None:
+        """What was acknowledged before the disconnect failed (CH-177), and one that was done before (6.8)."""
+        if nbl.status == ndis.SUCCESS or not conn.on_wire or conn.raised(ndis.HARDWARE_FAILURE):
+            return
+        least = max(0, min(request.end, conn.acknowledged) - request.start)
+        text = f"{nbl.transferred} bytes, {least} were acknowledged {SETTLED} ticks before"
+        if least:
+            self.check("CH-177", (nbl.transferred or 0) >= least, text)
+        over = conn.tx.fin is not None and conn.acknowledged > conn.tx.fin >= 0
+        if over:
+            self.breach("CH-176", f"ends with {_hex(nbl.status)}, though data and FIN had been acknowledged")
+
+    def _came_back(self, face: Face, conn: Connection, again: bool) -> None:
+        """Data and FIN are acknowledged, and all sends are back: the disconnect has to come back."""
+        conn.settle(self.clock)
+        graceful = conn.graceful
+        waits = graceful is not None and graceful.list.ident in conn.requests and not conn.outstanding("send")
+        if waits and conn.running and conn.tx.fin is not None and conn.acknowledged > conn.tx.fin:
+            if face.open or not again:
+                self.after(DUTY, lambda: self._came_back(face, conn, again=not face.open))
+            else:
+                self.breach("CH-176", "the graceful disconnect was acknowledged and does not come back")
 
     def _count(self, conn: Connection, nbl: List, request: Request) -> None:
         whole = request.list.data_length
@@ -237,6 +272,7 @@ class DisconnectMonitor(FaceMonitor):
                 una = signed(number_of(node.delegated, "snd_una"), number_of(item.delegated, "snd_una"))
                 exact = max(0, min(request.list.data_length, una - request.start))
                 self.check("CH-177", said == exact, f"{said} bytes reported, SndUna says {exact}")
+            self._closing.discard(item)
             for kept in (self._returned, self._copies, self._passed):
                 kept.pop(item, None)
 
@@ -244,6 +280,11 @@ class DisconnectMonitor(FaceMonitor):
 
     def on_received(self, face: Face, wire: Wire, conn: Connection | None) -> None:
         seg = wire.seg
+        if conn is not None and conn.graceful is not None and conn.tx.fin is not None and face.layer == 0:
+            done = conn.tx.acked > conn.tx.fin and conn not in self._closing
+            if done:
+                self._closing.add(conn)
+                self.after(SETTLED + 1, lambda: self._came_back(face, conn, again=False))
         if conn is None or seg is None or not seg.sums_right or not conn.tx.fin_sent or not seg.payload_length:
             return
         start = conn.rx.place(seg.sequence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.face_books import Face
@@ -13,6 +13,9 @@ from tb.monitors.contract.send import advances
 from tb.monitors.contract.stream_books import Wire
 from tb.monitors.contract.trace import Enter, List
 from tb.monitors.wire_headers import RST
+
+_DRAIN: Final = 16
+"""Ticks for which frames that were built before an abort may go out before its RST."""
 
 
 class AbortMonitor(FaceMonitor):
@@ -27,14 +30,21 @@ class AbortMonitor(FaceMonitor):
 
     def __init__(self) -> None:
         super().__init__()
+        self._limits: dict[Connection, tuple[int, int]] = {}
+        """(acknowledged, received) when an abortive disconnect was to have reached the target: no more may count."""
         self._ended: dict[Connection, int] = {}
         """Abortive disconnects that completed on a connection that is still offloaded."""
 
     def on_request(self, face: Face, enter: Enter, conn: Connection | None, requests: list[Request]) -> None:
         if enter.function != ndis.DISCONNECT or not enter.flags & ndis.ABORTIVE or face.layer != 0:
             return
+        if conn is not None and conn.abortive == enter.order:
+            self.after(GRACE, lambda: self._limit(conn))
         if conn is not None and conn.abortive == enter.order and _can_reset(conn) and conn.phase is Phase.LIVE:
             self.after(PROMPT, lambda: self._went(conn))
+
+    def _limit(self, conn: Connection) -> None:
+        self._limits[conn] = (conn.tx.acked, conn.rx.all.contiguous)
 
     def _went(self, conn: Connection) -> None:
         out = conn.reset_out is not None and conn.reset_out >= conn.abortive_tick
@@ -53,8 +63,26 @@ class AbortMonitor(FaceMonitor):
                 continue
             if kind == "send" and request.order < conn.abortive:
                 self._send(face, conn, nbl)
+                self._too_late(conn, nbl, request)
+            elif kind == "receive":
+                self._received(conn, nbl)
             elif kind == "disconnect" and not request.graceful:
                 self._disconnect(conn, nbl, request)
+
+    def _too_late(self, conn: Connection, nbl: List, request: Request) -> None:
+        acked, _ = self._limits.get(conn, (request.end, 0))
+        if nbl.status == ndis.SUCCESS and request.end > acked:
+            self.breach("CH-183", f"send {nbl.ident} succeeds by an acknowledgment that came after the abort")
+
+    def _received(self, conn: Connection, nbl: List) -> None:
+        limit = self._limits.get(conn)
+        if limit is not None and nbl.transferred:
+            over = conn.rx.delivered + nbl.transferred - conn.rx.inherited - limit[1]
+            self.check("CH-183", over <= 0, f"receive {nbl.ident} has {over} bytes that came after the abort")
+
+    def on_event(self, face: Face, enter: Enter, conn: Connection) -> None:
+        if face.layer == 0 and enter.function == ndis.INDICATE and conn in self._ended:
+            self.breach("CH-183", "data is indicated behind a completed abortive disconnect (G-06)")
 
     def _send(self, face: Face, conn: Connection, nbl: List) -> None:
         overtaken = conn.leaving is not None and conn.abortive is not None and conn.leaving < conn.abortive
@@ -81,11 +109,8 @@ class AbortMonitor(FaceMonitor):
         unmoved = not nbl.transferred and not any(advances(request, nbl) or [0])
         self.check("CH-184", unmoved, f"disconnect {nbl.ident} reports {nbl.transferred} bytes or advances its buffer")
         if conn.on_wire and _can_reset(conn) and not late:
-            self.after(GRACE, lambda: self._was_reset(conn))
-
-    def _was_reset(self, conn: Connection) -> None:
-        out = conn.reset_out is not None and conn.reset_out >= conn.abortive_tick
-        self.check("CH-184", out, "the abortive disconnect succeeded without an RST")
+            out = conn.reset_out is not None and conn.reset_out >= conn.abortive_tick
+            self.check("CH-184", out, "the abortive disconnect succeeded, no RST was sent yet")
 
     def on_sent(self, face: Face, wire: Wire, conn: Connection | None) -> None:
         if conn is None or conn.abortive is None or wire.seg is None or wire.seg.flags & RST:
@@ -94,7 +119,7 @@ class AbortMonitor(FaceMonitor):
         late = wire.tick - conn.abortive_tick
         behind = conn.reset_out is not None and conn.reset_out >= conn.abortive_tick
         # what was built before the request goes out before the RST
-        if not overtaken and (behind or late > GRACE):
+        if not overtaken and (behind or late > _DRAIN):
             self.breach("CH-183", f"a segment without RST goes out {late} ticks after the abortive disconnect")
 
     def on_received(self, face: Face, wire: Wire, conn: Connection | None) -> None:

@@ -127,7 +127,10 @@ class Uploads(BookedMonitor):
         self._for_host: dict[str, Counter[bytes]] = {}
 
     def _of(self, conn: Connection) -> _Notes:
-        return self._notes.setdefault(conn, _Notes())
+        notes = self._notes.get(conn)
+        if notes is None:
+            notes = self._notes[conn] = _Notes()
+        return notes
 
     # --- exceptional packets ---------------------------------------------------------------------------
 

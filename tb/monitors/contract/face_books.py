@@ -28,6 +28,8 @@ from tb.monitors.wire_headers import RST, SYN, WireSegment
 
 _HISTORY: Final = 128
 """Received segments of a flow that are remembered for an offload to come."""
+_CROWD: Final = 8
+"""Frames in one tick beyond which the target may run out of room."""
 
 
 class Face:
@@ -49,6 +51,8 @@ class Face:
         self.reset_allowed: dict[Flow, Connection] = {}
         """Flows of which an abortive disconnect was asked for, until they are offloaded again."""
         self._history: dict[Flow, deque[WireSegment]] = {}
+        self._crowd = (-1, 0)
+        """Frames that came in at the latest tick."""
 
     def item(self, context: int | None) -> Item | None:
         """The object that a context names."""
@@ -99,6 +103,7 @@ class Face:
 
     def _disconnect(self, record: Enter, conn: Connection, request: Request) -> None:
         if not request.graceful:
+            conn.settle(record.tick)
             if conn.abortive is None and conn.leaving is None:
                 conn.abortive, conn.abortive_tick = record.order, record.tick
             self.reset_allowed.update((flow, conn) for flow in flows_of(conn))
@@ -164,10 +169,13 @@ class Face:
 
     def begin(self, call: StateCall) -> None:
         """Note that a call is in progress."""
+        if call.function == ndis.UPDATE:
+            call.changed = {item for ident, item in call.items.items() if call.tree.nodes[ident].cached is not None}
+            call.changed |= {path for path, _ in relinks(call)}
         for ident, item in call.items.items():
             node = call.tree.nodes[ident]
             if call.function == ndis.UPDATE:
-                item.updates += 1
+                item.updates += item in call.changed
                 if node.cached is not None:
                     item.coming.append({**item.cached, **node.cached})
             elif call.function == ndis.QUERY:
@@ -175,6 +183,8 @@ class Face:
             elif call.function == ndis.INVALIDATE:
                 item.invalidating = True
             elif call.function == ndis.TERMINATE:
+                if isinstance(item, Connection):
+                    item.settle(call.tick)
                 item.phase = Phase.LEAVING
                 if isinstance(item, Connection) and item.leaving is None:
                     item.leaving = call.order
@@ -192,6 +202,7 @@ class Face:
             if call.function == ndis.INITIATE and item.phase is Phase.COMING:
                 clashes += self._placed(item, node, record, done=done)
             elif call.function == ndis.UPDATE:
+                item.updates -= item in call.changed
                 _updated(item, entered, record.tick, done=done)
             elif call.function == ndis.QUERY:
                 item.queries -= 1
@@ -241,6 +252,7 @@ class Face:
         conn = None if record.target is None else self.handles.get(record.target)
         if conn is None:
             return None
+        conn.settle(record.tick)
         conn.indications.add(record.call)
         if record.function == ndis.EVENT:
             conn.events.append((record.event, record.info))
@@ -276,7 +288,12 @@ class Face:
         if seg.flags & SYN:
             known.clear()
         known.append(seg)
+        tick, count = self._crowd
+        self._crowd = (wire.tick, count + 1 if tick == wire.tick else 1)
         if conn is not None:
+            conn.settle(wire.tick)
+            if self._crowd[1] <= _CROWD:
+                conn.hear(seg, wire.tick, wire.tci)
             conn.rx.heard(seg)
             conn.tx.heard(seg)
             conn.reset_in |= bool(seg.flags & RST)
@@ -298,7 +315,6 @@ class Face:
 
 
 def _updated(item: Item, entered: Node, tick: int, *, done: bool) -> None:
-    item.updates -= 1
     if entered.cached is None:
         return
     new = {**item.cached, **entered.cached}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.stream_books import ReceiveStream, SendStream, number_of
+from tb.monitors.contract.stream_books import ReceiveStream, SendStream, number_of, signed
 from tb.monitors.contract.trace import List, Node, State, Tree, Value
+from tb.monitors.wire_headers import ACK, RST, SYN, URG, WireSegment
 
 GRACE: Final = 40
 """Ticks for which a frame that was built before a change may still be on its way to the wire.
@@ -18,6 +20,10 @@ A simulation has about a hundred cycles a tick, a frame of 1500 bytes takes up t
 """
 PROMPT: Final = 60
 """Ticks within which the target does what nothing holds back."""
+SETTLED: Final = 100
+"""Ticks after which a segment that came in counts in all that the target reports."""
+DUTY: Final = 250
+"""Ticks, beyond `SETTLED`, within which an acknowledgment brings a request back."""
 
 Flow = tuple[tuple[int, int], tuple[int, int]]
 """Own and peer (IPv4 address, port)."""
@@ -149,6 +155,39 @@ class Connection(Item):
         """Tick of the last RST that the target sent."""
         self.indications: set[int] = set()
         """Indications and events in progress, by call."""
+        self.acknowledged = 0
+        """What the peer acknowledged so long ago that the target knows it: a lower bound of SndUna."""
+        self._fresh: deque[tuple[int, int]] = deque()
+        """(tick, position) of acknowledgments that the target must take but may not have seen yet."""
+        self._stamp: int | None = None
+
+    def settle(self, tick: int) -> None:
+        """Time has passed, and nothing up to now kept the target from taking what came in."""
+        if not self.running:
+            self._fresh.clear()
+        while self._fresh and self._fresh[0][0] + SETTLED < tick:
+            self.acknowledged = max(self.acknowledged, self._fresh.popleft()[1])
+
+    def acceptable(self, seg: WireSegment, tci: int | None) -> bool:
+        """Whatever RCV.NXT is, the segment passes the checks of RFC 9293, 3.10.7.4, PAWS and the VLAN filter."""
+        if not seg.flags & ACK or seg.flags & (RST | SYN | URG):
+            return False
+        neighbor = None if self.below is None else self.below.below
+        vlan = 0 if neighbor is None else number_of(neighbor.const, "vlan_id")
+        if vlan and (tci is None or tci & 0xFFF != vlan):
+            return False
+        if number_of(self.const, "flags") & ndis.TIMESTAMPS:
+            if seg.stamps is None or (self._stamp is not None and signed(seg.stamps[0], self._stamp) < 0):
+                return False
+            self._stamp = seg.stamps[0]
+        start, nxt = self.rx.place(seg.sequence), self.rx.all.contiguous
+        return start == nxt or nxt < start < self.rx.edge or start < nxt < start + seg.payload_length
+
+    def hear(self, seg: WireSegment, tick: int, tci: int | None) -> None:
+        """A segment came in (before the streams have it): its acknowledgment will count."""
+        place = self.tx.place(seg.acknowledgment)
+        if self.acceptable(seg, tci) and self.tx.acked <= place <= self.tx.sent_max:
+            self._fresh.append((tick, place))
 
     @property
     def asked_for_upload(self) -> bool:
@@ -181,6 +220,8 @@ class StateCall:
     tick: int
     items: dict[int, Item] = field(default_factory=dict)
     """By identity of the node: objects it names or will name."""
+    changed: set[Item] = field(default_factory=set)
+    """Of an update: objects that get cached variables or another neighbor. A linker on the way to them is none."""
     overlaps: set[Item] = field(default_factory=set)
     """Objects on which another call of the kind was in progress when it came."""
     beside: bool = False

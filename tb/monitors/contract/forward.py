@@ -16,6 +16,8 @@ from tb.monitors.wire_headers import ACK, RST, SYN, URG, WireSegment
 _STATUSES: Final = frozenset({ndis.SUCCESS, ndis.UPLOAD_IN_PROGRESS, ndis.REQUEST_ABORTED})
 _ACK_TICKS: Final = 500
 """An ACK is delayed by no more (RFC 9293 MUST-40), whatever TcpDelayedAckTicks says."""
+_TAKEN: Final = 2000
+"""Ticks within which a running connection processes a forwarded segment."""
 
 
 class ForwardMonitor(FaceMonitor):
@@ -36,7 +38,11 @@ class ForwardMonitor(FaceMonitor):
         """Ranges of forwarded segments that succeeded."""
 
     def on_request(self, face: Face, enter: Enter, conn: Connection | None, requests: list[Request]) -> None:
-        if enter.function != ndis.FORWARD or not self.is_top(face):
+        if enter.function != ndis.FORWARD:
+            return
+        if face.layer == 0 and conn is not None and requests:
+            self.after(_TAKEN, lambda: self._back_by_now(face, conn, requests))
+        if not self.is_top(face):
             return
         for request in requests:
             self._shape(conn, request.list)
@@ -44,6 +50,11 @@ class ForwardMonitor(FaceMonitor):
         leaving = conn is not None and conn.phase is Phase.LEAVING
         self.check("CH-168", not coming, "forwarded to a connection that is being offloaded")
         self.check("CH-168", not leaving, "forwarded to a connection that is being terminated")
+
+    def _back_by_now(self, face: Face, conn: Connection, requests: list[Request]) -> None:
+        left = [one.list.ident for one in requests if conn.requests.get(one.list.ident) is one]
+        if left and conn.running and not face.open:
+            self.breach("CH-169", f"lists {left} did not come back for {_TAKEN} ticks")
 
     def _shape(self, conn: Connection | None, nbl: List) -> None:
         self.check("CH-165", len(nbl.buffers) == 1, f"list {nbl.ident} has {len(nbl.buffers)} buffers")

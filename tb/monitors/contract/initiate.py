@@ -24,7 +24,7 @@ from tb.monitors.contract.offload_books import (
     number,
     siblings,
 )
-from tb.monitors.contract.offload_monitor import BookMonitor, Books, Section, rules_of
+from tb.monitors.contract.offload_monitor import BookMonitor, Section, rules_of
 from tb.monitors.contract.trace import Enter, Leave, Node, PortEntry, Record, Tree
 
 NOT_APPLICABLE: Final[dict[str, str]] = {}
@@ -42,6 +42,8 @@ _OFFLOADABLE: Final = range(ndis.ESTABLISHED, ndis.TIME_WAIT)
 class InitiateTree(BookMonitor):
     """What an initiate does with the nodes of its tree."""
 
+    RING_ENTRIES: ClassVar[bool] = True
+
     RULES: ClassVar[Mapping[str, str]] = {
         "CH-037": "the initiate function returns at once, and before its completion is called",
         "CH-038": "objects are offloaded depth first, next sibling after",
@@ -58,8 +60,8 @@ class InitiateTree(BookMonitor):
         "CH-049": "send data of a connection that was not offloaded is neither touched nor completed",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._writes: dict[Face, list[int] | None] = {}
         """Layers of the objects given to the device since the only initiate began; None while there are several."""
         self._freed: set[Face] = set()
@@ -256,8 +258,8 @@ class InitiateHost(BookMonitor):
         "CH-060": "a connection is offloaded in Established, FinWait1, FinWait2, CloseWait, Closing or LastAck",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._strange: dict[Face, list[tuple[int, str]]] = {}
         """Contexts of I/O calls that name no object, while initiates are in progress."""
         self._published: dict[Face, set[int]] = {}

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.offload_books import Face, Offloaded, Stage, depth_first, difference, number, payload_in
-from tb.monitors.contract.offload_monitor import BookMonitor, Books
+from tb.monitors.contract.offload_monitor import BookMonitor
 from tb.monitors.contract.trace import Enter, Frame, Leave, List, Node, Record, Tree
 from tb.monitors.wire_headers import WireSegment
 
@@ -53,8 +53,8 @@ class InitiateReceive(BookMonitor):
         "CH-057": "segments that come in before that are not indicated either",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._streams: dict[Offloaded, _Stream] = {}
         self._asked: dict[tuple[Face, int], tuple[_Stream, int]] = {}
         self._hosts_lists: dict[Face, set[int]] = {}

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.initiate_walk import Walked
 from tb.monitors.contract.offload_books import Face, Offloaded, level_of, mac, number
-from tb.monitors.contract.offload_monitor import BookMonitor, Books
+from tb.monitors.contract.offload_monitor import BookMonitor
 from tb.monitors.contract.trace import Enter, Frame, Node, Record
 
 _HW_ADDRESS_ENTRIES: Final = 0xC0231008
@@ -37,8 +37,8 @@ class InitiateRefusals(BookMonitor):
         "CH-065": "a PathMtu above the maximum, and no other, is refused OFFLOAD_PATH_MTU, or FAILURE (G-13)",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._accepted: dict[tuple[Face, str], int] = {}
         """Largest value that was accepted."""
         self._refused: dict[tuple[Face, str], int] = {}

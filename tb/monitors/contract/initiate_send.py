@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.offload_books import Face, Offloaded, depth_first, difference, number, payload_in
-from tb.monitors.contract.offload_monitor import BookMonitor, Books
+from tb.monitors.contract.offload_monitor import BookMonitor
 from tb.monitors.contract.trace import Enter, Frame, Node, Record
 from tb.monitors.wire_headers import ACK, RST, SYN, WireSegment
 
@@ -75,8 +75,8 @@ class InitiateSend(BookMonitor):
         "CH-072": "the bytes of the chain go before the bytes of later sends",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._flows: dict[Offloaded, _Handover] = {}
 
     def see(self, face: Face, record: Record) -> None:

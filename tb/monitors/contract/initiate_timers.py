@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.offload_books import Face, Offloaded, Stage, depth_first, difference, number
-from tb.monitors.contract.offload_monitor import BookMonitor, Books
+from tb.monitors.contract.offload_monitor import BookMonitor
 from tb.monitors.contract.trace import Enter, Frame, Record, Tree
 from tb.monitors.wire_headers import RST, WireSegment
 
@@ -50,6 +50,8 @@ class _Watch:
 class InitiateTimers(BookMonitor):
     """Timers of the delegated state, TsTime."""
 
+    RING_ENTRIES: ClassVar[bool] = True  # for their ticks
+
     RULES: ClassVar[Mapping[str, str]] = {
         "CH-066": "a timer resumes with its remaining ticks: -1 does not run, 0 fires at once",
         "CH-067": "in FinWait2 the remaining ticks of Retransmit run the FIN_WAIT_2 timer",
@@ -57,8 +59,8 @@ class InitiateTimers(BookMonitor):
         "CH-073": "timestamps go on from TsTime",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._watches: dict[Offloaded, _Watch] = {}
         self._fired_early: dict[Offloaded, int] = {}
         """Tick at which a retransmission went out before the initiate was completed."""

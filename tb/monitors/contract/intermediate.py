@@ -112,6 +112,8 @@ class IntermediateDriver(Monitor):
         self._nesting = Nesting()
         self._trees: dict[tuple[str, int, int], Tree] = {}
         """State calls under way at upper faces, by adapter, layer and root."""
+        self._undone: dict[tuple[str, int, int], tuple[int, int, str]] = {}
+        """State calls at upper faces that went neither down nor back: layer, root, function."""
         self._pairs: dict[tuple[int, int], int] = {}
         """(layer, handle below) -> handle above, of the same object."""
         self._contexts: dict[tuple[int, int], int] = {}
@@ -137,7 +139,12 @@ class IntermediateDriver(Monitor):
                 self._leave(record, call)
 
     def finish(self) -> None:
-        """Lists that never came up."""
+        """Lists that never came up, and lists that never went down nor came back."""
+        for layer, root, function in self._undone.values():
+            self.breach("CH-253", f"{function} of tree {root} goes neither down from layer {layer} nor back up")
+        for (layer, ident, kind), given in self._above.items():
+            if given.known and not given.passed and layer > 0:
+                self.breach("CH-254", f"{kind} {ident} of layer {layer} goes neither down nor back up")
         for (layer, ident, kind), order in self._back.items():
             self.breach("CH-254", f"{kind} {ident}, completed at record {order}, never reached layer {layer}")
 
@@ -166,6 +173,12 @@ class IntermediateDriver(Monitor):
     def _state_call(self, record: Enter, tree: Tree, call: Call) -> None:
         if record.layer > 0:
             self._trees[record.adapter, record.layer, tree.root] = tree
+            self._undone[record.adapter, record.layer, tree.root] = (record.layer, tree.root, record.function)
+        self._undone.pop((record.adapter, record.layer + 1, tree.root), None)
+        outer = None if call.above is None else call.above.enter.tree
+        if outer is not None:
+            wrong = self._changed(outer, tree, downward=True)
+            self.check("CH-253", not wrong, f"{record.function} goes down changed: {wrong}")
         if record.function != ndis.INITIATE or call.above is None or call.above.enter.tree is None:
             return
         for upper, lower in self._same(call.above.enter.tree, tree):
@@ -177,11 +190,38 @@ class IntermediateDriver(Monitor):
             if upper.handle is not None and lower.handle is not None:
                 self._pairs[record.layer, lower.handle] = upper.handle
 
+    @classmethod
+    def _changed(cls, came: Tree, goes: Tree, *, downward: bool) -> list[str]:
+        """What an IM may not touch (8.2, 8.3): nodes, links, Status, state; it may set VlanId, UserPriority (8.6)."""
+        counts = [sum(1 for _ in walk(tree)) for tree in (came, goes)]
+        wrong = [] if counts[0] == counts[1] else [f"{counts[0]} nodes are {counts[1]}"]
+        for before, after in cls._same(came, goes):
+            names = ["type", "ident", "next", "dependents", "delegated"]
+            names += [] if downward else ["status", "const", "cached"]
+            wrong += [
+                f"{name} of node {before.ident}" for name in names if getattr(before, name) != getattr(after, name)
+            ]
+            for name in ("const", "cached") if downward else ():
+                states = [dict(getattr(node, name) or {}) for node in (before, after)]
+                for state in states:
+                    state.pop("vlan_id", None)
+                    state.pop("user_priority", None)
+                if states[0] != states[1]:
+                    wrong.append(f"{name} of node {before.ident}")
+            lists = [(idents(node.chain), idents(node.buffered)) for node in (before, after)]
+            wrong += [] if lists[0] == lists[1] else [f"lists of node {before.ident}"]
+        return wrong
+
     @staticmethod
     def _same(upper: Tree, lower: Tree) -> list[tuple[Node, Node]]:
         return [(a, b) for (a, _), (b, _) in zip(walk(upper), walk(lower), strict=False)]
 
     def _state_complete(self, record: Enter, tree: Tree, call: Call) -> None:
+        self._undone.pop((record.adapter, record.layer, tree.root), None)
+        inner = None if call.above is None else call.above.enter.tree
+        if inner is not None:
+            wrong = self._changed(inner, tree, downward=False)
+            self.check("CH-253", not wrong, f"{record.function} goes up changed: {wrong}")
         came = self._trees.pop((record.adapter, record.layer, tree.root), None)
         if came is not None:
             for node, _ in walk(tree):
@@ -260,6 +300,10 @@ class IntermediateDriver(Monitor):
             self.check(
                 "CH-255", right, f"handle {outer.target} goes up as {record.target}, the driver above gave {known}"
             )
+        if record.function == ndis.EVENT:
+            same = (outer.event, outer.info) == (record.event, record.info)
+            text = f"event {outer.event}, {outer.info} goes up as {record.event}, {record.info}"
+            self.check("CH-255", same, text)
         if record.function == ndis.INDICATE:
             same = (outer.status, idents(outer.lists)) == (record.status, idents(record.lists))
             text = f"{outer.status}, {idents(outer.lists)} goes up as {record.status}, {idents(record.lists)}"
@@ -267,9 +311,18 @@ class IntermediateDriver(Monitor):
 
     # --- ends ------------------------------------------------------------------------------------------
 
+    def _reached(self, record: Leave, call: Call) -> None:
+        """Calls that an IM has to pass on before it returns, and did not."""
+        function, target = record.function, call.enter.target
+        upward = function in (ndis.INDICATE, ndis.EVENT) and target is not None and not call.inner
+        if upward and (record.layer, target) in self._pairs:
+            rule = "CH-257" if function == ndis.INDICATE else "CH-255"
+            self.breach(rule, f"{function} at layer {record.layer} does not reach layer {record.layer + 1}")
+
     def _leave(self, record: Leave, call: Call) -> None:
         function = record.function
         inner = call.answer
+        self._reached(record, call)
         if function == ndis.INDICATE and inner is not None:
             same = (record.result, record.consumed) == (inner.result, inner.consumed)
             text = f"{inner.result}, {inner.consumed} bytes are told below as {record.result}, {record.consumed}"

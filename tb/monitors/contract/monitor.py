@@ -4,6 +4,9 @@ A monitor is fed every record in order. It reports a *trigger* of a rule when th
 occurred and the rule could have been broken, and a *violation* when it was. A rule that never triggers in a run
 says nothing about that run. A trigger is *at the device* if what led to it was seen there: a frame, a ring entry, the
 value of a register, a reading of its tables.
+
+Monitors that read the same books sit at one `Desk`, which keeps them once; a monitor that is fed alone has a desk of
+its own.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ from typing import ClassVar, Final
 from tb.monitors.contract.trace import Counters, Enter, Frame, Leave, PassedUp, PortEntry, Record, RegisterValue
 
 _MAX_VIOLATIONS: Final = 100
+
+Hook = Callable[..., None]
+"""A method of a monitor that its desk calls when something happens; its parameters are those of the method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,26 @@ class Breach:
         return f"{self.rule} at tick {self.tick} (record {self.order}): {self.text}"
 
 
+class Desk:
+    """Several monitors, each of which observes every record. Subclasses keep books that all of them read."""
+
+    def __init__(self) -> None:
+        self.record = Record(0, 0)
+        """What is looked at now."""
+        self.from_device = False
+        """It follows from something that the device did."""
+        self._observers: tuple[Callable[[Record], None], ...] = ()
+
+    def join(self, monitor: Monitor) -> None:
+        """A monitor looks at every record from now on, behind those that do already."""
+        self._observers = (*self._observers, monitor.observe)
+
+    def take(self, record: Record) -> None:
+        """Show a record to the monitors, then note it."""
+        for observe in self._observers:
+            observe(record)
+
+
 class Monitor:
     """One section. Subclasses list their rules and define `observe`; `finish` is called once at the end of a run."""
 
@@ -38,19 +64,29 @@ class Monitor:
     RULES: ClassVar[Mapping[str, str]] = {}
     #: It looks at ring entries: close to half of all records, and of no meaning at the faces.
     RING_ENTRIES: ClassVar[bool] = False
+    #: Where monitors sit that share its books.
+    DESK: ClassVar[type[Desk]] = Desk
 
     def __init__(self) -> None:
         self.triggers: Counter[str] = Counter()
         self.at_device: Counter[str] = Counter()
-        #: What is fed now follows from something that the device did.
-        self.from_device = False
         self.breaches: list[Breach] = []
-        self._now: Record = Record(0, 0)
+        self.desk = self.DESK()
+        self.desk.join(self)
+
+    def sit_at(self, desk: Desk) -> None:
+        """Share the books of a desk; only before the first record."""
+        self.desk = desk
+        desk.join(self)
+
+    @property
+    def _now(self) -> Record:
+        return self.desk.record
 
     def feed(self, record: Record) -> None:
-        """Take the next record."""
-        self._now = record
-        self.observe(record)
+        """Take the next record, alone."""
+        self.desk.record = record
+        self.desk.take(record)
 
     def observe(self, record: Record) -> None:
         """What the section does with a record."""
@@ -61,9 +97,11 @@ class Monitor:
 
     def trigger(self, rule: str, *, seen: bool = False) -> None:
         """The condition of ``rule`` occurred; ``seen``: the device showed it, whoever asked for it."""
-        self._known(rule)
+        if rule not in self.RULES:
+            raise KeyError(f"{type(self).__name__} does not watch {rule}: add it to RULES")
         self.triggers[rule] += 1
-        self.at_device[rule] += self.from_device or seen
+        if self.desk.from_device or seen:
+            self.at_device[rule] += 1
 
     def breach(self, rule: str, text: str) -> None:
         """``rule`` does not hold (this counts as a trigger, too)."""
@@ -78,40 +116,56 @@ class Monitor:
         else:
             self.breach(rule, text)
 
-    def _known(self, rule: str) -> None:
-        if rule not in self.RULES:
-            raise KeyError(f"{type(self).__name__} does not watch {rule}: add it to RULES")
+
+def hooks_of(monitor: Monitor) -> dict[str, Hook]:
+    """What a monitor defines of the public methods that the class which names its desk leaves empty."""
+    kind = type(monitor)
+    base = next(one for one in kind.__mro__ if "DESK" in vars(one))
+    names = (name for name, item in vars(base).items() if callable(item) and not hasattr(Monitor, name))
+    return {
+        name: getattr(monitor, name)
+        for name in names
+        if not name.startswith("_") and getattr(kind, name) is not vars(base)[name]
+    }
 
 
 class ContractMonitors:
-    """All sections together."""
+    """All sections together: those of one kind at one desk."""
 
     def __init__(self, sections: Iterable[Callable[[], Monitor]]) -> None:
         self.monitors = [section() for section in sections]
-        self._of_entries = [monitor for monitor in self.monitors if monitor.RING_ENTRIES]
-        self._depth = 0
+        desks: dict[tuple[type[Desk], bool], Desk] = {}
+        for monitor in self.monitors:
+            key = (monitor.DESK, monitor.RING_ENTRIES)
+            if key not in desks:
+                desks[key] = monitor.DESK()
+            monitor.sit_at(desks[key])
+        self._desks = tuple(desks.values())
+        self._of_entries = tuple(desk for (_, entries), desk in desks.items() if entries)
         self._from_device = False
+        self._outer: list[bool] = []
+        """What held when each call began that has not returned."""
 
     def feed(self, record: Record) -> None:
         """Give the record to every section."""
         self._where_from(record)
-        monitors = self._of_entries if isinstance(record, PortEntry) else self.monitors
-        for monitor in monitors:
-            monitor.from_device = self._from_device or isinstance(record, Counters)
-            monitor.feed(record)
+        from_device = self._from_device or isinstance(record, Counters)
+        for desk in self._of_entries if isinstance(record, PortEntry) else self._desks:
+            desk.record, desk.from_device = record, from_device
+            desk.take(record)
+        if isinstance(record, Leave) and self._outer:
+            self._from_device |= self._outer.pop() and bool(self._outer)
 
     def _where_from(self, record: Record) -> None:
-        """Something that the device did or told: what follows comes from it, until the host calls on its own."""
+        """What the device did or told causes what follows; what the host calls, wherever it does, it causes itself."""
         if isinstance(record, Frame | PassedUp | RegisterValue) or (
             isinstance(record, PortEntry) and not record.submission
         ):
             self._from_device = True
         elif isinstance(record, Enter):
-            if self._depth == 0 and record.function.startswith("Miniport"):
+            self._outer.append(self._from_device)
+            if record.function.startswith("Miniport"):
                 self._from_device = False
-            self._depth += 1
-        elif isinstance(record, Leave):
-            self._depth = max(0, self._depth - 1)
 
     def finish(self) -> None:
         """The run is over."""

@@ -49,6 +49,9 @@ def mac(state: State | None, name: str) -> bytes:
     return octets(state, name)[:6].ljust(6, b"\x00")
 
 
+_ratio = lru_cache(maxsize=16)(Fraction)
+
+
 def siblings(tree: Tree, first: int | None) -> list[Node]:
     """``first`` and its NextBlock successors; a list that runs into itself ends there."""
     found: dict[int, Node] = {}
@@ -80,12 +83,6 @@ def is_new(node: Node) -> bool:
 def level_of(node: Node) -> int | None:
     """Layer that the type of a node tells; None for a placeholder, whose type means nothing."""
     return ndis.level(node.type) if node.location is not None and 1 <= node.type <= ndis.TCP_STATE else None
-
-
-@lru_cache(maxsize=512)
-def segment_in(frame: bytes) -> WireSegment | None:
-    """The TCP segment in a frame, parsed once for all monitors."""
-    return read_segment(frame)
 
 
 def payload_in(frame: bytes, segment: WireSegment) -> bytes:
@@ -257,7 +254,7 @@ class Face:
         return self._found
 
     def _look_up(self, record: Frame) -> tuple[Offloaded, WireSegment] | None:
-        segment = segment_in(record.data)
+        segment = read_segment(record.data)
         if segment is None or not segment.sums_right:
             return None
         ends = (segment.source, segment.destination) if record.sent else (segment.destination, segment.source)
@@ -275,8 +272,8 @@ class Face:
         host = number(self.parameters, "ticks_per_second", _DEFAULT_TICKS_PER_SECOND)
         own = self.settings.get("ticks_per_second")
         if isinstance(own, int) and own > 0:
-            return Fraction(host, own)
-        return Fraction(1) if host == _DEFAULT_TICKS_PER_SECOND else None
+            return _ratio(host, own)
+        return _ratio(1, 1) if host == _DEFAULT_TICKS_PER_SECOND else None
 
     # --- taking records --------------------------------------------------------------------------------
 

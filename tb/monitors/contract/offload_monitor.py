@@ -6,9 +6,9 @@ from collections import ChainMap
 from collections.abc import Iterable
 from typing import ClassVar
 
-from tb.monitors.contract.monitor import Monitor
+from tb.monitors.contract.monitor import Desk, Hook, Monitor, hooks_of
 from tb.monitors.contract.offload_books import Face
-from tb.monitors.contract.trace import Record, Setting, Value
+from tb.monitors.contract.trace import PortEntry, Record, Setting, Value
 
 
 class Books:
@@ -40,26 +40,52 @@ class Books:
         return face
 
 
-class BookMonitor(Monitor):
-    """A monitor with books: `see` gets each record before the books take it, `seen` afterwards."""
+class OffloadDesk(Desk):
+    """Its monitors see each record before the books take it, and afterwards."""
 
-    def __init__(self, books: Books | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.books = Books() if books is None else books
+        self.books = Books()
+        self.see: list[Hook] = []
+        self.see_entry: list[Hook] = []
+        """For ring entries: `see` of the monitors that look at them."""
+        self.seen: list[Hook] = []
 
-    def now(self, record: Record) -> None:
-        """The record that breaches are reported at."""
-        self._now = record
+    def join(self, monitor: Monitor) -> None:
+        """A monitor, or the parts of one, look at every record from now on."""
+        for part in getattr(monitor, "parts", (monitor,)):
+            part.desk = self
+            hooks = hooks_of(part)
+            self.see += [hooks["see"]]
+            self.see_entry += [hooks["see"]] if part.RING_ENTRIES else []
+            self.seen += [hooks["seen"]] if "seen" in hooks else []
 
-    def observe(self, record: Record) -> None:
-        """Show the record to the section, then note it."""
+    def take(self, record: Record) -> None:
         if isinstance(record, Setting):
             self.books.set(record)
             return
         face = self.books.face(record)
-        self.see(face, record)
+        if isinstance(record, PortEntry):
+            for see in self.see_entry:
+                see(face, record)
+            return
+        for see in self.see:
+            see(face, record)
         face.take(record)
-        self.seen(face, record)
+        for seen in self.seen:
+            seen(face, record)
+
+
+class BookMonitor(Monitor):
+    """A monitor with books: `see` gets each record before the books take it, `seen` afterwards."""
+
+    DESK: ClassVar[type[Desk]] = OffloadDesk
+    desk: OffloadDesk
+
+    @property
+    def books(self) -> Books:
+        """All faces and settings."""
+        return self.desk.books
 
     def see(self, face: Face, record: Record) -> None:
         """What the section does with a record, the books being as they were before it."""
@@ -78,22 +104,10 @@ class Section(BookMonitor):
     PARTS: ClassVar[tuple[type[BookMonitor], ...]] = ()
 
     def __init__(self) -> None:
+        self.parts = [part() for part in self.PARTS]
         super().__init__()
-        self.parts = [part(self.books) for part in self.PARTS]
         for part in self.parts:
             part.triggers, part.at_device, part.breaches = self.triggers, self.at_device, self.breaches
-
-    def see(self, face: Face, record: Record) -> None:
-        """Show the record to each part."""
-        for part in self.parts:
-            part.now(record)
-            part.from_device = self.from_device
-            part.see(face, record)
-
-    def seen(self, face: Face, record: Record) -> None:
-        """Show the books to each part."""
-        for part in self.parts:
-            part.seen(face, record)
 
     def finish(self) -> None:
         """The run is over for each part."""

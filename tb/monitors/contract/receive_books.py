@@ -289,9 +289,10 @@ class Connection:
         for arrival in reversed(self.arrivals):
             if arrival.end <= start:
                 break
-            if arrival.start < end:
+            if arrival.start < end or end > self.acked:  # what lies behind a refused piece waits for its next copy
                 arrival.last = tick
                 arrival.copied = True
+            if arrival.start < end:
                 arrival.push |= seg.has(8)
         if end <= self.arrived and end <= self.stream.base:
             return []

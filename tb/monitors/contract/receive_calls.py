@@ -109,6 +109,9 @@ class ReceiveCalls(BookedMonitor):
         conn = self.books(enter).named(enter.target)
         if conn is not None:
             self._serial(conn, nested=False)
+        held = self._with_host.get(self._face(enter), {})
+        owned = [one.ident for one in enter.lists if one.ident in held]
+        self.check("CH-147", not owned, f"NBLs {owned} are indicated, the host has not returned them (2.9)")
         single = len(enter.lists) == 1 and len(enter.lists[0].buffers) == 1
         self.check("CH-147", single, f"{len(enter.lists)} NBLs with {[len(one.buffers) for one in enter.lists]} NBs")
         self.check("CH-148", enter.status == SUCCESS, f"indicated with Status {enter.status!r}")

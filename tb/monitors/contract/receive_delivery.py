@@ -98,7 +98,10 @@ class Delivery(BookedMonitor):
         self._notes: WeakKeyDictionary[Connection, _Notes] = WeakKeyDictionary()
 
     def _of(self, conn: Connection) -> _Notes:
-        return self._notes.setdefault(conn, _Notes(head_since=conn.began))
+        notes = self._notes.get(conn)
+        if notes is None:
+            notes = self._notes[conn] = _Notes(head_since=conn.began)
+        return notes
 
     @property
     def _push_ticks(self) -> int | None:
@@ -174,8 +177,11 @@ class Delivery(BookedMonitor):
         elif done.status == SUCCESS:
             self.trigger("CH-126")
             self._stopped_timer(conn, item, count)
+        if count and item.in_call:
+            self.trigger("CH-145")
         if count:
             notes.by_request = conn.delivered + count
+            self.trigger("CH-142")
             notes.queued_in_call = False
 
     def settled(self, conn: Connection, kind: str) -> None:
@@ -280,7 +286,7 @@ class Delivery(BookedMonitor):
         if conn.stopped:
             return
         self.trigger("CH-133")
-        if head is None or empty:
+        if head is not None and head.push and empty:  # an expiry now would find a request without data
             self.trigger("CH-134")
 
     # --- indications -----------------------------------------------------------------------------------
@@ -308,7 +314,7 @@ class Delivery(BookedMonitor):
         if room and old and ahead:
             self.breach("CH-146", f"{size} bytes are indicated before {len(conn.requests)} full requests came back")
             return
-        if conn.requests or notes.post_order:
+        if conn.requests:
             self.check("CH-142", not old, f"{size} bytes are indicated though requests for {old} bytes wait")
         one = conn.arrival_at(conn.delivered)
         if one is not None and one.start < conn.delivered == notes.by_request:
@@ -318,7 +324,8 @@ class Delivery(BookedMonitor):
         if len(data) == size:
             self._content(conn, data)
         notes.queued_in_call = notes.awaiting_zero = False
-        self.trigger("CH-144")
+        if not conn.requests and conn.delivered >= notes.refused_end:
+            self.trigger("CH-144")
 
     def indicated(self, conn: Connection, enter: Enter, leave: Leave, consumed: int) -> None:
         notes = self._of(conn)
@@ -420,11 +427,12 @@ class Delivery(BookedMonitor):
     @staticmethod
     def _pushed(conn: Connection, head: Item) -> bool:
         """The bytes in the head request were placed as they came, the last of them with PSH."""
-        inside = [one for one in conn.arrivals if one.end > conn.delivered and one.start < conn.known]
-        last = inside[-1]
-        whole = last.end == conn.known == conn.arrived
-        at_once = all(one.direct and one.certain and head.tick + RACE <= one.first for one in inside)
-        return whole and at_once and last.push
+        begin, end = conn.delivered, conn.known
+        last = next(one for one in reversed(conn.arrivals) if one.end > begin and one.start < end)
+        if not last.push or last.end != end or end != conn.arrived:
+            return False
+        inside = (one for one in conn.arrivals if one.end > begin and one.start < end)
+        return all(one.direct and one.certain and head.tick + RACE <= one.first for one in inside)
 
     # --- the end ---------------------------------------------------------------------------------------
 

@@ -54,7 +54,10 @@ class ReceiveWire(BookedMonitor):
         self._asked: dict[int, int] = {}
 
     def _of(self, conn: Connection) -> _Notes:
-        return self._notes.setdefault(conn, _Notes())
+        notes = self._notes.get(conn)
+        if notes is None:
+            notes = self._notes[conn] = _Notes()
+        return notes
 
     # --- SUCCESS and RcvNxt ----------------------------------------------------------------------------
 

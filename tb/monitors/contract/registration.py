@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.offload_books import Face, Offloaded, Stage, difference, number
-from tb.monitors.contract.offload_monitor import BookMonitor, Books, Section, rules_of
+from tb.monitors.contract.offload_monitor import BookMonitor, Section, rules_of
 from tb.monitors.contract.registration_statistics import Statistics
 from tb.monitors.contract.trace import Enter, Frame, Leave, Record, Value
 from tb.monitors.wire_headers import ACK, WireSegment
@@ -92,8 +91,8 @@ class Registration(BookMonitor):
         "CH-014": "leaving D0 is not reported SUCCESS while something is offloaded",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._adapters: dict[str, _Adapter] = {}
         self._options: set[str] = set()
         """Adapters whose driver is inside MiniportSetOptions."""
@@ -296,8 +295,8 @@ class Pausing(BookMonitor):
         "CH-013": "the host offloads nothing between pause and resume",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._pauses: dict[Face, _Pause] = {}
         self._leaving: dict[Face, set[Offloaded]] = {}
         """Objects that UPLOAD_ALL found."""
@@ -330,9 +329,12 @@ class Pausing(BookMonitor):
             window.acknowledged = max(window.acknowledged, new)
 
     def _window(self, connection: Offloaded) -> _Window:
-        state = connection.delegated
-        first = _Window(difference(number(state, "snd_max"), self._una(connection)), 0, number(state, "snd_wnd"))
-        return self._windows.setdefault(connection, first)
+        window = self._windows.get(connection)
+        if window is None:
+            state = connection.delegated
+            first = difference(number(state, "snd_max"), self._una(connection))
+            window = self._windows[connection] = _Window(first, 0, number(state, "snd_wnd"))
+        return window
 
     @staticmethod
     def _una(connection: Offloaded) -> int:
@@ -434,8 +436,8 @@ class HostTicks(BookMonitor):
         "CH-007": "timestamps advance by TicksPerSecond, as set last (and one of 10, 100, 1000)",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._first: dict[Offloaded, tuple[int, int]] = {}
         """A timestamp of each connection and its tick, of the present rate."""
 
@@ -462,18 +464,18 @@ class HostTicks(BookMonitor):
                         self._stamp(face, found_object, stamp, record.tick)
 
     def _stamp(self, face: Face, connection: Offloaded, value: int, tick: int) -> None:
-        rate = face.host_rate
-        if rate is None or not number(connection.const, "flags") & ndis.TIMESTAMPS:
+        rate = face.host_rate if number(connection.const, "flags") & ndis.TIMESTAMPS else None
+        if rate is None:
             return
         first = self._first.setdefault(connection, (value, tick))
         passed = tick - first[1]
         if passed < _RATE_SPAN or tick - face.parameters_tick < _RATE_SPAN:
             return
-        expected = passed * rate
+        expected, parts = passed * rate.numerator, rate.denominator  # host ticks times parts
         advanced = difference(value, first[0])
-        slack = _RATE_SLACK + expected * Fraction(1, 20)
-        text = f"a timestamp advanced by {advanced} in {passed} record ticks, {float(expected):.0f} expected"
-        self.check("CH-007", abs(advanced - expected) <= slack, text)
+        off, slack = abs(advanced * parts - expected), _RATE_SLACK * parts + expected // 20
+        text = f"a timestamp advanced by {advanced} in {passed} record ticks, {expected / parts:.0f} expected"
+        self.check("CH-007", off <= slack, text)
 
 
 class RegistrationRules(Section):

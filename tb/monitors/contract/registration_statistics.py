@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.offload_books import Face, Offloaded, Stage, difference, number, segment_in
-from tb.monitors.contract.offload_monitor import BookMonitor, Books
+from tb.monitors.contract.offload_books import Face, Offloaded, Stage, difference, number
+from tb.monitors.contract.offload_monitor import BookMonitor
 from tb.monitors.contract.trace import Enter, Frame, Leave, Record, Value
-from tb.monitors.wire_headers import FIN, RST, SYN, WireSegment
+from tb.monitors.wire_headers import FIN, RST, SYN, WireSegment, read_segment
 
 _RACE: Final = 2
 _TCP_OIDS: Final = {0xFC010207: 4, 0xFC010208: 6}
@@ -116,20 +116,20 @@ class Statistics(BookMonitor):
         "CH-019": "OutResets is at most the number of abortive disconnects",
     }
 
-    def __init__(self, books: Books | None = None) -> None:
-        super().__init__(books)
+    def __init__(self) -> None:
+        super().__init__()
         self._ports: dict[Face, _Port] = {}
         self._later: deque[tuple[int, Callable[[], None]]] = deque()
 
     def see(self, face: Face, record: Record) -> None:
         """Count frames, judge answers."""
-        came_from_device = self.from_device
         while self._later and record.tick > self._later[0][0]:
             self._later.popleft()[1]()
-        self.from_device = came_from_device
         if face.layer != 0:
             return
-        port = self._ports.setdefault(face, _Port())
+        port = self._ports.get(face)
+        if port is None:
+            port = self._ports[face] = _Port()
         if isinstance(record, Frame):
             self._framed(face, port, record)
         elif isinstance(record, Enter):
@@ -186,7 +186,7 @@ class Statistics(BookMonitor):
         if version is None:
             return
         tally, tick, size = port.tallies[version], record.tick, len(record.data)
-        segment = segment_in(record.data)
+        segment = read_segment(record.data)
         found = face.of_frame(record)
         tally.add(tick, "sent" if record.sent else "received")
         tally.add(tick, "sent_octets" if record.sent else "received_octets", size)
@@ -247,10 +247,10 @@ class Statistics(BookMonitor):
         tally, reset = port.tallies[version], port.resets[oid]
         settled = tally.settled(tick)
         foreign = version not in port.versions or tally.total["received"] > tally.total["of_offloaded"]
-        failed, told_by_device = port.failed, self.from_device
+        failed, told_by_device = port.failed, self.desk.from_device
 
         def judge() -> None:
-            self.from_device = told_by_device
+            now_from_device, self.desk.from_device = self.desk.from_device, told_by_device
             most = tally.total.copy()
             most.subtract(reset.most)
             least = settled.copy() if reset.least is not None else Counter()
@@ -264,6 +264,7 @@ class Statistics(BookMonitor):
                 count = number(buffer, "out_resets")
                 text = f"OutResets is {count} after {most['aborts']} abortive disconnects"
                 self.check("CH-019", count <= most["aborts"], text)
+            self.desk.from_device = now_from_device
 
         self._later.append((tick + _RACE, judge))
 

@@ -7,10 +7,10 @@ from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.face_books import Face
-from tb.monitors.contract.face_items import GRACE, PROMPT, Connection, Request, StateCall
+from tb.monitors.contract.face_items import DUTY, GRACE, PROMPT, SETTLED, Connection, Request, StateCall
 from tb.monitors.contract.face_monitor import FaceMonitor, Returned
 from tb.monitors.contract.send_frames import SendFrameMonitor
-from tb.monitors.contract.stream_books import Wire
+from tb.monitors.contract.stream_books import Wire, number_of, signed
 from tb.monitors.contract.trace import Enter, Leave, List
 from tb.monitors.wire_headers import RST
 
@@ -19,6 +19,8 @@ __all__ = ["SendFrameMonitor", "SendMonitor", "advances"]
 
 _STATUSES: Final = frozenset({ndis.SUCCESS, ndis.FAILURE, ndis.REQUEST_ABORTED, ndis.UPLOAD_IN_PROGRESS})
 """What a target may write on a send (table 4.2)."""
+_START: Final = 1000
+"""Ticks within which data leaves that nothing holds back."""
 
 
 def advances(request: Request, nbl: List) -> list[int] | None:
@@ -70,6 +72,11 @@ class SendMonitor(FaceMonitor):
         """Rules of send calls that were taken beside other sends, until the first of their lists comes back."""
         self._last: dict[Connection, int] = {}
         """Number of the last send that came back."""
+        self._short: set[Connection] = set()
+        """Connections of which a send came back with less than all its bytes."""
+        self._uploaded: dict[Connection, list[tuple[Request, int]]] = {}
+        """Sends that came back UPLOAD_IN_PROGRESS in a terminate, and what they reported."""
+        self._watched: set[Connection] = set()
         self._failed: dict[Connection, tuple[int, int]] = {}
         """First failed send: its end in the stream, the tick after which nothing beyond may go out."""
 
@@ -82,12 +89,51 @@ class SendMonitor(FaceMonitor):
         if self.is_top(face):
             twice = any(other.target == enter.target for other in others)
             self.check("CH-110", not twice, f"a second send call on {enter.target}")
+        if face.layer == 0 and conn is not None and requests:
+            self._leaves(face, conn, requests[0])
         if face.layer == 0:
             earlier = conn is not None and any(r.call != enter.call for r in conn.outstanding("send"))
             self._waiting[enter.call] = earlier
             apart = {other.call for other in others if other.target != enter.target}
             if apart:
                 self._beside |= {enter.call, *apart}
+
+    def _leaves(self, face: Face, conn: Connection, request: Request) -> None:
+        """On an idle connection with an open window data has no reason to stay: neither Nagle nor SWS holds it."""
+        tx = conn.tx
+        size = request.list.data_length
+        room = min(size, number_of(conn.const, "remote_mss", 536))
+        if not conn.on_wire or not size or tx.edge - request.start < room:
+            return
+        if not request.start <= tx.acked == tx.sent_max or tx.fin_sent:
+            return
+        wait = _START + number_of(face.parameters, "tcp_sws_prevention_ticks")
+        self.after(wait, lambda: self._left(conn, request))
+
+    def _left(self, conn: Connection, request: Request) -> None:
+        shut = conn.tx.edge <= request.start
+        if conn.running and not shut and request.list.ident in conn.requests:
+            self.check("CH-098", conn.tx.sent_max > request.start, f"list {request.list.ident} is never sent")
+
+    def on_received(self, face: Face, wire: Wire, conn: Connection | None) -> None:
+        if conn is not None and face.layer == 0 and conn not in self._watched:
+            self._watch(face, conn)
+
+    def _watch(self, face: Face, conn: Connection) -> None:
+        """The oldest send is acknowledged: it has to come back."""
+        head = next(iter(conn.outstanding("send")), None)
+        if head is not None and conn.running and head.start < head.end <= conn.tx.acked:
+            self._watched.add(conn)
+            self.after(SETTLED + DUTY, lambda: self._came_back(face, conn, head))
+
+    def _came_back(self, face: Face, conn: Connection, head: Request) -> None:
+        self._watched.discard(conn)
+        conn.settle(self.clock)
+        waits = conn.requests.get(head.list.ident) is head and conn.acknowledged >= head.end
+        if waits and conn.running and not face.open:
+            self.breach("CH-109", f"list {head.list.ident} was acknowledged and does not come back")
+        else:
+            self._watch(face, conn)
 
     def on_return(self, face: Face, enter: Enter, leave: Leave) -> None:
         if enter.function != ndis.SEND or face.layer != 0:
@@ -166,6 +212,25 @@ class SendMonitor(FaceMonitor):
         elif nbl.transferred:
             fits = nbl.transferred <= behind
             self.check("CH-104", fits, f"list {nbl.ident}: {nbl.transferred} bytes, {behind} acknowledged")
+        if nbl.status != ndis.SUCCESS and not conn.raised(ndis.HARDWARE_FAILURE):
+            self._least(conn, nbl, request)
+
+    def _least(self, conn: Connection, nbl: List, request: Request) -> None:
+        """What was acknowledged before the send failed (G-31), and sends that were done before (6.8)."""
+        said, size = nbl.transferred or 0, request.end - request.start
+        least = min(size, max(0, conn.acknowledged - request.start))
+        if least:
+            text = f"list {nbl.ident}: {said} bytes, {least} were acknowledged {SETTLED} ticks before"
+            self.check("CH-104", said >= least, text)
+            rule = "CH-108" if nbl.status == ndis.UPLOAD_IN_PROGRESS else "CH-107"
+            text = f"list {nbl.ident} ends with {_hex(nbl.status)}, though all of it had been acknowledged"
+            self.check(rule, least < size, text)
+        if conn in self._short:
+            self.check("CH-106", not said, f"list {nbl.ident} has {said} bytes behind a list that is not whole")
+        if said < size:
+            self._short.add(conn)
+        if nbl.status == ndis.UPLOAD_IN_PROGRESS and conn.leaving is not None:
+            self._uploaded.setdefault(conn, []).append((request, said))
 
     def _after_failure(self, conn: Connection, nbl: List, request: Request) -> None:
         if conn in self._failed:
@@ -223,6 +288,11 @@ class SendMonitor(FaceMonitor):
             node = enter.tree.nodes.get(ident)
             if node is None or not isinstance(item, Connection):
                 continue
+            for request, said in self._uploaded.pop(item, []):
+                if node.status == ndis.SUCCESS and node.delegated is not None:
+                    una = signed(number_of(node.delegated, "snd_una"), number_of(item.delegated, "snd_una"))
+                    exact = max(0, min(request.end, una) - request.start)
+                    self.check("CH-104", said == exact, f"list {request.list.ident}: {said} bytes, SndUna says {exact}")
             sends = {request.list.ident for request in item.outstanding("send")}
             chained = [nbl.ident for nbl in node.chain]
             for nbl in chained:
@@ -234,6 +304,7 @@ class SendMonitor(FaceMonitor):
                 self.check("CH-109", not lost, f"lists {sorted(lost)} did not come back before the terminate completed")
             self._last.pop(item, None)
             self._failed.pop(item, None)
+            self._short.discard(item)
 
 
 def _hex(status: int | None) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.trace import Frame, List, State
@@ -61,7 +60,6 @@ class Wire:
         return int.from_bytes(self.frame[self.ip + offset : self.ip + offset + 2], "big")
 
 
-@lru_cache(maxsize=64)
 def _parsed(frame: bytes) -> tuple[int | None, int, WireSegment | None]:
     tagged = frame[12:14] == b"\x81\x00"
     at = 18 if tagged else 14
@@ -199,8 +197,9 @@ class SendStream:
         """The target sent a segment."""
         if self.is_probe(seg):
             return
-        end = self.place(seg.sequence) + seg.length
-        if seg.length and end <= self.sent_max:
+        start = self.place(seg.sequence)
+        end = start + seg.length
+        if seg.length and start < self.sent_max:
             self.resent = True
         if seg.flags & FIN:
             self.fin_sent = True

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.connection_books import Book, Books
+from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, Thing, payload_of, walk, whole
-from tb.monitors.contract.monitor import Monitor
 from tb.monitors.contract.terminate_state import TerminatedState
 from tb.monitors.contract.trace import Counters, Enter, Frame, Node, PassedUp, Record
 from tb.monitors.wire_headers import ACK, WireSegment
@@ -61,7 +60,7 @@ class _Ending:
         return reach
 
 
-class TerminateCalls(Monitor):
+class TerminateCalls(BooksMonitor):
     """Terminate calls of the host, and what the target does before, until and after their completion."""
 
     RULES: ClassVar[Mapping[str, str]] = {
@@ -82,7 +81,6 @@ class TerminateCalls(Monitor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.books = Books()
         self._endings: dict[Connection, _Ending] = {}
         self._late: dict[bytes, list[_Late]] = {}
         self._orphans: list[Thing] = []
@@ -93,9 +91,8 @@ class TerminateCalls(Monitor):
         """Connections for which HardwareFailure was raised."""
         self._lost = 0
 
-    def observe(self, record: Record) -> None:
-        """Check, then book."""
-        book = self.books.of(record)
+    def looks(self, record: Record, book: Book) -> None:
+        """Check."""
         if isinstance(record, Enter):
             if record.function == ndis.TERMINATE and self.books.topmost(record):
                 self._host(record, book)
@@ -107,7 +104,6 @@ class TerminateCalls(Monitor):
             self._passed_up(record)
         elif isinstance(record, Counters):
             self._counters(record, book)
-        self.books.take(record)
 
     def finish(self) -> None:
         """Terminates that never completed, frames that nobody got."""

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.connection_books import Book, Books
+from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, signed, whole
-from tb.monitors.contract.monitor import Monitor
-from tb.monitors.contract.trace import Enter, Frame, List, Node, Record
-from tb.monitors.wire_headers import ACK, WireSegment
+from tb.monitors.contract.trace import Enter, Frame, List, Node, Record, State
+from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment
 
 _CLOCK_SLACK: Final = 2
 """Ticks by which the target's clock may be off the record's: one at each end."""
 _RTT_SLACK: Final = 4
 """Ticks that a frame may wait in the target before its acknowledgment counts."""
+SETTLED: Final = 100
+"""Ticks after which a segment that came in counts in all that the target reports."""
+_REMEMBERED: Final = 512
+_HEADERS: Final = 52
+"""Bytes of the IPv4 and TCP headers with a timestamps option."""
+_TIMESTAMPS: Final = 12
+"""Bytes that they take off a segment."""
 _ANY_AGE: Final = 0xFFFF
 """Ticks: no smoothed time is longer."""
 _TCP_VARIABLES: Final = frozenset(
@@ -39,6 +45,8 @@ class RttHull:
 
     low: int | None = None
     high: int | None = None
+    acks: int = 0
+    """ACKs that came in: no more times can have been measured."""
     flight: deque[tuple[int, int]] = field(default_factory=deque)
     """Data segments sent: position behind the last byte, tick."""
 
@@ -62,6 +70,79 @@ class RttHull:
             self.add(tick - max(ticks), tick - min(ticks))
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A segment of the peer: what it acknowledges and says of its window; ``good`` if the target must take it."""
+
+    tick: int
+    acked: int
+    window: int
+    sequence: int
+    good: bool
+
+
+@dataclass(slots=True)
+class SendNumbers:
+    """Bounds of the send half's variables, from what was on the wire since the hand-over."""
+
+    heard: deque[_Heard] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    largest: int = 0
+    """Of all windows that came in, bytes."""
+    segments: int = 0
+    since_new: int = 0
+    """Segments since the last that acknowledged something new."""
+    highest: int = 0
+    resent: bool = False
+    top: int = 0
+    """Behind the last byte that went out, window probes left out."""
+
+    def add(self, connection: Connection, seg: WireSegment, tick: int) -> None:
+        """A segment came in; the books do not have it yet."""
+        place = connection.una + signed(seg.acknowledgment, whole(connection.delegated, "snd_una") + connection.una)
+        shift = whole(connection.const, "snd_wind_scale") if connection.flag(ndis.WINDOW_SCALING) else 0
+        start = connection.receive_place(seg.sequence)
+        nxt = connection.in_order
+        inside = start == nxt or nxt < start < (connection.edge or 0) or start < nxt < start + seg.payload_length
+        plain = not seg.flags & (RST | SYN | URG) and not connection.flag(ndis.TIMESTAMPS)
+        good = inside and plain and connection.una <= place <= connection.sent_max
+        self.heard.append(_Heard(tick, place, seg.window << shift, seg.sequence, good))
+        self.largest = max(self.largest, seg.window << shift)
+        self.segments += 1
+        self.since_new = 1 if place > self.highest else self.since_new + 1
+        self.highest = max(self.highest, place)
+
+    def speak(self, connection: Connection, seg: WireSegment) -> None:
+        """The target sent a segment; the books do not have it yet."""
+        start = connection.send_place(seg.sequence)
+        end = start + seg.payload_length + (seg.flags & FIN)
+        if seg.flags & (RST | SYN) or end == start:
+            return
+        probe = seg.payload_length == 1 and (end <= connection.una or not self.heard or self.heard[-1].window <= 1)
+        self.resent |= start < connection.sent_max  # new bytes may follow the old ones in the same segment
+        self.top = self.top if probe else max(self.top, end)
+
+    def settled(self, tick: int) -> int:
+        """What was acknowledged so long before ``tick`` that the target knows it."""
+        return max((one.acked for one in self.heard if one.good and one.tick + SETTLED < tick), default=0)
+
+    def latest(self, tick: int) -> list[_Heard] | None:
+        """Segments that may have been the last to set the window; None if it may still be that of the hand-over."""
+        found: list[_Heard] = []
+        for one in reversed(self.heard):
+            known = found[-1] if found and found[-1].good and found[-1].tick + SETTLED < tick else None
+            if known is not None and one.window != known.window:
+                return found
+            found.append(one if known is None else replace(one, good=True, tick=known.tick))
+        return found if found and found[-1].good and found[-1].tick + SETTLED < tick else None
+
+
+def _least_segment(connection: Connection, mss: int) -> int:
+    """Data bytes of the smallest full segment under any path MTU that the host gave, options taken off."""
+    path = connection.parent
+    states = [] if path is None else [path.cached, *path.newer, *(state for state, _ in path.older)]
+    return max(1, min([mss - _TIMESTAMPS, *(mtu - _HEADERS for state in states if (mtu := whole(state, "path_mtu")))]))
+
+
 def names_to_fill(connection: Connection) -> frozenset[str]:
     """Variables of the delegated structure that must come back: the fixed ones and what the host handed over."""
     return _TCP_VARIABLES | (frozenset(connection.delegated) - _NOT_RETURNED)
@@ -72,7 +153,7 @@ def data_of(lists: tuple[List, ...]) -> bytes:
     return b"".join(nbl.data for nbl in lists)
 
 
-class TerminatedState(Monitor):
+class TerminatedState(BooksMonitor):
     """Lists and state structures of NdisMTerminateOffloadComplete, at the target's face."""
 
     RULES: ClassVar[Mapping[str, str]] = {
@@ -90,21 +171,20 @@ class TerminatedState(Monitor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.books = Books()
         self._lent: dict[int, str] = {}
         """Identities of BufferedData lists that the host holds."""
         self._hulls: dict[Connection, RttHull] = {}
+        self._numbers: dict[Connection, SendNumbers] = {}
+        self._forwarded: set[Connection] = set()
         self._owed: dict[Connection, bool] = {}
 
-    def observe(self, record: Record) -> None:
-        """Check, then book."""
-        book = self.books.of(record)
+    def looks(self, record: Record, book: Book) -> None:
+        """Check."""
         if record.layer == 0:
             if isinstance(record, Enter):
                 self._enter(record, book)
             elif isinstance(record, Frame):
                 self._frame(record, book)
-        self.books.take(record)
 
     def _enter(self, record: Enter, book: Book) -> None:
         if record.function == ndis.TERMINATED and record.tree is not None:
@@ -122,6 +202,8 @@ class TerminatedState(Monitor):
                 self._reused(nbl, "indicates")
         elif record.function == ndis.FORWARD:
             connection = book.connection(record.target)
+            if connection is not None:
+                self._forwarded.add(connection)
             if connection is not None:  # its acknowledgment may be of any age
                 self._hulls.setdefault(connection, RttHull()).add(0, _ANY_AGE)
         elif record.function == ndis.RETURN:
@@ -138,6 +220,12 @@ class TerminatedState(Monitor):
             return
         connection, seg = found
         hull = self._hulls.setdefault(connection, RttHull())
+        numbers = self._numbers.setdefault(connection, SendNumbers())
+        if record.sent and not record.raw:
+            numbers.speak(connection, seg)
+        elif not record.sent and seg.flags & ACK:
+            numbers.add(connection, seg, record.tick)
+            hull.acks += 1
         if record.sent and not record.raw and seg.payload_length:
             place = signed(seg.sequence, whole(connection.delegated, "snd_una"))
             hull.flight.append((place + seg.payload_length, record.tick))
@@ -176,6 +264,7 @@ class TerminatedState(Monitor):
         return (whole(connection.delegated, "rcv_nxt") + connection.acked) % 0x100000000
 
     def _chain(self, connection: Connection, node: Node, book: Book) -> None:
+        self._sequence(connection, node)
         if not connection.outstanding("send"):
             nothing = not node.chain
             self.check("CH-238", nothing, f"nothing is outstanding, {len(node.chain)} lists are chained")
@@ -192,6 +281,81 @@ class TerminatedState(Monitor):
         text = f"SndUna {una}, SndNxt {nxt}, SndMax {top} ({over} beyond the data), head and tail {node.chain_ends}"
         self.check("CH-239", in_row and over <= 0 and named, text)
 
+    @staticmethod
+    def _live(connection: Connection) -> bool:
+        """Nothing kept the target from working on the connection until the terminate was called."""
+        ended = connection.stopped or connection.aborted or connection.reset_in
+        return connection.flow is not None and not ended and connection.invalid_at() is None
+
+    def _sequence(self, connection: Connection, node: Node) -> None:
+        """SndUna, SndNxt and SndMax are those of the wire (2.3, 6.8, G-21)."""
+        state = node.delegated
+        if node.status != ndis.SUCCESS or state is None or state.get("snd_una") is None or not self._live(connection):
+            return
+        base = whole(connection.delegated, "snd_una")
+        una, nxt, top = (signed(whole(state, name), base) for name in ("snd_una", "snd_nxt", "snd_max"))
+        numbers = self._numbers.get(connection, SendNumbers())
+        least = numbers.settled(connection.terminate_tick)
+        handed = signed(whole(connection.delegated, "snd_max"), base)
+        text = f"SndUna at {una}, SndNxt at {nxt}, SndMax at {top}"
+        self.check("CH-239", una <= nxt <= top, f"{text} are not in order")
+        self.check("CH-239", una >= least, f"{text}, {least} were acknowledged {SETTLED} ticks before the terminate")
+        if connection not in self._forwarded:
+            self.check("CH-239", una <= connection.una, f"{text}, no more than {connection.una} were acknowledged")
+        sent = max(numbers.top, handed)
+        self.check("CH-239", sent <= top <= max(connection.sent_max, sent), f"{text}, {sent} bytes were sent")
+
+    def _send_variables(self, connection: Connection, state: State) -> None:
+        """Window, congestion and retransmission variables against their bounds (3.5, RFC 793, 5681, 6298)."""
+        if not self._live(connection) or connection in self._forwarded:
+            return
+        numbers = self._numbers.get(connection, SendNumbers())
+        handed = connection.delegated
+        mss = whole(connection.const, "remote_mss", 536)
+        latest = numbers.latest(connection.terminate_tick)
+        heard = list(numbers.heard) if latest is None else latest
+        windows, places = {one.window for one in heard}, {one.sequence for one in heard}
+        if latest is None:
+            windows.add(whole(handed, "snd_wnd"))
+            places.add(whole(handed, "send_wl1"))
+        least = max([whole(handed, "max_snd_wnd"), *(one.window for one in latest or () if one.good)])
+        most = max(least, whole(handed, "snd_wnd"), numbers.largest)
+        wrong = []
+        if whole(state, "snd_wnd") not in windows:
+            wrong.append(f"SndWnd {whole(state, 'snd_wnd')}, the peer said {sorted(windows)[:4]}")
+        if whole(state, "send_wl1") not in places:
+            wrong.append(f"SendWL1 {whole(state, 'send_wl1')}, the segments were {sorted(places)[:4]}")
+        if not least <= whole(state, "max_snd_wnd") <= most:
+            wrong.append(f"MaxSndWnd {whole(state, 'max_snd_wnd')}, not in {least}..{most}")
+        if whole(state, "c_wnd") == 0:
+            wrong.append("CWnd 0")
+        threshold = whole(state, "ss_thresh")
+        if "ss_thresh" in handed and threshold != whole(handed, "ss_thresh"):
+            if not numbers.resent:
+                wrong.append(f"SsThresh {threshold} without a retransmission")
+            elif threshold < 2 * _least_segment(connection, mss):
+                wrong.append(f"SsThresh {threshold}, less than two segments (RFC 5681, 3.1)")
+        if "c_wnd" in handed and not numbers.resent:
+            grown = max(whole(handed, "c_wnd"), 4 * mss) + (numbers.segments + 3) * mss
+            if whole(state, "c_wnd") > grown:
+                wrong.append(f"CWnd {whole(state, 'c_wnd')} after {numbers.segments} segments")
+        doubles = numbers.since_new + whole(handed, "dup_ack_count")
+        if whole(state, "dup_ack_count") > doubles:
+            wrong.append(f"DupAckCount {whole(state, 'dup_ack_count')}, {doubles} segments since new data")
+        if not numbers.resent and not whole(handed, "total_rt") and not connection.una < numbers.top:
+            wrong += [f"TotalRT {whole(state, 'total_rt')}"] if whole(state, "total_rt") else []
+        self.check("CH-245", not wrong, "; ".join(wrong))
+
+    def _variance(self, connection: Connection, state: State, hull: RttHull) -> None:
+        """RttVar x 4: a first sample R gives R / 2, each later one keeps three quarters of it (RFC 6298, 2.2, 2.3)."""
+        before = whole(connection.delegated, "rtt_var")
+        if not whole(state, "s_rtt") or hull.low is None or connection in self._forwarded or not hull.acks:
+            return
+        first = before if whole(connection.delegated, "s_rtt") else 2 * max(0, hull.low - _RTT_SLACK)
+        least = int(first * 0.75 ** (hull.acks - (0 if before else 1))) - 4 - hull.acks
+        text = f"RttVar {whole(state, 'rtt_var')} / 4 after {hull.acks} samples at most, {least} / 4 is the least"
+        self.check("CH-245", whole(state, "rtt_var") >= least, text)
+
     def _variables(self, connection: Connection, node: Node) -> None:
         state = node.delegated or {}
         missing = sorted(name for name in names_to_fill(connection) if state.get(name) is None)
@@ -206,6 +370,10 @@ class TerminatedState(Monitor):
             fits = hull.low - _RTT_SLACK <= s_rtt >> 3 <= hull.high + slack
         text = f"not filled: {missing}" if missing else f"SRtt {s_rtt} / 8 is not in {hull.low}..{hull.high} ticks"
         self.check("CH-245", not missing and fits, text)
+        if not missing:
+            self._send_variables(connection, state)
+        if not missing and fits:
+            self._variance(connection, state, hull)
 
     def _received(self, connection: Connection, node: Node) -> None:
         place = connection.receive_place(whole(node.delegated, "rcv_nxt"))
@@ -220,6 +388,9 @@ class TerminatedState(Monitor):
             self.check("CH-240", not over, f"RcvNxt is {place - connection.in_order} beyond a gap in what came in")
         fin = self._fin(connection, node, place)
         # after an abort undelivered data is discarded (G-06)
+        lost = connection.acked - place
+        if not connection.aborted and not connection.reset_in and connection.acked > 0:
+            self.check("CH-241", lost <= 0, f"RcvNxt is {lost} below what was acknowledged on the wire")
         if not connection.aborted and (held or place != 0 or connection.inherited_bytes):
             expected = connection.undelivered(place, fin)
             known = connection.tail(held, place, fin)

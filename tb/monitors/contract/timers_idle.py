@@ -75,7 +75,10 @@ class IdleTimers(BookedMonitor):
         self._notes: WeakKeyDictionary[Connection, _Notes] = WeakKeyDictionary()
 
     def _of(self, conn: Connection) -> _Notes:
-        return self._notes.setdefault(conn, _Notes())
+        notes = self._notes.get(conn)
+        if notes is None:
+            notes = self._notes[conn] = _Notes()
+        return notes
 
     def offloaded(self, conn: Connection, node: Node) -> None:
         notes = self._of(conn)

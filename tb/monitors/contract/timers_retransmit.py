@@ -64,6 +64,14 @@ class _Notes:
     stamp: int | None = None
 
 
+@dataclass(eq=False, slots=True)
+class _Owed:
+    """What an uploaded connection should have acknowledged, and what it did: ends of its peer's stream."""
+
+    position: int
+    acked: int
+
+
 class Retransmission(BookedMonitor):
     """The retransmit timer and its relatives, as far as the wire shows them."""
 
@@ -79,16 +87,17 @@ class Retransmission(BookedMonitor):
     def __init__(self) -> None:
         super().__init__()
         self._notes: WeakKeyDictionary[Connection, _Notes] = WeakKeyDictionary()
-        self._owed: dict[tuple[str, tuple[int, int], tuple[int, int]], tuple[Connection, int]] = {}
+        self._owed: dict[tuple[str, tuple[int, int], tuple[int, int]], _Owed] = {}
         """Uploaded connections whose last ACK may still be seen."""
         self._stamps: dict[tuple[str, tuple[int, int], tuple[int, int]], int] = {}
 
     def _of(self, conn: Connection) -> _Notes:
-        if conn not in self._notes:
+        notes = self._notes.get(conn)
+        if notes is None:
             head = _Head(conn.una, self.now, self.now, inherited=True)
             in_flight = conn.sent > conn.first_una
-            self._notes[conn] = _Notes(head, conn.sent if in_flight else conn.first_una - 1)
-        return self._notes[conn]
+            notes = self._notes[conn] = _Notes(head, conn.sent if in_flight else conn.first_una - 1)
+        return notes
 
     # --- timestamps ------------------------------------------------------------------------------------
 
@@ -98,8 +107,8 @@ class Retransmission(BookedMonitor):
             return
         key = (frame.adapter, seg.source, seg.destination)
         if key in self._owed and not frame.raw:
-            conn = self._owed[key][0]
-            conn.acked = max(conn.acked, unwrap(seg.acknowledgment, conn.acked))
+            owed = self._owed[key]
+            owed.acked = max(owed.acked, unwrap(seg.acknowledgment, owed.acked))
         if seg.stamps is None:
             return
         before = self._stamps.get(key)
@@ -130,13 +139,13 @@ class Retransmission(BookedMonitor):
         quiet = quiet and not held.retrieves and held.arrived > held.inherited_end
         if terminated and quiet and "rcv_nxt" in node.delegated:
             position = unwrap(number(node.delegated, "rcv_nxt"), held.acked)
-            self._owed[self._adapter, *held.ends] = (held, position)
-            self.expect(self.now + LATE, lambda: self._flushed(held, position))
+            owed = self._owed[self.adapter, *held.ends] = _Owed(position, held.acked)
+            self.expect(self.now + LATE, lambda: self._flushed(owed))
 
-    def _flushed(self, conn: Connection, position: int) -> None:
-        self._owed = {ends: owed for ends, owed in self._owed.items() if owed[0] is not conn}
-        text = f"{position - conn.acked} bytes below RcvNxt were not acknowledged at the upload"
-        self.check("CH-222", conn.acked >= position, text)
+    def _flushed(self, owed: _Owed) -> None:
+        self._owed = {ends: other for ends, other in self._owed.items() if other is not owed}
+        text = f"{owed.position - owed.acked} bytes below RcvNxt were not acknowledged at the upload"
+        self.check("CH-222", owed.acked >= owed.position, text)
 
     def _check_srtt(self, conn: Connection, notes: _Notes, node: Node) -> None:
         if notes.samples is None or node.delegated is None or "s_rtt" not in node.delegated:
@@ -163,10 +172,12 @@ class Retransmission(BookedMonitor):
             notes.stamp = seg.stamps[0]
         window = seg.window << conn.scale("snd_wind_scale")
         same = ack == conn.una and window == conn.peer_window and seg.window
+        # a segment from below RCV.NXT is not acceptable, so its ACK does not count (RFC 9293, 3.10.7.4)
+        acceptable = fresh and unwrap(seg.sequence, conn.arrived) >= conn.next_bounds[1]
         notes.head.doubtful |= self.crowded
         if same and not seg.length and conn.sent > conn.una:
             notes.head.possible += 1
-            notes.head.duplicates += fresh
+            notes.head.duplicates += acceptable
             self._duplicate(conn, notes)
 
     def segment_taken(self, conn: Connection, seg: Segment, new: list[Arrival]) -> None:

@@ -248,6 +248,11 @@ def the_host_terminates_a_connection_whose_disconnect_was_aborted(stories: Stori
         story = stories[name]
         assert story.node.status is OK
         assert story.state.state is TcpConnectionState.CLOSED
+    story = stories["given up"]
+    assert back(story, "D") == (ABORTED, 0)
+    (terminate,) = story.of(TERMINATE)
+    assert story.place("D") < story.moments.index(terminate)
+    assert story.state.state is TcpConnectionState.CLOSED
 
 
 @row("DC-29")
@@ -368,6 +373,9 @@ def a_disconnect_frees_nothing_the_connection_stays_offloaded_until_the_terminat
     assert numbers >= 1
     assert context is not None
     assert stories["reset"].facts["numbers after the reset"][1] is not None
+    # the device itself still knows it: it answers a query with the state that the disconnect, or the RST, left
+    assert stories["graceful"].facts["state after the disconnect"] is TcpConnectionState.FIN_WAIT_2
+    assert stories["reset"].facts["state after the reset"] is TcpConnectionState.CLOSED
 
 
 @row("DC-42")

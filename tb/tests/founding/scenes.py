@@ -38,6 +38,7 @@ SCENES: tuple[Play, ...] = (
     scenes_forward.forward_in_flight,
     scenes_forward.state_calls,
     scenes_disconnect.two_at_once,
+    scenes_disconnect.given_up,
     scenes_terminate.aged,
     scenes_terminate.silent,
     scenes_terminate.resources,

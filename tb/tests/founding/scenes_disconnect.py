@@ -24,6 +24,7 @@ def graceful(stage: Stage) -> Scene:
     story.far.ack(301)
     yield story.came_back("D")
     story.facts["numbers after the disconnect"] = stage.loaded(), story.connection.handle.miniport_offload_context
+    story.facts["state after the disconnect"] = (yield from story.query()).state
     story.far.say(pattern(50, 3), TcpFlag.PSH)
     yield lambda: len(story.sink) == 50
     yield from stage.quiet(150)
@@ -121,6 +122,7 @@ def reset(stage: Stage) -> Scene:
     story.far.say(flags=TcpFlag.RST)
     yield story.told(TcpEventType.ABORT)
     story.facts["numbers after the reset"] = stage.loaded(), story.connection.handle.miniport_offload_context
+    story.facts["state after the reset"] = (yield from story.query()).state
     yield from stage.quiet()
     story.mark("aborted")
     yield from story.terminate(chained=True)
@@ -150,6 +152,18 @@ def disconnect_after_reset(stage: Stage) -> Scene:
     yield story.came_back("D")
     story.mark("disconnect back")
     yield from story.terminate()
+    story.end()
+
+
+def given_up(stage: Stage) -> Scene:
+    """The disconnect meets an RST; nobody asks for the upload but the application that hears of it."""
+    story = stage.story("given up")
+    story.gives_up = True
+    yield from story.open()
+    yield from story.disconnect(story.make("D", pattern(80, 3)))
+    yield story.arrived(80, fin=True)
+    story.far.say(flags=TcpFlag.RST)
+    yield lambda: story.upload is not None
     story.end()
 
 

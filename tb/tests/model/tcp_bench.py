@@ -86,11 +86,12 @@ class Engine:
     now: int = 0
     arrivals: int = 0
     room: bool = True
+    ooo_ranges: int = 8
     last: StepResult | None = None
 
     def do(self, event: Event) -> StepResult:
         """One event now."""
-        env = Env(self.now, self.params, self.credits, self.path, self.neighbor, self.conns, room=self.room)
+        env = Env(self.now, self.params, self.credits, self.path, self.neighbor, self.conns, self.room, self.ooo_ranges)
         result = step(self.tcb, event, env)
         if not isinstance(event, Credit) and not (isinstance(event, Command) and without_connection(event.sqe)):
             self.tcb = result.tcb

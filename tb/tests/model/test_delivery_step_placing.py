@@ -335,6 +335,31 @@ def test_a_push_timer_that_runs_is_not_put_off_by_a_request_whose_buffer_holds_b
     assert engine.state.dcb.push_deadline == 500
 
 
+@pytest.mark.rule("RESUME", "W", "CH-131", "G-04")
+def test_a_held_request_whose_buffer_holds_bytes_is_timed_from_the_resume() -> None:
+    engine = started(1, push_ticks=500)
+    engine.command(Opcode.RECEIVE, addr=0x5000, length=1000, cookie=1, flags=2)
+    engine.now = 300
+    assert engine.state.dcb.push_on == 0
+    engine.command(Opcode.RESUME)
+    assert (engine.state.dcb.push_on, engine.state.dcb.push_deadline) == (1, 800)
+    engine.now = 800
+    assert [(c.cookie, c.nbytes) for c in cqes(engine.timer())] == [(1, 0)]
+
+
+@pytest.mark.rule("W", "CH-131", "G-04")
+@pytest.mark.parametrize("nopush", [0, 1])
+def test_a_request_whose_buffer_holds_bytes_is_timed_from_when_it_becomes_the_head(nopush: int) -> None:
+    engine = started(push_ticks=500)
+    engine.receive(100, nopush=nopush, cookie=1)
+    engine.command(Opcode.RECEIVE, addr=0x9000, length=1000, cookie=2, flags=2)
+    engine.now = 200
+    engine.deliver(100)
+    assert (engine.state.dcb.push_on, engine.state.dcb.push_deadline) == (1, 700)
+    engine.now = 700
+    assert [(c.cookie, c.nbytes) for c in cqes(engine.timer())] == [(2, 0)]
+
+
 @pytest.mark.rule("LOAD", "CH-137")
 def test_behind_a_fin_that_came_before_the_hand_over_a_request_is_invalid_and_no_event_comes() -> None:
     engine = Delivery()

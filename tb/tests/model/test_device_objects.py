@@ -117,7 +117,7 @@ def test_what_was_updated_is_in_the_next_frame(seed: int) -> None:
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
-        ({"ka_timeout": 1 << 31}, Status.BAD_IMAGE),
+        ({"ka_timeout": 1 << 30}, Status.BAD_IMAGE),
         ({"ka_interval": 0xFFFF_FFFF, "initial_rcv_wnd": 0x3FFF_C001}, Status.BAD_IMAGE),
         ({"cached_flags": 0x20}, Status.BAD_IMAGE),
         ({"ttl": 0}, Status.BAD_IMAGE),
@@ -127,7 +127,7 @@ def test_what_was_updated_is_in_the_next_frame(seed: int) -> None:
         ({"initial_rcv_wnd": 0x3FFF_C001, "ttl": 0}, Status.BAD_IMAGE),
         ({"initial_rcv_wnd": 65536}, Status.RCV_WINDOW),
         ({"cached_flags": 0x1F, "flow_label": 0xFFFFF, "user_priority": 7, "initial_rcv_wnd": 65535}, Status.OK),
-        ({"ka_timeout": (1 << 31) - 1, "ka_interval": (1 << 31) - 1, "ka_probe_count": 255}, Status.OK),
+        ({"ka_timeout": (1 << 30) - 1, "ka_interval": (1 << 30) - 1, "ka_probe_count": 255}, Status.OK),
     ],
 )
 def test_an_impossible_cached_image_changes_nothing(changes: dict[str, int], status: Status) -> None:

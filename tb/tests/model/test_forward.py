@@ -103,13 +103,21 @@ def test_a_forwarded_acknowledgment_counts_like_one_from_the_wire() -> None:
 
 
 @pytest.mark.rule("B-8", "C-2", "C-9")
-@pytest.mark.parametrize("fields", [{"seq": 30000}, {"seq": 6000, "pay_len": 10}, {"ack": 99}, {"flags": 0}])
+@pytest.mark.parametrize("fields", [{"seq": 30000}, {"ack": 99}, {"flags": 0}])
 def test_what_the_rules_drop_completes_ok_and_owes_what_they_owe(fields: dict[str, int]) -> None:
     forwarded, received = running(), running()
     forwarded.forward(**fields)
     received.rx(**fields)
     assert forwarded.tcb == received.tcb
     assert answer_of(forwarded).status == Status.OK
+
+
+@pytest.mark.rule("B-8", "M-2")
+def test_a_forwarded_segment_behind_a_hole_is_dropped_and_owes_a_duplicate_ack() -> None:
+    engine = running()
+    result = engine.forward(seq=6000, pay_len=10, flags=ACK | FIN)
+    assert (engine.tcb.rr_n, engine.tcb.ooo_fin, engine.tcb.dup_owed, engine.credits) == (0, 0, 1, 100)
+    assert (answer_of(engine).status, result.actions.dlv) == (Status.OK, None)
 
 
 @pytest.mark.rule("B-8", "C-9")

@@ -9,7 +9,15 @@ import pytest
 from model.ndis.miniport import DriverConfig
 from tb.config import RunConfig
 from tb.session import summary
-from tb.tests.ring_cases import CQ_LOG2, RAW_BUFS, judge_sleeping_host, sleeping_host
+from tb.tests.ring_cases import (
+    CQ_LOG2,
+    MANY,
+    RAW_BUFS,
+    judge_many_requests,
+    judge_sleeping_host,
+    sleeping_host,
+    sleeping_host_with_many_requests,
+)
 from tb.tests.stage import DELAY, Stage
 from tb.tests.stage.golden import StageRun
 
@@ -23,4 +31,15 @@ def test_a_full_completion_ring_stops_new_descriptors_and_nothing_else(tmp_path:
     assert run.run() == [], stage.where()
     assert stage.over, stage.where()
     judge_sleeping_host(stage.stories)
+    assert summary.verdict(run.transfer) == []
+
+
+def test_requests_that_end_behind_a_full_completion_ring_hold_up_no_segment(tmp_path: Path) -> None:
+    stage = Stage([sleeping_host_with_many_requests])
+    settings = DriverConfig(conns=4, cq_log2=CQ_LOG2, raw_bufs=MANY)
+    config = RunConfig(device="model", size=4096, delay=DELAY, seed=1, out=tmp_path)
+    run = StageRun(config, stage, driver_config=settings)
+    assert run.run() == [], stage.where()
+    assert stage.over, stage.where()
+    judge_many_requests(stage.stories)
     assert summary.verdict(run.transfer) == []

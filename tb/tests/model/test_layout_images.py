@@ -109,7 +109,7 @@ IMAGES: dict[str, Image] = {
     "tcp_image": Image(
         # const, bytes 0..63: Flags = timestamps + window scaling, ports 5001 and 40000, scales 7 and 3, MSS 1460
         "04 00 0500 8913 409C 07 03 B405  D4 C3 B2 A1"
-        "0C0D 0000 00000000  00000000 00000000"  # path number
+        "0C0D 0000 7B1C 9D2E  00000000 00000000"  # path number, the two counts of a QUERY
         "00000000 00000000  00000000 00000000"
         "00000000 00000000  00000000 00000000"
         # cached, bytes 64..127
@@ -147,6 +147,8 @@ IMAGES: dict[str, Image] = {
             "ttl": 127,
             "tos": 0xB8,
             "user_priority": 6,
+            "old_segs": 0x1C7B,
+            "ooo_segs": 0x2E9D,
             "state": TcpState.CLOSING,
             "dlg_flags": 0x5AA5,
             "rcv_nxt": 0x0302_0100,

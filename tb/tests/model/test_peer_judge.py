@@ -35,15 +35,17 @@ MSS = 500
 class Sender:
     """A connection to a fresh peer with timestamps; `make` gives right segments that a test then spoils."""
 
-    def __init__(self, rules: JudgeRules | None = None, vlan: int | None = None) -> None:
+    def __init__(self, rules: JudgeRules | None = None, vlan: int | None = None, *, sack: bool = False) -> None:
         """Does the handshake; both windows are scaled: the peer's by 0, ours by 2."""
         tcp = TcpConfig(mss=MSS, receive_buffer=4000, window_scale=0)
         self.peer = TcpPeer(PeerConfig(tcp=tcp, rules=rules or JudgeRules()), lambda _: SinkApp(read_limit=0))
         self.link = Link(OWN[0], PEER[0], vlan)
         self._peer_iss = 0
         self._echo = 0
+        permitted = b"\x01\x01\x04\x02" if sack else b""
         syn = replace(
-            self.make(seq=0, flags=SYN), options=Options(raw=b"\x02\x04\x05\xb4\x03\x03\x02\x01" + self.stamp())
+            self.make(seq=0, flags=SYN),
+            options=Options(raw=b"\x02\x04\x05\xb4\x03\x03\x02\x01" + permitted + self.stamp()),
         )
         self.send(syn)
         self.send(self.make())
@@ -269,10 +271,9 @@ def test_another_vlan_is_a_violation_and_another_priority_is_none() -> None:
     assert s.violations == ["vlan", "vlan"]
 
 
-def talking() -> Sender:
+def talking(*, sack: bool = False) -> Sender:
     """A sender whose peer has sent it 100 bytes."""
-    s = Sender.__new__(Sender)
-    Sender.__init__(s)
+    s = Sender(sack=sack)
     app = s.peer.apps[0] = EchoApp()
     app.on_data(bytes(100))
     s.peer.connections[0].app = app
@@ -288,3 +289,54 @@ def test_a_stream_record_finds_the_first_byte_that_differs_in_any_overlap() -> N
     assert record.differs(1000, b"abcdefghijklmnopq") is None
     assert record.differs(1012, b"mnX") == 1014
     assert record.differs(990, b"0123456789X") == 1000
+
+
+RIGHT_BLOCKS = [
+    [(21, 30)],
+    [(51, 101), (21, 30)],
+    [(1, 11), (21, 30)],
+    [(21, 30), (21, 40)],
+    [(25, 30), (21, 40), (51, 60)],
+    [(1, 11)],
+    [(5, 8), (51, 101), (21, 30), (41, 42)][:3],
+]
+WRONG_BLOCKS = [
+    ([(30, 21)], "rfc2018 3"),
+    ([(21, 21)], "rfc2018 3"),
+    ([(21, 102)], "rfc2018 3"),
+    ([(21, 30), (30, 40)], "rfc2018 3"),
+    ([(51, 60), (21, 30), (25, 40)], "rfc2018 3"),
+    ([(21, 30), (1, 11)], "rfc2018 4"),
+    ([(11, 30)], "rfc2018 4"),
+    ([(5, 30)], "rfc2018 4"),
+]
+
+
+def blocks(s: Sender, spans: list[tuple[int, int]]) -> Segment:
+    """An acknowledgment of 10 bytes with SACK blocks behind the timestamps."""
+    seg = s.make(ack=11)
+    raw = b"".join((s._peer_iss + edge).to_bytes(4, "big") for span in spans for edge in span)
+    return replace(seg, options=Options(raw=seg.options.raw + bytes((1, 1, 5, 2 + len(raw))) + raw))
+
+
+@pytest.mark.rule("M-4", "RFC 2018 3", "RFC 2883 4")
+@pytest.mark.parametrize("spans", RIGHT_BLOCKS)
+def test_right_blocks_are_none(spans: list[tuple[int, int]]) -> None:
+    s = talking(sack=True)
+    s.send(blocks(s, spans))
+    assert s.peer.violations == []
+
+
+@pytest.mark.rule("M-4", "RFC 2018 3", "RFC 2018 4")
+@pytest.mark.parametrize(("spans", "rule"), WRONG_BLOCKS)
+def test_wrong_blocks_are_violations(spans: list[tuple[int, int]], rule: str) -> None:
+    s = talking(sack=True)
+    s.send(blocks(s, spans))
+    assert set(s.violations) == {rule}
+
+
+@pytest.mark.rule("RFC 2018 2")
+def test_blocks_without_agreement_are_a_violation() -> None:
+    s = talking()
+    s.send(blocks(s, [(21, 30)]))
+    assert s.violations == ["rfc2018 2"]

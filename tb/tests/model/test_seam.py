@@ -61,6 +61,14 @@ def test_a_connection_that_is_cut_goes_on_as_if_nothing_had_been(seed: int) -> N
     assert found["checked"]["SEAM-EDGE"] > 50
 
 
+@pytest.mark.parametrize("seed", [16, 23])
+def test_what_comes_behind_inherited_bytes_goes_into_the_request_that_they_began_to_fill_ch_054(seed: int) -> None:
+    found = play_on_model(seam_config(RunConfig(command="seam", device="model"), seed), seed)
+    assert found["problems"] == []
+    assert found["byte_exact"]
+
+
+
 @pytest.mark.rule("CH-129", "CH-159", "G-20")
 @pytest.mark.parametrize("seed", [8, 10])
 def test_random_cuts_of_a_session_lose_and_reorder_nothing(seed: int, tmp_path: Path) -> None:

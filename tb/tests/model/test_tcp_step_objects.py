@@ -19,6 +19,7 @@ from model.layout.generated import (
     Phase,
     Status,
     TcpEventType,
+    TcpState,
     TxBarrier,
     TxHdrPath,
     TxKind,
@@ -223,6 +224,32 @@ def test_an_abortive_disconnect_over_an_invalid_object_sends_no_reset(frozen: bo
             UploadReason.INVALID_STATE,
         )
         assert engine.tcb == replace(before, phase=Phase.FROZEN, retrieve_sent=1)
+
+
+@pytest.mark.rule("B-6a", "B-13", "G-0")
+@pytest.mark.parametrize("command", [Opcode.DISCONNECT, Opcode.UPLOAD])
+def test_a_connection_in_time_wait_stops_without_a_second_request(command: Opcode) -> None:
+    engine = running()
+    engine.command(Opcode.DISCONNECT, flags=1)
+    engine.segments()
+    engine.rx(ack=1001, flags=0x11)
+    engine.segments()
+    assert (engine.tcb.state, engine.tcb.phase, engine.tcb.retrieve_sent) == (TcpState.TIME_WAIT, Phase.RUNNING, 1)
+    before = invalidated(Object.PATH, engine).tcb
+    result = engine.command(command, flags=2 if command == Opcode.DISCONNECT else 0)
+    assert (result.actions.tx0, result.actions.tx1, result.actions.dlv) == (None, None, None)
+    assert engine.tcb == replace(before, phase=Phase.FROZEN)
+
+
+@pytest.mark.rule("B-7", "CH-207")
+def test_a_terminate_behind_a_mandatory_reason_sends_no_acknowledgment() -> None:
+    for frozen in (False, True):
+        engine = running()
+        engine.rx(pay_len=10)
+        if frozen:
+            engine.command(Opcode.UPLOAD)
+        assert engine.tcb.unacked_segs == 1
+        assert (engine.command(Opcode.TERMINATE).actions.tx0 is None) is frozen
 
 
 @pytest.mark.rule("B-6a")

@@ -14,6 +14,7 @@ from model.layout.generated import (
     Opcode,
     Phase,
     Status,
+    TcpEventType,
     TcpState,
     TxAppend,
     TxKind,
@@ -359,3 +360,22 @@ def test_nothing_can_be_sent_behind_a_fin_that_was_acknowledged(state: TcpState)
     assert result.actions.cpl is not None
     assert result.actions.cpl.status == Status.BAD_STATE
     assert engine.tcb.snd_end == engine.tcb.snd_una
+
+
+# ---- the driver cannot go on
+
+
+@pytest.mark.rule("B-13", "CH-212", "CH-207")
+def test_the_driver_has_a_connection_stopped_and_asked_for_once() -> None:
+    assert status_of(loaded(), Opcode.UPLOAD) == Status.BAD_STATE
+    engine = running()
+    engine.send(3000)
+    result = engine.command(Opcode.UPLOAD)
+    message = message_of(result)
+    assert (message.event, message.info) == (TcpEventType.RETRIEVE, UploadReason.UPLOAD_REQUESTED)
+    assert (engine.tcb.phase, engine.tcb.retrieve_sent) == (Phase.FROZEN, 1)
+    assert engine.segments() == []
+    again = engine.command(Opcode.UPLOAD)
+    assert again.actions.dlv is None
+    assert again.actions.cpl is not None
+    assert again.actions.cpl.status == Status.OK

@@ -247,6 +247,22 @@ def test_a_repeated_ack_that_nothing_called_for_is_seen() -> None:
     assert rules_broken(events) == {"DUP-ACK"}
 
 
+@pytest.mark.rule("C-1", "B23")
+@pytest.mark.parametrize("late", [0, 1])
+def test_an_ack_with_an_older_timestamp_calls_for_an_answer(late: int) -> None:
+    """RFC 7323 5.3 R1: what PAWS refuses is acknowledged."""
+    at = len(CALM)
+    while not CALM[at - 1].sent:
+        at -= 1
+    last = segment(CALM[at - 1])
+    came = segment(next(event for event in reversed(CALM[:at]) if not event.sent))
+    echo = replace(came, seq=last.ack, payload=b"", flags=ACK, options=stamps(came, -late, 0))
+    events = CALM[:at]
+    for _ in range(200):
+        events = inserted(inserted(events, at, RECEIVED, echo), at + 1, SENT, last)
+    assert rules_broken(events) == (set() if late else {"DUP-ACK"})
+
+
 @pytest.mark.parametrize("old", [True, False])
 def test_data_may_go_again_when_its_ack_came_in_a_segment_that_is_wholly_old(old: bool) -> None:
     """RFC 9293 3.10.7.4: of a segment outside the window the ACK field is not looked at."""
@@ -358,3 +374,57 @@ def closed_window(events: list[Event]) -> list[Event]:
     """The same, but the last segment that came in closed the window."""
     last = max(n for n, event in enumerate(events) if not event.sent)
     return with_segment(events, last, replace(segment(events[last]), window=0))
+
+
+def blocks_of(seg: Segment, *blocks: tuple[int, int]) -> Segment:
+    """The same with other SACK blocks behind its timestamps."""
+    raw = seg.options.raw[:12] + bytes((1, 1, 5, 2 + 8 * len(blocks)))
+    return replace(seg, options=Options(raw=raw + b"".join((e % 2**32).to_bytes(4, "big") for b in blocks for e in b)))
+
+
+LOSSY = record(3, 60_000, replace(BAD, drop=0.15, corrupt=0.0))
+
+
+def with_blocks(count: int) -> int:
+    """The first sent segment of LOSSY with that many blocks, none of which tells of a duplicate."""
+    return pick(LOSSY, lambda s: len(s.options.sack_blocks) == count and min(s.options.sack_blocks)[0] > s.ack)
+
+
+@pytest.mark.rule("M-4", "RFC 2018 3")
+def test_blocks_of_what_did_not_come_are_not_apart_or_not_agreed_are_seen() -> None:
+    one, two = with_blocks(1), with_blocks(2)
+    seg, pair = segment(LOSSY[one]), segment(LOSSY[two])
+    (left, right), later = seg.options.sack_blocks[0], pair.options.sack_blocks
+    assert rules_broken(LOSSY) == set()
+    assert rules_broken(with_segment(LOSSY, one, blocks_of(seg, (left, right)))) == set()
+    for wrong in ((left, right + 1), (left - 1, right), (right, left), (left, left)):
+        assert "SACK-SEEN" in rules_broken(with_segment(LOSSY, one, blocks_of(seg, wrong))), wrong
+    middle = (left + right) // 2
+    assert "SACK-ABOVE" in rules_broken(with_segment(LOSSY, one, blocks_of(seg, (left, middle), (middle, right))))
+    assert rules_broken(with_segment(LOSSY, two, blocks_of(pair, *later, later[0]))) == set()  # a duplicate's block
+    old = (pair.ack - 10, pair.ack)
+    assert rules_broken(with_segment(LOSSY, two, blocks_of(pair, old, *later))) == set()
+    assert rules_broken(with_segment(LOSSY, two, blocks_of(pair, *later, old))) == {"SACK-ABOVE"}
+    plain = record(3, 20_000, replace(BAD, corrupt=0.0), TcpConfig(sack=False))
+    at = pick(plain, pure_ack, 5)
+    came = segment(plain[at])
+    assert "SACK-AGREED" in rules_broken(with_segment(plain, at, blocks_of(came, (came.ack - 10, came.ack))))
+
+
+@pytest.mark.rule("M-4", "RFC 2018 4")
+def test_a_block_that_grew_last_and_is_not_named_first_is_seen() -> None:
+    at_once, seen = MonitorConfig(race_ticks=0), 0
+    for seed in (3, 4, 5):
+        events = record(seed, 60_000, replace(BAD, drop=0.15, corrupt=0.0))
+        assert rules_broken(events, at_once) == set()
+        for at, event in enumerate(events):
+            seg = segment(event)
+            if not event.sent or len(seg.options.sack_blocks) != 2:
+                continue
+            first, second = seg.options.sack_blocks
+            apart = first[1] < second[0] or second[1] < first[0]
+            if apart and min(first, second)[0] > seg.ack:
+                spoilt = with_segment(events, at, blocks_of(seg, second, first))
+                assert rules_broken(spoilt, at_once) == {"SACK-FIRST"}
+                seen += 1
+    assert seen > 3

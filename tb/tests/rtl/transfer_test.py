@@ -41,7 +41,12 @@ class TransferTest(ChimneyTest):
         self.contents = bytearray(initial_contents(int(dut.mem_seed.value), 0, built("mem_bytes")))
         conns, data_w = built("conns"), self.config.data_w
         bounds = bounds_for(self.config.conns, data_w, self.config.mem_latency)
-        sizes = DeviceConfig(conns=conns, data_w=data_w, pool_bufs=built("pool_bufs", DeviceConfig.pool_bufs))
+        sizes = DeviceConfig(
+            conns=conns,
+            data_w=data_w,
+            pool_bufs=built("pool_bufs", DeviceConfig.pool_bufs),
+            ooo_ranges=built("ooo_ranges", DeviceConfig.ooo_ranges),
+        )
         self.follower = Follower(bytes(self.contents), config=sizes, bounds=bounds)
         self.port = RtlHostPort(self.contents, self._on_operation)
         put("dut", dut)

@@ -53,6 +53,8 @@ class Story(Record):
         self.far = Far(stage, number)
         #: What the application took.
         self.sink = bytearray()
+        #: The application gives a connection up whose disconnect came back aborted.
+        self.gives_up = False
         #: Bytes of an indication that are accepted; None: all.
         self.accept: int | None = None
         self.offload_status: NdisStatus | None = None
@@ -275,7 +277,9 @@ class Story(Record):
         """Kept until the end of the story."""
 
     def disconnect_returned(self, done: Outstanding) -> None:
-        """Kept until the end of the story."""
+        """Kept until the end of the story; the application may give up."""
+        if self.gives_up and done.nbl.status is NdisStatus.REQUEST_ABORTED:
+            self.stage.host.terminate(self.connection)
 
     def receive_returned(self, done: Outstanding) -> None:
         memory = self.stage.memory

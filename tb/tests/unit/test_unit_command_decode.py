@@ -174,7 +174,7 @@ async def objects_beyond_the_tables_and_unknown_kinds_are_refused_check_1_2(dut:
     await b.refused(Status.NOT_SUPPORTED, Opcode.QUERY, conn=0, flags=int(Object.PATH))
     await b.refused(Status.BAD_CONN, Opcode.NEIGHBOR_ANSWER, conn=b.nbrs)
     await b.refused(Status.BAD_CONN, Opcode.UPDATE, conn=b.conns)
-    await b.refused(Status.BAD_OPCODE, 20, conn=0)
+    await b.refused(Status.BAD_OPCODE, 21, conn=0)
     await b.refused(Status.BAD_OPCODE, 0xFF, conn=0)
 
 
@@ -183,7 +183,7 @@ async def the_image_of_an_update_is_read_and_checked_6_7(dut: Any) -> None:
     b = await bench_of(dut)
     await b.refused(Status.READ_ERROR, Opcode.UPDATE, image=CACHED, read_error=True)
     await b.refused(Status.BAD_IMAGE, Opcode.UPDATE, image=CachedImage(ttl=0))
-    await b.refused(Status.BAD_IMAGE, Opcode.UPDATE, image=CachedImage(ttl=1, ka_interval=1 << 31))
+    await b.refused(Status.BAD_IMAGE, Opcode.UPDATE, image=CachedImage(ttl=1, ka_interval=1 << 30))
     await b.refused(Status.RCV_WINDOW, Opcode.UPDATE, image=CachedImage(ttl=1, initial_rcv_wnd=0x3FFF_C001))
     await b.reaches(Opcode.UPDATE, completes=True, image=CACHED)
 

@@ -948,6 +948,24 @@ class Host:
             assert self.read[conn] == self.sent[conn], "the FIN overtook data"
             self.events[conn] += 1
 
+    def text(self, conn: int, length: int) -> None:
+        """The next octets of a stream come."""
+        self.in_order(conn, length)
+        self.sent[conn] += length
+
+    def in_order(self, conn: int, length: int, **fields: int) -> None:
+        """A DELIVER of octets from `sent` on, from the wire or out of host memory."""
+        self.frames[self.arrival] = (conn, self.sent[conn], length)
+        self.credit -= 1
+        fields |= {"psh": self.rng.randrange(2), "conn": conn, "gen": conn + 1}
+        if self.rng.random() < 0.3:
+            src = HANDED_IN + 0x1000 * self.arrival
+            self.forwards[src] = self.frames.pop(self.arrival)
+            self.bench.forward(src, length, **fields)
+        else:
+            self.bench.deliver(self.arrival, length, **fields)
+        self.arrival += 1
+
     def provoke(self, more: bool) -> None:
         """Something random that is legal now."""
         bench, rng = self.bench, self.rng
@@ -960,17 +978,7 @@ class Host:
                 self.host_buffers.append(buffer)
             bench.command(Opcode.ANSWER, conn=who, gen=who + 1, arg=token, length=taken)
         if more and self.credit and len(bench.messages) < 4:
-            length = rng.choice((1, 2, 60, 700, 1460))
-            self.frames[self.arrival] = (conn, self.sent[conn], length)
-            self.sent[conn] += length
-            self.credit -= 1
-            if rng.random() < 0.3:
-                src = HANDED_IN + 0x1000 * self.arrival
-                self.forwards[src] = self.frames.pop(self.arrival)
-                bench.forward(src, length, psh=rng.randrange(2), conn=conn, gen=conn + 1)
-            else:
-                bench.deliver(self.arrival, length, psh=rng.randrange(2), conn=conn, gen=conn + 1)
-            self.arrival += 1
+            self.text(conn, rng.choice((1, 2, 60, 700, 1460)))
         if len(self.requests[conn]) < int(bench.dut.RECVS.value) and rng.random() < 0.3:
             length = rng.choice((0, 1, 100, 1460, 5000))
             self.requests[conn].append((self.next_addr, length))
@@ -1064,6 +1072,30 @@ async def test_a_request_that_came_with_bytes_completes_by_the_push_timer_ch_131
     bench.message(DlvEvt.START, 1, 7, hold=1, sq_index=4, a=0xC1)
     bench.receive(0x2000, 100, nopush=2, cookie=7)  # nothing is said before RESUME
     assert [c.dcb.push_on for c in await bench.settle()] == [0, 0]
+
+
+@cocotb.test()
+async def test_a_request_that_came_with_bytes_is_timed_from_the_resume_or_from_its_turn_ch_131(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open(hold=1)
+    bench.receive(0x1000, 100, nopush=2, cookie=5)
+    bench.receive(0x2000, 50, nopush=1, cookie=6)
+    bench.receive(0x3000, 100, nopush=2, cookie=7)
+    assert [c.dcb.push_on for c in await bench.settle()] == [0, 0, 0]
+    bench.now += 40
+    bench.command(Opcode.RESUME)
+    resumed = (await bench.settle())[-1]
+    assert (resumed.dcb.push_on, resumed.dcb.push_deadline) == (1, bench.now + PUSH_TICKS)
+    bench.now += PUSH_TICKS
+    for _ in range(3 * 64):
+        await bench.step()
+    assert entries(await bench.settle()) == [done(5, 0)]
+    bench.now += 30
+    bench.deliver(1, 50)
+    commits = await bench.settle()
+    assert entries(commits) == [done(6, 50)]
+    assert (commits[-1].dcb.push_on, commits[-1].dcb.push_deadline) == (1, bench.now + PUSH_TICKS)
 
 
 @cocotb.test()

@@ -20,7 +20,7 @@ from model.layout.generated import (
 )
 
 OFF = 0xFFFF_FFFF
-HALF = 1 << 31
+LONG = 1 << 30
 WINDOW_MAX = 65535 << 14
 CWND_MAX = 1 << 30
 TCP = TcpImage(
@@ -30,14 +30,14 @@ TCP = TcpImage(
     cwnd=CWND_MAX, rtx_timeout_delta=OFF, ka_timeout_delta=OFF,
 )  # fmt: skip
 CACHED = CachedImage(
-    cached_flags=0x1C, initial_rcv_wnd=WINDOW_MAX, rcv_indication_size=OFF, ka_probe_count=255, ka_timeout=HALF - 1,
-    ka_interval=HALF - 1, max_rt=OFF, flow_label=0xFFFFF, ttl=1, tos=255, user_priority=7,
+    cached_flags=0x1C, initial_rcv_wnd=WINDOW_MAX, rcv_indication_size=OFF, ka_probe_count=255, ka_timeout=LONG - 1,
+    ka_interval=LONG - 1, max_rt=OFF, flow_label=0xFFFFF, ttl=1, tos=255, user_priority=7,
 )  # fmt: skip
 PATH = PathImage(family=4, neighbor_id=7, path_mtu=1500)
 NEIGHBOR = NeighborImage(vlan_id=4095)
 PARAM = ParamImage(
-    ticks_per_second=1000, ack_frequency=1, delayed_ack_ticks=255, dup_ack_threshold=255, push_ticks=HALF - 1,
-    nce_stale_ticks=HALF - 1, rto_min=1, rto_max=HALF - 1, rto_initial=HALF - 1,
+    ticks_per_second=1000, ack_frequency=1, delayed_ack_ticks=255, dup_ack_threshold=255, push_ticks=LONG - 1,
+    nce_stale_ticks=LONG - 1, rto_min=1, rto_max=LONG - 1, rto_initial=LONG - 1,
 )  # fmt: skip
 OFFLOADABLE = (
     TcpState.ESTABLISHED, TcpState.FIN_WAIT_1, TcpState.FIN_WAIT_2, TcpState.CLOSE_WAIT, TcpState.CLOSING,
@@ -49,9 +49,9 @@ GOOD: tuple[Row, ...] = (
     ({}, Status.OK),
     *(({"state": int(state)}, Status.OK) for state in OFFLOADABLE),
     ({"cached_flags": 0x1F}, Status.OK),
-    ({"rtx_timeout_delta": HALF - 1}, Status.OK),
-    ({"ka_timeout_delta": HALF - 1}, Status.OK),
-    ({"ka_timeout": HALF - 1, "ka_interval": HALF - 1, "ka_probe_count": 255}, Status.OK),
+    ({"rtx_timeout_delta": LONG - 1}, Status.OK),
+    ({"ka_timeout_delta": LONG - 1}, Status.OK),
+    ({"ka_timeout": LONG - 1, "ka_interval": LONG - 1, "ka_probe_count": 255}, Status.OK),
     ({"const_flags": 0, "rcv_wnd": 65535, "initial_rcv_wnd": 65535, "snd_wnd": 65535, "max_snd_wnd": 0}, Status.OK),
     ({"snd_wind_scale": 14, "snd_wnd": WINDOW_MAX, "max_snd_wnd": WINDOW_MAX}, Status.OK),
     ({"rcv_wind_scale": 14, "rcv_wnd": WINDOW_MAX, "initial_rcv_wnd": WINDOW_MAX}, Status.OK),
@@ -68,13 +68,13 @@ REFUSED: tuple[Row, ...] = (
     ({"ttl": 0}, Status.BAD_IMAGE),
     ({"user_priority": 8}, Status.BAD_IMAGE),
     ({"flow_label": 0x10_0000}, Status.BAD_IMAGE),
-    ({"rtx_timeout_delta": HALF}, Status.BAD_IMAGE),
+    ({"rtx_timeout_delta": LONG}, Status.BAD_IMAGE),
     ({"rtx_timeout_delta": OFF - 1}, Status.BAD_IMAGE),
-    ({"ka_timeout_delta": HALF}, Status.BAD_IMAGE),
+    ({"ka_timeout_delta": LONG}, Status.BAD_IMAGE),
     ({"ka_timeout_delta": OFF - 1}, Status.BAD_IMAGE),
-    ({"ka_timeout": HALF}, Status.BAD_IMAGE),
+    ({"ka_timeout": LONG}, Status.BAD_IMAGE),
     ({"ka_timeout": OFF}, Status.BAD_IMAGE),
-    ({"ka_interval": HALF}, Status.BAD_IMAGE),
+    ({"ka_interval": LONG}, Status.BAD_IMAGE),
     ({"ka_interval": OFF}, Status.BAD_IMAGE),
     ({"snd_wind_scale": 15}, Status.BAD_IMAGE),
     ({"rcv_wind_scale": 15}, Status.BAD_IMAGE),
@@ -99,7 +99,7 @@ REFUSED: tuple[Row, ...] = (
     # two faults: the one that the page names first
     ({"state": TcpState.TIME_WAIT, "cached_flags": 0x20}, Status.NOT_SUPPORTED),
     ({"state": TcpState.CLOSED, "remote_mss": 0}, Status.NOT_SUPPORTED),
-    ({"ka_interval": HALF, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
+    ({"ka_interval": LONG, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
     ({"ttl": 0, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
     ({"remote_mss": 0, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
     ({"rcv_wnd": OFF, "initial_rcv_wnd": OFF}, Status.BAD_IMAGE),
@@ -134,9 +134,9 @@ PARAMS: tuple[Row, ...] = (
     ({"rto_min": 6, "rto_max": 5, "rto_initial": 5}, Status.BAD_IMAGE),
     ({"rto_initial": 0}, Status.BAD_IMAGE),
     ({"rto_max": 5, "rto_initial": 6}, Status.BAD_IMAGE),
-    ({"rto_max": HALF}, Status.BAD_IMAGE),
-    ({"push_ticks": HALF}, Status.BAD_IMAGE),
-    ({"nce_stale_ticks": HALF}, Status.BAD_IMAGE),
+    ({"rto_max": LONG}, Status.BAD_IMAGE),
+    ({"push_ticks": LONG}, Status.BAD_IMAGE),
+    ({"nce_stale_ticks": LONG}, Status.BAD_IMAGE),
 )
 
 
@@ -144,8 +144,8 @@ CACHED_ROWS: tuple[Row, ...] = (
     ({}, Status.OK),
     ({"cached_flags": 0, "initial_rcv_wnd": 0, "flow_label": 0, "user_priority": 0, "ttl": 255}, Status.OK),
     ({"cached_flags": 0x1F}, Status.OK),
-    ({"ka_timeout": HALF}, Status.BAD_IMAGE),
-    ({"ka_interval": HALF}, Status.BAD_IMAGE),
+    ({"ka_timeout": LONG}, Status.BAD_IMAGE),
+    ({"ka_interval": LONG}, Status.BAD_IMAGE),
     ({"cached_flags": 0x20}, Status.BAD_IMAGE),
     ({"cached_flags": 0x8000}, Status.BAD_IMAGE),
     ({"ttl": 0}, Status.BAD_IMAGE),

@@ -44,6 +44,7 @@ HANDED_IN = 0xA_0000  # forwarded segments
 REQUESTS = 0xC_0000
 MEMORY = 0x20_0000
 WRITES = 16  # write requests that rx_placer may have outstanding
+MASK32 = 0xFFFFFFFF
 GEN = 9  # generation of connection n is GEN + n
 LOCAL, REMOTE = 0x0A000001, 0x0A000002
 ECHO = (RxClass.RAW, RxReason.NOT_TCP)
@@ -544,6 +545,44 @@ async def test_options(dut: Any) -> None:
         assert (seg.ts_present, seg.tsval, seg.tsecr) == wanted, options.hex()
 
 
+def sack_option(*blocks: tuple[int, int]) -> bytes:
+    """RFC 2018 3, without NOPs."""
+    return bytes((5, 2 + 8 * len(blocks))) + b"".join(struct.pack("!II", *block) for block in blocks)
+
+
+def told_blocks(seg: RxSeg) -> list[tuple[int, int]]:
+    """The SACK blocks in the order of the option; everything behind them must be 0."""
+    blocks = [(seg.sack_left >> 32 * i & MASK32, seg.sack_right >> 32 * i & MASK32) for i in range(seg.sack_n)]
+    assert (seg.sack_left >> 32 * seg.sack_n, seg.sack_right >> 32 * seg.sack_n) == (0, 0)
+    return blocks
+
+
+@cocotb.test()
+async def test_sack_blocks_are_found_in_their_order_rfc_2018(dut: Any) -> None:
+    bench = await started(dut)
+    stamp = b"\x08\x0a" + struct.pack("!II", 0x11223344, 0xDEADBEEF)
+    four = [(0xFFFFFF00 + i, 0x10203040 + i * 0x01010101) for i in range(4)]
+    nops = b"\x01\x01"
+    cases: list[tuple[bytes, list[tuple[int, int]], int]] = [
+        (b"", [], 0),
+        *((nops + sack_option(*four[:n]), four[:n], 0) for n in (1, 2, 3, 4)),
+        *((nops + stamp + nops + sack_option(*four[:n]), four[:n], 1) for n in (1, 2, 3)),
+        (sack_option(*four[:3]) + stamp, four[:3], 1),
+        (b"\x02\x04\x05\xb4\x04\x02" + sack_option(*four[:3]) + nops, four[:3], 0),
+        (sack_option(*four[:3]) + sack_option(four[3]) + nops, four[3:], 0),  # the last of two counts, all of it
+        (sack_option() + stamp, [], 1),  # no block at all: no such option
+        (sack_option(four[0]) + sack_option() + stamp + nops, four[:1], 1),
+        (b"\x05\x0b" + bytes(9) + b"\x01", [], 0),  # no whole number of blocks
+        (b"\x05\x14" + bytes(18) + stamp + nops, [], 1),
+        (nops + b"\x05\x12" + bytes(8), [], 0),  # past the end of the header
+        (b"\x00\x00" + sack_option(four[0]), [], 0),
+        (nops + sack_option(four[0]) + b"\x03\x00\x01\x01", four[:1], 0),  # what was found before counts
+    ]
+    await verdicts(bench, [Frame(options=o, payload=sack_option(*four)).build() for o, _, _ in cases])
+    for (options, blocks, stamped), seg in zip(cases, bench.segments, strict=True):
+        assert (told_blocks(seg), seg.ts_present) == (blocks, stamped), options.hex()
+
+
 @cocotb.test()
 async def test_nothing_enters_while_disabled(dut: Any) -> None:
     bench = await started(dut)
@@ -954,7 +993,7 @@ async def test_forwarded_text_that_cannot_be_read_or_written_aborts_its_command(
     bench.receive(1, REQUESTS + 0x1000, 200)
     await bench.settle()
     untouched = bytes(bench.memory[REQUESTS + 0x1000 : REQUESTS + 0x1000 + 200])
-    bench.bad = {(HANDED_IN + 256) // 64}  # in the second of three pieces
+    bench.bad = {(HANDED_IN + 192) // 64}  # in the second of three pieces
     bench.forward(1, HANDED_IN, data)
     bench.forward(2, HANDED_IN + 0x1000, b"good")
     await bench.settle()

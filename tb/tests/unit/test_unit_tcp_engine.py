@@ -169,6 +169,7 @@ class Bench:
         self.rng = random.Random(int(cocotb.RANDOM_SEED))
         self.now = 1000
         self.room = 1
+        self.cq_full = 0
         self.waiting: dict[str, deque[dict[str, int]]] = {name: deque() for name in STREAMS}
         self.ready = {"txq": 100, "bar": 100, "dlv": 100, "verdict": 100, "cpl": 100, "img": 100}
         self.out: dict[str, list[int]] = {name: [] for name in self.ready}
@@ -191,6 +192,7 @@ class Bench:
         dut.rst.value = 1
         dut.now.value = self.now
         dut.s_room.value = self.room
+        dut.s_cq_full.value = self.cq_full
         dut.s_del_done.value = 0
         dut.m_del_ready.value = 0
         for name, fields in STREAMS.items():
@@ -221,6 +223,7 @@ class Bench:
         self.cycle += 1
         dut.now.value = self.now
         dut.s_room.value = self.room
+        dut.s_cq_full.value = self.cq_full
         for name, fields in STREAMS.items():
             queue = self.waiting[name]
             getattr(dut, f"s_{name}_valid").value = int(bool(queue))
@@ -625,6 +628,7 @@ async def duplicate_acks_owed_are_not_merged(dut: Any) -> None:
     await b.step(200)
     assert [r.kind for r in b.records[stalled:]] == [TcpEvt.RX_SEGMENT] * 12, "receive goes on"
     assert [r.tcb.dup_owed for r in b.records[stalled:]] == [1, 2, 3, 4, 5, 6, 7, 7, 7, 7, 7, 7]
+    assert [r.tcb.ooo_segs for r in b.records[stalled:]] == list(range(1, 13)), "E-12"
     b.ready["txq"] = 50
     await b.step(1000)
     pure = [TxSegment.unpack(i.body) for i in map(Txq.unpack, b.out["txq"]) if i.kind == TxKind.SEGMENT]
@@ -655,6 +659,7 @@ async def retransmission_timeout_backs_off_and_gives_up(dut: Any) -> None:
         assert seg is not None
         only(seg, seq=UNA, len=1460, flags=ACK)
         only(record.tcb, snd_nxt=u32(UNA + 1460), rtt_active=0, snd_max=u32(UNA + 2920))
+        only(record.tcb, old_segs=count, ooo_segs=0)  # E-12
         await b.quiet()
     # pulled back: a pure ACK still carries snd_max
     await b.segment(seq=RCV + 1, pay_len=1)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import cocotb
+from cocotb.triggers import Timer
 
 from model.layout.generated import (
     CachedImage,
@@ -460,6 +461,26 @@ async def invalidate_of_what_is_not_there_is_refused_b11(dut: Any) -> None:
     await b.quiet()
 
 
+@cocotb.test()
+async def the_driver_has_a_connection_stopped_and_asked_for_once_b13(dut: Any) -> None:
+    b = await bench_of(dut)
+    refused(await b.command(Opcode.UPLOAD), Status.BAD_STATE)
+    await b.open()
+    await b.send(100)
+    await b.grant()
+    record = await b.command(Opcode.UPLOAD)
+    only(record, tx0_valid=0, tx1_valid=0, dlv_valid=1)
+    only(record.cpl, kind=CqKind.COMMAND, status=Status.OK, code=Opcode.UPLOAD, cookie=COOKIE)
+    only(record.dlv, kind=DlvEvt.NOTIFY, event=TcpEventType.RETRIEVE, info=UploadReason.UPLOAD_REQUESTED, aborted=0)
+    only(record.tcb, phase=Phase.FROZEN, retrieve_sent=1)
+    again = await b.command(Opcode.UPLOAD)
+    only(again, dlv_valid=0)
+    only(again.cpl, status=Status.OK)
+    await b.segment(seq=RCV, ack=UNA)
+    assert await b.settle() == []
+    await b.quiet()
+
+
 async def silenced(b: ObjectBench, what: Object, number: int) -> None:
     """Data is queued and in flight; the object becomes invalid; one grant asks for the upload, nothing more leaves."""
     await b.open(replace(IMAGE, cwnd=1460))
@@ -653,6 +674,38 @@ async def an_abortive_disconnect_of_an_invalid_connection_sends_no_reset_b6a(dut
 
 
 @cocotb.test()
+async def a_connection_in_time_wait_stops_without_a_second_request_b6a_b13(dut: Any) -> None:
+    for opcode in (Opcode.DISCONNECT, Opcode.UPLOAD):
+        b = await bench_of(dut)
+        await b.open()
+        await b.command(Opcode.DISCONNECT, flags=1)
+        await b.grant()
+        await b.segment(seq=RCV, ack=u32(UNA + 1), flags=ACK | FIN)
+        (*_, record) = await b.settle()
+        only(record.tcb, state=TcpState.TIME_WAIT, phase=Phase.RUNNING, retrieve_sent=1, ack_now=0)
+        barred(await b.invalidate(Object.CONNECTION), Object.CONNECTION)
+        record = await b.command(opcode, flags=2 if opcode == Opcode.DISCONNECT else 0)
+        only(record, tx0_valid=0, tx1_valid=0, dlv_valid=0, cpl_valid=1)
+        only(record.tcb, state=TcpState.TIME_WAIT, phase=Phase.FROZEN, retrieve_sent=1)
+        await b.quiet()
+        b.stop()
+        await Timer(1, "ns")
+
+
+@cocotb.test()
+async def a_terminate_behind_a_mandatory_reason_sends_no_acknowledgment_b7(dut: Any) -> None:
+    for stopped in (False, True):
+        b = await bench_of(dut)
+        await b.open(credits_=4)
+        only((await b.segment(seq=RCV, pay_len=10)).tcb, unacked_segs=1, ack_now=0)
+        if stopped:
+            only((await b.command(Opcode.UPLOAD)).tcb, phase=Phase.FROZEN)
+        only(await b.command(Opcode.TERMINATE), tx0_valid=int(not stopped), tx1_valid=1)
+        b.stop()
+        await Timer(1, "ns")
+
+
+@cocotb.test()
 async def an_invalid_connection_in_time_wait_freezes_without_a_second_message_g0(dut: Any) -> None:
     b = await bench_of(dut)
     await b.open()
@@ -824,6 +877,27 @@ async def a_full_completion_queue_holds_grants_back_and_no_query_is_lost_e10(dut
     b.ready["cpl"] = 50
     asked = [r for r in await b.settle(200) if r.cpl_valid and r.cpl.kind == CqKind.EVENT]
     assert len(asked) == 1
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_full_completion_ring_holds_no_grant_back_behind_the_engines_own_completions_c12(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open()
+    b.ready["cpl"], b.cq_full = 0, 1
+    for number in range(4):
+        image = NeighborImage(dl_src=1)
+        sqe = Sqe(opcode=Opcode.NEIGHBOR_WRITE, conn=number + 4, cookie=COOKIE)
+        b.waiting["cmd"].append({"sqe": sqe.pack(), "sq_index": number, "image": image.pack()})
+    await b.settle()
+    b.now = 31_001
+    await b.segment(seq=RCV - 1, pay_len=1)
+    (granted,) = await b.settle()
+    only(granted, room=0, tx0_valid=1, cpl_valid=0)  # it asks for nothing, the next one does
+    b.ready["cpl"], b.cq_full = 50, 0
+    await b.settle(200)
+    await b.segment(seq=RCV - 1, pay_len=1)
+    assert [r.cpl.kind for r in await b.settle() if r.cpl_valid] == [CqKind.EVENT]
     await b.quiet()
 
 

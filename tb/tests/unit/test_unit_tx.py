@@ -146,7 +146,7 @@ class Expect:
     completions: deque[tuple[Cqe, int]] = field(default_factory=deque)  # with the records that must be out before
     raw_completions: deque[Cqe] = field(default_factory=deque)
     faults: deque[tuple[int, int]] = field(default_factory=deque)
-    fences: deque[tuple[int, int, int]] = field(default_factory=deque)  # conn, gen, completions before
+    fences: dict[int, int] = field(default_factory=dict)  # conn: gen
 
 
 class Bench:
@@ -176,7 +176,7 @@ class Bench:
         self.kept_back = 0  # frames that could be read and were discarded
         self.bar_cycles: list[tuple[int, int]] = []  # INVALIDATE offered, completion taken
         self.bar_offered = 0
-        self.completed = self.fences_out = self.list_reads = self.stalled_reads = 0
+        self.fences_out = self.list_reads = self.stalled_reads = 0
         self.beat: list[tuple[int, int]] = []  # data and keep of the frame on the wire
         self.frame_ends: list[tuple[int, int]] = []  # cycle of the last beat, beats
         self.first_beat = -1
@@ -271,13 +271,21 @@ class Bench:
     def wire_seq(c: Conn, offset: int) -> int:
         return (c.base + offset) & MASK32
 
-    def segment(self, conn: int, at: int, length: int, *, flags: int = ACK, ts: bool = False, prio: int = 0) -> bool:
-        """A SEGMENT of bytes [at, at+length) of the connection's stream; returns whether it will leave."""
+    def segment(
+        self, conn: int, at: int, length: int, *, flags: int = ACK, ts: bool = False, prio: int = 0, blocks: int = 0
+    ) -> bool:
+        """A SEGMENT of bytes [at, at+length) of the connection's stream with so many SACK blocks.
+
+        Returns whether it will leave.
+        """
         c, rng = self.conns[conn], self.rng
+        near = rng.choice((0, 0xFFFF0000))  # edges anywhere, or about to wrap: a large sum
+        left, right = (sum((rng.getrandbits(32) | near) << 32 * i for i in range(blocks)) for _ in range(2))
         seg = TxSegment(
             seq=self.wire_seq(c, at), len=length, flags=flags, ack=rng.getrandbits(32), wnd=rng.getrandbits(16),
             ts_en=int(ts), tsval=rng.getrandbits(32) if ts else 0, tsecr=rng.getrandbits(32) if ts else 0,
             ttl=rng.randrange(1, 256), tos=rng.getrandbits(8), user_priority=prio,
+            sack_n=blocks, sack_left=left, sack_right=right,
         )  # fmt: skip
         self.put(TxKind.SEGMENT, conn, c.gen, seg.pack())
         payload, fine = b"", True
@@ -319,7 +327,11 @@ class Bench:
             src=".".join(map(str, path.src_addr.to_bytes(4, "big"))), tos=seg.tos, ttl=seg.ttl, flags="DF",
             dst=".".join(map(str, path.dst_addr.to_bytes(4, "big"))), id=0x8000 | (self.segments & 0x7FFF),
         )  # fmt: skip
-        options = [("NOP", None), ("NOP", None), ("Timestamp", (seg.tsval, seg.tsecr))] if seg.ts_en else []
+        nops: list[tuple[str, Any]] = [("NOP", None), ("NOP", None)]
+        options = [*nops, ("Timestamp", (seg.tsval, seg.tsecr))] if seg.ts_en else []
+        if seg.sack_n:
+            edges = ((seg.sack_left >> 32 * i & MASK32, seg.sack_right >> 32 * i & MASK32) for i in range(seg.sack_n))
+            options += [*nops, ("SAck", tuple(edge for block in edges for edge in block))]
         packet /= TCP(
             sport=c.hdr.local_port, dport=c.hdr.remote_port, seq=seg.seq, ack=seg.ack, flags=seg.flags,
             window=seg.wnd, options=options,
@@ -360,7 +372,7 @@ class Bench:
             )  # fmt: skip
             self.expect.completions.append((cqe, before))
         if fence:
-            self.expect.fences.append((conn, c.gen, self.completed + len(self.expect.completions)))
+            self.expect.fences[conn] = c.gen
         self.put(TxKind.FENCE if fence else TxKind.RELEASE, conn, c.gen, body.pack())
 
     def invalidate(self, what: Object, number: int, gen: int = 0) -> None:
@@ -570,10 +582,11 @@ class Bench:
         if self.get("m_scpl_valid") and self.get("m_scpl_ready"):
             cqe = Cqe.unpack(self.get("m_scpl"))
             assert x.completions, f"a completion that nobody expects: {cqe}"
-            want_cqe, before = x.completions.popleft()
+            turn = next((n for n, (due, _) in enumerate(x.completions) if due.conn == cqe.conn), 0)
+            want_cqe, before = x.completions[turn]  # in order for each connection
+            del x.completions[turn]
             assert cqe == want_cqe, f"{cqe}\nexpected {want_cqe}"
             assert self.segments_out >= before, "completed before an earlier segment left"
-            self.completed += 1
         if self.get("m_barcpl_valid") and self.get("m_barcpl_ready"):
             bar = x.bars.popleft()
             assert Cqe.unpack(self.get("m_barcpl")) == bar.cqe
@@ -585,9 +598,9 @@ class Bench:
         if self.get("m_fault_valid") and self.get("m_fault_ready"):
             assert (self.get("m_fault_conn"), self.get("m_fault_gen")) == x.faults.popleft()
         if self.get("m_fdone_valid") and self.get("m_fdone_ready"):
-            conn, gen, completions = x.fences.popleft()
-            assert (self.get("m_fdone_conn"), self.get("m_fdone_gen")) == (conn, gen)
-            assert self.completed >= completions, "fence done before its completions were taken"
+            conn = self.get("m_fdone_conn")
+            assert self.get("m_fdone_gen") == x.fences.pop(conn), "a fence that nobody expects"
+            assert all(due.conn != conn for due, _ in x.completions), "fence done before its completions were taken"
             self.fences_out += 1
 
     def sample_record(self, rec: RecTx) -> None:
@@ -691,7 +704,7 @@ def random_step(bench: Bench, conn: int, bad_percent: int) -> None:
         length = min(min(c.nxt, data_end) - at, rng.choice((mss, rng.randrange(1, mss + 1))))
         bench.segment(conn, at, length, ts=ts, prio=prio)
     elif pick < 86:
-        bench.segment(conn, c.nxt, 0, ts=ts, prio=prio)
+        bench.segment(conn, c.nxt, 0, ts=ts, prio=prio, blocks=rng.randrange(4 if ts else 5))
     elif c.nxt > c.una:
         bench.release(conn, rng.choice((c.nxt, rng.randrange(c.una, c.nxt + 1))))
 
@@ -722,8 +735,7 @@ async def random_traffic(bench: Bench, items: int, bad_percent: int, raw_percent
             if aborted:
                 bench.release(conn, una, Status.ABORTED, fence=False, reset=rng.random() < 0.5)
             bench.release(conn, una, Status.ABORTED if aborted else Status.UPLOAD)
-            before = len(bench.expect.fences) + bench.fences_out
-            while bench.fences_out < before or bench.conns[conn].popped:
+            while conn in bench.expect.fences or bench.conns[conn].popped:
                 await bench.step()
                 assert bench.cycle < 1_000_000, "a fence is lost"
             bench.open(conn, rng.randrange(8))
@@ -758,6 +770,25 @@ async def one_segment_of_each_shape_leaves_as_scapy_builds_it(dut: Any) -> None:
             for prio in (0, 5):
                 for length in (0, 1, 5, 6, 7, 64, 511, 1448):
                     bench.segment(conn, bench.rng.randrange(9000), length, ts=ts, prio=prio)
+        bench.release(conn, bench.conns[conn].end)
+    await bench.run(limit=20_000)
+
+
+@cocotb.test()
+async def acknowledgments_with_sack_blocks_leave_as_scapy_builds_them_m4(dut: Any) -> None:
+    bench = Bench(dut, Knobs())
+    await bench.start()
+    bench.nbr_write(0, vlan=0, own_mac=True)
+    bench.nbr_write(1, vlan=77, own_mac=False)
+    bench.path_write(0, 0)
+    bench.path_write(1, 1)
+    for conn, path in ((0, 0), (1, 1)):
+        bench.open(conn, path)
+        bench.append(conn, [4000])
+        for ts in (False, True):
+            for blocks in (1, 2, 3, 3) if ts else (1, 2, 3, 4, 4, 4, 4):
+                bench.segment(conn, 100, 0, ts=ts, blocks=blocks)
+                bench.segment(conn, 700, 33, ts=ts)  # what follows has no block left over
         bench.release(conn, bench.conns[conn].end)
     await bench.run(limit=20_000)
 
@@ -813,11 +844,12 @@ async def aborts(dut: Any, knobs: Knobs) -> None:
             bench.append(conn, [40 * size], last=size % 2)
         bench.segment(conn, 0, 1000 if c.end > 1000 else c.end)
         bench.release(conn, 50, Status.ABORTED, reset=True)
-    # an abort of an empty table, many in a row
+    # aborts of empty tables, one a connection on its way
     await bench.run(limit=20_000)
-    for conn in ids * 4:
-        bench.release(conn, bench.conns[conn].una, Status.ABORTED, fence=False, reset=True)
-    await bench.run(limit=20_000)
+    for _ in range(4):
+        for conn in ids:
+            bench.release(conn, bench.conns[conn].una, Status.ABORTED, fence=False, reset=True)
+        await bench.run(limit=20_000)
 
 
 @cocotb.test()
@@ -1084,6 +1116,37 @@ async def a_reset_in_the_middle_of_traffic_forgets_everything(dut: Any) -> None:
     for _ in range(300):
         await bench.step()
     await random_traffic(Bench(dut, Knobs(latency=(3, 10))), items=60, bad_percent=0, raw_percent=10)
+
+
+@cocotb.test()
+async def completions_that_nobody_takes_hold_up_no_segment_behind_them(dut: Any) -> None:
+    """hostport, full ring: RELEASEs, an abort and a FENCE of several connections wait, segments of all go on."""
+    bench = Bench(dut, Knobs(latency=(3, 3)))
+    await bench.start()
+    count = min(6, bench.conns_n)
+    *busy, aborted, ended = set_up(bench, count)
+    bench.knobs.sink = 0
+    for conn in (*busy, aborted, ended):
+        for _ in range(bench.sends_n):
+            bench.append(conn, [100])
+    for at in range(bench.sends_n):
+        for conn in (*busy, aborted, ended):
+            bench.segment(conn, 100 * at, 100)
+            if at > 1:
+                bench.release(conn, 100 * (at - 1))
+    bench.segment(aborted, 100 * bench.sends_n, 0, flags=ACK | RST)
+    bench.release(aborted, 100 * (bench.sends_n - 2) + 30, Status.ABORTED, fence=False, reset=True)
+    bench.release(aborted, 100 * (bench.sends_n - 2) + 30, Status.ABORTED)
+    bench.release(ended, 100 * (bench.sends_n - 1) + 30, Status.UPLOAD)
+    bench.segment(busy[0], 100 * bench.sends_n, 0)
+    while bench.segments_out < count * bench.sends_n + 2:
+        await bench.step()
+        assert bench.cycle < 20_000, f"{bench.segments_out} segments left"
+    assert len(bench.expect.completions) >= count * (bench.sends_n - 2), "completions were taken"
+    bench.knobs.sink = 100
+    for conn in busy:
+        bench.release(conn, bench.conns[conn].end)
+    await bench.run(limit=5000)
 
 
 @cocotb.test()

@@ -10,6 +10,7 @@ from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.decisions import MONITORS
 from tb.monitors.contract.monitor import Monitor
 from tb.monitors.contract.trace import Buffer, List, Node, Tree
+from tb.monitors.wire_headers import RST
 from tb.tests.model.contract.section_tests import ByRule
 from tb.tests.model.contract.terminate_traces import (
     FIN,
@@ -271,6 +272,7 @@ def _(story: Story, broken: bool) -> None:
     talk = Talk(story).offload()
     request = nbl(62)
     talk.disconnect(request, ndis.ABORTIVE)
+    talk.sends(0, flags=RST)
     story.complete("disconnect", done(request, 0, 1 if broken else 0))
 
 
@@ -280,6 +282,7 @@ def _(story: Story, broken: bool) -> None:
     graceful, abortive = nbl(62), nbl(63)
     talk.disconnect(graceful)
     talk.disconnect(abortive, ndis.ABORTIVE)
+    talk.sends(0, flags=RST)
     if not broken:
         story.complete("disconnect", done(graceful, ABORTED, 0))
     story.complete("disconnect", done(abortive, 0, 0))

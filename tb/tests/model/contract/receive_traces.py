@@ -152,6 +152,7 @@ class Story:
         self.tick = 1000
         self.layer = 0
         self._calls = 0
+        self._indicated = 0
         self._sizes: dict[int, List] = {}
         self._roots = 0
         self.link = Link(0, {}, {}, {})
@@ -460,12 +461,16 @@ class Story:
         back = self.filled(ident, count, status, advance)
         return self.call("NdisTcpOffloadReceiveComplete", target=1, lists=[back])
 
-    def indication(self, start: int, size: int, ident: int = 700, status: int | None = 0) -> int:
-        """The target begins to indicate ``size`` bytes from ``start`` on."""
+    def indication(self, start: int, size: int, ident: int | None = None, status: int | None = 0) -> int:
+        """The target begins to indicate ``size`` bytes from ``start`` on, in a list of its own: 700, 701 and so on."""
+        if ident is None:
+            ident, self._indicated = 700 + self._indicated, self._indicated + 1
         made = List(ident, (Buffer(ident + 5000, size),), data=stream(start, size))
         return self.enter("NdisTcpOffloadReceiveHandler", target=self.link.handle, lists=[made], status=status)
 
-    def indicate(self, start: int, size: int, ident: int = 700, answer: int = 0, took: int | None = None) -> Story:
+    def indicate(
+        self, start: int, size: int, ident: int | None = None, answer: int = 0, took: int | None = None
+    ) -> Story:
         """It indicates, and the host answers."""
         call = self.indication(start, size, ident)
         return self.leave(call, answer, size if took is None and answer == 0 else took or 0)

@@ -394,6 +394,14 @@ def _(s: Story) -> None:
 
 
 @keeps("CH-088")
+def the_path_of_a_connection_that_is_updated_is_updated(s: Story) -> None:
+    """A linker on the way to what an update changes is not changed itself."""
+    s.offload()
+    tree = s.begin(ndis.UPDATE, s.tree(s.node(PATH), s.node(CONN, cached={"ttl_or_hop_limit": 9})))
+    s.update(PATH, path_mtu=1400).end(ndis.UPDATE, tree).wait(LATER).out(ttl=9)
+
+
+@keeps("CH-088")
 def paths_leave_an_invalidated_neighbor(s: Story) -> None:
     s.offload().add_neighbor().invalidate(NEIGHBOR).end(ndis.UPDATE, relinking(s)).wait(LATER).out(macs=TO_OTHER)
 

@@ -29,6 +29,7 @@ from tb.tests.model.contract.terminate_traces import (
     NEXT_MAC,
     OWN_MAC,
     PSH,
+    RST,
     Story,
     Talk,
     done,
@@ -64,6 +65,40 @@ def test_g_17_an_empty_request_at_a_fin_is_success_or_invalid_state_with_no_byte
     assert broken_rules(lambda story: at_fin(story, ndis.INVALID_STATE, 0)) == []
     assert broken_rules(lambda story: at_fin(story, ABORTED, 0)) == ["G-17"]
     assert broken_rules(lambda story: at_fin(story, ndis.INVALID_STATE, 40)) == ["G-17"]
+
+
+def begun_at_terminate(story: Story, status: int, flags: int) -> None:
+    """A nonpush request with 100 of 1000 bytes, at a terminate that comes behind a segment with ``flags``."""
+    talk = Talk(story).offload()
+    request = posted(50, 1000, no_push=True)
+    talk.receive(request)
+    talk.hears(0, A)
+    talk.sends(0, ack=100)
+    talk.hears(100, flags=flags)
+    talk.terminating()
+    story.complete("receive", done(request, status, 100))
+    if flags & RST:
+        talk.event(ndis.ABORT_EVENT)
+
+
+def test_g_17_a_begun_request_at_a_terminate_is_upload_in_progress_or_aborted_if_the_peer_reset_before() -> None:
+    assert broken_rules(lambda story: begun_at_terminate(story, BUSY, 0)) == []
+    assert broken_rules(lambda story: begun_at_terminate(story, ABORTED, 0)) == ["G-17"]
+    assert broken_rules(lambda story: begun_at_terminate(story, ABORTED, RST)) == []
+
+
+def zero_byte(story: Story, status: int, state: int) -> None:
+    """A zero-byte request on a connection that was offloaded in ``state``."""
+    talk = Talk(story, delegated={"state": state}).offload()
+    request = posted(50, 0)
+    talk.receive(request)
+    story.complete("receive", done(request, status, 0))
+
+
+def test_g_28_a_zero_byte_request_is_success_or_invalid_state_behind_a_fin_that_the_host_handed_over() -> None:
+    assert broken_rules(lambda story: zero_byte(story, ndis.SUCCESS, ndis.ESTABLISHED)) == []
+    assert broken_rules(lambda story: zero_byte(story, ndis.INVALID_STATE, ndis.CLOSE_WAIT)) == []
+    assert broken_rules(lambda story: zero_byte(story, ndis.INVALID_STATE, ndis.ESTABLISHED)) == ["G-28"]
 
 
 def test_g_17_no_request_that_was_there_at_the_fin_outlives_tcp_indicate_disconnect() -> None:

@@ -268,9 +268,79 @@ def bytes_are_reported(s: Story) -> None:
     s.offload().kill(2).reset().complete("disconnect", replace(done(s.lists[2]), transferred=1))
 
 
+@breaks("CH-184")
+def the_completion_overtakes_the_reset(s: Story) -> None:
+    s.offload().kill(2).back("disconnect", 2).wait(3).reset().wait(LATER)
+
+
 @keeps("CH-184")
-def the_completion_overtakes_the_frame(s: Story) -> None:
-    s.offload().kill(2).back("disconnect", 2).end(ndis.TERMINATE, s.terminate()).reset().wait(LATER)
+def the_reset_goes_out_then_the_disconnect_completes(s: Story) -> None:
+    s.offload().kill(2).reset().back("disconnect", 2).wait(LATER)
+
+
+@breaks("CH-183")
+def data_goes_out_thirty_ticks_after_the_abort(s: Story) -> None:
+    s.offload().send(1, DATA).kill(9).wait(30).out(0, DATA).reset()
+
+
+@keeps("CH-183")
+def a_segment_that_was_built_before_the_abort_leaves_before_the_reset(s: Story) -> None:
+    s.offload().send(1, DATA).kill(9).wait(5).out(0, DATA).reset().into(ack=100)
+
+
+@breaks("CH-183")
+def an_acknowledgment_of_later_makes_a_send_succeed(s: Story) -> None:
+    s.offload().send(1, DATA).out(0, DATA).kill(9).reset().wait(100).into(ack=100).back("send", 1)
+
+
+@breaks("CH-183")
+def a_receive_takes_data_that_came_later(s: Story) -> None:
+    s.offload().post(3, 50).kill(9).reset().wait(100).into(0, bytes(50)).back("receive", 3, transferred=50)
+
+
+@breaks("CH-183")
+def data_is_indicated_behind_the_completed_abort(s: Story) -> None:
+    s.offload().into(0, DATA).kill(9).reset().back("disconnect", 9).wait(300)
+    s.call(ndis.INDICATE, target=200 + CONN, lists=(nbl(78, DATA),), status=0)
+
+
+@breaks("CH-177")
+def acknowledged_bytes_are_not_reported(s: Story) -> None:
+    s.offload().disconnect(5, DATA).fin(0, DATA).into(ack=40).wait(5000).into(flags=RST).abort()
+    s.back("disconnect", 5, status=ndis.REQUEST_ABORTED, transferred=0)
+
+
+@keeps("CH-177")
+def acknowledged_bytes_are_reported(s: Story) -> None:
+    s.offload().disconnect(5, DATA).fin(0, DATA).into(ack=40).wait(5000).into(flags=RST).abort()
+    s.back("disconnect", 5, status=ndis.REQUEST_ABORTED, transferred=40)
+
+
+@breaks("CH-176")
+def an_acknowledged_disconnect_ends_with_the_upload(s: Story) -> None:
+    s.offload().disconnect(5, DATA).fin(0, DATA).into(ack=101).wait(300)
+    s.terminate()
+    s.back("disconnect", 5, status=ndis.UPLOAD_IN_PROGRESS, transferred=100)
+
+
+@breaks("CH-176")
+def an_acknowledged_disconnect_never_comes_back(s: Story) -> None:
+    s.offload().disconnect(5, DATA).fin(0, DATA).into(ack=101).wait(400)
+
+
+@keeps("CH-176")
+def an_acknowledged_disconnect_comes_back_soon(s: Story) -> None:
+    s.offload().disconnect(5, DATA).fin(0, DATA).into(ack=101).wait(50).back("disconnect", 5).wait(1000)
+
+
+@breaks("CH-173")
+def the_fin_of_an_idle_connection_never_leaves(s: Story) -> None:
+    s.offload().disconnect(5).wait(1001)
+
+
+@keeps("CH-173")
+def the_fin_of_an_idle_connection_leaves(s: Story) -> None:
+    s.offload().disconnect(5).wait(10).fin().wait(1001)
 
 
 # --- lists, receiving, resources -------------------------------------------------------------------------------

@@ -244,3 +244,64 @@ def test_a_list_that_the_driver_above_a_full_one_gets_back_is_passed_on_as_it_is
         story.leave(inner, layer=1)
 
     assert judge(tell).breaches == []
+
+
+def _event(story: Story, told: tuple[int, int] | None) -> None:
+    talk = offload(story)
+    inner = story.enter(ndis.EVENT, layer=0, target=talk.handle + OWN, event=3, info=10)
+    if told is not None:
+        outer = story.enter(ndis.EVENT, layer=1, target=talk.handle, event=told[0], info=told[1])
+        story.leave(outer, layer=1)
+    story.leave(inner, layer=0)
+
+
+def test_an_event_goes_up_as_it_came() -> None:
+    def rules(told: tuple[int, int] | None) -> list[str]:
+        story = Story()
+        _event(story, told)
+        return [breach.rule for breach in run(IntermediateDriver(), story).breaches]
+
+    assert rules((3, 10)) == []
+    assert rules((4, 0)) == ["CH-255"]
+    assert rules(None) == ["CH-255"]
+
+
+@pytest.mark.parametrize(("result", "consumed"), [(ndis.SUCCESS, 100), (ndis.NOT_ACCEPTED, 0)])
+def test_an_intermediate_driver_does_not_answer_an_indication_itself(result: int, consumed: int) -> None:
+    story = Story()
+    talk = offload(story)
+    inner = story.enter(ndis.INDICATE, layer=0, target=talk.handle + OWN, lists=(FIRST,), status=0)
+    story.leave(inner, layer=0, result=result, consumed=consumed)
+    assert [breach.rule for breach in run(IntermediateDriver(), story).breaches] == ["CH-257"]
+
+
+def test_a_chain_that_goes_neither_down_nor_back_is_lost() -> None:
+    story = Story()
+    offload(story)
+    send(story, ())
+    assert {breach.rule for breach in run(IntermediateDriver(), story).breaches} == {"CH-254"}
+
+
+@pytest.mark.parametrize("kind", ["kept", "lost", "altered", "failed"])
+def test_an_initiate_goes_down_and_its_result_up_unchanged(kind: str) -> None:
+    story = Story()
+    talk = Talk(story, number=4)
+    states = {"const": talk.tcp_const(), "cached": talk.tcp_cached(), "delegated": talk.tcp_delegated()}
+    given = talk.nodes(None, True, **states)
+    down = lower(given)
+    if kind == "altered":
+        changed = {i: replace(n, delegated={**(n.delegated or {}), "snd_una": 1}) for i, n in down.nodes.items()}
+        down = Tree(down.root, changed)
+    outer = story.enter(ndis.INITIATE, layer=1, tree=given)
+    if kind != "lost":
+        story.leave(story.enter(ndis.INITIATE, layer=0, tree=down), layer=0)
+    story.leave(outer, layer=1)
+    if kind in ("kept", "failed"):
+        after = talk.nodes(0, False, **states)
+        up = {ident: replace(node, status=ndis.FAILURE) for ident, node in after.nodes.items()}
+        inner = story.enter(ndis.INITIATED, layer=0, tree=lower(after))
+        told = after if kind == "kept" else Tree(after.root, up)
+        story.leave(story.enter(ndis.INITIATED, layer=1, tree=told), layer=1)
+        story.leave(inner, layer=0)
+    found = [breach.rule for breach in run(IntermediateDriver(), story).breaches]
+    assert found == ([] if kind == "kept" else ["CH-253"])

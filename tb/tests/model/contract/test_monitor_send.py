@@ -16,6 +16,7 @@ from tb.tests.model.contract.face_traces import (
     OTHER_MAC,
     OWN_MAC,
     PEER_MAC,
+    SND_UNA,
     Story,
     Tales,
     done,
@@ -433,6 +434,64 @@ def an_update_of_path_mtu_is_in_progress(s: Story) -> None:
     s.offload().send(1, bytes(1200))
     tree = s.updating(20, path_mtu=600)
     s.out(0, bytes(700), push=False).end(ndis.UPDATE, tree).wait(LATER).out(700, bytes(500), flags=ACK | PSH)
+
+
+# --- what the peer acknowledged -------------------------------------------------------------------------------
+
+
+@breaks("CH-104")
+def acknowledged_bytes_are_not_reported(s: Story) -> None:
+    s.offload().send(1, DATA).out(0, DATA).into(ack=40).wait(5000).into(flags=RST).abort()
+    s.back("send", 1, status=ndis.REQUEST_ABORTED, transferred=0)
+
+
+@keeps("CH-104")
+def acknowledged_bytes_are_reported(s: Story) -> None:
+    s.offload().send(1, DATA).out(0, DATA).into(ack=40).wait(5000).into(flags=RST).abort()
+    s.back("send", 1, status=ndis.REQUEST_ABORTED, transferred=40)
+
+
+@breaks("CH-107")
+def a_send_that_was_done_long_ago_is_aborted(s: Story) -> None:
+    s.offload().send(1, DATA).out(0, DATA).into(ack=100).wait(300).kill(9).reset()
+    s.back("send", 1, status=ndis.REQUEST_ABORTED, transferred=100)
+
+
+@breaks("CH-108")
+def a_send_that_was_done_long_ago_is_handed_back(s: Story) -> None:
+    s.offload().send(1, DATA).out(0, DATA).into(ack=100).wait(300)
+    s.terminate()
+    s.back("send", 1, status=ndis.UPLOAD_IN_PROGRESS, transferred=100)
+
+
+@breaks("CH-106")
+def bytes_behind_a_list_that_is_not_whole(s: Story) -> None:
+    s.offload().send(1, DATA).send(2, MORE).out(0, DATA).out(100, MORE).into(ack=200).into(flags=RST).abort()
+    s.back("send", 1, status=ndis.REQUEST_ABORTED, transferred=0)
+    s.back("send", 2, status=ndis.REQUEST_ABORTED, transferred=100)
+
+
+@breaks("CH-104")
+def what_an_upload_reports_is_not_snd_una(s: Story) -> None:
+    s.offload().send(1, DATA).out(0, DATA).into(ack=40)
+    tree = s.terminate()
+    s.back("send", 1, status=ndis.UPLOAD_IN_PROGRESS, transferred=0)
+    s.end(ndis.TERMINATE, tree, delegated={**s.states[CONN][2], "snd_una": (SND_UNA + 40) % (1 << 32)})
+
+
+@breaks("CH-109")
+def an_acknowledged_send_never_comes_back(s: Story) -> None:
+    s.offload().send(1, DATA).out(0, DATA).into(ack=100).wait(400)
+
+
+@keeps("CH-109")
+def an_acknowledged_send_comes_back_soon(s: Story) -> None:
+    s.offload().send(1, DATA).out(0, DATA).into(ack=100).wait(50).back("send", 1).wait(1000)
+
+
+@breaks("CH-098")
+def data_on_an_idle_connection_never_leaves(s: Story) -> None:
+    s.offload().send(1, DATA).wait(1001)
 
 
 class TestSend(FaceSection):

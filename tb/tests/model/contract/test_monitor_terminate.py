@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
+
+import pytest
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.terminate import NOT_APPLICABLE, TerminateCalls, TerminatedState
@@ -12,6 +14,7 @@ from tb.monitors.contract.trace import Node, Tree
 from tb.tests.model.contract.section_tests import ByRule, TalkSection
 from tb.tests.model.contract.terminate_traces import (
     FIN,
+    RCV,
     Story,
     Talk,
     done,
@@ -101,6 +104,7 @@ def _(story: Story, broken: bool) -> None:
     talk = Talk(story).offload()
     first, second = nbl(60, A), nbl(61, B)
     talk.send(first, second)
+    talk.sends(0, A + B)
     talk.terminating()
     story.complete("send", done(first, BUSY, 0))
     chain = (first, second) if broken else (second,)
@@ -399,3 +403,60 @@ def test_a_peer_fin_is_no_byte_of_buffered_data() -> None:
         talk.terminate(node={"buffered": (nbl(90, A),)}, rcv_nxt=101, state=ndis.CLOSE_WAIT)
 
     assert broken_otherwise(tell) == []
+
+
+def _partly_sent(story: Story, **state: Any) -> None:
+    """100 bytes went out, 40 of them were acknowledged long before the terminate, 60 of the peer's are acknowledged."""
+    talk = Talk(story).offload()
+    request = nbl(60, A)
+    talk.send(request)
+    talk.sends(0, A)
+    story.wait(50)
+    talk.hears(0, B[:60], ack=40)
+    talk.sends(100, ack=60)
+    talk.indicate(70, B[:60])
+    story.wait(1000)
+    talk.terminating()
+    story.complete("send", done(request, BUSY, 40))
+    talk.terminated(**{"snd_una": 40, "snd_nxt": 100, "snd_max": 100, "rcv_nxt": 60, "send_wl1": RCV, **state})
+
+
+@pytest.mark.parametrize(
+    ("rule", "state"),
+    [
+        ("CH-239", {"snd_una": 0}),
+        ("CH-239", {"snd_una": 60}),
+        ("CH-239", {"snd_nxt": 0, "snd_una": 40}),
+        ("CH-239", {"snd_nxt": 40, "snd_max": 40}),
+        ("CH-239", {"snd_max": 200}),
+        ("CH-241", {"rcv_nxt": 0}),
+        ("CH-241", {"rcv_nxt": 20}),
+        ("CH-245", {"c_wnd": 0}),
+        ("CH-245", {"snd_wnd": 1}),
+        ("CH-245", {"max_snd_wnd": 1}),
+        ("CH-245", {"dup_ack_count": 77}),
+        ("CH-245", {"ss_thresh": 5000}),
+    ],
+)
+def test_a_terminate_returns_the_numbers_of_the_wire(rule: str, state: dict[str, Any]) -> None:
+    assert rule in broken_otherwise(lambda story: _partly_sent(story, **state))
+    assert rule not in broken_otherwise(_partly_sent)
+
+
+def _sent_again_with_more(story: Story, **state: Any) -> None:
+    """The retransmission takes new bytes along, so that it ends beyond all that was sent before."""
+    talk = Talk(story).offload()
+    request = nbl(60, A)
+    talk.send(request)
+    talk.sends(0, A[:80])
+    story.wait(300)
+    talk.sends(0, A)
+    story.wait(10)
+    talk.terminating()
+    story.complete("send", done(request, BUSY, 0))
+    talk.terminated(**{"snd_una": 0, "snd_nxt": 100, "snd_max": 100, **state})
+
+
+def test_a_retransmission_that_takes_new_bytes_along_may_lower_the_threshold_to_two_segments() -> None:
+    assert "CH-245" not in broken_otherwise(lambda story: _sent_again_with_more(story, ss_thresh=2 * 1448))
+    assert "CH-245" in broken_otherwise(lambda story: _sent_again_with_more(story, ss_thresh=2 * 1448 - 1))

@@ -297,6 +297,12 @@ def _(s: Story) -> None:
     s.offload(flags=1, s_rtt=800).wait(50).terminate(0, s_rtt=800)
 
 
+@OTHERS.keeps("an ACK from below RCV.NXT, overtaken on its way, is no third duplicate")
+def _(s: Story) -> None:
+    _in_flight(s.offload()).comes(0, ack=1000).comes(0, ack=1000).wait(1).comes(0, 100, ack=1000).comes(0, ack=1000)
+    s.goes(100).wait(200)
+
+
 @OTHERS.breaks("MaxRT passes and the target goes on")
 def _(s: Story) -> None:
     _retransmits(s.offload(cached={"max_rt": 1000}), 5)
