@@ -81,8 +81,11 @@ def take_python(outcome: Future[int], tiers: Tiers, tier: str, report: Report) -
     if status not in (0, 1, NOTHING_COLLECTED):
         tail = "\n".join((OUT / "pytest.log").read_text(errors="replace").splitlines()[-12:])
         report.add(Verdict("pytest::collection", "failed", 0, tail, again))
-    found = ElementTree.parse(PYTEST_XML).iter("testcase") if PYTEST_XML.exists() else ()  # noqa: S314 - our own file
-    for case in found:
+    if not PYTEST_XML.exists():
+        if status in (0, 1):
+            report.add(Verdict("pytest::results", "failed", 0, f"pytest left no {PYTEST_XML.name}", again))
+        return
+    for case in ElementTree.parse(PYTEST_XML).iter("testcase"):  # noqa: S314 - our own file
         report.add(python_verdict(case))
 
 

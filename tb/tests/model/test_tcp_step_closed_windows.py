@@ -51,32 +51,25 @@ def face_to_face(now: int, until: int, a: Side, b: Side) -> None:
                     other.coming.append((now + DELAY, TxSegment.unpack(sent.body)))
 
 
+def _side(sends: int, hears: int, own_window: int, other_window: int) -> Engine:
+    """One end, idle: sequence numbers that it sends and hears next, windows (bytes) that the two ends grant."""
+    return running(
+        snd_una=sends,
+        snd_nxt=sends,
+        snd_max=sends,
+        rcv_nxt=hears,
+        rcv_wnd=own_window,
+        initial_rcv_wnd=own_window,
+        snd_wnd=other_window,
+        max_snd_wnd=20_000,
+        snd_wl1=hears,
+        cwnd=60_000,
+    )
+
+
 def pair(window_of_b: int, window_of_a: int = 20_000) -> tuple[Side, Side]:
     """A sends at 1000 and hears 5000 next, B the other way round."""
-    a = running(
-        snd_una=1000,
-        snd_nxt=1000,
-        snd_max=1000,
-        rcv_nxt=5000,
-        rcv_wnd=window_of_a,
-        initial_rcv_wnd=window_of_a,
-        snd_wnd=window_of_b,
-        max_snd_wnd=20_000,
-        snd_wl1=5000,
-        cwnd=60_000,
-    )
-    b = running(
-        snd_una=5000,
-        snd_nxt=5000,
-        snd_max=5000,
-        rcv_nxt=1000,
-        rcv_wnd=window_of_b,
-        initial_rcv_wnd=window_of_b,
-        snd_wnd=window_of_a,
-        max_snd_wnd=20_000,
-        snd_wl1=1000,
-        cwnd=60_000,
-    )
+    a, b = _side(1000, 5000, window_of_a, window_of_b), _side(5000, 1000, window_of_b, window_of_a)
     assert a.tcb.gen == b.tcb.gen == GEN
     return Side(a), Side(b)
 
