@@ -32,7 +32,12 @@ COMMANDS: dict[str, Command] = {
     "run": Command(
         "tb.run",
         "send FILE through the device, over a bad network, and back",
-        f"FILE SIZE SIM DEVICE {NETWORK} SEED CONNS DATA_W MSS MEM_LATENCY IM CUTS WAVES OUT",
+        f"FILE SIZE SIM DEVICE PEER {NETWORK} SEED CONNS DATA_W MSS MEM_LATENCY IM CUTS WAVES OUT",
+    ),
+    "serve": Command(
+        "tb.run",
+        "serve FILE over HTTP through the device to curl on this machine's kernel",
+        f"FILE SIZE SIM DEVICE {NETWORK} SEED DATA_W OUT",
     ),
     "test": Command(
         "tb.testing.runner", "lint, then every test of tier `test`, on both simulators", "SIM TEST REQUIRE SEED JOBS"
@@ -44,10 +49,28 @@ COMMANDS: dict[str, Command] = {
         "TIER SEEDS SIM TEST JOBS SUITE DEVICE OPS",
     ),
     "soak": Command("tb.soak", "the main job over many seeds", f"SIM DATA_W SEEDS SIZE CONNS MSS {NETWORK} JOBS"),
+    "interop": Command(
+        "tb.interop",
+        "the main job against another TCP (PEER) over a bad network, for each of SEEDS",
+        f"PEER SEEDS DEVICE SIM DATA_W SIZE {NETWORK} JOBS",
+    ),
+    "goodput": Command(
+        "tb.goodput", "bulk data against gVisor's on the same bottleneck, same losses", "SEEDS SIZE LOSS DEVICE"
+    ),
     "plan": Command("tb.plan", "which rules of the NDIS contract were exercised, where, and held"),
     "bench": Command("tb.bench", "measure bus share, engine cycles, simulation speed", "SEED"),
     "seam": Command(
         "tb.seam", "upload and offload again in every state of a connection, compare, judge the wire", "SEED SIM JOBS"
+    ),
+    "vectors": Command(
+        "tb.script.run_vectors",
+        "play TCP traces (JSON lines) against the device",
+        "VECTORS DEVICE SIM DATA_W SEED JOBS",
+    ),
+    "packetdrill": Command(
+        "tb.script.run_packetdrill",
+        "play packetdrill scripts against the device (default: tb/packetdrill)",
+        "SCRIPTS DEVICE SIM DATA_W SEED JOBS",
     ),
     "sabotage": Command("tb.sabotage.run", "break one line and see which check notices", "ID PATCH"),
     "synth": Command("tb.synth", "synthesize with Yosys: no latches, tables as memories", "DATA_W CONNS"),
@@ -62,6 +85,7 @@ VARIABLE_HELP = (
     ("FILE", "file to send (default: 1 MiB made from SEED)"),
     ("SIM", "verilator or icarus (default verilator; `make test` takes both)"),
     ("DEVICE", "rtl or model (default rtl)"),
+    ("PEER", "python, lwip, gvisor or linux: the TCP at the other end (default python)"),
     ("LOSS REORDER DUP CORRUPT", "probabilities a frame, 0 to 0.5 (default 0)"),
     ("DELAY", "delay of each direction in ticks (default 2)"),
     ("SEED, SEEDS", "a number; a list such as 1-20 or 1,4,9 (default 1)"),
@@ -70,6 +94,8 @@ VARIABLE_HELP = (
     ("IM", "intermediate drivers between host and miniport driver, 0 to 8 (default 0)"),
     ("CUTS", "times that connections are uploaded, live in software, are offloaded again (default 0)"),
     ("MSS", "segment size the peer announces, 64 to 1460 (default 1460)"),
+    ("VECTORS", "file of TCP traces, one JSON object a line"),
+    ("SCRIPTS", "packetdrill scripts, or folders of them"),
     ("DATA_W", "bus width in bits: 64, 128, 256, 512 (default 512)"),
     ("MEM_LATENCY", "least latency of host memory in cycles, 1 to 4096 (default 32)"),
     ("WAVES", "1 writes waveforms (default 0)"),
@@ -90,9 +116,9 @@ def print_help() -> None:
     print("Chimney: a TCP chimney offload NIC in Verilog, held to a golden model event by event.\n")
     print("targets")
     for name, command in {**COMMANDS, "clean": Command("", "delete everything under sim_build/")}.items():
-        print(f"  make {name:<10} {command.summary}")
+        print(f"  make {name:<11} {command.summary}")
         if command.variables:
-            print(f"  {'':<15} {command.variables}")
+            print(f"  {'':<16} {command.variables}")
     print("\nvariables (make run LOSS=0.02 SEED=7)")
     for names, text in VARIABLE_HELP:
         print(f"  {names:<25} {text}")

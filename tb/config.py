@@ -7,6 +7,7 @@ through `RunConfig.for_simulation`, from a JSON file that the parent process wro
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import os
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 SIMULATORS = ("verilator", "icarus")
 DEVICES = ("rtl", "model")
+#: The TCP at the other end of the wire (tb/peers/choice.py).
+PEERS = ("python", "lwip", "gvisor", "linux")
 #: What a test may need beyond the base; without it the test is skipped, unless REQUIRE names it.
 REQUIRABLE = (*SIMULATORS, "tun", "tshark", "gvisor", "lwip", "x", "chromium", "slurm")
 DATA_WIDTHS = (64, 128, 256, 512)
@@ -57,6 +60,7 @@ class RunConfig:
     sim: str = "verilator"
     sim_given: bool = False
     device: str = "rtl"
+    peer: str = "python"
     loss: float = 0.0
     reorder: float = 0.0
     dup: float = 0.0
@@ -86,6 +90,12 @@ class RunConfig:
     operations: int = 1000
     #: Times that connections are uploaded and offloaded again in the middle of a run.
     cuts: int = 0
+    #: Traces as JSON lines.
+    vectors: Path | None = None
+    #: Packetdrill scripts, or folders of such.
+    scripts: tuple[Path, ...] = ()
+    #: Variables of `make` that were given, for commands with defaults of their own.
+    given: tuple[str, ...] = ()
 
     @staticmethod
     def from_environment(command: str, environment: Mapping[str, str] | None = None) -> RunConfig:
@@ -108,6 +118,7 @@ class RunConfig:
             sim=given.choice("SIM", SIMULATORS, "verilator"),
             sim_given=given.text("SIM") is not None,
             device=given.choice("DEVICE", DEVICES, "rtl"),
+            peer=given.choice("PEER", PEERS, "python"),
             loss=given.rate("LOSS"),
             reorder=given.rate("REORDER"),
             dup=given.rate("DUP"),
@@ -134,6 +145,9 @@ class RunConfig:
             suite=given.choice("SUITE", SUITES, "tests"),
             operations=given.integer("OPS", 1000, 1, MAX_OPERATIONS),
             cuts=given.integer("CUTS", 0, 0, MAX_CUTS),
+            vectors=given.existing("VECTORS"),
+            scripts=given.paths("SCRIPTS"),
+            given=given.names("SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE"),
         )
 
     @staticmethod
@@ -154,10 +168,11 @@ class RunConfig:
     def from_json(text: str) -> RunConfig:
         """The inverse of `to_json`."""
         values = json.loads(text)
-        for name in ("file", "out", "failure", "patch"):
+        for name in ("file", "out", "failure", "patch", "vectors"):
             if values.get(name) is not None:
                 values[name] = Path(values[name])
-        for name in ("seeds", "require"):
+        values["scripts"] = tuple(Path(path) for path in values.get("scripts", ()))
+        for name in ("seeds", "require", "given"):
             values[name] = tuple(values[name])
         return RunConfig(**values)
 
@@ -180,9 +195,10 @@ class RunConfig:
 
         default = RunConfig()
         names = {
-            "FILE": "file", "SIZE": "size", "SIM": "sim", "DEVICE": "device", "LOSS": "loss", "REORDER": "reorder",
-            "DUP": "dup", "CORRUPT": "corrupt", "DELAY": "delay", "CONNS": "conns", "DATA_W": "data_w",
-            "MEM_LATENCY": "mem_latency", "MSS": "mss", "TEST": "test", "IM": "intermediates", "CUTS": "cuts",
+            "FILE": "file", "SIZE": "size", "SIM": "sim", "DEVICE": "device", "PEER": "peer", "LOSS": "loss",
+            "REORDER": "reorder", "DUP": "dup", "CORRUPT": "corrupt", "DELAY": "delay", "CONNS": "conns",
+            "DATA_W": "data_w", "MEM_LATENCY": "mem_latency", "MSS": "mss", "TEST": "test", "IM": "intermediates",
+            "CUTS": "cuts",
         }  # fmt: skip
         words: dict[str, object] = {
             variable: getattr(self, field)
@@ -231,6 +247,30 @@ class _Variables:
     def text(self, name: str) -> str | None:
         """The text given, None if none or empty."""
         return self._environment.get(name) or None
+
+    def existing(self, name: str) -> Path | None:
+        """The path of something that is there."""
+        text = self.text(name)
+        if text is None:
+            return None
+        path = _absolute(text)
+        if not path.exists():
+            raise ConfigError("there is no such file", f"{name}={text}", "give the path of an existing file")
+        return path
+
+    def paths(self, name: str) -> tuple[Path, ...]:
+        """Paths of files and folders, separated by blanks; patterns of the shell are resolved."""
+        found: list[Path] = []
+        for word in (self.text(name) or "").split():
+            matches = [Path(match) for match in sorted(glob.glob(str(_absolute(word))))]
+            if not matches:
+                raise ConfigError("there is no such file or folder", f"{name}={word}", "give existing files or folders")
+            found += matches
+        return tuple(found)
+
+    def names(self, *names: str) -> tuple[str, ...]:
+        """Those of the names that were given."""
+        return tuple(name for name in names if self.text(name) is not None)
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         """One of a closed list."""

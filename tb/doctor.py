@@ -56,6 +56,25 @@ def verilator_rows() -> list[tuple[str, str, str, str]]:
     return rows
 
 
+#: Judges and peers that tests skip without: what, why, how it shows that it is there, Debian packages.
+OPTIONAL_PARTS = (
+    ("lwIP", "PEER=lwip", "/usr/include/lwip/lwip/tcp.h", "gcc liblwip-dev"),
+    ("gVisor", "PEER=gvisor", "/usr/share/gocode/src/gvisor.dev/gvisor/pkg/tcpip/stack",
+     "golang-go golang-gvisor-gvisor-dev"),
+    ("TAP", "PEER=linux", "/dev/net/tun", "iproute2 util-linux curl"),
+    ("tshark", "every capture is judged by it", "tshark", "tshark"),
+)  # fmt: skip
+
+
+def optional_rows() -> list[tuple[str, str, str, str]]:
+    """Rows about what tests are skipped without."""
+    found = []
+    for what, use, proof, packages in OPTIONAL_PARTS:
+        here = os.path.exists(proof) if proof.startswith("/") else shutil.which(proof) is not None
+        found.append((GOOD, what, use, "") if here else (OPTIONAL, what, f"{use}: its tests are skipped", packages))
+    return found
+
+
 def rows() -> list[tuple[str, str, str, str]]:
     """All findings."""
     missing = bootstrap.missing_base()
@@ -88,7 +107,7 @@ def rows() -> list[tuple[str, str, str, str]]:
     table.append(
         (GOOD if viewer else OPTIONAL, "wave viewer", viewer or "to look at waves", "" if viewer else "gtkwave")
     )
-    return table
+    return table + optional_rows()
 
 
 def main() -> int:

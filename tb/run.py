@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from model.ndis.file_transfer import AppPhase
-from tb.config import RunConfig
+from tb.config import ConfigError, RunConfig
+from tb.peers.choice import MISSING
 from tb.session import summary
 from tb.session.progress import Phases
 from tb.session.transfer import Transfer
@@ -23,6 +25,7 @@ from tb.session.transfer import Transfer
 #: Connections the simulated device is built for; it serves any smaller number.
 BUILT_CONNS = 64
 TEST_MODULE = "tb.tests.rtl.transfer_test"
+SERVE_MODULE = "tb.tests.rtl.serve_test"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -31,6 +34,11 @@ class Interrupted(KeyboardInterrupt):
 
 def main(config: RunConfig) -> int:
     """Run the main job; 0 only if the three sums match, nothing diverged and every queue is empty."""
+    if config.command == "serve":  # a program in the kernel's namespace fetches the file
+        config = replace(config, peer="linux", conns=1)
+    lack = MISSING[config.peer]()
+    if lack is not None:
+        raise ConfigError(f"this peer is missing: {lack}", f"PEER={config.peer}", "`make doctor` says what to install")
     config.prepare_out()
     started = time.monotonic()
     result = summary.empty(config)
@@ -70,16 +78,17 @@ def write_contract(out: Path, transfer: Transfer) -> None:
 def run_model(config: RunConfig, result: dict[str, Any], console: Console) -> list[str]:
     """The golden device in a plain loop."""
     from tb.device.model_loop import ModelRun
+    from tb.session.http_server import ServeRun
 
     console.print("no RTL in this run: the golden device alone")
     started = time.monotonic()
-    run = ModelRun(config, capture=config.out / "wire.pcapng")
+    run = (ServeRun if config.command == "serve" else ModelRun)(config, capture=config.out / "wire.pcapng")
     try:
         problems = run.run()
     finally:
-        result |= summary.of_transfer(run.transfer, run.tick)
         result["sim_seconds"] = round(time.monotonic() - started, 2)
         run.transfer.network.close()
+        result |= summary.of_transfer(run.transfer, run.tick)
         write_contract(config.out, run.transfer)
         (config.out / "received.bin").write_bytes(run.transfer.received_data())
     problems += summary.verdict(run.transfer)
@@ -111,7 +120,8 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
     for stale in ("rtl.json", "divergence.txt"):
         (config.out / stale).unlink(missing_ok=True)
     with phases.phase("simulate", measured=True):
-        outcome = run(built, TEST_MODULE, config.out, config=config, waves=config.waves, timeout=3000)
+        module = SERVE_MODULE if config.command == "serve" else TEST_MODULE
+        outcome = run(built, module, config.out, config=config, waves=config.waves, timeout=3000)
     found = config.out / "rtl.json"
     problems: list[str] = []
     if found.exists():

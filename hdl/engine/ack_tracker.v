@@ -4,7 +4,8 @@
 // it asks for through `new_ack`, `dup_ack`, `dup_acks` and takes back as fields.
 //
 // Combinational. `tcb` is the state before the event, `m_tcb` the state before the text is looked at.
-// Assumes snd_una - max_snd_wnd <= ack <= snd_max (rx_check).
+// Assumes snd_una - max_snd_wnd <= ack <= snd_max (rx_check). With sack_en a duplicate is what the scoreboard takes
+// for one (sack_judge), behind this.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -30,6 +31,8 @@ module ack_tracker (
     input  wire                 cc_rtx_head,
     input  wire                 cc_rtt_stop,
     input  wire                 cc_keep_timer,
+    input  wire [31:0]          cc_high_rxt,
+    input  wire                 cc_rescued,
 
     input  wire [15:0]          est_srtt,          // from rtt_estimator
     input  wire [15:0]          est_rttvar,
@@ -55,7 +58,7 @@ module ack_tracker (
 
     assign new_ack  = seq_lt(snd_una, ack);
     assign dup_ack  = ack == snd_una && snd_max != snd_una && seg[`RX_SEG_PAY_LEN] == 16'd0 && !flags[FIN]
-                      && wnd == tcb[`TCB_SND_WND] && !persist;
+                      && wnd == tcb[`TCB_SND_WND] && !persist && !tcb[`TCB_SACK_EN];
     assign dup_acks = (tcb[`TCB_DUP_ACKS] == 8'hFF) ? 8'hFF : tcb[`TCB_DUP_ACKS] + 8'd1;
 
     wire        sample    = new_ack && tcb[`TCB_RTT_ACTIVE] && seq_lt(tcb[`TCB_RTT_SEQ], ack);
@@ -88,6 +91,8 @@ module ack_tracker (
             m_tcb[`TCB_IN_RECOVERY]  = cc_in_recovery;
             m_tcb[`TCB_PARTIAL_SEEN] = cc_partial_seen;
             m_tcb[`TCB_RTX_HEAD]     = cc_rtx_head;
+            m_tcb[`TCB_HIGH_RXT]     = cc_high_rxt;
+            m_tcb[`TCB_RESCUED]      = cc_rescued;
             if (cc_rtt_stop) m_tcb[`TCB_RTT_ACTIVE] = 1'b0;
         end
         if (new_ack) begin

@@ -21,6 +21,7 @@ module command_rules (
     input  wire                     live,
     input  wire                     passed_up,     // FORWARD: the segment is the host's
     input  wire [31:0]              now,
+    input  wire [15:0]              mss,           // bytes, options subtracted
     input  wire [31:0]              push_ticks,
     input  wire [31:0]              fin_wait_2_ticks,
     input  wire [31:0]              rto_max,       // ticks
@@ -67,6 +68,7 @@ module command_rules (
                FLAG_INHERITED = 2;                 // positions inside sqe.flags
     localparam [7:0]  FLAG_RST = 8'h04;            // TCP flags
     localparam [31:0] THRESHOLD_MAX = `CONSUMED_BATCH;
+    localparam [31:0] RESTART_BYTES = `IW_BYTES;
 
     wire [7:0]  opcode     = sqe[`SQE_OPCODE];
     wire [7:0]  flags      = sqe[`SQE_FLAGS];
@@ -95,6 +97,12 @@ module command_rules (
     wire        no_abort   = phase == `PHASE_LOADED;
     wire [31:0] new_end    = snd_end + sqe[`SQE_LENGTH] + {31'd0, is_fin};
     wire        waits      = is_fin && !inherited && live && phase == `PHASE_FROZEN && !fin_queued && !state_ok;
+    // idle restart (RFC 5681 4.1): nothing on its way, and nothing sent for a timeout
+    wire [31:0] mss32      = {16'd0, mss};
+    wire [31:0] mss10      = (mss32 << 3) + (mss32 << 1);
+    wire [31:0] fresh_wnd  = min32(mss10, max32(mss32 << 1, RESTART_BYTES));
+    wire        restarts   = phase == `PHASE_RUNNING && !any_out && snd_end == snd_una && sqe[`SQE_LENGTH] != 32'd0
+                             && now - tcb[`TCB_LAST_TX_TICK] > tcb[`TCB_RTO];
     wire        no_reset   = abortive && live && !no_abort && mute;  // the RST may not leave
 
     // QUERY, INVALIDATE
@@ -244,6 +252,7 @@ module command_rules (
                         m_tcb[`TCB_RTO]     = backoff32(tcb[`TCB_RTO], tcb[`TCB_RTX_COUNT], rto_max);
                     end
                     if (tcb[`TCB_KA_ON]) m_tcb[`TCB_KA_DEADLINE] = tcb[`TCB_KA_DEADLINE] + now;
+                    m_tcb[`TCB_LAST_TX_TICK] = now;
                     if (tcb[`TCB_TS_EN] && any_out) begin
                         m_tcb[`TCB_RTT_ACTIVE] = 1'b1;
                         m_tcb[`TCB_RTT_SEQ]    = snd_una;
@@ -293,6 +302,10 @@ module command_rules (
                 end else if (!cpl_valid) begin
                     m_tcb[`TCB_SND_END]    = new_end;
                     m_tcb[`TCB_FIN_QUEUED] = is_fin;
+                    if (restarts) begin
+                        m_tcb[`TCB_CWND]     = min32(tcb[`TCB_CWND], fresh_wnd);
+                        m_tcb[`TCB_CWND_ACC] = 32'd0;
+                    end
                     appended  = 1'b1;
                     tx0_valid = 1'b1;
                     tx0_kind  = `TX_KIND_APPEND;

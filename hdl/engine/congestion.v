@@ -1,12 +1,15 @@
-// congestion: Reno with NewReno recovery (RFC 5681, RFC 6582) as a pure function of one event.
+// congestion: Reno with the recovery of NewReno (RFC 5681, RFC 6582) or, with sack_en, of RFC 6675, as a pure function
+// of one event.
 //
 // Why a block: another congestion control is another file with these ports.
 //
 // Combinational. `tcb` is the state before the event; at most one of `new_ack`, `dup_ack`, `rto_fired` is set.
-// new_ack (rule F-2): `ack` is above snd_una.   dup_ack (F-3): `dup_acks` counts this duplicate already.
+// new_ack (rule F-2, S-3): `ack` is above snd_una.   dup_ack (F-3, S-2): `dup_acks` counts this duplicate already;
+// with sack_en it brought news, and `lost` says that the scoreboard has an octet lost (lost_edge above snd_una).
 // rto_fired (D-2): the retransmission timer ran out and the retry limit is not reached.
 // Outputs are the fields after the event (unchanged ones pass through). `rtx_head` asks for the segment at
-// snd_una, `rtt_stop` ends a running measurement, `keep_timer` forbids the restart of the timer (F-2).
+// snd_una, `rtt_stop` ends a running measurement, `keep_timer` forbids the restart of the timer (F-2). `high_rxt` is
+// where the search for holes goes on, `rescued` that the end of a recovery was sent again already (S-6).
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -19,6 +22,7 @@ module congestion (
     input  wire              rto_fired,
     input  wire [31:0]       ack,
     input  wire [7:0]        dup_acks,
+    input  wire              lost,
 
     output reg  [31:0]       cwnd,
     output reg  [31:0]       ssthresh,
@@ -28,7 +32,9 @@ module congestion (
     output reg               partial_seen,
     output reg               rtx_head,
     output reg               rtt_stop,
-    output reg               keep_timer
+    output reg               keep_timer,
+    output reg  [31:0]       high_rxt,
+    output reg               rescued
 );
 
     `include "../engine/seq.vh"
@@ -52,6 +58,12 @@ module congestion (
     // partial acknowledgment: deflate by what was acknowledged, add back one segment (RFC 6582 3.2 step 3)
     wire [31:0] deflated = ((old_cwnd > acked) ? old_cwnd - acked : 32'd0) + ((acked >= mss32) ? mss32 : 32'd0);
 
+    wire sack_en = tcb[`TCB_SACK_EN];
+    // RFC 6675 5: a recovery may follow another as soon as all of the one before was acknowledged (5.1)
+    wire enters  = dup_ack && !tcb[`TCB_IN_RECOVERY]
+                   && (sack_en ? (dup_acks >= dup_ack_threshold || lost) && seq_le(old_recover, snd_una)
+                               : dup_acks == dup_ack_threshold && seq_lt(old_recover, snd_una));
+
     wire unused = &{1'b0, tcb};
 
     always @* begin
@@ -64,6 +76,8 @@ module congestion (
         rtx_head     = tcb[`TCB_RTX_HEAD];
         rtt_stop     = 1'b0;
         keep_timer   = 1'b0;
+        high_rxt     = tcb[`TCB_HIGH_RXT];
+        rescued      = tcb[`TCB_RESCUED];
         if (rto_fired) begin
             if (tcb[`TCB_RTX_COUNT] == 8'd0) ssthresh = halved;
             cwnd         = mss32;
@@ -73,12 +87,22 @@ module congestion (
             partial_seen = 1'b0;
             rtx_head     = 1'b0;
             rtt_stop     = 1'b1;
+            high_rxt     = snd_una;
+            rescued      = 1'b0;
         end else if (new_ack && tcb[`TCB_IN_RECOVERY]) begin
             if (seq_le(old_recover, ack)) begin
                 cwnd         = min32(old_ssthresh, CWND_LIMIT);
                 cwnd_acc     = 32'd0;
                 in_recovery  = 1'b0;
                 partial_seen = 1'b0;
+                if (sack_en) rescued = 1'b0;
+            end else if (sack_en) begin            // S-3
+                rtt_stop     = 1'b1;
+                partial_seen = 1'b1;
+                if (seq_le(high_rxt, ack)) begin   // all that was sent again is there: what is missing now is lost
+                    rtx_head = 1'b1;
+                    high_rxt = ack;
+                end
             end else begin
                 cwnd         = max32(deflated, mss32);
                 rtx_head     = 1'b1;
@@ -96,15 +120,19 @@ module congestion (
                 cwnd_acc = acc_sum;
             end
         end else if (dup_ack && tcb[`TCB_IN_RECOVERY]) begin
-            cwnd = grown;
-        end else if (dup_ack && dup_acks == dup_ack_threshold && seq_lt(old_recover, snd_una)) begin
+            if (!sack_en) cwnd = grown;
+        end else if (enters) begin
             ssthresh     = halved;
             recover      = snd_max;
-            cwnd         = min32(halved + (mss32 << 1) + mss32, CWND_LIMIT);
+            cwnd         = min32(sack_en ? halved : halved + (mss32 << 1) + mss32, CWND_LIMIT);
             in_recovery  = 1'b1;
             partial_seen = 1'b0;
             rtx_head     = 1'b1;
             rtt_stop     = 1'b1;
+            if (sack_en) begin
+                high_rxt = snd_una;
+                rescued  = 1'b0;
+            end
         end
         // outside recovery `recover` follows snd_una, so that it never lies half the sequence space away
         if (new_ack && !in_recovery && seq_lt(old_recover, behind)) recover = behind;

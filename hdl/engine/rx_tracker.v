@@ -5,7 +5,8 @@
 // Combinational. `tcb` is the state behind ack_tracker, so a FIN acknowledged by this segment is already counted;
 // cut_* is what rx_cut found. `m_tcb` is the state after the text. `deliver` asks for a DELIVER message, `hold` for a
 // HOLD (piece_*, and the lists of out-of-order buffers: list_*); with piece_len != 0 the frame is kept (`keep`) and
-// one pool credit is taken. `flush`: a buffer was refused to a connection that may hold none.
+// one pool credit is taken. `flush`: a buffer was refused to a connection that may hold none. A segment that closed the
+// connection (LAST_ACK, its FIN is acknowledged) is owed nothing, whatever text it has.
 // Assumes the segment passed rx_check.
 `default_nettype none
 `include "chimney_layout.vh"
@@ -163,7 +164,7 @@ module rx_tracker #(
                 m_tcb[`TCB_DACK_ON]       = 1'b1;
                 m_tcb[`TCB_DACK_DEADLINE] = now + {24'd0, delayed_ack_ticks};
             end
-        end else if (!cut_empty) begin
+        end else if (!cut_empty && state != `TCP_STATE_CLOSED) begin
             m_tcb[`TCB_DUP_OWED] = (dup_owed == 3'd7) ? 3'd7 : dup_owed + 3'd1;
         end
     end

@@ -99,6 +99,7 @@ module tcb_load (
         m_tcb[`TCB_SSTHRESH]            = image[`TCP_IMAGE_SSTHRESH];
         m_tcb[`TCB_RECOVER]             = recovers ? snd_max : snd_una - 32'd1;
         m_tcb[`TCB_IN_RECOVERY]         = recovers;
+        m_tcb[`TCB_HIGH_RXT]            = snd_una;
         m_tcb[`TCB_DUP_ACKS]            = dup_acks;
         m_tcb[`TCB_SRTT]                = srtt;
         m_tcb[`TCB_RTTVAR]              = rttvar;

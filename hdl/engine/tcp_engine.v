@@ -6,13 +6,17 @@
 //   IDLE    event there: TCB read            CHECK  state arrives; rx_check; path read
 //   WORK    the rule of the event; rx_cut    TEXT   (segments only) rx_tracker
 //   FINAL   timer policy, late upload request DELETE (INITIATE failed, FENCE_DONE) look-up entry is removed
+//   with a SACK scoreboard: SUM before the WORK of a grant, and behind that of any event; of a segment (with blocks,
+//   or with a scoreboard): SCORE for each block, SUM, JUDGE
 //   COMMIT  table write, actions, record
 //
 // s_evt_*: valid/ready sink, ready pulses at COMMIT; s_cmd_*, s_rx_seg are valid while kind says so
 //   (s_cmd_seg: FORWARD, which is worked out like a segment).
 // put_*: one-cycle pushes into FIFOs; event_arbiter made sure there is room. txq: the second item follows a cycle
 //   later. set_*: final state for tx_scheduler and timer_scan. m_img_*: valid/ready source, one entry held.
-// 7 cycles from commit to commit for a segment, 6 for any other event (one of them in event_arbiter).
+// 7 cycles from commit to commit for a segment, 6 for any other event (one of them in event_arbiter). With n ranges in
+// the scoreboard: a segment at most 4 blocks + n + 1 more, a grant 2 n, any other event n; a segment is done after at
+// most 20 cycles, a grant after 22. Without SACK, or with an empty scoreboard and no blocks, not a cycle more.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -91,8 +95,9 @@ module tcp_engine #(
 
     `include "../engine/seq.vh"
 
-    localparam [2:0] IDLE = 3'd0, CHECK = 3'd1, WORK = 3'd2, TEXT = 3'd3, FINAL = 3'd4,
-                     DELETE = 3'd5, DELETING = 3'd6, COMMIT = 3'd7;
+    localparam [3:0] IDLE = 4'd0, CHECK = 4'd1, WORK = 4'd2, TEXT = 4'd3, FINAL = 4'd4,
+                     DELETE = 4'd5, DELETING = 4'd6, COMMIT = 4'd7, LOOK = 4'd8, SCORE = 4'd9, SUM = 4'd10,
+                     JUDGE = 4'd11;
     localparam [15:0] IP_TCP_HEADER = 16'd40, TS_OPTION = 16'd12;      // bytes
     localparam [31:0] FIN_WAIT_2_SECONDS = `FIN_WAIT_2_SECONDS, PAWS_SECONDS = `PAWS_SECONDS;
     localparam PSH = 3;                                                // position inside the TCP flags
@@ -100,7 +105,7 @@ module tcp_engine #(
     localparam [15:0] CONNS16 = CONNS[15:0];
     localparam FLAG_UPDATE = 0;                                        // position inside sqe.flags
 
-    reg [2:0]          state_reg;
+    reg [3:0]          state_reg;
     reg [31:0]         now_reg;                    // the tick of this commit
     reg [`TCB_W-1:0]   tcb_reg;                    // state of the connection as far as it has been worked out
 
@@ -229,6 +234,10 @@ module tcp_engine #(
     wire [7:0]  dup_acks;
     wire [31:0] cc_cwnd, cc_ssthresh, cc_cwnd_acc, cc_recover;
     wire        cc_in_recovery, cc_partial_seen, cc_rtx_head, cc_rtt_stop, cc_keep_timer;
+    wire [31:0] cc_high_rxt;
+    wire        cc_rescued, judge_dup;
+    wire        judge = state_reg == JUDGE;
+    wire [31:0] sb_lost_edge, sb_sacked, sb_pipe, sb_hole, sb_hole_end, sb_top;
     wire [15:0] est_srtt, est_rttvar;
     wire [31:0] est_rto;
     wire [`TCB_W-1:0] ack_tcb, text_tcb;
@@ -240,11 +249,12 @@ module tcp_engine #(
 
     congestion cc (
         .tcb(tcb_reg), .mss(mss), .dup_ack_threshold(params[`PARAMS_DUP_ACK_THRESHOLD]),
-        .new_ack(is_seg && new_ack), .dup_ack(is_seg && dup_ack), .rto_fired(is_timer && rto_fired),
-        .ack(seg[`RX_SEG_ACK]), .dup_acks(dup_acks),
+        .new_ack(is_seg && new_ack && !judge), .dup_ack(judge ? judge_dup : is_seg && dup_ack),
+        .rto_fired(is_timer && rto_fired),
+        .ack(seg[`RX_SEG_ACK]), .dup_acks(dup_acks), .lost(sb_lost_edge != tcb_reg[`TCB_SND_UNA]),
         .cwnd(cc_cwnd), .ssthresh(cc_ssthresh), .cwnd_acc(cc_cwnd_acc), .recover(cc_recover),
         .in_recovery(cc_in_recovery), .partial_seen(cc_partial_seen), .rtx_head(cc_rtx_head),
-        .rtt_stop(cc_rtt_stop), .keep_timer(cc_keep_timer)
+        .rtt_stop(cc_rtt_stop), .keep_timer(cc_keep_timer), .high_rxt(cc_high_rxt), .rescued(cc_rescued)
     );
 
     rtt_estimator rtt (
@@ -260,9 +270,47 @@ module tcp_engine #(
         .new_ack(new_ack), .dup_ack(dup_ack), .dup_acks(dup_acks),
         .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_cwnd_acc(cc_cwnd_acc), .cc_recover(cc_recover),
         .cc_in_recovery(cc_in_recovery), .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head),
-        .cc_rtt_stop(cc_rtt_stop), .cc_keep_timer(cc_keep_timer),
+        .cc_rtt_stop(cc_rtt_stop), .cc_keep_timer(cc_keep_timer), .cc_high_rxt(cc_high_rxt), .cc_rescued(cc_rescued),
         .est_srtt(est_srtt), .est_rttvar(est_rttvar), .est_rto(est_rto),
         .m_tcb(ack_tcb)
+    );
+
+    // ---- scoreboard (section S): blocks are taken one a cycle, then the sums are made, then S-2 is judged ---------
+    reg  [1:0]                  block_reg;         // next block of the segment
+    reg                         scored_reg, level_reg, news_reg;
+    wire                        block_news, sums_done;
+    wire [`TCB_SB_N_W-1:0]      scored_n;
+    wire [`TCB_SB_LEFT_W-1:0]   scored_left;
+    wire [`TCB_SB_RIGHT_W-1:0]  scored_right;
+    wire [`TCB_W-1:0]           judged_tcb;
+    wire [`RX_SEG_SACK_N_W-1:0] blocks    = seg[`RX_SEG_SACK_N];
+    wire                        last_block = {1'b0, block_reg} + 3'd1 >= blocks || block_reg == 2'd3;
+    wire                        has_ranges = tcb_reg[`TCB_SB_N] != {`TCB_SB_N_W{1'b0}};
+    wire                        to_score  = is_seg && ck_accept && tcb_reg[`TCB_SACK_EN]
+                                            && (has_ranges || blocks != {`RX_SEG_SACK_N_W{1'b0}});
+    wire                        sum_again = run && has_ranges;
+    wire                        look_first = is_grant && fits && read_tcb[`TCB_PHASE] == `PHASE_RUNNING
+                                             && read_tcb[`TCB_SB_N] != {`TCB_SB_N_W{1'b0}};
+
+    sack_scoreboard scoreboard (
+        .tcb(tcb_reg), .seg(seg), .block(block_reg),
+        .news(block_news), .m_n(scored_n), .m_left(scored_left), .m_right(scored_right)
+    );
+
+    sack_sums sums (
+        .clk(clk), .tcb(tcb_reg), .mss(mss), .dup_ack_threshold(params[`PARAMS_DUP_ACK_THRESHOLD]),
+        .clear(state_reg == CHECK || work || state_reg == SCORE), .walk(state_reg == LOOK || state_reg == SUM),
+        .done(sums_done),
+        .lost_edge(sb_lost_edge), .sacked(sb_sacked), .pipe(sb_pipe), .hole(sb_hole), .hole_end(sb_hole_end),
+        .top(sb_top)
+    );
+
+    sack_judge duplicates (
+        .tcb(tcb_reg), .level(level_reg), .news(news_reg), .dup_ack(judge_dup),
+        .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_recover(cc_recover), .cc_in_recovery(cc_in_recovery),
+        .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head), .cc_rtt_stop(cc_rtt_stop),
+        .cc_high_rxt(cc_high_rxt), .cc_rescued(cc_rescued),
+        .m_tcb(judged_tcb)
     );
 
     // cut in WORK, judged in TEXT
@@ -304,7 +352,7 @@ module tcp_engine #(
         .rto_fired(rto_fired),
         .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_cwnd_acc(cc_cwnd_acc), .cc_recover(cc_recover),
         .cc_in_recovery(cc_in_recovery), .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head),
-        .cc_rtt_stop(cc_rtt_stop),
+        .cc_rtt_stop(cc_rtt_stop), .cc_high_rxt(cc_high_rxt), .cc_rescued(cc_rescued),
         .retrieve(timer_retrieve), .m_tcb(timer_tcb)
     );
 
@@ -317,6 +365,9 @@ module tcp_engine #(
 
     tx_policy policy (
         .tcb(sender_tcb), .mss(mss), .now(now_reg), .ack_only(is_cmd),
+        .dup_ack_threshold(params[`PARAMS_DUP_ACK_THRESHOLD]),
+        .sb_lost_edge(sb_lost_edge), .sb_sacked(sb_sacked), .sb_pipe(sb_pipe), .sb_hole(sb_hole),
+        .sb_hole_end(sb_hole_end), .sb_top(sb_top),
         .can_send(can_send), .seg_valid(seg_valid), .segment(segment), .release_valid(release_valid), .m_tcb(sent_tcb)
     );
 
@@ -350,7 +401,7 @@ module tcp_engine #(
     wire [7:0]               cmd_cpl_status;
 
     command_rules commands (
-        .tcb(tcb_reg), .sqe(s_cmd_sqe), .sq_index(s_evt_cause[15:0]), .live(live_reg), .now(now_reg),
+        .tcb(tcb_reg), .sqe(s_cmd_sqe), .sq_index(s_evt_cause[15:0]), .live(live_reg), .now(now_reg), .mss(mss),
         .passed_up(ck_pass_up || ck_urg), .push_ticks(params[`PARAMS_PUSH_TICKS]),
         .fin_wait_2_ticks(fin_wait_2_ticks), .rto_max(rto_max), .can_send(can_send),
         .path_valid(path_valid), .nbr_valid(nbr_valid), .nbr_query(nbr_query), .mute(mute),
@@ -606,6 +657,19 @@ module tcp_engine #(
             if (tx1_put) tx1_reg <= tx1_next;
             if (cpl_put) cpl_reg <= cpl_next;
         end
+        if (work) begin
+            block_reg <= 2'd0;
+            level_reg <= seg[`RX_SEG_ACK] == tcb_reg[`TCB_SND_UNA];
+            news_reg  <= 1'b0;
+        end
+        if (state_reg == SCORE) begin
+            block_reg <= block_reg + 2'd1;
+            news_reg  <= news_reg || block_news;
+            tcb_reg[`TCB_SB_N]     <= scored_n;
+            tcb_reg[`TCB_SB_LEFT]  <= scored_left;
+            tcb_reg[`TCB_SB_RIGHT] <= scored_right;
+        end
+        if (judge) tcb_reg <= judged_tcb;
         if (state_reg == TEXT && ck_accept) begin
             tcb_reg     <= text_tcb;
             verdict_reg <= text_keep ? `VERDICT_DELIVER : `VERDICT_DROP;
@@ -626,14 +690,19 @@ module tcp_engine #(
         end else begin
             case (state_reg)
                 IDLE:     if (s_evt_valid) state_reg <= CHECK;
-                CHECK:    state_reg <= WORK;
-                WORK:     state_reg <= (is_seg && ck_accept) ? TEXT : FINAL;
+                CHECK:    state_reg <= look_first ? LOOK : WORK;
+                LOOK:     if (sums_done) state_reg <= WORK;
+                WORK:     state_reg <= to_score ? SCORE : (is_seg && ck_accept) ? TEXT : sum_again ? SUM : FINAL;
+                SCORE:    if (last_block) state_reg <= SUM;
+                SUM:      if (sums_done) state_reg <= scored_reg ? JUDGE : FINAL;
+                JUDGE:    state_reg <= TEXT;
                 TEXT:     state_reg <= FINAL;
                 FINAL:    state_reg <= delete_reg ? DELETE : COMMIT;
                 DELETE:   if (m_del_ready) state_reg <= s_del_done ? COMMIT : DELETING;
                 DELETING: if (s_del_done) state_reg <= COMMIT;
                 default:  state_reg <= IDLE;
             endcase
+            if (work) scored_reg <= to_score;
             if (work) begin
                 tx0_valid_reg <= tx0_put;
                 tx1_valid_reg <= tx1_put;

@@ -23,6 +23,8 @@ module timer_rules (
     input  wire              cc_partial_seen,
     input  wire              cc_rtx_head,
     input  wire              cc_rtt_stop,
+    input  wire [31:0]       cc_high_rxt,
+    input  wire              cc_rescued,
 
     output wire              retrieve,
     output reg  [`TCB_W-1:0] m_tcb
@@ -73,6 +75,11 @@ module timer_rules (
                 m_tcb[`TCB_IN_RECOVERY]  = cc_in_recovery;
                 m_tcb[`TCB_PARTIAL_SEEN] = cc_partial_seen;
                 m_tcb[`TCB_RTX_HEAD]     = cc_rtx_head;
+                m_tcb[`TCB_HIGH_RXT]     = cc_high_rxt;
+                m_tcb[`TCB_RESCUED]      = cc_rescued;
+                m_tcb[`TCB_SB_N]         = {`TCB_SB_N_W{1'b0}};      // the peer may have reneged (RFC 2018 8)
+                m_tcb[`TCB_SB_LEFT]      = {`TCB_SB_LEFT_W{1'b0}};
+                m_tcb[`TCB_SB_RIGHT]     = {`TCB_SB_RIGHT_W{1'b0}};
                 if (cc_rtt_stop) m_tcb[`TCB_RTT_ACTIVE] = 1'b0;
                 m_tcb[`TCB_DUP_ACKS]     = 8'd0;
                 m_tcb[`TCB_SND_NXT]      = tcb[`TCB_SND_UNA];

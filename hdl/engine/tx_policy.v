@@ -1,10 +1,11 @@
-// tx_policy: what may be sent now, and the segment that is sent (rules G-1 to G-5, K-3, K-5).
+// tx_policy: what may be sent now, and the segment that is sent (rules G-1 to G-5, S-5 to S-7, K-3, K-5).
 //
 // Why a block: sender side silly window avoidance (RFC 9293 3.8.6.2.1), Nagle's algorithm (3.7.4), the choice between
 // retransmission, probe, data, keep-alive and pure ACK, and the window that is advertised live together; nothing else
 // builds a segment.
 //
-// Combinational on `tcb`. `can_send` is rule G-1. With a grant, `seg_valid` says whether a SEGMENT leaves,
+// Combinational on `tcb`; sb_*: the sums of the scoreboard for it (sack_sums). `can_send` is rule G-1, or S-6 in a
+// recovery with SACK, where sack_choice says what goes again. With a grant, `seg_valid` says whether a SEGMENT leaves,
 // `segment` is its tx_segment body, `release_valid` asks for a RELEASE up to snd_una, `m_tcb` is the state after
 // the grant. Pure ACK and RST have the sequence number that the peer's window cannot refuse (G-4).
 // `ack_only` overrides the choice: a pure ACK is built whatever is owed (TERMINATE, rule B-7); it tells nothing of
@@ -17,6 +18,14 @@ module tx_policy (
     input  wire [15:0]              mss,           // bytes, options subtracted
     input  wire [31:0]              now,
     input  wire                     ack_only,
+    input  wire [7:0]               dup_ack_threshold,
+
+    input  wire [31:0]              sb_lost_edge,
+    input  wire [31:0]              sb_sacked,
+    input  wire [31:0]              sb_pipe,
+    input  wire [31:0]              sb_hole,
+    input  wire [31:0]              sb_hole_end,
+    input  wire [31:0]              sb_top,
 
     output wire                     can_send,
     output wire                     seg_valid,
@@ -43,9 +52,21 @@ module tx_policy (
     wire may_send = state == `TCP_STATE_ESTABLISHED || state == `TCP_STATE_CLOSE_WAIT
                     || state == `TCP_STATE_FIN_WAIT_1 || state == `TCP_STATE_CLOSING
                     || state == `TCP_STATE_LAST_ACK;
-    wire [31:0] win    = min32(tcb[`TCB_CWND], tcb[`TCB_SND_WND]);
-    wire [31:0] used   = snd_nxt - snd_una;
-    wire [31:0] room   = (win > used) ? win - used : 32'd0;
+    wire [31:0] snd_wnd = tcb[`TCB_SND_WND];
+    wire [31:0] used    = snd_nxt - snd_una;
+    // what left the network lets as much in: octets that the peer reports (S-5), else the first two duplicates, which
+    // let out new data alone: nothing that a timeout pulled back (S-7)
+    wire        sack_en  = tcb[`TCB_SACK_EN];
+    wire [7:0]  dup_acks = tcb[`TCB_DUP_ACKS];
+    wire        limited  = !sack_en && !tcb[`TCB_IN_RECOVERY] && snd_nxt == snd_max
+                           && dup_acks != 8'd0 && dup_acks < dup_ack_threshold;
+    wire [31:0] extra    = limited ? mss32 << (dup_acks != 8'd1) : 32'd0;
+    wire [32:0] cwnd     = {1'b0, tcb[`TCB_CWND]} + {1'b0, extra};
+    wire [32:0] in_net   = {1'b0, used} - {1'b0, sb_sacked};         // signed
+    wire [33:0] cc_spare = {1'b0, cwnd} - {in_net[32], in_net};      // signed
+    wire [31:0] cc_room  = cc_spare[33] ? 32'd0 : cc_spare[32] ? 32'hFFFF_FFFF : cc_spare[31:0];
+    wire [31:0] wnd_room = (snd_wnd > used) ? snd_wnd - used : 32'd0;
+    wire [31:0] room     = guided ? wnd_room : min32(cc_room, wnd_room);
     wire [31:0] left   = seq_lt(snd_nxt, data_end) ? data_end - snd_nxt : 32'd0;
     wire [31:0] burst  = min32(min32(left, mss32), room);
     wire [15:0] cached_flags = tcb[`TCB_CACHED_FLAGS];
@@ -55,33 +76,52 @@ module tx_policy (
     wire worth    = burst != 32'd0 && !held && (burst == left || burst == mss32
                                                 || (burst << 1) >= tcb[`TCB_MAX_SND_WND]);
     wire fin_only = left == 32'd0 && fin_queued && snd_nxt == data_end;
-    assign can_send = may_send && ((left != 32'd0) ? worth : fin_only);
+    wire fresh    = may_send && ((left != 32'd0) ? worth : fin_only);
+
+    // S-6
+    wire        guided, open, urgent, again, again_fin, again_rescued;
+    wire [31:0] again_seq, again_len, again_high_rxt;
+
+    sack_choice choice (
+        .tcb(tcb), .mss(mss), .lost_edge(sb_lost_edge), .pipe(sb_pipe), .hole(sb_hole), .hole_end(sb_hole_end),
+        .top(sb_top),
+        .guided(guided), .open(open), .urgent(urgent), .again(again), .seq(again_seq), .len(again_len),
+        .fin(again_fin), .m_high_rxt(again_high_rxt), .m_rescued(again_rescued)
+    );
+
+    assign can_send = guided ? open && (fresh || again) : fresh;
 
     // G-2: the choice
     wire [31:0] una_left  = seq_lt(snd_una, data_end) ? data_end - snd_una : 32'd0;
-    wire [31:0] head_len  = min32(min32(mss32, snd_max - snd_una), una_left);
+    wire [31:0] head_all  = min32(min32(mss32, snd_max - snd_una), una_left);
+    wire [`TCB_SB_LEFT_W-1:0] sb_lefts = tcb[`TCB_SB_LEFT];         // the lowest first
+    wire        head_cut  = guided && tcb[`TCB_SB_N] != {`TCB_SB_N_W{1'b0}};
+    wire [31:0] head_len  = head_cut ? min32(head_all, sb_lefts[31:0] - snd_una) : head_all;
     wire        at_end    = data_end == snd_una;
-    wire [31:0] probe_len = min32(min32(mss32, max32(32'd1, tcb[`TCB_SND_WND])), una_left);
+    wire [31:0] probe_len = min32(min32(mss32, max32(32'd1, snd_wnd)), una_left);
     wire        do_head   = !ack_only && tcb[`TCB_RTX_HEAD] && any_out;
     wire        do_probe  = !ack_only && !do_head && tcb[`TCB_PROBE_OWED] && tcb[`TCB_PERSIST] && snd_nxt == snd_una;
-    wire        do_data   = !ack_only && !do_head && !do_probe && can_send;
-    wire        no_text   = !do_head && !do_probe && !do_data;
+    wire        do_again  = !ack_only && !do_head && !do_probe && guided && open && again && (urgent || !fresh);
+    wire        do_data   = !ack_only && !do_head && !do_probe && !do_again && can_send;
+    wire        no_text   = !do_head && !do_probe && !do_again && !do_data;
     wire        ack_sent  = ack_only || (no_text && (tcb[`TCB_ACK_NOW] || tcb[`TCB_DUP_OWED] != 3'd0));
     wire        do_alive  = no_text && !ack_sent && tcb[`TCB_KA_PROBE_OWED];     // a pure ACK one octet back (K-3)
     wire        no_octets = ack_sent || do_alive;
-    assign seg_valid     = do_head || do_probe || do_data || no_octets;
+    assign seg_valid     = !no_text || no_octets;
     assign release_valid = tcb[`TCB_RELEASE_OWED];
 
     // probes lie behind a closed window: the peer takes only what is in front of them (RFC 9293 3.10.7.4)
     wire [31:0] pure_seq = tcb[`TCB_PERSIST] ? snd_nxt : snd_max;
-    wire [31:0] seq = do_alive ? snd_una - 32'd1 : ack_sent ? pure_seq : do_data ? snd_nxt : snd_una;
-    wire [31:0] len = no_octets ? 32'd0 : do_head ? head_len : do_probe ? probe_len : burst;
+    wire [31:0] seq = do_alive ? snd_una - 32'd1 : ack_sent ? pure_seq : do_data ? snd_nxt : do_again ? again_seq : snd_una;
+    wire [31:0] len = no_octets ? 32'd0 : do_head ? head_len : do_probe ? probe_len : do_again ? again_len : burst;
     wire [31:0] seg_end = seq + len;
     wire        last    = seg_end == data_end;
     wire        fin     = (do_head && fin_queued && last && snd_max == tcb[`TCB_SND_END])
-                          || (do_probe && at_end) || (do_data && fin_queued && last);
+                          || (do_probe && at_end) || (do_again && again_fin) || (do_data && fin_queued && last);
     wire [31:0] nxt     = seg_end + {31'd0, fin};
     wire        octets  = fin || len != 32'd0;
+
+    wire unused = &{1'b0, sb_lefts};
 
     // G-4: the window never moves its right edge back
     wire [31:0] rcv_nxt  = tcb[`TCB_RCV_NXT];
@@ -133,6 +173,11 @@ module tx_policy (
         if (!do_head) m_tcb[`TCB_PROBE_OWED] = 1'b0;
         if (do_alive) m_tcb[`TCB_KA_PROBE_OWED] = 1'b0;
         if (do_probe && seq_lt(snd_max, nxt)) m_tcb[`TCB_SND_MAX] = nxt;
+        if (do_head && guided) m_tcb[`TCB_HIGH_RXT] = nxt;
+        if (do_again) begin
+            m_tcb[`TCB_HIGH_RXT] = again_high_rxt;
+            m_tcb[`TCB_RESCUED]  = again_rescued;
+        end
         if (do_data) begin
             m_tcb[`TCB_SND_NXT] = nxt;
             if (seq_lt(snd_max, nxt)) begin
@@ -145,7 +190,7 @@ module tx_policy (
                 end
             end
         end
-        if (fin && !do_head) begin
+        if (fin && !do_head && !do_again) begin
             if (state == `TCP_STATE_ESTABLISHED) m_tcb[`TCB_STATE] = `TCP_STATE_FIN_WAIT_1;
             if (state == `TCP_STATE_CLOSE_WAIT)  m_tcb[`TCB_STATE] = `TCP_STATE_LAST_ACK;
         end
@@ -153,6 +198,7 @@ module tx_policy (
             m_tcb[`TCB_RCV_ADV]       = rcv_nxt + (wnd << rcv_ws);
             m_tcb[`TCB_LAST_ACK_SENT] = rcv_nxt;
         end
+        if (seg_valid && octets) m_tcb[`TCB_LAST_TX_TICK] = now;
         if (seg_valid && !do_alive) begin          // a probe of keep-alive acknowledges nothing: peers may drop it
             m_tcb[`TCB_ACK_NOW]       = 1'b0;
             m_tcb[`TCB_UNACKED_SEGS]  = 8'd0;

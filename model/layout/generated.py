@@ -106,6 +106,12 @@ BACKLOG_GAP = 100
 OOO_MAX = 8
 """out-of-order ranges a connection, at most (parameter OOO_RANGES of the device: 1 to this)"""
 
+SB_RANGES = 8
+"""ranges of the SACK scoreboard of a connection"""
+
+IW_BYTES = 14600
+"""restart window: min(10 * mss, max(2 * mss, this)) (RFC 6928, RFC 5681 4.1)"""
+
 SACK_RX_MAX = 4
 """SACK blocks of a segment that are looked at"""
 
@@ -1783,7 +1789,7 @@ class LkpKey:
 class Tcb:
     """connection state of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 2303
+    WIDTH: ClassVar[int] = 2884
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "phase": (0, 2),
         "gen": (2, 8),
@@ -1832,61 +1838,67 @@ class Tcb:
         "cwnd_acc": (796, 32),
         "recover": (828, 32),
         "in_recovery": (860, 1),
-        "partial_seen": (861, 1),
-        "dup_acks": (862, 8),
-        "rtx_head": (870, 1),
-        "probe_owed": (871, 1),
-        "release_owed": (872, 1),
-        "ack_now": (873, 1),
-        "dup_owed": (874, 3),
-        "srtt": (877, 16),
-        "rttvar": (893, 16),
-        "rto": (909, 32),
-        "rtt_active": (941, 1),
-        "rtt_seq": (942, 32),
-        "rtt_tick": (974, 32),
-        "rtx_on": (1006, 1),
-        "persist": (1007, 1),
-        "rtx_deadline": (1008, 32),
-        "rtx_count": (1040, 8),
-        "snd_wnd_probe_count": (1048, 8),
-        "total_rt": (1056, 32),
-        "dack_on": (1088, 1),
-        "dack_deadline": (1089, 32),
-        "unacked_segs": (1121, 8),
-        "rcv_nxt": (1129, 32),
-        "rcv_adv": (1161, 32),
-        "consumed_seq": (1193, 32),
-        "last_ack_sent": (1225, 32),
-        "fin_rcvd": (1257, 1),
-        "ts_recent": (1258, 32),
-        "ts_recent_tick": (1290, 32),
-        "rr_n": (1322, 4),
-        "rr_left": (1326, 256),
-        "rr_right": (1582, 256),
-        "rr_slot": (1838, 24),
-        "ooo_fin": (1862, 1),
-        "ooo_fin_seq": (1863, 32),
-        "dsack": (1895, 1),
-        "dsack_left": (1896, 32),
-        "dsack_right": (1928, 32),
-        "ts_delta": (1960, 32),
-        "retrieve_sent": (1992, 1),
-        "img_addr": (1993, 64),
-        "img_cookie": (2057, 64),
-        "img_sq_index": (2121, 16),
-        "invalid": (2137, 1),
-        "backlog_told": (2138, 32),
-        "backlog_tick": (2170, 32),
-        "ka_on": (2202, 1),
-        "ka_deadline": (2203, 32),
-        "ka_challenge": (2235, 1),
-        "ka_probe_owed": (2236, 1),
-        "rst_challenged": (2237, 1),
-        "syn_challenged": (2238, 1),
-        "syn_tick": (2239, 32),
-        "old_segs": (2271, 16),
-        "ooo_segs": (2287, 16),
+        "sb_n": (861, 4),
+        "sb_left": (865, 256),
+        "sb_right": (1121, 256),
+        "high_rxt": (1377, 32),
+        "rescued": (1409, 1),
+        "last_tx_tick": (1410, 32),
+        "partial_seen": (1442, 1),
+        "dup_acks": (1443, 8),
+        "rtx_head": (1451, 1),
+        "probe_owed": (1452, 1),
+        "release_owed": (1453, 1),
+        "ack_now": (1454, 1),
+        "dup_owed": (1455, 3),
+        "srtt": (1458, 16),
+        "rttvar": (1474, 16),
+        "rto": (1490, 32),
+        "rtt_active": (1522, 1),
+        "rtt_seq": (1523, 32),
+        "rtt_tick": (1555, 32),
+        "rtx_on": (1587, 1),
+        "persist": (1588, 1),
+        "rtx_deadline": (1589, 32),
+        "rtx_count": (1621, 8),
+        "snd_wnd_probe_count": (1629, 8),
+        "total_rt": (1637, 32),
+        "dack_on": (1669, 1),
+        "dack_deadline": (1670, 32),
+        "unacked_segs": (1702, 8),
+        "rcv_nxt": (1710, 32),
+        "rcv_adv": (1742, 32),
+        "consumed_seq": (1774, 32),
+        "last_ack_sent": (1806, 32),
+        "fin_rcvd": (1838, 1),
+        "ts_recent": (1839, 32),
+        "ts_recent_tick": (1871, 32),
+        "rr_n": (1903, 4),
+        "rr_left": (1907, 256),
+        "rr_right": (2163, 256),
+        "rr_slot": (2419, 24),
+        "ooo_fin": (2443, 1),
+        "ooo_fin_seq": (2444, 32),
+        "dsack": (2476, 1),
+        "dsack_left": (2477, 32),
+        "dsack_right": (2509, 32),
+        "ts_delta": (2541, 32),
+        "retrieve_sent": (2573, 1),
+        "img_addr": (2574, 64),
+        "img_cookie": (2638, 64),
+        "img_sq_index": (2702, 16),
+        "invalid": (2718, 1),
+        "backlog_told": (2719, 32),
+        "backlog_tick": (2751, 32),
+        "ka_on": (2783, 1),
+        "ka_deadline": (2784, 32),
+        "ka_challenge": (2816, 1),
+        "ka_probe_owed": (2817, 1),
+        "rst_challenged": (2818, 1),
+        "syn_challenged": (2819, 1),
+        "syn_tick": (2820, 32),
+        "old_segs": (2852, 16),
+        "ooo_segs": (2868, 16),
     }
     phase: int = 0
     gen: int = 0
@@ -1935,6 +1947,12 @@ class Tcb:
     cwnd_acc: int = 0
     recover: int = 0
     in_recovery: int = 0
+    sb_n: int = 0
+    sb_left: int = 0
+    sb_right: int = 0
+    high_rxt: int = 0
+    rescued: int = 0
+    last_tx_tick: int = 0
     partial_seen: int = 0
     dup_acks: int = 0
     rtx_head: int = 0
@@ -2135,171 +2153,189 @@ class Tcb:
         if self.in_recovery >> 1:
             raise ValueError(f"tcb.in_recovery = {self.in_recovery:#x} does not fit in 1 bits")
         value |= self.in_recovery << 860
+        if self.sb_n >> 4:
+            raise ValueError(f"tcb.sb_n = {self.sb_n:#x} does not fit in 4 bits")
+        value |= self.sb_n << 861
+        if self.sb_left >> 256:
+            raise ValueError(f"tcb.sb_left = {self.sb_left:#x} does not fit in 256 bits")
+        value |= self.sb_left << 865
+        if self.sb_right >> 256:
+            raise ValueError(f"tcb.sb_right = {self.sb_right:#x} does not fit in 256 bits")
+        value |= self.sb_right << 1121
+        if self.high_rxt >> 32:
+            raise ValueError(f"tcb.high_rxt = {self.high_rxt:#x} does not fit in 32 bits")
+        value |= self.high_rxt << 1377
+        if self.rescued >> 1:
+            raise ValueError(f"tcb.rescued = {self.rescued:#x} does not fit in 1 bits")
+        value |= self.rescued << 1409
+        if self.last_tx_tick >> 32:
+            raise ValueError(f"tcb.last_tx_tick = {self.last_tx_tick:#x} does not fit in 32 bits")
+        value |= self.last_tx_tick << 1410
         if self.partial_seen >> 1:
             raise ValueError(f"tcb.partial_seen = {self.partial_seen:#x} does not fit in 1 bits")
-        value |= self.partial_seen << 861
+        value |= self.partial_seen << 1442
         if self.dup_acks >> 8:
             raise ValueError(f"tcb.dup_acks = {self.dup_acks:#x} does not fit in 8 bits")
-        value |= self.dup_acks << 862
+        value |= self.dup_acks << 1443
         if self.rtx_head >> 1:
             raise ValueError(f"tcb.rtx_head = {self.rtx_head:#x} does not fit in 1 bits")
-        value |= self.rtx_head << 870
+        value |= self.rtx_head << 1451
         if self.probe_owed >> 1:
             raise ValueError(f"tcb.probe_owed = {self.probe_owed:#x} does not fit in 1 bits")
-        value |= self.probe_owed << 871
+        value |= self.probe_owed << 1452
         if self.release_owed >> 1:
             raise ValueError(f"tcb.release_owed = {self.release_owed:#x} does not fit in 1 bits")
-        value |= self.release_owed << 872
+        value |= self.release_owed << 1453
         if self.ack_now >> 1:
             raise ValueError(f"tcb.ack_now = {self.ack_now:#x} does not fit in 1 bits")
-        value |= self.ack_now << 873
+        value |= self.ack_now << 1454
         if self.dup_owed >> 3:
             raise ValueError(f"tcb.dup_owed = {self.dup_owed:#x} does not fit in 3 bits")
-        value |= self.dup_owed << 874
+        value |= self.dup_owed << 1455
         if self.srtt >> 16:
             raise ValueError(f"tcb.srtt = {self.srtt:#x} does not fit in 16 bits")
-        value |= self.srtt << 877
+        value |= self.srtt << 1458
         if self.rttvar >> 16:
             raise ValueError(f"tcb.rttvar = {self.rttvar:#x} does not fit in 16 bits")
-        value |= self.rttvar << 893
+        value |= self.rttvar << 1474
         if self.rto >> 32:
             raise ValueError(f"tcb.rto = {self.rto:#x} does not fit in 32 bits")
-        value |= self.rto << 909
+        value |= self.rto << 1490
         if self.rtt_active >> 1:
             raise ValueError(f"tcb.rtt_active = {self.rtt_active:#x} does not fit in 1 bits")
-        value |= self.rtt_active << 941
+        value |= self.rtt_active << 1522
         if self.rtt_seq >> 32:
             raise ValueError(f"tcb.rtt_seq = {self.rtt_seq:#x} does not fit in 32 bits")
-        value |= self.rtt_seq << 942
+        value |= self.rtt_seq << 1523
         if self.rtt_tick >> 32:
             raise ValueError(f"tcb.rtt_tick = {self.rtt_tick:#x} does not fit in 32 bits")
-        value |= self.rtt_tick << 974
+        value |= self.rtt_tick << 1555
         if self.rtx_on >> 1:
             raise ValueError(f"tcb.rtx_on = {self.rtx_on:#x} does not fit in 1 bits")
-        value |= self.rtx_on << 1006
+        value |= self.rtx_on << 1587
         if self.persist >> 1:
             raise ValueError(f"tcb.persist = {self.persist:#x} does not fit in 1 bits")
-        value |= self.persist << 1007
+        value |= self.persist << 1588
         if self.rtx_deadline >> 32:
             raise ValueError(f"tcb.rtx_deadline = {self.rtx_deadline:#x} does not fit in 32 bits")
-        value |= self.rtx_deadline << 1008
+        value |= self.rtx_deadline << 1589
         if self.rtx_count >> 8:
             raise ValueError(f"tcb.rtx_count = {self.rtx_count:#x} does not fit in 8 bits")
-        value |= self.rtx_count << 1040
+        value |= self.rtx_count << 1621
         if self.snd_wnd_probe_count >> 8:
             raise ValueError(f"tcb.snd_wnd_probe_count = {self.snd_wnd_probe_count:#x} does not fit in 8 bits")
-        value |= self.snd_wnd_probe_count << 1048
+        value |= self.snd_wnd_probe_count << 1629
         if self.total_rt >> 32:
             raise ValueError(f"tcb.total_rt = {self.total_rt:#x} does not fit in 32 bits")
-        value |= self.total_rt << 1056
+        value |= self.total_rt << 1637
         if self.dack_on >> 1:
             raise ValueError(f"tcb.dack_on = {self.dack_on:#x} does not fit in 1 bits")
-        value |= self.dack_on << 1088
+        value |= self.dack_on << 1669
         if self.dack_deadline >> 32:
             raise ValueError(f"tcb.dack_deadline = {self.dack_deadline:#x} does not fit in 32 bits")
-        value |= self.dack_deadline << 1089
+        value |= self.dack_deadline << 1670
         if self.unacked_segs >> 8:
             raise ValueError(f"tcb.unacked_segs = {self.unacked_segs:#x} does not fit in 8 bits")
-        value |= self.unacked_segs << 1121
+        value |= self.unacked_segs << 1702
         if self.rcv_nxt >> 32:
             raise ValueError(f"tcb.rcv_nxt = {self.rcv_nxt:#x} does not fit in 32 bits")
-        value |= self.rcv_nxt << 1129
+        value |= self.rcv_nxt << 1710
         if self.rcv_adv >> 32:
             raise ValueError(f"tcb.rcv_adv = {self.rcv_adv:#x} does not fit in 32 bits")
-        value |= self.rcv_adv << 1161
+        value |= self.rcv_adv << 1742
         if self.consumed_seq >> 32:
             raise ValueError(f"tcb.consumed_seq = {self.consumed_seq:#x} does not fit in 32 bits")
-        value |= self.consumed_seq << 1193
+        value |= self.consumed_seq << 1774
         if self.last_ack_sent >> 32:
             raise ValueError(f"tcb.last_ack_sent = {self.last_ack_sent:#x} does not fit in 32 bits")
-        value |= self.last_ack_sent << 1225
+        value |= self.last_ack_sent << 1806
         if self.fin_rcvd >> 1:
             raise ValueError(f"tcb.fin_rcvd = {self.fin_rcvd:#x} does not fit in 1 bits")
-        value |= self.fin_rcvd << 1257
+        value |= self.fin_rcvd << 1838
         if self.ts_recent >> 32:
             raise ValueError(f"tcb.ts_recent = {self.ts_recent:#x} does not fit in 32 bits")
-        value |= self.ts_recent << 1258
+        value |= self.ts_recent << 1839
         if self.ts_recent_tick >> 32:
             raise ValueError(f"tcb.ts_recent_tick = {self.ts_recent_tick:#x} does not fit in 32 bits")
-        value |= self.ts_recent_tick << 1290
+        value |= self.ts_recent_tick << 1871
         if self.rr_n >> 4:
             raise ValueError(f"tcb.rr_n = {self.rr_n:#x} does not fit in 4 bits")
-        value |= self.rr_n << 1322
+        value |= self.rr_n << 1903
         if self.rr_left >> 256:
             raise ValueError(f"tcb.rr_left = {self.rr_left:#x} does not fit in 256 bits")
-        value |= self.rr_left << 1326
+        value |= self.rr_left << 1907
         if self.rr_right >> 256:
             raise ValueError(f"tcb.rr_right = {self.rr_right:#x} does not fit in 256 bits")
-        value |= self.rr_right << 1582
+        value |= self.rr_right << 2163
         if self.rr_slot >> 24:
             raise ValueError(f"tcb.rr_slot = {self.rr_slot:#x} does not fit in 24 bits")
-        value |= self.rr_slot << 1838
+        value |= self.rr_slot << 2419
         if self.ooo_fin >> 1:
             raise ValueError(f"tcb.ooo_fin = {self.ooo_fin:#x} does not fit in 1 bits")
-        value |= self.ooo_fin << 1862
+        value |= self.ooo_fin << 2443
         if self.ooo_fin_seq >> 32:
             raise ValueError(f"tcb.ooo_fin_seq = {self.ooo_fin_seq:#x} does not fit in 32 bits")
-        value |= self.ooo_fin_seq << 1863
+        value |= self.ooo_fin_seq << 2444
         if self.dsack >> 1:
             raise ValueError(f"tcb.dsack = {self.dsack:#x} does not fit in 1 bits")
-        value |= self.dsack << 1895
+        value |= self.dsack << 2476
         if self.dsack_left >> 32:
             raise ValueError(f"tcb.dsack_left = {self.dsack_left:#x} does not fit in 32 bits")
-        value |= self.dsack_left << 1896
+        value |= self.dsack_left << 2477
         if self.dsack_right >> 32:
             raise ValueError(f"tcb.dsack_right = {self.dsack_right:#x} does not fit in 32 bits")
-        value |= self.dsack_right << 1928
+        value |= self.dsack_right << 2509
         if self.ts_delta >> 32:
             raise ValueError(f"tcb.ts_delta = {self.ts_delta:#x} does not fit in 32 bits")
-        value |= self.ts_delta << 1960
+        value |= self.ts_delta << 2541
         if self.retrieve_sent >> 1:
             raise ValueError(f"tcb.retrieve_sent = {self.retrieve_sent:#x} does not fit in 1 bits")
-        value |= self.retrieve_sent << 1992
+        value |= self.retrieve_sent << 2573
         if self.img_addr >> 64:
             raise ValueError(f"tcb.img_addr = {self.img_addr:#x} does not fit in 64 bits")
-        value |= self.img_addr << 1993
+        value |= self.img_addr << 2574
         if self.img_cookie >> 64:
             raise ValueError(f"tcb.img_cookie = {self.img_cookie:#x} does not fit in 64 bits")
-        value |= self.img_cookie << 2057
+        value |= self.img_cookie << 2638
         if self.img_sq_index >> 16:
             raise ValueError(f"tcb.img_sq_index = {self.img_sq_index:#x} does not fit in 16 bits")
-        value |= self.img_sq_index << 2121
+        value |= self.img_sq_index << 2702
         if self.invalid >> 1:
             raise ValueError(f"tcb.invalid = {self.invalid:#x} does not fit in 1 bits")
-        value |= self.invalid << 2137
+        value |= self.invalid << 2718
         if self.backlog_told >> 32:
             raise ValueError(f"tcb.backlog_told = {self.backlog_told:#x} does not fit in 32 bits")
-        value |= self.backlog_told << 2138
+        value |= self.backlog_told << 2719
         if self.backlog_tick >> 32:
             raise ValueError(f"tcb.backlog_tick = {self.backlog_tick:#x} does not fit in 32 bits")
-        value |= self.backlog_tick << 2170
+        value |= self.backlog_tick << 2751
         if self.ka_on >> 1:
             raise ValueError(f"tcb.ka_on = {self.ka_on:#x} does not fit in 1 bits")
-        value |= self.ka_on << 2202
+        value |= self.ka_on << 2783
         if self.ka_deadline >> 32:
             raise ValueError(f"tcb.ka_deadline = {self.ka_deadline:#x} does not fit in 32 bits")
-        value |= self.ka_deadline << 2203
+        value |= self.ka_deadline << 2784
         if self.ka_challenge >> 1:
             raise ValueError(f"tcb.ka_challenge = {self.ka_challenge:#x} does not fit in 1 bits")
-        value |= self.ka_challenge << 2235
+        value |= self.ka_challenge << 2816
         if self.ka_probe_owed >> 1:
             raise ValueError(f"tcb.ka_probe_owed = {self.ka_probe_owed:#x} does not fit in 1 bits")
-        value |= self.ka_probe_owed << 2236
+        value |= self.ka_probe_owed << 2817
         if self.rst_challenged >> 1:
             raise ValueError(f"tcb.rst_challenged = {self.rst_challenged:#x} does not fit in 1 bits")
-        value |= self.rst_challenged << 2237
+        value |= self.rst_challenged << 2818
         if self.syn_challenged >> 1:
             raise ValueError(f"tcb.syn_challenged = {self.syn_challenged:#x} does not fit in 1 bits")
-        value |= self.syn_challenged << 2238
+        value |= self.syn_challenged << 2819
         if self.syn_tick >> 32:
             raise ValueError(f"tcb.syn_tick = {self.syn_tick:#x} does not fit in 32 bits")
-        value |= self.syn_tick << 2239
+        value |= self.syn_tick << 2820
         if self.old_segs >> 16:
             raise ValueError(f"tcb.old_segs = {self.old_segs:#x} does not fit in 16 bits")
-        value |= self.old_segs << 2271
+        value |= self.old_segs << 2852
         if self.ooo_segs >> 16:
             raise ValueError(f"tcb.ooo_segs = {self.ooo_segs:#x} does not fit in 16 bits")
-        value |= self.ooo_segs << 2287
+        value |= self.ooo_segs << 2868
         return value
 
     @classmethod
@@ -2353,61 +2389,67 @@ class Tcb:
             (value >> 796) & 0xffffffff,
             (value >> 828) & 0xffffffff,
             (value >> 860) & 0x1,
-            (value >> 861) & 0x1,
-            (value >> 862) & 0xff,
-            (value >> 870) & 0x1,
-            (value >> 871) & 0x1,
-            (value >> 872) & 0x1,
-            (value >> 873) & 0x1,
-            (value >> 874) & 0x7,
-            (value >> 877) & 0xffff,
-            (value >> 893) & 0xffff,
-            (value >> 909) & 0xffffffff,
-            (value >> 941) & 0x1,
-            (value >> 942) & 0xffffffff,
-            (value >> 974) & 0xffffffff,
-            (value >> 1006) & 0x1,
-            (value >> 1007) & 0x1,
-            (value >> 1008) & 0xffffffff,
-            (value >> 1040) & 0xff,
-            (value >> 1048) & 0xff,
-            (value >> 1056) & 0xffffffff,
-            (value >> 1088) & 0x1,
-            (value >> 1089) & 0xffffffff,
-            (value >> 1121) & 0xff,
-            (value >> 1129) & 0xffffffff,
-            (value >> 1161) & 0xffffffff,
-            (value >> 1193) & 0xffffffff,
-            (value >> 1225) & 0xffffffff,
-            (value >> 1257) & 0x1,
-            (value >> 1258) & 0xffffffff,
-            (value >> 1290) & 0xffffffff,
-            (value >> 1322) & 0xf,
-            (value >> 1326) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 1582) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 1838) & 0xffffff,
-            (value >> 1862) & 0x1,
-            (value >> 1863) & 0xffffffff,
-            (value >> 1895) & 0x1,
-            (value >> 1896) & 0xffffffff,
-            (value >> 1928) & 0xffffffff,
-            (value >> 1960) & 0xffffffff,
-            (value >> 1992) & 0x1,
-            (value >> 1993) & 0xffffffffffffffff,
-            (value >> 2057) & 0xffffffffffffffff,
-            (value >> 2121) & 0xffff,
-            (value >> 2137) & 0x1,
-            (value >> 2138) & 0xffffffff,
-            (value >> 2170) & 0xffffffff,
-            (value >> 2202) & 0x1,
-            (value >> 2203) & 0xffffffff,
-            (value >> 2235) & 0x1,
-            (value >> 2236) & 0x1,
-            (value >> 2237) & 0x1,
-            (value >> 2238) & 0x1,
-            (value >> 2239) & 0xffffffff,
-            (value >> 2271) & 0xffff,
-            (value >> 2287) & 0xffff,
+            (value >> 861) & 0xf,
+            (value >> 865) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 1121) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 1377) & 0xffffffff,
+            (value >> 1409) & 0x1,
+            (value >> 1410) & 0xffffffff,
+            (value >> 1442) & 0x1,
+            (value >> 1443) & 0xff,
+            (value >> 1451) & 0x1,
+            (value >> 1452) & 0x1,
+            (value >> 1453) & 0x1,
+            (value >> 1454) & 0x1,
+            (value >> 1455) & 0x7,
+            (value >> 1458) & 0xffff,
+            (value >> 1474) & 0xffff,
+            (value >> 1490) & 0xffffffff,
+            (value >> 1522) & 0x1,
+            (value >> 1523) & 0xffffffff,
+            (value >> 1555) & 0xffffffff,
+            (value >> 1587) & 0x1,
+            (value >> 1588) & 0x1,
+            (value >> 1589) & 0xffffffff,
+            (value >> 1621) & 0xff,
+            (value >> 1629) & 0xff,
+            (value >> 1637) & 0xffffffff,
+            (value >> 1669) & 0x1,
+            (value >> 1670) & 0xffffffff,
+            (value >> 1702) & 0xff,
+            (value >> 1710) & 0xffffffff,
+            (value >> 1742) & 0xffffffff,
+            (value >> 1774) & 0xffffffff,
+            (value >> 1806) & 0xffffffff,
+            (value >> 1838) & 0x1,
+            (value >> 1839) & 0xffffffff,
+            (value >> 1871) & 0xffffffff,
+            (value >> 1903) & 0xf,
+            (value >> 1907) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2163) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2419) & 0xffffff,
+            (value >> 2443) & 0x1,
+            (value >> 2444) & 0xffffffff,
+            (value >> 2476) & 0x1,
+            (value >> 2477) & 0xffffffff,
+            (value >> 2509) & 0xffffffff,
+            (value >> 2541) & 0xffffffff,
+            (value >> 2573) & 0x1,
+            (value >> 2574) & 0xffffffffffffffff,
+            (value >> 2638) & 0xffffffffffffffff,
+            (value >> 2702) & 0xffff,
+            (value >> 2718) & 0x1,
+            (value >> 2719) & 0xffffffff,
+            (value >> 2751) & 0xffffffff,
+            (value >> 2783) & 0x1,
+            (value >> 2784) & 0xffffffff,
+            (value >> 2816) & 0x1,
+            (value >> 2817) & 0x1,
+            (value >> 2818) & 0x1,
+            (value >> 2819) & 0x1,
+            (value >> 2820) & 0xffffffff,
+            (value >> 2852) & 0xffff,
+            (value >> 2868) & 0xffff,
         )
 
 
@@ -3745,7 +3787,7 @@ class Plq:
 class RecTcp:
     """commit record of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 4542
+    WIDTH: ClassVar[int] = 5123
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "order": (0, 32),
         "tick": (32, 32),
@@ -3755,19 +3797,19 @@ class RecTcp:
         "cause": (92, 32),
         "opcode": (124, 8),
         "rx": (132, 513),
-        "tcb": (645, 2303),
-        "credits": (2948, 16),
-        "verdict": (2964, 2),
-        "tx0_valid": (2966, 1),
-        "tx0": (2967, 484),
-        "tx1_valid": (3451, 1),
-        "tx1": (3452, 484),
-        "dlv_valid": (3936, 1),
-        "dlv": (3937, 346),
-        "cpl_valid": (4283, 1),
-        "cpl": (4284, 256),
-        "img_valid": (4540, 1),
-        "room": (4541, 1),
+        "tcb": (645, 2884),
+        "credits": (3529, 16),
+        "verdict": (3545, 2),
+        "tx0_valid": (3547, 1),
+        "tx0": (3548, 484),
+        "tx1_valid": (4032, 1),
+        "tx1": (4033, 484),
+        "dlv_valid": (4517, 1),
+        "dlv": (4518, 346),
+        "cpl_valid": (4864, 1),
+        "cpl": (4865, 256),
+        "img_valid": (5121, 1),
+        "room": (5122, 1),
     }
     order: int = 0
     tick: int = 0
@@ -3818,45 +3860,45 @@ class RecTcp:
         if self.rx >> 513:
             raise ValueError(f"rec_tcp.rx = {self.rx:#x} does not fit in 513 bits")
         value |= self.rx << 132
-        if self.tcb >> 2303:
-            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 2303 bits")
+        if self.tcb >> 2884:
+            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 2884 bits")
         value |= self.tcb << 645
         if self.credits >> 16:
             raise ValueError(f"rec_tcp.credits = {self.credits:#x} does not fit in 16 bits")
-        value |= self.credits << 2948
+        value |= self.credits << 3529
         if self.verdict >> 2:
             raise ValueError(f"rec_tcp.verdict = {self.verdict:#x} does not fit in 2 bits")
-        value |= self.verdict << 2964
+        value |= self.verdict << 3545
         if self.tx0_valid >> 1:
             raise ValueError(f"rec_tcp.tx0_valid = {self.tx0_valid:#x} does not fit in 1 bits")
-        value |= self.tx0_valid << 2966
+        value |= self.tx0_valid << 3547
         if self.tx0 >> 484:
             raise ValueError(f"rec_tcp.tx0 = {self.tx0:#x} does not fit in 484 bits")
-        value |= self.tx0 << 2967
+        value |= self.tx0 << 3548
         if self.tx1_valid >> 1:
             raise ValueError(f"rec_tcp.tx1_valid = {self.tx1_valid:#x} does not fit in 1 bits")
-        value |= self.tx1_valid << 3451
+        value |= self.tx1_valid << 4032
         if self.tx1 >> 484:
             raise ValueError(f"rec_tcp.tx1 = {self.tx1:#x} does not fit in 484 bits")
-        value |= self.tx1 << 3452
+        value |= self.tx1 << 4033
         if self.dlv_valid >> 1:
             raise ValueError(f"rec_tcp.dlv_valid = {self.dlv_valid:#x} does not fit in 1 bits")
-        value |= self.dlv_valid << 3936
+        value |= self.dlv_valid << 4517
         if self.dlv >> 346:
             raise ValueError(f"rec_tcp.dlv = {self.dlv:#x} does not fit in 346 bits")
-        value |= self.dlv << 3937
+        value |= self.dlv << 4518
         if self.cpl_valid >> 1:
             raise ValueError(f"rec_tcp.cpl_valid = {self.cpl_valid:#x} does not fit in 1 bits")
-        value |= self.cpl_valid << 4283
+        value |= self.cpl_valid << 4864
         if self.cpl >> 256:
             raise ValueError(f"rec_tcp.cpl = {self.cpl:#x} does not fit in 256 bits")
-        value |= self.cpl << 4284
+        value |= self.cpl << 4865
         if self.img_valid >> 1:
             raise ValueError(f"rec_tcp.img_valid = {self.img_valid:#x} does not fit in 1 bits")
-        value |= self.img_valid << 4540
+        value |= self.img_valid << 5121
         if self.room >> 1:
             raise ValueError(f"rec_tcp.room = {self.room:#x} does not fit in 1 bits")
-        value |= self.room << 4541
+        value |= self.room << 5122
         return value
 
     @classmethod
@@ -3871,19 +3913,19 @@ class RecTcp:
             (value >> 92) & 0xffffffff,
             (value >> 124) & 0xff,
             (value >> 132) & 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 645) & 0x7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2948) & 0xffff,
-            (value >> 2964) & 0x3,
-            (value >> 2966) & 0x1,
-            (value >> 2967) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 3451) & 0x1,
-            (value >> 3452) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 3936) & 0x1,
-            (value >> 3937) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 4283) & 0x1,
-            (value >> 4284) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 4540) & 0x1,
-            (value >> 4541) & 0x1,
+            (value >> 645) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 3529) & 0xffff,
+            (value >> 3545) & 0x3,
+            (value >> 3547) & 0x1,
+            (value >> 3548) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4032) & 0x1,
+            (value >> 4033) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4517) & 0x1,
+            (value >> 4518) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4864) & 0x1,
+            (value >> 4865) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 5121) & 0x1,
+            (value >> 5122) & 0x1,
         )
 
 

@@ -83,19 +83,44 @@ class HostStack:
         self._send_raw = send_raw
         self._ip_id = first_ip_id & 0x7FFF
         self._connections: dict[tuple[bytes, int, int], StackConnection] = {}
+        self._listeners: dict[int, tuple[SoftTcpConfig, Callable[[StackConnection], None]]] = {}
 
     # ---- connections -----------------------------------------------------------------------
 
     def connect(self, remote: Endpoint, local_port: int, config: SoftTcpConfig, tick: int) -> StackConnection:
         """Active open to ``remote``."""
+        connection = self.adopt(remote, local_port, config)
+        connection.tcp.connect(tick)
+        return connection
+
+    def adopt(self, remote: Endpoint, local_port: int, config: SoftTcpConfig) -> StackConnection:
+        """A connection that nobody opened here; who adopts it fills its state in."""
         key = (remote.ip, remote.port, local_port)
         if key in self._connections:
             raise StackError(f"port {local_port} is connected to that endpoint already")
         local = Endpoint(self.mac, self.ip, local_port)
         connection = StackConnection(SoftTcp(local, remote, config, self._emit))
         self._connections[key] = connection
-        connection.tcp.connect(tick)
         return connection
+
+    def listen(self, port: int, config: SoftTcpConfig, opened: Callable[[StackConnection], None]) -> None:
+        """Passive opens on ``port``; ``opened`` is given each connection when its SYN came."""
+        if port in self._listeners:
+            raise StackError(f"port {port} is listened on already")
+        self._listeners[port] = config, opened
+
+    def _accept(self, segment: Segment, tick: int) -> bool:
+        """A SYN for a port that is listened on."""
+        listener = self._listeners.get(segment.destination.port)
+        others = TcpFlag.ACK | TcpFlag.RST | TcpFlag.FIN
+        if listener is None or TcpFlag.SYN not in segment.flags or segment.flags & others:
+            return False
+        config, opened = listener
+        connection = StackConnection(SoftTcp(segment.destination, segment.source, config, self._emit))
+        self._connections[(segment.source.ip, segment.source.port, segment.destination.port)] = connection
+        connection.tcp.accept(segment, tick)
+        opened(connection)
+        return True
 
     def export(self, connection: StackConnection, tick: int) -> ExportedState:
         """State for an initiate; from here on the stack leaves the connection alone (CH-060)."""
@@ -202,13 +227,18 @@ class HostStack:
         key = (segment.source.ip, segment.source.port, segment.destination.port)
         connection = self._connections.get(key)
         if connection is None or connection.tcp.ended:
+            if self._accept(segment, tick):
+                return
             self.counters.no_connection += 1
             self._refuse(segment)
         elif connection.phase is Phase.SOFTWARE:
             connection.tcp.on_segment(segment, tick)
+        elif connection.phase is Phase.OFFLOADED:
+            # it was on its way when the target took the connection, or the target leaves it to the host (IP options)
+            self.counters.of_offloaded += 1
+            connection.forwardable.append(segment)
+            del connection.forwardable[:-MAX_WAITING]
         else:
-            if connection.phase is Phase.OFFLOADED:
-                self.counters.of_offloaded += 1
             connection.waiting.append(segment)
             del connection.waiting[:-MAX_WAITING]
 

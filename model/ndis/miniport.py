@@ -278,7 +278,7 @@ class MiniportDriver:
                 self.tcp_offload_receive_return,
             ),
         )
-        self.capabilities = TcpConnectionOffload(self.config.conns)
+        self.capabilities = TcpConnectionOffload(self.config.conns, support_sack=True)
         attributes = OffloadAttributes(self._adapter_context, self.capabilities, self.capabilities)
         adapter.set_miniport_attributes(self._handle, attributes)
         self._up = event_handlers(adapter)

@@ -162,6 +162,15 @@ class SoftTcp:
         self.ts_delta = config.initial_ts & MASK32
         self._send_syn(tick)
 
+    def accept(self, syn: Segment, tick: int) -> None:
+        """Passive open: answer a SYN with SYN and ACK (RFC 9293, 3.10.7.2)."""
+        self.snd_una = self.snd_nxt = self.snd_max = self.config.initial_seq & MASK32
+        self.ts_delta = self.config.initial_ts & MASK32
+        self._take_syn(syn, tick)
+        self.rcv_adv = (self.rcv_nxt + min(0xFFFF, self.config.initial_rcv_wnd)) & MASK32  # of the SYN, unscaled
+        self.state = State.SYN_RCVD
+        self._send_syn(tick)
+
     def send(self, data: bytes, tick: int) -> None:
         """Queue data and send what the windows allow."""
         if self.fin_queued:
@@ -174,6 +183,19 @@ class SoftTcp:
         if not self.fin_queued:
             self.fin_queued = True
             self._output(tick)
+
+    def acknowledge(self, tick: int) -> None:
+        """Send a pure ACK: the last of a handshake, or the challenge of RFC 5961 4."""
+        self._send_ack(tick)
+
+    def abort(self, tick: int) -> None:
+        """Abort: RST, and the end (RFC 9293 3.10.5)."""
+        self._transmit(tick, self.snd_max, TcpFlag.RST)
+        self._end("aborted")
+
+    def give_up(self, failure: str) -> None:
+        """The host ends the connection without a word on the wire (R2, RFC 9293 3.8.3)."""
+        self._end(failure)
 
     def take_received(self) -> bytes:
         """In-order bytes received since the last call."""
@@ -217,7 +239,7 @@ class SoftTcp:
             return
         self.total_rt += self.rtt.rto(self.config, self.rtx_count)
         self.rtx_count += 1
-        if self.state is State.SYN_SENT:
+        if self.state in (State.SYN_SENT, State.SYN_RCVD):
             self._send_syn(tick)
             return
         self._timed = None
@@ -290,21 +312,25 @@ class SoftTcp:
         self._transmit(tick, self.snd_nxt if self.persist else self.snd_max, TcpFlag(0))
 
     def _send_syn(self, tick: int) -> None:
+        """The SYN; in SYN_RCVD with ACK, and with the options that the other side's SYN allows."""
         config = self.config
+        answer = self.state is State.SYN_RCVD
         self.snd_nxt = self.snd_max = (self.snd_una + 1) & MASK32
         self._timed = (self.snd_nxt, tick) if self.rtx_count == 0 else None
+        timestamps = self.ts_enabled if answer else config.timestamps
+        scaling = self.scaling_enabled if answer else config.window_scaling
         self.emit(
             Segment(
                 self.local,
                 self.remote,
                 self.snd_una,
-                0,
-                TcpFlag.SYN,
+                self.rcv_nxt if answer else 0,
+                TcpFlag.SYN | TcpFlag.ACK if answer else TcpFlag.SYN,
                 min(0xFFFF, config.initial_rcv_wnd),
-                ts=(self._timestamp(tick), 0) if config.timestamps else None,
+                ts=(self._timestamp(tick), self.ts_recent if answer else 0) if timestamps else None,
                 mss=config.mss,
-                window_scale=config.rcv_scale if config.window_scaling else None,
-                sack_permitted=config.sack,
+                window_scale=config.rcv_scale if scaling else None,
+                sack_permitted=self.sack_enabled if answer else config.sack,
                 ttl=config.ttl,
                 tos=config.tos,
             )
@@ -365,6 +391,8 @@ class SoftTcp:
         if self.state is State.SYN_SENT:
             self._on_syn_sent(segment, tick)
             return
+        if self.state is State.SYN_RCVD and not self._on_syn_rcvd(segment, tick):
+            return
         if not self._acceptable(segment, tick):
             return
         if TcpFlag.RST in segment.flags:
@@ -397,29 +425,52 @@ class SoftTcp:
             return
         if TcpFlag.SYN not in segment.flags:
             return
+        self._take_syn(segment, tick)
+        self._open(segment, segment.window, tick)
+        self._send_ack(tick)
+        self._output(tick)
+
+    def _take_syn(self, syn: Segment, tick: int) -> None:
+        """What the other side's SYN says: its sequence number and its options."""
         config = self.config
-        self.rcv_nxt = (segment.seq + 1) & MASK32
-        self.remote_mss = segment.mss or 536
-        self.scaling_enabled = config.window_scaling and segment.window_scale is not None
+        self.rcv_nxt = self.rcv_adv = (syn.seq + 1) & MASK32
+        self.remote_mss = syn.mss or 536
+        self.scaling_enabled = config.window_scaling and syn.window_scale is not None
         if self.scaling_enabled:
-            self.snd_scale = min(14, segment.window_scale or 0)
+            self.snd_scale = min(14, syn.window_scale or 0)
             self.rcv_scale = config.rcv_scale
-        self.sack_enabled = config.sack and segment.sack_permitted
-        self.ts_enabled = config.timestamps and segment.ts is not None
-        if segment.ts is not None:
-            self.ts_recent, self.ts_recent_tick = segment.ts[0], tick
+        self.sack_enabled = config.sack and syn.sack_permitted
+        self.ts_enabled = config.timestamps and syn.ts is not None
+        if syn.ts is not None:
+            self.ts_recent, self.ts_recent_tick = syn.ts[0], tick
+
+    def _open(self, segment: Segment, window: int, tick: int) -> None:
+        """The own SYN is acknowledged: the connection is established."""
+        config = self.config
         self._rtt_sample(segment, tick)
         self.snd_una = segment.ack
-        self.snd_wnd = self.max_snd_wnd = segment.window
+        self.snd_wnd = self.max_snd_wnd = window
         self.snd_wl1, self.snd_wl2 = segment.seq, segment.ack
-        self.rcv_adv = self.rcv_nxt
         self.cwnd = max(config.initial_cwnd, 2 * self.send_mss)
         self.ssthresh = config.initial_ssthresh
         self.rtx_count = self.total_rt = 0
         self._rtx_deadline = None
         self.state = State.ESTABLISHED
-        self._send_ack(tick)
-        self._output(tick)
+
+    def _on_syn_rcvd(self, segment: Segment, tick: int) -> bool:
+        """Wait for the acknowledgment of the own SYN; True if the segment goes on as one of an open connection."""
+        if TcpFlag.SYN in segment.flags:
+            if TcpFlag.ACK not in segment.flags:
+                self._send_syn(tick)
+            return False
+        if TcpFlag.RST in segment.flags:
+            self.aborted = True
+            self._end("reset by the peer")
+            return False
+        if TcpFlag.ACK not in segment.flags or segment.ack != self.snd_nxt:
+            return False
+        self._open(segment, segment.window << self.snd_scale, tick)
+        return True
 
     def _acceptable(self, segment: Segment, tick: int) -> bool:
         """PAWS and sequence check; answers what is refused with an ACK, but never an RST."""

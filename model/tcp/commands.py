@@ -19,6 +19,7 @@ from model.layout.generated import (
     UploadReason,
 )
 from model.tcp.backlog import backlog_of
+from model.tcp.congestion import after_idle
 from model.tcp.forward import forward
 from model.tcp.images import FLAG_SACK, FLAG_TS, FLAG_WS
 from model.tcp.keepalive import ENABLED as KEEP_ALIVE
@@ -110,6 +111,7 @@ def _from_image(i: TcpImage, c: Context) -> TcbWork:
         cwnd=i.cwnd,
         ssthresh=i.ssthresh,
         recover=i.snd_max if in_recovery else (i.snd_una - 1) & MASK,
+        high_rxt=i.snd_una,
         in_recovery=int(in_recovery),
         dup_acks=i.dup_ack_count,
         srtt=i.srtt,
@@ -170,6 +172,7 @@ def _start(c: Context, command: Command) -> None:
         c.cpl = complete(sqe, command.sq_index, Status.BAD_STATE)
         return
     w.phase = Phase.RUNNING
+    w.last_tx_tick = c.now
     _resume_back_off(c, inherited)
     if w.rtx_on:
         w.rtx_deadline = (w.rtx_deadline + c.now) & MASK
@@ -202,7 +205,7 @@ def _resume_back_off(c: Context, inherited: int) -> None:
 def _blocked(c: Context) -> bool:
     """E-3.1 with snd_una in place of snd_nxt: nothing may be sent from there."""
     snd_nxt, c.w.snd_nxt = c.w.snd_nxt, c.w.snd_una
-    can, _ = can_send(c)
+    can = can_send(c)
     c.w.snd_nxt = snd_nxt
     return not can
 
@@ -233,6 +236,13 @@ def _send_refusal(w: TcbWork, sqe: Sqe) -> Status | None:
     return None if good else Status.BAD_STATE
 
 
+def _idle(c: Context) -> bool:
+    """B-5: everything is acknowledged, and the last segment left longer than an RTO ago."""
+    w = c.w
+    quiet = w.snd_una == w.snd_max == w.snd_end and (c.now - w.last_tx_tick) & MASK > w.rto
+    return bool(w.phase == Phase.RUNNING and quiet)
+
+
 def _send(c: Context, command: Command) -> None:
     w, sqe = c.w, command.sqe
     fin = int(sqe.opcode == Opcode.DISCONNECT)
@@ -240,6 +250,8 @@ def _send(c: Context, command: Command) -> None:
     if refusal is not None:
         c.cpl = complete(sqe, command.sq_index, refusal)
         return
+    if sqe.length and _idle(c):
+        after_idle(c)
     end = (w.snd_end + sqe.length + fin) & MASK
     body = TxAppend(
         start_seq=w.snd_end,

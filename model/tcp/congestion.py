@@ -1,9 +1,9 @@
-"""Reno with NewReno recovery (RFC 5681, RFC 6582; rules F-2, F-3 and the congestion part of D-2). Bytes."""
+"""Reno with NewReno recovery (RFC 5681, 6582; F-2, F-3, S-3, congestion in D-2, idle restart of B-5). Bytes."""
 
 from __future__ import annotations
 
-from model.layout.generated import CWND_MAX
-from model.tcp.seq import MASK, ge, gt, seq_max
+from model.layout.generated import CWND_MAX, IW_BYTES
+from model.tcp.seq import MASK, ge, gt, le, seq_max
 from model.tcp.types import Context
 
 
@@ -28,14 +28,23 @@ def on_new_ack(c: Context, ack: int, acked: int) -> bool:
 
 
 def _recovering(c: Context, ack: int, acked: int) -> bool:
-    """F-2 in recovery: the whole window (it ends) or a part of it is acknowledged."""
+    """F-2 in recovery: the whole window (it ends) or a part of it is acknowledged.
+
+    With SACK (S-3) pipe decides what else goes; but when all that was sent again arrived, the next octet is lost,
+    whether or not the scoreboard had room for what tells it.
+    """
     w, mss = c.w, c.mss
     if ge(ack, w.recover):
         w.cwnd = w.ssthresh
-        w.in_recovery = w.partial_seen = w.cwnd_acc = 0
+        w.in_recovery = w.partial_seen = w.cwnd_acc = w.rescued = 0
+        return False
+    w.rtt_active = 0
+    if w.sack_en:
+        w.partial_seen = 1
+        if le(w.high_rxt, ack):
+            w.high_rxt, w.rtx_head = ack, 1
         return False
     w.rtx_head = 1
-    w.rtt_active = 0
     cwnd = max(w.cwnd - acked, 0) + (mss if acked >= mss else 0)
     w.cwnd = min(max(cwnd, mss), CWND_MAX)
     keep, w.partial_seen = bool(w.partial_seen), 1
@@ -67,6 +76,13 @@ def on_duplicate(c: Context) -> None:
         w.partial_seen = 0
         w.rtx_head = 1
         w.rtt_active = 0
+
+
+def after_idle(c: Context) -> None:
+    """B-5: nothing was sent for longer than an RTO, so cwnd says nothing of the path any more (RFC 5681 4.1)."""
+    w, mss = c.w, c.mss
+    w.cwnd = min(w.cwnd, 10 * mss, max(2 * mss, IW_BYTES))
+    w.cwnd_acc = 0
 
 
 def on_timeout(c: Context) -> None:

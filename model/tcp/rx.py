@@ -15,7 +15,7 @@ from model.layout.generated import (
     UploadReason,
     Verdict,
 )
-from model.tcp import keepalive, ooo
+from model.tcp import keepalive, ooo, recovery
 from model.tcp.congestion import on_duplicate, on_new_ack
 from model.tcp.messages import notify, retrieve
 from model.tcp.reach import confirm
@@ -162,10 +162,15 @@ def _acknowledgment(c: Context, seg: RxSeg) -> None:
     w, ack = c.w, seg.ack
     window = (seg.wnd << w.snd_ws) & MASK
     update = ge(ack, w.snd_una) and le(w.snd_wl1, seg.seq)
+    repeated = ack == w.snd_una
     if gt(ack, w.snd_una):
         _new_ack(c, seg)
+    if w.sack_en:
+        news = recovery.take_blocks(c, seg)
+        if repeated and news and not w.persist:
+            recovery.on_duplicate(c)
     elif (
-        ack == w.snd_una
+        repeated
         and w.snd_max != w.snd_una
         and seg.pay_len == 0
         and not seg.flags & FIN
@@ -240,6 +245,8 @@ def _text(c: Context, seg: RxSeg, zero_probe: bool, forwarded: bool) -> None:
     """C-9: payload and FIN."""
     w = c.w
     if not seg.pay_len and not seg.flags & FIN:
+        return
+    if w.state == TcpState.CLOSED:
         return
     if zero_probe or w.state not in _TAKES_TEXT:
         _owe_dup(c)

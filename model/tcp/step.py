@@ -158,7 +158,7 @@ def _finish(c: Context, event: Event, conn: int) -> StepResult:
         waiting = False
     if isinstance(event, RxSegment) and c.dlv is None and c.room:
         backlog.tell(c, conn)
-    can, _ = tx.can_send(c)
+    can = tx.can_send(c)
     timers.policy(c, can)
     owed = w.rtx_head or w.probe_owed or w.ack_now or w.dup_owed or w.release_owed or w.ka_probe_owed
     pending = bool(owed or can or waiting)

@@ -6,6 +6,7 @@ from model.layout.generated import FIN_WAIT_2_SECONDS, MAX_RT_NEVER, TcpState, U
 from model.tcp import keepalive
 from model.tcp.congestion import on_timeout
 from model.tcp.messages import retrieve
+from model.tcp.recovery import forget
 from model.tcp.rtt import backed_off, override
 from model.tcp.seq import MASK, due, lt
 from model.tcp.types import Context, seconds
@@ -91,6 +92,7 @@ def _retransmit_time(c: Context, conn: int) -> None:
         return
     w.total_rt = min(w.total_rt + w.rto, MASK)
     on_timeout(c)
+    forget(c)
     w.rtx_count = min(w.rtx_count + 1, 255)
     w.rto = min(w.rto * 2, c.params.rto_max)
     w.rtx_deadline = (c.now + w.rto) & MASK

@@ -1,13 +1,15 @@
-"""What may be sent and what is sent (rules G-1 to G-6)."""
+"""What may be sent and what is sent (rules G-1 to G-6, S-5 to S-7)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from model.layout.generated import Phase, Status, TcpState, TxKind, Txq, TxRelease, TxSegment, UploadReason
 from model.tcp import ooo
 from model.tcp.messages import retrieve
 from model.tcp.reach import ask_age, unreachable
+from model.tcp.recovery import Resend, recovery_of, sacked
 from model.tcp.seq import COUNT_MAX, MASK, gt, lt, seq_max, signed
 from model.tcp.types import Context
 
@@ -20,20 +22,79 @@ _MAX_WINDOW_FIELD = 0xFFFF
 _NAGLE = 1 << 1
 
 
-def can_send(c: Context) -> tuple[bool, int]:
-    """G-1: (something can go at snd_nxt, its data bytes)."""
+_LIMITED_TRANSMIT = 2
+"""Segments that duplicate acknowledgments let out without SACK (RFC 3042)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a grant sends by G-2 (3): ``n`` data octets at ``seq``, ``fin`` behind them.
+
+    ``again``: a retransmission of a recovery with SACK (S-6) and which one; None: at snd_nxt.
+    """
+
+    seq: int
+    n: int
+    fin: bool
+    again: Resend | None = None
+
+
+def can_send(c: Context) -> bool:
+    """G-1, in a recovery with SACK S-6: a grant would send data or a FIN by G-2 (3)."""
+    return next_piece(c) is not None
+
+
+def next_piece(c: Context) -> Piece | None:
+    """What G-2 (3) sends, None if nothing may go."""
+    if c.w.state not in _MAY_SEND:
+        return None
+    recovery = recovery_of(c)
+    if recovery is None:
+        return _fresh(c, _room(c))
+    if c.w.cwnd - recovery.pipe < c.mss:
+        return None
+    return (
+        _resent(c, recovery.lost())
+        or _fresh(c, c.w.snd_wnd - _used(c))
+        or _resent(c, recovery.hole())
+        or _resent(c, recovery.rescue())
+    )
+
+
+def _used(c: Context) -> int:
+    return (c.w.snd_nxt - c.w.snd_una) & MASK
+
+
+def _room(c: Context) -> int:
+    """Octets that both windows leave out of recovery (G-1, S-5, S-7)."""
     w = c.w
-    if w.state not in _MAY_SEND:
-        return False, 0
+    used, cwnd = _used(c), w.cwnd
+    if w.sack_en:
+        cwnd += sacked(c)
+    elif not w.in_recovery and w.snd_nxt == w.snd_max and 0 < w.dup_acks < c.params.dup_ack_threshold:
+        cwnd += min(w.dup_acks, _LIMITED_TRANSMIT) * c.mss
+    return min(cwnd, w.snd_wnd) - used
+
+
+def _fresh(c: Context, room: int) -> Piece | None:
+    """G-1: data at snd_nxt, and the FIN behind the last of it. ``room`` in octets, none if it is not positive."""
+    w = c.w
     left = signed((w.snd_end - w.fin_queued) & MASK, w.snd_nxt)
-    if left > 0:
-        used = (w.snd_nxt - w.snd_una) & MASK
-        room = min(w.cwnd, w.snd_wnd) - used
-        n = min(left, c.mss, room)
-        if n <= 0:
-            return False, 0
-        return (n in (left, c.mss) or 2 * n >= w.max_snd_wnd) and not _nagle_holds(c, n, left), n
-    return bool(left == 0 and w.fin_queued), 0
+    if left <= 0:
+        return Piece(w.snd_nxt, 0, True) if left == 0 and w.fin_queued else None
+    n = min(left, c.mss, room)
+    if n <= 0 or not (n in (left, c.mss) or 2 * n >= w.max_snd_wnd) or _nagle_holds(c, n, left):
+        return None
+    return Piece(w.snd_nxt, n, bool(w.fin_queued and n == left))
+
+
+def _resent(c: Context, again: Resend | None) -> Piece | None:
+    """S-6: the octets of a retransmission; that of the FIN is a flag."""
+    if again is None:
+        return None
+    w = c.w
+    fin = bool(w.fin_queued and (again.seq + again.octets) & MASK == w.snd_end)
+    return Piece(again.seq, again.octets - fin, fin, again)
 
 
 def _nagle_holds(c: Context, n: int, left: int) -> bool:
@@ -135,18 +196,24 @@ def _emit_data(c: Context, conn: int, seq: int, n: int, fin: bool) -> None:
         w.state = _AFTER_FIN.get(TcpState(w.state), TcpState(w.state))
     emit(c, conn, seq, n, flags)
     _acknowledged(c)
+    w.last_tx_tick = c.now
 
 
 def _retransmit_head(c: Context, conn: int) -> bool:
-    """G-2 (1)."""
+    """G-2 (1); in a recovery with SACK no octet that is held goes again (S-6)."""
     w = c.w
     w.rtx_head = 0
     if w.snd_max == w.snd_una:
         return False
     data_end = (w.snd_end - w.fin_queued) & MASK
     n = min(c.mss, (w.snd_max - w.snd_una) & MASK, max(signed(data_end, w.snd_una), 0))
+    recovery = recovery_of(c)
+    if recovery is not None and recovery.board.spans:
+        n = min(n, recovery.board.spans[0][0])
     fin = bool(w.fin_queued and (w.snd_una + n) & MASK == data_end and w.snd_max == w.snd_end)
     _emit_data(c, conn, w.snd_una, n, fin)
+    if recovery is not None:
+        w.high_rxt = (w.snd_una + n + fin) & MASK
     return True
 
 
@@ -163,19 +230,23 @@ def _probe(c: Context, conn: int) -> bool:
     return True
 
 
-def _new_data(c: Context, conn: int) -> bool:
-    """G-2 (3): data (and FIN) at snd_nxt."""
-    w = c.w
-    can, n = can_send(c)
-    if not can:
+def _data(c: Context, conn: int) -> bool:
+    """G-2 (3): data (and FIN) at snd_nxt, or what a recovery with SACK sends again."""
+    w, piece = c.w, next_piece(c)
+    if piece is None:
         return False
-    seq = w.snd_nxt
-    fin = bool(w.fin_queued and (seq + n) & MASK == (w.snd_end - 1) & MASK)
-    _emit_data(c, conn, seq, n, fin)
-    w.snd_nxt = (seq + n + fin) & MASK
+    seq = piece.seq
+    _emit_data(c, conn, seq, piece.n, piece.fin)
+    if piece.again is not None:
+        if piece.again.rescue:
+            w.rescued = 1
+        else:
+            w.high_rxt = (seq + piece.n) & MASK
+        return True
+    w.snd_nxt = (seq + piece.n + piece.fin) & MASK
     if gt(w.snd_nxt, w.snd_max):
         # Karn (RFC 6298 3): a segment that begins below the old snd_max holds retransmitted octets and is not timed.
-        if not w.rtt_active and n > 0 and not lt(seq, w.snd_max):
+        if not w.rtt_active and piece.n > 0 and not lt(seq, w.snd_max):
             w.rtt_active, w.rtt_seq, w.rtt_tick = 1, seq, c.now
         w.snd_max = w.snd_nxt
     return True
@@ -207,7 +278,7 @@ def _would_send(c: Context) -> bool:
     w = c.w
     head = w.rtx_head and w.snd_max != w.snd_una
     probe = w.probe_owed and w.persist and w.snd_nxt == w.snd_una
-    return bool(head or probe or w.ka_probe_owed or w.ack_now or w.dup_owed or can_send(c)[0])
+    return bool(head or probe or w.ka_probe_owed or w.ack_now or w.dup_owed or can_send(c))
 
 
 def _send_one(c: Context, conn: int) -> None:
@@ -215,7 +286,7 @@ def _send_one(c: Context, conn: int) -> None:
     w = c.w
     sent = bool(w.rtx_head) and _retransmit_head(c, conn)
     sent = sent or (bool(w.probe_owed) and _probe(c, conn))
-    sent = sent or _new_data(c, conn)
+    sent = sent or _data(c, conn)
     if not sent and (w.ack_now or w.dup_owed):
         emit_pure_ack(c, conn, ooo.sack_blocks(w))
     elif not sent and w.ka_probe_owed:

@@ -62,6 +62,12 @@ class TcbWork:
     cwnd_acc: int = 0
     recover: int = 0
     in_recovery: int = 0
+    sb_n: int = 0
+    sb_left: int = 0
+    sb_right: int = 0
+    high_rxt: int = 0
+    rescued: int = 0
+    last_tx_tick: int = 0
     partial_seen: int = 0
     dup_acks: int = 0
     rtx_head: int = 0

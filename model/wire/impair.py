@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import random
+from array import array
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -18,6 +19,8 @@ _ETHERNET_BYTES: Final = 14
 _VLAN_BYTES: Final = 4
 _ETHERTYPE_VLAN: Final = b"\x81\x00"
 _ETHERTYPE_IPV4: Final = b"\x08\x00"
+_PROTOCOL_AT: Final = 9
+_TCP: Final = b"\x06"
 MAX_OVERTAKING: Final = 3
 """A reordered frame is overtaken by 1 .. MAX_OVERTAKING later ones."""
 HOLD_LIMIT_TICKS: Final = 8
@@ -26,6 +29,8 @@ BURST_TICKS: Final = 1
 """Frames pushed within so many ticks of each other are a burst: what is held there is likely to be overtaken."""
 LEAST_EXPECTED: Final = 24
 """Below this many expected faults of a kind, chance alone leaves out half of them too often (1 run in 250 at 24)."""
+REMEMBERED: Final = 4096
+"""Frames handed out whose numbers can still be asked for."""
 NEVER_NONE: Final = 10
 """From this many expected faults on, none at all is no chance (1 run in 20000)."""
 
@@ -107,12 +112,17 @@ class Impairments:
         self.faults: Final[list[Fault]] = []
         self.frames = 0
         """Frames pushed so far."""
+        self.pushed_ticks: Final = array("q")
+        """By frame number, when it was pushed."""
+        self.pushed_ports: Final = array("q")
+        """By frame number, source << 16 | destination port as pushed, before any fault; -1: no TCP over IPv4."""
         self.eligible_for_corruption = 0
         """Frames that were not dropped and carry IPv4, so that a checksum must find the flipped bit."""
         self._streams = {
             name: random.Random(f"{seed}/{direction}/{name}") for name in ("drop", "reorder", "duplicate", "corrupt")
         }
-        self._queue: deque[tuple[int, bytes]] = deque()
+        self._queue: deque[tuple[int, int, bytes]] = deque()
+        self._handed: deque[tuple[int, bytes]] = deque(maxlen=REMEMBERED)
         self._held: list[_Held] = []
         self._owed = 0
         """Frames held in vain; as many frames of later bursts are held instead, so that the rate is kept."""
@@ -122,6 +132,8 @@ class Impairments:
         """A frame enters the wire at `tick` (never earlier than the tick of the push before)."""
         number = self.frames
         self.frames += 1
+        self.pushed_ticks.append(tick)
+        self.pushed_ports.append(_ports(frame))
         drop = self._streams["drop"].random() < self.rates.drop
         reorder = self._streams["reorder"].random() < self.rates.reorder
         overtaken_by = self._streams["reorder"].randrange(MAX_OVERTAKING) + 1
@@ -154,7 +166,7 @@ class Impairments:
             self._held.append(_Held(number, copies, overtaken_by, due + HOLD_LIMIT_TICKS))
             return
         self._release_late(tick)
-        self._queue.extend((due, copy) for copy in copies)
+        self._queue.extend((due, number, copy) for copy in copies)
         self._overtake(number, tick, due)
 
     def pop_due(self, tick: int) -> list[bytes]:
@@ -162,8 +174,18 @@ class Impairments:
         self._release_late(tick)
         out: list[bytes] = []
         while self._queue and self._queue[0][0] <= tick:
-            out.append(self._queue.popleft()[1])
+            _, number, frame = self._queue.popleft()
+            self._handed.append((number, frame))
+            out.append(frame)
         return out
+
+    def number_of(self, frame: bytes) -> int | None:
+        """The number of the oldest frame handed out with these bytes and not asked for yet; None if there is none."""
+        for at, (number, handed) in enumerate(self._handed):
+            if handed == frame:
+                del self._handed[at]
+                return number
+        return None
 
     def next_deadline(self) -> int | None:
         """Tick at which `pop_due` will next have something, or None if the wire is empty."""
@@ -207,7 +229,7 @@ class Impairments:
             if held.to_overtake > 0:
                 waiting.append(held)
                 continue
-            self._queue.extend((due, copy) for copy in held.copies)
+            self._queue.extend((due, held.number, copy) for copy in held.copies)
         self._held = waiting
 
     def _release_late(self, tick: int) -> None:
@@ -220,7 +242,7 @@ class Impairments:
                 waiting.append(held)
                 continue
             self._owed += not held.overtaken
-            self._queue.extend((held.deadline, copy) for copy in held.copies)
+            self._queue.extend((held.deadline, held.number, copy) for copy in held.copies)
         self._queue = deque(sorted(self._queue, key=lambda item: item[0]))
         self._held = waiting
 
@@ -241,6 +263,15 @@ def _protected_bytes(frame: bytes) -> range | None:
         return None
     total_length = int.from_bytes(frame[start + 2 : start + 4], "big")
     return range(start, min(len(frame), start + max(total_length, 4)))
+
+
+def _ports(frame: bytes) -> int:
+    """Source << 16 | destination port of a TCP segment over IPv4, -1 for any other frame."""
+    packet = _protected_bytes(frame)
+    if packet is None or frame[packet.start + _PROTOCOL_AT : packet.start + _PROTOCOL_AT + 1] != _TCP:
+        return -1
+    at = packet.start + 4 * (frame[packet.start] & 0xF)
+    return int.from_bytes(frame[at : at + 4], "big") if len(frame) >= at + 4 else -1
 
 
 def shortfalls(directions: Sequence[Impairments]) -> list[str]:

@@ -28,7 +28,9 @@ TIME_WAIT = 130_000
 PEERS = (
     TcpConfig(mss=1460, receive_buffer=48 * 1024, delayed_ack_ticks=10, time_wait_ticks=TIME_WAIT),
     TcpConfig(mss=1000, receive_buffer=24 * 1024, window_scale=None, ack_every=1, time_wait_ticks=TIME_WAIT),
-    TcpConfig(mss=536, receive_buffer=64 * 1024, timestamps=False, delayed_ack_ticks=20, time_wait_ticks=TIME_WAIT),
+    TcpConfig(
+        mss=536, receive_buffer=64 * 1024, timestamps=False, sack=False, delayed_ack_ticks=20, time_wait_ticks=TIME_WAIT
+    ),
 )
 
 
@@ -98,6 +100,8 @@ class Far:
 
 class ContractNetwork(Network):
     """Peers, routers, and what the operator does to single connections."""
+
+    plain = False
 
     def __init__(
         self, config: RunConfig, make_app: Callable[[int], FarApp], peer: PeerConfig, capture: Path | None

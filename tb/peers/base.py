@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
 class Peer(Protocol):
     """A host on the wire. Time is counted in ticks of 1 ms and never goes back between calls."""
+
+    @property
+    def violations(self) -> list[str]:
+        """What the other side did against the rules, or to this peer's connections; one line each."""
+        ...
+
+    @property
+    def served(self) -> Sequence[int]:
+        """The other side's port of every connection, in the order in which their applications were made."""
+        ...
 
     def on_frame(self, frame: bytes, tick: int) -> list[bytes]:
         """A frame (no FCS) arrives; returns the frames that the peer sends at once, in order."""
@@ -18,6 +29,14 @@ class Peer(Protocol):
 
     def next_deadline(self) -> int | None:
         """The tick at which `on_tick` has something to do next, or None if nothing runs."""
+        ...
+
+    def expect_reset(self, other_port: int) -> None:
+        """The other side was told to reset its connection from this port: an RST is no violation any more."""
+        ...
+
+    def close(self) -> None:
+        """The run is over: give back what the peer holds outside this process. A second call does nothing."""
         ...
 
 

@@ -95,6 +95,11 @@ class TcpPeer:
         """TCP segments with right checksums for one of the connections."""
         return sum(connection.counters.segments_in for connection in self.connections)
 
+    @property
+    def served(self) -> list[int]:
+        """The other side's port of each of `connections`."""
+        return [connection.addresses.other_port for connection in self.connections]
+
     def idle(self) -> bool:
         """True if no connection is open (TIME-WAIT counts as closed)."""
         done = (State.CLOSED, State.TIME_WAIT)
@@ -134,6 +139,9 @@ class TcpPeer:
         deadlines = (connection.next_deadline() for connection in self._table.values())
         running = [at for at in deadlines if at is not None]
         return min(running) if running else None
+
+    def close(self) -> None:
+        """Nothing is held outside this process."""
 
     # --- what a test may do ----------------------------------------------------------------------------
 

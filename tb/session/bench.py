@@ -129,7 +129,7 @@ class BulkTransfer(Transfer):
         for app in self.peer_apps:
             if isinstance(app, _GatedSource) and not app.open and connection is not None and connection.ledger.receives:
                 app.open = True
-                self.network.peer.connections[0].poke(self.host.now)
+                self.network.tcp_peer.connections[0].poke(self.host.now)
         return moved
 
     @property

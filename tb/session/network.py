@@ -12,8 +12,12 @@ from model.wire.impair import ImpairmentRates, Impairments
 from model.wire.pcapng import PcapngWriter
 from tb.config import MAX_CONNS, RunConfig
 from tb.monitors.wire_monitor import MonitorConfig, WireMonitor
-from tb.peers.base import Application
+from tb.peers.base import Application, Peer
+from tb.peers.choice import make_peer
+from tb.peers.neighbor import Neighbor
 from tb.peers.tcp_peer import PeerConfig, TcpPeer
+from tb.session import capture_judge
+from tb.session.capture_judge import RECEIVED, SENT, CaptureVerdict, InjectorLog, Origin, judge_capture, write_faults
 from tb.session.contract_tap import ContractTap
 from tb.session.retransmissions import RetransmissionCounter
 
@@ -43,12 +47,15 @@ class Network:
     ``from_nic`` takes what the NIC sent; ``due`` gives what reaches its port, ``entered`` says when it is inside.
     """
 
+    #: Whether the captured sequences are those of two TCPs with nothing but the injector between them.
+    plain = True
+
     def __init__(
         self, config: RunConfig, make_app: Callable[[int], Application], peer: PeerConfig, capture: Path | None
     ) -> None:
         rates = ImpairmentRates(config.loss, config.reorder, config.dup, config.corrupt, config.delay)
         self.impairments = {direction: Impairments(rates, config.seed, direction) for direction in (TO_PEER, TO_NIC)}
-        self.peer = TcpPeer(peer, app_factory=make_app)
+        self.peer: Peer = make_peer(config.peer, peer, PEER_PORT, Neighbor(NIC_IP, NIC_MAC), make_app)
         self.monitor = WireMonitor(MonitorConfig(race_ticks=1 + -(-QUEUED_FRAMES * wire_cycles(config) // TICK_CYCLES)))
         #: Sees every frame at the NIC's port, too.
         self.tap: ContractTap | None = None
@@ -58,14 +65,19 @@ class Network:
         self.received = 0
         self._resent = RetransmissionCounter()
         self._capture = PcapngWriter(capture, interfaces=("nic",)) if capture else None
+        self._capture_path = capture
+        self._origins: list[Origin] = []
+        self._config = config
+        #: What tshark and scapy said of the capture; None before `close`, without a capture or without tshark.
+        self.capture_verdict: CaptureVerdict | None = None
 
     def from_nic(self, frame: bytes, tick: int) -> None:
         """The NIC transmitted ``frame``."""
         self.sent += 1
-        self._resent.sent(frame)
+        self._resent.sent(frame, tick)
         if not self.watched_apart:
             self.watched(frame, tick)
-        self._write(frame, tick, "tx")
+        self._write(frame, tick, SENT, self.impairments[TO_PEER].frames)
         self.impairments[TO_PEER].push(frame, tick)
 
     def watched(self, frame: bytes, tick: int) -> None:
@@ -90,12 +102,17 @@ class Network:
         self.monitor.on_receive(frame, tick)
         if self.tap is not None:
             self.tap.received(frame, tick)
-        self._write(frame, tick, "rx")
+        self._write(frame, tick, RECEIVED, self.impairments[TO_NIC].number_of(frame))
 
     @property
     def retransmissions(self) -> int:
         """Segments sent that brought no new octet."""
         return self._resent.count
+
+    @property
+    def timeouts(self) -> int:
+        """Retransmissions behind a silence as long as the least timeout."""
+        return self._resent.after_silence
 
     def expect_reset(self, local_port: int) -> None:
         """The host called for an abortive disconnect of the connection from this port; nothing else allows an RST."""
@@ -107,16 +124,39 @@ class Network:
         ticks = [self.peer.next_deadline(), *(i.next_deadline() for i in self.impairments.values())]
         return min((t for t in ticks if t is not None), default=None)
 
-    def close(self) -> None:
-        """Finish the capture."""
-        if self._capture is not None:
-            self._capture.close()
+    @property
+    def tcp_peer(self) -> TcpPeer:
+        """The peer, where a session can only be played with our own."""
+        if not isinstance(self.peer, TcpPeer):
+            raise TypeError(f"this session needs PEER=python, not {type(self.peer).__name__}")
+        return self.peer
 
-    def _write(self, frame: bytes, tick: int, direction: str) -> None:
+    def close(self) -> None:
+        """Finish the capture and have it judged; let the peer go. A second call does nothing."""
+        self.peer.close()
+        if self._capture is None or self._capture_path is None:
+            return
+        self._capture.close()
+        self._capture = None
+        logs = {SENT: InjectorLog.of(self.impairments[TO_PEER]), RECEIVED: InjectorLog.of(self.impairments[TO_NIC])}
+        write_faults(self._capture_path.with_name("faults.json"), logs)
+        if capture_judge.missing() is None and self._origins:
+            self.capture_verdict = judge_capture(
+                self._capture_path,
+                self._origins,
+                logs,
+                delay=self._config.delay,
+                sequences=self.plain and self._config.peer != "linux",
+                seed=self._config.seed,
+            )
+
+    def _write(self, frame: bytes, tick: int, direction: str, number: int | None) -> None:
         if self._capture is None:
             return
+        self._origins.append(Origin(direction, number, tick))
         ports = frame[34:38] if frame[12:14] == b"\x08\x00" and len(frame) >= 38 else b""
-        own = ports[0:2] if direction == "tx" else ports[2:4]
-        number = int.from_bytes(own, "big") - FIRST_LOCAL_PORT if ports else -1
-        shown = str(number) if 0 <= number < MAX_CONNS else "?"  # damaged, or no connection's
-        self._capture.write(frame, tick * TICK_NS, f"{direction} tick={tick} conn={shown}")
+        own = ports[0:2] if direction == SENT else ports[2:4]
+        connection = int.from_bytes(own, "big") - FIRST_LOCAL_PORT if ports else -1
+        shown = str(connection) if 0 <= connection < MAX_CONNS else "?"  # damaged, or no connection's
+        counted = "by-hand" if number is None else str(number)
+        self._capture.write(frame, tick * TICK_NS, f"{direction} tick={tick} conn={shown} frame={counted}")

@@ -100,7 +100,7 @@ class SeamTransfer(Transfer):
     def on_tick(self, tick: int) -> None:
         """Time for the peer's applications, too."""
         super().on_tick(tick)
-        for connection, echo in zip(self.network.peer.connections, self.echoes, strict=False):
+        for connection, echo in zip(self.network.tcp_peer.connections, self.echoes, strict=False):
             if isinstance(echo, PausingEcho):
                 paused, echo.now = echo.room() == 0, tick
                 if paused and echo.room():

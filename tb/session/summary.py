@@ -45,6 +45,7 @@ def empty(config: RunConfig) -> dict[str, Any]:
         "segments_tx": 0,
         "segments_rx": 0,
         "retransmissions": 0,
+        "timeouts": 0,
         "commits_compared": 0,
         "frames_compared": 0,
         "completions_compared": 0,
@@ -55,6 +56,7 @@ def empty(config: RunConfig) -> dict[str, Any]:
         "impairments": {},
         "completions": {},
         "liveness": {},
+        "capture": None,
         "setup_seconds": 0.0,
         "build_seconds": 0.0,
         "sim_seconds": 0.0,
@@ -76,7 +78,9 @@ def of_transfer(transfer: Transfer, tick: int) -> dict[str, Any]:
         "segments_tx": network.sent,
         "segments_rx": network.received,
         "retransmissions": network.retransmissions,
+        "timeouts": network.timeouts,
         "impairments": {name: i.counts.as_dict() for name, i in network.impairments.items()},
+        "capture": None if network.capture_verdict is None else network.capture_verdict.as_dict(),
         "completions": {kind: dict(counts) for kind, counts in transfer.host.completions.items()},
     }
 

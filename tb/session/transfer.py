@@ -260,8 +260,8 @@ class Transfer:
     def peer_data(self) -> bytes:
         """What the peer's applications received, in the order of the slices."""
         by_port = {}
-        for connection, echo in zip(self.network.peer.connections, self.echoes, strict=True):
-            by_port[connection.addresses.other_port] = bytes(echo.received)
+        for port, echo in zip(self.network.peer.served, self.echoes, strict=True):
+            by_port[port] = bytes(echo.received)
         return b"".join(by_port.get(app.local_port, b"") for app in self.apps)
 
     def received_data(self) -> bytes:
@@ -289,5 +289,7 @@ class Transfer:
         if self.seam is not None:  # it is told of every session, and judges those that are cut
             self.seam_monitor.finish()
             found += [f"hand-over: {finding}" for finding in self.seam_monitor.findings]
+        if self.network.capture_verdict is not None:
+            found += [f"capture: {line}" for line in self.network.capture_verdict.unexplained]
         found += [f"impairments: {line}" for line in shortfalls(list(self.network.impairments.values()))]
         return found

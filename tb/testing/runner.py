@@ -14,6 +14,7 @@ from pathlib import Path
 
 from model.device.bounds import too_wide
 from tb.config import ROOT, SIMULATORS, ConfigError, RunConfig
+from tb.peers.choice import MISSING
 from tb.session.summary import commit_id
 from tb.sim.build import BuildError, build
 from tb.sim.process import ProcessTimeoutError, end_all, run_bounded
@@ -198,6 +199,8 @@ def simulated_jobs(
         if tool is None:
             if job.simulator == "icarus":
                 report.add(Verdict(job.label, "skipped", 0, "no-icarus: Icarus Verilog is not installed", "", "icarus"))
+        elif (lack := MISSING[job.settings.get("peer", "python")]()) is not None:
+            report.add(Verdict(job.label, "skipped", 0, lack, "", job.simulator))
         elif job.exempt:
             report.add(Verdict(job.label, "skipped", 0, f"exempt on icarus: {job.exempt}", "", job.simulator))
         else:

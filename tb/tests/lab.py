@@ -316,6 +316,14 @@ class Lab:
         """Path and neighbor are written anew before the next use."""
         self._ready = False
 
+    def heard(self, conn: int) -> list[Cqe]:
+        """Indications and events of a connection that nobody waited for; they are taken."""
+        return self._told.pop(conn, [])
+
+    def peek(self, cookie: int) -> Cqe:
+        """A completion that is there; it stays."""
+        return self._answers[cookie]
+
     def quiet(self, conn: int) -> None:
         """Nothing was indicated that nobody waited for."""
         assert not self._told.get(conn), f"unexpected: {self._told[conn]}"
@@ -508,6 +516,8 @@ class LabDriver(MiniportDriver):
 
 class LabNetwork(Network):
     """The network of the session; frames for the lab's far end go to the lab."""
+
+    plain = False
 
     lab: Lab | None = None
 

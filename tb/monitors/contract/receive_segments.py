@@ -35,6 +35,8 @@ class Segment:
     stamps: tuple[int, int] | None = None
     vlan: int | None = None
     forwarded: bool = False
+    blocks: tuple[tuple[int, int], ...] = ()
+    """SACK blocks, (left edge, right edge)."""
 
     @property
     def length(self) -> int:
@@ -69,6 +71,7 @@ def segment_of(frame: bytes) -> Segment | None:
         frame[body : body + seg.payload_length],
         seg.stamps,
         (frame[14] & 15) << 8 | frame[15] if tagged else None,
+        blocks=seg.blocks,
     )
 
 

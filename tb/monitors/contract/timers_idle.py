@@ -223,14 +223,15 @@ class IdleTimers(BookedMonitor):
             notes.idle.latest = max(notes.idle.latest, self.now + number(conn.cached, "ka_timeout"))
 
     def _keepalive_probe(self, conn: Connection, idle: _KeepAlive) -> None:
-        if not self._keeps_alive(conn) or idle.earliest is None:
+        if not self._keeps_alive(conn):
             return
         count, interval = number(conn.cached, "ka_probe_count"), number(conn.cached, "ka_interval")
-        early = idle.earliest - self.now
-        self.check("CH-221", early <= LATE, f"keepalive probe {early} ticks too early")
         idle.probes += 1
         idle.last_probe = self.now
-        self.check("CH-221", idle.probes <= count, f"keepalive probe {idle.probes}, KaProbeCount is {count}")
+        if idle.earliest is not None:  # else an update changed the times, and this probe tells when they count from
+            early = idle.earliest - self.now
+            self.check("CH-221", early <= LATE, f"keepalive probe {early} ticks too early")
+            self.check("CH-221", idle.probes <= count, f"keepalive probe {idle.probes}, KaProbeCount is {count}")
         idle.earliest = idle.latest = self.now + interval
         self._watch_idle(conn, self._of(conn))
 

@@ -222,7 +222,7 @@ def test_capabilities_are_answered_by_ndis_from_what_the_miniport_reported() -> 
     for oid in (Oid.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG, Oid.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES):
         request = OidRequest(oid)
         assert bench.host.request(request) is NdisStatus.SUCCESS
-        assert request.buffer == TcpConnectionOffload(5)
+        assert request.buffer == TcpConnectionOffload(5, support_sack=True)
 
 
 # ---- OIDs

@@ -9,12 +9,13 @@ import pytest
 
 from model.ndis.enums import TcpConnectionState as State
 from model.ndis.enums import TcpConstFlags
-from model.ndis.framing import Segment, decode, encode
+from model.ndis.framing import Endpoint, Segment, decode, encode
 from model.ndis.hoststack import HostStack, Phase, StackConnection, StackError
 from model.ndis.offload_state import NOT_RUNNING, Retransmit, TcpDelegated, structure_port
 from model.ndis.soft_tcp import RttEstimator, SoftTcpConfig, SoftTcpError
 from model.wire.frame import TcpFlag
 from tb.peers.applications import EchoApp
+from tb.peers.connection import TcpConfig
 from tb.peers.tcp_peer import PeerConfig, TcpPeer
 from tb.tests.model.ndis_bench import HOST_IP, HOST_MAC, PEER
 
@@ -79,6 +80,19 @@ def echo(link: Link, connection: StackConnection, size: int) -> tuple[bytes, byt
     connection.tcp.send(data, link.tick)
     link.run(ticks=50_000)
     return data, connection.tcp.take_received()
+
+
+@pytest.mark.parametrize(("offered", "answered"), [(True, True), (True, False), (False, True)])
+def test_sack_is_agreed_on_if_both_offer_it_and_handed_over(offered: bool, answered: bool) -> None:
+    link = Link()
+    link.peer = TcpPeer(PeerConfig(tcp=TcpConfig(sack=answered)), lambda _: EchoApp())
+    connection = link.open(sack=offered)
+    syn = decode(link.sent[0])
+    assert syn is not None
+    assert syn.sack_permitted == offered
+    both = offered and answered
+    flags = link.stack.export(connection, link.tick).const.flags
+    assert bool(flags & TcpConstFlags.SACK_ENABLED) == both
 
 
 def test_the_syn_offers_mss_window_scale_and_timestamps() -> None:
@@ -311,6 +325,23 @@ def test_segments_that_come_up_during_an_upload_are_processed_after_it() -> None
     assert tcp.take_received() == b"early"
 
 
+@pytest.mark.rule("CH-166")
+def test_a_segment_that_comes_up_although_its_connection_is_offloaded_goes_down_as_a_forward() -> None:
+    link = Link()
+    connection = link.open()
+    connection.tcp.send(b"x", link.tick)
+    link.stack.offloaded(connection)
+    tcp = connection.tcp
+    late = Segment(
+        tcp.remote, tcp.local, seq=tcp.rcv_nxt, ack=tcp.snd_nxt, flags=TcpFlag.ACK | TcpFlag.PSH, window=1000,
+        payload=b"late", ts=(tcp.ts_recent, 0),
+    )  # fmt: skip
+    link.stack.on_raw(encode(late), link.tick)
+    forwarded = link.stack.to_forward(connection)
+    assert [raw[-4:] for raw in forwarded] == [b"late"]
+    assert not link.stack.to_forward(connection)
+
+
 def test_a_segment_without_a_connection_is_answered_by_a_reset() -> None:
     link = Link()
     connection = link.open()
@@ -451,3 +482,29 @@ def test_a_bare_ack_from_before_the_upload_is_not_answered_and_data_is() -> None
         before = len(link.sent)
         link.stack.uploaded(connection, state, b"", False, link.tick)
         assert len(link.sent) - before == answers
+
+
+def test_a_passive_open_answers_the_syn_and_is_established_by_the_acknowledgment() -> None:
+    """RFC 9293 3.10.7.2, 3.10.7.4; RFC 7323 2.2, 3.2: options only as the SYN allows them."""
+    sent: list[bytes] = []
+    stack = HostStack(HOST_MAC, HOST_IP, sent.append)
+    opened: list[StackConnection] = []
+    stack.listen(80, SoftTcpConfig(initial_seq=0xFFFF_FFFF), opened.append)
+    ends = (Endpoint(PEER.mac, PEER.ip, 4000), Endpoint(HOST_MAC, HOST_IP, 80))
+    syn = Segment(*ends, seq=99, ack=0, flags=TcpFlag.SYN, window=1000, mss=1000, window_scale=3)
+    for _ in range(2):  # the second one is answered again
+        stack.on_raw(encode(syn), 1)
+        answer = decode(sent[-1])
+        assert answer is not None
+        assert (answer.seq, answer.ack, answer.flags) == (0xFFFF_FFFF, 100, TcpFlag.SYN | TcpFlag.ACK)
+        assert answer.ts is None
+        assert answer.window_scale is not None
+    assert len(opened) == 1
+    stack.on_tick(5000)
+    assert len(sent) == 3
+    tcp = opened[0].tcp
+    stack.on_raw(encode(Segment(*ends, seq=100, ack=5, flags=TcpFlag.ACK, window=500)), 5001)
+    assert tcp.state.name == "SYN_RCVD"
+    stack.on_raw(encode(Segment(*ends, seq=100, ack=0, flags=TcpFlag.ACK, window=500, payload=b"hello")), 5002)
+    assert tcp.state.name == "ESTABLISHED"
+    assert (tcp.snd_una, tcp.snd_wnd, tcp.remote_mss, tcp.take_received()) == (0, 4000, 1000, b"hello")

@@ -149,8 +149,12 @@ def test_options_of_all_shapes_are_read() -> None:
     for nops in range(31):
         assert decode_options(b"\x01" * nops + stamp).timestamps == (1, 2)
     assert decode_options(bytes.fromhex("020405B4 010303FF")) == Options(
-        1460, 14, None, bytes.fromhex("020405B4010303FF")
+        1460, 14, raw=bytes.fromhex("020405B4010303FF")
     )
+    assert decode_options(bytes.fromhex("01010402")).sack_permitted
+    two = bytes.fromhex("0101 0512 FFFFFFF0 00000010 00000020 00000030")
+    assert decode_options(two + stamp).sack_blocks == ((0xFFFF_FFF0, 0x10), (0x20, 0x30))
+    assert decode_options(bytes.fromhex("0101 0506 00000001") + stamp).fault == "option kind 5 length 6"
     assert decode_options(b"\x08\x00" + stamp).fault == "option kind 8 length 0"
     assert decode_options(b"\xfd\x04\0\0" + stamp).timestamps == (1, 2)
     assert decode_options(b"\0\0\0\0").padding_ok

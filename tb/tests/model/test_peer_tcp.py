@@ -262,15 +262,18 @@ class Hand:
         ack = (seg.ack - self.iss + 2**31) % 2**32 - 2**31
         return seq, ack, flag_text(seg.flags), len(seg.payload)
 
-    def open(self, mss: int = 1000, scale: int | None = None) -> Hand:
+    def open(self, mss: int = 1000, scale: int | None = None, *, sack: bool = False) -> Hand:
         """Do the handshake."""
         options = b"\x02\x04" + mss.to_bytes(2, "big")
         if scale is not None:
             options += bytes((1, 3, 3, scale))
+        if sack:
+            options += b"\x01\x01\x04\x02"
         if self.stamp is not None:
             options += b"\x01\x01\x08\x0a" + self.stamp.to_bytes(4, "big") + bytes(4)
         (answer,) = self.send(seq=0, flags=SYN, options=options)
         assert flag_text(answer.flags) == "S."
+        assert answer.options.sack_permitted == sack
         self.peer_iss = answer.seq
         self.send()
         return self
@@ -299,6 +302,33 @@ def test_one_segment_is_acknowledged_after_the_delay_and_two_full_ones_at_once()
     assert [h.rel(seg) for seg in h.advance(1)] == [(1, 989, ".", 0)]
     assert h.send(seq=989, payload=bytes(988)) == []
     assert [h.rel(seg) for seg in h.send(seq=1977, payload=bytes(988))] == [(1, 2965, ".", 0)]
+
+
+@pytest.mark.rule("S04")
+@pytest.mark.parametrize(("stamp", "most"), [(1000, 3), (None, 4)])
+def test_blocks_tell_what_is_held_the_range_that_grew_last_first(stamp: int | None, most: int) -> None:
+    """RFC 2018 4: as many as fit beside the timestamps, across the wrap of sequence numbers; no hole, no block."""
+    config = TcpConfig(timestamps=stamp is not None)
+    h = Hand(TcpPeer(PeerConfig(tcp=config), lambda _: SinkApp()), stamp=stamp).open(sack=True)
+
+    def told(**fields: object) -> list[tuple[int, int]]:
+        (answer,) = h.send(**fields)
+        return [((left - h.iss) % 2**32, (right - h.iss) % 2**32) for left, right in answer.options.sack_blocks]
+
+    assert told(seq=11, payload=b"b" * 10) == [(11, 21)]
+    assert told(seq=31, payload=b"d" * 10) == [(31, 41), (11, 21)]
+    assert told(seq=51, payload=b"f" * 10) == [(51, 61), (31, 41), (11, 21)]
+    assert told(seq=71, payload=b"h" * 10) == [(71, 81), (51, 61), (31, 41), (11, 21)][:most]
+    assert told(seq=21, payload=b"c" * 10) == [(11, 41), (71, 81), (51, 61)]
+    assert told(seq=1, payload=b"a" * 10) == [(71, 81), (51, 61)]
+    assert told(seq=41, payload=b"x" * 40) == []
+
+
+@pytest.mark.rule("S04")
+def test_without_an_offer_of_the_other_side_no_block_is_sent() -> None:
+    h = hand(SinkApp())
+    (answer,) = h.send(seq=11, payload=b"b" * 10)
+    assert answer.options.sack_blocks == ()
 
 
 @pytest.mark.rule("S04", "SHLD-31", "MAY-13")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.layout.generated import CachedImage, Object, Opcode, Phase, TcpState, TxKind, TxSegment
+from model.layout.generated import CachedImage, Object, Opcode, Phase, Tcb, TcpState, TxKind, TxSegment
 from model.tcp.seq import MASK, distance, ge, gt, le, lt, signed
 from tb.tests.model.tcp_bench import ACK, FIN, RST, SYN, Engine, running
 
@@ -71,7 +73,9 @@ def test_sequence_order_window_edge_and_send_limits_hold(start: int, moves: list
         assert le(t.rcv_nxt, t.rcv_adv)
         assert t.cwnd >= 1000
         if segment is not None and segment.len and not before.probe_owed and not before.rtx_head:
-            edge = (before.snd_una + min(before.snd_wnd, before.cwnd)) & MASK
+            limited = before.dup_acks < 3 and before.snd_nxt == before.snd_max  # limited transmit (S-7)
+            beyond = 1000 * min(before.dup_acks, 2) if limited else 0
+            edge = (before.snd_una + min(before.snd_wnd, before.cwnd + beyond)) & MASK
             assert le((segment.seq + segment.len) & MASK, edge)
         if t.phase == Phase.RUNNING and t.snd_max != t.snd_una:
             assert t.rtx_on
@@ -204,3 +208,62 @@ def test_order_of_sequence_numbers_survives_the_wrap(a: int, d: int) -> None:
     assert not ge(a, b)
     assert distance(b, a) == d
     assert signed(a, b) == -d
+
+
+SACK_MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(["send", "sack", "sack", "sack", "ack", "grant", "grant", "grant", "tick", "close"]), WORD
+    ),
+    min_size=1,
+    max_size=80,
+)
+
+
+def told(t: Tcb, x: int) -> dict[str, int]:
+    """One or two blocks near what is under way, now and then beside it."""
+    flight = distance(t.snd_max, t.snd_una)
+    blocks = []
+    for shift in (0, 14):
+        left = (x >> shift & 0x1F) * 500 - 500
+        blocks.append(((t.snd_una + min(left, flight)) & MASK, (t.snd_una + left + (x >> 5 + shift & 7) * 500) & MASK))
+    return {
+        "sack_n": len(blocks),
+        "sack_left": sum(left << 32 * n for n, (left, _) in enumerate(blocks)),
+        "sack_right": sum(right << 32 * n for n, (_, right) in enumerate(blocks)),
+    }
+
+
+@pytest.mark.rule("S-1", "S-3", "S-6", "E-3")
+@settings(max_examples=150, deadline=None)
+@given(start=WORD, moves=SACK_MOVES)
+def test_a_sender_with_sack_keeps_its_order_its_window_and_its_timer(start: int, moves: list[tuple[str, int]]) -> None:
+    engine = running(snd_una=start, snd_nxt=start, snd_max=start, const_flags=2, snd_wnd=60_000, max_snd_wnd=60_000)
+    for move, x in moves:
+        before = engine.tcb
+        segment = None
+        if move == "sack":
+            engine.rx(**told(before, x))
+        else:
+            segment = play(engine, move, x)
+        t, last = engine.tcb, engine.last
+        assert last is not None
+        edges = [t.snd_una]
+        for n in range(t.sb_n):
+            edges += [t.sb_left >> 32 * n & MASK, t.sb_right >> 32 * n & MASK]
+        assert all(lt(low, high) for low, high in pairwise(edges))
+        assert le(edges[-1], t.snd_max)
+        assert (t.sb_left | t.sb_right) >> 32 * t.sb_n == 0
+        assert le(t.snd_una, t.snd_nxt)
+        assert le(t.snd_nxt, t.snd_max)
+        assert le(t.snd_max, t.snd_end)
+        assert t.cwnd >= 1000
+        if t.in_recovery:
+            assert lt(t.snd_una, t.recover)
+        if segment is not None and segment.len and not before.probe_owed:
+            end = (segment.seq + segment.len) & MASK
+            assert le(before.snd_una, segment.seq)
+            assert le(end, before.snd_max) or le(end, (before.snd_una + before.snd_wnd) & MASK)
+        if t.phase == Phase.RUNNING and t.snd_max != t.snd_una:
+            assert t.rtx_on
+        if t.phase == Phase.RUNNING and t.snd_una != t.snd_end and last.matched:
+            assert last.pending or last.deadline is not None

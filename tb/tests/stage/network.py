@@ -16,6 +16,8 @@ DESTINATION, SOURCE = slice(0, 6), slice(6, 12)
 class StageNetwork(Network):
     """The network of the session; frames for the far ends go to the stage, past the impairments."""
 
+    plain = False
+
     stage: Stage | None = None
 
     def from_nic(self, frame: bytes, tick: int) -> None:

@@ -415,7 +415,7 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
         ssthresh=0xFFFF_0000, recover=UNA - 1, dup_acks=2, srtt=803, rttvar=250, rto=100 + 250, rtx_on=1,
         rtx_deadline=600, rtx_count=4, snd_wnd_probe_count=3, total_rt=5, rcv_nxt=RCV, rcv_adv=RCV + 32768,
         consumed_seq=RCV, last_ack_sent=RCV, fin_rcvd=1, ts_recent=70, ts_recent_tick=960, ts_delta=8000,
-        backlog_told=4096, backlog_tick=1000, ka_on=0, ka_deadline=OFF,
+        backlog_told=4096, backlog_tick=1000, ka_on=0, ka_deadline=OFF, high_rxt=UNA,
     )  # fmt: skip
     for name in Tcb.FIELDS:
         only(record.tcb, **{name: getattr(want, name)})
@@ -748,32 +748,37 @@ async def recover_follows_what_is_acknowledged(dut: Any) -> None:
     await b.send(30000)
     for _ in range(5):
         await b.grant()
-    for n in (1, 2, 3):
+    for n in (1, 2):
         record = await b.segment()
         only(record.tcb, dup_acks=n)
-    only(record.tcb, in_recovery=1, recover=u32(UNA + 7300), ssthresh=3650, cwnd=8030)
-    await b.grant()
-    # one segment more left the network: 9490 - 7300 octets of room take one new one
+        await b.grant()  # limited transmit (S-7)
     record = await b.segment()
-    only(record.tcb, cwnd=9490)
+    only(record.tcb, dup_acks=3, in_recovery=1, recover=u32(UNA + 10220), ssthresh=5110, cwnd=9490)
+    await b.grant()
+    # two segments more left the network: 12410 - 10220 octets of room take one new one
+    only((await b.segment()).tcb, cwnd=10950)
+    record = await b.segment()
+    only(record.tcb, cwnd=12410)
     record, seg = await b.grant()
     assert seg is not None
-    only(seg, seq=u32(UNA + 7300), len=1460)
+    only(seg, seq=u32(UNA + 10220), len=1460)
     # all of it is acknowledged: recovery ends, and recover with it lies right below snd_una
-    una = u32(UNA + 8760)
+    una = u32(UNA + 11680)
     record = await b.segment(ack=una)
-    only(record.tcb, in_recovery=0, cwnd=3650, recover=u32(una - 1), snd_una=una)
-    for _ in range(2):
+    only(record.tcb, in_recovery=0, cwnd=5110, recover=u32(una - 1), snd_una=una)
+    for _ in range(3):
         await b.grant()
     await b.quiet()
-    # so the next loss can start a recovery: flight 2920, ssthresh 2 * mss
+    # so the next loss can start a recovery: flight 4380 and two of limited transmit
     for n in (1, 2, 3):
         record = await b.segment(ack=una)
         only(record.tcb, dup_acks=n, in_recovery=int(n == 3))
-    only(record.tcb, recover=u32(una + 2920), ssthresh=2920, cwnd=2920 + 4380)
+        if n < 3:
+            await b.grant()
+    only(record.tcb, recover=u32(una + 7300), ssthresh=3650, cwnd=3650 + 4380)
     # a partial acknowledgment leaves it where it is
     record = await b.segment(ack=u32(una + 1460))
-    only(record.tcb, in_recovery=1, recover=u32(una + 2920))
+    only(record.tcb, in_recovery=1, recover=u32(una + 7300))
     b.taken = len(b.records)
     await b.step(100)
     b.taken = len(b.records)
@@ -1022,6 +1027,37 @@ async def passive_close_retransmits_its_fin(dut: Any) -> None:
     record = await b.segment(seq=RCV + 21, ack=u32(UNA + 1))
     only(record, verdict=Verdict.PASS_UP)
     await b.quiet()
+
+
+@cocotb.test()
+async def text_behind_the_last_acknowledgment_is_owed_nothing_c9(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open()
+    await b.segment(seq=RCV, flags=ACK | FIN)
+    await b.grant()
+    await b.command(Opcode.DISCONNECT, flags=1)
+    await b.grant()
+    for fields in ({"pay_len": 10}, {"flags": ACK | FIN}, {"pay_len": 10, "flags": ACK | FIN}):
+        # while the FIN is not acknowledged, what comes behind the peer's own is answered
+        record = await b.segment(seq=RCV + 1, **fields)
+        only(record, verdict=Verdict.DROP, dlv_valid=0)
+        only(record.tcb, state=TcpState.LAST_ACK, dup_owed=1, rcv_nxt=RCV + 1)
+        await b.grant()
+    last = u32(UNA + 1)
+    for conn, fields in enumerate(({"pay_len": 10}, {"flags": ACK | FIN}, {"pay_len": 10, "flags": ACK | FIN})):
+        if conn:
+            await b.command(Opcode.INITIATE, replace(IMAGE, state=TcpState.CLOSE_WAIT).pack(), conn=conn)
+            await b.command(Opcode.START, conn=conn)
+            await b.command(Opcode.DISCONNECT, conn=conn, flags=1)
+            await b.grant()
+        seq = RCV if conn else RCV + 1
+        record = await b.segment(conn=conn, seq=seq, ack=last, **fields)
+        only(record, verdict=Verdict.DROP, dlv_valid=0, credits=b.spare + 8)
+        only(record.tcb, state=TcpState.CLOSED, dup_owed=0, ack_now=0, rcv_nxt=seq, release_owed=1)
+        record, segment = await b.grant()
+        assert segment is None, "the connection is gone: no acknowledgment leaves"
+        assert TxRelease.unpack(record.tx1.body) == TxRelease(una=last)
+        await b.quiet()
 
 
 @cocotb.test()

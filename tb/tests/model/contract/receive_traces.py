@@ -89,9 +89,14 @@ def tcp_segment(
     window: int,
     payload: bytes = b"",
     stamps: tuple[int, int] | None = None,
+    blocks: tuple[tuple[int, int], ...] = (),
 ) -> bytes:
     """A TCP header with its payload and checksum."""
     options = b"" if stamps is None else struct.pack(">BBBBII", 1, 1, 8, 10, *stamps)
+    if blocks:
+        options += bytes((1, 1, 5, 2 + 8 * len(blocks)))
+    for left, right in blocks:
+        options += struct.pack(">II", left & MANY, right & MANY)
     offset = (20 + len(options)) // 4 << 4
     numbers = (sequence & MANY, ack & MANY)
     head = struct.pack(">HHIIBBHHH", source[1], destination[1], *numbers, offset, flags, window, 0, 0) + options
@@ -142,6 +147,7 @@ class How(TypedDict, total=False):
     stamps: tuple[int, int] | None
     vlan: int | None
     data: bytes | None
+    blocks: tuple[tuple[int, int], ...]
 
 
 class Story:
@@ -396,11 +402,14 @@ class Story:
         stamps: tuple[int, int] | None = None,
         vlan: int | None = None,
         data: bytes | None = None,
+        blocks: tuple[tuple[int, int], ...] = (),
     ) -> bytes:
-        """A frame of the peer: ``size`` bytes from ``seq`` on."""
+        """A frame of the peer: ``size`` bytes from ``seq`` on; SACK blocks as edges in the NIC's stream."""
         payload = stream(seq, size) if data is None else data
         bits = sum(FLAGS[one] for one in flags)
-        segment = tcp_segment(REMOTE, self.link.local, RCV_0 + seq, SND_0 + ack, bits, window, payload, stamps)
+        edges = tuple((SND_0 + left, SND_0 + right) for left, right in blocks)
+        ends = REMOTE, self.link.local
+        segment = tcp_segment(*ends, RCV_0 + seq, SND_0 + ack, bits, window, payload, stamps, edges)
         packet = ip_packet(REMOTE[0], LOCAL[0], segment)
         return ethernet(packet, OUR_MAC, PEER_MAC, vlan=vlan)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -24,6 +25,7 @@ breaks, keeps = TALES.breaks, TALES.keeps
 TIMEOUT: Final = 8
 TWO_MINUTES: Final = 120_000
 STALE: Final = 30_000
+SACK: Final = 2
 
 
 # --- retransmission ------------------------------------------------------------------------------------
@@ -75,6 +77,14 @@ def _(s: Story) -> None:
     for _ in range(3):
         s.comes(0, ack=1000).wait(1)
     s.goes(0, 1000, 1000).wait(100)
+
+
+def _six_under_way(s: Story) -> Story:
+    """Seven segments, the first acknowledged, with SACK agreed on."""
+    s.offload(flags=SACK).send(1, 7000)
+    for seq in range(0, 7000, 1000):
+        s.goes(0, seq, 1000)
+    return s.wait(50).comes(0, ack=1000).wait(40)
 
 
 # --- persist -------------------------------------------------------------------------------------------
@@ -393,3 +403,33 @@ def test_the_query_that_never_returns_leaves_reachability_as_it_was() -> None:
     call = _question(story, STALE + 1)
     story.records.append(Leave(99, story.tick, "nic0", 0, call, "NdisMOffloadEventIndicate"))
     assert breaches(watch(story.records, SECTIONS)) == []
+
+
+def _fast_retransmits(reports: Sequence[tuple[tuple[int, int], ...]], resent_behind: int | None) -> list[str]:
+    """Breaches when ACKs with these blocks come, and the head goes again behind that many of them."""
+    story = Story()
+    _six_under_way(story)
+    for number, blocks in enumerate(reports, 1):
+        story.comes(0, ack=1000, blocks=blocks).wait(1)
+        if number == resent_behind:
+            story.goes(0, 1000, 1000).wait(1)
+    story.wait(250)
+    return [one.rule for one in breaches(watch(story.records, [Retransmission]))]
+
+
+def test_with_sack_news_of_more_than_two_segments_may_bring_the_fast_retransmit_early() -> None:
+    """CH-216, RFC 6675 4: threshold 3, so more than two full segments behind the hole, or three ranges."""
+    two, three = ((2000, 4000),), ((2000, 5000),)
+    apart = ((2000, 2500), (3000, 3500), (4000, 4500))
+    assert _fast_retransmits([two], 1) == ["CH-216"]
+    assert _fast_retransmits([three], 1) == []
+    assert _fast_retransmits([apart], 1) == []
+    assert _fast_retransmits([three, ((2000, 6000),), ((2000, 7000),)], 1) == []
+
+
+def test_with_sack_an_ack_that_tells_of_nothing_new_is_no_duplicate() -> None:
+    """CH-216, RFC 6675 2."""
+    growing = [((2000, behind),) for behind in (3000, 3500, 4000)]
+    assert _fast_retransmits(growing, None) == ["CH-216"]
+    assert _fast_retransmits(growing, 3) == []
+    assert _fast_retransmits([((2000, 3000),)] * 4, None) == []

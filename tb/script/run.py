@@ -1,0 +1,154 @@
+"""Plays many traces: on golden devices, one each, or on the RTL, some in a simulation. Results keep the order."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tb.config import ROOT, RunConfig
+from tb.script.events import Script, ScriptError, UnsupportedError
+from tb.script.exceptions import Excuse
+from tb.script.player import Player, Result
+
+OUT = ROOT / "sim_build"
+TEST_MODULE = "tb.tests.rtl.script_test"
+#: Traces that a simulation plays, and seconds that it may take.
+BATCH, BATCH_TIMEOUT = 20, 1800.0
+
+
+@dataclass(frozen=True)
+class Item:
+    """A trace to play, or why it cannot be; ``names`` are the keys of its result."""
+
+    names: tuple[tuple[str, str], ...]
+    script: Script | None
+    broken: ScriptError | None = None
+    excuses: tuple[Excuse, ...] = ()
+
+
+def unread(item: Item) -> Result | None:
+    """The result of a trace that could not be read."""
+    if item.script is not None:
+        return None
+    broken = item.broken or ScriptError("there is no trace")
+    return Result("skip" if isinstance(broken, UnsupportedError) else "fail", broken.line, broken.reason)
+
+
+def play_some(items: Sequence[Item], out: Path, seed: int) -> list[Result]:
+    """Traces on one golden device; each alone if anything but a trace went wrong, so that it is known where."""
+    from tb.script.stage import play
+
+    results = [unread(item) for item in items]
+    players = {
+        number: Player(item.script, item.excuses) for number, item in enumerate(items) if item.script is not None
+    }
+    problems = play(list(players.values()), out, seed) if players else []
+    if problems and len(players) > 1:
+        return [result for item in items for result in play_some([item], out, seed)]
+    for number, player in players.items():
+        result = player.result or Result("fail", 0, "not played to its end")
+        good = result.status in ("pass", "exception")
+        results[number] = Result("fail", 0, f"monitor: {problems[0]}") if problems and good else result
+    return [result or Result("fail") for result in results]
+
+
+def play_all(items: Sequence[Item], config: RunConfig, out: Path) -> list[Result]:
+    """All of them on the device of the configuration."""
+    out.mkdir(parents=True, exist_ok=True)
+    if config.device == "rtl":
+        return play_on_rtl(items, config, out)
+    batches = [items[first : first + BATCH] for first in range(0, len(items), BATCH)]
+    if config.jobs == 1 or len(batches) == 1:
+        return [result for batch in batches for result in play_some(batch, out, config.seed)]
+    with ProcessPoolExecutor(config.jobs) as pool:
+        return [result for found in pool.map(_Play(out, config.seed), batches) for result in found]
+
+
+@dataclass(frozen=True)
+class _Play:
+    """`play_some` with its surroundings, for another process."""
+
+    out: Path
+    seed: int
+
+    def __call__(self, items: Sequence[Item]) -> list[Result]:
+        return play_some(items, self.out, self.seed)
+
+
+def play_on_rtl(items: Sequence[Item], config: RunConfig, out: Path) -> list[Result]:
+    """In lockstep with the golden model, `BATCH` in a simulation."""
+    from tb.run import BUILT_CONNS
+    from tb.sim.build import build
+    from tb.sim.run import run
+    from tb.sim.spec import chimney_spec
+    from tb.sim.tools import choose
+
+    tool, remark = choose(config.sim, fall_back=not config.sim_given)
+    if remark:
+        print(remark, flush=True)
+    built = build(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS), say=print)
+    results = [unread(item) for item in items]
+    todo = [number for number, result in enumerate(results) if result is None]
+    for first in range(0, len(todo), BATCH):
+        batch = todo[first : first + BATCH]
+        folder = out / f"rtl{first // BATCH}"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_batch(folder, batch)
+        outcome = run(built, TEST_MODULE, folder, config=replace(config, out=folder), timeout=BATCH_TIMEOUT)
+        found = read_results(folder)
+        problem = outcome.problem or ("" if outcome.passed else f"the simulation failed; log {outcome.log}")
+        for place, number in enumerate(batch):
+            got = found[place] if place < len(found) else Result("fail", 0, problem or "not played")
+            results[number] = Result("fail", 0, problem) if problem and got.status == "pass" else got
+        print(f"{folder.name}: {problem or 'clean'}", flush=True)
+    return [result or Result("fail") for result in results]
+
+
+# ---- a batch and its results, through files into the simulator and back -------------------------
+
+
+def write_batch(folder: Path, numbers: Sequence[int]) -> None:
+    """What a simulation plays: places among the traces that the configuration names."""
+    (folder / "results.json").unlink(missing_ok=True)
+    (folder / "batch.json").write_text(json.dumps(list(numbers)))
+
+
+def read_batch(config: RunConfig) -> list[Item]:
+    """The traces of this simulation: those of its batch, or the core of the collection where nobody made one."""
+    import tb.script.run_packetdrill as run_packetdrill
+    import tb.script.run_vectors as run_vectors
+
+    file = config.out / "batch.json"
+    if not file.exists():
+        return run_packetdrill.core()
+    found = run_vectors.items(config) if config.command == "vectors" else run_packetdrill.items(config)
+    return [found[number] for number in json.loads(file.read_text())]
+
+
+def read_results(folder: Path) -> list[Result]:
+    """What a simulation left."""
+    file = folder / "results.json"
+    return [Result(**one) for one in json.loads(file.read_text())] if file.exists() else []
+
+
+# ---- report ------------------------------------------------------------------------------------
+
+
+def report(items: Sequence[Item], results: Sequence[Result], out: Path, say: Callable[[str], None] = print) -> int:
+    """Write results.json, print what is no pass; 1 if anything failed."""
+    entries: list[dict[str, Any]] = []
+    for item, result in zip(items, results, strict=True):
+        entries.append(dict(item.names) | {"status": result.status, "line": result.line, "reason": result.reason})
+        if result.status != "pass":
+            say(f"{result.status:<9} {item.names[-1][1]}:{result.line}  {result.reason}")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(entries, indent=1) + "\n")
+    counts = Counter(result.status for result in results)
+    told = ", ".join(f"{counts[status]} {status}" for status in ("pass", "exception", "fail", "skip"))
+    say(f"{told}; {out / 'results.json'}")
+    return 1 if counts["fail"] or not results else 0

@@ -1,0 +1,64 @@
+"""`make packetdrill [SCRIPTS="files or folders"] [DEVICE=model|rtl]` -> sim_build/packetdrill/results.json."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+from tb.config import ROOT, ConfigError, RunConfig
+from tb.script import packetdrill
+from tb.script.events import ScriptError
+from tb.script.run import OUT, Item, play_all, report
+
+COLLECTION = ROOT / "tb" / "packetdrill"
+
+
+def files(paths: Iterable[Path]) -> list[Path]:
+    """The scripts that are named, those of folders in order."""
+    found: list[Path] = []
+    for path in paths:
+        found += sorted(path.rglob("*.pkt")) if path.is_dir() else [path]
+    return found
+
+
+def waiting() -> dict[str, str]:
+    """Scripts of the collection that must fail as long as the device lacks something, by folder/name: what it lacks."""
+    found: dict[str, str] = tomllib.loads((COLLECTION / "waiting.toml").read_text())
+    return found
+
+
+def core() -> list[Item]:
+    """Two scripts of each folder of the collection: what `make test` plays on the RTL."""
+    late, found = waiting(), []
+    for folder in sorted(path for path in COLLECTION.iterdir() if path.is_dir()):
+        ready = [file for file in files([folder]) if f"{folder.name}/{file.stem}" not in late]
+        found += [item(file) for file in ready[:2]]
+    return found
+
+
+def item(file: Path) -> Item:
+    """A script to play."""
+    shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
+    names = (("script", str(shown)),)
+    try:
+        return Item(names, packetdrill.read(file))
+    except ScriptError as error:
+        return Item(names, None, error)
+    except UnicodeDecodeError as error:
+        return Item(names, None, ScriptError(f"no text: {error}"))
+
+
+def items(config: RunConfig) -> list[Item]:
+    """The scripts of SCRIPTS, or the project's own."""
+    found = [item(file) for file in files(config.scripts or (COLLECTION,))]
+    if not found:
+        raise ConfigError("there is no script", f"SCRIPTS={' '.join(map(str, config.scripts))}", "name files (*.pkt)")
+    return found
+
+
+def main(config: RunConfig) -> int:
+    """Play them."""
+    out = OUT / "packetdrill"
+    found = items(config)
+    return report(found, play_all(found, config, out), out)

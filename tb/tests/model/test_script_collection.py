@@ -1,0 +1,92 @@
+"""The project's own packetdrill scripts on the golden device: each holds, and its negative twin does not."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tb.contract.duties import duties
+from tb.script.player import Player, Result
+from tb.script.run_packetdrill import COLLECTION, core, files, item, waiting
+from tb.script.stage import play
+from tb.script.twins import twin
+
+SCRIPTS = files([COLLECTION])
+FOLDERS = sorted({script.parent for script in SCRIPTS})
+#: Scripts of what the device does not do yet, with what they wait for; each must fail until it does.
+WAITING = waiting()
+IDS = re.compile(r"\b(?:S\d\d|B\d\d|CH-\d\d\d)\b")
+#: Ids of tcp-conformance.md: scenarios S01 to S60, bugs B01 to B25.
+KNOWN = {f"S{n:02}" for n in range(1, 61)} | {f"B{n:02}" for n in range(1, 26)} | {duty.id for duty in duties()}
+LEAST_SCRIPTS, LEAST_IDS = 120, 100
+
+
+def name_of(script: Path) -> str:
+    """Folder and name."""
+    return f"{script.parent.name}/{script.stem}"
+
+
+def header(script: Path) -> str:
+    """The comment that a script begins with."""
+    lines = []
+    for line in script.read_text().splitlines():
+        if not line.startswith("//"):
+            break
+        lines.append(line)
+    return "\n".join(lines)
+
+
+@cache
+def played(folder: Path, twins: bool) -> tuple[dict[str, Result], list[str]]:
+    """The scripts of a folder, or their twins, one after the other on one device; and what the monitors say."""
+    players = {}
+    for script in SCRIPTS:
+        if script.parent == folder:
+            found = item(script).script
+            assert found is not None, script
+            players[name_of(script)] = Player(twin(found)[0] if twins else found)
+    problems = play(list(players.values()), folder)
+    results = {name: player.result for name, player in players.items()}
+    return {name: result for name, result in results.items() if result is not None}, problems
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
+def test_script_holds(script: Path) -> None:
+    results, _ = played(script.parent, twins=False)
+    result = results[name_of(script)]
+    if name_of(script) in WAITING:
+        assert result.status == "fail", "it holds now: take it out of waiting.toml"
+    else:
+        assert result == Result("pass")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
+def test_negative_twin_does_not_hold(script: Path) -> None:
+    found = item(script).script
+    assert found is not None
+    results, _ = played(script.parent, twins=True)
+    assert results[name_of(script)].status == "fail", f"a twin that passes: {twin(found)[1]}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_no_monitor_complains(folder: Path) -> None:
+    assert played(folder, twins=False)[1] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
+def test_a_script_says_which_rule_it_shows(script: Path) -> None:
+    text = header(script)
+    assert re.search(r"RFC \d+|NDIS \d|Host option", text), "name the RFC and its section"
+    assert set(IDS.findall(text)), "name the scenario, bug or contract rule"
+    assert set(IDS.findall(text)) <= KNOWN
+
+
+def test_the_collection_is_large_enough() -> None:
+    named = {found for script in SCRIPTS for found in IDS.findall(header(script))}
+    assert len(SCRIPTS) >= LEAST_SCRIPTS
+    assert len(named) >= LEAST_IDS
+    assert len(core()) >= len(FOLDERS)
+    assert set(WAITING) <= {name_of(script) for script in SCRIPTS}

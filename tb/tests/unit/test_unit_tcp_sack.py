@@ -1,0 +1,676 @@
+"""Unit test of SACK at the sender in the engine cluster (tcp_step section S, B-5, D-2; RFC 6675, RFC 3042).
+
+DUT = engine_top, bench as in test_unit_tcp_engine. Directed cases are worked out by hand from the contract. The random
+cases know the rules as sets of octets (`Sender`): a peer behind a lossy channel answers, and every commit must leave
+what the rules leave, every grant must send what they send, and no grant may come when nothing may go.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import cocotb
+from cocotb.triggers import FallingEdge
+
+from model.layout.generated import CWND_MAX, IW_BYTES, SB_RANGES, Opcode, Tcb, TcpEvt, TcpState, TxSegment
+from tb.tests.unit.test_unit_tcp_engine import ACK, FIN, IMAGE, M32, PSH, UNA, Bench, Commit, only, u32
+
+SACK = 2  # const_flags of an image
+MSS = 100
+WND = 60000
+THRESH = 3
+SHORT = replace(IMAGE, remote_mss=MSS, cwnd=2000, ssthresh=10**6, snd_wnd=WND, max_snd_wnd=WND, const_flags=SACK)
+#: Cycles from commit to commit: a segment, any other event (header of tcp_engine).
+SEGMENT_CYCLES, EVENT_CYCLES = 7, 6
+#: What issue 4 allows a frame or a grant with a scoreboard.
+CYCLES_MAX = 64
+
+Block = tuple[int, int]
+
+
+def from_una(seq: int, base: int = UNA) -> int:
+    """A sequence number as octets behind (negative: in front of) `base`."""
+    return u32(seq - base + (1 << 31)) - (1 << 31)
+
+
+def board(tcb: Tcb, base: int = UNA) -> list[Block]:
+    """The scoreboard of a TCB, octets counted from `base`; behind it all is 0 (S)."""
+    found = []
+    for n in range(SB_RANGES):
+        left, right = (tcb.sb_left >> 32 * n) & M32, (tcb.sb_right >> 32 * n) & M32
+        if n < tcb.sb_n:
+            found.append((from_una(left, base), from_una(right, base)))
+        else:
+            assert (left, right) == (0, 0), f"place {n} is not empty"
+    return found
+
+
+def runs(octets: set[int]) -> list[Block]:
+    """The maximal runs of a set of octets, ascending."""
+    found: list[Block] = []
+    for octet in sorted(octets):
+        if found and found[-1][1] == octet:
+            found[-1] = (found[-1][0], octet + 1)
+        else:
+            found.append((octet, octet + 1))
+    return found
+
+
+class SackBench(Bench):
+    """Acknowledgments by octets behind `base`, with their blocks."""
+
+    base = UNA
+
+    def fields(self, ack: int, blocks: list[Block]) -> dict[str, int]:
+        """Fields of a pure ACK of the octets below `ack`."""
+        return {
+            "ack": u32(self.base + ack),
+            "wnd": WND,
+            "sack_n": len(blocks),
+            "sack_left": sum(u32(self.base + left) << 32 * n for n, (left, _) in enumerate(blocks)),
+            "sack_right": sum(u32(self.base + right) << 32 * n for n, (_, right) in enumerate(blocks)),
+        }
+
+    async def ack(self, ack: int, *blocks: Block, **fields: int) -> Tcb:
+        return (await self.segment(**{**self.fields(ack, list(blocks)), **fields})).tcb
+
+    async def sent(self) -> Block:
+        """What the next grant sends, as [left, right) behind `base`; a FIN counts."""
+        _, segment = await self.grant()
+        assert segment is not None
+        left = from_una(segment.seq, self.base)
+        return left, left + segment.len + (segment.flags & FIN)
+
+    async def drain(self, count: int) -> list[Block]:
+        return [await self.sent() for _ in range(count)]
+
+    async def settle(self) -> None:
+        """Whatever may go goes, unseen."""
+        await self.step(60)
+        while len(self.records) > self.taken:
+            self.taken = len(self.records)
+            await self.step(60)
+
+
+async def bench_of(dut: Any) -> SackBench:
+    bench = SackBench(dut)
+    await bench.start()
+    return bench
+
+
+async def in_flight(dut: Any, segments: int, **image: int) -> SackBench:
+    """A connection that has sent as many segments as its window lets out, and has more to send."""
+    b = await bench_of(dut)
+    await b.open(replace(SHORT, cwnd=segments * MSS, **image))
+    await b.send(10 * segments * MSS)
+    assert await b.drain(segments) == [(n * MSS, (n + 1) * MSS) for n in range(segments)]
+    await b.quiet()
+    return b
+
+
+@cocotb.test()
+async def blocks_are_united_with_the_ranges_they_overlap_or_touch_s1(dut: Any) -> None:
+    b = await in_flight(dut, 40)
+    tcb = await b.ack(0, (1000, 1100), (500, 600))
+    assert board(tcb) == [(500, 600), (1000, 1100)]
+    await b.settle()
+    for block, want in (
+        ((1100, 1200), [(500, 600), (1000, 1200)]),
+        ((900, 1000), [(500, 600), (900, 1200)]),
+        ((550, 650), [(500, 650), (900, 1200)]),
+        ((950, 1150), [(500, 650), (900, 1200)]),
+        ((2000, 2001), [(500, 650), (900, 1200), (2000, 2001)]),
+        ((600, 950), [(500, 1200), (2000, 2001)]),
+        ((400, 3000), [(400, 3000)]),
+    ):
+        before = board(b.records[-1].tcb)
+        tcb = await b.ack(0, block)
+        assert board(tcb) == want, f"{before} with {block}"
+        await b.settle()
+
+
+@cocotb.test()
+async def blocks_that_cannot_be_are_not_believed_s1_s55(dut: Any) -> None:
+    b = await in_flight(dut, 10)
+    half = 1 << 31
+    for bad in (
+        (0, 100), (-200, -100), (-100, 100), (300, 300), (400, 300), (300, 1001), (1000, 1001), (300, 300 + half),
+        (300, 299), (half, half + 100), (-half, -half + 5), (300, half),
+    ):  # fmt: skip
+        tcb = await b.ack(0, bad)
+        assert board(tcb) == [], f"{bad}"
+        only(tcb, dup_acks=0, in_recovery=0)
+    tcb = await b.ack(0, (300, 1001), (900, 1000), (0, 200))
+    assert board(tcb) == [(900, 1000)]
+    only(tcb, dup_acks=1)
+    assert await b.sent() == (1000, 1100)  # limited transmit: what it reports is no longer on its way
+    # told again it is no news, and no duplicate (RFC 6675 2)
+    tcb = await b.ack(0, (900, 1000))
+    only(tcb, dup_acks=1)
+    # without blocks a repeated ACK is no duplicate, either
+    tcb = await b.ack(0)
+    only(tcb, dup_acks=1)
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_ninth_range_finds_no_place_but_one_that_meets_another_does_s1(dut: Any) -> None:
+    b = await in_flight(dut, 40)
+    want: list[Block] = []
+    for n in range(SB_RANGES):
+        left = 3900 - 300 * n
+        want.insert(0, (left, left + 50))
+        tcb = await b.ack(0, (left, left + 50))
+        assert board(tcb) == want
+        await b.settle()
+    tcb = await b.ack(0, (100, 150), (2000, 2001))
+    assert board(tcb) == want
+    await b.settle()
+    # what it unites makes room for the next block of the same segment
+    tcb = await b.ack(0, (3600, 3910), (100, 150))
+    assert board(tcb) == [(100, 150), *want[:-2], (3600, 3950)]
+    await b.settle()
+    # acknowledged ranges go, and one that begins where the acknowledgment ends: the peer does not stand by it
+    tcb = await b.ack(1800)
+    assert board(tcb) == [(left, right) for left, right in [*want[:-2], (3600, 3950)] if left > 1800]
+
+
+@cocotb.test()
+async def exactly_the_holes_go_again_the_lowest_first_s6_s56(dut: Any) -> None:
+    b = await in_flight(dut, 10)
+    # 0 and 3 are lost: 1, 2 arrive, then 4 to 9
+    only(await b.ack(0, (100, 200)), dup_acks=1, in_recovery=0)
+    assert await b.sent() == (1000, 1100)
+    only(await b.ack(0, (100, 300)), dup_acks=2, in_recovery=0)
+    assert await b.sent() == (1100, 1200)
+    tcb = await b.ack(0, (400, 500), (100, 300))
+    only(tcb, dup_acks=3, in_recovery=1, ssthresh=600, cwnd=600, recover=u32(UNA + 1200), rtx_head=1, high_rxt=UNA)
+    only(tcb, rescued=0, rtt_active=0)
+    assert await b.sent() == (0, 100)
+    only(b.records[-1].tcb, high_rxt=u32(UNA + 100), rtx_head=0, snd_nxt=u32(UNA + 1200))
+    for right in (600, 700, 800):
+        only(await b.ack(0, (400, right), (100, 300)), cwnd=600)
+        await b.step(60)
+    again = [TxSegment.unpack(r.tx0.body) for r in b.records[b.taken - 1 :] if r.tx0_valid]
+    assert from_una(again[0].seq) == 300, "the second hole"
+    assert [from_una(s.seq) for s in again[1:]] == [1200 + MSS * n for n in range(len(again) - 1)], "then new data"
+    b.taken = len(b.records)
+    # the hole is filled: what was sent again before lies behind it, so the next hole is not asked for twice
+    tcb = await b.ack(300, (400, 800))
+    only(tcb, in_recovery=1, partial_seen=1, cwnd=600, rtx_head=0)
+
+
+@cocotb.test()
+async def three_segments_worth_of_octets_are_enough_to_call_one_lost_s2_s4(dut: Any) -> None:
+    b = await in_flight(dut, 10)
+    only(await b.ack(0, (500, 700)), dup_acks=1, in_recovery=0)  # two segments' worth are not
+    await b.drain(2)
+    only(await b.ack(0, (500, 701)), dup_acks=2, in_recovery=1, rtx_head=1)
+    assert await b.sent() == (0, 100)
+
+
+@cocotb.test()
+async def a_partial_acknowledgment_of_all_that_was_sent_again_asks_for_its_head_s3(dut: Any) -> None:
+    b = await in_flight(dut, 20)
+    held = (1040, 1060), (1500, 2000)
+    only(await b.ack(0, *held), in_recovery=1, cwnd=1000)
+    # pipe is 0 but for what goes again: ten segments
+    assert await b.drain(10) == [(100 * n, 100 * n + 100) for n in range(10)]
+    await b.quiet()
+    tcb = await b.ack(900, *held)
+    only(tcb, in_recovery=1, partial_seen=1, rtx_head=0, high_rxt=u32(UNA + 1000), cwnd=1000)
+    assert await b.drain(6) == [(1000, 1040), *((1060 + 100 * n, 1160 + 100 * n) for n in range(4)), (1460, 1500)]
+    await b.settle()
+    high = from_una(b.records[-1].tcb.high_rxt)
+    assert high == 1500
+    # all of that was lost again but the first octets: what lies behind is in doubt, no head
+    only(await b.ack(1000, *held), rtx_head=0, high_rxt=u32(UNA + 1500))
+
+
+@cocotb.test()
+async def the_head_that_goes_again_ends_in_front_of_the_first_range_s3_s6(dut: Any) -> None:
+    b = await in_flight(dut, 20)
+    held = (1040, 1060), (1500, 2000)
+    await b.ack(0, *held)
+    await b.drain(10)
+    await b.quiet()
+    tcb = await b.ack(1000, *held)
+    only(tcb, in_recovery=1, rtx_head=1, high_rxt=u32(UNA + 1000))
+    assert await b.sent() == (1000, 1040)
+    only(b.records[b.taken - 1].tcb, rtx_head=0, high_rxt=u32(UNA + 1040))
+    assert await b.sent() == (1060, 1160)
+
+
+@cocotb.test()
+async def a_timeout_empties_the_scoreboard_d2_s55(dut: Any) -> None:
+    b = await in_flight(dut, 10)
+    await b.ack(0, (500, 800))
+    await b.step(200)
+    b.taken = len(b.records)
+    b.now = b.records[-1].tcb.rtx_deadline
+    tcb = (await b.take(TcpEvt.TIMER)).tcb
+    assert board(tcb) == []
+    only(tcb, in_recovery=0, high_rxt=UNA, rescued=0, snd_nxt=UNA, cwnd=MSS, rtx_head=0)
+    assert await b.sent() == (0, 100)
+    await b.quiet()
+    # what was pulled back is told of in vain until it was sent again: the peer may have given it up
+    only(await b.ack(0, (500, 800)), sb_n=0, dup_acks=0, in_recovery=0)
+    await b.quiet()
+
+
+@cocotb.test()
+async def the_last_segments_are_rescued_once_a_recovery_s6_n4(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(replace(SHORT, cwnd=5000))
+    await b.send(950)
+    await b.drain(10)
+    await b.command(Opcode.DISCONNECT, flags=0)
+    assert await b.sent() == (950, 951)
+    # all is lost but 100 to 700: the head, then the tail with the FIN, once
+    tcb = await b.ack(0, (100, 700))
+    only(tcb, in_recovery=1, state=TcpState.FIN_WAIT_1)
+    assert await b.sent() == (0, 100)
+    record, segment = await b.grant()
+    assert segment is not None
+    only(segment, seq=u32(UNA + 851), len=99, flags=ACK | PSH | FIN)
+    only(record.tcb, rescued=1, high_rxt=u32(UNA + 100), snd_nxt=u32(UNA + 951), snd_max=u32(UNA + 951))
+    await b.quiet()
+    tcb = await b.ack(951)
+    only(tcb, in_recovery=0, rescued=0, state=TcpState.FIN_WAIT_2)
+
+
+@cocotb.test()
+async def two_duplicates_let_a_segment_out_each_without_sack_s7(dut: Any) -> None:
+    b = await in_flight(dut, 10, const_flags=0)
+    only(await b.ack(0), dup_acks=1, cwnd=1000)
+    assert await b.sent() == (1000, 1100)
+    await b.quiet()
+    only(await b.ack(0), dup_acks=2, cwnd=1000)
+    assert await b.sent() == (1100, 1200)
+    await b.quiet()
+    only(await b.ack(0), dup_acks=3, in_recovery=1, cwnd=600 + 3 * MSS, ssthresh=600, sb_n=0, high_rxt=UNA)
+    assert await b.sent() == (0, 100)
+
+
+@cocotb.test()
+async def duplicates_let_out_nothing_that_a_timeout_pulled_back_s7(dut: Any) -> None:
+    b = await in_flight(dut, 2, const_flags=0)
+    b.now = b.records[-1].tcb.rtx_deadline
+    only((await b.take(TcpEvt.TIMER)).tcb, snd_nxt=UNA, snd_max=u32(UNA + 200), cwnd=MSS)
+    assert await b.sent() == (0, 100)
+    await b.quiet()
+    for n in (1, 2):
+        only(await b.ack(0), dup_acks=n, in_recovery=0, cwnd=MSS, snd_nxt=u32(UNA + 100), snd_max=u32(UNA + 200))
+        await b.quiet()
+    # behind snd_max all is new again: two segments in cwnd, then one for each duplicate
+    only(await b.ack(100), dup_acks=0, cwnd=2 * MSS)
+    assert await b.drain(2) == [(100, 200), (200, 300)]
+    await b.quiet()
+    for n in (1, 2):
+        only(await b.ack(100), dup_acks=n, in_recovery=0, cwnd=2 * MSS)
+        assert await b.sent() == (200 + 100 * n, 300 + 100 * n)
+        await b.quiet()
+
+
+@cocotb.test()
+async def a_long_pause_makes_the_window_that_of_a_new_connection_b5_s40(dut: Any) -> None:
+    b = await bench_of(dut)
+    started = b.now
+    await b.open(replace(IMAGE, cwnd=40000, ssthresh=30000, rtx_timeout_delta=M32))
+    rto = b.records[-1].tcb.rto
+    only(b.records[-1].tcb, last_tx_tick=started)
+    b.now = started + rto
+    only((await b.send(1460)).tcb, cwnd=40000)  # not longer than a timeout
+    await b.drain(1)
+    only(b.records[-1].tcb, last_tx_tick=started + rto)
+    await b.ack(1460, wnd=60000)
+    tcb = b.records[-1].tcb
+    b.now = started + rto + tcb.rto + 1
+    tcb = (await b.send(1460)).tcb
+    only(tcb, cwnd=min(10 * 1460, max(2 * 1460, IW_BYTES)), cwnd_acc=0, ssthresh=30000)
+    await b.drain(1)
+    # with octets on their way it is no pause
+    b.now += 100
+    before = b.records[-1].tcb.cwnd
+    only((await b.send(10)).tcb, cwnd=before)
+
+
+@cocotb.test()
+async def the_scoreboard_costs_no_cycle_when_it_is_empty_and_few_when_it_is_full(dut: Any) -> None:
+    b = await in_flight(dut, 40)
+    b.offer_segment(**b.fields(0, []))
+    b.offer_segment(**b.fields(0, []))
+    await b.take(TcpEvt.RX_SEGMENT)
+    await b.take(TcpEvt.RX_SEGMENT)
+    assert b.cycles[-1] - b.cycles[-2] == SEGMENT_CYCLES
+    for n in range(SB_RANGES // 4):
+        await b.ack(0, *((200 + 100 * (4 * n + k), 201 + 100 * (4 * n + k)) for k in range(4)))
+    await b.settle()
+    only(b.records[-1].tcb, sb_n=SB_RANGES, in_recovery=1)
+    # four blocks beside eight ranges, twice; then the grants they ask for
+    for n in range(2):
+        b.offer_segment(**b.fields(0, [(3000 + 100 * n, 3001 + 100 * n) for _ in range(4)]))
+    await b.take(TcpEvt.RX_SEGMENT)
+    await b.take(TcpEvt.RX_SEGMENT)
+    assert SEGMENT_CYCLES < b.cycles[-1] - b.cycles[-2] <= SEGMENT_CYCLES + 4 + SB_RANGES + 1 <= CYCLES_MAX
+    await b.settle()
+    first = len(b.records)
+    tcb = await b.ack(200, (2000, 3500))  # many octets left: several grants in a row
+    await b.step(600)
+    assert all(record.kind == TcpEvt.TX_GRANT for record in b.records[first + 1 :])
+    gaps = [late - early for early, late in pairwise(b.cycles[first + 1 :])]
+    assert len(gaps) >= 3
+    want = EVENT_CYCLES + 2 * tcb.sb_n
+    assert gaps == [want] * len(gaps), f"{gaps} with {tcb.sb_n} ranges"
+    assert EVENT_CYCLES + 2 * SB_RANGES <= CYCLES_MAX
+
+
+@dataclass
+class Sender:
+    """The sending half of a connection as the contract has it, octets counted from the first one, sets for ranges."""
+
+    cwnd: int
+    ssthresh: int
+    sack: bool
+    una: int = 0
+    nxt: int = 0
+    max: int = 0
+    end: int = 0
+    fin_queued: int = 0
+    recover: int = -1
+    cwnd_acc: int = 0
+    in_recovery: int = 0
+    dup_acks: int = 0
+    rtx_head: int = 0
+    high_rxt: int = 0
+    rescued: int = 0
+    rtx_count: int = 0
+    has: set[int] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    """Rules that sent something."""
+
+    # ---- S-4
+    def unsacked(self, edge: int) -> int:
+        return len(set(range(self.una, edge)) - self.has)
+
+    def lost_edge(self) -> int:
+        ranges = runs(self.has)
+        for k in range(len(ranges) - 1, -1, -1):
+            octets = sum(right - left for left, right in ranges[k:])
+            if len(ranges) - k >= THRESH or octets > (THRESH - 1) * MSS:
+                return ranges[k][0]
+        return self.una
+
+    def pipe(self) -> int:
+        on_the_way = self.max - self.una - len(self.has) - self.unsacked(self.lost_edge())
+        return on_the_way + (self.unsacked(max(self.high_rxt, self.una)) if self.in_recovery else 0)
+
+    # ---- C.8
+    def acknowledged(self, ack: int, blocks: list[Block]) -> None:
+        before = self.una
+        if ack > before:
+            self._new_ack(ack)
+        if self.sack:
+            news = self._take(blocks)
+            if ack == before and news:
+                self.dup_acks = min(self.dup_acks + 1, 255)
+                calls = self.dup_acks >= THRESH or self.lost_edge() > self.una
+                if not self.in_recovery and self.una >= self.recover and calls:
+                    self._enter()
+                    self.cwnd = self.ssthresh
+                    self.high_rxt = self.una
+                    self.rescued = 0
+        elif ack == before and self.max != self.una:
+            self.dup_acks = min(self.dup_acks + 1, 255)
+            if self.in_recovery:
+                self.cwnd = min(self.cwnd + MSS, CWND_MAX)
+            elif self.dup_acks == THRESH and self.una > self.recover:
+                self._enter()
+                self.cwnd = self.ssthresh + 3 * MSS
+
+    def _enter(self) -> None:
+        self.ssthresh = max((self.max - self.una) // 2, 2 * MSS)
+        self.recover = self.max
+        self.in_recovery = self.rtx_head = 1
+
+    def _take(self, blocks: list[Block]) -> bool:
+        """S-1; whether an octet is covered that was not."""
+        self.has = {octet for left, right in runs(self.has) for octet in range(left, right) if left > self.una}
+        known = set(self.has)
+        if self.nxt == self.max and (self.in_recovery or self.una >= self.recover):
+            for left, right in blocks:
+                if not self.una < left < right <= self.max:
+                    continue
+                grown = self.has | set(range(left, right))
+                if len(runs(grown)) <= SB_RANGES:
+                    self.has = grown
+        return bool(self.has - known)
+
+    def _new_ack(self, ack: int) -> None:
+        """F-2, S-3."""
+        acked = ack - self.una
+        if self.in_recovery and ack >= self.recover:
+            self.cwnd, self.cwnd_acc, self.in_recovery, self.rescued = self.ssthresh, 0, 0, 0
+        elif self.in_recovery and self.sack:
+            if self.high_rxt <= ack:
+                self.rtx_head, self.high_rxt = 1, ack
+        elif self.in_recovery:
+            self.rtx_head = 1
+            self.cwnd = max(max(self.cwnd - acked, 0) + (MSS if acked >= MSS else 0), MSS)
+        elif self.cwnd < self.ssthresh:
+            self.cwnd += min(acked, MSS)
+        else:
+            self.cwnd_acc += acked
+            if self.cwnd_acc >= self.cwnd:
+                self.cwnd_acc -= self.cwnd
+                self.cwnd += MSS
+        if not self.in_recovery:
+            self.recover = max(self.recover, ack - 1)
+        self.una, self.nxt = ack, max(self.nxt, ack)
+        self.dup_acks = self.rtx_count = 0
+
+    # ---- D-2
+    def timeout(self) -> None:
+        if self.rtx_count == 0:
+            self.ssthresh = max((self.max - self.una) // 2, 2 * MSS)
+        self.cwnd, self.cwnd_acc, self.in_recovery, self.rtx_head, self.dup_acks = MSS, 0, 0, 0, 0
+        self.recover, self.nxt, self.high_rxt, self.rescued = self.max, self.una, self.una, 0
+        self.rtx_count += 1
+        self.has = set()
+
+    # ---- G-1, G-2, S-5 to S-7
+    @property
+    def data_end(self) -> int:
+        return self.end - self.fin_queued
+
+    def _new_data(self, room: int) -> tuple[int, int, int] | None:
+        """G-1: (seq, octets, FIN)."""
+        left = self.data_end - self.nxt
+        if left > 0:
+            n = min(left, MSS, room)
+            if n > 0 and (n in (left, MSS) or 2 * n >= WND):
+                return self.nxt, n, int(self.fin_queued and self.nxt + n == self.data_end)
+            return None
+        return (self.nxt, 0, 1) if self.fin_queued and self.nxt == self.data_end else None
+
+    def send(self) -> tuple[int, int, int] | None:
+        """What a grant sends now, (seq, octets, FIN), with its effects; None if nothing may go."""
+        if self.rtx_head and self.max != self.una:
+            self.rtx_head = 0
+            self.seen.add("head")
+            n = min(MSS, self.max - self.una, self.data_end - self.una)
+            if self.sack and self.in_recovery and self.has:
+                n = min(n, min(self.has) - self.una)
+            fin = int(self.fin_queued and self.una + n == self.data_end and self.max == self.end)
+            if self.sack and self.in_recovery:
+                self.high_rxt = self.una + n + fin
+            return self.una, n, fin
+        self.rtx_head = 0
+        used = self.nxt - self.una
+        if not (self.sack and self.in_recovery):
+            all_new = self.nxt == self.max
+            limited = all_new and not self.sack and not self.in_recovery and 0 < self.dup_acks < THRESH
+            cwnd = self.cwnd + (min(self.dup_acks, 2) * MSS if limited else 0)
+            room = max(0, min(cwnd - (used - len(self.has)), WND - used))
+            return self._advance(self._new_data(room), "G-1")
+        if self.cwnd - self.pipe() < MSS:
+            return None
+        ranges = runs(self.has)
+        hole = max(self.high_rxt, self.una)
+        while hole in self.has:
+            hole += 1
+        behind = [left for left, _ in ranges if left > hole]
+        new = self._new_data(max(0, WND - used))
+        if hole < self.lost_edge() or (new is None and behind):
+            self.seen.add("N1" if hole < self.lost_edge() else "N3")
+            n = min(MSS, behind[0] - hole)
+            self.high_rxt = hole + n
+            return hole, n, 0
+        if new is not None:
+            return self._advance(new, "N2")
+        top = ranges[-1][1] if ranges else self.una
+        if self.rescued or top >= self.max:
+            return None
+        self.rescued = 1
+        self.seen.add("N4")
+        left = max(top, self.max - MSS)
+        fin = int(self.fin_queued and self.max == self.end)
+        return left, self.max - left - fin, fin
+
+    def _advance(self, segment: tuple[int, int, int] | None, rule: str) -> tuple[int, int, int] | None:
+        if segment is not None:
+            self.seen.add(rule)
+            self.nxt = segment[0] + segment[1] + segment[2]
+            self.max = max(self.max, self.nxt)
+        return segment
+
+
+@dataclass
+class LossyPeer:
+    """What a receiver behind a lossy channel holds and says; now and then it lies or says nothing."""
+
+    rng: random.Random
+    loss: float
+    got: set[int] = field(default_factory=set)
+    nxt: int = 0
+
+    def arrives(self, left: int, right: int) -> None:
+        if self.rng.random() >= self.loss:
+            self.got |= set(range(left, right))
+        while self.nxt in self.got:
+            self.nxt += 1
+
+    def answer(self, una: int, end: int) -> tuple[int, list[Block]]:
+        held = runs({octet for octet in self.got if octet > self.nxt})
+        blocks = self.rng.sample(held, min(len(held), 4))
+        if self.rng.random() < 0.1:
+            left = self.rng.randrange(una - 50, end + 50)
+            blocks.insert(0, (left, left + self.rng.randrange(0, 300)))
+        ack = self.nxt if self.rng.random() < 0.8 else self.rng.randint(min(una, self.nxt), self.nxt)
+        return ack, blocks[:4]
+
+
+class Pair:
+    """A connection of the bench and its reference, event for event."""
+
+    def __init__(self, bench: SackBench, want: Sender, base: int) -> None:
+        self.bench, self.want, self.base = bench, want, base
+        bench.base = base
+
+    def compare(self, record: Commit) -> None:
+        want, tcb = self.want, record.tcb
+        assert board(tcb, self.base) == runs(want.has), f"record {record.order}"
+        got = {name: from_una(getattr(tcb, f"snd_{name}"), self.base) for name in ("una", "nxt", "max", "end")}
+        assert got == {name: getattr(want, name) for name in got}, f"record {record.order}"
+        for name in ("cwnd", "ssthresh", "cwnd_acc", "in_recovery", "dup_acks", "rtx_head", "rescued", "rtx_count"):
+            only(tcb, **{name: getattr(want, name)})
+        only(tcb, recover=u32(self.base + want.recover), persist=0)
+        if want.sack and want.in_recovery:
+            only(tcb, high_rxt=u32(self.base + want.high_rxt))
+
+    async def grants(self) -> list[Block]:
+        """All that may go now goes, and then nothing comes; what was sent, a FIN counts."""
+        bench = self.bench
+        sent: list[Block] = []
+        while True:
+            wish = self.want.send()
+            if wish is None:
+                await bench.step(40)
+                for record in bench.records[bench.taken :]:  # the RELEASE alone
+                    only(record, kind=TcpEvt.TX_GRANT, tx0_valid=0)
+                    self.compare(record)
+                bench.taken = len(bench.records)
+                return sent
+            while True:
+                record, segment = await bench.grant()
+                if segment is not None:
+                    break
+            got = from_una(segment.seq, self.base), segment.len, segment.flags & FIN
+            assert got == wish, f"{got} was sent, expected {wish}"
+            self.compare(record)
+            sent.append((wish[0], wish[0] + wish[1] + wish[2]))
+
+
+async def random_transfer(dut: Any, *, seed: int, base: int, sack: bool, loss: float, rounds: int) -> set[str]:
+    """Every event and every segment by the rules; the rules that sent something, and whether a timer ran out."""
+    b = await bench_of(dut)
+    rng = random.Random(seed)
+    cwnd, ssthresh = rng.randrange(5, 50) * MSS, rng.choice((1000, 3000, 10**6))
+    image = replace(
+        SHORT, const_flags=SACK if sack else 0, snd_una=base, snd_nxt=base, snd_max=base, cwnd=cwnd, ssthresh=ssthresh,
+    )  # fmt: skip
+    await b.open(image)
+    pair = Pair(b, Sender(cwnd, ssthresh, sack), base)
+    peer = LossyPeer(rng, loss)
+    want, timeouts = pair.want, 0
+    queue: list[Block] = []
+    for n in range(rounds):
+        if want.end < rounds * 40 and want.end - want.nxt < 500:
+            length = rng.randrange(1, 2000)
+            want.end += length
+            await b.send(length)
+            queue += await pair.grants()
+        elif n > rounds // 2 and not want.fin_queued:
+            want.end, want.fin_queued = want.end + 1, 1
+            await b.command(Opcode.DISCONNECT, flags=0)
+            queue += await pair.grants()
+        if not queue and want.una == want.max:
+            continue
+        if queue:
+            for _ in range(min(len(queue), rng.randrange(1, 4))):
+                peer.arrives(*queue.pop(0 if rng.random() < 0.9 else -1))
+            ack, blocks = peer.answer(want.una, want.max)
+            record = await b.segment(**b.fields(ack, blocks))
+            want.acknowledged(ack, blocks)
+        else:
+            timeouts += 1
+            b.now = b.records[-1].tcb.rtx_deadline
+            record = await b.take(TcpEvt.TIMER)
+            want.timeout()
+        pair.compare(record)
+        queue += await pair.grants()
+    b.check_queues()
+    await FallingEdge(dut.clk)
+    b.stop()
+    if timeouts:
+        want.seen.add("timeout")
+    return want.seen
+
+
+@cocotb.test()
+async def random_losses_are_repaired_by_the_rules_with_sack_s(dut: Any) -> None:
+    seen: set[str] = set()
+    for seed, (base, loss) in enumerate(((UNA, 0.05), (UNA, 0.3), (0x7FFF_FC00, 0.15), (5, 0.2))):
+        seen |= await random_transfer(dut, seed=seed, base=base, sack=True, loss=loss, rounds=120)
+    assert seen == {"head", "N1", "N2", "N3", "N4", "G-1", "timeout"}
+
+
+@cocotb.test()
+async def random_losses_are_repaired_by_the_rules_without_sack_f_s7(dut: Any) -> None:
+    seen: set[str] = set()
+    for seed, loss in enumerate((0.05, 0.2)):
+        seen |= await random_transfer(dut, seed=seed, base=UNA, sack=False, loss=loss, rounds=100)
+    assert seen == {"head", "G-1", "timeout"}
