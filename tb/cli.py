@@ -32,7 +32,7 @@ COMMANDS: dict[str, Command] = {
     "run": Command(
         "tb.run",
         "send FILE through the device, over a bad network, and back",
-        f"FILE SIZE SIM DEVICE PEER {NETWORK} SEED CONNS DATA_W MSS MEM_LATENCY IM CUTS WAVES OUT",
+        f"FILE SIZE SIM DEVICE PEER {NETWORK} SEED CONNS DATA_W MSS MEM_LATENCY IM CUTS ECN MARK WAVES OUT",
     ),
     "serve": Command(
         "tb.run",
@@ -93,6 +93,8 @@ VARIABLE_HELP = (
     ("CONNS", "connections at once, 1 to 64 (default 1)"),
     ("IM", "intermediate drivers between host and miniport driver, 0 to 8 (default 0)"),
     ("CUTS", "times that connections are uploaded, live in software, are offloaded again (default 0)"),
+    ("ECN", "1 offers ECN and agrees to it (default 0)"),
+    ("MARK", "probability that a frame which says it may be is marked CE, 0 to 0.5 (default 0)"),
     ("MSS", "segment size the peer announces, 64 to 1460 (default 1460)"),
     ("VECTORS", "file of TCP traces, one JSON object a line"),
     ("SCRIPTS", "packetdrill scripts, or folders of them"),

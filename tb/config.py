@@ -65,6 +65,9 @@ class RunConfig:
     reorder: float = 0.0
     dup: float = 0.0
     corrupt: float = 0.0
+    #: ECN is offered and agreed to, and ECT frames are marked CE at this rate (RFC 3168).
+    ecn: bool = False
+    mark: float = 0.0
     delay: int = 2
     seed: int = 1
     seed_given: bool = False
@@ -123,6 +126,8 @@ class RunConfig:
             reorder=given.rate("REORDER"),
             dup=given.rate("DUP"),
             corrupt=given.rate("CORRUPT"),
+            ecn=given.choice("ECN", ("0", "1"), "0") == "1",
+            mark=given.rate("MARK"),
             delay=given.integer("DELAY", 2, 0, MAX_DELAY),
             seed=seed,
             seed_given=given.text("SEED") is not None,
@@ -198,13 +203,15 @@ class RunConfig:
             "FILE": "file", "SIZE": "size", "SIM": "sim", "DEVICE": "device", "PEER": "peer", "LOSS": "loss",
             "REORDER": "reorder", "DUP": "dup", "CORRUPT": "corrupt", "DELAY": "delay", "CONNS": "conns",
             "DATA_W": "data_w", "MEM_LATENCY": "mem_latency", "MSS": "mss", "TEST": "test", "IM": "intermediates",
-            "CUTS": "cuts",
+            "CUTS": "cuts", "MARK": "mark",
         }  # fmt: skip
         words: dict[str, object] = {
             variable: getattr(self, field)
             for variable, field in names.items()
             if getattr(self, field) != getattr(default, field)
         }
+        if self.ecn:
+            words["ECN"] = 1
         words["SEED"] = self.seed
         words.update(changes)
         return " ".join(["make", self.command, *(shlex.quote(f"{name}={value}") for name, value in words.items())])

@@ -66,7 +66,7 @@ module command_rules (
 
     localparam FLAG_LAST = 0, FLAG_HOLD = 0, FLAG_UPDATE = 0, FLAG_ABORTIVE = 1,
                FLAG_INHERITED = 2;                 // positions inside sqe.flags
-    localparam [7:0]  FLAG_RST = 8'h04;            // TCP flags
+    localparam [7:0]  FLAG_RST = 8'h04, FLAG_ACK = 8'h10;            // TCP flags
     localparam [31:0] THRESHOLD_MAX = `CONSUMED_BATCH;
     localparam [31:0] RESTART_BYTES = `IW_BYTES;
 
@@ -132,7 +132,7 @@ module command_rules (
 
     always @* begin
         reset = ack_segment;
-        reset[`TX_SEGMENT_FLAGS] = ack_segment[`TX_SEGMENT_FLAGS] | FLAG_RST;
+        reset[`TX_SEGMENT_FLAGS] = FLAG_ACK | FLAG_RST;
 
         append[`TX_APPEND_START_SEQ] = snd_end;
         append[`TX_APPEND_END_SEQ]   = new_end;

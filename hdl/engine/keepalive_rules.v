@@ -1,13 +1,14 @@
-// keepalive_rules: the keep-alive timer, and the challenge ACKs that start it (rules K-1 to K-3).
+// keepalive_rules: the keep-alive timer, and the limits of ACKs that nobody asked for (rules K-1 to K-3, K-7).
 //
 // Why a block: it watches every event that shows life, or an attack, and changes only what belongs to it, so that
 // the rules of segment and timer go on from `m_tcb` as if it were the state before the event.
 //
-// Combinational on the state of a running connection. At most one of the four events is set:
+// Combinational on the state of a running connection. At most one of the five events is set:
 //   acceptable     the segment is taken (C.8)    timer          TIMER, ahead of D-1
 //   challenge_rst  RST inside the window, not at rcv_nxt        challenge_syn  SYN likewise
-// `owe`: the challenge ACK may go out (RFC 5961 without a flood). `retrieve`: nobody answered; the mandatory upload
-// with reason TIMEOUT_EXPIRATION, and nothing else of this event happens.
+//   answer         a segment that is refused and repeats nothing: no text, or its ACK field is out of range
+// `owe`: the challenge ACK, or the answer, may go out (RFC 5961 without a flood). `retrieve`: nobody answered; the
+// mandatory upload with reason TIMEOUT_EXPIRATION, and nothing else of this event happens.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -18,6 +19,7 @@ module keepalive_rules (
     input  wire              acceptable,
     input  wire              challenge_rst,
     input  wire              challenge_syn,
+    input  wire              answer,
     input  wire              timer,
 
     output wire              owe,
@@ -46,7 +48,14 @@ module keepalive_rules (
     wire [31:0] watch   = now + CHALLENGE_SECONDS * ticks_per_second;
     wire        owe_rst = challenge_rst && !tcb[`TCB_RST_CHALLENGED];
     wire        owe_syn = challenge_syn && syn_old;
-    assign owe = owe_rst || owe_syn;
+    wire        owe_challenge = owe_rst || owe_syn;
+
+    // K-7
+    wire [31:0] answer_gap = ticks_per_second >> 1;
+    wire        answer_old = !tcb[`TCB_ANSWERED] || (now - tcb[`TCB_ANSWER_TICK]) >= answer_gap;
+    wire        owe_answer = answer && answer_old;
+
+    assign owe = owe_challenge || owe_answer;
 
     // K-3
     wire        over    = tcb[`TCB_STATE] == `TCP_STATE_TIME_WAIT || tcb[`TCB_STATE] == `TCP_STATE_CLOSED;
@@ -71,7 +80,7 @@ module keepalive_rules (
                 m_tcb[`TCB_KA_ON] = 1'b0;
             end
         end
-        if (owe) begin
+        if (owe_challenge) begin
             m_tcb[`TCB_KA_ON]        = 1'b1;
             m_tcb[`TCB_KA_CHALLENGE] = 1'b1;
             if (!on || seq_lt(deadline, watch)) m_tcb[`TCB_KA_DEADLINE] = watch;
@@ -80,6 +89,10 @@ module keepalive_rules (
         if (owe_syn) begin
             m_tcb[`TCB_SYN_CHALLENGED] = 1'b1;
             m_tcb[`TCB_SYN_TICK]       = now;
+        end
+        if (owe_answer) begin
+            m_tcb[`TCB_ANSWERED]    = 1'b1;
+            m_tcb[`TCB_ANSWER_TICK] = now;
         end
         if (due && moot) begin
             m_tcb[`TCB_KA_ON] = 1'b0;

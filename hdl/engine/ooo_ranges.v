@@ -13,6 +13,7 @@
 //                 octets of it that came again. Not with fin_here: what lies behind a FIN is no data.
 // Both: free, the lists that are given back; again_*, octets that came again (M-1); m_*, the ranges if the octets are
 // taken, or known. `last`: no range reaches beyond `stop`.
+// `stranded` (out of order): the D-SACK that is owed lies beyond rcv_nxt and not in the new place 0 (M-2.7).
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -41,6 +42,7 @@ module ooo_ranges #(
     output wire                       again,
     output wire [31:0]                again_left,
     output wire [31:0]                again_right,
+    output wire                       stranded,
     output reg  [`TCB_RR_N_W-1:0]     m_n,
     output reg  [`TCB_RR_LEFT_W-1:0]  m_left,
     output reg  [`TCB_RR_RIGHT_W-1:0] m_right,
@@ -162,12 +164,19 @@ module ooo_ranges #(
     // ---- the ranges behind it -------------------------------------------------------------------------------
     wire [N-1:0] gone  = !ahead ? (fin_here ? used : below | across) : known ? low : low | high | inner;
     wire [N-1:0] freed = !ahead ? (fin_here ? used : below) : inner;
-    wire [ITEM_W-1:0] fresh = known ? low_item : {slot, pre ? high_right : stop, app ? low_left : start};
+    wire [31:0] grown_left  = app ? low_left : start;
+    wire [31:0] grown_right = pre ? high_right : stop;
+    wire [ITEM_W-1:0] fresh = known ? low_item : {slot, grown_right, grown_left};
     wire [N*ITEM_W-1:0] m_items;
 
     ooo_places #(.PLACES(N), .ITEM_W(ITEM_W)) keeper (
         .ranges(items), .gone(gone), .put(ahead), .fresh(fresh), .m_ranges(m_items)
     );
+
+    wire [31:0] told_left  = tcb[`TCB_DSACK_LEFT];
+    wire [31:0] told_right = tcb[`TCB_DSACK_RIGHT];
+    assign stranded = tcb[`TCB_DSACK] && seq_lt(tcb[`TCB_RCV_NXT], told_left)
+                      && (seq_lt(told_left, grown_left) || seq_lt(grown_right, told_right));
 
     integer place;
 

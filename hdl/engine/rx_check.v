@@ -2,15 +2,16 @@
 //
 // Why a block: everything that is decided before the ACK field is believed, with no effect of its own.
 //
-// Combinational on the state before the event. Exactly one of pass_up, drop, owe_dup, challenge_rst, challenge_syn,
-// abort, retrieve_syn, retrieve_urg, accept is set:
+// Combinational on the state before the event. Exactly one of pass_up, drop, owe_dup, answer, challenge_rst,
+// challenge_syn, abort, retrieve_syn, retrieve_urg, accept is set:
 //   pass_up       the connection does not take segments now; the frame goes to the host
 //   drop          nothing happens        owe_dup    drop and owe a duplicate ACK
+//   answer        no octets, or an ACK field out of range: drop; keepalive_rules says whether an ACK is owed
 //   challenge_*   RST, SYN in the window but not at rcv_nxt: drop; keepalive_rules says whether an ACK is owed
 //   abort         RST at rcv_nxt         retrieve_* SYN at rcv_nxt, urgent data: the host must take over
 //   accept        go on with ACK and text; `zero_probe`: but ignore text and FIN
 // `ts_update` (with accept and retrieve_urg): tsval becomes TS.Recent.
-// `repeated` (with owe_dup): it is refused for its place or its age, and octets of it came before (rule M-1).
+// `repeated` (with owe_dup): octets of it came before (rule M-1).
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -24,6 +25,7 @@ module rx_check (
     output reg                  pass_up,
     output reg                  drop,
     output reg                  owe_dup,
+    output reg                  answer,
     output reg                  challenge_rst,
     output reg                  challenge_syn,
     output reg                  abort,
@@ -63,30 +65,32 @@ module rx_check (
     // C.2
     wire [31:0] seg_len = {16'd0, seg[`RX_SEG_PAY_LEN]} + {31'd0, flags[SYN]} + {31'd0, flags[FIN]};
     wire [31:0] seg_end = seq + seg_len - 32'd1;
+    wire        text    = seg_len != 32'd0;        // sent again because an ACK was lost, it is always answered (K-7)
     wire        closed  = rcv_nxt == rcv_adv;
     wire        at_next = seq == rcv_nxt;
     wire        seq_in  = seq_le(rcv_nxt, seq) && seq_lt(seq, rcv_adv);
     wire        end_in  = seq_le(rcv_nxt, seg_end) && seq_lt(seg_end, rcv_adv);
-    wire        acceptable = closed ? at_next : (seq_in || (seg_len != 32'd0 && end_in));
+    wire        acceptable = closed ? at_next : (seq_in || (text && end_in));
 
-    assign zero_probe = closed && at_next && seg_len != 32'd0;
+    assign zero_probe = closed && at_next && text;
 
     // C.5, C.6
     wire ack_bad = seq_lt(ack, tcb[`TCB_SND_UNA] - tcb[`TCB_MAX_SND_WND]) || seq_lt(tcb[`TCB_SND_MAX], ack);
     assign ts_update = ts_en && ts_here && seq_le(seq, tcb[`TCB_LAST_ACK_SENT]) && (!ts_older || ts_aged);
 
-    assign repeated = owe_dup && (paws || !acceptable) && seg_len != 32'd0 && seq_lt(seq, rcv_nxt);
+    assign repeated = owe_dup && seq_lt(seq, rcv_nxt);
 
     wire unused = &{1'b0, tcb, seg};
 
     always @* begin
-        {pass_up, drop, owe_dup, challenge_rst, challenge_syn, abort, retrieve_syn, retrieve_urg, accept} = 9'd0;
+        {pass_up, drop, owe_dup, answer} = 4'd0;
+        {challenge_rst, challenge_syn, abort, retrieve_syn, retrieve_urg, accept} = 6'd0;
         if (!takes)           pass_up = 1'b1;
         else if (ts_missing)  drop = 1'b1;
-        else if (paws)        owe_dup = 1'b1;
+        else if (paws)        {owe_dup, answer} = {text, !text};
         else if (!acceptable) begin
             if (flags[RST])   drop = 1'b1;
-            else              owe_dup = 1'b1;
+            else              {owe_dup, answer} = {text, !text};
         end
         else if (flags[RST]) begin
             if (at_next)      abort = 1'b1;
@@ -97,7 +101,7 @@ module rx_check (
             else              challenge_syn = 1'b1;
         end
         else if (!flags[ACK]) drop = 1'b1;
-        else if (ack_bad)     owe_dup = 1'b1;
+        else if (ack_bad)     answer = 1'b1;
         else if (flags[URG])  retrieve_urg = 1'b1;
         else                  accept = 1'b1;
     end

@@ -63,7 +63,7 @@ module rx_tracker #(
     wire some = cut_take != 16'd0;
     wire [31:0] stop = cut_start + {16'd0, cut_take};
 
-    wire        last, known, fits, app, pre, joins, again;
+    wire        last, known, fits, app, pre, joins, again, stranded;
     wire [31:0] from, to, edge_seq, again_left, again_right;
     wire [2:0]  slot, slot2;
     wire [15:0] skip;
@@ -77,7 +77,7 @@ module rx_tracker #(
         .tcb(tcb), .ahead(cut_ahead), .fin_here(cut_fin_here), .start(cut_start), .stop(stop),
         .last(last), .known(known), .fits(fits), .from(from), .to(to), .app(app), .pre(pre), .slot2(slot2),
         .joins(joins), .edge_seq(edge_seq), .skip(skip), .slot(slot), .free(free),
-        .again(again), .again_left(again_left), .again_right(again_right),
+        .again(again), .again_left(again_left), .again_right(again_right), .stranded(stranded),
         .m_n(next_n), .m_left(next_left), .m_right(next_right), .m_slot(next_slot)
     );
 
@@ -129,6 +129,10 @@ module rx_tracker #(
             m_tcb[`TCB_DSACK]       = 1'b1;
             m_tcb[`TCB_DSACK_LEFT]  = stale ? seg[`RX_SEG_SEQ] : again_left;
             m_tcb[`TCB_DSACK_RIGHT] = stale ? rcv_nxt : again_right;
+        end else if (hold && stranded) begin                 // no block behind it would hold it
+            m_tcb[`TCB_DSACK]       = 1'b0;
+            m_tcb[`TCB_DSACK_LEFT]  = 32'd0;
+            m_tcb[`TCB_DSACK_RIGHT] = 32'd0;
         end
         if (early_fin) begin
             m_tcb[`TCB_OOO_FIN]     = 1'b1;

@@ -101,7 +101,7 @@ module tcp_engine #(
     localparam [15:0] IP_TCP_HEADER = 16'd40, TS_OPTION = 16'd12;      // bytes
     localparam [31:0] FIN_WAIT_2_SECONDS = `FIN_WAIT_2_SECONDS, PAWS_SECONDS = `PAWS_SECONDS;
     localparam PSH = 3;                                                // position inside the TCP flags
-    localparam [11:0] DROP_ONLY = 12'b010000000000;                    // of rx_check
+    localparam [12:0] DROP_ONLY = 13'b0100000000000;                   // of rx_check
     localparam [15:0] CONNS16 = CONNS[15:0];
     localparam FLAG_UPDATE = 0;                                        // position inside sqe.flags
 
@@ -201,19 +201,19 @@ module tcp_engine #(
     wire        stale = nbr_valid && !nbr_query && nbr_nic_age > stale_ticks && nbr_host_age > stale_ticks;
 
     // ---- segment: check, ACK, text ---------------------------------------------------------------------------
-    wire [11:0] checked;
-    reg  [11:0] check_reg;
-    wire        ck_pass_up, ck_drop, ck_owe_dup, ck_rst, ck_syn, ck_abort, ck_renew, ck_urg, ck_accept, ck_zero_probe,
-                ck_ts_update, ck_repeated;
+    wire [12:0] checked;
+    reg  [12:0] check_reg;
+    wire        ck_pass_up, ck_drop, ck_owe_dup, ck_answer, ck_rst, ck_syn, ck_abort, ck_renew, ck_urg, ck_accept,
+                ck_zero_probe, ck_ts_update, ck_repeated;
     // rule K-6: the frame belongs to another VLAN than the neighbor
     wire        foreign = is_rx && run && nbr_valid && nbr_vlan != 12'd0
                           && !(seg[`RX_SEG_TAGGED] && seg[`RX_SEG_VLAN_ID] == nbr_vlan);
-    assign {ck_pass_up, ck_drop, ck_owe_dup, ck_rst, ck_syn, ck_abort, ck_renew, ck_urg, ck_accept, ck_zero_probe,
-            ck_ts_update, ck_repeated} = foreign ? DROP_ONLY : check_reg;
+    assign {ck_pass_up, ck_drop, ck_owe_dup, ck_answer, ck_rst, ck_syn, ck_abort, ck_renew, ck_urg, ck_accept,
+            ck_zero_probe, ck_ts_update, ck_repeated} = foreign ? DROP_ONLY : check_reg;
 
     rx_check check (
         .tcb(read_tcb), .seg(seg), .now(now_reg), .live(fits), .paws_ticks(paws_ticks),
-        .pass_up(checked[11]), .drop(checked[10]), .owe_dup(checked[9]),
+        .pass_up(checked[12]), .drop(checked[11]), .owe_dup(checked[10]), .answer(checked[9]),
         .challenge_rst(checked[8]), .challenge_syn(checked[7]), .abort(checked[6]),
         .retrieve_syn(checked[5]), .retrieve_urg(checked[4]), .accept(checked[3]),
         .zero_probe(checked[2]), .ts_update(checked[1]), .repeated(checked[0])
@@ -226,7 +226,7 @@ module tcp_engine #(
     keepalive_rules keepalive (
         .tcb(tcb_reg), .now(now_reg), .ticks_per_second(rate),
         .acceptable(is_seg && ck_accept), .challenge_rst(is_seg && ck_rst), .challenge_syn(is_seg && ck_syn),
-        .timer(is_timer && run),
+        .answer(is_seg && ck_answer), .timer(is_timer && run),
         .owe(ka_owe), .retrieve(ka_retrieve), .m_tcb(ka_tcb)
     );
 
@@ -313,6 +313,15 @@ module tcp_engine #(
         .m_tcb(judged_tcb)
     );
 
+    // the marks of congestion are looked at in TEXT, when all of C.8 is done (section N)
+    reg  [31:0]       una_reg;                     // snd_una, in_recovery in front of the segment
+    reg               recovering_reg;
+    wire [`TCB_W-1:0] ecn_tcb;
+
+    ecn_rules marks (
+        .tcb(tcb_reg), .seg(seg), .mss(mss), .una_before(una_reg), .recovering_before(recovering_reg), .m_tcb(ecn_tcb)
+    );
+
     // cut in WORK, judged in TEXT
     localparam CUT_W = 68;
     wire [CUT_W-1:0] cut;
@@ -329,7 +338,7 @@ module tcp_engine #(
     );
 
     rx_tracker #(.OOO_RANGES(OOO_RANGES)) text (
-        .tcb(tcb_reg), .seg(seg), .forwarded(is_fwd), .zero_probe(ck_zero_probe),
+        .tcb(ecn_tcb), .seg(seg), .forwarded(is_fwd), .zero_probe(ck_zero_probe),
         .cut_empty(cut_empty), .cut_ahead(cut_ahead), .cut_fin_here(cut_fin_here), .cut_cropped(cut_cropped),
         .cut_start(cut_start), .cut_skip(cut_skip), .cut_take(cut_take), .now(now_reg),
         .ack_frequency(params[`PARAMS_ACK_FREQUENCY]), .delayed_ack_ticks(params[`PARAMS_DELAYED_ACK_TICKS]),
@@ -661,6 +670,8 @@ module tcp_engine #(
             block_reg <= 2'd0;
             level_reg <= seg[`RX_SEG_ACK] == tcb_reg[`TCB_SND_UNA];
             news_reg  <= 1'b0;
+            una_reg        <= tcb_reg[`TCB_SND_UNA];
+            recovering_reg <= tcb_reg[`TCB_IN_RECOVERY];
         end
         if (state_reg == SCORE) begin
             block_reg <= block_reg + 2'd1;

@@ -1,4 +1,4 @@
-// timer_rules: what a TIMER event does (rules D-1, D-2 and K-4).
+// timer_rules: what a TIMER event does (rules D-1, D-2, K-4 and N-3).
 //
 // Why a block: delayed ACK, retransmission timeout with back-off (RFC 6298 5) and the retry limits of the host.
 // The keep-alive timer has had its turn before (keepalive_rules).
@@ -80,6 +80,10 @@ module timer_rules (
                 m_tcb[`TCB_SB_N]         = {`TCB_SB_N_W{1'b0}};      // the peer may have reneged (RFC 2018 8)
                 m_tcb[`TCB_SB_LEFT]      = {`TCB_SB_LEFT_W{1'b0}};
                 m_tcb[`TCB_SB_RIGHT]     = {`TCB_SB_RIGHT_W{1'b0}};
+                if (tcb[`TCB_ECN_EN] && rtx_count == 8'd0) begin     // N-3: the window was cut
+                    m_tcb[`TCB_ECN_CWR]  = 1'b1;
+                    m_tcb[`TCB_ECN_EDGE] = tcb[`TCB_SND_MAX];
+                end
                 if (cc_rtt_stop) m_tcb[`TCB_RTT_ACTIVE] = 1'b0;
                 m_tcb[`TCB_DUP_ACKS]     = 8'd0;
                 m_tcb[`TCB_SND_NXT]      = tcb[`TCB_SND_UNA];

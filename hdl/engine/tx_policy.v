@@ -1,4 +1,4 @@
-// tx_policy: what may be sent now, and the segment that is sent (rules G-1 to G-5, S-5 to S-7, K-3, K-5).
+// tx_policy: what may be sent now, and the segment that is sent (rules G-1 to G-5, S-5 to S-7, K-3, K-5, N-4).
 //
 // Why a block: sender side silly window avoidance (RFC 9293 3.8.6.2.1), Nagle's algorithm (3.7.4), the choice between
 // retransmission, probe, data, keep-alive and pure ACK, and the window that is advertised live together; nothing else
@@ -37,7 +37,8 @@ module tx_policy (
     `include "../engine/seq.vh"
 
     localparam NAGLE = 1;                          // position inside cached_flags
-    localparam [7:0] FLAG_FIN = 8'h01, FLAG_PSH = 8'h08, FLAG_ACK = 8'h10;
+    localparam [7:0] FLAG_FIN = 8'h01, FLAG_PSH = 8'h08, FLAG_ACK = 8'h10, FLAG_ECE = 8'h40, FLAG_CWR = 8'h80;
+    localparam [1:0] NOT_ECT = 2'b00, ECT_0 = 2'b10;                 // RFC 3168 5
 
     wire [31:0] snd_una    = tcb[`TCB_SND_UNA];
     wire [31:0] snd_nxt    = tcb[`TCB_SND_NXT];
@@ -121,6 +122,14 @@ module tx_policy (
     wire [31:0] nxt     = seg_end + {31'd0, fin};
     wire        octets  = fin || len != 32'd0;
 
+    // N-4: only what goes for the first time may be marked on its way
+    wire        ecn_en   = tcb[`TCB_ECN_EN];
+    wire        unseen   = do_data && len != 32'd0 && !seq_lt(seq, snd_max);
+    wire        says_ece = ecn_en && tcb[`TCB_ECN_ECE] && !do_alive;
+    wire        says_cwr = ecn_en && tcb[`TCB_ECN_CWR] && unseen;
+    wire [7:0]  tos      = tcb[`TCB_TOS];
+    wire [1:0]  codepoint = !ecn_en ? tos[1:0] : unseen ? ECT_0 : NOT_ECT;
+
     wire unused = &{1'b0, sb_lefts};
 
     // G-4: the window never moves its right edge back
@@ -146,11 +155,12 @@ module tx_policy (
         segment = {`TX_SEGMENT_W{1'b0}};
         segment[`TX_SEGMENT_SEQ]   = seq;
         segment[`TX_SEGMENT_LEN]   = len[15:0];
-        segment[`TX_SEGMENT_FLAGS] = FLAG_ACK | ((len != 32'd0 && last) ? FLAG_PSH : 8'd0) | (fin ? FLAG_FIN : 8'd0);
+        segment[`TX_SEGMENT_FLAGS] = FLAG_ACK | ((len != 32'd0 && last) ? FLAG_PSH : 8'd0) | (fin ? FLAG_FIN : 8'd0)
+                                     | (says_ece ? FLAG_ECE : 8'd0) | (says_cwr ? FLAG_CWR : 8'd0);
         segment[`TX_SEGMENT_ACK]   = rcv_nxt;
         segment[`TX_SEGMENT_WND]   = wnd[15:0];
         segment[`TX_SEGMENT_TTL]   = tcb[`TCB_TTL];
-        segment[`TX_SEGMENT_TOS]   = tcb[`TCB_TOS];
+        segment[`TX_SEGMENT_TOS]   = {tos[7:2], codepoint};
         segment[`TX_SEGMENT_USER_PRIORITY] = tcb[`TCB_USER_PRIORITY];
         segment[`TX_SEGMENT_HAS_OLD] = octets && seq_lt(seq, snd_max);
         segment[`TX_SEGMENT_HAS_NEW] = !octets || seq_lt(snd_max, nxt);
@@ -198,6 +208,7 @@ module tx_policy (
             m_tcb[`TCB_RCV_ADV]       = rcv_nxt + (wnd << rcv_ws);
             m_tcb[`TCB_LAST_ACK_SENT] = rcv_nxt;
         end
+        if (says_cwr) m_tcb[`TCB_ECN_CWR] = 1'b0;
         if (seg_valid && octets) m_tcb[`TCB_LAST_TX_TICK] = now;
         if (seg_valid && !do_alive) begin          // a probe of keep-alive acknowledges nothing: peers may drop it
             m_tcb[`TCB_ACK_NOW]       = 1'b0;

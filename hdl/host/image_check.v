@@ -46,7 +46,7 @@ module image_check #(
                      (state != {28'd0, `TCP_STATE_ESTABLISHED} && state != {28'd0, `TCP_STATE_CLOSE_WAIT} &&
                       state != {28'd0, `TCP_STATE_FIN_WAIT_1} && state != {28'd0, `TCP_STATE_FIN_WAIT_2} &&
                       state != {28'd0, `TCP_STATE_CLOSING} && state != {28'd0, `TCP_STATE_LAST_ACK});
-  wire bad_fixed = const_flags[15:3] != 13'd0 || cached_flags[15:5] != 11'd0 || image[`TCP_IMAGE_TTL] == 8'd0 ||
+  wire bad_fixed = const_flags[15:4] != 12'd0 || cached_flags[15:5] != 11'd0 || image[`TCP_IMAGE_TTL] == 8'd0 ||
                    image[`TCP_IMAGE_USER_PRIORITY] > 8'd7 || image[`TCP_IMAGE_FLOW_LABEL] > 32'hFFFFF ||
                    (|rtx_left[31:30] && rtx_left != OFF) || (|ka_left[31:30] && ka_left != OFF) ||
                    |ka_timeout[31:30] || |ka_interval[31:30];

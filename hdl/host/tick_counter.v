@@ -1,6 +1,7 @@
 // tick_counter: protocol time. One tick is one host tick (1 ms at 1000 ticks/s) however many cycles it takes.
 // Advances by the external strobe (CONTROL[3] = 1: the test bench skips idle time that way) or by a prescaler of
-// `prescale` cycles. Strobes must be at least one timer_scan round apart (checked by the test bench).
+// `prescale` cycles. Strobes must be at least one timer_scan round apart where a deadline lies between them: a timer
+// is found late otherwise (the test bench sees to it).
 // Latency: `now` changes the cycle after the strobe.
 `default_nettype none
 module tick_counter (

@@ -122,6 +122,7 @@ module rx_headers #(
     // byte offsets inside l3, counted from the top
     wire [3:0]  ip_version = l3_be[(L3_BYTES- 1)*8 + 4 +: 4];
     wire [3:0]  ip_ihl     = l3_be[(L3_BYTES- 1)*8 +: 4];
+    wire [1:0]  ip_ecn     = l3_be[(L3_BYTES- 2)*8 +: 2];
     wire [15:0] ip_total   = l3_be[(L3_BYTES- 4)*8 +: 16];
     wire [13:0] ip_frag    = l3_be[(L3_BYTES- 8)*8 +: 14];     // MF and offset
     wire [7:0]  ip_proto   = l3_be[(L3_BYTES-10)*8 +: 8];
@@ -197,6 +198,7 @@ module rx_headers #(
         seg[`RX_SEG_FLAGS]   = tcp_flags;
         seg[`RX_SEG_TAGGED]  = has_tag;
         seg[`RX_SEG_VLAN_ID] = has_tag ? {hdr_reg[14*8 +: 4], hdr_reg[15*8 +: 8]} : 12'd0;
+        seg[`RX_SEG_IP_ECN]  = ip_ecn;
         seg[`RX_SEG_PAY_OFF] = l2_len + hdr_len;
         seg[`RX_SEG_PAY_LEN] = ip_total - hdr_len;
     end

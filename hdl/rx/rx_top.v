@@ -134,8 +134,8 @@ module rx_top #(
                                                // may end all requests of its connection
     localparam [15:0] BACKED_UP = 16'd64;      // tcp_step C.12
     localparam SEG_LOW  = `RX_SEG_TS_PRESENT_LSB;              // fields of a segment below those that rx_options fills
-    localparam SEG_HIGH = `RX_SEG_W - `RX_SEG_PAY_OFF_LSB;     // and above
-    localparam SEG_IN   = SEG_HIGH + SEG_LOW + 320 + 6;
+    localparam SEG_HIGH = `RX_SEG_W - `RX_SEG_PAY_OFF_LSB;     // and above; ip_ecn lies between them
+    localparam SEG_IN   = SEG_HIGH + `RX_SEG_IP_ECN_W + SEG_LOW + 320 + 6;
     localparam HIGH   = 16 - CONN_W;           // unused bits of a connection port
 
     // ---- wire to checked frames
@@ -219,17 +219,30 @@ module rx_top #(
 
     fifo #(.WIDTH(SEG_IN), .DEPTH(FRAMES)) segments (
         .clk(clk), .rst(rst),
-        .s_data({sg[`RX_SEG_W-1 -: SEG_HIGH], sg[SEG_LOW-1:0], sg_options, sg_opt_len}),
+        .s_data({sg[`RX_SEG_W-1 -: SEG_HIGH], sg[`RX_SEG_IP_ECN], sg[SEG_LOW-1:0], sg_options, sg_opt_len}),
         .s_valid(sg_valid), .s_ready(seg_room),
         .m_data(seg), .m_valid(seg_valid), .m_ready(seg_ready),
         .count(seg_count)
     );
 
+    wire [SEG_HIGH-1:0]         seg_high;
+    wire [`RX_SEG_IP_ECN_W-1:0] seg_ip_ecn;
+    wire [SEG_LOW-1:0]          seg_low;
+    wire [319:0]                seg_options;
+    wire [5:0]                  seg_opt_len;
+    reg  [`RX_SEG_W-1:0]        seg_fields;    // without options
+    assign {seg_high, seg_ip_ecn, seg_low, seg_options, seg_opt_len} = seg;
+    always @* begin
+        seg_fields = {`RX_SEG_W{1'b0}};
+        seg_fields[`RX_SEG_W-1 -: SEG_HIGH] = seg_high;
+        seg_fields[`RX_SEG_IP_ECN]          = seg_ip_ecn;
+        seg_fields[SEG_LOW-1:0]             = seg_low;
+    end
+
     rx_options options (
         .clk(clk), .rst(rst),
         .s_valid(seg_valid), .s_ready(seg_ready),
-        .s_seg({seg[SEG_IN-1 -: SEG_HIGH], {(`RX_SEG_W-SEG_HIGH-SEG_LOW){1'b0}}, seg[326 +: SEG_LOW]}),
-        .s_options(seg[6 +: 320]), .s_opt_len(seg[5:0]),
+        .s_seg(seg_fields), .s_options(seg_options), .s_opt_len(seg_opt_len),
         .m_valid(m_rx_valid), .m_ready(m_rx_ready), .m_seg(m_rx_seg)
     );
 

@@ -482,6 +482,7 @@ class Core:
             ts_present=s.ts_present,
             tsval=s.tsval,
             tsecr=s.tsecr,
+            ip_ecn=s.ip_ecn,
             **sack_fields(s.sack_blocks),
             pay_off=s.pay_off,
             pay_len=s.pay_len,

@@ -114,7 +114,7 @@ _STATES = frozenset(
     )
 )
 """What a connection may be in when it comes to the device (G-21)."""
-_CACHED_FLAGS, _CONST_FLAGS, _WINDOW_SCALING = 0x1F, 0x7, 0x4
+_CACHED_FLAGS, _CONST_FLAGS, _WINDOW_SCALING = 0x1F, 0xF, 0x4
 _MAX_WINDOW_FIELD = 0xFFFF
 _MAX_USER_PRIORITY = 7
 _MAX_FLOW_LABEL = 0xFFFFF

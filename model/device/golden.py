@@ -182,6 +182,13 @@ class GoldenDevice:
         self._rx_in.append((self._arrivals, frame))
         self._arrivals += 1
 
+    def has_room(self, frame: bytes) -> bool:
+        """Whether a frame that comes now finds room in rx_buffer behind those that came before it."""
+        waiting = sum(-(-len(data) // self.config.lanes) for _, data in self._rx_in)
+        beats = -(-len(frame) // self.config.lanes)
+        frames = len(self.core.frames) + len(self._rx_in)
+        return self._fill + waiting + beats <= self.config.rx_beats and frames < self.config.rx_frames
+
     def pop_tx(self) -> list[bytes]:
         """Frames that left since the last call."""
         out, self._tx_out = self._tx_out, []

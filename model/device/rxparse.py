@@ -15,7 +15,7 @@ Key = tuple[int, int, int, int]
 
 _ETHERNET, _VLAN, _IP, _TCP = 14, 4, 20, 20
 _IPV4_TYPE, _VLAN_TYPE, _TCP_PROTOCOL = 0x0800, 0x8100, 6
-_FRAGMENT, _VLAN_ID = 0x3FFF, 0xFFF
+_FRAGMENT, _VLAN_ID, _ECN = 0x3FFF, 0xFFF, 0x03
 _TS_KIND, _TS_LENGTH = 8, 10
 _SACK_KIND, _BLOCK = 5, Struct(">II")
 _SACK_LENGTHS = frozenset(2 + _BLOCK.size * n for n in range(1, SACK_RX_MAX + 1))
@@ -38,6 +38,7 @@ class ParsedSegment:
     ts_present: int
     tsval: int
     tsecr: int
+    ip_ecn: int
     sack_blocks: tuple[Block, ...]
     pay_off: int
     pay_len: int
@@ -74,17 +75,17 @@ def parse(frame: bytes) -> Parsed:
         return _NOT_TCP
     if n < at + _IP:
         return _BAD_LENGTH
-    version_ihl, _, total, _, fragment, _, protocol, _, source, destination = _IP_HEADER.unpack_from(frame, at)
+    version_ihl, tos, total, _, fragment, _, protocol, _, source, destination = _IP_HEADER.unpack_from(frame, at)
     if version_ihl != 0x45 or fragment & _FRAGMENT or protocol != _TCP_PROTOCOL:
         return _NOT_TCP
     if total < _IP + _TCP or at + total > n:
         return _BAD_LENGTH
     if not ipv4_header_ok(frame[at : at + _IP]):
         return _BAD_IP_SUM
-    return _tcp(frame, at + _IP, at + total, (source, destination), tag)
+    return _tcp(frame, at + _IP, at + total, (source, destination), tag, tos & _ECN)
 
 
-def _tcp(frame: bytes, at: int, end: int, addresses: tuple[int, int], tag: int | None) -> Parsed:
+def _tcp(frame: bytes, at: int, end: int, addresses: tuple[int, int], tag: int | None, ip_ecn: int) -> Parsed:
     source, destination = addresses
     sport, dport, seq, ack, offset, flags, wnd, _, _ = TCP_HEADER.unpack_from(frame, at)
     header = 4 * (offset >> 4)
@@ -105,6 +106,7 @@ def _tcp(frame: bytes, at: int, end: int, addresses: tuple[int, int], tag: int |
         ts_present=int(options.timestamps is not None),
         tsval=tsval,
         tsecr=tsecr,
+        ip_ecn=ip_ecn,
         sack_blocks=options.sack_blocks,
         pay_off=at + header,
         pay_len=end - at - header,

@@ -1789,7 +1789,7 @@ class LkpKey:
 class Tcb:
     """connection state of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 2884
+    WIDTH: ClassVar[int] = 2952
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "phase": (0, 2),
         "gen": (2, 8),
@@ -1844,61 +1844,67 @@ class Tcb:
         "high_rxt": (1377, 32),
         "rescued": (1409, 1),
         "last_tx_tick": (1410, 32),
-        "partial_seen": (1442, 1),
-        "dup_acks": (1443, 8),
-        "rtx_head": (1451, 1),
-        "probe_owed": (1452, 1),
-        "release_owed": (1453, 1),
-        "ack_now": (1454, 1),
-        "dup_owed": (1455, 3),
-        "srtt": (1458, 16),
-        "rttvar": (1474, 16),
-        "rto": (1490, 32),
-        "rtt_active": (1522, 1),
-        "rtt_seq": (1523, 32),
-        "rtt_tick": (1555, 32),
-        "rtx_on": (1587, 1),
-        "persist": (1588, 1),
-        "rtx_deadline": (1589, 32),
-        "rtx_count": (1621, 8),
-        "snd_wnd_probe_count": (1629, 8),
-        "total_rt": (1637, 32),
-        "dack_on": (1669, 1),
-        "dack_deadline": (1670, 32),
-        "unacked_segs": (1702, 8),
-        "rcv_nxt": (1710, 32),
-        "rcv_adv": (1742, 32),
-        "consumed_seq": (1774, 32),
-        "last_ack_sent": (1806, 32),
-        "fin_rcvd": (1838, 1),
-        "ts_recent": (1839, 32),
-        "ts_recent_tick": (1871, 32),
-        "rr_n": (1903, 4),
-        "rr_left": (1907, 256),
-        "rr_right": (2163, 256),
-        "rr_slot": (2419, 24),
-        "ooo_fin": (2443, 1),
-        "ooo_fin_seq": (2444, 32),
-        "dsack": (2476, 1),
-        "dsack_left": (2477, 32),
-        "dsack_right": (2509, 32),
-        "ts_delta": (2541, 32),
-        "retrieve_sent": (2573, 1),
-        "img_addr": (2574, 64),
-        "img_cookie": (2638, 64),
-        "img_sq_index": (2702, 16),
-        "invalid": (2718, 1),
-        "backlog_told": (2719, 32),
-        "backlog_tick": (2751, 32),
-        "ka_on": (2783, 1),
-        "ka_deadline": (2784, 32),
-        "ka_challenge": (2816, 1),
-        "ka_probe_owed": (2817, 1),
-        "rst_challenged": (2818, 1),
-        "syn_challenged": (2819, 1),
-        "syn_tick": (2820, 32),
-        "old_segs": (2852, 16),
-        "ooo_segs": (2868, 16),
+        "ecn_en": (1442, 1),
+        "ecn_ece": (1443, 1),
+        "ecn_cwr": (1444, 1),
+        "ecn_edge": (1445, 32),
+        "partial_seen": (1477, 1),
+        "dup_acks": (1478, 8),
+        "rtx_head": (1486, 1),
+        "probe_owed": (1487, 1),
+        "release_owed": (1488, 1),
+        "ack_now": (1489, 1),
+        "dup_owed": (1490, 3),
+        "srtt": (1493, 16),
+        "rttvar": (1509, 16),
+        "rto": (1525, 32),
+        "rtt_active": (1557, 1),
+        "rtt_seq": (1558, 32),
+        "rtt_tick": (1590, 32),
+        "rtx_on": (1622, 1),
+        "persist": (1623, 1),
+        "rtx_deadline": (1624, 32),
+        "rtx_count": (1656, 8),
+        "snd_wnd_probe_count": (1664, 8),
+        "total_rt": (1672, 32),
+        "dack_on": (1704, 1),
+        "dack_deadline": (1705, 32),
+        "unacked_segs": (1737, 8),
+        "rcv_nxt": (1745, 32),
+        "rcv_adv": (1777, 32),
+        "consumed_seq": (1809, 32),
+        "last_ack_sent": (1841, 32),
+        "fin_rcvd": (1873, 1),
+        "ts_recent": (1874, 32),
+        "ts_recent_tick": (1906, 32),
+        "rr_n": (1938, 4),
+        "rr_left": (1942, 256),
+        "rr_right": (2198, 256),
+        "rr_slot": (2454, 24),
+        "ooo_fin": (2478, 1),
+        "ooo_fin_seq": (2479, 32),
+        "dsack": (2511, 1),
+        "dsack_left": (2512, 32),
+        "dsack_right": (2544, 32),
+        "ts_delta": (2576, 32),
+        "retrieve_sent": (2608, 1),
+        "img_addr": (2609, 64),
+        "img_cookie": (2673, 64),
+        "img_sq_index": (2737, 16),
+        "invalid": (2753, 1),
+        "backlog_told": (2754, 32),
+        "backlog_tick": (2786, 32),
+        "ka_on": (2818, 1),
+        "ka_deadline": (2819, 32),
+        "ka_challenge": (2851, 1),
+        "ka_probe_owed": (2852, 1),
+        "rst_challenged": (2853, 1),
+        "syn_challenged": (2854, 1),
+        "syn_tick": (2855, 32),
+        "answered": (2887, 1),
+        "answer_tick": (2888, 32),
+        "old_segs": (2920, 16),
+        "ooo_segs": (2936, 16),
     }
     phase: int = 0
     gen: int = 0
@@ -1953,6 +1959,10 @@ class Tcb:
     high_rxt: int = 0
     rescued: int = 0
     last_tx_tick: int = 0
+    ecn_en: int = 0
+    ecn_ece: int = 0
+    ecn_cwr: int = 0
+    ecn_edge: int = 0
     partial_seen: int = 0
     dup_acks: int = 0
     rtx_head: int = 0
@@ -2006,6 +2016,8 @@ class Tcb:
     rst_challenged: int = 0
     syn_challenged: int = 0
     syn_tick: int = 0
+    answered: int = 0
+    answer_tick: int = 0
     old_segs: int = 0
     ooo_segs: int = 0
 
@@ -2171,171 +2183,189 @@ class Tcb:
         if self.last_tx_tick >> 32:
             raise ValueError(f"tcb.last_tx_tick = {self.last_tx_tick:#x} does not fit in 32 bits")
         value |= self.last_tx_tick << 1410
+        if self.ecn_en >> 1:
+            raise ValueError(f"tcb.ecn_en = {self.ecn_en:#x} does not fit in 1 bits")
+        value |= self.ecn_en << 1442
+        if self.ecn_ece >> 1:
+            raise ValueError(f"tcb.ecn_ece = {self.ecn_ece:#x} does not fit in 1 bits")
+        value |= self.ecn_ece << 1443
+        if self.ecn_cwr >> 1:
+            raise ValueError(f"tcb.ecn_cwr = {self.ecn_cwr:#x} does not fit in 1 bits")
+        value |= self.ecn_cwr << 1444
+        if self.ecn_edge >> 32:
+            raise ValueError(f"tcb.ecn_edge = {self.ecn_edge:#x} does not fit in 32 bits")
+        value |= self.ecn_edge << 1445
         if self.partial_seen >> 1:
             raise ValueError(f"tcb.partial_seen = {self.partial_seen:#x} does not fit in 1 bits")
-        value |= self.partial_seen << 1442
+        value |= self.partial_seen << 1477
         if self.dup_acks >> 8:
             raise ValueError(f"tcb.dup_acks = {self.dup_acks:#x} does not fit in 8 bits")
-        value |= self.dup_acks << 1443
+        value |= self.dup_acks << 1478
         if self.rtx_head >> 1:
             raise ValueError(f"tcb.rtx_head = {self.rtx_head:#x} does not fit in 1 bits")
-        value |= self.rtx_head << 1451
+        value |= self.rtx_head << 1486
         if self.probe_owed >> 1:
             raise ValueError(f"tcb.probe_owed = {self.probe_owed:#x} does not fit in 1 bits")
-        value |= self.probe_owed << 1452
+        value |= self.probe_owed << 1487
         if self.release_owed >> 1:
             raise ValueError(f"tcb.release_owed = {self.release_owed:#x} does not fit in 1 bits")
-        value |= self.release_owed << 1453
+        value |= self.release_owed << 1488
         if self.ack_now >> 1:
             raise ValueError(f"tcb.ack_now = {self.ack_now:#x} does not fit in 1 bits")
-        value |= self.ack_now << 1454
+        value |= self.ack_now << 1489
         if self.dup_owed >> 3:
             raise ValueError(f"tcb.dup_owed = {self.dup_owed:#x} does not fit in 3 bits")
-        value |= self.dup_owed << 1455
+        value |= self.dup_owed << 1490
         if self.srtt >> 16:
             raise ValueError(f"tcb.srtt = {self.srtt:#x} does not fit in 16 bits")
-        value |= self.srtt << 1458
+        value |= self.srtt << 1493
         if self.rttvar >> 16:
             raise ValueError(f"tcb.rttvar = {self.rttvar:#x} does not fit in 16 bits")
-        value |= self.rttvar << 1474
+        value |= self.rttvar << 1509
         if self.rto >> 32:
             raise ValueError(f"tcb.rto = {self.rto:#x} does not fit in 32 bits")
-        value |= self.rto << 1490
+        value |= self.rto << 1525
         if self.rtt_active >> 1:
             raise ValueError(f"tcb.rtt_active = {self.rtt_active:#x} does not fit in 1 bits")
-        value |= self.rtt_active << 1522
+        value |= self.rtt_active << 1557
         if self.rtt_seq >> 32:
             raise ValueError(f"tcb.rtt_seq = {self.rtt_seq:#x} does not fit in 32 bits")
-        value |= self.rtt_seq << 1523
+        value |= self.rtt_seq << 1558
         if self.rtt_tick >> 32:
             raise ValueError(f"tcb.rtt_tick = {self.rtt_tick:#x} does not fit in 32 bits")
-        value |= self.rtt_tick << 1555
+        value |= self.rtt_tick << 1590
         if self.rtx_on >> 1:
             raise ValueError(f"tcb.rtx_on = {self.rtx_on:#x} does not fit in 1 bits")
-        value |= self.rtx_on << 1587
+        value |= self.rtx_on << 1622
         if self.persist >> 1:
             raise ValueError(f"tcb.persist = {self.persist:#x} does not fit in 1 bits")
-        value |= self.persist << 1588
+        value |= self.persist << 1623
         if self.rtx_deadline >> 32:
             raise ValueError(f"tcb.rtx_deadline = {self.rtx_deadline:#x} does not fit in 32 bits")
-        value |= self.rtx_deadline << 1589
+        value |= self.rtx_deadline << 1624
         if self.rtx_count >> 8:
             raise ValueError(f"tcb.rtx_count = {self.rtx_count:#x} does not fit in 8 bits")
-        value |= self.rtx_count << 1621
+        value |= self.rtx_count << 1656
         if self.snd_wnd_probe_count >> 8:
             raise ValueError(f"tcb.snd_wnd_probe_count = {self.snd_wnd_probe_count:#x} does not fit in 8 bits")
-        value |= self.snd_wnd_probe_count << 1629
+        value |= self.snd_wnd_probe_count << 1664
         if self.total_rt >> 32:
             raise ValueError(f"tcb.total_rt = {self.total_rt:#x} does not fit in 32 bits")
-        value |= self.total_rt << 1637
+        value |= self.total_rt << 1672
         if self.dack_on >> 1:
             raise ValueError(f"tcb.dack_on = {self.dack_on:#x} does not fit in 1 bits")
-        value |= self.dack_on << 1669
+        value |= self.dack_on << 1704
         if self.dack_deadline >> 32:
             raise ValueError(f"tcb.dack_deadline = {self.dack_deadline:#x} does not fit in 32 bits")
-        value |= self.dack_deadline << 1670
+        value |= self.dack_deadline << 1705
         if self.unacked_segs >> 8:
             raise ValueError(f"tcb.unacked_segs = {self.unacked_segs:#x} does not fit in 8 bits")
-        value |= self.unacked_segs << 1702
+        value |= self.unacked_segs << 1737
         if self.rcv_nxt >> 32:
             raise ValueError(f"tcb.rcv_nxt = {self.rcv_nxt:#x} does not fit in 32 bits")
-        value |= self.rcv_nxt << 1710
+        value |= self.rcv_nxt << 1745
         if self.rcv_adv >> 32:
             raise ValueError(f"tcb.rcv_adv = {self.rcv_adv:#x} does not fit in 32 bits")
-        value |= self.rcv_adv << 1742
+        value |= self.rcv_adv << 1777
         if self.consumed_seq >> 32:
             raise ValueError(f"tcb.consumed_seq = {self.consumed_seq:#x} does not fit in 32 bits")
-        value |= self.consumed_seq << 1774
+        value |= self.consumed_seq << 1809
         if self.last_ack_sent >> 32:
             raise ValueError(f"tcb.last_ack_sent = {self.last_ack_sent:#x} does not fit in 32 bits")
-        value |= self.last_ack_sent << 1806
+        value |= self.last_ack_sent << 1841
         if self.fin_rcvd >> 1:
             raise ValueError(f"tcb.fin_rcvd = {self.fin_rcvd:#x} does not fit in 1 bits")
-        value |= self.fin_rcvd << 1838
+        value |= self.fin_rcvd << 1873
         if self.ts_recent >> 32:
             raise ValueError(f"tcb.ts_recent = {self.ts_recent:#x} does not fit in 32 bits")
-        value |= self.ts_recent << 1839
+        value |= self.ts_recent << 1874
         if self.ts_recent_tick >> 32:
             raise ValueError(f"tcb.ts_recent_tick = {self.ts_recent_tick:#x} does not fit in 32 bits")
-        value |= self.ts_recent_tick << 1871
+        value |= self.ts_recent_tick << 1906
         if self.rr_n >> 4:
             raise ValueError(f"tcb.rr_n = {self.rr_n:#x} does not fit in 4 bits")
-        value |= self.rr_n << 1903
+        value |= self.rr_n << 1938
         if self.rr_left >> 256:
             raise ValueError(f"tcb.rr_left = {self.rr_left:#x} does not fit in 256 bits")
-        value |= self.rr_left << 1907
+        value |= self.rr_left << 1942
         if self.rr_right >> 256:
             raise ValueError(f"tcb.rr_right = {self.rr_right:#x} does not fit in 256 bits")
-        value |= self.rr_right << 2163
+        value |= self.rr_right << 2198
         if self.rr_slot >> 24:
             raise ValueError(f"tcb.rr_slot = {self.rr_slot:#x} does not fit in 24 bits")
-        value |= self.rr_slot << 2419
+        value |= self.rr_slot << 2454
         if self.ooo_fin >> 1:
             raise ValueError(f"tcb.ooo_fin = {self.ooo_fin:#x} does not fit in 1 bits")
-        value |= self.ooo_fin << 2443
+        value |= self.ooo_fin << 2478
         if self.ooo_fin_seq >> 32:
             raise ValueError(f"tcb.ooo_fin_seq = {self.ooo_fin_seq:#x} does not fit in 32 bits")
-        value |= self.ooo_fin_seq << 2444
+        value |= self.ooo_fin_seq << 2479
         if self.dsack >> 1:
             raise ValueError(f"tcb.dsack = {self.dsack:#x} does not fit in 1 bits")
-        value |= self.dsack << 2476
+        value |= self.dsack << 2511
         if self.dsack_left >> 32:
             raise ValueError(f"tcb.dsack_left = {self.dsack_left:#x} does not fit in 32 bits")
-        value |= self.dsack_left << 2477
+        value |= self.dsack_left << 2512
         if self.dsack_right >> 32:
             raise ValueError(f"tcb.dsack_right = {self.dsack_right:#x} does not fit in 32 bits")
-        value |= self.dsack_right << 2509
+        value |= self.dsack_right << 2544
         if self.ts_delta >> 32:
             raise ValueError(f"tcb.ts_delta = {self.ts_delta:#x} does not fit in 32 bits")
-        value |= self.ts_delta << 2541
+        value |= self.ts_delta << 2576
         if self.retrieve_sent >> 1:
             raise ValueError(f"tcb.retrieve_sent = {self.retrieve_sent:#x} does not fit in 1 bits")
-        value |= self.retrieve_sent << 2573
+        value |= self.retrieve_sent << 2608
         if self.img_addr >> 64:
             raise ValueError(f"tcb.img_addr = {self.img_addr:#x} does not fit in 64 bits")
-        value |= self.img_addr << 2574
+        value |= self.img_addr << 2609
         if self.img_cookie >> 64:
             raise ValueError(f"tcb.img_cookie = {self.img_cookie:#x} does not fit in 64 bits")
-        value |= self.img_cookie << 2638
+        value |= self.img_cookie << 2673
         if self.img_sq_index >> 16:
             raise ValueError(f"tcb.img_sq_index = {self.img_sq_index:#x} does not fit in 16 bits")
-        value |= self.img_sq_index << 2702
+        value |= self.img_sq_index << 2737
         if self.invalid >> 1:
             raise ValueError(f"tcb.invalid = {self.invalid:#x} does not fit in 1 bits")
-        value |= self.invalid << 2718
+        value |= self.invalid << 2753
         if self.backlog_told >> 32:
             raise ValueError(f"tcb.backlog_told = {self.backlog_told:#x} does not fit in 32 bits")
-        value |= self.backlog_told << 2719
+        value |= self.backlog_told << 2754
         if self.backlog_tick >> 32:
             raise ValueError(f"tcb.backlog_tick = {self.backlog_tick:#x} does not fit in 32 bits")
-        value |= self.backlog_tick << 2751
+        value |= self.backlog_tick << 2786
         if self.ka_on >> 1:
             raise ValueError(f"tcb.ka_on = {self.ka_on:#x} does not fit in 1 bits")
-        value |= self.ka_on << 2783
+        value |= self.ka_on << 2818
         if self.ka_deadline >> 32:
             raise ValueError(f"tcb.ka_deadline = {self.ka_deadline:#x} does not fit in 32 bits")
-        value |= self.ka_deadline << 2784
+        value |= self.ka_deadline << 2819
         if self.ka_challenge >> 1:
             raise ValueError(f"tcb.ka_challenge = {self.ka_challenge:#x} does not fit in 1 bits")
-        value |= self.ka_challenge << 2816
+        value |= self.ka_challenge << 2851
         if self.ka_probe_owed >> 1:
             raise ValueError(f"tcb.ka_probe_owed = {self.ka_probe_owed:#x} does not fit in 1 bits")
-        value |= self.ka_probe_owed << 2817
+        value |= self.ka_probe_owed << 2852
         if self.rst_challenged >> 1:
             raise ValueError(f"tcb.rst_challenged = {self.rst_challenged:#x} does not fit in 1 bits")
-        value |= self.rst_challenged << 2818
+        value |= self.rst_challenged << 2853
         if self.syn_challenged >> 1:
             raise ValueError(f"tcb.syn_challenged = {self.syn_challenged:#x} does not fit in 1 bits")
-        value |= self.syn_challenged << 2819
+        value |= self.syn_challenged << 2854
         if self.syn_tick >> 32:
             raise ValueError(f"tcb.syn_tick = {self.syn_tick:#x} does not fit in 32 bits")
-        value |= self.syn_tick << 2820
+        value |= self.syn_tick << 2855
+        if self.answered >> 1:
+            raise ValueError(f"tcb.answered = {self.answered:#x} does not fit in 1 bits")
+        value |= self.answered << 2887
+        if self.answer_tick >> 32:
+            raise ValueError(f"tcb.answer_tick = {self.answer_tick:#x} does not fit in 32 bits")
+        value |= self.answer_tick << 2888
         if self.old_segs >> 16:
             raise ValueError(f"tcb.old_segs = {self.old_segs:#x} does not fit in 16 bits")
-        value |= self.old_segs << 2852
+        value |= self.old_segs << 2920
         if self.ooo_segs >> 16:
             raise ValueError(f"tcb.ooo_segs = {self.ooo_segs:#x} does not fit in 16 bits")
-        value |= self.ooo_segs << 2868
+        value |= self.ooo_segs << 2936
         return value
 
     @classmethod
@@ -2396,60 +2426,66 @@ class Tcb:
             (value >> 1409) & 0x1,
             (value >> 1410) & 0xffffffff,
             (value >> 1442) & 0x1,
-            (value >> 1443) & 0xff,
-            (value >> 1451) & 0x1,
-            (value >> 1452) & 0x1,
-            (value >> 1453) & 0x1,
-            (value >> 1454) & 0x1,
-            (value >> 1455) & 0x7,
-            (value >> 1458) & 0xffff,
-            (value >> 1474) & 0xffff,
-            (value >> 1490) & 0xffffffff,
-            (value >> 1522) & 0x1,
-            (value >> 1523) & 0xffffffff,
-            (value >> 1555) & 0xffffffff,
-            (value >> 1587) & 0x1,
-            (value >> 1588) & 0x1,
-            (value >> 1589) & 0xffffffff,
-            (value >> 1621) & 0xff,
-            (value >> 1629) & 0xff,
-            (value >> 1637) & 0xffffffff,
-            (value >> 1669) & 0x1,
-            (value >> 1670) & 0xffffffff,
-            (value >> 1702) & 0xff,
-            (value >> 1710) & 0xffffffff,
-            (value >> 1742) & 0xffffffff,
-            (value >> 1774) & 0xffffffff,
-            (value >> 1806) & 0xffffffff,
-            (value >> 1838) & 0x1,
-            (value >> 1839) & 0xffffffff,
-            (value >> 1871) & 0xffffffff,
-            (value >> 1903) & 0xf,
-            (value >> 1907) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2163) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2419) & 0xffffff,
-            (value >> 2443) & 0x1,
-            (value >> 2444) & 0xffffffff,
-            (value >> 2476) & 0x1,
-            (value >> 2477) & 0xffffffff,
-            (value >> 2509) & 0xffffffff,
-            (value >> 2541) & 0xffffffff,
-            (value >> 2573) & 0x1,
-            (value >> 2574) & 0xffffffffffffffff,
-            (value >> 2638) & 0xffffffffffffffff,
-            (value >> 2702) & 0xffff,
-            (value >> 2718) & 0x1,
-            (value >> 2719) & 0xffffffff,
-            (value >> 2751) & 0xffffffff,
-            (value >> 2783) & 0x1,
-            (value >> 2784) & 0xffffffff,
-            (value >> 2816) & 0x1,
-            (value >> 2817) & 0x1,
+            (value >> 1443) & 0x1,
+            (value >> 1444) & 0x1,
+            (value >> 1445) & 0xffffffff,
+            (value >> 1477) & 0x1,
+            (value >> 1478) & 0xff,
+            (value >> 1486) & 0x1,
+            (value >> 1487) & 0x1,
+            (value >> 1488) & 0x1,
+            (value >> 1489) & 0x1,
+            (value >> 1490) & 0x7,
+            (value >> 1493) & 0xffff,
+            (value >> 1509) & 0xffff,
+            (value >> 1525) & 0xffffffff,
+            (value >> 1557) & 0x1,
+            (value >> 1558) & 0xffffffff,
+            (value >> 1590) & 0xffffffff,
+            (value >> 1622) & 0x1,
+            (value >> 1623) & 0x1,
+            (value >> 1624) & 0xffffffff,
+            (value >> 1656) & 0xff,
+            (value >> 1664) & 0xff,
+            (value >> 1672) & 0xffffffff,
+            (value >> 1704) & 0x1,
+            (value >> 1705) & 0xffffffff,
+            (value >> 1737) & 0xff,
+            (value >> 1745) & 0xffffffff,
+            (value >> 1777) & 0xffffffff,
+            (value >> 1809) & 0xffffffff,
+            (value >> 1841) & 0xffffffff,
+            (value >> 1873) & 0x1,
+            (value >> 1874) & 0xffffffff,
+            (value >> 1906) & 0xffffffff,
+            (value >> 1938) & 0xf,
+            (value >> 1942) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2198) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2454) & 0xffffff,
+            (value >> 2478) & 0x1,
+            (value >> 2479) & 0xffffffff,
+            (value >> 2511) & 0x1,
+            (value >> 2512) & 0xffffffff,
+            (value >> 2544) & 0xffffffff,
+            (value >> 2576) & 0xffffffff,
+            (value >> 2608) & 0x1,
+            (value >> 2609) & 0xffffffffffffffff,
+            (value >> 2673) & 0xffffffffffffffff,
+            (value >> 2737) & 0xffff,
+            (value >> 2753) & 0x1,
+            (value >> 2754) & 0xffffffff,
+            (value >> 2786) & 0xffffffff,
             (value >> 2818) & 0x1,
-            (value >> 2819) & 0x1,
-            (value >> 2820) & 0xffffffff,
-            (value >> 2852) & 0xffff,
-            (value >> 2868) & 0xffff,
+            (value >> 2819) & 0xffffffff,
+            (value >> 2851) & 0x1,
+            (value >> 2852) & 0x1,
+            (value >> 2853) & 0x1,
+            (value >> 2854) & 0x1,
+            (value >> 2855) & 0xffffffff,
+            (value >> 2887) & 0x1,
+            (value >> 2888) & 0xffffffff,
+            (value >> 2920) & 0xffff,
+            (value >> 2936) & 0xffff,
         )
 
 
@@ -2937,7 +2973,7 @@ class PoolNode:
 class RxSeg:
     """arguments of RX_SEGMENT: what rx_parser and conn_lookup found"""
 
-    WIDTH: ClassVar[int] = 513
+    WIDTH: ClassVar[int] = 515
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "arrival": (0, 32),
         "conn": (32, 16),
@@ -2951,11 +2987,12 @@ class RxSeg:
         "ts_present": (157, 1),
         "tsval": (158, 32),
         "tsecr": (190, 32),
-        "sack_n": (222, 3),
-        "sack_left": (225, 128),
-        "sack_right": (353, 128),
-        "pay_off": (481, 16),
-        "pay_len": (497, 16),
+        "ip_ecn": (222, 2),
+        "sack_n": (224, 3),
+        "sack_left": (227, 128),
+        "sack_right": (355, 128),
+        "pay_off": (483, 16),
+        "pay_len": (499, 16),
     }
     arrival: int = 0
     conn: int = 0
@@ -2969,6 +3006,7 @@ class RxSeg:
     ts_present: int = 0
     tsval: int = 0
     tsecr: int = 0
+    ip_ecn: int = 0
     sack_n: int = 0
     sack_left: int = 0
     sack_right: int = 0
@@ -3014,21 +3052,24 @@ class RxSeg:
         if self.tsecr >> 32:
             raise ValueError(f"rx_seg.tsecr = {self.tsecr:#x} does not fit in 32 bits")
         value |= self.tsecr << 190
+        if self.ip_ecn >> 2:
+            raise ValueError(f"rx_seg.ip_ecn = {self.ip_ecn:#x} does not fit in 2 bits")
+        value |= self.ip_ecn << 222
         if self.sack_n >> 3:
             raise ValueError(f"rx_seg.sack_n = {self.sack_n:#x} does not fit in 3 bits")
-        value |= self.sack_n << 222
+        value |= self.sack_n << 224
         if self.sack_left >> 128:
             raise ValueError(f"rx_seg.sack_left = {self.sack_left:#x} does not fit in 128 bits")
-        value |= self.sack_left << 225
+        value |= self.sack_left << 227
         if self.sack_right >> 128:
             raise ValueError(f"rx_seg.sack_right = {self.sack_right:#x} does not fit in 128 bits")
-        value |= self.sack_right << 353
+        value |= self.sack_right << 355
         if self.pay_off >> 16:
             raise ValueError(f"rx_seg.pay_off = {self.pay_off:#x} does not fit in 16 bits")
-        value |= self.pay_off << 481
+        value |= self.pay_off << 483
         if self.pay_len >> 16:
             raise ValueError(f"rx_seg.pay_len = {self.pay_len:#x} does not fit in 16 bits")
-        value |= self.pay_len << 497
+        value |= self.pay_len << 499
         return value
 
     @classmethod
@@ -3047,11 +3088,12 @@ class RxSeg:
             (value >> 157) & 0x1,
             (value >> 158) & 0xffffffff,
             (value >> 190) & 0xffffffff,
-            (value >> 222) & 0x7,
-            (value >> 225) & 0xffffffffffffffffffffffffffffffff,
-            (value >> 353) & 0xffffffffffffffffffffffffffffffff,
-            (value >> 481) & 0xffff,
-            (value >> 497) & 0xffff,
+            (value >> 222) & 0x3,
+            (value >> 224) & 0x7,
+            (value >> 227) & 0xffffffffffffffffffffffffffffffff,
+            (value >> 355) & 0xffffffffffffffffffffffffffffffff,
+            (value >> 483) & 0xffff,
+            (value >> 499) & 0xffff,
         )
 
 
@@ -3787,7 +3829,7 @@ class Plq:
 class RecTcp:
     """commit record of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 5123
+    WIDTH: ClassVar[int] = 5193
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "order": (0, 32),
         "tick": (32, 32),
@@ -3796,20 +3838,20 @@ class RecTcp:
         "gen": (84, 8),
         "cause": (92, 32),
         "opcode": (124, 8),
-        "rx": (132, 513),
-        "tcb": (645, 2884),
-        "credits": (3529, 16),
-        "verdict": (3545, 2),
-        "tx0_valid": (3547, 1),
-        "tx0": (3548, 484),
-        "tx1_valid": (4032, 1),
-        "tx1": (4033, 484),
-        "dlv_valid": (4517, 1),
-        "dlv": (4518, 346),
-        "cpl_valid": (4864, 1),
-        "cpl": (4865, 256),
-        "img_valid": (5121, 1),
-        "room": (5122, 1),
+        "rx": (132, 515),
+        "tcb": (647, 2952),
+        "credits": (3599, 16),
+        "verdict": (3615, 2),
+        "tx0_valid": (3617, 1),
+        "tx0": (3618, 484),
+        "tx1_valid": (4102, 1),
+        "tx1": (4103, 484),
+        "dlv_valid": (4587, 1),
+        "dlv": (4588, 346),
+        "cpl_valid": (4934, 1),
+        "cpl": (4935, 256),
+        "img_valid": (5191, 1),
+        "room": (5192, 1),
     }
     order: int = 0
     tick: int = 0
@@ -3857,48 +3899,48 @@ class RecTcp:
         if self.opcode >> 8:
             raise ValueError(f"rec_tcp.opcode = {self.opcode:#x} does not fit in 8 bits")
         value |= self.opcode << 124
-        if self.rx >> 513:
-            raise ValueError(f"rec_tcp.rx = {self.rx:#x} does not fit in 513 bits")
+        if self.rx >> 515:
+            raise ValueError(f"rec_tcp.rx = {self.rx:#x} does not fit in 515 bits")
         value |= self.rx << 132
-        if self.tcb >> 2884:
-            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 2884 bits")
-        value |= self.tcb << 645
+        if self.tcb >> 2952:
+            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 2952 bits")
+        value |= self.tcb << 647
         if self.credits >> 16:
             raise ValueError(f"rec_tcp.credits = {self.credits:#x} does not fit in 16 bits")
-        value |= self.credits << 3529
+        value |= self.credits << 3599
         if self.verdict >> 2:
             raise ValueError(f"rec_tcp.verdict = {self.verdict:#x} does not fit in 2 bits")
-        value |= self.verdict << 3545
+        value |= self.verdict << 3615
         if self.tx0_valid >> 1:
             raise ValueError(f"rec_tcp.tx0_valid = {self.tx0_valid:#x} does not fit in 1 bits")
-        value |= self.tx0_valid << 3547
+        value |= self.tx0_valid << 3617
         if self.tx0 >> 484:
             raise ValueError(f"rec_tcp.tx0 = {self.tx0:#x} does not fit in 484 bits")
-        value |= self.tx0 << 3548
+        value |= self.tx0 << 3618
         if self.tx1_valid >> 1:
             raise ValueError(f"rec_tcp.tx1_valid = {self.tx1_valid:#x} does not fit in 1 bits")
-        value |= self.tx1_valid << 4032
+        value |= self.tx1_valid << 4102
         if self.tx1 >> 484:
             raise ValueError(f"rec_tcp.tx1 = {self.tx1:#x} does not fit in 484 bits")
-        value |= self.tx1 << 4033
+        value |= self.tx1 << 4103
         if self.dlv_valid >> 1:
             raise ValueError(f"rec_tcp.dlv_valid = {self.dlv_valid:#x} does not fit in 1 bits")
-        value |= self.dlv_valid << 4517
+        value |= self.dlv_valid << 4587
         if self.dlv >> 346:
             raise ValueError(f"rec_tcp.dlv = {self.dlv:#x} does not fit in 346 bits")
-        value |= self.dlv << 4518
+        value |= self.dlv << 4588
         if self.cpl_valid >> 1:
             raise ValueError(f"rec_tcp.cpl_valid = {self.cpl_valid:#x} does not fit in 1 bits")
-        value |= self.cpl_valid << 4864
+        value |= self.cpl_valid << 4934
         if self.cpl >> 256:
             raise ValueError(f"rec_tcp.cpl = {self.cpl:#x} does not fit in 256 bits")
-        value |= self.cpl << 4865
+        value |= self.cpl << 4935
         if self.img_valid >> 1:
             raise ValueError(f"rec_tcp.img_valid = {self.img_valid:#x} does not fit in 1 bits")
-        value |= self.img_valid << 5121
+        value |= self.img_valid << 5191
         if self.room >> 1:
             raise ValueError(f"rec_tcp.room = {self.room:#x} does not fit in 1 bits")
-        value |= self.room << 5122
+        value |= self.room << 5192
         return value
 
     @classmethod
@@ -3912,20 +3954,20 @@ class RecTcp:
             (value >> 84) & 0xff,
             (value >> 92) & 0xffffffff,
             (value >> 124) & 0xff,
-            (value >> 132) & 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 645) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 3529) & 0xffff,
-            (value >> 3545) & 0x3,
-            (value >> 3547) & 0x1,
-            (value >> 3548) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 4032) & 0x1,
-            (value >> 4033) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 4517) & 0x1,
-            (value >> 4518) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 4864) & 0x1,
-            (value >> 4865) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 5121) & 0x1,
-            (value >> 5122) & 0x1,
+            (value >> 132) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 647) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 3599) & 0xffff,
+            (value >> 3615) & 0x3,
+            (value >> 3617) & 0x1,
+            (value >> 3618) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4102) & 0x1,
+            (value >> 4103) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4587) & 0x1,
+            (value >> 4588) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4934) & 0x1,
+            (value >> 4935) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 5191) & 0x1,
+            (value >> 5192) & 0x1,
         )
 
 

@@ -138,6 +138,8 @@ class TcpConstFlags(IntFlag):
     TIMESTAMP_ENABLED = 0x01
     SACK_ENABLED = 0x02
     WINDOW_SCALING_ENABLED = 0x04
+    #: Not in NDIS: ECN was agreed on (RFC 3168 6.1.1).
+    ECN_ENABLED = 0x08
 
 
 class TcpCachedFlags(IntFlag):

@@ -181,6 +181,8 @@ class OffloadedConnection(HostObject):
     #: Downward calls issued but not executed yet.
     calls_in_progress: int = 0
     last_ts_time: int | None = None
+    #: Lists that it accepted are not returned for as long as this holds.
+    hoards: bool = False
 
     @property
     def kind(self) -> OffloadStateType:
@@ -869,10 +871,10 @@ class NdisHost:
         self._to_return.append((self.now + delay, nbl))
 
     def _issue_returns(self) -> bool:
-        due = [nbl for tick, nbl in self._to_return if tick <= self.now]
+        due = [nbl for tick, nbl in self._to_return if tick <= self.now and not self._hoarded(nbl)]
         if not due:
             return False
-        self._to_return = [(t, n) for t, n in self._to_return if t > self.now]
+        self._to_return = [(t, n) for t, n in self._to_return if t > self.now or self._hoarded(n)]
         self._rng.shuffle(due)  # CH-157: any mix of connections and indications
         for nbl in due:
             owner = nbl.context
@@ -880,6 +882,10 @@ class NdisHost:
                 owner.ledger.receive_return(nbl)
         self.issue(OffloadTcpReceiveReturn(None, chain(due)))
         return True
+
+    @staticmethod
+    def _hoarded(nbl: NetBufferList) -> bool:
+        return isinstance(nbl.context, OffloadedConnection) and nbl.context.hoards
 
     def issue_send(self, owner: OffloadedConnection, lists: list[NetBufferList]) -> None:
         """Send a chain of lists on an offloaded connection."""

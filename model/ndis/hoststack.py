@@ -135,6 +135,8 @@ class HostStack:
             flags |= TcpConstFlags.WINDOW_SCALING_ENABLED
         if tcp.sack_enabled:
             flags |= TcpConstFlags.SACK_ENABLED
+        if tcp.ecn.enabled:
+            flags |= TcpConstFlags.ECN_ENABLED
         const = TcpConst(
             remote_port=structure_port(tcp.remote.port),
             local_port=structure_port(tcp.local.port),

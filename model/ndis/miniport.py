@@ -53,6 +53,7 @@ from model.ndis.images import (
 from model.ndis.memory import PAGE_SIZE, POISON, PageAllocator, Region
 from model.ndis.miniport_forward import ForwardIo
 from model.ndis.miniport_io import ConnectionIo, DeviceLimits, SendJob
+from model.ndis.miniport_kept import KeptBuffers
 from model.ndis.miniport_objects import (
     BounceBuffer,
     Callback,
@@ -250,6 +251,7 @@ class MiniportDriver:
         self._power_waiting: list[OidRequest] = []
         #: Indicated lists that the host has not returned.
         self._with_host = 0
+        self._kept = KeptBuffers(c.pool_bufs - c.conns, self.submit)
         #: VLAN of the interface; 0: it is in none, and takes neighbors of any (5.10).
         self._vlan = 0
 
@@ -703,10 +705,14 @@ class MiniportDriver:
         self.flush_up()
         nbl = self._list_at(addr, length, token)
         self._with_host += 1
+        if isinstance(token, PoolBuffer):
+            self._kept.give(token.index)
         status, consumed = self._up.receive(connection.ndis_handle, nbl, NdisStatus.SUCCESS)
         if status is NdisStatus.SUCCESS:
             return length
         self._with_host -= 1
+        if isinstance(token, PoolBuffer):
+            self._kept.take_back(token.index)
         if status is not NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED:
             return 0
         if not 0 < consumed < length:  # then nothing was (CH-150)
@@ -773,6 +779,7 @@ class MiniportDriver:
                 op.pending.remove((node, entry))
                 self._terminate_step(op)
 
+        self._kept.ends(entry.id)
         self.command(
             Sqe(
                 opcode=Opcode.TERMINATE,
@@ -808,7 +815,10 @@ class MiniportDriver:
         if late or not ok or entry.io.aborted:  # nobody wants the bytes; the buffers are used again
             self._take_back(pieces)
         else:
-            self._with_host += sum(1 for _ in iterate(getattr(node.delegated, "buffered_data", None)))
+            for left in iterate(getattr(node.delegated, "buffered_data", None)):
+                self._with_host += 1
+                if isinstance(left.miniport_reserved, PoolBuffer):
+                    self._kept.give(left.miniport_reserved.index)
         del self._by_id[entry.id]
         self._free_ids[Layer.TCP].append(entry.id)
 
@@ -1248,6 +1258,7 @@ class MiniportDriver:
         for one in lists:
             token = one.miniport_reserved
             if isinstance(token, PoolBuffer):
+                self._kept.take_back(token.index)
                 self._repost(self._pool_base, token.index, self._pool_posts)
             elif isinstance(token, BounceBuffer):
                 self.bounce.free(token.addr)
@@ -1395,14 +1406,16 @@ class MiniportDriver:
         if not connection.io.receives and not connection.io.aborted:
             connection.activity.indications += 1
             consumed = self._indicate(connection, addr, cqe.nbytes, PoolBuffer(cqe.buf))
-        self.submit(
+        self._kept.answer(
+            cqe.buf,
             Sqe(
                 opcode=Opcode.ANSWER,
                 conn=connection.id,
                 gen=connection.io.gen,
                 length=consumed,
                 arg=cqe.info & 0xFFFF,
-            )
+            ),
+            may_wait=not connection.terminating,
         )
 
     def _on_event(self, connection: OffloadedTcp, cqe: Cqe) -> None:

@@ -122,7 +122,6 @@ class SendEntry:
     cookie: int
     length: int
     list_addr: int | None
-    last: bool
 
 
 @dataclass(eq=False)
@@ -131,6 +130,8 @@ class ReceiveJob:
 
     nbl: NetBufferList
     length: int
+    #: Bus address if it is in one piece; 0 for an empty one.
+    addr: int | None
     filled: int = 0
     cookie: int = 0
     bounce: int | None = None
@@ -167,7 +168,6 @@ class ConnectionIo:
     keep: Callable[[SendJob], bool] | None = None
     #: An abort was asked for or heard of: all that is outstanding ends REQUEST_ABORTED.
     aborted: bool = False
-    _unmarked: int = 0
     #: The device lost the connection or does not answer: nothing is SUCCESS any more, whatever it says (CH-096, G-20).
     lost: bool = False
     #: An abortive disconnect ended with SUCCESS.
@@ -257,7 +257,11 @@ class ConnectionIo:
         """Post what the device has room for."""
         abort = next((j for j in self.jobs if j.abortive and j.cuts and j.unsettled), None)
         if abort is not None and self.send_open:
-            if self.mute():  # an RST is a frame (G-03): the host sends it, behind the terminate
+            if self.mute() and self._reset_asked:  # nothing is owed to a connection that was reset (G-23)
+                abort.cuts.clear()
+                abort.status = NdisStatus.REQUEST_ABORTED
+                self._finish_jobs()
+            elif self.mute():  # an RST is a frame (G-03): the host sends it, behind the terminate
                 self._abort_begins(abort)
             elif self.device.reserve(CompletionKind.SEND):
                 self._post_abort(abort)
@@ -276,6 +280,11 @@ class ConnectionIo:
             self.resume_owed = False
             self.device.submit(Sqe(opcode=Opcode.RESUME, conn=self.conn, gen=self.gen))
 
+    @property
+    def _reset_asked(self) -> bool:
+        """The device was asked for an RST before."""
+        return self.reset_done or any(job.abortive and job.posted for job in self.jobs)
+
     def _post_abort(self, job: SendJob) -> None:
         """The entry that makes the device send an RST; it takes no place of the send table."""
         job.cuts.clear()
@@ -283,7 +292,7 @@ class ConnectionIo:
         cookie = self.device.new_cookie()
         flags = DISCONNECT_ABORTIVE
         self.device.submit(Sqe(opcode=Opcode.DISCONNECT, flags=flags, conn=self.conn, gen=self.gen, cookie=cookie))
-        self.entries.append(SendEntry(job, cookie, 0, None, True))
+        self.entries.append(SendEntry(job, cookie, 0, None))
         self._abort_begins(job)
 
     def _abort_begins(self, job: SendJob) -> None:
@@ -314,14 +323,13 @@ class ConnectionIo:
         length = sum(n for _, n in elements)
         final = not job.cuts
         disconnect = job.kind is CompletionKind.DISCONNECT and final
-        # An entry without LAST completes with a later one; never let them fill the send table.
-        self._unmarked = 0 if final or self._unmarked >= self.device.limits.sends // 2 else self._unmarked + 1
-        last = self._unmarked == 0
         cookie = self.device.new_cookie()
         if list_addr is not None:
             raw = b"".join(SgElem(addr=addr, length=n).to_bytes() for addr, n in elements)
             self.device.memory.write(list_addr, raw)
-        flags = DISCONNECT_GRACEFUL if disconnect else SEND_LAST if last else 0
+        # Without LAST an entry that was acknowledged leaves no trace, and nobody knows whether it was before an abort:
+        # what comes back behind it with an error may have been refused, and have overtaken it.
+        flags = DISCONNECT_GRACEFUL if disconnect else SEND_LAST
         self.device.submit(
             Sqe(
                 opcode=Opcode.DISCONNECT if disconnect else Opcode.SEND,
@@ -334,12 +342,12 @@ class ConnectionIo:
                 length=length,
             )
         )
-        self.entries.append(SendEntry(job, cookie, length, list_addr, last))
+        self.entries.append(SendEntry(job, cookie, length, list_addr))
         job.posted += 1
         return True
 
     def on_send(self, cqe: Cqe) -> None:
-        """A SEND completion. Behind an OK entries without LAST before it are acknowledged in full.
+        """A SEND completion, in turn.
 
         One with an error may overtake: tcp_engine refuses an entry at once, while earlier ones are still on their way.
         """
@@ -350,8 +358,9 @@ class ConnectionIo:
             raise DriverError(
                 f"SEND completion with {cqe.nbytes} bytes, status {cqe.status}, for an entry of {entry.length}"
             )
-        while cqe.status == Status.OK and self.entries[0] is not entry:
-            self._acknowledged(self.entries.popleft())
+        if cqe.status == Status.OK and self.entries[0] is not entry:
+            first = self.entries[0].cookie
+            raise DriverError(f"SEND completion of connection {self.conn} passed the one with cookie {first}")
         self.entries.remove(entry)
         self._entry_back(entry)
         job = entry.job
@@ -365,13 +374,6 @@ class ConnectionIo:
         """What an upload ends behind an abort that could not be sent is aborted."""
         waiting = self.aborted and not abortive and status is NdisStatus.UPLOAD_IN_PROGRESS
         return NdisStatus.REQUEST_ABORTED if waiting else status
-
-    def _acknowledged(self, entry: SendEntry) -> None:
-        """An entry that completes with a later one."""
-        if entry.last:
-            raise DriverError(f"SEND completion of connection {self.conn} passed the one with cookie {entry.cookie}")
-        entry.job.acknowledged += entry.length
-        self._entry_back(entry)
 
     def _entry_back(self, entry: SendEntry) -> None:
         entry.job.posted -= 1
@@ -420,21 +422,21 @@ class ConnectionIo:
 
     def receive(self, nbl: NetBufferList) -> None:
         """Queue a request."""
-        self.receives.append(ReceiveJob(nbl, nbl.data_length))
+        pieces = merge_adjacent(nbl.elements())
+        addr = pieces[0][0] if len(pieces) == 1 else None if pieces else 0
+        self.receives.append(ReceiveJob(nbl, nbl.data_length, addr))
 
     def _post_receive(self) -> bool:
         job = self.receives[0]
         left = job.length - job.filled
-        elements = merge_adjacent(job.nbl.elements())
-        addr = elements[0][0] + job.filled if len(elements) == 1 else 0
-        if left > SEND_LEN_MAX or (len(elements) > 1 and job.length > self.device.bounce.size):
+        if left > SEND_LEN_MAX or (job.addr is None and job.length > self.device.bounce.size):
             self.device.cannot_allocate(self.conn)
             return False
-        if len(elements) > 1:
-            block = self.device.bounce.allocate(job.length)
-            if block is None:
+        addr = job.addr
+        if addr is None:
+            addr = job.bounce = self.device.bounce.allocate(job.length)
+            if addr is None:
                 return False
-            job.bounce, addr = block, block + job.filled
         if not self.device.reserve(CompletionKind.RECEIVE):
             if job.bounce is not None:
                 self.device.bounce.free(job.bounce)
@@ -448,7 +450,7 @@ class ConnectionIo:
                 conn=self.conn,
                 gen=self.gen,
                 cookie=job.cookie,
-                addr=addr,
+                addr=addr + job.filled,
                 length=left,
             )
         )
@@ -536,8 +538,6 @@ class ConnectionIo:
 
     def flush(self, status: NdisStatus) -> None:
         """The device is done with the connection: complete what it never got."""
-        while self.entries and not self.entries[0].last:  # acknowledged, or it had come back with an error
-            self._acknowledged(self.entries.popleft())
         waited = sum(job.answer is None for job in self.at_device)
         if self.entries or waited:
             raise DriverError(

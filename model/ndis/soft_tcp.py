@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from model.ndis.enums import TcpConnectionState as State
 from model.ndis.framing import MASK32, Endpoint, Segment
 from model.ndis.offload_state import NOT_RUNNING, KeepAlive, Retransmit, TcpDelegated
+from model.ndis.soft_ecn import OFFER, SoftEcn
 from model.wire.frame import TcpFlag
 
 TIMESTAMP_BYTES = 12
@@ -35,6 +36,8 @@ class SoftTcpConfig:
     window_scaling: bool = True
     #: SACK is offered (RFC 2018, 2): this stack sends no blocks and heeds none, but an offload target may.
     sack: bool = True
+    #: ECN is asked for and agreed to (RFC 3168, 6.1.1).
+    ecn: bool = False
     initial_seq: int = 1
     #: Timestamp clock at tick 0.
     initial_ts: int = 0
@@ -125,6 +128,7 @@ class SoftTcp:
     ts_enabled: bool = False
     scaling_enabled: bool = False
     sack_enabled: bool = False
+    ecn: SoftEcn = field(default_factory=SoftEcn)
     ts_delta: int = 0
     ts_recent: int = 0
     ts_recent_tick: int = 0
@@ -247,6 +251,7 @@ class SoftTcp:
         if self.rtx_count == 1:
             flight = (self.snd_max - self.snd_una) & MASK32
             self.ssthresh = max(flight // 2, 2 * self.send_mss)
+            self.ecn.reduced(self.snd_max)
         self.cwnd = self.send_mss
         self.dup_acks = 0
         self.snd_nxt = self.snd_una
@@ -287,7 +292,10 @@ class SoftTcp:
             value = -(-promised >> self.rcv_scale)
         return min(0xFFFF, value)
 
-    def _transmit(self, tick: int, seq: int, flags: TcpFlag, payload: bytes = b"") -> None:
+    def _transmit(self, tick: int, seq: int, flags: TcpFlag, payload: bytes = b"", *, fresh: bool = False) -> None:
+        """One segment; ``fresh``: data that was never sent before."""
+        if TcpFlag.RST not in flags:
+            flags |= self.ecn.flags(fresh=fresh)
         field_value = self._window_field()
         edge = (self.rcv_nxt + (field_value << self.rcv_scale)) & MASK32
         if seq_lt(self.rcv_adv, edge):
@@ -303,7 +311,7 @@ class SoftTcp:
                 payload,
                 ts=(self._timestamp(tick), self.ts_recent) if self.ts_enabled else None,
                 ttl=self.config.ttl,
-                tos=self.config.tos,
+                tos=self.ecn.tos(self.config.tos, fresh=fresh),
             )
         )
 
@@ -319,20 +327,22 @@ class SoftTcp:
         self._timed = (self.snd_nxt, tick) if self.rtx_count == 0 else None
         timestamps = self.ts_enabled if answer else config.timestamps
         scaling = self.scaling_enabled if answer else config.window_scaling
+        offer = OFFER if config.ecn and self.rtx_count == 0 else TcpFlag(0)
+        agreed = TcpFlag.ECE if self.ecn.enabled else TcpFlag(0)
         self.emit(
             Segment(
                 self.local,
                 self.remote,
                 self.snd_una,
                 self.rcv_nxt if answer else 0,
-                TcpFlag.SYN | TcpFlag.ACK if answer else TcpFlag.SYN,
+                TcpFlag.SYN | TcpFlag.ACK | agreed if answer else TcpFlag.SYN | offer,
                 min(0xFFFF, config.initial_rcv_wnd),
                 ts=(self._timestamp(tick), self.ts_recent if answer else 0) if timestamps else None,
                 mss=config.mss,
                 window_scale=config.rcv_scale if scaling else None,
                 sack_permitted=self.sack_enabled if answer else config.sack,
                 ttl=config.ttl,
-                tos=config.tos,
+                tos=self.ecn.tos(config.tos, fresh=False),
             )
         )
         self._arm(tick)
@@ -368,12 +378,13 @@ class SoftTcp:
             flags |= TcpFlag.FIN
             self._fin_sent()
         end = (self.snd_nxt + length + fin) & MASK32
+        fresh = length > 0 and not seq_lt(self.snd_nxt, self.snd_max)
         if seq_lt(self.snd_max, end):
             if self._timed is None:
                 self._timed = (end, tick)
             self.snd_max = end
         payload = bytes(self.send_buffer[offset : offset + length])
-        self._transmit(tick, self.snd_nxt, flags, payload)
+        self._transmit(tick, self.snd_nxt, flags, payload, fresh=fresh)
         self.snd_nxt = end
 
     def _fin_sent(self) -> None:
@@ -396,11 +407,13 @@ class SoftTcp:
         if not self._acceptable(segment, tick):
             return
         if TcpFlag.RST in segment.flags:
-            if segment.seq == self.rcv_nxt:
+            if segment.seq != self.rcv_nxt:
+                self._send_ack(tick)
+            elif self.state is State.TIME_WAIT:
+                self._end()  # both streams are over; a peer that forgot the connection says so (RFC 9293, 3.10.7.4)
+            else:
                 self.aborted = True
                 self._end("reset by the peer")
-            else:
-                self._send_ack(tick)
             return
         if TcpFlag.SYN in segment.flags:
             self._send_ack(tick)
@@ -411,8 +424,10 @@ class SoftTcp:
             self._state_deadline = tick + self.config.fin_wait_2
         if segment.ts is not None and seq_le(segment.seq, self.rcv_nxt):
             self._take_ts(segment.ts[0], tick)
+        una = self.snd_una
         if not self._on_ack(segment, tick) or self.ended:
             return
+        self._on_congestion(segment, una)
         self._on_data(segment, tick)
         self._output(tick)
 
@@ -440,6 +455,7 @@ class SoftTcp:
             self.snd_scale = min(14, syn.window_scale or 0)
             self.rcv_scale = config.rcv_scale
         self.sack_enabled = config.sack and syn.sack_permitted
+        self.ecn.agree(config.ecn, syn.flags)
         self.ts_enabled = config.timestamps and syn.ts is not None
         if syn.ts is not None:
             self.ts_recent, self.ts_recent_tick = syn.ts[0], tick
@@ -449,6 +465,7 @@ class SoftTcp:
         config = self.config
         self._rtt_sample(segment, tick)
         self.snd_una = segment.ack
+        self.ecn.edge = (self.snd_una - 1) & MASK32
         self.snd_wnd = self.max_snd_wnd = window
         self.snd_wl1, self.snd_wl2 = segment.seq, segment.ack
         self.cwnd = max(config.initial_cwnd, 2 * self.send_mss)
@@ -580,8 +597,21 @@ class SoftTcp:
         flight = (self.snd_max - self.snd_una) & MASK32
         self.ssthresh = max(flight // 2, 2 * self.send_mss)
         self.cwnd = self.ssthresh
+        self.ecn.reduced(self.snd_max)
         self.snd_nxt = self.snd_una
         self._rtx_deadline = None
+
+    def _on_congestion(self, segment: Segment, una: int) -> None:
+        """CE and CWR of the other direction, and ECE, answered once a window; ``una``: before it (RFC 3168)."""
+        ecn = self.ecn
+        ecn.received(segment.flags, segment.tos, text=bool(segment.payload))
+        if seq_lt(ecn.edge, self.snd_una - 1) and self.snd_una != una:
+            ecn.edge = (self.snd_una - 1) & MASK32
+        heard = ecn.enabled and TcpFlag.ECE in segment.flags and seq_le(una, segment.ack)
+        if heard and seq_lt(ecn.edge, self.snd_una):
+            self.ssthresh = max(((self.snd_max - una) & MASK32) // 2, 2 * self.send_mss)
+            self.cwnd = min(self.cwnd, self.ssthresh)
+            ecn.reduced(self.snd_max)
 
     def _on_data(self, segment: Segment, tick: int) -> None:
         fin = TcpFlag.FIN in segment.flags
@@ -692,6 +722,7 @@ class SoftTcp:
         self.snd_wl1, self.snd_wl2 = uploaded.send_wl1, uploaded.snd_una
         self.cwnd = max(uploaded.c_wnd, self.send_mss)
         self.ssthresh = uploaded.ss_thresh
+        self.ecn = SoftEcn(self.ecn.enabled, edge=(uploaded.snd_una - 1) & MASK32)
         self.rtt = RttEstimator(uploaded.s_rtt, uploaded.rtt_var)
         self.ts_recent = uploaded.ts_recent
         self.ts_recent_tick = tick - uploaded.ts_recent_age

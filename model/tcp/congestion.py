@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model.layout.generated import CWND_MAX, IW_BYTES
+from model.tcp.ecn import on_reduction
 from model.tcp.seq import MASK, ge, gt, le, seq_max
 from model.tcp.types import Context
 
@@ -76,6 +77,7 @@ def on_duplicate(c: Context) -> None:
         w.partial_seen = 0
         w.rtx_head = 1
         w.rtt_active = 0
+        on_reduction(c)
 
 
 def after_idle(c: Context) -> None:
@@ -90,6 +92,7 @@ def on_timeout(c: Context) -> None:
     w = c.w
     if w.rtx_count == 0:
         w.ssthresh = halved(c)
+        on_reduction(c)
     w.cwnd = c.mss
     w.cwnd_acc = w.in_recovery = w.partial_seen = w.rtx_head = w.dup_acks = w.rtt_active = 0
     w.recover = w.snd_max

@@ -5,7 +5,7 @@ from __future__ import annotations
 from model.layout.generated import TIMER_OFF, DelegatedImage, Phase, Tcb, TcpImage
 from model.tcp.seq import MASK, due
 
-FLAG_TS, FLAG_SACK, FLAG_WS = 1, 2, 4
+FLAG_TS, FLAG_SACK, FLAG_WS, FLAG_ECN = 1, 2, 4, 8
 """Bits of const_flags."""
 
 
@@ -59,7 +59,7 @@ def whole_image(tcb: Tcb, now: int) -> TcpImage:
     live["receive_backlog_size"] = (tcb.rcv_nxt - tcb.consumed_seq) & MASK
     return TcpImage(
         family=tcb.family,
-        const_flags=FLAG_TS * tcb.ts_en | FLAG_SACK * tcb.sack_en | FLAG_WS * tcb.ws_en,
+        const_flags=(FLAG_TS * tcb.ts_en | FLAG_SACK * tcb.sack_en | FLAG_WS * tcb.ws_en | FLAG_ECN * tcb.ecn_en),
         remote_port=tcb.remote_port,
         local_port=tcb.local_port,
         snd_wind_scale=tcb.snd_ws,

@@ -51,6 +51,15 @@ def challenge_syn(c: Context) -> bool:
     return True
 
 
+def may_answer(c: Context) -> bool:
+    """K-7: True if a segment that is not acceptable gets an answer now; it counts as given (RFC 5961 7)."""
+    w = c.w
+    if w.answered and (c.now - w.answer_tick) & MASK < c.params.ticks_per_second >> 1:
+        return False
+    w.answered, w.answer_tick = 1, c.now
+    return True
+
+
 def _arm(c: Context) -> None:
     """A far end that does not answer the challenge is probed: it may be gone."""
     w = c.w

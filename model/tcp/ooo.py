@@ -69,6 +69,14 @@ def report(w: TcbWork, left: int, right: int) -> None:
         w.dsack, w.dsack_left, w.dsack_right = 1, left, right
 
 
+def forget_elsewhere(w: TcbWork) -> None:
+    """M-2.7: a report above the ACK goes if the range behind it in the option would not hold it (RFC 2883 4)."""
+    newest = ranges(w)[0]
+    held = le(newest.left, w.dsack_left) and le(w.dsack_right, newest.right)
+    if w.dsack and gt(w.dsack_left, w.rcv_nxt) and not held:
+        w.dsack = w.dsack_left = w.dsack_right = 0
+
+
 def sack_blocks(w: TcbWork) -> list[tuple[int, int]]:
     """M-4: the blocks of a pure ACK sent now; the duplicate it tells of is told."""
     if not w.sack_en:

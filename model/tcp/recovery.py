@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from model.layout.generated import RxSeg
 from model.tcp.congestion import halved
+from model.tcp.ecn import on_reduction
 from model.tcp.scoreboard import Scoreboard, blocks_of, load, store
 from model.tcp.seq import MASK, distance, ge, seq_max
 from model.tcp.types import Context
@@ -40,6 +41,7 @@ def on_duplicate(c: Context) -> None:
     w.in_recovery = w.rtx_head = 1
     w.partial_seen = w.rtt_active = w.rescued = 0
     w.high_rxt = w.snd_una
+    on_reduction(c)
 
 
 def sacked(c: Context) -> int:

@@ -15,7 +15,7 @@ from model.layout.generated import (
     UploadReason,
     Verdict,
 )
-from model.tcp import keepalive, ooo, recovery
+from model.tcp import ecn, keepalive, ooo, recovery
 from model.tcp.congestion import on_duplicate, on_new_ack
 from model.tcp.messages import notify, retrieve
 from model.tcp.reach import confirm
@@ -43,6 +43,12 @@ def _owe_dup(c: Context) -> None:
     c.w.dup_owed = min(c.w.dup_owed + 1, 7)
 
 
+def _answer(c: Context, seg: RxSeg) -> None:
+    """C-1, C-2: a refused segment is answered, one that is no more than an ACK as often as K-7 allows."""
+    if _octets(seg) or keepalive.may_answer(c):
+        _owe_dup(c)
+
+
 def on_frame(c: Context, seg: RxSeg) -> None:
     """K-6 and C: a segment from the wire, of another VLAN than its neighbor's it is dropped (CH-161)."""
     vlan = 0 if c.neighbor is None else c.neighbor.vlan_id
@@ -64,7 +70,7 @@ def on_segment(c: Context, seg: RxSeg, *, forwarded: bool = False) -> None:
     acceptable, zero_probe = _acceptable(c, seg)
     if not acceptable:
         if not seg.flags & RST:
-            _owe_dup(c)
+            _answer(c, seg)
             _report_old(c, seg)
         return
     if seg.flags & (RST | SYN):
@@ -73,7 +79,8 @@ def on_segment(c: Context, seg: RxSeg, *, forwarded: bool = False) -> None:
     if not seg.flags & ACK:
         return
     if lt(seg.ack, (w.snd_una - w.max_snd_wnd) & MASK) or gt(seg.ack, w.snd_max):
-        _owe_dup(c)
+        if keepalive.may_answer(c):
+            _owe_dup(c)
         return
     if w.ts_en and seg.ts_present and le(seg.seq, w.last_ack_sent):
         _remember_timestamp(c, seg)
@@ -88,6 +95,7 @@ def on_segment(c: Context, seg: RxSeg, *, forwarded: bool = False) -> None:
     _acknowledgment(c, seg)
     if w.state == TcpState.FIN_WAIT_2:
         wait_for_fin(c)
+    ecn.on_received(c, seg)
     _text(c, seg, zero_probe, forwarded)
 
 
@@ -123,7 +131,7 @@ def _paws_drops(c: Context, seg: RxSeg) -> bool:
     if not seg.ts_present:
         return True
     if lt(seg.tsval, w.ts_recent) and not _outdated(c):
-        _owe_dup(c)
+        _answer(c, seg)
         _report_old(c, seg)
         return True
     return False
@@ -159,10 +167,10 @@ def _reset_or_syn(c: Context, seg: RxSeg) -> None:
 
 def _acknowledgment(c: Context, seg: RxSeg) -> None:
     """C-8."""
-    w, ack = c.w, seg.ack
+    w, ack, una = c.w, seg.ack, c.w.snd_una
     window = (seg.wnd << w.snd_ws) & MASK
     update = ge(ack, w.snd_una) and le(w.snd_wl1, seg.seq)
-    repeated = ack == w.snd_una
+    repeated = ack == una
     if gt(ack, w.snd_una):
         _new_ack(c, seg)
     if w.sack_en:
@@ -179,6 +187,7 @@ def _acknowledgment(c: Context, seg: RxSeg) -> None:
     ):
         w.dup_acks = min(w.dup_acks + 1, 255)
         on_duplicate(c)
+    ecn.on_echo(c, seg, una)
     if not update:
         return
     w.snd_wnd, w.snd_wl1 = window, seg.seq
@@ -207,6 +216,7 @@ def _new_ack(c: Context, seg: RxSeg) -> None:
         take_sample(c, seg)
     keep_timer = on_new_ack(c, ack, (ack - w.snd_una) & MASK)
     w.snd_una = ack
+    ecn.keep_edge_near(c)
     if lt(w.snd_nxt, ack):
         w.snd_nxt = ack
     w.dup_acks = 0
@@ -306,6 +316,8 @@ def _out_of_order(c: Context, text: _Text) -> None:
         free=ooo.mask_of(place.covered),
     )
     ooo.store(w, place.after(slot))
+    if place.duplicate is None:
+        ooo.forget_elsewhere(w)
 
 
 def _in_order(c: Context, text: _Text) -> None:

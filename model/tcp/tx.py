@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model.layout.generated import Phase, Status, TcpState, TxKind, Txq, TxRelease, TxSegment, UploadReason
-from model.tcp import ooo
+from model.tcp import ecn, ooo
 from model.tcp.messages import retrieve
 from model.tcp.reach import ask_age, unreachable
 from model.tcp.recovery import Resend, recovery_of, sacked
@@ -117,10 +117,20 @@ def _advertise(c: Context) -> int:
     return f
 
 
-def emit(c: Context, conn: int, seq: int, n: int, flags: int, blocks: Sequence[tuple[int, int]] = ()) -> None:
+def emit(
+    c: Context,
+    conn: int,
+    seq: int,
+    n: int,
+    flags: int,
+    blocks: Sequence[tuple[int, int]] = (),
+    *,
+    fresh: bool = False,
+) -> None:
     """G-4: a SEGMENT into the transmit queue; moves rcv_adv and last_ack_sent, as every segment does.
 
     Before ``snd_max`` moves: what lies in front of it is old (CH-017). ``blocks``: its SACK blocks (M-4).
+    ``fresh``: data that was never sent before (N-4).
     """
     w = c.w
     ask_age(c)
@@ -135,7 +145,7 @@ def emit(c: Context, conn: int, seq: int, n: int, flags: int, blocks: Sequence[t
         tsval=(c.now + w.ts_delta) & MASK if w.ts_en else 0,
         tsecr=w.ts_recent if w.ts_en else 0,
         ttl=w.ttl,
-        tos=w.tos,
+        tos=ecn.tos_of(w, fresh=fresh),
         user_priority=w.user_priority,
         has_old=int(octets > 0 and lt(seq, w.snd_max)),
         has_new=int(octets == 0 or gt((seq + octets) & MASK, w.snd_max)),
@@ -172,7 +182,7 @@ def emit_reset(c: Context, conn: int) -> None:
 def emit_pure_ack(c: Context, conn: int, blocks: Sequence[tuple[int, int]] = ()) -> None:
     """A segment without data: pays one owed duplicate ACK too."""
     w = c.w
-    emit(c, conn, _bare_seq(c), 0, ACK, blocks)
+    emit(c, conn, _bare_seq(c), 0, ACK | ecn.echo(w), blocks)
     _acknowledged(c)
     w.dup_owed = max(w.dup_owed - 1, 0)
 
@@ -186,15 +196,17 @@ def _emit_keep_alive(c: Context, conn: int) -> None:
     emit(c, conn, (c.w.snd_una - 1) & MASK, 0, ACK)
 
 
-def _emit_data(c: Context, conn: int, seq: int, n: int, fin: bool) -> None:
+def _emit_data(c: Context, conn: int, seq: int, n: int, fin: bool, *, fresh: bool = False) -> None:
     """G-3 without its part on snd_nxt: flags, and the state change that our FIN makes."""
     w = c.w
-    flags = ACK | (FIN if fin else 0)
+    flags = ACK | (FIN if fin else 0) | ecn.echo(w)
+    if fresh:
+        flags |= ecn.announce(w)
     if n and (seq + n) & MASK == (w.snd_end - w.fin_queued) & MASK:
         flags |= PSH
     if fin:
         w.state = _AFTER_FIN.get(TcpState(w.state), TcpState(w.state))
-    emit(c, conn, seq, n, flags)
+    emit(c, conn, seq, n, flags, fresh=fresh)
     _acknowledged(c)
     w.last_tx_tick = c.now
 
@@ -236,7 +248,8 @@ def _data(c: Context, conn: int) -> bool:
     if piece is None:
         return False
     seq = piece.seq
-    _emit_data(c, conn, seq, piece.n, piece.fin)
+    fresh = piece.again is None and piece.n > 0 and not lt(seq, w.snd_max)
+    _emit_data(c, conn, seq, piece.n, piece.fin, fresh=fresh)
     if piece.again is not None:
         if piece.again.rescue:
             w.rescued = 1
@@ -246,7 +259,7 @@ def _data(c: Context, conn: int) -> bool:
     w.snd_nxt = (seq + piece.n + piece.fin) & MASK
     if gt(w.snd_nxt, w.snd_max):
         # Karn (RFC 6298 3): a segment that begins below the old snd_max holds retransmitted octets and is not timed.
-        if not w.rtt_active and piece.n > 0 and not lt(seq, w.snd_max):
+        if fresh and not w.rtt_active:
             w.rtt_active, w.rtt_seq, w.rtt_tick = 1, seq, c.now
         w.snd_max = w.snd_nxt
     return True

@@ -68,6 +68,10 @@ class TcbWork:
     high_rxt: int = 0
     rescued: int = 0
     last_tx_tick: int = 0
+    ecn_en: int = 0
+    ecn_ece: int = 0
+    ecn_cwr: int = 0
+    ecn_edge: int = 0
     partial_seen: int = 0
     dup_acks: int = 0
     rtx_head: int = 0
@@ -121,6 +125,8 @@ class TcbWork:
     rst_challenged: int = 0
     syn_challenged: int = 0
     syn_tick: int = 0
+    answered: int = 0
+    answer_tick: int = 0
     old_segs: int = 0
     ooo_segs: int = 0
 

@@ -1,4 +1,4 @@
-"""A bad network for one direction: drop, reorder, duplicate, corrupt, delay; seeded and accounted for.
+"""A bad network for one direction: drop, reorder, duplicate, corrupt, mark, delay; seeded and accounted for.
 
 Every kind has its own random stream, named by seed, direction and kind, and every frame draws the same number
 of values from each stream whatever becomes of it. So a change of one rate does not shift the faults of another
@@ -19,6 +19,9 @@ _ETHERNET_BYTES: Final = 14
 _VLAN_BYTES: Final = 4
 _ETHERTYPE_VLAN: Final = b"\x81\x00"
 _ETHERTYPE_IPV4: Final = b"\x08\x00"
+CODE_POINT: Final = 3
+"""The ECN field of the TOS octet (RFC 3168 5); all ones is CE."""
+ECT: Final = (1, 2)
 _PROTOCOL_AT: Final = 9
 _TCP: Final = b"\x06"
 MAX_OVERTAKING: Final = 3
@@ -47,6 +50,7 @@ class FaultKind(enum.Enum):
     DUPLICATED = "duplicated"
     CORRUPTED = "corrupted"
     DELAYED = "delayed"
+    MARKED = "marked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,11 @@ class ImpairmentRates:
     duplicate: float = 0.0
     corrupt: float = 0.0
     delay_ticks: int = 0
+    mark: float = 0.0
+    """Of ECT frames: a router on the way met congestion (CE, RFC 3168 5)."""
 
     def __post_init__(self) -> None:
-        for name in ("drop", "reorder", "duplicate", "corrupt"):
+        for name in ("drop", "reorder", "duplicate", "corrupt", "mark"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ImpairmentError(f"{name} is {getattr(self, name)}; give a probability 0 .. 1")
         if self.delay_ticks < 0:
@@ -76,6 +82,7 @@ class ImpairmentCounts:
     duplicated: int = 0
     corrupted: int = 0
     delayed: int = 0
+    marked: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """The counts under their summary keys."""
@@ -118,8 +125,11 @@ class Impairments:
         """By frame number, source << 16 | destination port as pushed, before any fault; -1: no TCP over IPv4."""
         self.eligible_for_corruption = 0
         """Frames that were not dropped and carry IPv4, so that a checksum must find the flipped bit."""
+        self.eligible_for_marks = 0
+        """Frames that were not dropped and are ECT."""
         self._streams = {
-            name: random.Random(f"{seed}/{direction}/{name}") for name in ("drop", "reorder", "duplicate", "corrupt")
+            name: random.Random(f"{seed}/{direction}/{name}")
+            for name in ("drop", "reorder", "duplicate", "corrupt", "mark")
         }
         self._queue: deque[tuple[int, int, bytes]] = deque()
         self._handed: deque[tuple[int, bytes]] = deque(maxlen=REMEMBERED)
@@ -140,6 +150,7 @@ class Impairments:
         duplicate = self._streams["duplicate"].random() < self.rates.duplicate
         corrupt = self._streams["corrupt"].random() < self.rates.corrupt
         where = self._streams["corrupt"].random()
+        mark = self._streams["mark"].random() < self.rates.mark
         if drop:
             self.counts.dropped += 1
             self._note(number, tick, FaultKind.DROPPED, f"{len(frame)} bytes")
@@ -147,6 +158,10 @@ class Impairments:
         protected = _protected_bytes(frame)
         if protected is not None:
             self.eligible_for_corruption += 1
+            if frame[protected.start + 1] & CODE_POINT in ECT:
+                self.eligible_for_marks += 1
+                if mark:
+                    frame = self._mark(frame, number, tick, protected.start)
             if corrupt:
                 frame = self._flip(frame, number, tick, protected, where)
         copies = [frame]
@@ -201,6 +216,7 @@ class Impairments:
             "reordered": self.rates.reorder * passed,
             "duplicated": self.rates.duplicate * passed,
             "corrupted": self.rates.corrupt * self.eligible_for_corruption,
+            "marked": self.rates.mark * self.eligible_for_marks,
             "delayed": float(passed if self.rates.delay_ticks else 0),
         }
 
@@ -216,6 +232,18 @@ class Impairments:
         self.counts.corrupted += 1
         self._note(number, tick, FaultKind.CORRUPTED, f"bit {7 - bit % 8} of byte {at}")
         return bytes(damaged)
+
+    def _mark(self, frame: bytes, number: int, tick: int, at: int) -> bytes:
+        """CE in the IPv4 header at byte ``at``; the checksum follows (RFC 1624)."""
+        self.counts.marked += 1
+        self._note(number, tick, FaultKind.MARKED, "congestion experienced")
+        marked = bytearray(frame)
+        marked[at + 1] |= CODE_POINT
+        added = marked[at + 1] - frame[at + 1]
+        total = int.from_bytes(frame[at + 10 : at + 12], "big") ^ 0xFFFF
+        total += added
+        marked[at + 10 : at + 12] = ((total & 0xFFFF) + (total >> 16) ^ 0xFFFF).to_bytes(2, "big")
+        return bytes(marked)
 
     def _overtake(self, number: int, tick: int, due: int) -> None:
         """Frame `number` has passed all frames held; let those go that were overtaken often enough."""

@@ -161,7 +161,7 @@ class Misuser:
         if kind in _STATE_CALLS:
             return self._state_call(chosen)
         if chosen.state is State.OBJECT_NONE:
-            return self._object_call(chosen, self._node(_NODE_TYPES[kind], self._nothing()), _FAILED)
+            return self._object_call(chosen, self._node(_NODE_TYPES[kind], self._nothing()), _FAILED, "HOST-1.5")
         makers: dict[Kind, Callable[[Chosen], bool]] = {
             Kind.INITIATE: self._unfit, Kind.TREE_NO_STATE: self._stateless, Kind.TREE_CYCLE: self._cycle,
             Kind.TREE_LAYERS: self._layers, Kind.UPDATE_TWICE: self._update_twice, Kind.RELINK_TCP: self._relink_tcp,
@@ -190,7 +190,10 @@ class Misuser:
                 self.host.withdraw(misuse)
                 return
             self._count(chosen)
-            with self.expectations.at(frozenset((*rules, *also())), f"{chosen.kind} in {chosen.state}"):
+            name, broken = f"{chosen.kind} in {chosen.state}", frozenset((*rules, *also()))
+            if not broken:
+                self.host.complaints.append(f"{name}: no rule forbids it")
+            with self.expectations.at(broken, name):
                 run(binding)
 
         self.host.misuse(misuse, watched)
@@ -272,9 +275,12 @@ class Misuser:
                 and any(id(chosen.life.connection.handle) in places for places in self.host.initiating.values())
             )
             rules = ["CH-168"] if coming and chosen.kind is Kind.FORWARD else []
-            return [*rules, "CH-059"] if not context and self.host.initiating else []
+            if not context and self.host.initiating:
+                return [*rules, "CH-059"]
+            return [] if late and context else ["HOST-1.5"]
 
-        return self._call(chosen, misuse, run, *(["CH-168"] if forwards else []), also=nameless)
+        behind = {State.TERMINATING: "CH-168" if forwards else "HOST-6.2"}.get(chosen.state, "HOST-7.2")
+        return self._call(chosen, misuse, run, *([behind] if late else []), also=nameless)
 
     def _lists(self, kind: Kind, life: Life | None) -> list[NetBufferList]:
         rng = self.rng
@@ -341,7 +347,11 @@ class Misuser:
             coming = any(id(cell) in places for places in self.host.initiating.values())
             busy = connection is not None and (connection.invalid or connection.updating)
             update = node.cached is not None and (coming or (busy and chosen.state is State.TERMINATING))
-            return ["CH-059"] * coming + ["CH-088"] * bool(update)
+            named = connection is not None and chosen.state in (State.TERMINATING, State.INVALID)
+            unknown = not coming and not named
+            behind = chosen.state is State.TERMINATING
+            found = ["CH-059"] * coming + ["CH-088"] * bool(update)
+            return [*found, *["HOST-1.5"] * unknown, *["HOST-6.2"] * behind]
 
         misuse = self._tree(chosen, node, statuses)
         misuse.of = connection
@@ -499,7 +509,8 @@ class Misuser:
         else:
             first.dependent_block_list = self._node(OffloadStateType.TCP, OffloadHandle(FOREIGN + 2))
             first.dependent_block_list.next_block = first.dependent_block_list
-        return self._call(chosen, self._tree(chosen, first, _FAILED), self._any_state_call(first))
+        misuse = self._tree(chosen, first, _FAILED)
+        return self._call(chosen, misuse, self._any_state_call(first), "HOST-1.4", "HOST-1.5")
 
     def _layers(self, chosen: Chosen) -> bool:
         """Layers that do not follow one another, or stand side by side."""
@@ -511,7 +522,7 @@ class Misuser:
         else:
             root.dependent_block_list = other
         rule = "CH-026" if beside else "CH-027"
-        return self._call(chosen, self._tree(chosen, root, _FAILED), self._any_state_call(root), rule)
+        return self._call(chosen, self._tree(chosen, root, _FAILED), self._any_state_call(root), rule, "HOST-1.5")
 
     # ---- shapes and sizes -------------------------------------------------------------------
 

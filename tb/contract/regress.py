@@ -84,7 +84,7 @@ def _build(config: RunConfig) -> None:
 
 
 def _job(config: RunConfig, seed: int, out: Path) -> Job:
-    """One seed in a process of its own. A pair is wanted as often as the seeds together owe it, and some more."""
+    """One seed in a process of its own."""
     folder = out / f"seed{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     for stale in ("findings.json", "rtl.json"):
@@ -145,18 +145,20 @@ def _write(out: Path, results: list[dict[str, Any]]) -> None:
 
 
 def plan_of(config: RunConfig) -> Any:
-    """What the seed of a configuration does."""
+    """What the seed of a configuration does, whichever seeds run beside it.
+
+    A pair is wanted as often as the seed's share of a complete run owes it, and half as often again.
+    """
     from tb.contract.operator import Plan
 
-    seeds = max(1, len(config.seeds))
     kind = kind_of(config)
     return Plan(
         seed=config.seed,
         operations=config.operations,
         bytes=config.size,
         slots=SLOTS[kind],
-        allowed_times=1 + -(-ALLOWED_TIMES * 3 // (2 * seeds)),
-        refused_times=1 + REFUSED_TIMES // seeds,
+        allowed_times=1 + -(-ALLOWED_TIMES * 3 * config.operations // (2 * COMPLETE)),
+        refused_times=REFUSED_TIMES,
     )
 
 

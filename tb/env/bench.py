@@ -161,12 +161,16 @@ class Bench:
 
     # ---- running -----------------------------------------------------------------------------
 
-    async def run(self, transfer: Transfer, timeout_ns: int) -> None:
-        """Carry the session to its end; raises what went wrong on the way."""
+    def carry(self, transfer: Transfer) -> None:
+        """From now on this session is the one that is carried."""
         self.transfer = transfer
         transfer.quiet = self._quiet
         transfer.tap.now = self._tick
         self.env.scoreboard.entered = transfer.network.entered
+
+    async def run(self, transfer: Transfer, timeout_ns: int) -> None:
+        """Carry the session to its end; raises what went wrong on the way."""
+        self.carry(transfer)
         # what exists now stays; the cyclic garbage of a run is little, and looking for it cost a tenth of the time
         gc.collect()
         gc.freeze()

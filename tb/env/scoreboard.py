@@ -14,7 +14,7 @@ from tb.device.host_port import MemoryWrite, MirrorMemory, Operation, RegisterWr
 from tb.env.tcb_back_door import TcbBackDoor
 from tb.sim.records import Record, RecordReader
 
-#: In the order of tb_top; the rules are in the headers of tb/hdl/checkers.
+#: In the order of tb_top; the rules are in the headers of tb/hdl/checkers and tb/hdl/tick_gen.v.
 CHECKERS = (
     "AXI4 memory port",
     "AXI4-Lite register port",
@@ -22,6 +22,7 @@ CHECKERS = (
     "AXI4-Stream transmit port",
     "rings",
     "unknown values after reset",
+    "tick generator",
 )
 
 

@@ -156,8 +156,8 @@ module tb_top #(
     wire [7:0]          wr_client;
     wire [1:0]          wr_resp;
     wire                mem_busy, snk_busy;
-    wire [5:0]          violation;
-    wire [47:0]         violation_code;
+    wire [6:0]          violation;
+    wire [55:0]         violation_code;
 
     assign tb_idle = dut_idle && !src_busy && !snk_busy && !mem_busy;
 
@@ -203,9 +203,33 @@ module tb_top #(
     // ---------------------------------------------------------------- transactors
     clk_rst clk_rst_i (.clk (clk), .rst (rst), .cycle (cycle), .rst_req (rst_req), .rst_done (rst_done));
 
-    tick_gen #(.IDLE_GAP (CONNS + 64)) tick_gen_i (
-        .clk (clk), .rst (rst), .idle (tb_idle && !hold_idle), .prescale (prescale), .tick_limit (tick_limit),
-        .tick_strobe (tick_strobe), .tick_count (tick_count), .tick_limit_hit (tick_limit_hit)
+    // Ticks until the nearest deadline of an idle device: both timer_scans know all there are.
+    wire        calm;
+    wire [31:0] still = calm ? nearest(dut.now) : 32'd0;
+
+    function [31:0] sooner(input [31:0] one, input [31:0] left);
+        sooner = left[31] ? 32'd0 : (left < one) ? left : one;
+    endfunction
+
+    function [31:0] nearest(input [31:0] now);
+        integer conn;
+        begin
+            nearest = 32'h7FFF_FFFF;
+            for (conn = 0; conn < CONNS; conn = conn + 1) begin
+                if (dut.u_engine.timers.on_reg[conn])
+                    nearest = sooner(nearest, dut.u_engine.timers.ram.mem[conn][31:0] - now);
+                if (dut.u_rx.delivery.scan.on_reg[conn])
+                    nearest = sooner(nearest, dut.u_rx.delivery.scan.ram.mem[conn][31:0] - now);
+            end
+        end
+    endfunction
+
+    tick_gen #(.IDLE_GAP (CONNS + 16)) tick_gen_i (
+        .clk (clk), .rst (rst), .idle (tb_idle && !hold_idle), .calm (calm), .still (still),
+        .fell_due (dut.u_engine.timers.m_due_valid || dut.u_rx.delivery.scan.m_due_valid),
+        .prescale (prescale), .tick_limit (tick_limit),
+        .tick_strobe (tick_strobe), .tick_count (tick_count), .tick_limit_hit (tick_limit_hit),
+        .violation (violation[6]), .code (violation_code[55:48])
     );
 
     axi_mem #(.DATA_W (DATA_W), .MEM_BYTES (MEM_BYTES)) axi_mem_i (
@@ -302,7 +326,7 @@ module tb_top #(
 
     recorder #(
         .TCP_W (`REC_TCP_W), .DLV_W (`REC_DLV_W), .RX_W (`REC_RX_W), .TX_W (`REC_TX_W), .CQ_W (`REC_CQ_W),
-        .DATA_W (DATA_W), .CHECKERS (6)
+        .DATA_W (DATA_W), .CHECKERS (7)
     ) recorder_i (
         .clk (clk), .cycle (cycle),
         .tcp_valid (rec_tcp_valid && !rst), .tcp_data (rec_tcp),

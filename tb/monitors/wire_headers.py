@@ -6,7 +6,7 @@ Written for the monitor alone; it shares no code with the model or the peers.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
@@ -16,6 +16,8 @@ RST: Final = 4
 PSH: Final = 8
 ACK: Final = 16
 URG: Final = 32
+ECE: Final = 64
+CWR: Final = 128
 
 
 def word_sum(data: bytes) -> int:
@@ -55,6 +57,7 @@ class WireSegment:
     sack_permitted: bool = False
     blocks: tuple[tuple[int, int], ...] = ()
     """SACK blocks, (left edge, right edge)."""
+    tos: int = 0
 
     @property
     def length(self) -> int:
@@ -97,7 +100,10 @@ def read_segment(frame: bytes) -> WireSegment | None:
 
 
 def read_behind_options(frame: bytes) -> tuple[bytes, WireSegment] | None:
-    """A TCP segment behind IPv4 options, which only a host understands: its bytes from the TCP header on, and it."""
+    """A TCP segment behind IPv4 options, which only a host understands: its bytes from the TCP header on, and it.
+
+    The host hands down what begins at the TCP header: no ECN field.
+    """
     at = 18 if frame[12:14] == b"\x81\x00" else 14
     if len(frame) < at + 44 or frame[at - 2 : at] != b"\x08\x00" or not 0x45 < frame[at] < 0x50:
         return None
@@ -106,7 +112,7 @@ def read_behind_options(frame: bytes) -> tuple[bytes, WireSegment] | None:
     if protocol != 6 or fragment & 0x3FFF or not header + 20 <= total <= len(frame) - at:
         return None
     body = frame[at + header : at + total]
-    return body, _read_tcp(frame, at, body, ip_id, [])
+    return body, replace(_read_tcp(frame, at, body, ip_id, []), tos=0)
 
 
 def _headless(frame: bytes, at: int, faults: list[tuple[str, str]]) -> WireSegment:
@@ -141,6 +147,7 @@ def _read_tcp(frame: bytes, at: int, body: bytes, ip_id: int, faults: list[tuple
         tuple(faults),
         sack_permitted=permitted,
         blocks=blocks,
+        tos=frame[at + 1],
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from tb.monitors.wire_ecn import ECN_RULES, EcnWatch
 from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment, read_behind_options, read_segment
 
 RULES: Final[dict[str, str]] = {
@@ -45,6 +46,7 @@ RULES: Final[dict[str, str]] = {
     "MUST-40": "data that was accepted is acknowledged in less than 0.5 s",
     "FIN": "FIN keeps its sequence number and nothing lies behind it",
     "FLAGS": "no SYN after the handshake, ACK on every segment, no unasked RST or URG",
+    **ECN_RULES,
     "PEER-ACK": "the peer acknowledges nothing that was not sent (a fault of the test, not of the NIC)",
 }
 """Rule ids and what they say."""
@@ -151,6 +153,8 @@ class Flow:
         self._newest_stamp: int | None = None
         #: Segments that came behind a gap: (start, end, tick, the NIC must have taken it).
         self._apart: deque[tuple[int, int, int, bool]] = deque(maxlen=_HISTORY)
+        self.ecn = EcnWatch(self._check, config.timer_floor)
+        """What is known of marks."""
         self._calls_for_ack = 0
         self._duplicates_in = 0
         self._head = _HeadWatch()
@@ -178,6 +182,7 @@ class Flow:
             self._peer_stamps = seg.stamps is not None
             self._peer_sack = seg.sack_permitted
             self._edge_in = 1 + seg.window
+            self.ecn.syn(seg.flags)
             self._agree()
         if self._irs is None:
             return
@@ -186,9 +191,16 @@ class Flow:
         start = self._place_in(seg.sequence)
         # of a segment that is wholly old the receiver ignores the ACK too (RFC 9293 3.10.7.4, first check)
         old = start + seg.length <= self._contiguous if seg.length else start < self._contiguous
+        self.ecn.received(seg, start, new=self._is_new(start, seg))
         self._take_range(start, seg, tick)
         if seg.flags & ACK and self._iss is not None and not seg.flags & RST:
             self._take_ack(seg, start, tick, surely=not old)
+
+    def _is_new(self, start: int, seg: WireSegment) -> bool:
+        """None of its octets came before, and the NIC must take it."""
+        end = start + seg.length
+        apart = all(end <= left or right <= start for left, right in self._beyond)
+        return start >= self._contiguous and apart and self._newest(seg)
 
     def _place_in(self, sequence: int) -> int:
         irs = self._irs if self._irs is not None else 0
@@ -204,9 +216,10 @@ class Flow:
         for arrival in self._arrivals:
             if arrival.end > start:
                 arrival.tick = tick
+        # what came before may be new to the NIC all the same: a hand-over drops what was held out of order
+        self._apart.append((start, end, tick, start > self._contiguous and self._newest(seg)))
         if start > self._contiguous:
             insort(self._beyond, (start, end))
-            self._apart.append((start, end, tick, self._newest(seg)))
         elif end > self._contiguous:
             self._contiguous = end
             while self._beyond and self._beyond[0][0] <= self._contiguous:
@@ -230,6 +243,8 @@ class Flow:
         window = seg.window << (shift or 0)
         if ack == self._una and window == self._window_in and not seg.length:
             self._duplicates_in += 1
+        lost = self._duplicates_in >= _FAST_RETRANSMIT_ACKS
+        self.ecn.acknowledged(seg, ack, tick, moved=ack > self._una, repeated=lost)
         if ack > self._una:
             self._una = ack
             self._duplicates_in = 0
@@ -259,6 +274,7 @@ class Flow:
     def handed_over(self) -> None:
         """Another sender (host or engine) goes on; it may compute its RTO anew."""
         self._head = _HeadWatch()
+        self.ecn.handed_over()
 
     # --- sent ------------------------------------------------------------------------------------------
 
@@ -276,6 +292,7 @@ class Flow:
             self._own_shift = seg.shift
             self._own_stamps = seg.stamps is not None
             self._own_sack = seg.sack_permitted
+            self.ecn.syn(seg.flags)
             self._agree()
         if seg.flags & SYN:
             if seg.flags & ACK or not self._sent_after_syn():
@@ -287,6 +304,7 @@ class Flow:
             return
         self._flags(seg, tick)
         self._stamps(seg, tick)
+        self._congestion(seg, tick)
         if seg.flags & RST:
             self._reset = True
             return
@@ -355,7 +373,7 @@ class Flow:
         if pure and before == (self._ack_sent, self._edge_sent) and said == self._last_pure:
             self._check("DUP-ACK", self._calls_for_ack > 0, tick, "repeated ACK that nothing called for")
             self._calls_for_ack = max(0, self._calls_for_ack - 1)
-        elif seg.length == 0:
+        elif seg.length == 0 and before[0] != self._ack_sent:  # a window update answers no segment
             self._calls_for_ack = max(0, self._calls_for_ack - 1)
         self._last_pure = said
 
@@ -375,6 +393,12 @@ class Flow:
             known = self._last_in(later, tick - self._config.race_ticks, surely=True)
             right_order = known <= self._last_in(earlier, tick, surely=False)
             self._check("SACK-FIRST", right_order, tick, f"block {later} grew later than {earlier}")
+
+    def _congestion(self, seg: WireSegment, tick: int) -> None:
+        """ECN field and flags of a sent segment; a keep-alive probe says nothing."""
+        start, ack = self._position(seg), self._place_in(seg.acknowledgment)
+        probe = not seg.payload_length and start == self._una_before(tick) - 1
+        self.ecn.sent(seg, start, self._sent_max, ack, tick, probe=probe)
 
     def _came_in(self, left: int, right: int) -> bool:
         """Every byte of [left, right) came in."""
@@ -456,6 +480,8 @@ class Flow:
                 self._duplicates_in = 0
         elif start == self._una:
             self._head = _HeadWatch(start, tick)
+        elif start < self._una:  # the ACK that moved it was not acceptable: the timer is that of an earlier head
+            self._head = _HeadWatch(self._una, tick)
         elif head.by_timer and head.position == self._una:
             ahead = start + seg.payload_length - self._una
             allowed = self._duplicates_in > 0 or ahead <= self._peer_mss
@@ -510,6 +536,9 @@ class WireMonitor:
 
     def on_forward(self, segment: bytes, tick: int) -> None:
         """The host hands down a segment, from its TCP header on; what the NIC could read itself has come already."""
+        for (own, peer), flow in self._flows.items():  # the ECN field is not handed down
+            if (peer[1], own[1]) == (int.from_bytes(segment[:2], "big"), int.from_bytes(segment[2:4], "big")):
+                flow.ecn.handed_over()
         seg = self._for_the_host.pop(_without_checksum(segment), None)
         if seg is not None:
             self._flow(seg.destination, seg.source, seg, sent=False).receive(seg, tick)
@@ -527,6 +556,11 @@ class WireMonitor:
         """Connections were offloaded or uploaded; rules about one sender's timers start anew."""
         for flow in self._flows.values():
             flow.handed_over()
+
+    def forget_marks(self) -> None:
+        """A connection changes its owner, who knows nothing of CE that came before and of ECE that was answered."""
+        for flow in self._flows.values():
+            flow.ecn.handed_over()
 
     def expect_reset(self, own_port: int) -> None:
         """The host called for an abortive disconnect of the connection from this port: it may send an RST."""

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from tb.peers.base import Application
+from tb.peers.ecn import OFFER, Ecn
 from tb.peers.headers import (
     ACK,
+    ECE,
     FIN,
     PSH,
     RST,
@@ -66,6 +68,8 @@ class TcpConfig:
     timestamps: bool = True
     sack: bool = True
     """SACK is offered and agreed to (RFC 2018 2)."""
+    ecn: bool = False
+    """ECN is asked for and agreed to (RFC 3168 6.1.1)."""
     initial_sequence: int = 0xFFFF_F000
     """Of the first connection; each later one starts 997 lower."""
     timestamp_start: int = 0xFFFF_FF00
@@ -175,6 +179,8 @@ class Connection:
         self._end_told = False
         self._timestamps = False
         self._sack = False
+        self.ecn = Ecn()
+        """Marks, and how often they slowed this sender down."""
         self._came_apart: list[int] = []
         self._duplicate: tuple[int, int] | None = None
         self._first_stamp: int | None = None
@@ -218,6 +224,7 @@ class Connection:
         self._last_ack_sent = self.rcv_nxt
         self._timestamps = config.timestamps and options.timestamps is not None
         self._sack = config.sack and options.sack_permitted
+        self.ecn.take_syn(config.ecn, syn.flags)
         if options.timestamps is not None:
             self._ts_recent = options.timestamps[0]
         scaling = config.window_scale is not None and options.scale is not None
@@ -227,7 +234,9 @@ class Connection:
         self._cwnd = config.initial_window_segments * self._smss
         self._snd_wnd = self._max_wnd = syn.window
         self._wl1, self._wl2 = irs, self.snd_una
-        self.judge.established(irs + 1, self._timestamps, self._snd_scale, syn.link.vlan, sack=self._sack)
+        self.judge.established(
+            irs + 1, self._timestamps, self._snd_scale, syn.link.vlan, sack=self._sack, ecn=self.ecn.agreed
+        )
 
     def _send_syn(self, tick: int) -> None:
         config = self._config
@@ -240,7 +249,9 @@ class Connection:
         if self._timestamps:
             raw += b"\x01\x01" + self._timestamp_option(tick)
         self.snd_nxt = self.snd_max = self._iss + 1
-        self._emit(self._iss, SYN | (ACK if answer else 0), b"", tick, raw)
+        offer = OFFER if config.ecn and self._expiries == 0 else 0
+        said = ACK | (ECE if self.ecn.agreed else 0) if answer else offer
+        self._emit(self._iss, SYN | said, b"", tick, raw)
         self._retransmit_at = tick + self.rto.current
 
     # --- events ----------------------------------------------------------------------------------------
@@ -346,6 +357,7 @@ class Connection:
             self._ts_recent = stamps[0]
         if not self._on_ack(seg, seq, tick):
             return
+        self.ecn.receive(seg.flags, seg.tos, len(seg.payload))
         self._on_data(seg, seq, tick)
 
     def _acceptable(self, seq: int, length: int) -> bool:
@@ -394,10 +406,14 @@ class Connection:
             self._max_wnd = max(self._max_wnd, window)
             if not same_window and window:
                 self._persist_at, self._persist_shift = None, 0
+        before = self.snd_una
         if ack > self.snd_una:
             self._on_new_ack(seg, ack, tick)
         elif ack == self.snd_una < self.snd_max and same_window and not seg.payload and not seg.flags & FIN:
             self._on_duplicate_ack(tick)
+        if ack >= before and not self._in_recovery and self.ecn.reduces(seg.flags, self.snd_una, self.snd_max):
+            self._ssthresh = max((self.snd_max - before) // 2, 2 * self._smss)
+            self._cwnd = min(self._cwnd, self._ssthresh)
         return True
 
     def _on_new_ack(self, seg: Segment, ack: int, tick: int) -> None:
@@ -458,6 +474,7 @@ class Connection:
             self.counters.fast_retransmits += 1
             self._ssthresh = max((self.snd_max - self.snd_una) // 2, 2 * self._smss)
             self._recover = self.snd_max
+            self.ecn.slowed_down(self.snd_max)
             self._in_recovery, self._partial_seen = True, False
             self._retransmit_head(tick)
             self._cwnd = self._ssthresh + 3 * self._smss
@@ -649,6 +666,7 @@ class Connection:
             return
         if self._expiries == 1:
             self._ssthresh = max((self.snd_max - self.snd_una) // 2, 2 * self._smss)
+            self.ecn.slowed_down(self.snd_max)
         self._cwnd = self._smss
         self._recover = self.snd_max
         self._in_recovery = False
@@ -738,7 +756,9 @@ class Connection:
         if not options and self._timestamps and not flags & SYN:
             options = b"\x01\x01" + self._timestamp_option(tick)
         self._ip_id = (self._ip_id + 1) & 0xFFFF
-        addresses = self.addresses
+        addresses, tos = self.addresses, self._config.tos
+        if not flags & (SYN | RST):
+            flags, tos = self.ecn.mark(flags, tos, fresh=len(payload) > 0 and seq >= self.snd_max)
         segment = Segment(
             self._link,
             addresses.own_ip,
@@ -754,7 +774,7 @@ class Connection:
             payload,
             ip_id=self._ip_id,
             ttl=self._config.ttl,
-            tos=self._config.tos,
+            tos=tos,
         )
         self.out.append(encode_tcp(segment))
         self.counters.segments_out += 1

@@ -17,6 +17,8 @@ RST: Final = 0x04
 PSH: Final = 0x08
 ACK: Final = 0x10
 URG: Final = 0x20
+ECE: Final = 0x40
+CWR: Final = 0x80
 
 _ARP: Final = 0x0806
 _IPV4: Final = 0x0800

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from tb.peers.headers import ACK, FIN, RST, SYN, URG, Segment, flag_text
+from tb.peers.headers import ACK, CWR, ECE, FIN, RST, SYN, URG, Segment, flag_text
 from tb.peers.sequence import newer, place
 
 _ORDER_DEPTH: Final = 32
@@ -132,11 +132,15 @@ class ConnectionJudge:
         """Window shift of the other side."""
         self.sack = False
         """SACK was agreed in the handshake."""
+        self.ecn = False
+        """ECN was agreed in the handshake."""
 
     def _report(self, rule: str, what: str) -> None:
         self._ledger.add(self._where, rule, what)
 
-    def established(self, first: int, timestamps: bool, scale: int, vlan: int | None, *, sack: bool = False) -> None:
+    def established(
+        self, first: int, timestamps: bool, scale: int, vlan: int | None, *, sack: bool = False, ecn: bool = False
+    ) -> None:
         """The handshake is over: position of the other side's first byte, and what was agreed."""
         self._stream = StreamRecord(first)
         self._first = first
@@ -144,6 +148,7 @@ class ConnectionJudge:
         self.timestamps = timestamps
         self.scale = scale
         self.sack = sack
+        self.ecn = ecn
         self._vlan = vlan
 
     def segment(self, seg: Segment, near: int, right_edge: int, sent: tuple[int, int]) -> None:
@@ -153,6 +158,7 @@ class ConnectionJudge:
         if seg.flags & (SYN | RST):
             return
         seq = place(seg.seq, near)
+        self._congestion(seg)
         self._content(seg, seq, right_edge)
         if seg.flags & ACK:
             ack = place(seg.ack, sent[0])
@@ -161,6 +167,15 @@ class ConnectionJudge:
             else:
                 self._order(seg, ack)
                 self._blocks(seg, ack, sent[1])
+
+    def _congestion(self, seg: Segment) -> None:
+        """ECN field and flags: only where agreed, and no segment without payload is ECT (RFC 3168 6.1.1, 6.1.4)."""
+        if not self.ecn and seg.flags & (ECE | CWR):
+            self._report("rfc3168 6.1.1", f"{flag_text(seg.flags)}, though ECN was not agreed")
+        if self.ecn and seg.tos & 3 and not seg.payload:
+            self._report("rfc3168 6.1.4", f"ECN field {seg.tos & 3} on a segment without data")
+        if seg.flags & CWR and not seg.payload:
+            self._report("rfc3168 6.1.2", "CWR on a segment without data")
 
     def _blocks(self, seg: Segment, ack: int, sent: int) -> None:
         """SACK blocks (RFC 2018 3, 4): of octets that were sent, apart from each other, above the acknowledgment.

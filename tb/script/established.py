@@ -43,6 +43,8 @@ class Opening:
     rtt: int
     #: The last segment of the handshake is the trace's first event.
     greets: bool
+    #: ECN was agreed on: the trace says so, or shows a code point, ECE or CWR (RFC 3168).
+    ecn: bool
 
     @staticmethod
     def of(script: Script) -> Opening:
@@ -68,7 +70,14 @@ class Opening:
             clock=clock,
             rtt=max(1, first.when.low // TICK) if first is not None and third else 1,
             greets=handover.active and isinstance(told, Departure),
+            ecn=handover.ecn or _shows_ecn(script),
         )
+
+
+def _shows_ecn(script: Script) -> bool:
+    """A code point other than not-ECT, or ECE or CWR, in any segment."""
+    segments = [event.segment for event in script.events if isinstance(event, Arrival | Departure)]
+    return any(s.ecn not in (None, "noecn") or s.flags & {"E", "W"} for s in segments)
 
 
 class Established(SceneStory):
@@ -116,6 +125,7 @@ class Established(SceneStory):
         tcp.cwnd, tcp.ssthresh = config.initial_cwnd, UNBOUNDED
         tcp.remote_mss = handover.peer_mss
         tcp.ts_enabled, tcp.scaling_enabled = handover.ts, config.window_scaling
+        tcp.ecn.enabled = opening.ecn
         tcp.snd_scale, tcp.rcv_scale = handover.snd_ws, handover.rcv_ws
         if opening.clock is not None:
             tcp.ts_delta = (opening.clock[0] + TS_BASE - now) & MASK32

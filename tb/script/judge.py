@@ -7,10 +7,14 @@ MUST-61, and leaves the others to the sender). TSecr is fixed (RFC 7323 4.3), an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tb.script.events import Segment
 from tb.script.wire import Heard, octets
+
+#: SACK blocks that the options of a segment have room for; one less beside timestamps (RFC 2018 3).
+BLOCKS = 4
 
 
 def differences(expected: Segment, heard: Heard) -> Iterator[str]:
@@ -79,3 +83,31 @@ def joined(first: Heard, second: Heard) -> Heard | None:
         b.flags, a.seq, a.length + b.length, a.ack, b.win, ts=b.ts, sack=a.sack, ecn=a.ecn, tos=a.tos,
     )  # fmt: skip
     return Heard(second.tick, whole, first.payload + second.payload, second.written)
+
+
+def duplicate(segment: Segment) -> tuple[int, int] | None:
+    """What a segment reports as come twice: a first SACK block that is acknowledged or in another one (RFC 2883 4)."""
+    if not segment.sack or segment.ack is None:
+        return None
+    (left, right), *others = segment.sack
+    inside = any(left >= other[0] and right <= other[1] for other in others)
+    return (left, right) if right <= segment.ack or inside else None
+
+
+def answered_once(acks: Sequence[Heard]) -> Heard:
+    """The ACKs of the pieces of one segment, in their order, as the ACK that it would have got in one piece.
+
+    That is the last one's, and in front of its blocks the first contiguous sequence that the pieces are reported to
+    have brought again (RFC 2883 4: a segment has one report, of the first such sequence of it).
+    """
+    last = acks[-1].segment
+    reports = sorted(report for report in (duplicate(ack.segment) for ack in acks) if report is not None)
+    if not reports:
+        return acks[-1]
+    left, right = reports[0]
+    for report in reports:
+        if report[0] <= right:
+            right = max(right, report[1])
+    held = last.sack[1:] if duplicate(last) is not None else last.sack
+    blocks = ((left, right), *held)[: BLOCKS if last.ts is None else BLOCKS - 1]
+    return replace(acks[-1], segment=replace(last, sack=blocks))

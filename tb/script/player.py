@@ -18,7 +18,7 @@ from tb.script.calls import Calls, WrongError, number
 from tb.script.established import ISS, PEER_ISS, TICK, Opening
 from tb.script.events import Arrival, Call, Departure, Event, Script, ScriptError, UnsupportedError
 from tb.script.exceptions import Excuse
-from tb.script.judge import differences, joined, show
+from tb.script.judge import answered_once, differences, joined, show
 from tb.script.wire import Heard, Speaker
 from tb.tests.stage import Scene
 
@@ -150,18 +150,22 @@ class Player:
     # ---- segments in ----
 
     def _arrive(self, event: Arrival) -> Scene:
+        """Put it on the wire; one too long for a frame comes in pieces, each of which is answered before the next."""
         frames = list(self._far.frames(event.segment))
         for frame in frames:
             self._stage.arrive(frame)
+            if len(frames) > 1:
+                yield from self._stage.quiet(SETTLE)
         if len(frames) > 1:
-            yield from self._stage.quiet(SETTLE)
-            self._only_last_acknowledgment()
+            self._one_acknowledgment()
 
-    def _only_last_acknowledgment(self) -> None:
-        """A segment too long for the wire came in pieces: ACKs between them are none that the trace could show."""
+    def _one_acknowledgment(self) -> None:
         heard = self._far.heard
-        while len(heard) > 1 and heard[0].segment.flags == {"."} == heard[1].segment.flags and not heard[0].payload:
-            heard.popleft()
+        acks: list[Heard] = []
+        while heard and heard[0].segment.flags == {"."} and not heard[0].payload:
+            acks.append(heard.popleft())
+        if acks:
+            heard.appendleft(answered_once(acks))
 
     def _nothing_unexpected(self, event: Event) -> None:
         if self._far.heard and self._further_departures(event):

@@ -82,7 +82,7 @@ class _Play:
 
 def play_on_rtl(items: Sequence[Item], config: RunConfig, out: Path) -> list[Result]:
     """In lockstep with the golden model, `BATCH` in a simulation."""
-    from tb.run import BUILT_CONNS
+    from tb.contract.scenes.stage import CONNS
     from tb.sim.build import build
     from tb.sim.run import run
     from tb.sim.spec import chimney_spec
@@ -91,7 +91,7 @@ def play_on_rtl(items: Sequence[Item], config: RunConfig, out: Path) -> list[Res
     tool, remark = choose(config.sim, fall_back=not config.sim_given)
     if remark:
         print(remark, flush=True)
-    built = build(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS), say=print)
+    built = build(chimney_spec(tool, data_w=config.data_w, conns=CONNS), say=print)
     results = [unread(item) for item in items]
     todo = [number for number, result in enumerate(results) if result is None]
     for first in range(0, len(todo), BATCH):
@@ -119,15 +119,12 @@ def write_batch(folder: Path, numbers: Sequence[int]) -> None:
 
 
 def read_batch(config: RunConfig) -> list[Item]:
-    """The traces of this simulation: those of its batch, or the core of the collection where nobody made one."""
+    """The traces of this simulation."""
     import tb.script.run_packetdrill as run_packetdrill
     import tb.script.run_vectors as run_vectors
 
-    file = config.out / "batch.json"
-    if not file.exists():
-        return run_packetdrill.core()
     found = run_vectors.items(config) if config.command == "vectors" else run_packetdrill.items(config)
-    return [found[number] for number in json.loads(file.read_text())]
+    return [found[number] for number in json.loads((config.out / "batch.json").read_text())]
 
 
 def read_results(folder: Path) -> list[Result]:

@@ -28,13 +28,16 @@ def waiting() -> dict[str, str]:
     return found
 
 
+def ready(folder: Path = COLLECTION) -> list[Path]:
+    """The scripts of a folder that wait for nothing."""
+    late = waiting()
+    return [file for file in files([folder]) if f"{file.parent.name}/{file.stem}" not in late]
+
+
 def core() -> list[Item]:
     """Two scripts of each folder of the collection: what `make test` plays on the RTL."""
-    late, found = waiting(), []
-    for folder in sorted(path for path in COLLECTION.iterdir() if path.is_dir()):
-        ready = [file for file in files([folder]) if f"{folder.name}/{file.stem}" not in late]
-        found += [item(file) for file in ready[:2]]
-    return found
+    folders = sorted(path for path in COLLECTION.iterdir() if path.is_dir())
+    return [item(file) for folder in folders for file in ready(folder)[:2]]
 
 
 def item(file: Path) -> Item:

@@ -53,7 +53,7 @@ class Network:
     def __init__(
         self, config: RunConfig, make_app: Callable[[int], Application], peer: PeerConfig, capture: Path | None
     ) -> None:
-        rates = ImpairmentRates(config.loss, config.reorder, config.dup, config.corrupt, config.delay)
+        rates = ImpairmentRates(config.loss, config.reorder, config.dup, config.corrupt, config.delay, config.mark)
         self.impairments = {direction: Impairments(rates, config.seed, direction) for direction in (TO_PEER, TO_NIC)}
         self.peer: Peer = make_peer(config.peer, peer, PEER_PORT, Neighbor(NIC_IP, NIC_MAC), make_app)
         self.monitor = WireMonitor(MonitorConfig(race_ticks=1 + -(-QUEUED_FRAMES * wire_cycles(config) // TICK_CYCLES)))

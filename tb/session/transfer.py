@@ -82,6 +82,17 @@ def file_data(config: RunConfig) -> bytes:
     return random.Random(f"file/{config.seed}").randbytes(config.size)
 
 
+#: Calls around which a connection changes its owner.
+HAND_OVERS = frozenset(
+    (
+        "MiniportInitiateOffload",
+        "NdisMInitiateOffloadComplete",
+        "MiniportTerminateOffload",
+        "NdisMTerminateOffloadComplete",
+    )
+)
+
+
 def slices(data: bytes, count: int) -> list[bytes]:
     """``count`` contiguous parts of nearly equal length; a part may be empty only if the data is that short."""
     cuts = [len(data) * i // count for i in range(count + 1)]
@@ -124,7 +135,7 @@ class Transfer:
             # by default everything is about to wrap: sequence numbers both ways, timestamps
             window = min(base.tcp.initial_rcv_wnd, POOL_BYTES // config.conns)
             seq = 0xFFFF_F000 - rng.randrange(1 << 15)
-            tcp = replace(base.tcp, initial_rcv_wnd=window, initial_seq=seq, initial_ts=0xFFFF_FF00)
+            tcp = replace(base.tcp, ecn=config.ecn, initial_rcv_wnd=window, initial_seq=seq, initial_ts=0xFFFF_FF00)
             settings = replace(base, seed=rng.getrandbits(32), tcp=tcp)
             if config.cuts:  # the end of a connection is cut, too
                 settings = replace(
@@ -132,7 +143,9 @@ class Transfer:
                 )
             self.apps.append(self.app_type(self.host, settings, part, remote, FIRST_LOCAL_PORT + number))
         peer = PeerConfig(
-            tcp=replace(self.peer_tcp, mss=config.mss, initial_sequence=0xFFFF_E000 - config.seed % 4096),
+            tcp=replace(
+                self.peer_tcp, mss=config.mss, ecn=config.ecn, initial_sequence=0xFFFF_E000 - config.seed % 4096
+            ),
             rules=JudgeRules(damaged_path=config.corrupt > 0),
         )
         self.network = self.network_type(config, self._make_echo, peer, capture)
@@ -169,10 +182,12 @@ class Transfer:
         return echo
 
     def _show_forwards(self, record: Record) -> None:
-        """The wire monitor does not see what the host hands down."""
+        """The wire monitor does not see what the host hands down, nor who owns a connection."""
         if isinstance(record, Enter) and record.function == "MiniportTcpOffloadForward" and record.layer == 0:
             for one in record.lists:
                 self.network.monitor.on_forward(one.data, record.tick)
+        if isinstance(record, Enter) and record.function in HAND_OVERS:
+            self.network.monitor.forget_marks()
 
     def new_echo(self) -> RecordingEcho:
         """The peer's application of the next connection."""

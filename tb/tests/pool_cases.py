@@ -1,4 +1,4 @@
-"""Pools of few buffers and hosts that refuse, as scenes for the stage.
+"""Pools of few buffers, hosts that refuse and hosts that keep what they got, as scenes for the stage.
 
 Indications refused in every way never lose or reorder a byte and never hold up another connection, at any pool size of
 at least one buffer a connection.
@@ -43,6 +43,27 @@ def stubborn_host(stage: Stage) -> Scene:
     stubborn.accept = None
     yield from stubborn.post(("R1", 100, False))
     yield from _all_received(stage, stubborn)
+    for story in stories.values():
+        yield from story.terminate()
+        yield from story.finish()
+
+
+def hoarding_host(stage: Stage) -> Scene:
+    """One connection's host accepts all and returns nothing; the others receive beside it, then it returns all."""
+    yield stage.session_over
+    stories = {name: far_end(stage, name, 16 * FAMILY, 16 * FAMILY) for name in (STUBBORN, *OTHERS)}
+    for story in stories.values():
+        yield from story.open()
+    stage.host.set_parameters(TcpConnectionOffloadParameters(tcp_delayed_ack_ticks=DELAYED_ACK))
+    hoarder = stories[STUBBORN]
+    hoarder.connection.hoards = True
+    for number in range(COUNT):
+        hoarder.far.say(_part(number), TcpFlag.PSH)
+        yield from stage.quiet()
+    for name in OTHERS:
+        yield from _others_receive(stage, stories[name])
+    hoarder.connection.hoards = False
+    yield from _all_received(stage, hoarder)
     for story in stories.values():
         yield from story.terminate()
         yield from story.finish()
@@ -107,6 +128,13 @@ def _all_received(stage: Stage, story: Story) -> Scene:
             _say_again(story, start // SEGMENT)
         yield from _waited(stage, lambda: len(story.sink) == SEGMENT * COUNT)
     raise AssertionError("the stubborn connection never got its bytes")
+
+
+def judge_hoarding_host(stories: Mapping[str, Story], pool: int) -> None:
+    """CH-149 CH-155 CH-156; a pool of few buffers was drained as far as it may be."""
+    for name in (STUBBORN, *OTHERS):
+        assert bytes(stories[name].sink) == pattern(SEGMENT * COUNT), name
+    assert len(stories[STUBBORN].of(INDICATE)) >= 1 + (pool > COUNT)
 
 
 def judge_stubborn_host(stories: Mapping[str, Story]) -> None:

@@ -22,8 +22,12 @@ MODULES: Final = (
     "terminate",
     "intermediate",
     "decisions",
+    "host_misuse",
 )
-"""Section 9.1 to 9.12, then 10. A module shows every monitor of its section, also those it imports."""
+"""Section 9.1 to 9.12, then 10, then what the prose asks of the host.
+
+A module shows every monitor of its section, also those it imports.
+"""
 
 
 def _section(name: str) -> ModuleType:

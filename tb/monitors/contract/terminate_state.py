@@ -11,7 +11,7 @@ from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, signed, whole
 from tb.monitors.contract.trace import Enter, Frame, List, Node, Record, State
-from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment
+from tb.monitors.wire_headers import ACK, ECE, FIN, RST, SYN, URG, WireSegment
 
 _CLOCK_SLACK: Final = 2
 """Ticks by which the target's clock may be off the record's: one at each end."""
@@ -93,6 +93,8 @@ class SendNumbers:
     """Segments since the last that acknowledged something new."""
     highest: int = 0
     resent: bool = False
+    slowed: bool = False
+    """The peer asked for it without a loss (ECE, RFC 3168 6.1.2)."""
     top: int = 0
     """Behind the last byte that went out, window probes left out."""
 
@@ -108,6 +110,7 @@ class SendNumbers:
         self.heard.append(_Heard(tick, place, seg.window << shift, seg.sequence, good))
         self.largest = max(self.largest, seg.window << shift)
         self.segments += 1
+        self.slowed |= bool(seg.flags & ECE) and connection.flag(ndis.ECN)
         self.since_new = 1 if place > self.highest else self.since_new + 1
         self.highest = max(self.highest, place)
 
@@ -331,8 +334,8 @@ class TerminatedState(BooksMonitor):
             wrong.append("CWnd 0")
         threshold = whole(state, "ss_thresh")
         if "ss_thresh" in handed and threshold != whole(handed, "ss_thresh"):
-            if not numbers.resent:
-                wrong.append(f"SsThresh {threshold} without a retransmission")
+            if not (numbers.resent or numbers.slowed):
+                wrong.append(f"SsThresh {threshold} without a retransmission or ECE")
             elif threshold < 2 * _least_segment(connection, mss):
                 wrong.append(f"SsThresh {threshold}, less than two segments (RFC 5681, 3.1)")
         if "c_wnd" in handed and not numbers.resent:

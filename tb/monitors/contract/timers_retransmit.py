@@ -71,6 +71,11 @@ class _Notes:
     """Largest segment that was sent: no more than the NIC's MSS."""
     stamp: int | None = None
 
+    def lost(self, threshold: int) -> bool:
+        """What was told of above the head shows that the head is lost (RFC 6675 4, IsLost)."""
+        octets = sum(right - left for left, right in self.told)
+        return octets > (threshold - 1) * self.largest or len(self.told) >= threshold
+
 
 @dataclass(eq=False, slots=True)
 class _Owed:
@@ -218,7 +223,7 @@ class Retransmission(BookedMonitor):
         threshold = self.parameter("tcp_duplicate_ack_threshold")
         head = notes.head
         inherited = head.inherited and number(conn.delegated, "dup_ack_count")
-        if threshold is None or (head.possible < threshold and not inherited):
+        if threshold is None or not (head.possible >= threshold or inherited or notes.lost(threshold)):
             return
         before = self._recovering(conn, notes)
         notes.recover_at, notes.recover = self.now, max(notes.recover, conn.sent)
@@ -270,21 +275,11 @@ class Retransmission(BookedMonitor):
     def _early(self, conn: Connection, notes: _Notes) -> None:
         threshold = self.parameter("tcp_duplicate_ack_threshold")
         head = notes.head
-        early = (
-            threshold is not None
-            and not self._recovering(conn, notes)
-            and not head.inherited
-            and 0 < head.possible < threshold
-        )
-        if not early or threshold is None:
+        if threshold is None or head.inherited or self._recovering(conn, notes):
             return
-        octets = sum(right - left for left, right in notes.told)
-        if octets > (threshold - 1) * notes.largest or len(notes.told) >= threshold:
-            notes.recover_at, notes.recover = self.now, max(notes.recover, conn.sent)
-        else:
-            self.breach(
-                "CH-216", f"head sent again after {head.possible} duplicate ACKs, {threshold} are the threshold"
-            )
+        if 0 < head.possible < threshold:
+            text = f"head sent again after {head.possible} duplicate ACKs, {threshold} are the threshold"
+            self.breach("CH-216", text)
 
     def _limits(self, conn: Connection) -> tuple[int | None, int]:
         """TcpMaximumRetransmissions and MaxRT."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +18,11 @@ from model.ndis.miniport_io import ConnectionIo, SendJob
 from model.ndis.offload_state import OffloadBlock, OffloadHandle, link, nodes_once, tree_fault
 from tb.config import ROOT, RunConfig
 from tb.contract.operator import Plan
+from tb.contract.regress import plan_of
 from tb.contract.table import TABLE, Kind, State
 from tb.contract.tally import ALLOWED_TIMES, REFUSED_TIMES, Findings, Tally
 from tb.monitors.contract import ndis_numbers as ndis
+from tb.monitors.contract.host_misuse import HostMisuse
 from tb.monitors.contract.monitor import ContractMonitors
 from tb.monitors.contract.trace import Record
 
@@ -35,6 +41,63 @@ def test_random_operations_keep_the_contract_and_lose_no_list(seed: int, tmp_pat
     assert found.passed, f"{again}: {found.violations[:5]}"
     assert found.operations.total >= OPERATIONS
     assert found.operations.legal_share >= 0.6
+
+
+_REPEATED = """
+import dataclasses, json, pathlib, sys
+import tb.contract.golden as golden
+from tb.config import RunConfig
+from tb.contract.operator import Plan
+from tb.contract.regress import plan_of
+from tb.contract.table import Kind, State
+from tb.session.contract_tap import ContractTap
+
+base = RunConfig(command="regress", device="model")
+config = dataclasses.replace(base, seed=3, size=65536, delay=5, out=pathlib.Path("."))
+run = golden.GoldenRun(config, Plan(seed=3, operations=120, bytes=65536, slots=6))
+log = []
+
+
+class Logged(type(run.session.operator.tally.counts)):
+    def __setitem__(self, pair, count):
+        log.append((run.session.host.now, *map(str, pair), count))
+        super().__setitem__(pair, count)
+
+
+run.session.operator.tally.counts = Logged()
+feed = ContractTap.feed
+ContractTap.feed = lambda tap, record: (log.append(repr(record)), feed(tap, record))[1]
+found = run.run().as_dict()
+del found["seconds"]
+json.dump([log, found, dict(run.driver.counters)], sys.stdout)
+"""
+
+
+def test_a_seed_does_the_same_whatever_python_hashes_and_where_objects_lie() -> None:
+    told = []
+    for salt in ("1", "77"):
+        padding = {f"PADDING_{n}": "x" * 1000 * len(salt) for n in range(len(salt))}  # moves what lies behind it
+        environment = os.environ | padding | {"PYTHONHASHSEED": salt}
+        command = [sys.executable, "-c", _REPEATED]
+        told.append(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True))
+    log, found, counters = json.loads(told[0].stdout)
+    assert len(log) > 1000
+    assert found["violations"] == []
+    assert counters
+    assert told[0].stdout == told[1].stdout
+
+
+@pytest.mark.parametrize("operations", [1000, 10_000])
+def test_what_a_seed_does_depends_on_no_other_seed(operations: int) -> None:
+    alone = replace(RunConfig(command="regress", device="model"), seed=4, seeds=(4,), operations=operations)
+    assert plan_of(alone) == plan_of(replace(alone, seeds=tuple(range(1, 51))))
+
+
+@pytest.mark.parametrize(("seeds", "operations"), [(1, 10_000), (10, 1000), (50, 10_000)])
+def test_seeds_want_every_pair_as_often_as_a_complete_run_asks(seeds: int, operations: int) -> None:
+    plan = plan_of(replace(RunConfig(command="regress", device="model"), seed=1, operations=operations))
+    assert seeds * plan.allowed_times >= ALLOWED_TIMES
+    assert seeds * plan.refused_times >= REFUSED_TIMES
 
 
 def test_a_send_that_never_comes_back_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -63,6 +126,22 @@ def test_misuse_that_no_monitor_reports_is_found(monkeypatch: pytest.MonkeyPatch
     found = _played(1, tmp_path)
     assert any(line.startswith("misuse: ") and line.endswith("not reported") for line in found.violations)
     assert not found.passed
+
+
+@pytest.mark.parametrize("section", HostMisuse.RULES)
+def test_misuse_of_a_section_that_its_monitor_does_not_report_is_found(
+    section: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    report = HostMisuse.breach
+
+    def half_deaf(self: HostMisuse, rule: str, text: str) -> None:
+        if rule != section:
+            report(self, rule, text)
+
+    monkeypatch.setattr(HostMisuse, "breach", half_deaf)
+    found = _played(3, tmp_path)
+    assert found.violations
+    assert all(line.startswith("misuse: ") and f"{section} not reported" in line for line in found.violations)
 
 
 def test_every_forbidden_kind_has_its_row_in_the_page_of_bad_input() -> None:

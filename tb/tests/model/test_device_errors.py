@@ -85,14 +85,14 @@ class LabRun(ModelRun):
         allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
         session = LabTransfer(config, self.device.mem, allocator)
         driver = LabDriver(self.device, session.host, allocator, DriverConfig(conns=conns, cq_log2=12))
-        self.transfer, self.driver, self.lab_driver = session, driver, driver
-        session.attach(driver)
+        self.lab_driver = driver
         driver.lab = lab
         lab.attach(driver, port or GoldenPort(self.device), allocator)
         session.join(lab)
-        self.device.on_interrupt = driver.on_interrupt
-        driver.reset()
-        driver.start()
+        self.begin(session, driver)
+
+    def watch_frames(self) -> None:
+        """The lab's connections are unknown to the monitors: they see what the network carries."""
 
     def advance(self) -> None:
         """One tick."""

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from model.layout.generated import Cqe, Opcode, Sqe, Status
+from model.layout.generated import SG_MAX, Cqe, Opcode, Sqe, Status
 from model.ndis.memory import FlatMemory, HostMemory, PageAllocator
-from model.ndis.miniport_io import ConnectionIo, DeviceLimits
+from model.ndis.miniport_io import SEND_LAST, ConnectionIo, DeviceLimits
 from model.ndis.netbuffer import BufferShape, NetBuffer, NetBufferList, Owner, allocate_net_buffer
 from model.ndis.rings import DmaArena
 from model.ndis.status import CompletionKind, NdisStatus
@@ -85,3 +85,52 @@ def test_receives_come_back_behind_the_sends_and_before_the_disconnect(order: tu
         (CompletionKind.DISCONNECT, NdisStatus.SUCCESS),
     ]
     assert [len(left) for left in (io.jobs, io.entries, io.receives, io.at_device)] == [0, 0, 0, 0]
+
+
+@pytest.mark.rule("CH-193")
+def test_a_send_in_two_entries_comes_back_when_only_the_second_is_aborted() -> None:
+    driver = Recorder()
+    io = ConnectionIo(driver, conn=1, gen=1, send_open=True)
+    parts = [driver.list_of(SIZE) for _ in range(SG_MAX + 1)]
+    nbl = NetBufferList([part.first_net_buffer for part in parts])
+    nbl.hand_over(Owner.HOST, Owner.TARGET)
+    io.send(nbl)
+    io.pump()
+    first, second = driver.entries
+    if first.flags & SEND_LAST:  # the peer acknowledged it before the RST; without LAST that gives no completion
+        io.on_send(Cqe(cookie=first.cookie, status=Status.OK, nbytes=first.length))
+    io.cancel()
+    io.on_send(Cqe(cookie=second.cookie, status=Status.ABORTED, nbytes=SIZE // 2))
+    assert driver.went_up == [(CompletionKind.SEND, NdisStatus.REQUEST_ABORTED)]
+    assert nbl.bytes_transferred == SG_MAX * SIZE + SIZE // 2
+    assert not io.entries
+
+
+@pytest.mark.rule("G-23")
+@pytest.mark.parametrize("answered", [True, False], ids=["rst-sent", "rst-asked-for"])
+def test_an_abort_behind_another_is_aborted_though_the_connection_became_invalid_between_them(answered: bool) -> None:
+    driver = Recorder()
+    io = ConnectionIo(driver, conn=1, gen=1, send_open=True)
+    io.disconnect_abortive(driver.list_of(0))
+    io.pump()
+    answer = Cqe(cookie=driver.entries[0].cookie, status=Status.OK)
+    if answered:
+        io.on_send(answer)
+    io.mute = lambda: True
+    io.disconnect_abortive(driver.list_of(0))
+    io.pump()
+    if not answered:
+        io.on_send(answer)
+    disconnect = CompletionKind.DISCONNECT
+    assert driver.went_up == [(disconnect, NdisStatus.SUCCESS), (disconnect, NdisStatus.REQUEST_ABORTED)]
+
+
+@pytest.mark.rule("G-03")
+def test_an_abort_of_an_invalid_connection_waits_for_the_terminate() -> None:
+    driver = Recorder()
+    io = ConnectionIo(driver, conn=1, gen=1, send_open=True, mute=lambda: True)
+    io.disconnect_abortive(driver.list_of(0))
+    io.pump()
+    assert (driver.entries, driver.went_up) == ([], [])
+    io.flush(NdisStatus.UPLOAD_IN_PROGRESS)
+    assert driver.went_up == [(CompletionKind.DISCONNECT, NdisStatus.UPLOAD_IN_PROGRESS)]

@@ -95,6 +95,22 @@ def test_sack_is_agreed_on_if_both_offer_it_and_handed_over(offered: bool, answe
     assert bool(flags & TcpConstFlags.SACK_ENABLED) == both
 
 
+@pytest.mark.rule("N-1", "B-3")
+@pytest.mark.parametrize(("offered", "answered"), [(True, True), (True, False), (False, True)])
+def test_ecn_is_agreed_on_if_both_offer_it_and_handed_over(offered: bool, answered: bool) -> None:
+    """RFC 3168 6.1.1: a SYN with ECE and CWR, answered by one with ECE alone; no SYN is ECT."""
+    link = Link()
+    link.peer = TcpPeer(PeerConfig(tcp=TcpConfig(ecn=answered)), lambda _: EchoApp())
+    connection = link.open(ecn=offered)
+    syn = decode(link.sent[0])
+    assert syn is not None
+    assert (syn.flags, syn.tos) == (TcpFlag.SYN | (TcpFlag.ECE | TcpFlag.CWR if offered else TcpFlag(0)), 0)
+    both = offered and answered
+    assert connection.tcp.ecn.enabled == both
+    flags = link.stack.export(connection, link.tick).const.flags
+    assert bool(flags & TcpConstFlags.ECN_ENABLED) == both
+
+
 def test_the_syn_offers_mss_window_scale_and_timestamps() -> None:
     link = Link()
     connection = link.open(initial_rcv_wnd=1 << 20)
@@ -415,6 +431,19 @@ def test_only_a_reset_at_the_expected_sequence_number_aborts() -> None:
     connection.tcp.on_segment(from_peer(connection, TcpFlag.RST), link.tick)
 
     assert connection.tcp.aborted
+
+
+def test_a_reset_in_time_wait_ends_the_connection_and_is_no_failure() -> None:
+    """RFC 9293 3.10.7.4: a late segment was answered, and the peer, which waits for nothing, knows of no connection."""
+    link = Link()
+    connection = link.open()
+    connection.tcp.close(link.tick)
+    link.run(ticks=1000)
+    assert connection.tcp.state is State.TIME_WAIT
+    connection.tcp.on_segment(from_peer(connection, TcpFlag.RST), link.tick)
+
+    assert connection.tcp.ended
+    assert (connection.tcp.aborted, connection.tcp.failure) == (False, "")
 
 
 def test_a_segment_with_an_old_timestamp_or_a_future_ack_is_answered_and_dropped() -> None:

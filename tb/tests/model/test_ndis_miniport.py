@@ -17,7 +17,7 @@ from model.ndis.framing import decode
 from model.ndis.images import delegated_state, io_status, neighbor_image, path_image, tcp_image
 from model.ndis.memory import POISON, FlatMemory
 from model.ndis.miniport import DriverConfig
-from model.ndis.miniport_io import DeviceLimits, cut, merge_adjacent
+from model.ndis.miniport_io import SEND_LAST, DeviceLimits, cut, merge_adjacent
 from model.ndis.netbuffer import BufferShape, NetBuffer, NetBufferList
 from model.ndis.offload_state import (
     NeighborCached,
@@ -162,7 +162,7 @@ def test_a_list_of_more_than_sixteen_pieces_is_cut_and_completed_once() -> None:
     entries = [sqe for sqe in bench.device.opcodes if sqe.opcode == Opcode.SEND]
     assert len(entries) > 3 * 3
     assert max(sqe.count for sqe in entries) == 16
-    assert any(not sqe.flags & 1 for sqe in entries)
+    assert all(sqe.flags & SEND_LAST for sqe in entries)
     assert bench.host.completions["send"] == {"SUCCESS": 3}
 
 

@@ -68,7 +68,6 @@ def test_what_comes_behind_inherited_bytes_goes_into_the_request_that_they_began
     assert found["byte_exact"]
 
 
-
 @pytest.mark.rule("CH-129", "CH-159", "G-20")
 @pytest.mark.parametrize("seed", [8, 10])
 def test_random_cuts_of_a_session_lose_and_reorder_nothing(seed: int, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tb.config import RunConfig
 from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES, ModelRun
 from tb.session import summary
 from tb.session.transfer import Transfer
-from tb.tests.pool_cases import judge_stubborn_host, stubborn_host
+from tb.tests.pool_cases import hoarding_host, judge_hoarding_host, judge_stubborn_host, stubborn_host
 from tb.tests.stage import DELAY, Stage
 from tb.tests.stage.golden import StageRun
 
@@ -54,10 +54,8 @@ def test_no_byte_is_lost_or_reordered_whatever_the_answers_and_the_pool(
     assert summary.verdict(run.transfer) == []
 
 
-@pytest.mark.rule("CH-151", "CH-155")
-@pytest.mark.parametrize("pool", [CONNS, CONNS + 1, 2 * CONNS])
-def test_a_connection_that_is_refused_for_good_holds_up_no_other(tmp_path: Path, pool: int) -> None:
-    stage = Stage([stubborn_host])
+def played(tmp_path: Path, stage: Stage, pool: int) -> None:
+    """One scene on a device of so many pool buffers."""
     run = StageRun(
         RunConfig(device="model", size=4096, delay=DELAY, out=tmp_path),
         stage,
@@ -66,5 +64,20 @@ def test_a_connection_that_is_refused_for_good_holds_up_no_other(tmp_path: Path,
     )
     assert run.run() == [], stage.where()
     assert stage.over, stage.where()
-    judge_stubborn_host(stage.stories)
     assert summary.verdict(run.transfer) == []
+
+
+@pytest.mark.rule("CH-151", "CH-155")
+@pytest.mark.parametrize("pool", [CONNS, CONNS + 1, 2 * CONNS])
+def test_a_connection_that_is_refused_for_good_holds_up_no_other(tmp_path: Path, pool: int) -> None:
+    stage = Stage([stubborn_host])
+    played(tmp_path, stage, pool)
+    judge_stubborn_host(stage.stories)
+
+
+@pytest.mark.rule("CH-149", "CH-155", "CH-156")
+@pytest.mark.parametrize("pool", [CONNS, CONNS + 1, 2 * CONNS, 8 * CONNS])
+def test_a_host_that_returns_no_indicated_list_holds_up_no_other_connection(tmp_path: Path, pool: int) -> None:
+    stage = Stage([hoarding_host])
+    played(tmp_path, stage, pool)
+    judge_hoarding_host(stage.stories, pool)

@@ -141,8 +141,8 @@ def test_what_is_over_is_not_kept_alive(state: TcpState) -> None:
 def test_new_data_and_acknowledgments_that_are_owed_go_before_a_probe() -> None:
     engine = kept()
     fires(engine, 1500)
-    engine.rx(seq=4990)
-    engine.rx(seq=4990)
+    engine.rx(seq=4990, pay_len=5)
+    engine.rx(seq=4990, pay_len=5)
     engine.send(100)
     assert [(s.seq, s.len) for s in engine.segments(1)] == [(1000, 100)]
     assert (engine.tcb.ka_probe_owed, engine.tcb.dup_owed) == (1, 2)
@@ -299,6 +299,53 @@ def test_outside_the_window_resets_are_silent_and_syns_are_always_answered() -> 
         engine.rx(flags=RST, seq=4999)
         engine.rx(flags=SYN, seq=4998)
     assert (engine.tcb.dup_owed, engine.tcb.rst_challenged, engine.tcb.syn_challenged, engine.tcb.ka_on) == (2, 0, 0, 0)
+
+
+@pytest.mark.rule("K-7", "B23", "RFC 5961 7", "S47")
+@pytest.mark.parametrize("refused", [{"seq": 4999}, {"ack": 0x7000_0000}, {"ts_present": 1, "tsval": 999}])
+def test_refused_acks_are_answered_twice_a_second_at_most(refused: dict[str, int]) -> None:
+    const_flags = 1 if "tsval" in refused else 0
+    engine = running(now=1000, const_flags=const_flags, ts_recent=1000, ts_recent_age=0)
+    for now, owed in ((1000, 1), (1001, 1), (1499, 1), (1500, 2), (1501, 2), (1999, 2), (2000, 3)):
+        engine.now = now
+        engine.rx(**{"ts_present": const_flags, "tsval": 1000, **refused})
+        assert engine.tcb.dup_owed == owed, now
+
+
+@pytest.mark.rule("K-7", "C-1", "C-2", "CH-197")
+@pytest.mark.parametrize("octets", [{"pay_len": 1}, {"flags": ACK | FIN}, {"flags": SYN}])
+def test_what_was_sent_again_is_answered_each_time(octets: dict[str, int]) -> None:
+    engine = running(now=1000)
+    for owed in (1, 2, 3):
+        engine.rx(**{"seq": 4990, **octets})
+        assert (engine.tcb.dup_owed, engine.tcb.answered) == (owed, 0)
+
+
+@pytest.mark.rule("K-7", "B23")
+def test_two_ends_that_refuse_each_other_fall_silent() -> None:
+    """Each end's numbers lie below what the other expects, so that each ACK is refused and asks for one."""
+    ends = [
+        running(now=1000),
+        running(now=1000, snd_una=4990, snd_nxt=4990, snd_max=4990, rcv_nxt=1010, snd_wl1=1009),
+    ]
+    ends[0].rx(seq=4990, ack=1000)
+    answers, turn = 0, 0
+    while found := ends[turn].segments():
+        answers += len(found)
+        assert answers <= 4
+        turn = 1 - turn
+        for sent in found:
+            ends[turn].rx(seq=sent.seq, ack=sent.ack)
+    assert answers == 2
+
+
+@pytest.mark.rule("K-7", "B13")
+def test_the_limit_of_one_connection_says_nothing_of_another() -> None:
+    engine = running(now=1000)
+    engine.rx(seq=4999)
+    other = running(now=1000)
+    other.rx(seq=4999)
+    assert (engine.tcb.dup_owed, other.tcb.dup_owed) == (1, 1)
 
 
 @pytest.mark.rule("K-2", "CH-201")

@@ -362,6 +362,32 @@ def test_a_segment_that_paws_refuses_is_reported_as_far_as_it_is_old() -> None:
 
 
 @pytest.mark.rule("M-4")
+@pytest.mark.rule("M-2", "RFC 2883 4")
+def test_a_report_that_waits_goes_when_another_range_comes_to_the_front() -> None:
+    """Two duplicates are owed: the first option must not name octets that the block behind them does not hold."""
+    engine = engine_with((100, 200))
+    take(engine, 100, 150)
+    assert engine.tcb.dsack
+    take(engine, 400, 500)
+    assert not any((engine.tcb.dsack, engine.tcb.dsack_left, engine.tcb.dsack_right))
+    engine = engine_with((100, 200))
+    take(engine, 100, 150)
+    take(engine, 200, 300)
+    assert (engine.tcb.dsack, engine.tcb.dsack_left) == (1, (BASE + 100) & MASK)
+    first, second = (segment_of(engine.grant()) for _ in range(2))
+    assert (first.sack_n, second.sack_n) == (2, 1)
+
+
+@pytest.mark.rule("M-2")
+def test_a_report_of_octets_below_the_ack_waits_on_whatever_comes_out_of_order() -> None:
+    engine = engine_with()
+    take(engine, 0, 100)
+    take(engine, 0, 100)
+    assert engine.tcb.dsack
+    take(engine, 300, 400)
+    assert (engine.tcb.dsack, engine.tcb.dsack_left) == (1, BASE)
+
+
 def test_data_carries_no_block_and_the_duplicate_ack_behind_it_does() -> None:
     engine = engine_with((100, 200))
     take(engine, 300, 400)

@@ -212,6 +212,7 @@ def test_ts_recent_past_the_paws_age_is_replaced_by_whatever_comes(tsval: int) -
     engine.now = 2_073_600_000
     engine.rx(ts_present=1, tsval=tsval)
     assert (engine.tcb.ts_recent, engine.tcb.ts_recent_tick, engine.tcb.dup_owed) == (tsval, engine.now, 1)
+    engine.now += 500
     engine.rx(ts_present=1, tsval=(tsval - 1) & 0xFFFFFFFF)
     assert (engine.tcb.ts_recent, engine.tcb.dup_owed) == (tsval, 2), "the age begins anew"
 

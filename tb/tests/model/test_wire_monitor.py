@@ -106,7 +106,9 @@ def test_right_traffic_over_a_bad_network_breaks_no_rule(seed: int, tcp: TcpConf
 def test_every_rule_is_looked_at_in_the_right_traffic_of_the_bad_network() -> None:
     looked_at: set[str] = set()
     for seed in range(1, 9):
-        looked_at |= set(watch(record(seed, 60_000, replace(BAD, drop=0.15))).checked)
+        for ecn in (False, True):
+            rates = replace(BAD, drop=0.15, mark=0.1 if ecn else 0.0)
+            looked_at |= set(watch(record(seed, 60_000, rates, TcpConfig(ecn=ecn))).checked)
     assert looked_at == set(RULES)
 
 

@@ -28,7 +28,10 @@ PATIENCE_NS = 5_000_000
 
 
 class ResetTest(TransferTest):
-    """Sessions that are broken off, one after the other; the last one runs to its end."""
+    """Sessions that are broken off, one after the other; the last one runs to its end.
+
+    A session that is broken off is judged for what it did until then, not for what it still owed.
+    """
 
     async def stimulus(self) -> None:
         dut = top()
@@ -38,6 +41,7 @@ class ResetTest(TransferTest):
         bench = self.bench = Bench(dut, self.config, self.env, self.port)
         self.rows: list[str] = []
         self.sessions = 0
+        self.broken_off: list[str] = []
         await bench.start()
         await bench.reset_device()
         scenes: tuple[Callable[[], Awaitable[None]], ...] = (
@@ -50,6 +54,7 @@ class ResetTest(TransferTest):
             for scene in scenes:
                 self.begin()
                 await scene()
+                self.judge_broken_off()
                 await self.registers_are_as_after_power_up()
             self.begin()
             assert self.transfer is not None
@@ -66,7 +71,16 @@ class ResetTest(TransferTest):
         found = super().extra_problems()
         if sorted(self.rows) != sorted(documented("R")):
             found.append(f"rows of docs/errors.md asserted: {', '.join(self.rows) or 'none'}")
-        return found
+        return found + self.broken_off
+
+    def judge_broken_off(self) -> None:
+        """What monitors and peer hold against the session so far."""
+        assert self.transfer is not None
+        network = self.transfer.network
+        found = [f"contract: {breach}" for breach in self.transfer.tap.monitors.breaches]
+        found += [f"wire: {violation}" for violation in network.monitor.violations]
+        found += [f"peer: {line}" for line in network.peer.violations]
+        self.broken_off += [f"session {self.sessions}, broken off: {line}" for line in found]
 
     def begin(self) -> None:
         """A new session from scratch."""
@@ -87,7 +101,7 @@ class ResetTest(TransferTest):
     async def until(self, condition: Callable[[], bool]) -> None:
         """Carry the session on until something is so."""
         assert self.transfer is not None
-        self.bench.transfer = self.transfer
+        self.bench.carry(self.transfer)
         self.bench.kick()
         for _ in range(PATIENCE_NS // 500):
             await Timer(500, "ns")
@@ -145,6 +159,7 @@ class ResetTest(TransferTest):
             if await self.bench.soft_reset_under_traffic():
                 self.rows.append("R-03")
                 return
+            self.judge_broken_off()
             self.begin()
         raise AssertionError("the device was idle at every reset")
 

@@ -1,4 +1,7 @@
-"""Traces on the RTL, in lockstep with the golden model: a batch of `make vectors` or `make packetdrill`, or a core."""
+"""Traces on the RTL, in lockstep with the golden model: a batch of `make vectors` or `make packetdrill`, or a choice.
+
+Plusargs of a job: `scripts`, `vectors`: so many drawn by the seed; without both two scripts of each folder.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from cocotb.triggers import Timer
 from pyuvm import uvm_factory, uvm_root
 
 from tb.contract.scenes.stage import DELAY, SIZE, SceneDriver, SceneTransfer
+from tb.script.draw import drawn
 from tb.script.player import Player, Result
-from tb.script.run import read_batch
+from tb.script.run import Item, play_some, read_batch
+from tb.script.run_packetdrill import core
 from tb.script.stage import ScriptStage
 from tb.tests.rtl.stage_test import StageTest
 from tb.tests.stage import Stage
@@ -32,17 +37,34 @@ class ScriptTest(StageTest):
             results = [player.result for player in players if player.result is not None]
             file.write_text(json.dumps([dataclasses.asdict(result) for result in results]))
 
-        items = read_batch(self.config)
-        self.players = {
-            item.names[-1][1]: Player(item.script, item.excuses) for item in items if item.script is not None
-        }
-        return ScriptStage(list(self.players.values()), keep)
+        self.players = [(item, Player(item.script, item.excuses)) for item in self.items() if item.script is not None]
+        return ScriptStage([player for _, player in self.players], keep)
+
+    @property
+    def _is_batch(self) -> bool:
+        return self.config.command in ("vectors", "packetdrill")
+
+    def items(self) -> list[Item]:
+        """The traces of this simulation."""
+        if self._is_batch:
+            return read_batch(self.config)
+        scripts, vectors = (int(cocotb.plusargs.get(name, 0)) for name in ("scripts", "vectors"))
+        return drawn(self.config, scripts, vectors) if scripts or vectors else core()
 
     def judge(self) -> list[str]:
-        """Whoever asked for a batch reads its results; where nobody did, every trace must hold."""
-        if self.config.command in ("vectors", "packetdrill"):
+        """Who asked for a batch reads its results; else scripts hold, and vectors give what the golden device does."""
+        if self._is_batch:
             return []
-        return [f"{name}: {player.result}" for name, player in self.players.items() if player.result != Result("pass")]
+        return [
+            f"{item.names[-1][1]}: {player.result}, {wanted} expected"
+            for item, player in self.players
+            if player.result != (wanted := self._wanted(item))
+        ]
+
+    def _wanted(self, item: Item) -> Result:
+        if item.names[0][0] == "script":
+            return Result("pass")
+        return play_some([item], self.config.out / "golden", self.config.seed)[0]
 
 
 @cocotb.test()

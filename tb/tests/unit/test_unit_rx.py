@@ -79,6 +79,7 @@ class Frame:
     vlan: int | None = None
     ethertype: int = 0x0800
     version_ihl: int = 0x45
+    tos: int = 0
     frag: int = 0x4000
     proto: int = 6
     total: int | None = None
@@ -101,7 +102,8 @@ class Frame:
         check = (0xFFFF ^ ones_sum(pseudo + segment)) ^ self.tcp_error
         segment = segment[:16] + struct.pack("!H", check) + segment[18:]
         total = 20 + len(segment) if self.total is None else self.total
-        header = struct.pack("!BBHHHBBH", self.version_ihl, 3, total, 0x1234, self.frag, 61, self.proto, 0) + src + dst
+        header = struct.pack("!BBHHHBBH", self.version_ihl, self.tos, total, 0x1234, self.frag, 61, self.proto, 0)
+        header += src + dst
         header = header[:10] + struct.pack("!H", (0xFFFF ^ ones_sum(header)) ^ self.ip_error) + header[12:]
         tag = b"" if self.vlan is None else struct.pack("!HH", 0x8100, self.vlan)
         link = bytes.fromhex("02aabbccddee02112233445566"[:24]) + tag + struct.pack("!H", self.ethertype)
@@ -499,6 +501,14 @@ async def test_arguments_of_a_segment(dut: Any) -> None:
             flags=0xFF, tagged=int(vlan is not None), vlan_id=(vlan or 0) & 0xFFF, pay_off=frame.pay_off, pay_len=3,
         )  # fmt: skip
         assert seg == wanted
+
+
+@cocotb.test()
+async def test_the_congestion_mark_of_every_frame_reaches_the_engine_n1(dut: Any) -> None:
+    bench = await started(dut)
+    cases = [(vlan, dscp, ecn) for vlan in (None, 7) for dscp in (0, 0xA8, 0xFC) for ecn in range(4)]
+    await verdicts(bench, [Frame(payload=b"abc", vlan=vlan, tos=dscp | ecn).build() for vlan, dscp, ecn in cases])
+    assert [seg.ip_ecn for seg in bench.segments] == [ecn for _, _, ecn in cases]
 
 
 @cocotb.test()

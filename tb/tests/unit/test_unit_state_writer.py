@@ -22,7 +22,7 @@ WHOLE, PART = 256, 128  # bytes
 # every field has a value of its own
 STATE = Tcb(
     phase=Phase.RUNNING, gen=7, state=TcpState.CLOSE_WAIT, ts_en=1, sack_en=0, ws_en=1, snd_ws=5, rcv_ws=6, family=4,
-    path_id=0x0102, local_port=0x0304, remote_port=0x0506, remote_mss=0x0708, hash_value=0x090A0B0C,
+    ecn_en=1, path_id=0x0102, local_port=0x0304, remote_port=0x0506, remote_mss=0x0708, hash_value=0x090A0B0C,
     cached_flags=0x001C, init_rcv_wnd=0x11121314, rcv_indication_size=0x15161718, ka_probe_count=0x19,
     ka_timeout=0x1A1B1C1D, ka_interval=0x1E1F2021, max_rt=0x22232425, flow_label=0x62728, ttl=0x29, tos=0x2A,
     user_priority=5, dlg_flags=0x2B2C, ka_probes_sent=0x2D, ka_timeout_delta=0x99887766, send_backlog_size=0x32333435,
@@ -44,7 +44,7 @@ DELEGATED = DelegatedImage(
     send_backlog_size=0x32333435, receive_backlog_size=0x36373839, dwnd=0x3A3B3C3D,
 )  # fmt: skip
 QUERIED = TcpImage(
-    family=4, const_flags=5, remote_port=0x0506, local_port=0x0304, snd_wind_scale=5, rcv_wind_scale=6,
+    family=4, const_flags=13, remote_port=0x0506, local_port=0x0304, snd_wind_scale=5, rcv_wind_scale=6,
     remote_mss=0x0708, hash_value=0x090A0B0C, path_id=0x0102, cached_flags=0x001C, initial_rcv_wnd=0x11121314,
     rcv_indication_size=0x15161718, ka_probe_count=0x19, ka_timeout=0x1A1B1C1D, ka_interval=0x1E1F2021,
     max_rt=0x22232425, flow_label=0x62728, ttl=0x29, tos=0x2A, user_priority=5, state=TcpState.CLOSE_WAIT,
@@ -197,8 +197,9 @@ async def a_timer_is_reported_as_the_time_that_remains_b10_k3(dut: Any) -> None:
 @cocotb.test()
 async def flags_and_bytes_not_read_are_those_of_the_instant_b10(dut: Any) -> None:
     bench = await bench_of(dut)
-    for n in range(8):
-        got = await bench.write(replace(STATE, ts_en=n & 1, sack_en=n >> 1 & 1, ws_en=n >> 2), whole=True)
+    for n in range(16):
+        agreed = {"ts_en": n & 1, "sack_en": n >> 1 & 1, "ws_en": n >> 2 & 1, "ecn_en": n >> 3}
+        got = await bench.write(replace(STATE, **agreed), whole=True)
         assert TcpImage.from_bytes(got.data).const_flags == n
     got = await bench.write(replace(STATE, consumed_seq=0xFFFF_FFF0, rcv_nxt=0x10, rcv_adv=0x10), whole=True)
     image = TcpImage.from_bytes(got.data)

@@ -400,7 +400,7 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
     await b.path()
     await b.neighbor()
     image = replace(
-        IMAGE, const_flags=7, snd_wind_scale=5, rcv_wind_scale=6, srtt=803, rttvar=250, ts_recent=70, ts_recent_age=40,
+        IMAGE, const_flags=15, snd_wind_scale=5, rcv_wind_scale=6, srtt=803, rttvar=250, ts_recent=70, ts_recent_age=40,
         ts_time=9000, total_rt=5, dup_ack_count=2, snd_wnd_probe_count=3, ka_probes_sent=1, rtx_count=4,
         rtx_timeout_delta=600, snd_nxt=u32(UNA + 10), snd_max=u32(UNA + 20), state=TcpState.CLOSE_WAIT,
     )  # fmt: skip
@@ -416,6 +416,7 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
         rtx_deadline=600, rtx_count=4, snd_wnd_probe_count=3, total_rt=5, rcv_nxt=RCV, rcv_adv=RCV + 32768,
         consumed_seq=RCV, last_ack_sent=RCV, fin_rcvd=1, ts_recent=70, ts_recent_tick=960, ts_delta=8000,
         backlog_told=4096, backlog_tick=1000, ka_on=0, ka_deadline=OFF, high_rxt=UNA,
+        ecn_en=1, ecn_edge=UNA - 1,
     )  # fmt: skip
     for name in Tcb.FIELDS:
         only(record.tcb, **{name: getattr(want, name)})
@@ -483,6 +484,7 @@ async def send_is_segmented_acknowledged_and_released(dut: Any) -> None:
     assert seg is not None
     only(seg, seq=u32(UNA + 3000), len=0, flags=ACK)
     only(record.tcb, dup_owed=0)
+    b.now += 500  # K-7
     record = await b.segment(ack=u32(UNA + 3000 - 20001))
     only(record.tcb, dup_owed=1)
     await b.grant()
@@ -1673,7 +1675,7 @@ async def timestamps_protect_measure_and_shrink_the_segment(dut: Any) -> None:
     only(record.tcb, ts_recent=152, ts_recent_tick=1100, dup_owed=0)
     record = await b.segment(seq=RCV, tsval=5, ts_present=1, ack=u32(UNA + 3100), wnd=3000)
     only(record.tcb, ts_recent=5, ts_recent_tick=b.now, dup_owed=0)
-    record = await b.segment(seq=RCV, tsval=4, ts_present=1, ack=u32(UNA + 3100), wnd=3000)
+    record = await b.segment(seq=RCV, pay_len=1, tsval=4, ts_present=1, ack=u32(UNA + 3100), wnd=3000)
     only(record.tcb, ts_recent=5, dup_owed=1)
     await b.grant()
     await b.quiet()

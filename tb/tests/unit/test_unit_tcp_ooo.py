@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import cocotb
+from cocotb.triggers import Timer
 
 from model.layout.generated import (
     CqKind,
@@ -19,6 +20,7 @@ from model.layout.generated import (
     DlvMsg,
     Opcode,
     Phase,
+    Sqe,
     Status,
     Tcb,
     TcpEvt,
@@ -102,6 +104,27 @@ class OooBench(Bench):
         assert segment is not None
         only(segment, len=0, flags=ACK)
         return blocks(segment)
+
+    async def stall(self) -> None:
+        """No ACK leaves from here on: the wire takes nothing, and so many SENDs wait that the queue is full."""
+        self.ready["txq"] = 0
+        sqe = Sqe(opcode=Opcode.SEND, gen=GEN, length=1, count=1).pack()
+        self.waiting["cmd"].extend({"sqe": sqe, "sq_index": 0, "image": 0} for _ in range(20))
+        await self.step(40)
+        while self.taken < len(self.records):
+            self.taken = len(self.records)
+            await self.step(40)
+        assert self.waiting["cmd"], "commands wait for the transmit queue"
+
+    async def first_ack(self) -> list[tuple[int, int]]:
+        """The wire takes segments again: the blocks of the first pure ACK."""
+        self.ready["txq"] = 100
+        while self.waiting["cmd"]:
+            await self.step(20)
+        await self.step(200)
+        sent = [TxSegment.unpack(r.tx0.body) for r in self.records[self.taken :] if r.tx0.kind == TxKind.SEGMENT]
+        self.taken = len(self.records)
+        return blocks(next(segment for segment in sent if segment.len == 0))
 
 
 async def bench_of(dut: Any) -> OooBench:
@@ -239,6 +262,66 @@ async def octets_that_are_held_already_are_reported_and_their_range_comes_first_
         assert reported(record.tcb) == (start, start + length)
         assert [left for left, _, _ in places(record.tcb)] == list(order or (2000, 1000, 3000))
         assert (await b.told())[0] == (start, start + length)
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_report_beyond_the_ack_goes_when_its_range_is_no_longer_the_first_m2_7(dut: Any) -> None:
+    for start, length, told in (
+        (2000, 100, [(2000, 2100), (1000, 1100)]),  # behind its range
+        (500, 100, [(500, 600), (1000, 1100)]),  # in front of it
+        (1100, 50, [(1050, 1100), (1000, 1150)]),  # the range grew
+        (900, 100, [(1050, 1100), (900, 1100)]),
+        (2000, 0, [(1050, 1100), (1000, 1100)]),
+    ):
+        b = await bench_of(dut)
+        await b.open(SACKED, credits_=8)
+        await b.stall()
+        await b.at(1000, 100)
+        assert reported((await b.at(1050, 50)).tcb) == (1050, 1100)
+        record = await b.at(start, length)
+        assert reported(record.tcb) == (told[0] if told[0] == (1050, 1100) else None)
+        assert await b.first_ack() == told
+        await b.quiet()
+        b.stop()
+        await Timer(1, unit="ns")
+
+
+@cocotb.test()
+async def a_report_stays_unless_new_octets_elsewhere_are_held_m2_7(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(SACKED, credits_=4)
+    await b.stall()
+    await b.at(0, 100)
+    await b.at(1000, 100)
+    # not beyond the ACK
+    assert reported((await b.at(50, 50)).tcb) == (50, 100)
+    record = await b.at(2000, 100)
+    assert places(record.tcb) == [(2000, 2100, 1), (1000, 1100, 0)]
+    assert reported(record.tcb) == (50, 100)
+    # of a range that comes to place 0 again
+    assert reported((await b.at(1000, 100)).tcb) == (1000, 1100)
+    # nothing is taken: no buffer, no room, a FIN without octets
+    record = await b.at(3000, 100)
+    only(record, verdict=Verdict.DROP)
+    assert reported(record.tcb) == (1000, 1100)
+    await b.credit(2)
+    b.room = 0
+    record = await b.at(3000, 100)
+    only(record, verdict=Verdict.DROP)
+    assert reported(record.tcb) == (1000, 1100)
+    b.room = 1
+    record = await b.at(3000, 0, ACK | FIN)
+    only(record.tcb, ooo_fin=1)
+    assert reported(record.tcb) == (1000, 1100)
+    # a report of the same segment takes its place
+    record = await b.at(1950, 100)
+    assert places(record.tcb)[0] == (1950, 2100, 1)
+    assert reported(record.tcb) == (2000, 2050)
+    # all of it: the whole range is the report; then another comes first
+    assert reported((await b.at(1950, 150)).tcb) == (1950, 2100)
+    assert reported((await b.at(1500, 10)).tcb) is None
+    assert await b.first_ack() == [(1500, 1510), (1950, 2100), (1000, 1100)]
     await b.quiet()
 
 
@@ -596,7 +679,8 @@ async def octets_left_of_the_window_are_reported_m1(dut: Any) -> None:
     refused(record)
     assert reported(record.tcb) is None
     await b.told()
-    # C.5: an acknowledgment of what was never sent is answered, without a report
+    # C.5: an acknowledgment of what was never sent is answered (twice a second, K-7), without a report
+    b.now += 500
     record = await stamped_at(150, 100, ack=u32(UNA + 1))
     refused(record)
     assert reported(record.tcb) is None
@@ -759,6 +843,8 @@ class Receiver:
             self.dsack = (high[0], stop)
         slot = low[2] if low else high[2] if high else min(unused)
         grown = (low[0] if low else start, high[1] if high else stop, slot)
+        if self.dsack and self.dsack[0] > self.nxt and not (grown[0] <= self.dsack[0] and self.dsack[1] <= grown[1]):
+            self.dsack = None
         self.ranges = [grown, *(r for r in self.ranges if r not in (low, high, *inner))]
         first, behind = low[1] if low else start, high[0] if high else stop
         return DlvMsg(
@@ -815,6 +901,8 @@ class Stream:
             told = blocks(TxSegment.unpack(record.tx0.body), self.base)
             news = [self.want.dsack] if self.want.dsack else []
             assert told == (news + [(left, right) for left, right, _ in self.want.ranges])[:4]
+            if news and news[0][0] > self.want.nxt and not self.want.closed:
+                assert told[1][0] <= told[0][0] < told[0][1] <= told[1][1], "RFC 2883 4: the block behind it holds it"
             self.want.dsack = None
             self.want.adv = from_base(record.tcb.rcv_adv, self.base)
         self.agrees(record.tcb)
@@ -875,9 +963,10 @@ class Stream:
             self.returned = self.lists.buffers
 
 
-async def random_stream(dut: Any, base: int, span: int, credits_: int, count: int) -> None:
-    """Segments of one stream in any cut and order, around what is expected next."""
+async def random_stream(dut: Any, base: int, span: int, credits_: int, count: int, *, wire: int = 100) -> None:
+    """Segments of one stream in any cut and order, around what is expected next; percent of cycles the wire is free."""
     b = await bench_of(dut)
+    b.ready["txq"] = wire
     image: TcpImage = replace(SACKED, rcv_nxt=base, snd_wl1=u32(base - 1))
     await b.open(image, credits_=credits_)
     stream = Stream(b, base, b.spare + credits_)
@@ -898,7 +987,8 @@ async def random_stream(dut: Any, base: int, span: int, credits_: int, count: in
         await stream.hand_back()
         await stream.segment(stream.want.nxt, 1400, fin=False)
     await stream.hand_back()
-    await b.step(60)
+    b.ready["txq"] = 100
+    await b.step(200)
     for record in b.records[b.taken :]:
         stream.acknowledged(record)
     b.taken = len(b.records)
@@ -916,6 +1006,11 @@ async def random_segments_of_one_stream_are_delivered_without_a_gap_and_reported
 @cocotb.test()
 async def random_segments_across_the_wrap_of_the_sequence_space_m(dut: Any) -> None:
     await random_stream(dut, u32(-1500), 600, 40, 250)
+
+
+@cocotb.test()
+async def random_segments_whose_acks_wait_for_the_wire_m2_7(dut: Any) -> None:
+    await random_stream(dut, RCV, 4000, 40, 400, wire=4)
 
 
 @cocotb.test()

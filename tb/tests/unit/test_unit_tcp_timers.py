@@ -37,6 +37,7 @@ from tb.tests.unit.test_unit_tcp_engine import ACK, COOKIE, FIN, GEN, IMAGE, PSH
 from tb.tests.unit.test_unit_tcp_objects import KEEP, ObjectBench
 
 KEEP_ALIVE, NAGLE, KEEP_ALIVE_RESTART, MAX_RT_RESTART = 1, 2, 4, 8  # cached_flags
+TS = 1  # const_flags
 GRACEFUL, INHERITED = 1, 4  # flags of DISCONNECT
 PLAIN = replace(IMAGE, cached_flags=0)
 ALIVE = replace(IMAGE, cached_flags=KEEP_ALIVE, ka_timeout=1000, ka_interval=100, ka_probe_count=4)
@@ -320,7 +321,7 @@ async def a_probe_goes_behind_the_acks_that_are_owed_k3_g2(dut: Any) -> None:
     b.now = 1200
     only((await b.take(TcpEvt.TIMER)).tcb, ka_probe_owed=1)
     for n in range(3):
-        only((await b.segment(seq=RCV - 500)).tcb, dup_owed=n + 1)
+        only((await b.segment(seq=RCV - 500, pay_len=1)).tcb, dup_owed=n + 1)
     b.ready["txq"] = 100
     grants = [record for record in await b.settle(300) if record.kind == TcpEvt.TX_GRANT]
     segments = [TxSegment.unpack(record.tx0.body) for record in grants]
@@ -553,6 +554,153 @@ async def an_answer_ends_the_watch_that_a_challenge_began_k1(dut: Any) -> None:
     record = await b.segment()
     only(record.tcb, ka_on=0, ka_challenge=0, ka_probes_sent=0, rst_challenged=0)
     b.now = 100_000
+    await b.quiet()
+
+
+# ---- K-7: answers to what is not acceptable --------------------------------------------------------------------------
+def unanswered(record: Commit, before: Tcb) -> None:
+    """Dropped, and nothing else happens."""
+    only(record, tx0_valid=0, tx1_valid=0, dlv_valid=0)
+    assert record.tcb == before
+
+
+@cocotb.test()
+async def answers_to_segments_that_repeat_nothing_are_half_a_second_apart_k7(dut: Any) -> None:
+    for ticks_per_second, begin in ((1000, 1000), (1001, 0xFFFF_FF00), (10, 0xFFFF_FFFF)):
+        b = await bench_of(dut)
+        b.now = begin
+        await b.rate(ticks_per_second)
+        only(await b.open(PLAIN), answered=0, answer_tick=0)
+        gap = ticks_per_second // 2
+        answered = (
+            {"seq": RCV - 1},  # C.2: a keep-alive probe without an octet
+            {"seq": RCV + 32768},
+            {"ack": u32(UNA + 1)},  # C.5
+            {"ack": u32(UNA - 20001)},
+            {"ack": u32(UNA + 1), "pay_len": 10},  # text, but it is its ACK field that is refused
+            {"ack": u32(UNA - 20001), "flags": ACK | FIN},
+        )
+        for fields in answered:
+            since = b.now
+            record = await b.segment(**fields)
+            only(record, verdict=Verdict.DROP, dlv_valid=0)
+            only(record.tcb, dup_owed=1, answered=1, answer_tick=since, dsack=0, ka_on=0, ka_challenge=0)
+            only(await b.sent(), len=0, flags=ACK, ack=RCV)
+            b.now = u32(since + gap - 1)
+            for silent in answered:
+                before = b.records[-1].tcb
+                record = await b.segment(**silent)
+                only(record, verdict=Verdict.DROP)
+                unanswered(record, before)
+            b.now = u32(since + gap)
+        # one that is accepted does not end the half second
+        await b.segment(seq=RCV - 1)
+        await b.sent()
+        only((await b.segment()).tcb, answered=1, answer_tick=b.now)
+        unanswered(await b.segment(seq=RCV - 1), b.records[-2].tcb)
+        # the age is unsigned
+        b.now = u32(b.now + 0x9000_0000)
+        only((await b.segment(seq=RCV - 1)).tcb, dup_owed=1, answer_tick=b.now)
+        await b.sent()
+        await b.quiet()
+        await b.end()
+
+
+@cocotb.test()
+async def text_and_fin_outside_the_window_are_always_answered_k7_c2(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(PLAIN)
+    only((await b.segment(seq=RCV - 1)).tcb, answer_tick=1000)
+    await b.sent()
+    b.now = 1200
+    for fields in (
+        {"seq": RCV - 10, "pay_len": 10},
+        {"seq": RCV - 1, "flags": ACK | FIN},
+        {"seq": RCV - 1, "pay_len": 1, "ack": u32(UNA + 1)},  # C.2 goes first
+        {"seq": RCV + 32768, "pay_len": 1},
+        {"seq": RCV + 40000, "flags": ACK | FIN},
+    ):
+        for _ in range(2):
+            only((await b.segment(**fields)).tcb, dup_owed=1, answered=1, answer_tick=1000)
+            await b.sent()
+    # nor do they begin a half second
+    b.now = 1500
+    only((await b.segment(seq=RCV - 10, pay_len=10)).tcb, dup_owed=1, answer_tick=1000)
+    await b.sent()
+    only((await b.segment(seq=RCV - 1)).tcb, dup_owed=1, answer_tick=1500)
+    await b.sent()
+    await b.quiet()
+
+
+@cocotb.test()
+async def an_older_timestamp_is_answered_every_half_second_and_on_text_always_k7_c1(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(replace(PLAIN, const_flags=TS, ts_recent=100, ts_time=1000))
+    old = {"ts_present": 1, "tsval": 99}
+    only((await b.segment(**old)).tcb, dup_owed=1, answered=1, answer_tick=1000)
+    await b.sent()
+    b.now = 1499
+    unanswered(await b.segment(**old), b.records[-2].tcb)
+    unanswered(await b.segment(seq=RCV + 40000, **old), b.records[-2].tcb)  # both
+    for more in ({"pay_len": 1}, {"flags": ACK | FIN}):
+        only((await b.segment(**old, **more)).tcb, dup_owed=1, answer_tick=1000, rcv_nxt=RCV)
+        await b.sent()
+    b.now = 1500
+    only((await b.segment(**old)).tcb, dup_owed=1, answer_tick=1500)
+    await b.sent()
+    await b.quiet()
+
+
+@cocotb.test()
+async def answers_and_challenges_have_limits_of_their_own_k2_k7(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(PLAIN)
+    await b.segment(seq=RCV - 1)
+    await b.sent()
+    b.now = 1100
+    record = await b.segment(seq=RCV + 1, flags=RST)
+    only(record.tcb, dup_owed=1, rst_challenged=1, answered=1, answer_tick=1000)
+    await b.sent()
+    record = await b.segment(seq=RCV + 1, flags=SYN)
+    only(record.tcb, dup_owed=1, syn_challenged=1, syn_tick=1100, answered=1, answer_tick=1000)
+    await b.sent()
+    b.now = 1500
+    only((await b.segment(seq=RCV - 1)).tcb, dup_owed=1, answer_tick=1500, syn_tick=1100)
+    await b.sent()
+    # what is dropped in silence is no answer
+    b.now = 2500
+    for fields in ({"seq": RCV - 1, "flags": RST}, {"flags": 0}):
+        unanswered(await b.segment(**fields), b.records[-2].tcb)
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_forwarded_segment_is_answered_within_the_same_limit_k7_b8(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(PLAIN)
+    record = await b.forward(seq=RCV - 1)
+    only(record.cpl, kind=CqKind.FORWARD, status=Status.OK)
+    only(record.tcb, dup_owed=1, answered=1, answer_tick=1000)
+    await b.sent()
+    before = b.records[-1].tcb
+    unanswered(await b.segment(seq=RCV - 1), before)
+    record = await b.forward(ack=u32(UNA + 1))
+    only(record.cpl, kind=CqKind.FORWARD, status=Status.OK)
+    unanswered(record, before)
+    await b.quiet()
+
+
+@cocotb.test()
+async def the_answers_of_one_connection_do_not_count_for_another_k7(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(PLAIN)
+    await b.command(Opcode.INITIATE, replace(PLAIN, local_port=4001).pack(), conn=1)
+    only((await b.command(Opcode.START, conn=1)).tcb, answered=0)
+    await b.segment(seq=RCV - 1)
+    await b.sent()
+    unanswered(await b.segment(seq=RCV - 1), b.records[-2].tcb)
+    only((await b.segment(seq=RCV - 1, conn=1)).tcb, dup_owed=1, answered=1, answer_tick=1000)
+    await b.sent()
     await b.quiet()
 
 

@@ -186,7 +186,10 @@ def _(story: Story, broken: bool) -> None:
 def refused_by_im(story: Story, kind: str, statuses: tuple[int, int]) -> None:
     function = next(name for name, what in ndis.REQUESTS.items() if what == kind)
     first, second = posted(50, 10), posted(51, 10)
-    story.leave(story.enter(function, layer=1, target=33, lists=(first, second)), layer=1)
+    story.layer = 1
+    talk = Talk(story).offload()
+    story.layer = 0
+    story.leave(story.enter(function, layer=1, target=talk.context, lists=(first, second)), layer=1)
     lists = (done(first, statuses[0], 0), done(second, statuses[1], 0))
     story.leave(story.enter(ndis.COMPLETION_OF[kind], layer=1, lists=lists), layer=1)
 
