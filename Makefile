@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VARIABLES := FILE SIM DEVICE PEER LOSS REORDER DUP CORRUPT DELAY SEED SEEDS SIZE CONNS DATA_W WAVES OUT \
              FAILURE ID PATCH TIER TEST REQUIRE JOBS MEM_LATENCY MSS IM CUTS SUITE OPS \
-             VECTORS SCRIPTS
+             VECTORS SCRIPTS FRAMES
 
 # A variable reaches Python through the environment exactly as it was typed: `$`, quotes, `#` and spaces are not
 # make's to interpret, so the raw text (value) is assigned again as a simple variable and nothing is pasted in a recipe.
@@ -11,7 +11,7 @@ $(foreach v,$(VARIABLES),$(if $(filter undefined,$(origin $(v))),,$(eval overrid
 CHIMNEY := @exec $(PYTHON) tb/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test test-all regress soak interop goodput bench plan seam vectors packetdrill sabotage synth lint replay doctor docs-test layout clean
+.PHONY: help run serve test test-all regress soak interop goodput hostile bench plan seam vectors packetdrill sabotage synth lint replay doctor docs-test layout clean
 # One target at a time: the work inside is already spread over the cores.
 .NOTPARALLEL:
 
@@ -24,6 +24,7 @@ regress:   ; $(CHIMNEY) regress
 soak:      ; $(CHIMNEY) soak
 interop:   ; $(CHIMNEY) interop
 goodput:   ; $(CHIMNEY) goodput
+hostile:   ; $(CHIMNEY) hostile
 bench:     ; $(CHIMNEY) bench
 plan:      ; $(CHIMNEY) plan
 seam:      ; $(CHIMNEY) seam

@@ -57,6 +57,11 @@ COMMANDS: dict[str, Command] = {
     "goodput": Command(
         "tb.goodput", "bulk data against gVisor's on the same bottleneck, same losses", "SEEDS SIZE LOSS DEVICE"
     ),
+    "hostile": Command(
+        "tb.hostile.run",
+        "attack frames at the port beside eight good connections, and how these fare",
+        "SEEDS FRAMES DEVICE SIM DATA_W SIZE DELAY JOBS",
+    ),
     "plan": Command("tb.plan", "which rules of the NDIS contract were exercised, where, and held"),
     "bench": Command("tb.bench", "measure bus share, engine cycles, simulation speed", "SEED"),
     "seam": Command(
@@ -106,6 +111,7 @@ VARIABLE_HELP = (
     ("TIER", "test, all or regress: what `make regress` runs (default test)"),
     ("SUITE", "tests, or contract: random operations against the whole contract (default tests)"),
     ("OPS", "random operations a seed with SUITE=contract (default 1000)"),
+    ("FRAMES", "attack frames a seed of `make hostile` (default 100000 on the golden device, 2000 on the RTL)"),
     ("JOBS", "simulations at a time (default: one a core, at most 4)"),
     ("REQUIRE", "what must be there, e.g. icarus,tun; tests that lack it then fail instead of skip"),
     ("ID, PATCH", "one sabotage by its id, or any diff"),

@@ -29,6 +29,7 @@ MAX_INTERMEDIATES = 8
 SUITES = ("tests", "contract")
 MAX_OPERATIONS = 1_000_000
 MAX_CUTS = 1000
+MAX_FRAMES = 1_000_000
 MAX_RATE = 0.5
 MAX_DELAY = 10_000
 MAX_SIZE = 64 << 20
@@ -93,6 +94,8 @@ class RunConfig:
     operations: int = 1000
     #: Times that connections are uploaded and offloaded again in the middle of a run.
     cuts: int = 0
+    #: Attack frames beside a session.
+    frames: int = 0
     #: Traces as JSON lines.
     vectors: Path | None = None
     #: Packetdrill scripts, or folders of such.
@@ -150,9 +153,12 @@ class RunConfig:
             suite=given.choice("SUITE", SUITES, "tests"),
             operations=given.integer("OPS", 1000, 1, MAX_OPERATIONS),
             cuts=given.integer("CUTS", 0, 0, MAX_CUTS),
+            frames=given.integer("FRAMES", 0, 0, MAX_FRAMES),
             vectors=given.existing("VECTORS"),
             scripts=given.paths("SCRIPTS"),
-            given=given.names("SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE"),
+            given=given.names(
+                "SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES"
+            ),
         )
 
     @staticmethod

@@ -16,10 +16,10 @@ BOUNDS: Mapping[str, int] = {
     "command": 60_000,  # driver posts a doorbell (the bus comes later) -> commit or completion with an error
     "raw_send": 20_000,  # driver posts the doorbell of a RAW_SEND -> its completion in the ring
     "message": 27_000,  # message of tcp_engine -> commit of delivery_engine
-    "continue": 3_000,  # work is left -> CONTINUE commit
-    "grant": 16_500,  # connection can send -> TX_GRANT commit
+    "continue": 2_500,  # work is left -> CONTINUE commit
+    "grant": 14_000,  # connection can send -> TX_GRANT commit
     "timer": 25_000,  # deadline passed -> TIMER commit
-    "push": 3_000,  # push deadline passed -> TIMER commit of delivery_engine
+    "push": 2_500,  # push deadline passed -> TIMER commit of delivery_engine
     "wire": 35_000,  # SEGMENT -> frame out
     "write": 32_000,  # action -> its last byte in host memory
     "completion": 40_000,  # completion issued -> written to the ring

@@ -15,7 +15,7 @@ from model.ndis.bookkeeping import require
 from model.ndis.calls import MiniportFace
 from model.ndis.enums import DisconnectFlags, TcpEventType
 from model.ndis.netbuffer import NetBufferList, Owner, chain, unchain
-from model.ndis.offload_state import OffloadBlock, OffloadHandle, traverse
+from model.ndis.offload_state import OffloadBlock, OffloadHandle, nodes_once
 from model.ndis.registration import (
     ChimneyType,
     ClientGeneric,
@@ -30,6 +30,9 @@ from model.ndis.registration import (
     TcpEventHandlers,
 )
 from model.ndis.status import NdisStatus
+
+#: A context that no driver gives.
+_NOBODY = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class IntermediateError(Exception):
@@ -46,6 +49,8 @@ class OffloadEntry(OffloadHandle):
     context: int = 0
     #: A list was refused for want of memory: nothing behind it may pass (8.4).
     refusing: bool = False
+    #: The call that ends it: what another one, made in spite of 6.2, comes to changes nothing.
+    ended_by: CallEntry | None = None
 
 
 @dataclass(eq=False)
@@ -150,27 +155,36 @@ class IntermediateDriver:
 
     # ---- state calls down ------------------------------------------------------------------
 
-    def _entry(self, context: int) -> OffloadEntry:
-        entry = self._entries.get(context)
-        if entry is None:
-            raise IntermediateError(f"context {context:#x} names no object that is offloaded through here")
-        return entry
+    def _known(self, context: int) -> OffloadEntry | None:
+        """The object that a context names; None for one that this driver did not give, or not any more."""
+        return self._entries.get(context)
 
-    def _overlay(self, adapter_context: object, root: OffloadBlock) -> None:
+    def _unknown(self, context: int) -> OffloadHandle:
+        """What goes down for a context that is not known here: the same number, for the target to answer.
+
+        The number of another object below is replaced by one that nobody gives: that object must not notice.
+        """
+        taken = any(entry.miniport_offload_context == context for entry in self._entries.values())
+        return OffloadHandle(_NOBODY if taken else context, ndis_reserved=self.binding)
+
+    def _overlay(self, adapter_context: object, root: OffloadBlock) -> CallEntry:
         """Turn the MOBL into this driver's POBL in place (8.2); its own handles go into both slots."""
         self._named(adapter_context)
         call = CallEntry(root.im_reserved)
-        for node in traverse(root):
+        for node in nodes_once(root):  # links that make no tree are for the target to answer
             cell, new = node.miniport_offload_context, node.is_new
             entry: OffloadEntry | None = None
+            own: OffloadHandle | None = None
             if new:
-                entry = OffloadEntry(upper=node.ndis_offload_handle)
+                own = entry = OffloadEntry(upper=node.ndis_offload_handle)
             elif node.context is not None:
-                entry = self._entry(node.context)
+                entry = self._known(node.context)
+                own = self._unknown(node.context) if entry is None else entry
             call.nodes.append(SavedNode(node, cell, node.ndis_offload_handle, entry, new))
-            node.miniport_offload_context = entry
-            node.ndis_offload_handle = entry
+            node.miniport_offload_context = own
+            node.ndis_offload_handle = own
         root.im_reserved = (call, None)
+        return call
 
     def _restore(self, binding_context: object, root: OffloadBlock) -> CallEntry:
         """Turn it back and free the call entry (8.3); NDIS itself gives SourceHandle back."""
@@ -191,7 +205,10 @@ class IntermediateDriver:
 
     def terminate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportTerminateOffload."""
-        self._overlay(adapter_context, block_list)
+        call = self._overlay(adapter_context, block_list)
+        for saved in call.nodes:
+            if saved.entry is not None and saved.entry.ended_by is None:
+                saved.entry.ended_by = call
         self.binding.terminate_offload(block_list)
 
     def update_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
@@ -223,8 +240,9 @@ class IntermediateDriver:
 
     def terminate_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
         """ProtocolTerminateOffloadComplete: the entries are free, whatever the status (CH-249)."""
-        for saved in self._restore(binding_context, block_list).nodes:
-            if saved.entry is not None:
+        call = self._restore(binding_context, block_list)
+        for saved in call.nodes:
+            if saved.entry is not None and saved.entry.ended_by is call:
                 self._entries.pop(saved.entry.context, None)
         self.adapter.terminate_offload_complete(self._handle, block_list)
 
@@ -263,7 +281,9 @@ class IntermediateDriver:
     def tcp_offload_send(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadSend."""
         self._named(adapter_context)
-        entry = self._entry(context)
+        entry = self._known(context)
+        if entry is None:
+            return self.binding.offload_tcp_send(self._unknown(context), nbl)
         if not self._passes(entry):
             return self._refuse(entry, nbl, self._up.send_complete)
         return self.binding.offload_tcp_send(entry, nbl)
@@ -271,7 +291,9 @@ class IntermediateDriver:
     def tcp_offload_receive(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadReceive."""
         self._named(adapter_context)
-        entry = self._entry(context)
+        entry = self._known(context)
+        if entry is None:
+            return self.binding.offload_tcp_receive(self._unknown(context), nbl)
         if not self._passes(entry):
             return self._refuse(entry, nbl, self._up.receive_complete)
         return self.binding.offload_tcp_receive(entry, nbl)
@@ -281,7 +303,9 @@ class IntermediateDriver:
     ) -> NdisStatus:
         """MiniportTcpOffloadDisconnect: the same list, the same flags (CH-254)."""
         self._named(adapter_context)
-        entry = self._entry(context)
+        entry = self._known(context)
+        if entry is None:
+            return self.binding.offload_tcp_disconnect(self._unknown(context), nbl, flags)
         if not self._passes(entry):
             return self._refuse(entry, nbl, self._up.disconnect_complete)
         return self.binding.offload_tcp_disconnect(entry, nbl, flags)
@@ -289,7 +313,9 @@ class IntermediateDriver:
     def tcp_offload_forward(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadForward."""
         self._named(adapter_context)
-        entry = self._entry(context)
+        entry = self._known(context)
+        if entry is None:
+            return self.binding.offload_tcp_forward(self._unknown(context), nbl)
         if not self._passes(entry):
             return self._refuse(entry, nbl, self._up.forward_complete)
         return self.binding.offload_tcp_forward(entry, nbl)

@@ -6,6 +6,7 @@ call up to the host is made from there, one at a time. Calls from above only que
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import struct
 from collections import Counter, deque
@@ -57,8 +58,10 @@ from model.ndis.miniport_kept import KeptBuffers
 from model.ndis.miniport_objects import (
     BounceBuffer,
     Callback,
+    KeptCopy,
     OffloadedTcp,
     PoolBuffer,
+    ReceivedAt,
     StateObject,
     TerminateOp,
 )
@@ -108,6 +111,7 @@ from model.ndis.registration import (
     TcpEventHandlers,
 )
 from model.ndis.rings import (
+    BounceArena,
     CompletionRing,
     DmaArena,
     DriverError,
@@ -171,6 +175,10 @@ class _HeldWalk:
     go: Callable[[], None]
 
 
+def _bytes_of(lists: NetBufferList | None) -> int:
+    return sum(nbl.data_length for nbl in iterate(lists))
+
+
 def event_handlers(adapter: Adapter) -> TcpEventHandlers:
     """The table of NdisMGetOffloadHandlers, checked as a driver must (CH-002)."""
     status, table = adapter.get_offload_handlers(adapter.miniport_handle, ChimneyType.TCP)
@@ -205,7 +213,10 @@ class MiniportDriver:
         self._pool_base = self._region(allocator, c.pool_bufs * POOL_BUF_BYTES)
         self._raw_base = self._region(allocator, c.raw_bufs * POOL_BUF_BYTES)
         self.lists = DmaArena(self.memory, self._region(allocator, c.list_bytes), c.list_bytes)
-        self.bounce = DmaArena(self.memory, self._region(allocator, c.bounce_bytes), c.bounce_bytes)
+        room = self._region(allocator, c.bounce_bytes + c.buffered_bytes)
+        bounce = BounceArena(self.memory, room, c.bounce_bytes, c.buffered_bytes)
+        self.bounce: DmaArena = bounce
+        self._reserve = bounce.reserve
         self._upload_bytes = DELEGATED_IMAGE_BYTES + LeftOver.WIDTH // 8 * (c.pool_bufs + 1)
         room = c.uploads * (self._upload_bytes + 64)
         self._uploads = DmaArena(self.memory, self._region(allocator, room), room)
@@ -246,12 +257,17 @@ class MiniportDriver:
         #: Paths and neighbors that were terminated, and whose numbers are still in use.
         self._leaving: list[StateObject] = []
         self._paused = False
+        #: UPLOAD_ALL was indicated: a pause may last for ever (NDIS sheet, 2.14).
+        self._uploading = False
         self._initiates_waiting: list[OffloadBlock] = []
         self._held_walks: list[_HeldWalk] = []
+        #: Initiates that were called and are not completed.
+        self._initiates = 0
         self._power_waiting: list[OidRequest] = []
         #: Indicated lists that the host has not returned.
-        self._with_host = 0
-        self._kept = KeptBuffers(c.pool_bufs - c.conns, self.submit)
+        self._lent: dict[int, NetBufferList] = {}
+        copies = self._region(allocator, KeptBuffers.size(c.conns))
+        self._kept = KeptBuffers(self.memory, copies, c.pool_bufs, c.conns, self.submit)
         #: VLAN of the interface; 0: it is in none, and takes neighbors of any (5.10).
         self._vlan = 0
 
@@ -438,10 +454,13 @@ class MiniportDriver:
     def initiate_offload(self, adapter_context: object, block_list: OffloadBlock) -> None:
         """MiniportInitiateOffload: walks the tree, one device command an object."""
         self._named(adapter_context)
-        if self._malformed(block_list, self.adapter.initiate_offload_complete):
+        self._initiates += 1
+        if self._malformed(block_list, self._complete_initiate):
             return
         if self._paused:
             self._initiates_waiting.append(block_list)
+            if self._uploading:
+                self._fail_waiting()
             return
         self._start_walk(block_list)
         self._kick()
@@ -492,9 +511,14 @@ class MiniportDriver:
         except StopIteration:
             self._initiated(root, live)
 
+    def _complete_initiate(self, handle: object, root: OffloadBlock) -> None:
+        self.adapter.initiate_offload_complete(handle, root)
+        self._initiates -= 1
+        self._power_when_empty()
+
     def _initiated(self, root: OffloadBlock, live: list[LiveObject]) -> None:
         self.flush_up()
-        self.adapter.initiate_offload_complete(self._handle, root)
+        self._complete_initiate(self._handle, root)
         for entry in live:  # nothing is indicated before the call above has returned (CH-056)
             if isinstance(entry, StateObject):
                 self._state.initiated(entry)
@@ -542,7 +566,7 @@ class MiniportDriver:
 
     def _room_for(self, delegated: TcpDelegated) -> bool:
         """There is memory for the receive data that the connection brings (CH-052)."""
-        size = sum(nbl.data_length for nbl in iterate(delegated.buffered_data))
+        size = _bytes_of(delegated.buffered_data)
         return size + sum(len(one.buffered) for one in self._by_id.values()) <= self.config.buffered_bytes
 
     def _take_id(self, layer: Layer) -> int:
@@ -587,11 +611,16 @@ class MiniportDriver:
         resume: Callable[[AttemptResult], None],
     ) -> AttemptResult | None:
         """INITIATE, inherited sends, START with HOLD."""
+        reserved = None
+        if brought := _bytes_of(delegated.buffered_data):
+            reserved = self._reserve(brought)
+            if reserved is None:
+                return _FAILURE
         number = self._take_id(Layer.TCP)
         self._gens[number] = (self._gens[number] + 1) & 0xFF
         io = ConnectionIo(self, number, self._gens[number])
         forwards = ForwardIo(self, number, io.gen)
-        connection = OffloadedTcp(number, io, forwards, node.ndis_offload_handle, path)
+        connection = OffloadedTcp(number, io, forwards, node.ndis_offload_handle, path, reserved=reserved)
         io.keep = lambda job: self._keep(connection, job)
         io.mute = lambda: connection.mute
         inherited: list[NetBufferList] = []
@@ -606,6 +635,7 @@ class MiniportDriver:
 
         def loaded(cqe: Cqe) -> None:
             if cqe.status != Status.OK:
+                self._unreserve(connection)
                 self._free_ids[Layer.TCP].append(number)
                 resume(AttemptResult(initiate_status(cqe.status)))
                 return
@@ -627,6 +657,7 @@ class MiniportDriver:
             self.command(start, started)
 
         if not self.image_command(Opcode.INITIATE, number, image, loaded, io.gen):
+            self._unreserve(connection)
             self._free_ids[Layer.TCP].append(number)
             return AttemptResult(NdisStatus.RESOURCES)
         return None
@@ -646,6 +677,7 @@ class MiniportDriver:
         def gone(_: Cqe) -> None:
             self._replay(connection)
             connection.io.flush(NdisStatus.UPLOAD_IN_PROGRESS)
+            self._unreserve(connection)
             del self._by_id[connection.id]
             self._free_ids[Layer.TCP].append(connection.id)
             node.net_buffer_list_chain = chain(inherited) if inherited else None
@@ -677,9 +709,16 @@ class MiniportDriver:
             connection.feeding = False
         if connection.buffered or connection.terminating:
             return
+        self._unreserve(connection)
         connection.io.receive_open = connection.io.resume_owed = True
         connection.io.pump()
         self._tell_fin(connection)
+
+    def _unreserve(self, connection: OffloadedTcp) -> None:
+        """Nothing inherited will go back to the host."""
+        if connection.reserved is not None:
+            self.bounce.free(connection.reserved)
+            connection.reserved = None
 
     def _feed_all(self, connection: OffloadedTcp) -> None:
         """Requests first, then indications, until nothing is left or the host wants no more."""
@@ -700,19 +739,17 @@ class MiniportDriver:
                 connection.buffered_refused = True
             del connection.buffered[:consumed]
 
-    def _indicate(self, connection: OffloadedTcp, addr: int, length: int, token: PoolBuffer | BounceBuffer) -> int:
+    def _indicate(self, connection: OffloadedTcp, addr: int, length: int, token: ReceivedAt) -> int:
         """Ask the host to take bytes; returns how many it took."""
         self.flush_up()
         nbl = self._list_at(addr, length, token)
-        self._with_host += 1
-        if isinstance(token, PoolBuffer):
-            self._kept.give(token.index)
+        self._lend(nbl)
         status, consumed = self._up.receive(connection.ndis_handle, nbl, NdisStatus.SUCCESS)
         if status is NdisStatus.SUCCESS:
             return length
-        self._with_host -= 1
-        if isinstance(token, PoolBuffer):
-            self._kept.take_back(token.index)
+        del self._lent[id(nbl)]
+        if not isinstance(token, BounceBuffer):
+            self._kept.take_back(token)
         if status is not NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED:
             return 0
         if not 0 < consumed < length:  # then nothing was (CH-150)
@@ -720,8 +757,12 @@ class MiniportDriver:
             return 0
         return consumed
 
+    def _lend(self, nbl: NetBufferList) -> None:
+        """The list is the host's until it returns it."""
+        self._lent[id(nbl)] = nbl
+
     @staticmethod
-    def _list_at(addr: int, length: int, token: PoolBuffer | BounceBuffer) -> NetBufferList:
+    def _list_at(addr: int, length: int, token: ReceivedAt) -> NetBufferList:
         first = addr - addr % PAGE_SIZE
         pages = tuple(range(first, addr + length, PAGE_SIZE))
         buffer = NetBuffer((Mdl(Region(pages, addr - first, length)),), 0, length)
@@ -807,7 +848,7 @@ class MiniportDriver:
         entry.io.release()
         self._tell_abort(entry)
         self.flush_up()
-        pieces = self._left_over(block + DELEGATED_IMAGE_BYTES)
+        pieces = self._left_over(block + DELEGATED_IMAGE_BYTES, entry)
         if entry.io.aborted:
             entry.buffered.clear()
         if not late:
@@ -816,9 +857,8 @@ class MiniportDriver:
             self._take_back(pieces)
         else:
             for left in iterate(getattr(node.delegated, "buffered_data", None)):
-                self._with_host += 1
-                if isinstance(left.miniport_reserved, PoolBuffer):
-                    self._kept.give(left.miniport_reserved.index)
+                self._lend(left)
+        self._unreserve(entry)
         del self._by_id[entry.id]
         self._free_ids[Layer.TCP].append(entry.id)
 
@@ -849,24 +889,27 @@ class MiniportDriver:
             self.up(CompletionKind.SEND, nbl)
         entry.kept.clear()
 
-    def _left_over(self, array: int) -> list[NetBufferList]:
-        """Pool buffers with bytes that were acknowledged but not delivered (6.5)."""
+    def _left_over(self, array: int, entry: OffloadedTcp) -> list[NetBufferList]:
+        """Bytes that were acknowledged but not delivered, in pool buffers or in copies (6.5)."""
         size = LeftOver.WIDTH // 8
         count = LeftOver.from_bytes(self.memory.read(array, size)).buf
         out: list[NetBufferList] = []
         for i in range(1, count + 1):
             piece = LeftOver.from_bytes(self.memory.read(array + i * size, size))
             addr = self._pool_base + piece.buf * POOL_BUF_BYTES + piece.offset
-            out.append(self._list_at(addr, piece.length, PoolBuffer(piece.buf)))
+            where, token = self._kept.show(addr, piece.length, piece.buf, entry.incarnation)
+            if isinstance(token, KeptCopy):
+                self._repost(self._pool_base, piece.buf, self._pool_posts)
+            out.append(self._list_at(where, piece.length, token))
         return out
 
     def _buffered_lists(self, entry: OffloadedTcp) -> list[NetBufferList]:
-        data = bytes(entry.buffered)
-        addr = self.bounce.allocate(len(data), PAGE_SIZE)
+        """Inherited data that was not delivered, in the memory that was reserved for it: the host's from now on."""
+        addr, entry.reserved = entry.reserved, None
         if addr is None:
-            raise DriverError("no bounce memory for inherited receive data: raise DriverConfig.bounce_bytes")
-        self.memory.write(addr, data)
-        return [self._list_at(addr, len(data), BounceBuffer(addr))]
+            raise DriverError(f"connection {entry.id} has inherited data, and no memory was reserved for it")
+        self.memory.write(addr, bytes(entry.buffered))
+        return [self._list_at(addr, len(entry.buffered), BounceBuffer(addr))]
 
     def hold(self, entry: StateObject | OffloadedTcp) -> Callable[[], None]:
         """Let the terminate of an object wait until what is returned is called (CH-233)."""
@@ -958,6 +1001,7 @@ class MiniportDriver:
             self._give_back_kept(entry, NdisStatus.REQUEST_ABORTED)
             entry.io.abandon()
             entry.forwards.abandon()
+            self._unreserve(entry)
             node.status, node.delegated, node.net_buffer_list_chain = NdisStatus.FAILURE, None, None
         op.pending.clear()
         op.given_up = True
@@ -1077,15 +1121,15 @@ class MiniportDriver:
         self.adapter.oid_request_complete(self._handle, request, NdisStatus.SUCCESS)
 
     def _set_power(self, request: OidRequest, power: PowerState) -> NdisStatus:
-        """A move out of D0 is SUCCESS only when no offload is left (CH-014)."""
-        if power is PowerState.D0 or not self._contexts:
+        """A move out of D0 is SUCCESS only when no offload is left, and none is under way (CH-014)."""
+        if power is PowerState.D0 or not (self._contexts or self._initiates):
             return NdisStatus.SUCCESS
         self._power_waiting.append(request)
         return NdisStatus.PENDING
 
     def _power_when_empty(self) -> None:
-        """Complete what waits for the last terminate."""
-        while self._power_waiting and not self._contexts:
+        """Complete what waits for the last terminate, or for an initiate."""
+        while self._power_waiting and not (self._contexts or self._initiates):
             self.adapter.oid_request_complete(self._handle, self._power_waiting.pop(0), NdisStatus.SUCCESS)
 
     def pause(self) -> None:
@@ -1094,12 +1138,33 @@ class MiniportDriver:
         self.adapter.indicate_status(self._handle, NdisStatus.OFFLOAD_PAUSE)
 
     def upload_all(self) -> None:
-        """The device wants all offloads back (NDIS_STATUS_UPLOAD_ALL)."""
+        """The device wants all offloads back (NDIS_STATUS_UPLOAD_ALL).
+
+        What a pause keeps waiting fails: the resume behind UPLOAD_ALL is optional, and no call waits without bound.
+        """
+        self._uploading = True
         self.adapter.indicate_status(self._handle, NdisStatus.UPLOAD_ALL)
+        if self._paused:
+            self._fail_waiting()
+
+    def _fail_waiting(self) -> None:
+        """Initiates that wait for a resume complete; nothing of them is tried."""
+        waiting, self._initiates_waiting = self._initiates_waiting, []
+        for root in waiting:
+            self.later(functools.partial(self._fail_initiate, root))
+        self._kick()
+
+    def _fail_initiate(self, root: OffloadBlock) -> None:
+        walk = initiate_walk(root)
+        with contextlib.suppress(StopIteration):
+            next(walk)
+            while True:
+                walk.send(_FAILURE)
+        self._initiated(root, [])
 
     def resume(self, capabilities: TcpConnectionOffload | None = None) -> None:
         """Offloads may come again, within ``capabilities`` (NDIS_STATUS_OFFLOAD_RESUME, CH-008)."""
-        self._paused = False
+        self._paused = self._uploading = False
         self.capabilities = capabilities or self.capabilities
         self.adapter.indicate_status(self._handle, NdisStatus.OFFLOAD_RESUME, self.capabilities)
         waiting, self._initiates_waiting = self._initiates_waiting, []
@@ -1118,11 +1183,11 @@ class MiniportDriver:
                 f"{len(self._contexts)} objects are offloaded: terminate them before the adapter is halted"
             )
         for _ in range(HALT_WAITS):
-            if not self._with_host:
+            if not self._lent:
                 break
             wait()
         else:
-            raise DriverError(f"the host does not return {self._with_host} indicated lists: the adapter cannot halt")
+            raise DriverError(f"the host does not return {len(self._lent)} indicated lists: the adapter cannot halt")
         tick = CONTROL_EXTERNAL_TICK if self.config.external_tick else 0
         self._port.mmio_write(Csr.CONTROL, CONTROL_ENABLE | tick)
 
@@ -1197,8 +1262,12 @@ class MiniportDriver:
         self.misuses.append(what)
 
     def _refuse(self, kind: CompletionKind, context: int, head: NetBufferList) -> NdisStatus:
-        """Requests for no connection come back aborted, nothing sent and nothing placed."""
-        self.misused(f"{kind.value}: context {context:#x} names no offloaded connection")
+        """Requests for no connection."""
+        return self._send_back(kind, head, f"{kind.value}: context {context:#x} names no offloaded connection")
+
+    def _send_back(self, kind: CompletionKind, head: NetBufferList, misuse: str) -> NdisStatus:
+        """Requests that break a rule come back aborted, nothing sent and nothing placed."""
+        self.misused(misuse)
         lists = unchain(head)
 
         def back() -> None:
@@ -1234,6 +1303,7 @@ class MiniportDriver:
         if connection is None:
             return self._refuse(CompletionKind.RECEIVE, context, nbl)
         connection.receive_posted = True
+        self._kept.ends(connection.id)
         for one in unchain(nbl):
             connection.activity.posted(one.data_length)
             connection.io.receive(one)
@@ -1248,9 +1318,11 @@ class MiniportDriver:
     def tcp_offload_receive_return(self, adapter_context: object, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadReceiveReturn: buffers are poisoned, then posted again."""
         self._named(adapter_context)
-        lists = unchain(nbl)
-        self._with_host -= len(lists)
-        self._take_back(lists)
+        for one in unchain(nbl):
+            if self._lent.pop(id(one), None) is None:
+                self.misused("ReceiveReturn of a list that the host does not have")
+            else:
+                self._take_back([one])
         self._kick()
         return NdisStatus.SUCCESS
 
@@ -1258,12 +1330,12 @@ class MiniportDriver:
         for one in lists:
             token = one.miniport_reserved
             if isinstance(token, PoolBuffer):
-                self._kept.take_back(token.index)
+                self._kept.take_back(token)
                 self._repost(self._pool_base, token.index, self._pool_posts)
+            elif isinstance(token, KeptCopy):
+                self._kept.take_back(token)
             elif isinstance(token, BounceBuffer):
                 self.bounce.free(token.addr)
-            else:
-                self.misused("ReceiveReturn of a list that was not indicated")
 
     def tcp_offload_disconnect(
         self, adapter_context: object, context: int, nbl: NetBufferList, flags: DisconnectFlags
@@ -1273,7 +1345,10 @@ class MiniportDriver:
         connection = self._connection(context)
         if connection is None:
             return self._refuse(CompletionKind.DISCONNECT, context, nbl)
-        if flags is DisconnectFlags.GRACEFUL:
+        if flags not in (DisconnectFlags.GRACEFUL, DisconnectFlags.ABORTIVE):
+            return self._odd_disconnect(connection, nbl, flags)
+        self._kept.ends(connection.id)
+        if flags == DisconnectFlags.GRACEFUL:
             refused = connection.io.aborted or connection.io.fin_inherited
             connection.io.send(nbl, CompletionKind.DISCONNECT)
             if refused:
@@ -1283,6 +1358,15 @@ class MiniportDriver:
             self.later(lambda: self._abort_posted(connection))
         self._kick()
         return NdisStatus.PENDING
+
+    def _odd_disconnect(self, connection: OffloadedTcp, nbl: NetBufferList, flags: int) -> NdisStatus:
+        """Flags that name neither way, or both (2.10): the connection goes on."""
+        what = f"disconnect with flags {int(flags):#x}, neither graceful nor abortive"
+        if connection.terminating:  # it must not come back behind the terminate (CH-233)
+            self.misused(what)
+            connection.io.send(nbl, CompletionKind.DISCONNECT)
+            return NdisStatus.PENDING
+        return self._send_back(CompletionKind.DISCONNECT, nbl, what)
 
     def _abort_posted(self, connection: OffloadedTcp) -> None:
         """Unless the abort has to wait, the device is done with the data by now."""
@@ -1402,12 +1486,14 @@ class MiniportDriver:
         """Ask the host and answer the device. Requests that wait here come first: then refuse (CH-142)."""
         addr = self._pool_base + cqe.buf * POOL_BUF_BYTES + cqe.offset
         consumed = 0
+        token: PoolBuffer | KeptCopy = PoolBuffer(cqe.buf)
         self.flush_up()  # a completion may bring a request
         if not connection.io.receives and not connection.io.aborted:
             connection.activity.indications += 1
-            consumed = self._indicate(connection, addr, cqe.nbytes, PoolBuffer(cqe.buf))
+            addr, token = self._kept.show(addr, cqe.nbytes, cqe.buf, connection.incarnation)
+            consumed = self._indicate(connection, addr, cqe.nbytes, token)
         self._kept.answer(
-            cqe.buf,
+            token,
             Sqe(
                 opcode=Opcode.ANSWER,
                 conn=connection.id,
@@ -1417,6 +1503,8 @@ class MiniportDriver:
             ),
             may_wait=not connection.terminating,
         )
+        if isinstance(token, KeptCopy) and consumed == cqe.nbytes:
+            self._repost(self._pool_base, cqe.buf, self._pool_posts)
 
     def _on_event(self, connection: OffloadedTcp, cqe: Cqe) -> None:
         event = TcpEventType(DeviceEvent(cqe.code))

@@ -43,6 +43,8 @@ class OffloadedTcp:
     #: Inherited receive data that was not delivered yet, and whether the client refused it.
     buffered: bytearray = field(default_factory=bytearray)
     buffered_refused: bool = False
+    #: Memory in which inherited data goes back to the host; taken when it came, so that a terminate cannot fail.
+    reserved: int | None = None
     #: Inherited bytes are on their way up; a receive that the host posts meanwhile is filled behind them.
     feeding: bool = False
     #: A receive was posted since the initiate: what inherited data exceeds it may be indicated (CH-054, CH-055).
@@ -64,6 +66,11 @@ class OffloadedTcp:
     activity: Activity = field(default_factory=Activity)
 
     @property
+    def incarnation(self) -> int:
+        """Number and generation: no other connection has both."""
+        return self.io.gen << 16 | self.id
+
+    @property
     def mute(self) -> bool:
         """No frame of the connection may leave (G-03)."""
         below = self.path.below
@@ -82,6 +89,17 @@ class BounceBuffer:
     """MiniportReserved of an indicated list that lies in the driver's own memory."""
 
     addr: int
+
+
+@dataclass(frozen=True)
+class KeptCopy:
+    """MiniportReserved of an indicated list in a copy of a pool buffer; ``owner``: OffloadedTcp.incarnation."""
+
+    addr: int
+    owner: int
+
+
+ReceivedAt = PoolBuffer | KeptCopy | BounceBuffer
 
 
 @dataclass(eq=False)

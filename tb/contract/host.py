@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from model.ndis.binding import Binding
-from model.ndis.calls import InitiateOffload, NdisCall, TerminateOffload
+from model.ndis.calls import InitiateOffload, NdisCall, OffloadTcpReceiveReturn, TerminateOffload
 from model.ndis.enums import OffloadStateType
 from model.ndis.host import NdisHost, OffloadedConnection, SharedObject
 from model.ndis.host_state import HostObject, ObjectPhase
@@ -74,6 +74,8 @@ class ContractHost(NdisHost):
         #: Connections' objects may go now: called with every neighbor that nothing uses.
         self.may_retire: Callable[[SharedObject], bool] = lambda _: False
         self._misused: dict[int, Misuse] = {}
+        #: Called with the connection of each list that goes back to the target.
+        self.returning: Callable[[OffloadedConnection], None] = lambda _: None
 
     # ---- lists out and in -------------------------------------------------------------------
 
@@ -86,6 +88,10 @@ class ContractHost(NdisHost):
             self.note_initiate(call.root)
         elif isinstance(call, TerminateOffload):
             self.terminating.update(id(node.miniport_offload_context) for node in traverse(call.root))
+        elif isinstance(call, OffloadTcpReceiveReturn):
+            owners = [nbl.context for nbl in iterate(call.nbl)]
+            for owner in dict.fromkeys(owner for owner in owners if isinstance(owner, OffloadedConnection)):
+                self.returning(owner)
         root = getattr(call, "root", None)
         nodes = [] if root is None else list(traverse(root))
         lists = [nbl for node in nodes for nbl in iterate(node.net_buffer_list_chain)]

@@ -127,7 +127,7 @@ class Misuser:
             life = self.rng.choice(quiet)
             kinds = (
                 Kind.TREE_CYCLE, Kind.TREE_LAYERS, Kind.UPDATE_TWICE, Kind.RELINK_TCP, Kind.FORWARD_SIZE,
-                Kind.RETURN_FOREIGN,
+                Kind.RETURN_FOREIGN, Kind.DISCONNECT_FLAGS,
             )  # fmt: skip
             found += [Chosen(kind, State.ESTABLISHED, life) for kind in kinds]
             if self.rng.random() < 0.03:
@@ -167,6 +167,7 @@ class Misuser:
             Kind.TREE_LAYERS: self._layers, Kind.UPDATE_TWICE: self._update_twice, Kind.RELINK_TCP: self._relink_tcp,
             Kind.DISCONNECT_SHAPE: self._two_buffers, Kind.ABORT_WITH_DATA: self._abort_with_data,
             Kind.FORWARD_SIZE: self._cut_segment, Kind.RETURN_FOREIGN: self._return_foreign,
+            Kind.DISCONNECT_FLAGS: self._odd_flags,
             Kind.UPDATE_MTU: self._update_invalid, Kind.UPDATE_MAC: self._update_invalid,
             Kind.RELINK: self._update_invalid, Kind.TERMINATE_OBJECT: self._terminate_below,
         }  # fmt: skip
@@ -233,22 +234,7 @@ class Misuser:
         if not lists or (chosen.state is State.TERMINATING and not context):
             return False
         late = chosen.state not in (State.SOFTWARE, State.UPLOADED, State.FOREIGN, State.INITIATING)
-        misuse = Misuse(f"{chosen.kind} in {chosen.state}", LATE if late else ABORTED, lists)
-        lengths = [nbl.data_length for nbl in lists]
-
-        def wrong() -> str:
-            for nbl, length in zip(lists, lengths, strict=True):
-                if nbl.bytes_transferred or nbl.data_length != length:
-                    return f"{nbl.bytes_transferred} bytes transferred"
-            return "" if misuse.returned == lists else "lists come back in another order"
-
-        misuse.wrong = wrong
-
-        def over() -> None:
-            for nbl in lists:
-                free_net_buffer_list(self.host.allocator, nbl)
-
-        misuse.over = over
+        misuse = self._refused(chosen, lists, LATE if late else ABORTED)
         head = chain(lists)
 
         def run(binding: Binding) -> None:
@@ -281,6 +267,26 @@ class Misuser:
 
         behind = {State.TERMINATING: "CH-168" if forwards else "HOST-6.2"}.get(chosen.state, "HOST-7.2")
         return self._call(chosen, misuse, run, *([behind] if late else []), also=nameless)
+
+    def _refused(self, chosen: Chosen, lists: list[NetBufferList], statuses: frozenset[NdisStatus]) -> Misuse:
+        """Lists that must come back in their order, with one of these statuses and nothing done."""
+        misuse = Misuse(f"{chosen.kind} in {chosen.state}", statuses, lists)
+        lengths = [nbl.data_length for nbl in lists]
+
+        def wrong() -> str:
+            for nbl, length in zip(lists, lengths, strict=True):
+                if nbl.bytes_transferred or nbl.data_length != length:
+                    return f"{nbl.bytes_transferred} bytes transferred"
+            return "" if misuse.returned == lists else "lists come back in another order"
+
+        misuse.wrong = wrong
+
+        def over() -> None:
+            for nbl in lists:
+                free_net_buffer_list(self.host.allocator, nbl)
+
+        misuse.over = over
+        return misuse
 
     def _lists(self, kind: Kind, life: Life | None) -> list[NetBufferList]:
         rng = self.rng
@@ -550,6 +556,23 @@ class Misuser:
         self._count(chosen)
         with self.expectations.soon(frozenset({"CH-171"}), str(chosen.kind)):
             return life.disconnect_list(nbl, DisconnectFlags.ABORTIVE)
+
+    def _odd_flags(self, chosen: Chosen) -> bool:
+        """A disconnect that is neither graceful nor abortive, or both."""
+        context = self._of(chosen)
+        nbl = self.host.build(self.rng.randbytes(50), ONE_BUFFER, self.rng)
+        if nbl is None or not context:
+            return False
+        flags = self.rng.choice((0, 3, 4, 0x8000_0001))
+        misuse = self._refused(chosen, [nbl], ABORTED)
+
+        def run(binding: Binding) -> None:
+            face, adapter = binding.face, self._context(binding)
+            status = face.tcp_offload_disconnect(adapter, context, nbl, DisconnectFlags(flags))
+            if status is not NdisStatus.PENDING:
+                self.host.complaints.append(f"{misuse.name}: returned {status!r}")
+
+        return self._call(chosen, misuse, run, "HOST-2.10")
 
     def _cut_segment(self, chosen: Chosen) -> bool:
         connection = None if chosen.life is None else chosen.life.connection

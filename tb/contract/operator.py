@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from model.ndis.enums import DisconnectFlags, OffloadStateType, TcpCachedFlags, TcpConnectionState
-from model.ndis.host import SharedObject
+from model.ndis.host import OffloadedConnection, SharedObject
 from model.ndis.host_state import HostObject, StateCallError
 from model.ndis.offload_state import NeighborCached, PathCached, TcpCached
 from tb.contract.host import ContractHost
@@ -24,6 +24,8 @@ from tb.session.network import FIRST_LOCAL_PORT
 
 #: Largest size of a request, lists of a chain.
 MAX_SIZE, MAX_CHAIN = 1 << 20, 64
+#: Largest size while a run is ahead of its bytes.
+SPARED = 64
 #: Operations at one tick.
 BURST = (1, 1, 2, 3, 4, 6, 8)
 
@@ -80,6 +82,7 @@ class Operator:
         self.misuser = Misuser(host, self)
         self._draw = Draw(self._answer, self.misuser.answers_wrongly, self._count, self._gone)
         host.may_retire = self._may_retire
+        host.returning = self._list_returns
         self._do: dict[Kind, Callable[[Life], bool]] = {
             Kind.INITIATE: Life.offload, Kind.REOFFLOAD: Life.offload, Kind.TERMINATE: Life.terminate,
             Kind.QUERY: self._query, Kind.UPDATE: self._update, Kind.INVALIDATE: self._invalidate,
@@ -186,6 +189,10 @@ class Operator:
     def _count(self, kind: Kind, state: State) -> None:
         self.tally.counts[kind, state] += 1
 
+    def _list_returns(self, owner: OffloadedConnection) -> None:
+        if isinstance(owner.client, Life):
+            self._count(Kind.RECEIVE_RETURN, owner.client.state)
+
     def _count_if(self, kind: Kind, state: State, done: bool) -> bool:
         if done:
             self._count(kind, state)
@@ -254,9 +261,13 @@ class Operator:
         return {kind: WEIGHTS[kind] * (WANTED if self.wanted(kind, state) else 1.0) for kind in kinds}
 
     def size(self, largest: int = MAX_SIZE) -> int:
-        """Log-uniform from 0 to ``largest``, as far as the bytes of the run allow at this point."""
+        """Log-uniform from 0 to ``largest``, now and then whatever it costs, else as far as the bytes allow by now.
+
+        The first kind, of which a run has some forty, takes about a third of the bytes.
+        """
         pace = self.plan.bytes * (self.tally.total + 50) // max(1, self.plan.operations) - self.bytes
-        most = max(64, min(largest, pace))
+        freely = self.rng.random() < self.plan.bytes / (max(1, self.plan.operations) * MAX_SIZE)
+        most = min(largest, self.plan.bytes // 4 if freely else max(SPARED, pace))
         return int(math.exp(self.rng.uniform(0, math.log(most + 1)))) - 1
 
     def chain(self) -> int:

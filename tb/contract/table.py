@@ -75,6 +75,7 @@ class Kind(StrEnum):
     RELINK_TCP = "update that relinks a connection"
     DISCONNECT_SHAPE = "disconnect of two NET_BUFFERs"
     ABORT_WITH_DATA = "disconnect abortive with data"
+    DISCONNECT_FLAGS = "disconnect with odd flags"
     FORWARD_SIZE = "forward of a cut segment"
     ANSWER_COUNT = "answer with an impossible count"
     RETURN_FOREIGN = "receive return of a foreign list"
@@ -181,6 +182,7 @@ def _misuse_rows() -> dict[tuple[Kind, State], Cell]:
         | _row(Kind.RELINK_TCP, (), {live: "CH-090: no TCP-to-path relink"})
         | _row(Kind.DISCONNECT_SHAPE, (), {live: "CH-171: one NET_BUFFER"})
         | _row(Kind.ABORT_WITH_DATA, (), {live: "CH-171: DataLength 0"})
+        | _row(Kind.DISCONNECT_FLAGS, (), {live: "2.10: graceful or abortive"})
         | _row(Kind.FORWARD_SIZE, (), {live: "CH-165: one whole segment"})
         | _row(Kind.ANSWER_COUNT, (), {live: "CH-149, CH-150: BytesConsumed"})
         | _row(Kind.RETURN_FOREIGN, (), {live: "CH-149: a list that was not indicated"})

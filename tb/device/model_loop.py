@@ -40,8 +40,6 @@ class ModelRun:
             self.transfer.seam.core = lambda: self.device.core
             self.transfer.seam.cycle = lambda: self.device.events
         self._resting = False
-        #: Frames that have come to the port and wait for room behind it.
-        self._arriving: deque[bytes] = deque()
         self.transfer.quiet = lambda: self._resting
         self.device.on_interrupt = self.driver.on_interrupt
         self.watch_frames()
@@ -75,27 +73,28 @@ class ModelRun:
 
     def _settle(self) -> None:
         """Everything that is possible without time passing."""
+        arriving: deque[bytes] = deque()  # at the port, waiting for room behind it
         for _ in range(100_000):
             moved = self.transfer.pump()
             moved |= self.device.run(None if self.transfer.seam is None else self.transfer.seam.steps)
             for frame in self.device.pop_tx():
                 moved = True
                 self.transfer.network.from_nic(frame, self.tick)
-            self._arriving.extend(self.transfer.network.due(self.tick))
-            moved |= self._arrive(press=not moved)
+            arriving.extend(self.transfer.network.due(self.tick))
+            moved |= self._arrive(arriving, press=not moved)
             self._resting = not moved
             if self._resting:
                 return
         raise SessionError("device, host and network never come to rest at one tick")
 
-    def _arrive(self, *, press: bool) -> bool:
+    def _arrive(self, arriving: deque[bytes], *, press: bool) -> bool:
         """Frames come in as fast as the receive buffer takes them, as the wire's rate lets a device that works.
 
         With ``press`` one comes although there is no room: the device rests and will not make any.
         """
         moved = False
-        while self._arriving and (press or self.device.has_room(self._arriving[0])):
-            frame = self._arriving.popleft()
+        while arriving and (press or self.device.has_room(arriving[0])):
+            frame = arriving.popleft()
             self.device.rx_frame(frame)
             self.transfer.network.entered(frame, self.tick)
             moved, press = True, False

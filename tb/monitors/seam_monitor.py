@@ -92,6 +92,8 @@ class _Flow:
     """TSval less the tick, modulo 2^32."""
     window: int = 0
     duplicates: int = 0
+    largest: int = 0
+    """Data of the largest segment that was sent."""
     recover: int | None = None
     starts: list[int] = field(default_factory=list)
     heard: list[int] = field(default_factory=list)
@@ -110,6 +112,13 @@ class _Flow:
     """The target has asked for the upload, or may not send (CH-092): what it owes the peer is the host's to say."""
     reset: bool = False
     finished: bool = False
+
+
+def _shows_loss(flow: _Flow, seg: WireSegment) -> bool:
+    """So much above the head has arrived that the head counts as lost before the third duplicate (RFC 6675 4)."""
+    above = [(left, right) for left, right in seg.blocks if difference(left, flow.una) > 0]
+    octets = sum(difference(right, left) for left, right in above)
+    return len(above) >= _FAST or octets > (_FAST - 1) * max(1, flow.largest)
 
 
 def difference(a: int, b: int) -> int:
@@ -231,6 +240,7 @@ class SeamMonitor:
         self._check("SEAM-TS", abs(off) <= slack, flow, f"{what} {value} is {off} ticks off")
 
     def _data(self, flow: _Flow, seg: WireSegment, tick: int, raw: bool) -> None:
+        flow.largest = max(flow.largest, seg.payload_length)
         end = (seg.sequence + seg.length) % 2**32
         if flow.sent == flow.una and flow.watch is None:
             flow.starts = [tick]
@@ -283,7 +293,7 @@ class SeamMonitor:
             flow.watch = None
         if not seg.length and flow.sent != flow.una:
             flow.duplicates += 1
-        if flow.duplicates >= _FAST:
+        if flow.duplicates >= _FAST or _shows_loss(flow, seg):
             flow.watch, flow.recover = None, flow.sent
 
     # --- hand-overs ------------------------------------------------------------------------------------

@@ -471,8 +471,12 @@ class Flow:
             if head.position != start:
                 self._head = head = _HeadWatch(start, tick)
                 return
-            self._gap(head, tick)
-            asked_for = self._duplicates_in >= _FAST_RETRANSMIT_ACKS or self._window_in == 0
+            repeated = self._duplicates_in >= _FAST_RETRANSMIT_ACKS
+            if repeated:  # duplicates ask for it, behind a hand-over perhaps once more
+                head.last, head.gaps = tick, [0]
+            else:
+                self._gap(head, tick)
+            asked_for = repeated or self._window_in == 0
             sends = seg.payload_length
             self._check("MUST-19", sends <= self._peer_mss, tick, f"sends {sends} bytes again")
             head.by_timer = head.gaps[-1] >= self._config.timer_floor and not asked_for

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from model.ndis.enums import TcpEventType
 from model.ndis.framing import MASK32
 from model.ndis.registration import TcpConnectionOffloadParameters
 from model.wire.frame import TcpFlag
@@ -16,6 +17,8 @@ from tb.tests.vector_cases import far_end
 
 #: Bytes of a segment, segments of each connection.
 SEGMENT, COUNT = 300, 6
+#: Segments of which the slow host keeps the lists.
+KEPT = 3
 #: Ticks a delayed acknowledgment takes; ticks after which a far end sends again what was not acknowledged.
 DELAYED_ACK, AGAIN = 10, 20
 #: Rounds in which a segment that needs a buffer must have got one.
@@ -67,6 +70,42 @@ def hoarding_host(stage: Stage) -> Scene:
     for story in stories.values():
         yield from story.terminate()
         yield from story.finish()
+
+
+def slow_host(stage: Stage) -> Scene:
+    """The host keeps lists for long: its receive, its abort and the peer's FIN do not wait for them (7.3)."""
+    yield stage.session_over
+    stage.host.set_parameters(TcpConnectionOffloadParameters(tcp_delayed_ack_ticks=DELAYED_ACK))
+    for number, name in enumerate(("received", "aborted", "closed")):
+        story = far_end(stage, name, 16 * FAMILY, 16 * FAMILY)
+        yield from story.open()
+        story.connection.hoards = True
+        for part in range(KEPT):
+            story.far.say(_part(part), TcpFlag.PSH)
+            yield _has_received(story, SEGMENT * (part + 1))
+        if number == 0:
+            yield from story.post(("R", SEGMENT, False))
+            story.far.say(_part(KEPT), TcpFlag.PSH)
+            yield from _soon(stage, story.came_back("R"))
+        elif number == 1:
+            yield from story.post(("R", SEGMENT, False))
+            yield from story.abort()
+            yield from _soon(stage, story.came_back("R", "A"))
+        else:
+            story.far.say(flags=TcpFlag.FIN)
+            yield from _soon(stage, story.told(TcpEventType.DISCONNECT))
+        story.connection.hoards = False
+        yield from story.terminate()
+        if name == "aborted":
+            story.end()
+        else:
+            yield from story.finish()
+
+
+def _soon(stage: Stage, so: Callable[[], bool]) -> Scene:
+    """``so`` within a few ticks."""
+    yield from _waited(stage, so)
+    assert so(), "held up by lists that the host keeps"
 
 
 def _part(number: int) -> bytes:

@@ -162,7 +162,9 @@ class Book:
     # --- requests --------------------------------------------------------------------------------------
 
     def _submit(self, record: Enter, kind: str) -> None:
-        connection = self.connection(record.target)
+        # one that is neither graceful nor abortive is of no connection (HOST-2.10)
+        odd = kind == "disconnect" and record.flags not in ndis.DISCONNECTS
+        connection = None if odd else self.connection(record.target)
         for nbl in record.lists:
             request = Request(kind, nbl, connection, record.order, record.tick, record.call, record.flags)
             self.requests[nbl.ident] = request

@@ -71,7 +71,7 @@ class DisconnectMonitor(FaceMonitor):
         if self.is_top(face):
             one = len(enter.lists) == 1 and len(enter.lists[0].buffers) == 1
             self.check("CH-171", one, f"{len(enter.lists)} lists, buffers {[len(nbl.buffers) for nbl in enter.lists]}")
-            if enter.flags & ndis.ABORTIVE:
+            if enter.flags == ndis.ABORTIVE:
                 size = sum(nbl.data_length for nbl in enter.lists)
                 self.check("CH-171", size == 0, f"{size} bytes in an abortive disconnect")
         if face.layer == 0 and conn is not None and conn.graceful in requests:

@@ -74,8 +74,9 @@ class Face:
     # --- requests ----------------------------------------------------------------------------------------
 
     def submit(self, record: Enter, kind: str) -> tuple[Connection | None, list[Request]]:
-        """An I/O call down."""
-        conn = self.connection(record.target)
+        """An I/O call down. A disconnect that is neither graceful nor abortive is of no connection (HOST-2.10)."""
+        odd = kind == "disconnect" and record.flags not in ndis.DISCONNECTS
+        conn = None if odd else self.connection(record.target)
         return conn, [self.take(record, nbl, conn, kind) for nbl in record.lists]
 
     def take(self, record: Enter, nbl: List, conn: Connection | None, kind: str) -> Request:

@@ -21,6 +21,7 @@ NOT_APPLICABLE: Final[dict[str, str]] = {}
 SECTIONS: Final = {
     "HOST-1.4": "NextBlock and DependentBlockList of a call make a tree",
     "HOST-1.5": "a call names what is offloaded, by the context that the target gave",
+    "HOST-2.10": "a disconnect is either graceful or abortive",
     "HOST-6.2": "nothing but forwards in progress follows the terminate of an object",
     "HOST-7.2": "no send and no other graceful disconnect follows a graceful disconnect",
 }
@@ -35,6 +36,10 @@ class HostMisuse(FaceMonitor):
     def on_request(self, face: Face, enter: Enter, conn: Connection | None, requests: list[Request]) -> None:
         if not self.is_top(face):
             return
+        if enter.function == ndis.DISCONNECT:
+            self.check("HOST-2.10", enter.flags in ndis.DISCONNECTS, f"disconnect with flags {enter.flags:#x}")
+            if enter.flags not in ndis.DISCONNECTS and face.connection(enter.target) is not None:
+                return
         if conn is None:
             if enter.target or not _initiating(face):
                 self.breach("HOST-1.5", f"{enter.function} names {enter.target}, which is no connection")

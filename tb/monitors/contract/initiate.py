@@ -141,7 +141,7 @@ class InitiateTree(BookMonitor):
             if node.location is None:
                 self._placeholder(walked, node)
             elif not is_new(node):
-                self._linker(walked, node)
+                self._linker(face, walked, node)
             elif walked.failed(node):
                 self._failed(walked, node)
                 self._send_data(face, walked, node, walked.call.new[node.ident])
@@ -158,9 +158,10 @@ class InitiateTree(BookMonitor):
             written = walked.context(node) is not None
             self.check("CH-039", not written, f"placeholder {node.ident} was given a context")
 
-    def _linker(self, walked: Walked, node: Node) -> None:
+    def _linker(self, face: Face, walked: Walked, node: Node) -> None:
         same = walked.context(node) == node.context
-        self.check("CH-039", same, f"the context of linker {node.ident} was written as if it were new")
+        cleared = walked.context(node) is None and node.context not in face.objects  # by the host: it was terminated
+        self.check("CH-039", same or cleared, f"the context of linker {node.ident} was written as if it were new")
         dependents = siblings(walked.given, node.dependents)
         if not dependents:
             return

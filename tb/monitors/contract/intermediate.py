@@ -230,6 +230,10 @@ class IntermediateDriver(Monitor):
                     same = before.reserved[_IM_RESERVED] == node.reserved[_IM_RESERVED]
                     text = f"node {node.ident} came with {before.reserved[4:]}, goes up with {node.reserved[4:]}"
                     self.check("CH-253", same, text)
+        if record.function == ndis.TERMINATED:  # the contexts name nothing any more (CH-249)
+            for node, _ in walk(tree):
+                if node.context is not None:
+                    self._contexts.pop((record.layer, node.context), None)
         if record.function != ndis.INITIATED or call.above is None or call.above.enter.tree is None:
             return
         for lower, upper in self._same(call.above.enter.tree, tree):

@@ -67,7 +67,10 @@ KEEP_ALIVE_ENABLED: Final = 0x01
 KEEP_ALIVE_RESTART: Final = 0x04
 MAX_RT_RESTART: Final = 0x08
 UPDATE_RCV_WND: Final = 0x10
+GRACEFUL: Final = 1
 ABORTIVE: Final = 2
+DISCONNECTS: Final = (GRACEFUL, ABORTIVE)
+"""Flags of a disconnect: one of them, alone (2.10)."""
 NOT_RUNNING: Final = 0xFFFFFFFF
 
 # --- TCP_OFFLOAD_EVENT_TYPE and TCP_UPLOAD_REASON ----------------------------------------------------------

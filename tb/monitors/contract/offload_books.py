@@ -329,8 +329,10 @@ class Face:
             self.resumed = record.tick
 
     def _request(self, record: Enter) -> None:
-        connection = self.connection(record.target)
         kind = ndis.REQUESTS[record.function]
+        # one that is neither graceful nor abortive is of no connection (HOST-2.10)
+        odd = kind == "disconnect" and record.flags not in ndis.DISCONNECTS
+        connection = None if odd else self.connection(record.target)
         for nbl in record.lists:
             self.owned[nbl.ident] = Owned(kind, nbl, connection, record.tick)
         if connection is None:

@@ -287,7 +287,9 @@ class ReceiveDesk(Desk):
                 hook(held, node)
 
     def _post(self, books: Books, enter: Enter, kind: str) -> None:
-        conn = books.find(enter.target)
+        # one that is neither graceful nor abortive is of no connection (HOST-2.10)
+        odd = kind == "disconnect" and enter.flags not in ndis.DISCONNECTS
+        conn = None if odd else books.find(enter.target)
         if conn is None:
             books.strays.update(one.ident for one in enter.lists)
             return

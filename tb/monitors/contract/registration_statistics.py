@@ -167,7 +167,7 @@ class Statistics(BookMonitor):
             for tally in port.tallies.values():
                 tally.add(record.tick, "received", len(record.lists))
                 tally.add(record.tick, "of_offloaded", len(record.lists))
-        elif record.function == ndis.DISCONNECT and record.flags & ndis.ABORTIVE:
+        elif record.function == ndis.DISCONNECT and record.flags == ndis.ABORTIVE:
             version = 4 if connection is None else connection.ip_version
             port.tallies[version].add(record.tick, "aborts")
         elif record.function == ndis.EVENT and record.event in (ndis.RETRIEVE_EVENT, ndis.ABORT_EVENT):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from model.ndis.enums import OffloadStateType
 from model.ndis.miniport_io import ConnectionIo, SendJob
 from model.ndis.offload_state import OffloadBlock, OffloadHandle, link, nodes_once, tree_fault
 from tb.config import ROOT, RunConfig
-from tb.contract.operator import Plan
+from tb.contract.operator import MAX_SIZE, Plan
 from tb.contract.regress import plan_of
-from tb.contract.table import TABLE, Kind, State
+from tb.contract.table import TABLE, Kind, State, legal
 from tb.contract.tally import ALLOWED_TIMES, REFUSED_TIMES, Findings, Tally
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.host_misuse import HostMisuse
@@ -27,10 +28,13 @@ from tb.monitors.contract.monitor import ContractMonitors
 from tb.monitors.contract.trace import Record
 
 OPERATIONS, BYTES = 150, 192 << 10
+#: Sizes drawn for an operation, on average: chains have many.
+DRAWS = 5
 
 
-def _played(seed: int, out: Path) -> Findings:
-    config = replace(RunConfig(command="regress", device="model"), seed=seed, size=BYTES, delay=5, out=out)
+def _played(seed: int, out: Path, intermediates: int = 0) -> Findings:
+    base = RunConfig(command="regress", device="model", intermediates=intermediates)
+    config = replace(base, seed=seed, size=BYTES, delay=5, out=out)
     return golden.GoldenRun(config, Plan(seed=seed, operations=OPERATIONS, bytes=BYTES, slots=6)).run()
 
 
@@ -43,11 +47,18 @@ def test_random_operations_keep_the_contract_and_lose_no_list(seed: int, tmp_pat
     assert found.operations.legal_share >= 0.6
 
 
+def test_misuse_is_answered_through_an_intermediate_driver_as_by_the_target_alone(tmp_path: Path) -> None:
+    found = _played(7, tmp_path, intermediates=1)
+    assert found.passed, found.violations[:5]
+    refused = {kind for (kind, state), count in found.operations.counts.items() if count and not legal(kind, state)}
+    assert refused >= {Kind.SEND, Kind.TREE_CYCLE, Kind.TREE_LAYERS, Kind.DISCONNECT_FLAGS, Kind.QUERY, Kind.TERMINATE}
+
+
 _REPEATED = """
 import dataclasses, json, pathlib, sys
 import tb.contract.golden as golden
 from tb.config import RunConfig
-from tb.contract.operator import Plan
+from tb.contract.operator import MAX_SIZE, Plan
 from tb.contract.regress import plan_of
 from tb.contract.table import Kind, State
 from tb.session.contract_tap import ContractTap
@@ -100,6 +111,24 @@ def test_seeds_want_every_pair_as_often_as_a_complete_run_asks(seeds: int, opera
     assert seeds * plan.refused_times >= REFUSED_TIMES
 
 
+def test_sizes_go_from_0_to_1_mib_and_the_run_keeps_to_its_bytes(tmp_path: Path) -> None:
+    model = RunConfig(command="regress", device="model")
+    config = replace(model, seed=1, size=8 << 20, operations=10_000, out=tmp_path)
+    operator = golden.GoldenRun(config, plan_of(config)).session.operator
+    drawn: Counter[int] = Counter()
+    for _ in range(operator.plan.operations):
+        operator.tally.counts[Kind.SEND, State.ESTABLISHED] += 1
+        for _ in range(DRAWS):
+            size = operator.size()
+            assert 0 <= size <= MAX_SIZE
+            operator.bytes += size
+            drawn[size.bit_length()] += 1
+    assert set(range(13)) <= drawn.keys()
+    assert sum(drawn[bits] for bits in range(14, 21)) >= 10
+    assert drawn[20] > 0
+    assert operator.bytes < (8 << 20) + MAX_SIZE
+
+
 def test_a_send_that_never_comes_back_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lost: list[SendJob] = []
     finish = ConnectionIo._finish
@@ -139,7 +168,7 @@ def test_misuse_of_a_section_that_its_monitor_does_not_report_is_found(
             report(self, rule, text)
 
     monkeypatch.setattr(HostMisuse, "breach", half_deaf)
-    found = _played(3, tmp_path)
+    found = _played(7, tmp_path)
     assert found.violations
     assert all(line.startswith("misuse: ") and f"{section} not reported" in line for line in found.violations)
 

@@ -101,7 +101,7 @@ class LabRun(ModelRun):
         self.transfer.on_tick(self.tick)
 
 
-@pytest.mark.rule("hostport", "M7", "blocks: rx_parser")
+@pytest.mark.rule("hostport", "M7", "blocks: rx_parser", "S03", "S12")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_row_is_exact_while_another_connection_transfers(seed: int, tmp_path: Path) -> None:
     lab = Lab(CASES)

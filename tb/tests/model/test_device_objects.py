@@ -96,7 +96,7 @@ def commands(cqes: list[Cqe]) -> list[tuple[int, int]]:
 # ---- UPDATE
 
 
-@pytest.mark.rule("UPDATE", "CH-072")
+@pytest.mark.rule("UPDATE", "CH-072", "S10")
 @pytest.mark.parametrize("seed", range(4))
 def test_what_was_updated_is_in_the_next_frame(seed: int) -> None:
     f = Followed(seed)

@@ -102,7 +102,7 @@ def block_bytes(*blocks: tuple[int, int]) -> bytes:
     return bytes((5, 2 + len(edges))) + edges
 
 
-@pytest.mark.rule("MUST-64", "MUST-7", "S03")
+@pytest.mark.rule("MUST-64", "MUST-7", "S03", "S07")
 @pytest.mark.parametrize(
     ("raw", "found"),
     [

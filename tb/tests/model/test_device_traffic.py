@@ -30,7 +30,7 @@ def terminate(bench: DeviceBench, conn: int = 0, gen: int = 1) -> list[Cqe]:
     return bench.do(Sqe(opcode=Opcode.TERMINATE, conn=conn, gen=gen, addr=IMAGES, addr2=ARRAY))
 
 
-@pytest.mark.rule("M3")
+@pytest.mark.rule("M3", "S01")
 def test_a_send_leaves_as_frames_with_its_bytes_and_completes_when_acknowledged() -> None:
     bench = ready()
     bench.connect()
@@ -64,7 +64,7 @@ def test_entries_without_last_complete_with_the_one_that_has_it() -> None:
     assert (entry.cookie, entry.nbytes) == (cookie, 50)
 
 
-@pytest.mark.rule("M4")
+@pytest.mark.rule("M4", "S02")
 def test_data_lands_in_the_posted_buffer_and_the_rest_is_indicated() -> None:
     bench = ready()
     bench.connect()
@@ -239,7 +239,7 @@ def test_an_image_that_cannot_be_written_still_ends_the_terminate() -> None:
     bench.connect(gen=2)
 
 
-@pytest.mark.rule("D-2")
+@pytest.mark.rule("D-2", "B17")
 def test_lost_data_is_sent_again_after_the_timeout() -> None:
     bench = ready()
     bench.connect()

@@ -27,7 +27,9 @@ OPEN_CELLS = 0
 SHOWN = 20
 
 
-@pytest.mark.rule("RFC 9293 3.10.7.4", "RFC 5961 3 4 5", "RFC 7323 4.3 5", "RFC 5681 2 4.2", "S43", "S44", "S45", "S46")
+@pytest.mark.rule(
+    "RFC 9293 3.10.7.4", "RFC 5961 3 4 5", "RFC 7323 4.3 5", "RFC 5681 2 4.2", "S43", "S44", "S45", "S46", "B12"
+)
 @pytest.mark.rule("S53", "S54", "S58", "CH-193", "CH-195", "CH-196", "CH-197", "CH-198", "CH-199", "CH-200", "CH-202")
 def test_every_cell_of_the_matrix_ends_as_the_table_says(capsys: pytest.CaptureFixture[str]) -> None:
     found = {cell: difference for cell in possible() if (difference := differences(expected(cell), play(cell)))}

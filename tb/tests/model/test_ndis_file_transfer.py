@@ -50,7 +50,7 @@ def test_a_file_comes_back_byte_exact_and_every_list_comes_back_once(seed: int) 
     assert bench.host.completions["disconnect"].total() == 1
 
 
-@pytest.mark.rule("CH-251")
+@pytest.mark.rule("CH-251", "B25")
 @pytest.mark.parametrize("seed", range(1, 7))
 @pytest.mark.parametrize("chained", [False, True])
 def test_an_upload_in_mid_transfer_loses_no_byte(seed: int, chained: bool) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from model.ndis.enums import UploadReason
 from model.ndis.miniport import DriverConfig
+from model.ndis.netbuffer import NetBufferList
 from model.ndis.rings import DriverError
 from tb.tests.model.ndis_bench import Bench
 from tb.tests.model.test_ndis_miniport import transfer
@@ -36,19 +37,20 @@ def test_a_halt_behind_all_returns_does_not_wait() -> None:
 @pytest.mark.rule("CH-158")
 def test_a_halt_waits_until_the_last_list_is_back() -> None:
     bench = _moved()
-    bench.driver._with_host = 3
+    lent = bench.driver._lent
+    lent.update({number: NetBufferList([]) for number in range(3)})
 
     def one_returns() -> None:
-        bench.driver._with_host -= 1
+        del lent[max(lent)]
 
     _halt(bench, one_returns)
-    assert bench.driver._with_host == 0
+    assert not lent
 
 
 @pytest.mark.rule("CH-158")
 def test_a_host_that_never_returns_its_lists_is_named() -> None:
     bench = _moved()
-    bench.driver._with_host = 2
+    bench.driver._lent.update({number: NetBufferList([]) for number in range(2)})
     with pytest.raises(DriverError, match="does not return 2 indicated lists"):
         _halt(bench, lambda: None)
 

@@ -13,9 +13,9 @@ from model.ndis.bookkeeping import ContractError, Ledger
 from model.ndis.calls import MiniportFace
 from model.ndis.enums import DisconnectFlags, NeighborEvent, OffloadStateType
 from model.ndis.file_transfer import AppPhase, FileTransferApp, FileTransferConfig
-from model.ndis.intermediate import IntermediateDriver, IntermediateError, stack_intermediates
+from model.ndis.intermediate import IntermediateDriver, stack_intermediates
 from model.ndis.miniport import DriverConfig
-from model.ndis.netbuffer import NetBuffer, NetBufferList, Owner, iterate
+from model.ndis.netbuffer import NetBuffer, NetBufferList, Owner, chain, iterate, unchain
 from model.ndis.offload_state import (
     NeighborCached,
     NeighborConst,
@@ -368,11 +368,40 @@ def test_a_neighbor_query_goes_up_with_the_upper_handle_and_the_answer_comes_dow
     assert block.cached == NeighborCached(PEER.mac, 0)
 
 
-def test_a_context_that_was_never_published_is_refused() -> None:
-    stack = Stack(1)
-    bench = Bench(14, between=stack)
-    with pytest.raises(IntermediateError, match="names no object"):
-        stack.drivers[0].tcp_offload_send(bench.host.binding.adapter_context, 5, NetBufferList([NetBuffer(())]))
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_context_that_names_nothing_here_reaches_no_object_below_and_the_target_answers(depth: int) -> None:
+    stack = Stack(depth)
+    bench = Bench(14, driver=DriverConfig(), between=stack)
+    app = transfer(bench)
+    bench.run(until=lambda: app.phase is AppPhase.RUNNING and app.progress > 0.1)
+    host, top = bench.host, stack.drivers[-1]
+    below = [entry.miniport_offload_context for driver in stack.drivers for entry in driver._entries.values()]
+    wrong = [0, 0x7FFF_0000, *(number for number in below if number not in top._entries)]
+    back: list[tuple[NetBufferList, NdisStatus | None]] = []
+    complete = host.tcp_offload_send_complete
+    lists = [NetBufferList([NetBuffer(())]) for _ in wrong]
+
+    def noted(binding_context: object, nbl: NetBufferList) -> None:
+        others = []
+        for one in unchain(nbl):
+            if any(one is mine for mine in lists):
+                back.append((one, one.status))
+            else:
+                others.append(one)
+        if others:
+            complete(binding_context, chain(others))
+
+    host.tcp_offload_send_complete = noted  # type: ignore[method-assign]
+    for nbl, number in zip(lists, wrong, strict=True):
+        assert isinstance(number, int)
+        nbl.hand_over(Owner.HOST, Owner.TARGET)
+        assert top.tcp_offload_send(host.binding.adapter_context, number, nbl) is NdisStatus.PENDING
+    bench.run()
+
+    assert len(wrong) > 2
+    assert back == [(nbl, NdisStatus.REQUEST_ABORTED) for nbl in lists]
+    assert len(bench.driver.misuses) == len(wrong)
+    assert_clean(bench, stack, app)
 
 
 @pytest.mark.parametrize("count", [0, 1, 8])

@@ -51,7 +51,7 @@ def test_an_upload_of_another_moment_is_found() -> None:
     assert "ts_time" in upload_differences(TCB, UPLOADED, 101, 105)[0]
 
 
-@pytest.mark.rule("CH-066", "CH-068", "CH-069", "CH-070", "CH-224", "CH-239", "CH-241", "CH-245", "CH-246")
+@pytest.mark.rule("CH-066", "CH-068", "CH-069", "CH-070", "CH-224", "CH-239", "CH-241", "CH-245", "CH-246", "S60")
 @pytest.mark.parametrize("seed", range(1, 1 + len(STORIES)))
 def test_a_connection_that_is_cut_goes_on_as_if_nothing_had_been(seed: int) -> None:
     found = play_on_model(seam_config(RunConfig(command="seam", device="model"), seed), seed)
@@ -68,7 +68,7 @@ def test_what_comes_behind_inherited_bytes_goes_into_the_request_that_they_began
     assert found["byte_exact"]
 
 
-@pytest.mark.rule("CH-129", "CH-159", "G-20")
+@pytest.mark.rule("CH-129", "CH-159", "G-20", "S60")
 @pytest.mark.parametrize("seed", [8, 10])
 def test_random_cuts_of_a_session_lose_and_reorder_nothing(seed: int, tmp_path: Path) -> None:
     config = RunConfig(device="model", seed=seed, size=200_000, cuts=10, conns=1 + seed % 3, out=tmp_path)

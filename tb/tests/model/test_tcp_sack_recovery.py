@@ -70,7 +70,7 @@ def test_half_a_window_lost_is_recovered_without_a_timeout(window: int) -> None:
         assert not loop.engine.tcb.in_recovery
 
 
-@pytest.mark.rule("S-6", "S-2")
+@pytest.mark.rule("S-6", "S-2", "S56")
 def test_exactly_the_two_holes_are_sent_again_lowest_first() -> None:
     loop = Loop(sender(10))
     loop.engine.send(20 * MSS)
@@ -125,7 +125,7 @@ def octets_under_way(engine: Engine) -> int:
     return pipe
 
 
-@pytest.mark.rule("S-1")
+@pytest.mark.rule("S-1", "S55")
 def test_bad_blocks_are_ignored_and_data_is_not_released_by_blocks() -> None:
     engine = under_way(10)
     engine.rx(ack=(FIRST + 2 * MSS) & MASK)
@@ -140,7 +140,7 @@ def test_bad_blocks_are_ignored_and_data_is_not_released_by_blocks() -> None:
     assert distance(engine.tcb.snd_una, FIRST) == 2 * MSS
 
 
-@pytest.mark.rule("S-1", "D-2")
+@pytest.mark.rule("S-1", "D-2", "S55")
 def test_after_a_timeout_nothing_the_far_end_said_is_believed() -> None:
     """RFC 2018 8: it may have given up what it held, so all of it goes again."""
     engine = under_way(10)
@@ -262,7 +262,7 @@ def test_the_rescue_holds_the_fin() -> None:
     assert engine.tcb.state == TcpState.FIN_WAIT_1
 
 
-@pytest.mark.rule("S-5", "S-7", "G-1")
+@pytest.mark.rule("S-5", "S-7", "G-1", "S32")
 @pytest.mark.parametrize("sack", [0, SACK], ids=["without SACK", "with SACK"])
 def test_two_duplicates_let_two_new_segments_out_and_nothing_again(sack: int) -> None:
     engine = under_way(10, 30, const_flags=sack | 4)
@@ -297,7 +297,7 @@ def test_limited_transmit_stays_inside_the_window_of_the_far_end() -> None:
     assert numbers(engine) == []
 
 
-@pytest.mark.rule("B-5")
+@pytest.mark.rule("B-5", "S40")
 @pytest.mark.parametrize("sack", [0, SACK])
 def test_after_an_idle_time_at_most_the_restart_window_goes_at_once(sack: int) -> None:
     engine = sender(100, const_flags=sack | 4)
@@ -332,7 +332,7 @@ def test_cwnd_stays_within_one_rto_of_the_last_data_and_while_something_is_under
     assert engine.tcb.cwnd == cwnd
 
 
-@pytest.mark.rule("B-3", "S-6")
+@pytest.mark.rule("B-3", "S-6", "S39")
 def test_an_offload_in_recovery_goes_on_with_an_empty_scoreboard() -> None:
     engine = Engine()
     under_way_at_hand_over = image(

@@ -59,7 +59,7 @@ def test_the_scoreboard_is_the_set_of_octets_that_blocks_told_of(blocks: list[tu
     assert len(board.spans) <= SB_RANGES
 
 
-@pytest.mark.rule("S-1")
+@pytest.mark.rule("S-1", "B14")
 def test_a_range_more_than_there_are_places_is_not_taken_but_one_that_joins_two_is() -> None:
     full = board_of([(4 * n + 2, 4 * n + 4) for n in range(SB_RANGES)])
     assert full.with_blocks([(60, 70)]) == full

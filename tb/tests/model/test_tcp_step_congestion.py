@@ -33,7 +33,7 @@ def loaded(cwnd: int = 10000, **changes: int) -> Engine:
     return engine
 
 
-@pytest.mark.rule("F-1")
+@pytest.mark.rule("F-1", "S27")
 @pytest.mark.parametrize(
     ("srtt", "rttvar", "sample", "expected"),
     [
@@ -72,7 +72,7 @@ def test_an_echoed_timestamp_of_the_host_gives_the_sample() -> None:
     assert (engine.tcb.srtt, engine.tcb.rttvar, engine.tcb.rto) == (40, 10, 15)
 
 
-@pytest.mark.rule("F-1")
+@pytest.mark.rule("F-1", "S28", "B10")
 def test_a_retransmitted_segment_gives_no_sample() -> None:
     engine = loaded()
     engine.now = 1000
@@ -85,7 +85,7 @@ def test_a_retransmitted_segment_gives_no_sample() -> None:
     assert engine.tcb.rto == 2000
 
 
-@pytest.mark.rule("G-3")
+@pytest.mark.rule("G-3", "B10")
 def test_a_segment_that_begins_with_retransmitted_octets_is_not_timed() -> None:
     engine = running()
     engine.send(500)
@@ -99,7 +99,7 @@ def test_a_segment_that_begins_with_retransmitted_octets_is_not_timed() -> None:
     assert not engine.tcb.rtt_active
 
 
-@pytest.mark.rule("F-2")
+@pytest.mark.rule("F-2", "S36")
 def test_slow_start_grows_by_at_most_one_segment_an_ack() -> None:
     engine = loaded(cwnd=4000)
     engine.rx(ack=3000)
@@ -108,7 +108,7 @@ def test_slow_start_grows_by_at_most_one_segment_an_ack() -> None:
     assert engine.tcb.cwnd == 5500
 
 
-@pytest.mark.rule("F-2")
+@pytest.mark.rule("F-2", "S37")
 def test_avoidance_adds_one_segment_per_window_of_acknowledged_bytes() -> None:
     engine = loaded(cwnd=4000, ssthresh=4000)
     for ack in (2000, 3000, 4000):
@@ -123,7 +123,7 @@ def duplicate(engine: Engine, times: int) -> None:
         engine.rx()
 
 
-@pytest.mark.rule("F-3")
+@pytest.mark.rule("F-3", "S34")
 def test_the_third_duplicate_retransmits_the_head_and_two_do_not() -> None:
     engine = loaded()
     duplicate(engine, 2)
@@ -136,14 +136,14 @@ def test_the_third_duplicate_retransmits_the_head_and_two_do_not() -> None:
     assert engine.tcb.snd_nxt == 11000
 
 
-@pytest.mark.rule("F-3")
+@pytest.mark.rule("F-3", "S34")
 def test_each_further_duplicate_inflates_the_window() -> None:
     engine = loaded()
     duplicate(engine, 5)
     assert engine.tcb.cwnd == 10000
 
 
-@pytest.mark.rule("F-2")
+@pytest.mark.rule("F-2", "S35", "B07")
 def test_partial_ack_keeps_the_sender_in_recovery() -> None:
     engine = loaded()
     duplicate(engine, 3)
@@ -167,7 +167,7 @@ def test_only_the_first_partial_ack_restarts_the_timer() -> None:
     assert engine.tcb.rtx_deadline == 1100
 
 
-@pytest.mark.rule("F-2")
+@pytest.mark.rule("F-2", "S35")
 def test_an_ack_of_the_recovery_point_ends_recovery_at_the_threshold() -> None:
     engine = loaded()
     duplicate(engine, 3)
@@ -186,7 +186,7 @@ def test_duplicates_of_an_old_recovery_start_no_new_one() -> None:
     assert not engine.tcb.in_recovery
 
 
-@pytest.mark.rule("C-8c")
+@pytest.mark.rule("C-8c", "S33", "B06")
 def test_a_window_update_is_no_duplicate() -> None:
     engine = loaded()
     engine.rx(wnd=29000)
@@ -194,7 +194,7 @@ def test_a_window_update_is_no_duplicate() -> None:
     assert engine.tcb.snd_wnd == 29000
 
 
-@pytest.mark.rule("D-2")
+@pytest.mark.rule("D-2", "S29")
 def test_a_timeout_sends_one_segment_again_and_doubles_the_timeout() -> None:
     engine = loaded()
     engine.now = 1000
@@ -205,7 +205,7 @@ def test_a_timeout_sends_one_segment_again_and_doubles_the_timeout() -> None:
     assert [s.seq for s in engine.segments()] == [1000]
 
 
-@pytest.mark.rule("D-2")
+@pytest.mark.rule("D-2", "S38")
 def test_a_second_timeout_leaves_the_threshold() -> None:
     engine = loaded()
     for engine.now in (1000, 3000):
@@ -214,7 +214,7 @@ def test_a_second_timeout_leaves_the_threshold() -> None:
     assert (engine.tcb.ssthresh, engine.tcb.rto, engine.tcb.rtx_count) == (5000, 4000, 2)
 
 
-@pytest.mark.rule("D-2")
+@pytest.mark.rule("D-2", "S31")
 def test_after_the_last_retransmission_the_connection_asks_for_its_upload() -> None:
     engine = loaded()
     for _ in range(6):
@@ -226,7 +226,7 @@ def test_after_the_last_retransmission_the_connection_asks_for_its_upload() -> N
     assert not result.pending
 
 
-@pytest.mark.rule("D-2")
+@pytest.mark.rule("D-2", "S31")
 def test_max_rt_limits_the_time_instead_of_the_count() -> None:
     engine = loaded(max_rt=2500)
     for _ in range(2):
@@ -247,7 +247,7 @@ def test_a_timer_before_its_deadline_is_a_hint_without_effect() -> None:
     assert engine.tcb == before
 
 
-@pytest.mark.rule("CH-217", "D-2", "C-8e")
+@pytest.mark.rule("CH-217", "D-2", "C-8e", "S18")
 def test_persist_timing_follows_vector_a_3() -> None:
     r = 1000
     engine = running(snd_wnd=0)
@@ -288,7 +288,7 @@ def test_too_many_probes_ask_for_the_upload() -> None:
     assert message_of(result).info == UploadReason.TIMEOUT_EXPIRATION
 
 
-@pytest.mark.rule("E-3")
+@pytest.mark.rule("E-3", "S30")
 def test_the_timer_stops_when_everything_is_acknowledged() -> None:
     engine = running()
     engine.send(1000)

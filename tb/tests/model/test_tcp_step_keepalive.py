@@ -46,7 +46,7 @@ def asked_for_upload(engine: Engine, result: StepResult) -> bool:
     )  # fmt: skip
 
 
-@pytest.mark.rule("K-3", "E-4", "E-5", "CH-221")
+@pytest.mark.rule("K-3", "E-4", "E-5", "CH-221", "S52")
 def test_probes_leave_in_front_of_the_window_every_interval_until_the_limit() -> None:
     engine = kept()
     assert engine.last is not None
@@ -254,7 +254,7 @@ def test_the_time_that_remains_is_handed_over_both_ways() -> None:
 # ---- challenges
 
 
-@pytest.mark.rule("K-2", "CH-196")
+@pytest.mark.rule("K-2", "CH-196", "S47")
 def test_blind_resets_are_answered_once_until_an_acceptable_segment_comes() -> None:
     engine = running(now=1000)
     for _ in range(3):

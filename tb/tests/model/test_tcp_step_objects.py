@@ -75,7 +75,7 @@ def test_what_was_never_written_is_not_updated() -> None:
         assert (result.writes.path, result.writes.neighbor, result.actions.tx0) == (None, None, None)
 
 
-@pytest.mark.rule("B-2")
+@pytest.mark.rule("B-2", "S09")
 def test_a_smaller_path_makes_the_next_segments_smaller() -> None:
     engine = running()
     engine.send(2000)
@@ -284,7 +284,7 @@ def aged(host: int, device: int, *, query: int = 0, now: int = 100_000) -> Engin
     return engine
 
 
-@pytest.mark.rule("E-10", "CH-228", "G-08")
+@pytest.mark.rule("E-10", "CH-228", "G-08", "S31")
 def test_a_segment_to_a_neighbor_nobody_heard_of_asks_the_host_and_goes_out_all_the_same() -> None:
     engine = aged(STALE + 5, STALE + 1)
     engine.send(2000)

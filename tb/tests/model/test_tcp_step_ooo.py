@@ -53,7 +53,7 @@ def blocks(engine: Engine) -> list[tuple[int, int]]:
 # ---- M-2: where a segment goes ---------------------------------------------------------------------
 
 
-@pytest.mark.rule("M-2", "SHLD-31")
+@pytest.mark.rule("M-2", "SHLD-31", "S04")
 def test_a_segment_behind_a_hole_is_held_and_costs_a_credit_and_owes_a_duplicate_ack() -> None:
     engine = engine_with()
     result = take(engine, 100, 200, arrival=9)

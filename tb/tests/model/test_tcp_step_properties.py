@@ -199,7 +199,7 @@ def test_the_same_events_give_the_same_states(moves: list[tuple[str, int]]) -> N
         assert a.tcb == b.tcb
 
 
-@pytest.mark.rule("RFC 9293 3.4")
+@pytest.mark.rule("RFC 9293 3.4", "B09")
 @given(a=WORD, d=st.integers(1, 0x7FFF_FFFF))
 def test_order_of_sequence_numbers_survives_the_wrap(a: int, d: int) -> None:
     b = (a + d) & MASK

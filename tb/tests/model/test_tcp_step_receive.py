@@ -21,7 +21,7 @@ def test_text_in_sequence_is_delivered_and_costs_a_credit() -> None:
     assert (engine.tcb.rcv_nxt, engine.credits) == (5700, 99)
 
 
-@pytest.mark.rule("C-9")
+@pytest.mark.rule("C-9", "S16")
 def test_every_second_segment_is_acknowledged_and_one_alone_after_the_delay() -> None:
     engine = running()
     assert not engine.rx(pay_len=100).pending
@@ -119,7 +119,7 @@ def test_a_probe_of_our_closed_window_has_its_ack_taken_and_its_text_refused() -
     assert (engine.tcb.snd_una, engine.tcb.rcv_nxt, engine.tcb.dup_owed) == (2000, 5000, 1)
 
 
-@pytest.mark.rule("C-1")
+@pytest.mark.rule("C-1", "S58")
 def test_an_old_timestamp_is_dropped_unless_ts_recent_is_outdated() -> None:
     engine = running(const_flags=1, ts_recent=1000, ts_recent_age=0)
     assert engine.rx(pay_len=10, ts_present=1, tsval=999).actions.verdict == Verdict.DROP
@@ -131,7 +131,7 @@ def test_an_old_timestamp_is_dropped_unless_ts_recent_is_outdated() -> None:
     assert (engine.tcb.ts_recent, engine.tcb.ts_recent_tick) == (999, 2_073_600_000)
 
 
-@pytest.mark.rule("C-1", "RFC 7323 5.5")
+@pytest.mark.rule("C-1", "RFC 7323 5.5", "S59")
 @pytest.mark.parametrize("ticks_per_second", [10, 100, 1000])
 def test_the_paws_age_is_24_days_whatever_a_tick_is(ticks_per_second: int) -> None:
     days = 24 * 86_400 * ticks_per_second
@@ -193,7 +193,7 @@ def test_a_segment_without_timestamp_is_dropped_silently_where_they_were_agreed(
     assert engine.tcb.dup_owed == 0
 
 
-@pytest.mark.rule("C-6")
+@pytest.mark.rule("C-6", "S59", "B08")
 def test_ts_recent_moves_only_with_segments_at_or_before_the_last_ack() -> None:
     engine = running(const_flags=1, ts_recent=100)
     engine.rx(ts_present=1, tsval=200)
@@ -226,7 +226,7 @@ def test_ts_recent_past_the_paws_age_still_waits_for_a_segment_at_or_before_the_
     assert engine.tcb.ts_recent == 999
 
 
-@pytest.mark.rule("C-3")
+@pytest.mark.rule("C-3", "S43")
 def test_an_exact_reset_aborts_and_another_in_the_window_is_challenged() -> None:
     engine = running()
     engine.rx(seq=5001, flags=RST)
@@ -236,21 +236,21 @@ def test_an_exact_reset_aborts_and_another_in_the_window_is_challenged() -> None
     assert (engine.tcb.phase, engine.tcb.aborted, engine.tcb.state) == (Phase.FROZEN, 1, TcpState.CLOSED)
 
 
-@pytest.mark.rule("C-2")
+@pytest.mark.rule("C-2", "S44")
 def test_a_reset_outside_the_window_is_silently_dropped() -> None:
     engine = running()
     engine.rx(seq=4999, flags=RST)
     assert (engine.tcb.phase, engine.tcb.dup_owed) == (Phase.RUNNING, 0)
 
 
-@pytest.mark.rule("C-4")
+@pytest.mark.rule("C-4", "S45")
 def test_a_syn_at_the_next_octet_asks_for_the_upload() -> None:
     engine = running()
     msg = message_of(engine.rx(flags=SYN))
     assert (msg.info, engine.tcb.phase) == (UploadReason.UPLOAD_REQUESTED, Phase.FROZEN)
 
 
-@pytest.mark.rule("C-5")
+@pytest.mark.rule("C-5", "S46")
 @pytest.mark.parametrize("ack", [1001, 1000 - 30001])
 def test_an_ack_of_what_was_never_sent_or_is_too_old_is_answered(ack: int) -> None:
     engine = running()
@@ -258,7 +258,7 @@ def test_an_ack_of_what_was_never_sent_or_is_too_old_is_answered(ack: int) -> No
     assert (engine.tcb.dup_owed, engine.tcb.rcv_nxt) == (1, 5000)
 
 
-@pytest.mark.rule("C-7")
+@pytest.mark.rule("C-7", "S11")
 def test_urgent_data_goes_up_unprocessed_and_asks_for_the_upload() -> None:
     engine = running()
     result = engine.rx(flags=ACK | URG, pay_len=5)
@@ -266,7 +266,7 @@ def test_urgent_data_goes_up_unprocessed_and_asks_for_the_upload() -> None:
     assert message_of(result).info == UploadReason.RECEIVED_URGENT_DATA
 
 
-@pytest.mark.rule("C-8d")
+@pytest.mark.rule("C-8d", "B04")
 def test_an_older_segment_does_not_update_the_window() -> None:
     engine = running()
     engine.rx(seq=5500, wnd=100)
@@ -294,7 +294,7 @@ def test_a_bare_fin_makes_a_message_and_drops_the_frame() -> None:
     assert engine.credits == 100
 
 
-@pytest.mark.rule("C-8b", "E-8")
+@pytest.mark.rule("C-8b", "E-8", "S41")
 def test_both_fins_lead_through_fin_wait_2_to_time_wait_and_ask_for_the_upload_once() -> None:
     engine = running()
     engine.command(Opcode.DISCONNECT, flags=1)
@@ -311,7 +311,7 @@ def test_both_fins_lead_through_fin_wait_2_to_time_wait_and_ask_for_the_upload_o
     assert engine.grant().actions.dlv is None
 
 
-@pytest.mark.rule("C-8b")
+@pytest.mark.rule("C-8b", "S49")
 def test_simultaneous_close_goes_through_closing() -> None:
     engine = running()
     engine.command(Opcode.DISCONNECT, flags=1)
@@ -323,7 +323,7 @@ def test_simultaneous_close_goes_through_closing() -> None:
     assert message_of(result).info == UploadReason.UPLOAD_REQUESTED
 
 
-@pytest.mark.rule("C-8b")
+@pytest.mark.rule("C-8b", "S42")
 def test_the_last_ack_closes_without_a_request() -> None:
     engine = running()
     engine.rx(flags=ACK | FIN)
@@ -341,7 +341,7 @@ def test_segments_of_a_frozen_connection_pass_up() -> None:
     assert engine.rx(pay_len=10).actions.verdict == Verdict.PASS_UP
 
 
-@pytest.mark.rule("E")
+@pytest.mark.rule("E", "S26")
 def test_consumed_bytes_open_the_window_and_a_large_opening_is_told() -> None:
     engine = running()
     engine.rx(pay_len=999)
@@ -360,7 +360,7 @@ def test_a_fault_freezes_and_tells_the_host_once() -> None:
     assert engine.fault().actions.dlv is None
 
 
-@pytest.mark.rule("RFC 9293 3.4")
+@pytest.mark.rule("RFC 9293 3.4", "S53")
 def test_sequence_numbers_wrap() -> None:
     near = 0xFFFFFF00
     engine = running(snd_una=near, snd_nxt=near, snd_max=near, rcv_nxt=near, snd_wl1=near)

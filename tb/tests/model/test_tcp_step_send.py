@@ -31,7 +31,7 @@ def test_the_working_copy_has_exactly_the_fields_of_the_tcb() -> None:
     assert [f.name for f in fields(TcbWork)] == list(Tcb.FIELDS)
 
 
-@pytest.mark.rule("G-2", "G-3")
+@pytest.mark.rule("G-2", "G-3", "S14")
 def test_queued_data_leaves_in_full_segments_and_the_last_one_pushes() -> None:
     engine = running()
     engine.send(2500)
@@ -86,7 +86,7 @@ def test_the_fin_rides_on_the_last_data_and_moves_the_state() -> None:
     assert engine.tcb.snd_nxt == 1301
 
 
-@pytest.mark.rule("G-1")
+@pytest.mark.rule("G-1", "S51")
 def test_a_fin_alone_needs_no_window() -> None:
     engine = running(snd_wnd=0, state=TcpState.CLOSE_WAIT)
     engine.command(Opcode.DISCONNECT, flags=1)
@@ -138,7 +138,7 @@ def test_while_a_closed_window_is_probed_an_acknowledgment_and_a_reset_lie_in_fr
     assert reset.seq == 1000
 
 
-@pytest.mark.rule("B-3", "F-2", "CH-066")
+@pytest.mark.rule("B-3", "F-2", "CH-066", "S39")
 def test_a_recovery_goes_on_over_a_hand_over() -> None:
     engine = Engine()
     lost = image(dup_ack_count=3, snd_nxt=9000, snd_max=9000, cwnd=8000, ssthresh=4000, rtx_timeout_delta=200)
@@ -172,7 +172,7 @@ def test_a_graceful_disconnect_of_a_connection_that_waits_for_its_upload_is_one_
     assert refused.status == Status.UPLOAD
 
 
-@pytest.mark.rule("G-4")
+@pytest.mark.rule("G-4", "S20")
 def test_the_window_field_is_scaled_and_never_pulls_the_edge_back() -> None:
     engine = running(const_flags=4, rcv_wind_scale=7, rcv_wnd=20000, initial_rcv_wnd=20000)
     engine.rx(pay_len=1000)
@@ -237,7 +237,7 @@ def test_initiate_needs_a_path_and_the_neighbor_it_names(path: int, neighbor: in
     assert engine.tcb.phase == Phase.LOADED
 
 
-@pytest.mark.rule("E-3", "G-2")
+@pytest.mark.rule("E-3", "G-2", "S25")
 def test_a_window_that_is_too_small_is_used_when_the_override_runs_out() -> None:
     engine = running(snd_wnd=600, max_snd_wnd=30000, srtt=80, rttvar=3000)
     assert engine.tcb.rto == 3010
@@ -411,7 +411,7 @@ def test_an_owed_ack_leaves_before_the_fence() -> None:
     assert engine.tcb.phase == Phase.FREE
 
 
-@pytest.mark.rule("B-6a", "G-6", "CH-181", "CH-184", "G-22")
+@pytest.mark.rule("B-6a", "G-6", "CH-181", "CH-184", "G-22", "S48")
 def test_an_abortive_disconnect_issues_the_reset_and_the_release_behind_it() -> None:
     engine = running()
     engine.send(1500)
@@ -452,7 +452,7 @@ def test_an_abortive_disconnect_is_refused_when_loaded_aborted_or_uploaded() -> 
     ]
 
 
-@pytest.mark.rule("E-4", "G", "B-7", "CH-193", "CH-194")
+@pytest.mark.rule("E-4", "G", "B-7", "CH-193", "CH-194", "B25")
 @pytest.mark.parametrize("terminated", [False, True])
 def test_after_a_reset_one_grant_or_the_terminate_completes_the_sends(terminated: bool) -> None:
     engine = running()

@@ -183,7 +183,7 @@ def test_it_is_refused_twice_behind_start_and_when_the_connection_has_ended() ->
     assert status_of(engine, Opcode.DISCONNECT, flags=INHERITED) == Status.UPLOAD
 
 
-@pytest.mark.rule("B-4", "B-6", "G-21")
+@pytest.mark.rule("B-4", "B-6", "G-21", "S50", "B21")
 @pytest.mark.parametrize("state", OUR_FIN)
 def test_a_fin_that_was_sent_is_only_acknowledged_or_sent_again(state: TcpState) -> None:
     engine = loaded(state=state, snd_nxt=1101, snd_max=1101, rtx_timeout_delta=50)
@@ -234,7 +234,7 @@ def sizes(engine: Engine) -> list[int]:
     return [s.len for s in engine.segments()]
 
 
-@pytest.mark.rule("K-5", "RFC 9293 3.7.4", "CH-087")
+@pytest.mark.rule("K-5", "RFC 9293 3.7.4", "CH-087", "S13")
 def test_a_small_segment_waits_for_all_that_is_under_way() -> None:
     engine = running(cached_flags=NAGLE)
     engine.send(10)

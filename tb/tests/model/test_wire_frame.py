@@ -201,7 +201,7 @@ def test_parsing_what_was_built_returns_every_field(fields: SegmentFields) -> No
 
 @given(fields=segments, where=st.floats(0, 1, exclude_max=True))
 @settings(max_examples=150, deadline=None)
-@pytest.mark.rule("MUST-3")
+@pytest.mark.rule("MUST-3", "S03")
 def test_no_flipped_bit_of_the_ip_packet_is_taken_for_a_right_segment(fields: SegmentFields, where: float) -> None:
     frame = bytearray(build_segment(fields, pad=False))
     start = 18 if fields.vlan else 14
@@ -232,7 +232,7 @@ def test_bytes_behind_the_ip_packet_are_no_part_of_the_payload() -> None:
     assert parse_frame(WITH_TIMESTAMPS + b"trailer").payload == b"hello"
 
 
-@pytest.mark.rule("MUST-50")
+@pytest.mark.rule("MUST-50", "S12")
 def test_what_is_not_plain_tcp_over_ipv4_is_raw_with_its_reason() -> None:
     def changed(at: int, value: int) -> Reason:
         frame = bytearray(WITH_TIMESTAMPS)

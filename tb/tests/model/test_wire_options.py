@@ -47,26 +47,26 @@ def test_more_than_forty_option_bytes_are_refused() -> None:
 
 
 @pytest.mark.parametrize("nops", range(31))
-@pytest.mark.rule("MUST-5", "MUST-64")
+@pytest.mark.rule("MUST-5", "MUST-64", "S06")
 def test_timestamps_are_found_at_every_alignment(nops: int) -> None:
     assert parse_options(b"\x01" * nops + STAMP).timestamps == STAMPS
 
 
 @pytest.mark.parametrize("length", range(2, 31))
-@pytest.mark.rule("MUST-6")
+@pytest.mark.rule("MUST-6", "S06")
 def test_an_unknown_option_is_skipped_by_its_length(length: int) -> None:
     parsed = parse_options(bytes((253, length)) + b"\x08" * (length - 2) + STAMP)
     assert (parsed.timestamps, parsed.skipped_kinds, parsed.malformed) == (STAMPS, (253,), False)
 
 
-@pytest.mark.rule("MUST-4")
+@pytest.mark.rule("MUST-4", "S06")
 def test_nothing_behind_end_of_list_is_read() -> None:
     assert parse_options(b"\x00" + STAMP) == TcpOptions()
     assert parse_options(b"\x01\x00\xff\xff").malformed is False
 
 
 @pytest.mark.parametrize("length", [0, 1, 11, 40, 255])
-@pytest.mark.rule("MUST-7", "B15")
+@pytest.mark.rule("MUST-7", "B15", "S07")
 def test_an_illegal_length_ends_parsing_and_nothing_from_there_on_is_used(length: int) -> None:
     parsed = parse_options(b"\x03\x03\x05" + bytes((8, length)) + STAMP[2:] + b"")
     assert parsed.malformed is True
@@ -81,7 +81,7 @@ def test_a_good_option_behind_an_illegal_length_is_not_used(length: int) -> None
 
 
 @pytest.mark.parametrize(("kind", "length"), [(8, 2), (8, 9), (8, 11), (2, 3), (2, 6), (3, 2), (3, 4), (5, 9)])
-@pytest.mark.rule("MUST-7")
+@pytest.mark.rule("MUST-7", "S07")
 def test_a_known_kind_of_a_wrong_length_is_skipped_and_gives_no_value(kind: int, length: int) -> None:
     parsed = parse_options(bytes((kind, length)) + b"\xee" * (length - 2) + STAMP)
     assert parsed == TcpOptions(timestamps=STAMPS, skipped_kinds=(kind,))
@@ -94,7 +94,7 @@ def test_a_kind_in_the_last_byte_has_no_length_and_ends_parsing() -> None:
 
 @given(raw=st.binary(max_size=40))
 @settings(max_examples=300, deadline=None)
-@pytest.mark.rule("MUST-7")
+@pytest.mark.rule("MUST-7", "B15")
 def test_any_bytes_are_parsed_and_a_prefix_that_parses_counts(raw: bytes) -> None:
     parsed = parse_options(b"\x03\x03\x09" + raw)
     assert parsed.window_scale is not None

@@ -95,6 +95,6 @@ class ErrorsTest(TransferTest):
 
 @cocotb.test()
 async def every_row_of_the_errors_page_is_exact_while_another_connection_transfers(_: Any) -> None:
-    """Issue, "Bad input"; mechanisms M7."""
+    """S03, S12; Issue, "Bad input"; mechanisms M7."""
     await Timer(1, "ns")  # let the initial blocks of the transactors run
     await uvm_root().run_test(ErrorsTest, keep_set={uvm_factory})

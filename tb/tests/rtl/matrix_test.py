@@ -86,7 +86,7 @@ class ReorderTest(ManyTest):
 
 @cocotb.test()
 async def every_cell_of_the_matrix_that_is_played_ends_as_the_table_says(_: Any) -> None:
-    """Conformance sheet, section 4; RFC 9293 3.10.7.4, 5961, 7323, 5681 4.2."""
+    """S43, S44, S45, S46, S58, B12; Conformance sheet, section 4; RFC 9293 3.10.7.4, 5961, 7323, 5681 4.2."""
     await Timer(1, "ns")  # let the initial blocks of the transactors run
     await uvm_root().run_test(MatrixTest, keep_set={uvm_factory})
 

@@ -35,7 +35,7 @@ class SeamTest(TransferTest):
 
 @cocotb.test()
 async def nothing_of_a_hand_over_shows_on_the_wire_and_the_uploaded_state_is_the_models(_: Any) -> None:
-    """S60; CH-066 to CH-073, CH-224, CH-236 to CH-246."""
+    """B25; S60; CH-066 to CH-073, CH-224, CH-236 to CH-246."""
     await Timer(1, "ns")  # let the initial blocks of the transactors run
     await uvm_root().run_test(SeamTest, keep_set={uvm_factory})
 

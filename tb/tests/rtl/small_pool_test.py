@@ -49,6 +49,6 @@ async def a_connection_that_is_refused_for_good_holds_up_no_other(_: Any) -> Non
 
 @cocotb.test()
 async def a_host_that_returns_no_indicated_list_holds_up_no_other_connection(_: Any) -> None:
-    """Issue, section Bad input: a host that never answers an indication."""
+    """B05; Issue, section Bad input: a host that never answers an indication."""
     await Timer(1, "ns")  # let the initial blocks of the transactors run
     await uvm_root().run_test(HoardingTest, keep_set={uvm_factory})

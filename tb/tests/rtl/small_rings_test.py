@@ -31,6 +31,6 @@ class SmallRingsTest(transfer_test.TransferTest):
 
 @cocotb.test()
 async def a_file_crosses_with_rings_that_wrap_many_times(_: Any) -> None:
-    """Architecture section 4: rings with a phase bit, a producer that never overruns its consumer."""
+    """S53, B17; Architecture section 4: rings with a phase bit, a producer that never overruns its consumer."""
     await Timer(1, "ns")  # let the initial blocks of the transactors run
     await uvm_root().run_test(SmallRingsTest, keep_set={uvm_factory})

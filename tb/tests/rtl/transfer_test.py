@@ -129,7 +129,7 @@ def built(name: str, default: int | None = None) -> int:
 
 @cocotb.test()
 async def a_file_crosses_the_wire_and_comes_back_byte_exact_with_no_divergence(_: Any) -> None:
-    """Issue's main job; architecture section 3, checks 1 to 6."""
+    """S01, S02; Issue's main job; architecture section 3, checks 1 to 6."""
     await Timer(1, "ns")  # let the initial blocks of the transactors run
     await uvm_root().run_test(TransferTest, keep_set={uvm_factory})
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from model.ndis.binding import Adapter, Binding, Observer
 from model.ndis.netbuffer import NetBufferList, iterate
-from model.ndis.offload_state import OffloadBlock, OffloadHandle, traverse
+from model.ndis.offload_state import OffloadBlock, OffloadHandle, nodes_once
 from tb.session.contract_tap import DOWN
 from tb.tests.stage.moments import Crossing
 from tb.tests.stage.story import Story, story_of
@@ -106,7 +106,7 @@ class Layers:
     def _stories(self, lists: tuple[NetBufferList, ...], root: OffloadBlock | None) -> Sequence[Story]:
         """Whose call it is. A tree is known by its root: handles differ from layer to layer."""
         if root is not None:
-            owners = [story_of(node.ndis_offload_handle) for node in traverse(root)]
+            owners = [story_of(node.ndis_offload_handle) for node in nodes_once(root)]
             found = tuple(story for story in owners if story is not None)
             if found:
                 self._trees[id(root)] = found

@@ -12,7 +12,7 @@ from model.ndis.enums import DisconnectFlags, TcpEventType
 from model.ndis.framing import decode
 from model.ndis.host import NdisHost
 from model.ndis.netbuffer import NetBufferList, iterate
-from model.ndis.offload_state import NeighborCached, NeighborDelegated, OffloadBlock, TcpDelegated, traverse
+from model.ndis.offload_state import NeighborCached, NeighborDelegated, OffloadBlock, TcpDelegated, nodes_once
 from model.ndis.registration import OidRequest, TcpConnectionOffload
 from model.ndis.status import NdisStatus
 from tb.tests.stage.moments import (
@@ -79,7 +79,7 @@ class Taps:
 
     def tree(self, name: str, root: OffloadBlock, calls: Callable[[], None]) -> None:
         """A call with a state tree."""
-        nodes = list(traverse(root))
+        nodes = list(nodes_once(root))
         if any(story_of(node.ndis_offload_handle) is not None for node in nodes):
             seen = [self._node(node) for node in nodes]
             for at, node in enumerate(nodes):

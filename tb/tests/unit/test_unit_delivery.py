@@ -395,6 +395,7 @@ async def test_forwarded_text_of_a_held_connection_goes_to_the_pool(dut: Any) ->
 
 @cocotb.test()
 async def test_push_completes_push_requests_only(dut: Any) -> None:
+    """S15."""
     bench = Bench(dut)
     await bench.start()
     await bench.open()
@@ -422,6 +423,7 @@ async def test_push_completes_push_requests_only(dut: Any) -> None:
 
 @cocotb.test()
 async def test_push_timer_completes_a_partly_filled_request(dut: Any) -> None:
+    """S15."""
     bench = Bench(dut)
     await bench.start()
     await bench.open()

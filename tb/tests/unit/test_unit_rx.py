@@ -436,6 +436,7 @@ async def verdicts(bench: Bench, frames: list[bytes]) -> list[tuple[RxClass, RxR
 
 @cocotb.test()
 async def test_every_reason(dut: Any) -> None:
+    """S03, S12."""
     bench = await started(dut)
     body = bytes(range(200))
     good = Frame(payload=body)
@@ -525,6 +526,7 @@ async def test_frames_cut_at_every_byte(dut: Any) -> None:
 
 @cocotb.test()
 async def test_options(dut: Any) -> None:
+    """S06, S07, B15."""
     bench = await started(dut)
     stamp = b"\x08\x0a" + struct.pack("!II", 0x11223344, 0xDEADBEEF)
     found, nothing = (1, 0x11223344, 0xDEADBEEF), (0, 0, 0)
@@ -569,6 +571,7 @@ def told_blocks(seg: RxSeg) -> list[tuple[int, int]]:
 
 @cocotb.test()
 async def test_sack_blocks_are_found_in_their_order_rfc_2018(dut: Any) -> None:
+    """S06, S07."""
     bench = await started(dut)
     stamp = b"\x08\x0a" + struct.pack("!II", 0x11223344, 0xDEADBEEF)
     four = [(0xFFFFFF00 + i, 0x10203040 + i * 0x01010101) for i in range(4)]

@@ -445,6 +445,7 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
 
 @cocotb.test()
 async def send_is_segmented_acknowledged_and_released(dut: Any) -> None:
+    """S14."""
     b = await bench_of(dut)
     tcb = await b.open()
     only(tcb, phase=Phase.RUNNING, rtx_on=0, persist=0, rto=1000)
@@ -495,6 +496,7 @@ async def send_is_segmented_acknowledged_and_released(dut: Any) -> None:
 
 @cocotb.test()
 async def congestion_avoidance_adds_one_mss_a_window(dut: Any) -> None:
+    """S37."""
     b = await bench_of(dut)
     await b.open(replace(IMAGE, ssthresh=2000))
     await b.send(4380)
@@ -511,6 +513,7 @@ async def congestion_avoidance_adds_one_mss_a_window(dut: Any) -> None:
 
 @cocotb.test()
 async def a_buffer_is_kept_for_every_connection_that_holds_none_c11(dut: Any) -> None:
+    """B05."""
     b = await bench_of(dut)
     await b.path()
     await b.neighbor()
@@ -538,6 +541,7 @@ async def a_buffer_is_kept_for_every_connection_that_holds_none_c11(dut: Any) ->
 
 @cocotb.test()
 async def text_is_taken_in_order_and_trimmed_to_the_window(dut: Any) -> None:
+    """S16, S26, B18, B19."""
     b = await bench_of(dut)
     await b.open(credits_=4)
     record = await b.segment(seq=RCV, pay_len=1000, flags=ACK | PSH)
@@ -616,6 +620,29 @@ async def text_is_taken_in_order_and_trimmed_to_the_window(dut: Any) -> None:
 
 
 @cocotb.test()
+async def acknowledgments_of_text_that_wait_for_the_wire_are_merged_into_one(dut: Any) -> None:
+    """S17; RFC 9293 3.10.7.4 (MUST-58, MUST-59): one ACK behind all segments that were taken meanwhile."""
+    b = await bench_of(dut)
+    await b.open(credits_=30)
+    b.ready["txq"] = 0  # the wire stalls
+    sqe = Sqe(opcode=Opcode.SEND, gen=GEN, length=1, count=1).pack()
+    b.waiting["cmd"].extend({"sqe": sqe, "sq_index": 0, "image": 0} for _ in range(20))
+    await b.step(400)
+    stalled = len(b.records)
+    for n in range(20):
+        b.offer_segment(seq=u32(RCV + 100 * n), pay_len=100)
+    await b.step(400)
+    assert [r.verdict for r in b.records[stalled:]] == [Verdict.DELIVER] * 20, "receive goes on"
+    b.ready["txq"] = 50
+    await b.step(1000)
+    sent = [TxSegment.unpack(i.body) for i in map(Txq.unpack, b.out["txq"]) if i.kind == TxKind.SEGMENT]
+    assert {segment.ack for segment in sent[-1:]} == {u32(RCV + 2000)}, "the last one covers all"
+    assert len([segment for segment in sent if segment.len == 0]) <= 2
+    b.taken = len(b.records)
+    await b.quiet()
+
+
+@cocotb.test()
 async def duplicate_acks_owed_are_not_merged(dut: Any) -> None:
     b = await bench_of(dut)
     await b.open()
@@ -641,6 +668,7 @@ async def duplicate_acks_owed_are_not_merged(dut: Any) -> None:
 
 @cocotb.test()
 async def retransmission_timeout_backs_off_and_gives_up(dut: Any) -> None:
+    """S28, S29, S31, S38."""
     b = await bench_of(dut)
     await b.open(replace(IMAGE, cwnd=14600))
     await b.send(2920)
@@ -680,6 +708,7 @@ async def retransmission_timeout_backs_off_and_gives_up(dut: Any) -> None:
 
 @cocotb.test()
 async def an_ack_above_snd_nxt_after_a_timeout_moves_snd_nxt(dut: Any) -> None:
+    """B03."""
     b = await bench_of(dut)
     await b.open()
     await b.send(4000)
@@ -700,6 +729,7 @@ async def an_ack_above_snd_nxt_after_a_timeout_moves_snd_nxt(dut: Any) -> None:
 
 @cocotb.test()
 async def three_duplicates_start_recovery_and_partial_acks_stay_in_it(dut: Any) -> None:
+    """S34, S35, B07."""
     b = await bench_of(dut)
     await b.open(replace(IMAGE, cwnd=14600))
     await b.send(14600)
@@ -789,6 +819,7 @@ async def recover_follows_what_is_acknowledged(dut: Any) -> None:
 
 @cocotb.test()
 async def a_closed_window_is_probed(dut: Any) -> None:
+    """S18, S19."""
     b = await bench_of(dut)
     await b.open(replace(IMAGE, snd_wnd=0, max_snd_wnd=3000))
     record = await b.send(100)
@@ -857,6 +888,7 @@ async def probes_of_a_closed_window_go_on_where_they_were_handed_over(dut: Any) 
 
 @cocotb.test()
 async def a_silly_window_is_not_filled(dut: Any) -> None:
+    """S25."""
     b = await bench_of(dut)
     await b.open(replace(IMAGE, snd_wnd=999, max_snd_wnd=2000))
     record = await b.send(1500)
@@ -871,6 +903,7 @@ async def a_silly_window_is_not_filled(dut: Any) -> None:
 
 @cocotb.test()
 async def the_persist_timer_overrides_a_silly_window(dut: Any) -> None:
+    """S25, B01."""
     b = await bench_of(dut)
     # rto 2000 + 1000 ticks, rto_initial 1000: the override is the smaller
     await b.open(replace(IMAGE, snd_wnd=999, max_snd_wnd=2000, srtt=16000, rttvar=1000))
@@ -975,6 +1008,7 @@ async def a_probe_carries_what_window_and_segment_hold_and_no_fin_behind_data(du
 
 @cocotb.test()
 async def fin_goes_both_ways_and_time_wait_asks_for_upload(dut: Any) -> None:
+    """S41."""
     b = await bench_of(dut)
     await b.open()
     record = await b.command(Opcode.DISCONNECT, flags=1, length=100, count=1, addr=0x5000)
@@ -1005,6 +1039,7 @@ async def fin_goes_both_ways_and_time_wait_asks_for_upload(dut: Any) -> None:
 
 @cocotb.test()
 async def passive_close_retransmits_its_fin(dut: Any) -> None:
+    """S42, S50."""
     b = await bench_of(dut)
     await b.open()
     record = await b.segment(seq=RCV, pay_len=20, flags=ACK | FIN)
@@ -1171,6 +1206,7 @@ async def what_does_not_fit_changes_nothing(dut: Any) -> None:
 
 @cocotb.test()
 async def reset_syn_and_urgent_data_end_the_offload(dut: Any) -> None:
+    """S11."""
     b = await bench_of(dut)
     await b.open()
     record = await b.segment(seq=RCV + 1, flags=RST)
@@ -1274,6 +1310,7 @@ async def a_reset_releases_the_sends_with_the_next_grant(dut: Any) -> None:
 
 @cocotb.test()
 async def a_terminate_before_the_grant_takes_the_abort_over(dut: Any) -> None:
+    """B25."""
     b = await bench_of(dut)
     await b.open()
     await b.send(100)
@@ -1300,6 +1337,7 @@ async def a_terminate_before_the_grant_takes_the_abort_over(dut: Any) -> None:
 
 @cocotb.test()
 async def an_abortive_disconnect_resets_and_releases(dut: Any) -> None:
+    """S48."""
     b = await bench_of(dut)
     # a table entry alone is not yet a connection that can be reset
     await b.path()
@@ -1629,6 +1667,7 @@ async def a_forward_without_a_running_connection_is_refused(dut: Any) -> None:
 
 @cocotb.test()
 async def timestamps_protect_measure_and_shrink_the_segment(dut: Any) -> None:
+    """S08, S58."""
     b = await bench_of(dut)
     await b.open(replace(IMAGE, const_flags=5, snd_wind_scale=2, rcv_wind_scale=3, ts_recent=100, ts_time=M32 - 999))
     # ts_delta = 2^32 - 1000 - 1000, so timestamp = tick - 2000

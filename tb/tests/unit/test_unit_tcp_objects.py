@@ -185,6 +185,7 @@ def cached_part(tcb: Tcb, **changed: int) -> Tcb:
 # ---- UPDATE ----------------------------------------------------------------------------------------------------------
 @cocotb.test()
 async def update_replaces_every_cached_field_in_one_commit_in_each_phase_b9(dut: Any) -> None:
+    """S10."""
     b = await bench_of(dut)
     await b.path()
     await b.neighbor()
@@ -269,6 +270,7 @@ async def max_rt_restart_clears_the_retransmission_time_b9(dut: Any) -> None:
 
 @cocotb.test()
 async def a_larger_window_is_advertised_at_once_and_a_smaller_one_never_pulls_the_edge_back_b9_g4(dut: Any) -> None:
+    """S20."""
     b = await bench_of(dut)
     await b.open(SCALED)
     only((await b.update(replace(CACHED, initial_rcv_wnd=32768))).tcb, ack_now=0)  # what the peer knows already
@@ -328,6 +330,7 @@ async def an_update_of_a_path_or_neighbor_that_was_never_written_is_refused_b2(d
 
 @cocotb.test()
 async def a_path_update_changes_the_mtu_of_a_connection_in_use_b2(dut: Any) -> None:
+    """S09, B22."""
     b = await bench_of(dut)
     await b.open()
     await b.write_path(0, 3, mtu=1040, flags=KEEP)
@@ -742,6 +745,7 @@ async def silent_ack(b: ObjectBench) -> Commit:
 
 @cocotb.test()
 async def the_neighbor_query_comes_exactly_when_both_ages_exceed_the_limit_ch_226_a8(dut: Any) -> None:
+    """S31."""
     b = await bench_of(dut)
     await b.path()
     await b.write_neighbor(3, host=200, nic=200)  # at tick 1000: HRT = NRT = 800

@@ -158,6 +158,7 @@ def refused(record: Commit, *, flush: bool = False) -> None:
 
 @cocotb.test()
 async def a_segment_behind_a_hole_is_held_and_delivered_when_the_hole_is_filled_m2_m3(dut: Any) -> None:
+    """S04."""
     b = await bench_of(dut)
     await b.open(SACKED, credits_=8)
     record = await b.at(1000, 500, ACK | PSH)
@@ -250,6 +251,7 @@ async def ranges_inside_a_segment_are_given_back_m2_4(dut: Any) -> None:
 
 @cocotb.test()
 async def octets_that_are_held_already_are_reported_and_their_range_comes_first_m2_3(dut: Any) -> None:
+    """S54."""
     b = await bench_of(dut)
     await b.open(SACKED, credits_=8)
     for start in (1000, 2000, 3000):
@@ -569,6 +571,7 @@ async def a_fin_beyond_a_hole_is_kept_and_taken_when_the_hole_is_filled_m2_1_m3(
 
 @cocotb.test()
 async def a_fin_alone_beyond_a_hole_waits_for_the_octets_in_front_of_it_b24(dut: Any) -> None:
+    """B24."""
     b = await bench_of(dut)
     await b.open(SACKED, credits_=12)
     record = await b.at(100, 0, ACK | FIN)
@@ -735,6 +738,7 @@ async def text_right_of_the_window_is_cut_and_a_closed_connection_holds_nothing_
 
 @cocotb.test()
 async def segments_that_meet_eight_ranges_take_no_cycle_more(dut: Any) -> None:
+    """B14."""
     b = await bench_of(dut)
     await b.open(SACKED, credits_=60)
     b.ready["txq"] = 100
@@ -1005,6 +1009,7 @@ async def random_segments_of_one_stream_are_delivered_without_a_gap_and_reported
 
 @cocotb.test()
 async def random_segments_across_the_wrap_of_the_sequence_space_m(dut: Any) -> None:
+    """S53, B09."""
     await random_stream(dut, u32(-1500), 600, 40, 250)
 
 

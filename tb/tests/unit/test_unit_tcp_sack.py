@@ -134,6 +134,7 @@ async def blocks_are_united_with_the_ranges_they_overlap_or_touch_s1(dut: Any) -
 
 @cocotb.test()
 async def blocks_that_cannot_be_are_not_believed_s1_s55(dut: Any) -> None:
+    """S55."""
     b = await in_flight(dut, 10)
     half = 1 << 31
     for bad in (
@@ -180,6 +181,7 @@ async def a_ninth_range_finds_no_place_but_one_that_meets_another_does_s1(dut: A
 
 @cocotb.test()
 async def exactly_the_holes_go_again_the_lowest_first_s6_s56(dut: Any) -> None:
+    """S56."""
     b = await in_flight(dut, 10)
     # 0 and 3 are lost: 1, 2 arrive, then 4 to 9
     only(await b.ack(0, (100, 200)), dup_acks=1, in_recovery=0)
@@ -246,6 +248,7 @@ async def the_head_that_goes_again_ends_in_front_of_the_first_range_s3_s6(dut: A
 
 @cocotb.test()
 async def a_timeout_empties_the_scoreboard_d2_s55(dut: Any) -> None:
+    """S55."""
     b = await in_flight(dut, 10)
     await b.ack(0, (500, 800))
     await b.step(200)
@@ -284,6 +287,7 @@ async def the_last_segments_are_rescued_once_a_recovery_s6_n4(dut: Any) -> None:
 
 @cocotb.test()
 async def two_duplicates_let_a_segment_out_each_without_sack_s7(dut: Any) -> None:
+    """S32."""
     b = await in_flight(dut, 10, const_flags=0)
     only(await b.ack(0), dup_acks=1, cwnd=1000)
     assert await b.sent() == (1000, 1100)
@@ -317,6 +321,7 @@ async def duplicates_let_out_nothing_that_a_timeout_pulled_back_s7(dut: Any) -> 
 
 @cocotb.test()
 async def a_long_pause_makes_the_window_that_of_a_new_connection_b5_s40(dut: Any) -> None:
+    """S40."""
     b = await bench_of(dut)
     started = b.now
     await b.open(replace(IMAGE, cwnd=40000, ssthresh=30000, rtx_timeout_delta=M32))
@@ -340,6 +345,7 @@ async def a_long_pause_makes_the_window_that_of_a_new_connection_b5_s40(dut: Any
 
 @cocotb.test()
 async def the_scoreboard_costs_no_cycle_when_it_is_empty_and_few_when_it_is_full(dut: Any) -> None:
+    """B14."""
     b = await in_flight(dut, 40)
     b.offer_segment(**b.fields(0, []))
     b.offer_segment(**b.fields(0, []))
@@ -662,6 +668,7 @@ async def random_transfer(dut: Any, *, seed: int, base: int, sack: bool, loss: f
 
 @cocotb.test()
 async def random_losses_are_repaired_by_the_rules_with_sack_s(dut: Any) -> None:
+    """S57."""
     seen: set[str] = set()
     for seed, (base, loss) in enumerate(((UNA, 0.05), (UNA, 0.3), (0x7FFF_FC00, 0.15), (5, 0.2))):
         seen |= await random_transfer(dut, seed=seed, base=base, sack=True, loss=loss, rounds=120)

@@ -170,6 +170,7 @@ async def an_acceptable_segment_takes_the_probes_back_k1(dut: Any) -> None:
 # ---- K-3: the timer --------------------------------------------------------------------------------------------------
 @cocotb.test()
 async def probes_go_at_the_timeout_and_every_interval_until_their_number_is_reached_ch_221(dut: Any) -> None:
+    """S52."""
     b = await bench_of(dut)
     await b.open(ALIVE)
     await b.segment()
@@ -566,6 +567,7 @@ def unanswered(record: Commit, before: Tcb) -> None:
 
 @cocotb.test()
 async def answers_to_segments_that_repeat_nothing_are_half_a_second_apart_k7(dut: Any) -> None:
+    """S47, B23."""
     for ticks_per_second, begin in ((1000, 1000), (1001, 0xFFFF_FF00), (10, 0xFFFF_FFFF)):
         b = await bench_of(dut)
         b.now = begin
@@ -692,6 +694,7 @@ async def a_forwarded_segment_is_answered_within_the_same_limit_k7_b8(dut: Any) 
 
 @cocotb.test()
 async def the_answers_of_one_connection_do_not_count_for_another_k7(dut: Any) -> None:
+    """B13."""
     b = await bench_of(dut)
     await b.open(PLAIN)
     await b.command(Opcode.INITIATE, replace(PLAIN, local_port=4001).pack(), conn=1)
@@ -848,6 +851,7 @@ async def an_inherited_fin_that_was_sent_is_acknowledged_b6_g21(dut: Any) -> Non
 
 @cocotb.test()
 async def an_inherited_fin_that_was_lost_is_sent_again_with_its_data_b6(dut: Any) -> None:
+    """B21."""
     for state, after in CLOSING_STATES:
         for length in (100, 0):
             b = await bench_of(dut)
@@ -920,6 +924,7 @@ async def nothing_is_sent_behind_a_fin_that_was_acknowledged_b5(dut: Any) -> Non
 # ---- K-5: Nagle ------------------------------------------------------------------------------------------------------
 @cocotb.test()
 async def nagle_holds_a_short_last_piece_while_data_is_on_its_way_k5(dut: Any) -> None:
+    """S13."""
     b = await bench_of(dut)
     await b.open(replace(PLAIN, cached_flags=NAGLE, cwnd=20000))
     await b.send(100)  # nothing is on its way
@@ -984,6 +989,7 @@ async def nagle_holds_back_half_a_window_too_k5(dut: Any) -> None:
 
 @cocotb.test()
 async def update_switches_nagle_on_and_off_at_once_k5_b9(dut: Any) -> None:
+    """S10."""
     b = await bench_of(dut)
     await b.open(replace(PLAIN, cwnd=20000))
     await b.send(100)
@@ -1010,6 +1016,7 @@ MISMATCHES: tuple[dict[str, int], ...] = (
 
 @cocotb.test()
 async def a_frame_of_another_vlan_is_dropped_before_anything_else_ch_161(dut: Any) -> None:
+    """S12."""
     b = await bench_of(dut)
     before = await b.open(PLAIN)
     await b.write_neighbor(3, vlan=5, flags=KEEP)
@@ -1144,6 +1151,7 @@ async def probes_of_a_silly_window_are_handed_over_with_their_count_b3_b4(dut: A
 
 @cocotb.test()
 async def a_fast_recovery_goes_on_where_it_was_handed_over_b3(dut: Any) -> None:
+    """S39."""
     b = await bench_of(dut)
     out = u32(UNA + 5840)
     image = replace(PLAIN, dup_ack_count=3, snd_nxt=out, snd_max=out, cwnd=7300, ssthresh=2920, rtx_timeout_delta=500)
@@ -1211,6 +1219,7 @@ async def a_syn_without_timestamp_is_challenged_or_taken_for_a_restart_ch_197(du
 
 @cocotb.test()
 async def ts_recent_ages_by_the_rate_of_the_tick_counter_c1(dut: Any) -> None:
+    """S59."""
     for rate, age in ((1000, 2_073_600_000), (100, 207_360_000), (10, 20_736_000)):
         for late in (0, 1):
             b = await bench_of(dut)

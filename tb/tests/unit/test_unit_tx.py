@@ -1151,6 +1151,7 @@ async def completions_that_nobody_takes_hold_up_no_segment_behind_them(dut: Any)
 
 @cocotb.test()
 async def a_retransmission_finds_its_entry_while_completions_wait(dut: Any) -> None:
+    """B17."""
     bench = Bench(dut, Knobs(latency=(3, 3)))
     await bench.start()
     (conn,) = set_up(bench, 1)

@@ -66,6 +66,16 @@ def a_query_names_what_is_not_offloaded(s: Story) -> None:
     s.offload().query(SECOND)
 
 
+@breaks("HOST-2.10")
+def a_disconnect_is_neither_graceful_nor_abortive(s: Story) -> None:
+    s.offload().disconnect(1, flags=0)
+
+
+@breaks("HOST-2.10")
+def a_disconnect_is_both_graceful_and_abortive(s: Story) -> None:
+    s.offload().disconnect(1, flags=ndis.GRACEFUL | ndis.ABORTIVE)
+
+
 @breaks("HOST-6.2")
 def a_send_follows_the_call_of_the_terminate(s: Story) -> None:
     s.offload().terminate()

@@ -232,6 +232,12 @@ def full_for_the_first_only(trace: Trace) -> None:
     offload(trace, neighbor(1, path(2), path(3)), {1: PARTIAL, 2: PATH_ENTRIES})
 
 
+def linker_written_null(trace: Trace) -> None:
+    trace.connect(3)
+    given = tree(named(neighbor(1, named(path(2, tcp(4))))))
+    trace.initiate(given, ended(given, context={2: None}))
+
+
 def success_without_context(trace: Trace) -> None:
     offload(trace, neighbor(1), {}, context={1: None})
 
@@ -330,6 +336,7 @@ ALSO_BROKEN: Final[list[tuple[str, Callable[[Trace], None]]]] = [
     ("CH-037", slow_return),
     ("CH-038", full_for_the_first_only),
     ("CH-039", success_without_context),
+    ("CH-039", linker_written_null),
     ("CH-040", placeholder_of_a_failed_neighbor),
     ("CH-041", linker_with_nothing_offloaded),
     ("CH-044", linker_with_a_deeper_failure),
@@ -437,7 +444,17 @@ def offloaded_again(trace: Trace) -> None:
         trace.state_call(ndis.TERMINATE, given, end)
 
 
+def linker_terminated_during_the_initiate(trace: Trace) -> None:
+    """The host terminates the path of an initiate in progress and clears the place of its context."""
+    trace.connect(3)
+    given = tree(named(neighbor(1, named(path(2, tcp(4))))))
+    trace.call(ndis.INITIATE, tree=given)
+    trace.terminate(path(2))
+    trace.call(ndis.INITIATED, tree=ended(given, context={2: None}))
+
+
 KEPT: Final[list[Callable[[Trace], None]]] = [
+    linker_terminated_during_the_initiate,
     *HANDOVER_KEPT,
     vector_of_a_partial_failure,
     everything_failed_for_one_reason,

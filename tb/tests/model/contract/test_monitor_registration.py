@@ -306,6 +306,12 @@ def power_down_completed_too_soon(trace: Trace) -> None:
     trace.call("NdisMOidRequestComplete", oid=SET_POWER, flags=1, status=0, buffer={"device_power_state": 4})
 
 
+def power_down_during_an_initiate(trace: Trace) -> None:
+    given = tree(neighbor(1, path(2, tcp(3))))
+    trace.call(ndis.INITIATE, tree=given)
+    trace.oid(SET_POWER, 1, device_power_state=4)
+
+
 def other_counters_reset_too(trace: Trace) -> None:
     traffic(trace)
     trace.oid(IP4, answer={"in_receives": 2})
@@ -326,6 +332,7 @@ ALSO_BROKEN: Final = [
     ("CH-011", failed_send_while_uploading),
     ("CH-012", offload_while_uploading),
     ("CH-014", power_down_completed_too_soon),
+    ("CH-014", power_down_during_an_initiate),
     ("CH-015", other_counters_reset_too),
 ]
 

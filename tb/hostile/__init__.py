@@ -1,0 +1,1 @@
+"""Hostile peers: attack frames beside a session of good connections (`make hostile`)."""

@@ -1,0 +1,168 @@
+"""`make hostile`: attack frames at the NIC's port beside eight good connections, against the same without the attack.
+
+Each of SEEDS is two sessions in a process of its own, with FRAMES attack frames and with none; results are in
+sim_build/hostile/<device>.json. On the golden device, which takes no time, goodput is limited by round trips, windows
+and the host's requests: its ratio tells what the attack takes from the protocol (pool, windows, frames dropped,
+answers), not from the engine. On the RTL, in lockstep with it, frames come as fast as the port's transactor lets them,
+a tick is a fixed number of clock cycles while anything is under way, and port and engine are shared, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from tb.config import ROOT, RunConfig
+from tb.hostile.score import CYCLES_MOST, RATIO_LEAST, REACHED_LEAST, judge
+from tb.pool import Finished, Job, run_jobs
+
+OUT: Final = ROOT / "sim_build" / "hostile"
+TEST_MODULE: Final = "tb.tests.rtl.hostile_test"
+RESULT: Final = "hostile.json"
+#: Attack frames of a seed where FRAMES is not given.
+FRAMES: Final = {"model": 100_000, "rtl": 2_000}
+#: Ticks that a frame travels: round trips, not the wire, limit the good connections.
+DELAY: Final = 100
+#: Bytes of the good connections, a frame of the attack and beside: they are over shortly before the attack.
+BYTES_A_FRAME, BYTES_AT_LEAST = 18, 48 * 1024
+BUILT_CONNS: Final = 16
+#: Seconds that a seed may take.
+SECONDS: Final = 4 * 3600.0
+
+
+def with_defaults(config: RunConfig) -> RunConfig:
+    """Frames, size and path as far as the call leaves them open."""
+    frames = config.frames if "FRAMES" in config.given else FRAMES[config.device]
+    size = config.size if "SIZE" in config.given else BYTES_AT_LEAST + BYTES_A_FRAME * frames
+    delay = config.delay if "DELAY" in config.given else DELAY
+    return replace(config, frames=frames, size=size, delay=delay, conns=8, file=None)
+
+
+def main(config: RunConfig) -> int:
+    """Every seed; 1 if one misses a bound."""
+    config = with_defaults(config)
+    if config.device == "rtl":
+        config = _built(config)
+    OUT.mkdir(parents=True, exist_ok=True)
+    target = OUT / f"{config.device}.json"
+    seeds: list[dict[str, Any]] = []
+    for finished in run_jobs([_job(replace(config, seed=seed)) for seed in config.seeds], config.jobs):
+        found = _result(finished)
+        seeds.append(found)
+        result = summary(seeds, len(config.seeds))
+        temporary = target.with_suffix(".tmp")
+        temporary.write_text(json.dumps(result, indent=1))
+        os.replace(temporary, target)
+        print(
+            f"{'FAIL' if found['problems'] else 'pass'}  {config.device} SEED={found['seed']}: "
+            f"{sum(found['frames'].values())} frames, {found['reached']:.1%} reached a live connection, "
+            f"goodput {found['ratio']:.3f} of that without, {found['cycles_max']} cycles a frame at most, "
+            f"{finished.seconds:.0f} s",
+            *(f"\n      {problem}" for problem in found["problems"][:5]),
+            flush=True,
+        )
+    print(f"{result['frames']} frames, {result['reached']:.1%} reached, least ratio {result['ratio_min']}; {target}")
+    return 0 if result["passed"] else 1
+
+
+def summary(seeds: list[dict[str, Any]], wanted: int) -> dict[str, Any]:
+    """What is written: the seeds, and their sums."""
+    frames = sum(sum(one["frames"].values()) for one in seeds)
+    reached = sum(sum(one["reached_frames"].values()) for one in seeds)
+    return {
+        "seeds": sorted(seeds, key=lambda one: int(one["seed"])),
+        "frames": frames,
+        "reached": round(reached / max(1, frames), 4),
+        "ratio_min": min(one["ratio"] for one in seeds),
+        "bounds": {"cycles_max": CYCLES_MOST, "reached": REACHED_LEAST, "ratio": RATIO_LEAST},
+        "passed": len(seeds) == wanted and not any(one["problems"] for one in seeds),
+    }
+
+
+def _built(config: RunConfig) -> RunConfig:
+    """Build the simulator once, before the runs."""
+    from tb.sim.build import build
+    from tb.sim.spec import chimney_spec
+    from tb.sim.tools import choose
+
+    tool, remark = choose(config.sim, fall_back=not config.sim_given)
+    if remark:
+        print(remark, flush=True)
+    build(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS), say=print)
+    return replace(config, sim=tool.kind, sim_given=True)
+
+
+def _job(config: RunConfig) -> Job:
+    out = OUT / f"{config.device}-s{config.seed}"
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "job.json"
+    file.write_text(replace(config, out=out, seeds=(config.seed,)).to_json())
+    (out / RESULT).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "tb.hostile.run", str(file)]
+    return Job(out.name, command, ROOT, dict(os.environ), out / "run.log", SECONDS)
+
+
+def _result(finished: Finished) -> dict[str, Any]:
+    """What a seed left in its folder."""
+    out = finished.job.log.parent
+    if (out / RESULT).exists():
+        found: dict[str, Any] = json.loads((out / RESULT).read_text())
+        return found
+    ended = "its bound" if finished.status is None else f"status {finished.status}"
+    config = RunConfig.from_json((out / "job.json").read_text())
+    return judge(config, {}, {}, [f"ended with {ended}; its log is {finished.job.log}"])
+
+
+def play(config: RunConfig) -> dict[str, Any]:
+    """Both sessions of a seed, judged."""
+    played = play_rtl if config.device == "rtl" else play_model
+    attacked, alone = played(config), played(replace(config, frames=0))
+    return judge(config, attacked, alone, [])
+
+
+def play_model(config: RunConfig) -> dict[str, Any]:
+    """One session on the golden device."""
+    from tb.hostile.golden import HostileRun
+
+    run = HostileRun(config)
+    problems = run.run()
+    return run.session.outcome(problems, hang=run.hang)
+
+
+def play_rtl(config: RunConfig) -> dict[str, Any]:
+    """One session on the RTL, in lockstep."""
+    from tb.sim.build import build
+    from tb.sim.run import replay_command, run
+    from tb.sim.spec import chimney_spec
+    from tb.sim.tools import choose
+
+    tool, _ = choose(config.sim, fall_back=False)
+    out = config.out / ("attacked" if config.frames else "alone")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / RESULT).unlink(missing_ok=True)
+    built = build(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS))
+    outcome = run(built, TEST_MODULE, out, config=replace(config, out=out, command="run"), timeout=SECONDS / 2)
+    found: dict[str, Any] = json.loads((out / RESULT).read_text()) if (out / RESULT).exists() else {"problems": []}
+    failed = [one.message.splitlines()[-1] for one in outcome.outcomes if one.status == "failed" and one.message]
+    if outcome.problem or (not outcome.passed and not found["problems"]):
+        found["problems"] += [outcome.problem or "the simulation failed", *failed, replay_command(out)]
+        found["hang"] = bool(outcome.problem)
+    return found
+
+
+def run_one(file: Path) -> int:
+    """In the child process: one seed."""
+    config = RunConfig.from_json(file.read_text())
+    found = play(config)
+    temporary = config.out / "hostile.tmp"
+    temporary.write_text(json.dumps(found, indent=1))
+    os.replace(temporary, config.out / RESULT)
+    return 1 if found["problems"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_one(Path(sys.argv[1])))

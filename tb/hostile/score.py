@@ -1,0 +1,92 @@
+"""What counts against a session under attack: the bounds, and their verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tb.config import RunConfig
+from tb.hostile.attacks import CLASSES, REACHING
+
+#: Engine cycles a frame at most; shares of frames that reach a live connection, and of the goodput that is kept.
+CYCLES_MOST: Final = 64
+REACHED_LEAST: Final = 0.2
+RATIO_LEAST: Final = 0.95
+#: Share of the good transfer that the attack must have lasted.
+COVERED_LEAST: Final = 0.75
+#: Of a class that speaks on open connections so much reaches one; with fewer frames the share tells nothing.
+CLASS_REACHED_LEAST, CLASS_FRAMES = 0.5, 50
+
+
+@dataclass
+class Score:
+    """What was sent, by class, and what became of it."""
+
+    frames: Counter[str] = field(default_factory=Counter)
+    reached: Counter[str] = field(default_factory=Counter)
+    #: Those that came in on a live connection with a hostile end.
+    at_victims: int = 0
+    #: How victims ended.
+    victims: Counter[str] = field(default_factory=Counter)
+    #: Numbers of the attack frames among all that entered, from 0.
+    arrivals: list[int] = field(default_factory=list)
+    #: Ticks at which the attack began and its last frame entered, and at which all good bytes were back.
+    begun: int | None = None
+    stopped: int = 0
+    ended: int | None = None
+    #: Of each good connection: bytes that were back when the attack began, tick at which all were.
+    before: list[int] = field(default_factory=list)
+    finished: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def covered(self) -> float:
+        """Share of the good transfer, from the attack's beginning, that the attack lasted."""
+        if self.begun is None or self.ended is None:
+            return 0.0
+        return min(1.0, max(0, self.stopped - self.begun) / max(1, self.ended - self.begun))
+
+
+def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """A seed's entry of the result: both sessions' figures, and all that is against them."""
+    frames: dict[str, int] = attacked.get("frames", {})
+    reached: dict[str, int] = attacked.get("reached", {})
+    sent = sum(frames.values())
+    share = sum(reached.values()) / max(1, sent)
+    goodput, before = float(attacked.get("goodput", 0.0)), float(alone.get("goodput", 0.0))
+    ratio = round(goodput / before, 4) if before else 0.0
+    cycles = attacked.get("cycles_max")
+    hang = bool(attacked.get("hang", not attacked) or alone.get("hang", not alone))
+    found = [*problems, *attacked.get("problems", []), *(f"without attack: {one}" for one in alone.get("problems", []))]
+    if hang:
+        found.append("hang: a session did not end within its bound")
+    if sent != config.frames:
+        found.append(f"{sent} of {config.frames} attack frames entered")
+    if share < REACHED_LEAST:
+        found.append(f"{share:.1%} of the frames reached a live connection, less than {REACHED_LEAST:.0%}")
+    found += [
+        f"{reached.get(name, 0)} of {count} frames of {name} reached a live connection"
+        for name, count in frames.items()
+        if name in REACHING and count >= CLASS_FRAMES and reached.get(name, 0) < CLASS_REACHED_LEAST * count
+    ]
+    if attacked.get("covered", 0.0) < COVERED_LEAST:
+        found.append(f"the attack lasted for {attacked.get('covered', 0.0):.0%} of the good transfer only")
+    if ratio < RATIO_LEAST:
+        found.append(f"goodput fell to {ratio} of that without the attack")
+    if cycles is not None and cycles > CYCLES_MOST:
+        found.append(f"{cycles} engine cycles for a frame, more than {CYCLES_MOST}")
+    return {
+        "seed": config.seed,
+        "frames": {attack.__name__: frames.get(attack.__name__, 0) for attack in CLASSES},
+        "reached_frames": reached,
+        "reached": round(share, 4),
+        "cycles_max": cycles,
+        "goodput_with": goodput,
+        "goodput_without": before,
+        "ratio": ratio,
+        "covered": attacked.get("covered"),
+        "not_judged": attacked.get("not_judged", {}),
+        "victims": attacked.get("victims", {}),
+        "hang": hang,
+        "problems": found,
+    }

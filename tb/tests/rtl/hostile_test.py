@@ -1,0 +1,83 @@
+"""Hostile peers on the RTL, in lockstep: frames as fast as the port takes them, beside eight good connections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.triggers import Timer
+from pyuvm import uvm_factory, uvm_root
+
+from model.layout.generated import RecTcp, TcpEvt
+from model.ndis.memory import PageAllocator
+from model.ndis.miniport import DriverConfig, MiniportDriver
+from tb.env.base_test import write_json
+from tb.hostile.score import CYCLES_MOST, REACHED_LEAST
+from tb.hostile.session import HostileTransfer
+from tb.session.transfer import Transfer
+from tb.sim.records import parse
+from tb.sim.run import RECORDS_NAME
+from tb.tests.rtl.transfer_test import TransferTest, built
+
+
+def engine_cycles(records: Path, arrivals: list[int]) -> int:
+    """Cycles that tcp_engine took for one of these frames, at most: an upper bound.
+
+    It began when the commit before was done and the frame was in, whichever came later, and waited for no longer than
+    it worked; both are in the records.
+    """
+    chosen, entered, before, worst = set(arrivals), dict[int, int](), 0, 0
+    with records.open() as file:
+        for line in file:
+            if line[0] not in "FT":
+                continue
+            record = parse(line)
+            if record.tag == "F":
+                entered[record.fields[0]] = record.cycle
+                continue
+            commit = RecTcp.unpack(record.value)
+            if commit.kind == TcpEvt.RX_SEGMENT and commit.cause in chosen:
+                worst = max(worst, record.cycle - max(before, entered[commit.cause]))
+            before = record.cycle
+    return worst
+
+
+class HostileTest(TransferTest):
+    """The session under attack; `hostile.json` has its figures."""
+
+    def session(self, allocator: PageAllocator) -> tuple[Transfer, MiniportDriver]:
+        """Host, network, victims and attackers."""
+        self.hostile = HostileTransfer(
+            self.config, self.port.mem, allocator, capture=self.config.out / "wire.pcapng", issue=self.bench.issue
+        )
+        settings = DriverConfig(conns=built("conns"), cq_log2=12)
+        return self.hostile, MiniportDriver(self.port, self.hostile.host, allocator, settings)
+
+    def extra_problems(self) -> list[str]:
+        """Every frame entered, enough of them reached a live connection, none held the engine for long."""
+        found = super().extra_problems()
+        score, cycles = self.hostile.field.score, self._cycles()
+        sent, reached = sum(score.frames.values()), sum(score.reached.values())
+        if sent != self.config.frames:
+            found.append(f"{sent} of {self.config.frames} attack frames entered")
+        if reached < REACHED_LEAST * sent:
+            found.append(f"only {reached} of {sent} attack frames reached a live connection")
+        if cycles > CYCLES_MOST:
+            found.append(f"{cycles} engine cycles for a frame, more than {CYCLES_MOST}")
+        return found
+
+    def _cycles(self) -> int:
+        return engine_cycles(self.config.out / RECORDS_NAME, self.hostile.field.score.arrivals)
+
+    def _write_results(self, seconds: float) -> None:
+        super()._write_results(seconds)
+        outcome = self.hostile.outcome(self.env.scoreboard.problems(), hang=not self.hostile.done)
+        write_json(self.config.out / "hostile.json", outcome | {"cycles_max": self._cycles()})
+
+
+@cocotb.test()
+async def eight_connections_go_on_beside_hostile_peers_with_no_divergence(_: Any) -> None:
+    """Issue, "Hostile peers"."""
+    await Timer(1, "ns")  # let the initial blocks of the transactors run
+    await uvm_root().run_test(HostileTest, keep_set={uvm_factory})
