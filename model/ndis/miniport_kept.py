@@ -35,7 +35,7 @@ class KeptBuffers:
         self._limit = max(0, pool - conns)
         self._submit = submit
         self._out: set[int] = set()
-        self._free = [base + POOL_BUF_BYTES * place for place in range(COPIES * min(conns, _SHARES))]
+        self._free = list(range(base, base + self.size(conns), POOL_BUF_BYTES))
         self._copies = Counter[int]()
         self._waiting: dict[PoolBuffer, Sqe] = {}
 

@@ -755,14 +755,20 @@ async def random_traffic(bench: Bench, items: int, bad_percent: int, raw_percent
     )  # fmt: skip
 
 
-@cocotb.test()
-async def one_segment_of_each_shape_leaves_as_scapy_builds_it(dut: Any) -> None:
+async def with_two_paths(dut: Any) -> Bench:
+    """A bench with a path to a neighbor in no VLAN and one to a neighbor in VLAN 77."""
     bench = Bench(dut, Knobs())
     await bench.start()
     bench.nbr_write(0, vlan=0, own_mac=True)
     bench.nbr_write(1, vlan=77, own_mac=False)
     bench.path_write(0, 0)
     bench.path_write(1, 1)
+    return bench
+
+
+@cocotb.test()
+async def one_segment_of_each_shape_leaves_as_scapy_builds_it(dut: Any) -> None:
+    bench = await with_two_paths(dut)
     for conn, path in ((0, 0), (1, 1)):
         bench.open(conn, path)
         bench.append(conn, [4000, 1, 1, 3000, 4000])
@@ -776,12 +782,7 @@ async def one_segment_of_each_shape_leaves_as_scapy_builds_it(dut: Any) -> None:
 
 @cocotb.test()
 async def acknowledgments_with_sack_blocks_leave_as_scapy_builds_them_m4(dut: Any) -> None:
-    bench = Bench(dut, Knobs())
-    await bench.start()
-    bench.nbr_write(0, vlan=0, own_mac=True)
-    bench.nbr_write(1, vlan=77, own_mac=False)
-    bench.path_write(0, 0)
-    bench.path_write(1, 1)
+    bench = await with_two_paths(dut)
     for conn, path in ((0, 0), (1, 1)):
         bench.open(conn, path)
         bench.append(conn, [4000])
