@@ -409,9 +409,7 @@ class SoftTcp:
         if TcpFlag.RST in segment.flags:
             if segment.seq != self.rcv_nxt:
                 self._send_ack(tick)
-            elif self.state is State.TIME_WAIT:
-                self._end()  # both streams are over; a peer that forgot the connection says so (RFC 9293, 3.10.7.4)
-            else:
+            elif self.state is not State.TIME_WAIT:  # ignored there: RFC 1337, fix F1
                 self.aborted = True
                 self._end("reset by the peer")
             return

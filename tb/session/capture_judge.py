@@ -40,6 +40,8 @@ _SEVERITY_ERROR: Final = 0x0080_0000
 _SEVERITIES: Final = 0x00F0_0000
 _BAD: Final = "0"
 _HALF: Final = 1 << 31
+_FIN: Final = 1
+_SYN: Final = 2
 _U32: Final = 0xFFFF_FFFF
 _MOST_SHOWN: Final = 20
 #: Frames before one that shows a gap among which the lost one is looked for.
@@ -305,6 +307,12 @@ class _Flow:
         """When the octet was sent first that was the oldest unacknowledged one when this was sent."""
         self._acks: list[int] = []
         self._ack_ticks: list[int] = []
+        self._end = 0
+        """Behind the last octet that was sent."""
+
+    def reaches(self, ack: int) -> bool:
+        """Whether everything below an acknowledgment was sent."""
+        return self.position(ack) <= self._end
 
     def position(self, seq: int) -> int:
         """A sequence number as distance from the first one."""
@@ -312,9 +320,10 @@ class _Flow:
         near = (seq - self._base - last) & _U32
         return last + (near - (1 << 32) if near >= _HALF else near)
 
-    def sent(self, seq: int, tick: int, known: int) -> None:
+    def sent(self, seq: int, length: int, tick: int, known: int) -> None:
         """Octets left their sender at a tick; what was acknowledged before `known` it knew."""
         at = self.position(seq)
+        self._end = max(self._end, at + length)
         if not self._starts or at > self._starts[-1]:
             self._starts.append(at)
             self._ticks.append(tick)
@@ -362,7 +371,7 @@ class _Sequences:
         flow = self._flows.setdefault((stream, origin.direction), _Flow(seq))
         sent, known = self._records.sent(origin), self._records.known(origin)
         if not (origin.number is None and origin.direction == RECEIVED):
-            self._gap(row, origin)
+            self._gap(row, origin, self._flows.get((stream, back)))
             probe = row.has("tcp.analysis.keep_alive") or row.has("tcp.analysis.zero_window_probe")
             again = row.has("tcp.analysis.retransmission") or row.has("tcp.analysis.out_of_order")
             if again and not probe:
@@ -371,18 +380,23 @@ class _Sequences:
                 reason = since is None or self._records.between(connection, since, sent)
                 kind = "retransmission" if row.has("tcp.analysis.retransmission") else "out of order"
                 _found(self._verdict, kind, row, origin, reason, f"{kind} of {seq} without a fault that asks for it")
-        if row.number("tcp.len") or row.number("tcp.flags") & 0x3:
-            flow.sent(seq, sent, known)
+        if (
+            length := row.number("tcp.len")
+            + bool(row.number("tcp.flags") & _SYN)
+            + bool(row.number("tcp.flags") & _FIN)
+        ):
+            flow.sent(seq, length, sent, known)
         other = self._flows.get((stream, back))
         if other is not None and row.number("tcp.flags") & 0x10:
             other.acknowledged(row.number("tcp.ack_raw"), origin.tick)
 
-    def _gap(self, row: _Row, origin: Origin) -> None:
+    def _gap(self, row: _Row, origin: Origin, other: _Flow | None) -> None:
         if row.has("tcp.analysis.lost_segment"):
             before = range(0) if origin.number is None else range(max(0, origin.number - _REACH), origin.number)
             explained = origin.direction == RECEIVED and self._records.any_of(RECEIVED, before)
             _found(self._verdict, "gap", row, origin, explained, "octets before this segment were never there")
-        if row.has("tcp.analysis.ack_lost_segment"):
+        # tshark loses count of what was sent again behind a timeout; every frame that the NIC sent is in the capture
+        if row.has("tcp.analysis.ack_lost_segment") and not (other and other.reaches(row.number("tcp.ack_raw"))):
             _found(self._verdict, "unseen", row, origin, False, "acknowledges what the other side never sent")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model.ndis.enums import TcpCachedFlags, TcpConnectionState, TcpEventType, UploadReason
+from model.ndis.framing import MASK32
 from model.ndis.host import SharedObject
 from model.ndis.offload_state import NOT_RUNNING
 from model.ndis.status import NdisStatus
@@ -13,6 +14,8 @@ from tb.tests.stage import Scene, pattern
 PART = Part("timers")
 #: TcpMaximumRetransmissions in these scenes, and a limit on time.
 RETRANSMISSIONS, MAX_RT = 3, 2000
+#: Octets of a first send; a second one in segments, those that leave at once at least, and TcpDuplicateAckThreshold.
+FIRST, SEGMENTS, IN_FLIGHT, DUPLICATES = 100, 8, 2, 3
 #: Ticks: a time of idleness, an interval between probes.
 IDLE, INTERVAL = 1000, 400
 PROBES = 3
@@ -24,6 +27,31 @@ LOOKED = 300
 
 
 # ---- retransmission ------------------------------------------------------------------------------------
+
+
+@PART.scene("CH-216")
+def the_third_duplicate_brings_the_head_again(stage: SceneStage) -> Scene:
+    """Without SACK, long before the timer: two duplicates bring new data at most, the third one the head."""
+    story = stage.tell("duplicates")
+    yield from story.open()
+    yield from story.send(story.make("S1", pattern(FIRST)))  # so that the head is none that was handed over
+    yield story.arrived(FIRST)
+    story.far.ack()
+    yield story.came_back("S1")
+    sent = len(story.wire)
+    yield from story.send(story.make("S2", pattern(SEGMENTS * story.far.mss)))
+    yield lambda: len([s for s in story.wire[sent:] if s.payload]) >= IN_FLIGHT
+    head, before = (story.far.first + FIRST) & MASK32, len(story.wire)
+    for number in range(DUPLICATES):
+        assert head not in [s.seq for s in story.wire[before:]], f"sent again after {number} duplicates"
+        story.far.ack(FIRST)
+        yield from stage.quiet(1)
+    yield lambda: head in [s.seq for s in story.wire[before:]]
+    yield from stage.quiet(LOOKED // 2)
+    story.far.auto = True
+    story.far.ack()
+    yield story.came_back("S2")
+    yield from story.leave()
 
 
 @PART.scene("CH-214", "G-12", "G-44", "G-25")

@@ -125,7 +125,8 @@ class InitiateSend(BookMonitor):
     def _later(self, face: Face, record: Enter) -> None:
         connection = face.connection(record.target)
         flow = self._flows.get(connection) if connection is not None else None
-        if flow is None or len(flow.later) >= _LATER_KEPT:
+        odd = record.function == ndis.DISCONNECT and record.flags not in ndis.DISCONNECTS
+        if flow is None or odd or len(flow.later) >= _LATER_KEPT:
             return
         for nbl in record.lists:
             flow.later_known &= len(nbl.data) == nbl.data_length

@@ -333,8 +333,11 @@ class TerminatedState(BooksMonitor):
         if whole(state, "c_wnd") == 0:
             wrong.append("CWnd 0")
         threshold = whole(state, "ss_thresh")
+        # what the timer or the ACKs had decided just before the terminate did not go out any more
+        fired = whole(state, "retransmit_count") > whole(handed, "retransmit_count")
+        decided = fired or whole(state, "dup_ack_count") > whole(handed, "dup_ack_count")
         if "ss_thresh" in handed and threshold != whole(handed, "ss_thresh"):
-            if not (numbers.resent or numbers.slowed):
+            if not (numbers.resent or numbers.slowed or decided):
                 wrong.append(f"SsThresh {threshold} without a retransmission or ECE")
             elif threshold < 2 * _least_segment(connection, mss):
                 wrong.append(f"SsThresh {threshold}, less than two segments (RFC 5681, 3.1)")
@@ -345,7 +348,7 @@ class TerminatedState(BooksMonitor):
         doubles = numbers.since_new + whole(handed, "dup_ack_count")
         if whole(state, "dup_ack_count") > doubles:
             wrong.append(f"DupAckCount {whole(state, 'dup_ack_count')}, {doubles} segments since new data")
-        if not numbers.resent and not whole(handed, "total_rt") and not connection.una < numbers.top:
+        if not (numbers.resent or fired or whole(handed, "total_rt") or connection.una < numbers.top):
             wrong += [f"TotalRT {whole(state, 'total_rt')}"] if whole(state, "total_rt") else []
         self.check("CH-245", not wrong, "; ".join(wrong))
 
