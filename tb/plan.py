@@ -47,8 +47,10 @@ class RunResult:
     at_device: Mapping[str, int]
     breaches: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    #: Rules that count, by test.
+    #: Rules that count in the own part of a test, by test.
     tests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Tests that failed, by their own judgement or by a rule that they cite in vain.
+    failed: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property
@@ -68,7 +70,7 @@ class RunResult:
         return RunResult(
             found["scenario"], found["device"], found["passed"], found["triggers"], found["at_device"],
             tuple(found["breaches"]), tuple(found["problems"]),
-            {test: tuple(rules) for test, rules in found["tests"].items()}, found["seconds"],
+            {test: tuple(rules) for test, rules in found["tests"].items()}, tuple(found["failed"]), found["seconds"],
         )  # fmt: skip
 
     def store(self, path: Path, tree: str) -> None:
@@ -107,7 +109,8 @@ def main(config: RunConfig) -> int:
     results = [result for scenario in SCENARIOS for result in results_of(scenario, config, tree, console)]
     rules = compute(duties(), results, sabotages())
     OUT.mkdir(parents=True, exist_ok=True)
-    write(OUT / "plan.json", json.dumps({"tree": tree, "rules": [rule.__dict__ for rule in rules]}, indent=1))
+    found = {"tree": tree, "rules": [rule.__dict__ for rule in rules], "tests": outcomes(results)}
+    write(OUT / "plan.json", json.dumps(found, indent=1))
     write(OUT / "plan.html", page(rules, results))
     return report(console, rules, results)
 
@@ -133,22 +136,20 @@ def results_of(scenario: Scenario, config: RunConfig, tree: str, console: Consol
 
 
 def play(scenario: Scenario, device: str, run: Callable[[RunConfig, Path], Any], config: RunConfig) -> RunResult:
-    """Run a scenario; a test that cites a rule which never triggered is a failure of the scenario."""
+    """Run a scenario; a test that cites a rule which never triggered in that test is a failure of the scenario."""
     started = time.monotonic()
     found = run(config, OUT / device / scenario.name)
-    claims, alone = scenario.claims(), found.get("tests")
-    seen = frozenset(counted(found))
-    tests = {test: tuple(rules) for test, rules in (alone or {}).items()}
-    if alone is None:  # one device for all tests: what they cite is all that is known of each
-        tests = {test: tuple(sorted(rules & seen)) for test, rules in claims.items()}
-    silent = [(test, sorted(rules - set(tests.get(test, ())))) for test, rules in claims.items()]
+    claims = scenario.claims()
+    tests = {test: tuple(rules) for test, rules in found.get("tests", {}).items()}
+    silent = {test: left for test, rules in claims.items() if (left := sorted(rules - set(tests.get(test, ()))))}
     problems = [
         *found["problems"],
-        *(f"{test} cites {', '.join(left)}: never triggered" for test, left in silent if left),
+        *(f"{test} cites {', '.join(left)}: never triggered" for test, left in silent.items()),
     ]
     return RunResult(
         scenario.name, device, not problems and not found["breaches"], found["triggers"], found["at_device"],
-        tuple(found["breaches"]), tuple(problems), tests, time.monotonic() - started,
+        tuple(found["breaches"]), tuple(problems), tests, tuple(sorted({*found.get("failed", ()), *silent})),
+        time.monotonic() - started,
     )  # fmt: skip
 
 
@@ -192,6 +193,29 @@ def state_of(duty: Duty, runs: list[RunResult], broken_by: list[str]) -> RuleSta
     return state
 
 
+def outcomes(results: Iterable[RunResult]) -> dict[str, dict[str, dict[str, str]]]:
+    """Scenario -> test -> device -> pass or fail, of all tests that cite rules."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for run in results:
+        broken = not run.passed and not run.failed  # nobody knows by which of its tests
+        for test in run.tests:
+            verdict = "fail" if broken or test in run.failed else "pass"
+            found.setdefault(run.scenario, {}).setdefault(test, {})[run.device] = verdict
+    return found
+
+
+def by_device(found: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Table:
+    """How many tests of each scenario pass on each device."""
+    table = Table(title="tests that cite rules: passed of all", title_justify="left")
+    for column in ("scenario", *DEVICES):
+        table.add_column(column, justify="left" if column == "scenario" else "right")
+    for scenario, tests in found.items():
+        ran = {device: [one[device] for one in tests.values() if device in one] for device in DEVICES}
+        cells = (f"{ran[d].count('pass')} of {len(tests)}" if ran[d] else "not run" for d in DEVICES)
+        table.add_row(scenario, *cells)
+    return table
+
+
 def report(console: Console, rules: list[RuleState], results: list[RunResult]) -> int:
     """The table, and the exit status."""
     table = Table(title="rules of the NDIS contract", title_justify="left")
@@ -203,6 +227,7 @@ def report(console: Console, rules: list[RuleState], results: list[RunResult]) -
     totals = {status: sum(r.status == status for r in rules) for status in STATUSES}
     table.add_row("all", *(str(totals[status]) for status in STATUSES))
     console.print(table)
+    console.print(by_device(outcomes(results)))
     for rule in rules:
         if rule.status in ("fail", "untested"):
             console.print(f"{rule.status:<9}{rule.id:<8}{rule.where:<7}{rule.reason}", markup=False)

@@ -557,7 +557,7 @@ module tcp_engine #(
                 dlv_next[`DLV_MSG_ARRIVAL] = seg[`RX_SEG_ARRIVAL];
                 dlv_next[`DLV_MSG_OFFSET]  = text_off;
                 dlv_next[`DLV_MSG_LEN]     = text_len;
-                dlv_next[`DLV_MSG_PSH]     = rx_flags[PSH] && !text_hold;
+                dlv_next[`DLV_MSG_PSH]     = rx_flags[PSH];
                 dlv_next[`DLV_MSG_FIN]     = text_fin;
                 dlv_next[`DLV_MSG_SLOT]    = text_slot;
                 dlv_next[`DLV_MSG_JOIN]    = text_join;

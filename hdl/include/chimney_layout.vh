@@ -39,7 +39,7 @@
 `define IW_BYTES 14600 // restart window: min(10 * mss, max(2 * mss, this)) (RFC 6928, RFC 5681 4.1)
 `define SACK_RX_MAX 4 // SACK blocks of a segment that are looked at
 `define CREDIT_BATCH 16 // pool credits that are returned together (mechanisms)
-`define CONSUMED_BATCH 8192 // bytes: upper bound of the CONSUMED threshold
+`define CONSUMED_BATCH 16384 // bytes: upper bound of the CONSUMED threshold
 
 // enum opcode
 `define OPCODE_NOP 8'd0
@@ -1356,7 +1356,7 @@
 `define RCV_REQ_PREFILL_W 1
 
 // struct pool_node: list node of a pool buffer in use
-`define POOL_NODE_W 48
+`define POOL_NODE_W 49
 `define POOL_NODE_NEXT 15:0
 `define POOL_NODE_NEXT_LSB 0
 `define POOL_NODE_NEXT_W 16
@@ -1366,6 +1366,9 @@
 `define POOL_NODE_LENGTH 47:32
 `define POOL_NODE_LENGTH_LSB 32
 `define POOL_NODE_LENGTH_W 16
+`define POOL_NODE_PSH 48:48
+`define POOL_NODE_PSH_LSB 48
+`define POOL_NODE_PSH_W 1
 
 // struct rx_seg: arguments of RX_SEGMENT: what rx_parser and conn_lookup found
 `define RX_SEG_W 515

@@ -62,6 +62,7 @@ module delivery_engine #(
     localparam RECV_W = $clog2(RECVS);
     localparam POOL_W = $clog2(POOL_BUFS);
     localparam REQ_AW = CONN_W + RECV_W;
+    localparam NODE_W = `POOL_NODE_W - `POOL_NODE_NEXT_W;              // a node without its link
     localparam [31:0]       RING    = RECVS;
     localparam [CONN_W-1:0] STEP_1  = 1;
 
@@ -158,7 +159,7 @@ module delivery_engine #(
     reg [REQ_AW-1:0]      req_waddr_reg;
     reg [`RCV_REQ_W-1:0]  req_wdata;
     reg [POOL_W-1:0]      node_waddr_reg, link_waddr_reg, link2_waddr_reg;
-    reg [31:0]            node_wdata_reg;
+    reg [NODE_W-1:0]      node_wdata_reg;
     reg [15:0]            link_wdata_reg, link2_wdata_reg;
     reg                   free_pop_reg, free_push_reg;
     reg [15:0]            free_index_reg;
@@ -191,13 +192,13 @@ module delivery_engine #(
         .m_valid(ooo), .m_list(list), .m_head(ooo_first), .m_wait(again)
     );
 
-    ram_sdp #(.WIDTH(32), .DEPTH(POOL_BUFS)) nodes (
+    ram_sdp #(.WIDTH(NODE_W), .DEPTH(POOL_BUFS)) nodes (
         .clk(clk),
         .we(commit && node_we_reg), .waddr(node_waddr_reg), .wdata(node_wdata_reg),
-        .re(at_side), .raddr(side_node[POOL_W-1:0]), .rdata(node_rdata[`POOL_NODE_W-1:16])
+        .re(at_side), .raddr(side_node[POOL_W-1:0]), .rdata(node_rdata[`POOL_NODE_OFFSET_LSB +: NODE_W])
     );
 
-    ram_sdp #(.WIDTH(16), .DEPTH(POOL_BUFS)) links (
+    ram_sdp #(.WIDTH(`POOL_NODE_NEXT_W), .DEPTH(POOL_BUFS)) links (
         .clk(clk),
         .we((commit && link_we_reg) || at_link),
         .waddr(at_link ? link2_waddr_reg : link_waddr_reg), .wdata(at_link ? link2_wdata_reg : link_wdata_reg),
@@ -219,7 +220,7 @@ module delivery_engine #(
     );
 
     // ---- the step
-    wire                  st_owed, st_fwd, st_fin_owed, st_join, st_link2_we;
+    wire                  st_owed, st_fwd, st_fin_owed, st_join, st_link2_we, st_node_psh;
     wire [7:0]            st_gone;
     wire [15:0]           st_skip, st_link_data, st_link2_addr, st_link2_data, st_free_index;
     wire                  st_idle, st_plq_valid, st_flush, st_rest, st_req_we, st_node_we, st_link_we;
@@ -247,11 +248,19 @@ module delivery_engine #(
         .m_owed(st_owed), .m_fwd(st_fwd), .m_fin_owed(st_fin_owed), .m_gone(st_gone), .m_join(st_join), .m_skip(st_skip),
         .m_req_we(st_req_we), .m_req_index(st_req_index),
         .m_node_we(st_node_we), .m_node_addr(st_node_addr),
-        .m_node_offset(st_node_offset), .m_node_length(st_node_length),
+        .m_node_offset(st_node_offset), .m_node_length(st_node_length), .m_node_psh(st_node_psh),
         .m_link_we(st_link_we), .m_link_addr(st_link_addr), .m_link_data(st_link_data),
         .m_link2_we(st_link2_we), .m_link2_addr(st_link2_addr), .m_link2_data(st_link2_data),
         .m_free_pop(st_free_pop), .m_free_push(st_free_push), .m_free_index(st_free_index)
     );
+
+    reg [`POOL_NODE_W-1:0] node_next;
+    always @* begin
+        node_next = {`POOL_NODE_W{1'b0}};
+        node_next[`POOL_NODE_OFFSET] = st_node_offset;
+        node_next[`POOL_NODE_LENGTH] = st_node_length;
+        node_next[`POOL_NODE_PSH]    = st_node_psh;
+    end
 
     // ---- results of the step, until the commit
     reg              plq_valid_reg;
@@ -312,7 +321,7 @@ module delivery_engine #(
             len_reg        <= st_rest_len;
             req_waddr_reg  <= {conn_reg, st_req_index[RECV_W-1:0]};
             node_waddr_reg <= st_node_addr[POOL_W-1:0];
-            node_wdata_reg <= {st_node_length, st_node_offset};
+            node_wdata_reg <= node_next[`POOL_NODE_OFFSET_LSB +: NODE_W];
             link_waddr_reg <= st_link_addr[POOL_W-1:0];
             link_wdata_reg <= st_link_data;
             link2_waddr_reg <= st_link2_addr[POOL_W-1:0];
@@ -398,6 +407,7 @@ module delivery_engine #(
         .s_bytes(consumed_reg), .s_threshold(dcb_reg[`DCB_CONSUMED_THR]),
         .s_flush(flush_reg), .s_clear(kind_reg == `DLV_EVT_LOAD),
         .s_credits(credit_reg), .s_credit_flush(kind_reg == `DLV_EVT_FLUSH),
+        .s_free({{(15-POOL_W){1'b0}}, free_held}),
         .m_consumed_valid(m_consumed_valid), .m_consumed_ready(m_consumed_ready),
         .m_consumed_conn(m_consumed_conn), .m_consumed_gen(m_consumed_gen), .m_consumed_bytes(m_consumed_bytes),
         .m_credit_valid(m_credit_valid), .m_credit_ready(m_credit_ready), .m_credit_count(m_credit_count),
@@ -473,7 +483,7 @@ module delivery_engine #(
     end
 `endif
 
-    wire unused = &{1'b0, chosen, st_req_index, st_node_addr, st_link_addr, st_link2_addr, side_node};
+    wire unused = &{1'b0, chosen, st_req_index, st_node_addr, st_link_addr, st_link2_addr, side_node, node_next};
 
 endmodule
 

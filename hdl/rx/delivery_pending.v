@@ -6,8 +6,9 @@
 // s_*: one pulse a commit, at least two cycles apart, never refused: bytes consumed, threshold, `flush` (offer even
 //   below the threshold), `clear` (LOAD: forget the sum), credits returned.
 //   `s_credit_flush` (FLUSH): offer the credits too.
-// A small number of credits waits AGE cycles for more. (A full-size frame takes 190 cycles at 64 bits: in bulk,
-//   credits travel in batches and cost tcp_engine no event a segment.) Credits go ahead of consumed bytes: tcp_engine
+// A small number of credits waits for more: AGE_SHORT cycles while tcp_engine is short of them (it has fewer than CONNS
+//   and a batch: `s_free`, the buffers that are free, less those pending), else AGE_LONG. (A full-size frame takes 190
+//   cycles at 64 bits: in bulk, credits travel in batches and cost tcp_engine no event a segment.) Credits go ahead of consumed bytes: tcp_engine
 //   must never take a connection for one without a buffer while that buffer is still on its way back (C.11).
 // m_consumed_*, m_credit_*: valid/ready sources.
 // Sums lie in a RAM that LOAD clears; connections whose sum is due wait in a queue, once each.
@@ -30,6 +31,7 @@ module delivery_pending #(
     input  wire              s_clear,
     input  wire [4:0]        s_credits,
     input  wire              s_credit_flush,
+    input  wire [15:0]       s_free,
 
     output wire              m_consumed_valid,
     input  wire              m_consumed_ready,
@@ -46,7 +48,9 @@ module delivery_pending #(
 
     localparam [CONNS-1:0] BIT_0 = 1;
     localparam [31:0]      BATCH = `CREDIT_BATCH;
-    localparam [8:0]       AGE    = 9'd256;    // cycles
+    localparam [15:0]      ENOUGH    = CONNS[15:0] + BATCH[15:0];
+    localparam [11:0]      AGE_SHORT = 12'd256;    // cycles
+    localparam [11:0]      AGE_LONG  = 12'd2048;
 
     // ---- add: read the sum in the cycle of the commit, write it back in the next one. Commits without bytes pass:
     // the sum of a connection that was never loaded is not defined.
@@ -121,12 +125,14 @@ module delivery_pending #(
     reg        credit_valid_reg;
     reg [15:0] credit_offer_reg, credit_sum_reg;
 
-    reg  [8:0]  age_reg;                       // cycles since the first of the credits, stops at AGE
+    reg  [11:0] age_reg;                       // cycles since the first of the credits, stops at AGE_LONG
+    reg         short_reg;                     // tcp_engine is short of credits
     reg         hurry_reg;                     // a FLUSH asked for them
 
     wire        none       = credit_sum_reg == 16'd0;
+    wire        aged       = age_reg == AGE_LONG || (short_reg && age_reg >= AGE_SHORT);
     wire        credit_go  = !credit_valid_reg && !none
-                             && (credit_sum_reg >= BATCH[15:0] || age_reg == AGE || hurry_reg
+                             && (credit_sum_reg >= BATCH[15:0] || aged || hurry_reg
                                  || (offer_valid_reg && !show_reg));
     wire [15:0] credit_add = s_valid ? {11'd0, s_credits} : 16'd0;
 
@@ -139,11 +145,13 @@ module delivery_pending #(
             credit_valid_reg <= 1'b0;
             credit_sum_reg   <= 16'd0;
             show_reg         <= 1'b0;
-            age_reg          <= 9'd0;
+            age_reg          <= 12'd0;
+            short_reg        <= 1'b0;
             hurry_reg        <= 1'b0;
         end else begin
-            if (none || credit_go)   age_reg <= 9'd0;
-            else if (age_reg != AGE) age_reg <= age_reg + 9'd1;
+            if (none || credit_go)        age_reg <= 12'd0;
+            else if (age_reg != AGE_LONG) age_reg <= age_reg + 12'd1;
+            short_reg <= s_free < credit_sum_reg + ENOUGH;
             if (s_valid && s_credit_flush) hurry_reg <= 1'b1;
             else if (none || credit_go)    hurry_reg <= 1'b0;
             add_reg  <= add;

@@ -4,8 +4,8 @@
 //
 // s_kind and the argument ports name the event; CONTINUE goes on with the rest of a frame piece (`s_rest`) or does
 // the first work that applies, `m_idle` = there is none. s_dcb, s_req (head of the request ring), s_node (head of
-// the pool list, or of the out-of-order list named by s_list: next, offset, length) and s_free_head (next free pool
-// buffer) are the state read.
+// the pool list, or of the out-of-order list named by s_list: next, offset, length, psh) and s_free_head (next free
+// pool buffer) are the state read. A node keeps the PSH of what came into its buffer, for the request that takes it.
 // s_gone, s_join, s_slot, s_skip: what a HOLD or DELIVER leaves to do with out-of-order lists behind its last piece;
 // `s_ooo`: this CONTINUE does it, with list s_list (ooo_pick). The FIN mark waits for it (`s_fin_owed`).
 // s_fwd: the piece is one of a forwarded segment, at s_src in host memory (s_offset: bytes of it handled so far); its
@@ -75,6 +75,7 @@ module delivery_step (
     output wire [15:0]             m_node_addr,
     output wire [15:0]             m_node_offset,
     output wire [15:0]             m_node_length,
+    output wire                    m_node_psh,
     output wire                    m_link_we,      // next[m_link_addr] = m_link_data
     output wire [15:0]             m_link_addr,
     output wire [15:0]             m_link_data,
@@ -107,9 +108,11 @@ module delivery_step (
     wire        prefilled  = s_req[`RCV_REQ_PREFILL];      // bytes were in the buffer when it was posted
     wire [15:0] node_off   = s_node[`POOL_NODE_OFFSET];
     wire [15:0] node_len   = s_node[`POOL_NODE_LENGTH];
+    wire        node_psh   = s_node[`POOL_NODE_PSH_LSB];
 
     wire        has_req  = req_count != 8'd0;
     wire        has_list = list_count != 16'd0;
+    wire        one_node = list_count == 16'd1;
     wire        req_zero = req_len == 32'd0;
     wire [31:0] room     = req_len - filled;
     wire        same_gen    = loaded && s_dcb[`DCB_GEN] == s_gen;
@@ -218,8 +221,10 @@ module delivery_step (
     wire        adds       = direct || w2;
     wire        full       = adds && filled_now == req_len;
     wire        pushed     = direct && !full && !nopush && s_psh;
-    wire        arm        = waits || w10 || (!full && !nopush && ((direct && !s_psh)
-                           || (w2 && empties && list_count == 16'd1 && !frozen)));
+    wire        emptied    = w2 && empties && !full && !nopush && !frozen;
+    wire        pushed_now = emptied && node_psh;
+    wire        arm        = waits || w10 || (direct && !full && !nopush && !s_psh)
+                           || (emptied && !node_psh && one_node);
 
     // ---- commands
     wire bad_state  = (ev_receive || ev_answer || ev_resume) && !same_gen;
@@ -244,13 +249,12 @@ module delivery_step (
 
     // ---- completion of the head request
     wire timed_out = ev_timer && !ending && has_req && !nopush && (filled != 32'd0 || prefilled);
-    wire complete  = zero || w1 || w4 || w6 || full || pushed || timed_out;
+    wire complete  = zero || w1 || w4 || w6 || full || pushed || pushed_now || timed_out;
     wire [31:0] completed_bytes = adds ? filled_now : filled;
 
     // ---- the list
     wire take_node = all_taken || (w2 && empties) || wl;
     wire recycle   = (w2 && empties) || w7;
-    wire one_node  = list_count == 16'd1;
 
     assign m_consumed   = accepted ? taken : (direct ? {16'd0, put_len} : (w2 ? {16'd0, copy_len} : 32'd0));
     assign m_flush      = complete || (accepted && taken != 32'd0) || ev_flush;
@@ -272,6 +276,7 @@ module delivery_step (
     assign m_node_addr   = into ? s_free_head : (move ? first : list_head);
     assign m_node_offset = into ? 16'd0 : node_off + used_up;
     assign m_node_length = into ? s_len : node_len - used_up;
+    assign m_node_psh    = into ? s_psh : node_psh;
     assign m_link_we     = ((pool || move) && has_list) || hold_link_we;
     assign m_link_addr   = ev_hold ? hold_link_addr : list_tail;
     assign m_link_data   = ev_hold ? hold_link_data : (move ? first : s_free_head);

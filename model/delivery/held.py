@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.delivery.work import DcbWork
 from model.layout.generated import OOO_MAX
@@ -12,11 +12,19 @@ _INDEX_BITS = 16
 
 @dataclass(frozen=True, slots=True)
 class PoolPiece:
-    """Undelivered data in a pool buffer: [offset, offset + length) of buffer ``buf``."""
+    """Undelivered data in a pool buffer: [offset, offset + length) of buffer ``buf``.
+
+    ``psh``: the peer pushed its last byte.
+    """
 
     buf: int
     offset: int
     length: int
+    psh: int
+
+    def without(self, taken: int) -> PoolPiece:
+        """What is left behind its first ``taken`` bytes."""
+        return replace(self, offset=self.offset + taken, length=self.length - taken)
 
 
 Held = tuple[tuple[PoolPiece, ...], ...]

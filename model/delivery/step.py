@@ -389,7 +389,7 @@ def _answer(s: _Step, event: DlvCommand) -> None:
     if sqe.length == head.length:
         s.pop_piece()
     else:
-        s.pieces = (PoolPiece(head.buf, head.offset + sqe.length, head.length - sqe.length), *s.pieces[1:])
+        s.pieces = (head.without(sqe.length), *s.pieces[1:])
         w.refused = 1
     s.consumed += sqe.length
     s.consumed_now = sqe.length > 0
@@ -477,19 +477,19 @@ def _start_push(s: _Step) -> None:
 
 
 def _place_pool(s: _Step, rest: Rest) -> int:
-    s.pieces = (*s.pieces, _fill_buffer(s, rest.length))
+    s.pieces = (*s.pieces, _fill_buffer(s, rest.length, rest.psh))
     s.track_list()
     return rest.length
 
 
-def _fill_buffer(s: _Step, length: int) -> PoolPiece:
-    """The buffer at the head of the free queue takes ``length`` bytes."""
+def _fill_buffer(s: _Step, length: int, psh: int) -> PoolPiece:
+    """The buffer at the head of the free queue takes ``length`` bytes; ``psh``: of the segment they come from."""
     buf = s.env.free_head
     if buf is None:
         raise DeliveryError(f"connection {s.conn}: payload was accepted, but the pool's free queue is empty")
     s.took_free = True
     s.dst = s.env.pool_base + buf * POOL_BUF_BYTES
-    return PoolPiece(buf, 0, length)
+    return PoolPiece(buf, 0, length, psh)
 
 
 # ---- data behind a hole ----------------------------------------------------------------------------
@@ -501,7 +501,7 @@ def _hold(s: _Step, msg: DlvMsg) -> None:
     behind = s.held[msg.slot2] if msg.pre else ()
     if msg.pre:
         s.hold(msg.slot2, ())
-    s.hold(msg.slot, (*in_front, _fill_buffer(s, msg.len), *behind))
+    s.hold(msg.slot, (*in_front, _fill_buffer(s, msg.len, msg.psh), *behind))
     s.op, s.arrival, s.offset, s.length, s.last = PlOp.PLACE, msg.arrival, msg.offset, msg.len, 1
     s.after = Aftermath(gone=msg.free)
     _settle(s)
@@ -524,8 +524,7 @@ def _aftermath(s: _Step, what: str) -> None:
         s.drop_held(after.slot)
     else:
         head, *rest = s.held[after.slot]
-        shorter = PoolPiece(head.buf, head.offset + after.skip, head.length - after.skip)
-        s.pieces = (*s.pieces, shorter, *rest)
+        s.pieces = (*s.pieces, head.without(after.skip), *rest)
         s.track_list()
         s.hold(after.slot, ())
         s.after = replace(after, join=False)
@@ -616,7 +615,7 @@ def _continue(s: _Step) -> None:
 
 
 def _copy(s: _Step) -> None:
-    """W-2: pooled data into the oldest request."""
+    """W-2: pooled data into the oldest request; CH-127: where the peer pushed, a push-mode request ends."""
     w, request, head = s.w, s.requests[0], s.pieces[0]
     n = min(head.length, request.length - w.req_filled)
     s.op, s.length = PlOp.COPY, n
@@ -624,11 +623,13 @@ def _copy(s: _Step) -> None:
     s.dst = request.addr + w.req_filled
     w.req_filled += n
     s.consumed += n
-    if n == head.length:
+    emptied = n == head.length
+    if emptied:
         s.recycle(s.pop_piece())
     else:
-        s.pieces = (PoolPiece(head.buf, head.offset + n, head.length - n), *s.pieces[1:])
-    if w.req_filled == request.length:
+        s.pieces = (head.without(n), *s.pieces[1:])
+    pushed = emptied and head.psh and not request.nopush and not w.frozen
+    if w.req_filled == request.length or pushed:
         s.complete_head()
         w.push_on = 0
     elif not s.pieces and not request.nopush and not w.frozen:

@@ -24,7 +24,8 @@ BOUNDS: Mapping[str, int] = {
     "write": 32_000,  # action -> its last byte in host memory
     "completion": 40_000,  # completion issued -> written to the ring
     "consumed": 25_000,  # CONSUMED due -> commit
-    "credit": 800,  # the first of the credits pending, which waits 256 cycles -> commit
+    "credit": 4_000,  # the first of the credits pending, which waits 2048 cycles -> commit
+    "credit_short": 800,  # the same while tcp_engine is short of credits, 256 cycles
     "fence": 9_800,  # FENCE and FREEZE issued, delivery half done -> FENCE_DONE commit
 }
 """Cycles at 64 bits, with up to 16 connections at work and memory that answers after up to 64 cycles."""
@@ -42,7 +43,7 @@ _BUS = frozenset(("segment", "message", "continue", "grant", "wire", "write", "c
 FETCHED = frozenset(("command", "raw_send"))
 """Kinds that begin with a doorbell, so they wait for their descriptor to be read."""
 _TURNS = frozenset(("command", "raw_send", "grant", "timer", "push"))
-_INSIDE = frozenset(("frame", "credit"))
+_INSIDE = frozenset(("frame", "credit", "credit_short"))
 _NARROW, _FEW, _NEAR = 64, 16, 64
 
 QUIET_STROBES = 32

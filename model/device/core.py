@@ -325,6 +325,10 @@ class Core:
             return False
         return self.credit_pending >= CREDIT_BATCH or self.flushed or bool(self.consumed_due())
 
+    def credits_short(self) -> bool:
+        """tcp_engine has few credits left, so those pending are not kept back for long."""
+        return len(self.free) - self.credit_pending < self.config.conns + CREDIT_BATCH
+
     def consumed_due(self) -> list[tuple[int, int]]:
         """Connections (and generations) whose CONSUMED is offered now."""
         offered: list[tuple[int, int]] = []

@@ -112,8 +112,17 @@ def first_difference(struct: type[PackedStruct], expected: int, got: int, prefix
 
 
 def from_records(
-    struct: type[PackedStruct], expected: int, got: int, *, check: int, stream: str, order: int, cycle: int,
-    conn: int | None, event: str, frame: bytes | None = None,
+    struct: type[PackedStruct],
+    expected: int,
+    got: int,
+    *,
+    check: int,
+    stream: str,
+    order: int,
+    cycle: int,
+    conn: int | None,
+    event: str,
+    frame: bytes | None = None,
 ) -> Divergence:
     """A divergence from two packed records that are not equal."""
     name, e, g = first_difference(struct, expected, got)
@@ -130,5 +139,3 @@ def from_records(
         rule=rule_of(event, name),
         frame=frame,
     )
-
-

@@ -38,8 +38,15 @@ class FollowCompletions(FollowMemory):
         expected = RecCq(index, source, cqe | phase << Cqe.FIELDS["phase"][0]).pack()
         if expected != value:
             found = from_records(
-                RecCq, expected, value, check=3, stream="cq", order=self._cq_written, cycle=self._cycle,
-                conn=conn, event=event,
+                RecCq,
+                expected,
+                value,
+                check=3,
+                stream="cq",
+                order=self._cq_written,
+                cycle=self._cycle,
+                conn=conn,
+                event=event,
             )
             raise Halt(found)
         if self._cq_written - self._cq_read >= size:
@@ -63,7 +70,14 @@ class FollowCompletions(FollowMemory):
             kind = name_of(CqKind, got.kind)
             raise Halt(
                 self._finding(
-                    3, "cq", "cqe", "no completion is due", f"{kind} {got}", rule, conn=got.conn, event=event,
+                    3,
+                    "cq",
+                    "cqe",
+                    "no completion is due",
+                    f"{kind} {got}",
+                    rule,
+                    conn=got.conn,
+                    event=event,
                     order=self._cq_written,
                 )
             )
@@ -73,8 +87,14 @@ class FollowCompletions(FollowMemory):
         if not self._visible(source, expected):
             raise Halt(
                 self._finding(
-                    5, "cq", "visibility", f"after {expected.need} earlier actions", "before",
-                    "mechanisms M5: visible before it is told", conn=expected.conn, event=event,
+                    5,
+                    "cq",
+                    "visibility",
+                    f"after {expected.need} earlier actions",
+                    "before",
+                    "mechanisms M5: visible before it is told",
+                    conn=expected.conn,
+                    event=event,
                     order=self._cq_written,
                 )
             )
@@ -133,8 +153,15 @@ class FollowCompletions(FollowMemory):
             rule = "hostport: errors found by command_decode"
             raise Halt(
                 self._finding(
-                    3, "cq", "cqe.sq_index", "an entry command_decode answers", str(got.sq_index), rule,
-                    conn=got.conn, event="completion DECODE", order=self._cq_written,
+                    3,
+                    "cq",
+                    "cqe.sq_index",
+                    "an entry command_decode answers",
+                    str(got.sq_index),
+                    rule,
+                    conn=got.conn,
+                    event="completion DECODE",
+                    order=self._cq_written,
                 )
             )
         posted, status = taken
@@ -142,8 +169,14 @@ class FollowCompletions(FollowMemory):
         if missing := self._commands.answer_too_early(posted):
             raise Halt(
                 self._finding(
-                    3, "cq", "cqe.sq_index", missing, f"the answer to sq_index {got.sq_index}",
-                    "hostport: entries are carried out in order", conn=decoded.sqe.conn, event="completion DECODE",
+                    3,
+                    "cq",
+                    "cqe.sq_index",
+                    missing,
+                    f"the answer to sq_index {got.sq_index}",
+                    "hostport: entries are carried out in order",
+                    conn=decoded.sqe.conn,
+                    event="completion DECODE",
                     order=self._cq_written,
                 )
             )
@@ -158,8 +191,15 @@ class FollowCompletions(FollowMemory):
             rule = "hostport: checks 5 and 8 of command_decode"
             raise Halt(
                 self._finding(
-                    5, "cq", "cqe.status", "the command is carried out", name_of(Status, got.status), rule,
-                    conn=decoded.sqe.conn, event="completion DECODE", order=self._cq_written,
+                    5,
+                    "cq",
+                    "cqe.status",
+                    "the command is carried out",
+                    name_of(Status, got.status),
+                    rule,
+                    conn=decoded.sqe.conn,
+                    event="completion DECODE",
+                    order=self._cq_written,
                 )
             )
         if status != Status.OK:

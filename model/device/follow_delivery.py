@@ -47,8 +47,15 @@ class FollowDelivery(FollowWire):
         if expected != value:
             raise Halt(
                 from_records(
-                    RecDlv, expected, value, check=1, stream="delivery", order=self._orders["delivery"],
-                    cycle=self._cycle, conn=on, event=name,
+                    RecDlv,
+                    expected,
+                    value,
+                    check=1,
+                    stream="delivery",
+                    order=self._orders["delivery"],
+                    cycle=self._cycle,
+                    conn=on,
+                    event=name,
                 )
             )
         self.commits_compared += 1
@@ -105,6 +112,7 @@ class FollowDelivery(FollowWire):
             self._consumed_live(conn, gen)
         if core.credit_pending > credits_before:
             self.live.begin("credit", 0, cycle)
+        self._credits_live()
         deadline = core.push.get(conn)
         if deadline is not None and due(deadline, tick):
             self._pushes[conn, gen] = min(self._pushes[conn, gen] + 1, _HINTS)
@@ -124,6 +132,12 @@ class FollowDelivery(FollowWire):
                 self._fence_need[item.conn, item.gen] = self._placed.issued
                 self._fence_live()
         self._retire()
+
+    def _credits_live(self) -> None:
+        if self.core.credit_pending and self.core.credits_short():
+            self.live.begin("credit_short", 0, self._cycle)
+        else:
+            self.live.end("credit_short", 0, self._cycle)
 
     def _consumed_live(self, conn: int, gen: int) -> None:
         marks = self._consumed.get((conn, gen), deque())

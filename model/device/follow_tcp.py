@@ -62,8 +62,16 @@ class FollowTcp(FollowDelivery):
         if expected != value:
             raise Halt(
                 from_records(
-                    RecTcp, expected, value, check=1, stream="tcp", order=self._orders["tcp"], cycle=self._cycle,
-                    conn=on, event=name, frame=frame,
+                    RecTcp,
+                    expected,
+                    value,
+                    check=1,
+                    stream="tcp",
+                    order=self._orders["tcp"],
+                    cycle=self._cycle,
+                    conn=on,
+                    event=name,
+                    frame=frame,
                 )
             )
         self.commits_compared += 1
@@ -110,8 +118,10 @@ class FollowTcp(FollowDelivery):
             self.core.take_credits(cause)
             self._credits_taken += cause
             self.live.end("credit", 0, self._cycle)
+            self.live.end("credit_short", 0, self._cycle)
             if self.core.credit_pending:
                 self.live.begin("credit", 0, self._cycle)
+            self._credits_live()
             return Credit(cause), None
         if kind == TcpEvt.FENCE_DONE:
             return self._fence_event(conn, gen), None

@@ -79,8 +79,16 @@ class FollowWire(FollowCompletions):
             field, e, g = frame_difference(self._frames[0].data, frame)
             raise Halt(
                 self._finding(
-                    2, "wire", field, e, g, "M3, G-3, G-4: the frame of a SEGMENT",
-                    conn=golden.conn, event=f"SEGMENT {golden.order}", order=golden.order, frame=frame,
+                    2,
+                    "wire",
+                    field,
+                    e,
+                    g,
+                    "M3, G-3, G-4: the frame of a SEGMENT",
+                    conn=golden.conn,
+                    event=f"SEGMENT {golden.order}",
+                    order=golden.order,
+                    frame=frame,
                 )
             )
         expected = "no frame" if not self._raw_frames else "the next raw frame"
@@ -139,7 +147,11 @@ class FollowWire(FollowCompletions):
         self._space.look(self.core.by_arrival, self._placed.finished, self._raw_placed.finished, entered, self._cycle)
         expected = self._verdict(rec, arrival, beats, parsed, entered)
         if (rec.arrival, rec.class_, rec.reason, rec.conn, rec.gen) != (
-            expected.arrival, expected.class_, expected.reason, expected.conn, expected.gen,
+            expected.arrival,
+            expected.class_,
+            expected.reason,
+            expected.conn,
+            expected.gen,
         ):
             name, e, g = first_difference(RecRx, expected.pack(), rec.pack())
             rule = "docs/contract/blocks.md: verdicts of rx_parser"

@@ -140,8 +140,19 @@ def verilog(layout: Layout) -> str:
 
 def enum_width(values: dict[str, int]) -> int:
     """Bits an enum's macros are written with: the field width it is used in, at least its largest value."""
-    fixed = {"PASS_UP": 2, "LIST_WRITE": 2, "FROZEN": 2, "TIME_WAIT": 4, "FENCE_DONE": 4, "CONTINUE": 4,
-             "HDR_NEIGHBOR": 4, "NO_SPACE": 4, "DISCARDED": 2, "RAW": 2, "RAW_TX": 8}
+    fixed = {
+        "PASS_UP": 2,
+        "LIST_WRITE": 2,
+        "FROZEN": 2,
+        "TIME_WAIT": 4,
+        "FENCE_DONE": 4,
+        "CONTINUE": 4,
+        "HDR_NEIGHBOR": 4,
+        "NO_SPACE": 4,
+        "DISCARDED": 2,
+        "RAW": 2,
+        "RAW_TX": 8,
+    }
     if "DECODE" in values:
         return 4
     for marker, width in fixed.items():
@@ -152,9 +163,17 @@ def enum_width(values: dict[str, int]) -> int:
 
 def python(layout: Layout) -> str:
     """Typed codecs: one frozen dataclass a struct, with ``pack``, ``unpack`` and field placement."""
-    out = [f"# {BANNER}", '"""Typed codecs of every layout. Values are unsigned; images are little-endian."""', "",
-           "from __future__ import annotations", "", "from dataclasses import dataclass", "from enum import IntEnum",
-           "from typing import ClassVar", ""]
+    out = [
+        f"# {BANNER}",
+        '"""Typed codecs of every layout. Values are unsigned; images are little-endian."""',
+        "",
+        "from __future__ import annotations",
+        "",
+        "from dataclasses import dataclass",
+        "from enum import IntEnum",
+        "from typing import ClassVar",
+        "",
+    ]
     for name, (value, doc) in layout.consts.items():
         out += [f"{name} = {value}", f'"""{doc}"""', ""]
     for enum, values in layout.enums.items():
@@ -178,44 +197,76 @@ def _py(name: str) -> str:
 
 
 def _python_struct(struct: Struct) -> list[str]:
-    out = ["", "@dataclass(frozen=True, slots=True)", f"class {_camel(struct.name)}:", f'    """{struct.doc}"""', "",
-           f"    WIDTH: ClassVar[int] = {struct.width}",
-           "    FIELDS: ClassVar[dict[str, tuple[int, int]]] = {"]
+    out = [
+        "",
+        "@dataclass(frozen=True, slots=True)",
+        f"class {_camel(struct.name)}:",
+        f'    """{struct.doc}"""',
+        "",
+        f"    WIDTH: ClassVar[int] = {struct.width}",
+        "    FIELDS: ClassVar[dict[str, tuple[int, int]]] = {",
+    ]
     out += [f'        "{_py(f.name)}": ({f.lsb}, {f.width}),' for f in struct.fields]
     out += ["    }"]
     for f in struct.fields:
         out.append(f"    {_py(f.name)}: int = 0")
-    out += ["", "    def pack(self) -> int:",
-            '        """The packed vector; raises ValueError when a field does not fit."""', "        value = 0"]
+    out += [
+        "",
+        "    def pack(self) -> int:",
+        '        """The packed vector; raises ValueError when a field does not fit."""',
+        "        value = 0",
+    ]
     for f in struct.fields:
         n = _py(f.name)
-        out += [f"        if self.{n} >> {f.width}:",
-                f'            raise ValueError(f"{struct.name}.{n} = {{self.{n}:#x}} does not fit in {f.width} bits")',
-                f"        value |= self.{n} << {f.lsb}" if f.lsb else f"        value |= self.{n}"]
-    out += ["        return value", "", "    @classmethod",
-            f"    def unpack(cls, value: int) -> {_camel(struct.name)}:",
-            '        """Fields of a packed vector."""', "        return cls("]
+        out += [
+            f"        if self.{n} >> {f.width}:",
+            f'            raise ValueError(f"{struct.name}.{n} = {{self.{n}:#x}} does not fit in {f.width} bits")',
+            f"        value |= self.{n} << {f.lsb}" if f.lsb else f"        value |= self.{n}",
+        ]
+    out += [
+        "        return value",
+        "",
+        "    @classmethod",
+        f"    def unpack(cls, value: int) -> {_camel(struct.name)}:",
+        '        """Fields of a packed vector."""',
+        "        return cls(",
+    ]
     for f in struct.fields:
         shift = f"(value >> {f.lsb})" if f.lsb else "value"
         out.append(f"            {shift} & {hex((1 << f.width) - 1)},")
     out += ["        )", ""]
     if struct.kind == "image":
         nbytes = struct.width // 8
-        out += ["    def to_bytes(self) -> bytes:", f'        """The {nbytes} bytes in host memory."""',
-                f'        return self.pack().to_bytes({nbytes}, "little")', "", "    @classmethod",
-                f"    def from_bytes(cls, data: bytes) -> {_camel(struct.name)}:",
-                f'        """Decode {nbytes} bytes; raises ValueError on another length."""',
-                f"        if len(data) != {nbytes}:",
-                f'            raise ValueError(f"{struct.name}: {{len(data)}} bytes given, {nbytes} needed")',
-                '        return cls.unpack(int.from_bytes(data, "little"))', ""]
+        out += [
+            "    def to_bytes(self) -> bytes:",
+            f'        """The {nbytes} bytes in host memory."""',
+            f'        return self.pack().to_bytes({nbytes}, "little")',
+            "",
+            "    @classmethod",
+            f"    def from_bytes(cls, data: bytes) -> {_camel(struct.name)}:",
+            f'        """Decode {nbytes} bytes; raises ValueError on another length."""',
+            f"        if len(data) != {nbytes}:",
+            f'            raise ValueError(f"{struct.name}: {{len(data)}} bytes given, {nbytes} needed")',
+            '        return cls.unpack(int.from_bytes(data, "little"))',
+            "",
+        ]
     return out
 
 
 def reference(layout: Layout) -> str:
     """The reference page."""
-    out = ["# Layout reference", "", f"<!-- {BANNER} -->", "",
-           "Every layout of Chimney. Source: `model/layout/layout.toml`.",
-           "", "## Constants", "", "| name | value | meaning |", "|---|---|---|"]
+    out = [
+        "# Layout reference",
+        "",
+        f"<!-- {BANNER} -->",
+        "",
+        "Every layout of Chimney. Source: `model/layout/layout.toml`.",
+        "",
+        "## Constants",
+        "",
+        "| name | value | meaning |",
+        "|---|---|---|",
+    ]
     out += [f"| {n} | {v:#x} | {d} |" for n, (v, d) in layout.consts.items()]
     out += ["", "## Enumerations", ""]
     for enum, values in layout.enums.items():
@@ -226,8 +277,15 @@ def reference(layout: Layout) -> str:
         image = struct.kind == "image"
         size = f"{struct.width // 8} bytes" if image else f"{struct.width} bits"
         where = "byte" if image else "bits"
-        out += ["", f"## {struct.name} ({size})", "", struct.doc, "",
-                f"| {where} | field | width | meaning |", "|---|---|---|---|"]
+        out += [
+            "",
+            f"## {struct.name} ({size})",
+            "",
+            struct.doc,
+            "",
+            f"| {where} | field | width | meaning |",
+            "|---|---|---|---|",
+        ]
         for f in struct.fields:
             where = str(f.lsb // 8) if image else f"{f.lsb + f.width - 1}:{f.lsb}"
             out.append(f"| {where} | {f.name} | {f.width} | {f.struct or ''} {f.doc} |")

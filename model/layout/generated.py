@@ -118,7 +118,7 @@ SACK_RX_MAX = 4
 CREDIT_BATCH = 16
 """pool credits that are returned together (mechanisms)"""
 
-CONSUMED_BATCH = 8192
+CONSUMED_BATCH = 16384
 """bytes: upper bound of the CONSUMED threshold"""
 
 
@@ -2935,15 +2935,17 @@ class RcvReq:
 class PoolNode:
     """list node of a pool buffer in use"""
 
-    WIDTH: ClassVar[int] = 48
+    WIDTH: ClassVar[int] = 49
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "next": (0, 16),
         "offset": (16, 16),
         "length": (32, 16),
+        "psh": (48, 1),
     }
     next: int = 0
     offset: int = 0
     length: int = 0
+    psh: int = 0
 
     def pack(self) -> int:
         """The packed vector; raises ValueError when a field does not fit."""
@@ -2957,6 +2959,9 @@ class PoolNode:
         if self.length >> 16:
             raise ValueError(f"pool_node.length = {self.length:#x} does not fit in 16 bits")
         value |= self.length << 32
+        if self.psh >> 1:
+            raise ValueError(f"pool_node.psh = {self.psh:#x} does not fit in 1 bits")
+        value |= self.psh << 48
         return value
 
     @classmethod
@@ -2966,6 +2971,7 @@ class PoolNode:
             value & 0xffff,
             (value >> 16) & 0xffff,
             (value >> 32) & 0xffff,
+            (value >> 48) & 0x1,
         )
 
 

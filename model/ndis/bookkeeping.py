@@ -109,8 +109,8 @@ class Ledger:
     #: A receive ended short as only a FIN allows (G-17): no byte may follow.
     short_receive: bool = False
     refused: bool = False
-    #: An intermediate driver refused this list and passes nothing behind it down (CH-256).
-    refused_from: int | None = None
+    #: Of each kind the list that an intermediate driver refused first; nothing behind it is passed down (CH-256).
+    refused_from: dict[CompletionKind, int] = field(default_factory=dict)
     _left: int = 0
 
     # ---- downward --------------------------------------------------------------------------
@@ -155,10 +155,13 @@ class Ledger:
         found = next((out for out in queue if out.nbl is nbl), None)
         if found is None:
             return None
-        first = self.refused_from is None
+        queues = (self.sends, self.receives, self.disconnects)
+        kinds = (CompletionKind.SEND, CompletionKind.RECEIVE, CompletionKind.DISCONNECT)
+        kind = next(kind for kind, own in zip(kinds, queues, strict=True) if own is queue)
+        first = kind not in self.refused_from
         require(first == (nbl.status is NdisStatus.REQUEST_UPLOAD), "CH-256", f"{nbl.status!r} out of turn")
         require(nbl.bytes_transferred == 0, "CH-256", "a refused list with bytes transferred")
-        self.refused_from = found.number if first else self.refused_from
+        self.refused_from.setdefault(kind, found.number)
         queue.remove(found)
         return found
 
@@ -177,7 +180,7 @@ class Ledger:
             require(not self.aborted, "G-29", "a send succeeded after the abort event")
             require(not self.reset_sent, "CH-182", "a send succeeded after an abortive disconnect")
             require(nbl.bytes_transferred == out.length, "CH-103", "SUCCESS without all bytes")
-            above = self.refused_from is not None and out.number > self.refused_from
+            above = out.number > self.refused_from.get(CompletionKind.SEND, out.number)
             require(not above, "CH-256", "a send was passed down behind a refused one")
         else:
             require(

@@ -199,10 +199,17 @@ class HostStack:
         unacknowledged: bytes,
         fin_requested: bool,
         tick: int,
+        *,
+        muted: bool = False,
     ) -> None:
-        """Go on from uploaded state, then process what came up meanwhile."""
+        """Go on from uploaded state, then process what came up meanwhile.
+
+        ``muted``: an invalid object kept the target from sending (G-03), so what it took may be unacknowledged.
+        """
         connection.phase = Phase.SOFTWARE
         connection.tcp.restore(delegated, unacknowledged, fin_requested, tick)
+        if muted and not connection.tcp.ended:
+            connection.tcp.acknowledge(tick)
         self._drain(connection, tick)
 
     def _drain(self, connection: StackConnection, tick: int) -> None:

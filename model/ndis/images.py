@@ -59,7 +59,7 @@ _IO = {
 
 def initiate_status(status: int) -> NdisStatus:
     """NDIS status of an initiate node for a device status."""
-    return _INITIATE.get(Status(status), NdisStatus.FAILURE)
+    return next((ndis for device, ndis in _INITIATE.items() if device == status), NdisStatus.FAILURE)
 
 
 def io_status(kind: CompletionKind, status: int) -> NdisStatus:

@@ -29,10 +29,13 @@ from model.ndis.registration import (
     TcpConnectionOffload,
     TcpEventHandlers,
 )
-from model.ndis.status import NdisStatus
+from model.ndis.status import CompletionKind, NdisStatus
 
 #: A context that no driver gives.
 _NOBODY = 0xFFFF_FFFF_FFFF_FFFF
+#: Kinds that share a stream: none of it passes what was refused. An abort is in no stream, and neither is a receive.
+_SENT = frozenset((CompletionKind.SEND, CompletionKind.DISCONNECT))
+_ALONE: frozenset[CompletionKind] = frozenset()
 
 
 class IntermediateError(Exception):
@@ -47,8 +50,8 @@ class OffloadEntry(OffloadHandle):
     upper: object = None
     #: What this driver publishes upward as the object's context.
     context: int = 0
-    #: A list was refused for want of memory: nothing behind it may pass (8.4).
-    refusing: bool = False
+    #: Kinds of which a list was refused for want of memory: nothing behind it may pass (8.4).
+    refusing: set[CompletionKind] = field(default_factory=set)
     #: The call that ends it: what another one, made in spite of 6.2, comes to changes nothing.
     ended_by: CallEntry | None = None
 
@@ -264,19 +267,24 @@ class IntermediateDriver:
     # ---- I/O -------------------------------------------------------------------------------
 
     def _refuse(
-        self, entry: OffloadEntry, nbl: NetBufferList, complete: Callable[[object, NetBufferList], None]
+        self,
+        entry: OffloadEntry,
+        kind: CompletionKind,
+        nbl: NetBufferList,
+        complete: Callable[[object, NetBufferList], None],
     ) -> NdisStatus:
         """No memory: nothing of the chain goes down; the host uploads and does it itself (CH-256)."""
         lists = unchain(nbl)
         for one in lists:
-            status = NdisStatus.UPLOAD_REQUESTED if entry.refusing else NdisStatus.REQUEST_UPLOAD
-            entry.refusing = True
+            status = NdisStatus.UPLOAD_REQUESTED if kind in entry.refusing else NdisStatus.REQUEST_UPLOAD
+            entry.refusing.add(kind)
             one.complete(Owner.TARGET, status, 0)
         complete(self._handle, chain(lists))
         return NdisStatus.PENDING
 
-    def _passes(self, entry: OffloadEntry) -> bool:
-        return not entry.refusing and self._has_memory()
+    def _passes(self, entry: OffloadEntry, kind: CompletionKind, stream: frozenset[CompletionKind]) -> bool:
+        """There is memory, and nothing in front of it in ``stream`` was refused."""
+        return not entry.refusing & (stream | {kind}) and self._has_memory()
 
     def tcp_offload_send(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadSend."""
@@ -284,8 +292,8 @@ class IntermediateDriver:
         entry = self._known(context)
         if entry is None:
             return self.binding.offload_tcp_send(self._unknown(context), nbl)
-        if not self._passes(entry):
-            return self._refuse(entry, nbl, self._up.send_complete)
+        if not self._passes(entry, CompletionKind.SEND, _SENT):
+            return self._refuse(entry, CompletionKind.SEND, nbl, self._up.send_complete)
         return self.binding.offload_tcp_send(entry, nbl)
 
     def tcp_offload_receive(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
@@ -294,8 +302,8 @@ class IntermediateDriver:
         entry = self._known(context)
         if entry is None:
             return self.binding.offload_tcp_receive(self._unknown(context), nbl)
-        if not self._passes(entry):
-            return self._refuse(entry, nbl, self._up.receive_complete)
+        if not self._passes(entry, CompletionKind.RECEIVE, _ALONE):
+            return self._refuse(entry, CompletionKind.RECEIVE, nbl, self._up.receive_complete)
         return self.binding.offload_tcp_receive(entry, nbl)
 
     def tcp_offload_disconnect(
@@ -306,8 +314,8 @@ class IntermediateDriver:
         entry = self._known(context)
         if entry is None:
             return self.binding.offload_tcp_disconnect(self._unknown(context), nbl, flags)
-        if not self._passes(entry):
-            return self._refuse(entry, nbl, self._up.disconnect_complete)
+        if not self._passes(entry, CompletionKind.DISCONNECT, _ALONE if flags == DisconnectFlags.ABORTIVE else _SENT):
+            return self._refuse(entry, CompletionKind.DISCONNECT, nbl, self._up.disconnect_complete)
         return self.binding.offload_tcp_disconnect(entry, nbl, flags)
 
     def tcp_offload_forward(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
@@ -316,8 +324,8 @@ class IntermediateDriver:
         entry = self._known(context)
         if entry is None:
             return self.binding.offload_tcp_forward(self._unknown(context), nbl)
-        if not self._passes(entry):
-            return self._refuse(entry, nbl, self._up.forward_complete)
+        if not self._passes(entry, CompletionKind.FORWARD, _ALONE):
+            return self._refuse(entry, CompletionKind.FORWARD, nbl, self._up.forward_complete)
         return self.binding.offload_tcp_forward(entry, nbl)
 
     def tcp_offload_receive_return(self, adapter_context: object, nbl: NetBufferList) -> NdisStatus:

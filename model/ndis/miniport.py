@@ -68,6 +68,7 @@ from model.ndis.miniport_objects import (
 from model.ndis.miniport_state import StateCommands
 from model.ndis.miniport_statistics import StatisticsRequests
 from model.ndis.miniport_urgent import UrgentFrames
+from model.ndis.miniport_waits import GIVEN_UP, Commands, Release, nothing
 from model.ndis.netbuffer import (
     Mdl,
     NetBuffer,
@@ -111,13 +112,24 @@ from model.ndis.registration import (
     TcpEventHandlers,
 )
 from model.ndis.rings import (
-    BounceArena,
     CompletionRing,
     DmaArena,
     DriverError,
     HostPort,
     RingPlace,
     SubmissionRing,
+)
+from model.ndis.shares import (
+    DRIVER,
+    FRAME,
+    IMAGE,
+    BounceArena,
+    RingPlaces,
+    SharedArena,
+    Use,
+    bounce_shares,
+    extent,
+    list_shares,
 )
 from model.ndis.status import CompletionKind, NdisStatus
 from model.ndis.upload_policy import UploadPolicy, comes_over, fragment_of
@@ -160,7 +172,9 @@ class DriverConfig:
     #: Terminates that may be at the device at once; more wait.
     uploads: int = 4
     #: Ticks after which a device that does not answer a terminate counts as dead (G-20); None: it is waited for.
-    terminate_ticks: int | None = None
+    terminate_ticks: int | None = 60_000
+    #: Ticks after which any other command, forward or abort that was not answered ends without the device.
+    answer_ticks: int = 60_000
     #: Unfinished sends go back in the terminate chain instead of by completion (NDIS sheet, 6.4).
     chain_unfinished: bool = False
     #: When the driver asks for a connection with an optional reason; by default never.
@@ -173,6 +187,7 @@ class _HeldWalk:
 
     frames: int
     go: Callable[[], None]
+    since: int
 
 
 def _bytes_of(lists: NetBufferList | None) -> int:
@@ -212,10 +227,13 @@ class MiniportDriver:
         self._places = (sq, cq)
         self._pool_base = self._region(allocator, c.pool_bufs * POOL_BUF_BYTES)
         self._raw_base = self._region(allocator, c.raw_bufs * POOL_BUF_BYTES)
-        self.lists = DmaArena(self.memory, self._region(allocator, c.list_bytes), c.list_bytes)
-        room = self._region(allocator, c.bounce_bytes + c.buffered_bytes)
-        bounce = BounceArena(self.memory, room, c.bounce_bytes, c.buffered_bytes)
-        self.bounce: DmaArena = bounce
+        shares = list_shares(c.conns)
+        room = self._region(allocator, c.list_bytes + extent(shares))
+        self.lists = SharedArena(self.memory, room, c.list_bytes, shares)
+        shares = bounce_shares(c.conns)
+        room = self._region(allocator, c.bounce_bytes + c.buffered_bytes + extent(shares))
+        bounce = BounceArena(self.memory, room, c.bounce_bytes, c.buffered_bytes, shares)
+        self.bounce: SharedArena = bounce
         self._reserve = bounce.reserve
         self._upload_bytes = DELEGATED_IMAGE_BYTES + LeftOver.WIDTH // 8 * (c.pool_bufs + 1)
         room = c.uploads * (self._upload_bytes + 64)
@@ -223,14 +241,12 @@ class MiniportDriver:
         self._upload_waiting: deque[Callable[[], None]] = deque()
         self._sq = SubmissionRing(port, sq)
         self._cq = CompletionRing(port, cq)
-        # Half of the completion ring each: receives that wait for data never keep a send from going.
-        half = max(1, ((1 << c.cq_log2) - 32) // 2)
-        self._places_left = {CompletionKind.SEND: half, CompletionKind.RECEIVE: half}
+        self._ring_places = RingPlaces(1 << c.cq_log2)
         #: Tick of the last look of the upload policy.
         self._looked = 0
         self._on_shortage: Callable[[object], None] = lambda _: None
         self._cookie = 0
-        self._commands: dict[int, Callback] = {}
+        self._commands = Commands()
         self._raw_frames: dict[int, int] = {}
         self._contexts: dict[int, StateObject | OffloadedTcp] = {}
         self._by_id: dict[int, OffloadedTcp] = {}
@@ -309,9 +325,24 @@ class MiniportDriver:
         """Show every entry of both rings to somebody."""
         self._sq.on_entry, self._cq.on_entry = submitted, completed
 
+    def handle_at(self, conn: int) -> object:
+        """NdisOffloadHandle of the connection that has this number of the device; None if none has."""
+        connection = self._by_id.get(conn)
+        return None if connection is None else connection.ndis_handle
+
     def watch_registers(self, read: Callable[[int, int], None]) -> None:
         """Show every register that is read for a statistics OID, with its value, to somebody."""
         self._statistics.on_read = read
+
+    @property
+    def overdue(self) -> int:
+        """Commands that were given up and have not been answered since."""
+        return self._commands.lost
+
+    @property
+    def reports(self) -> list[str]:
+        """One line for each command that was given up, and for each answer that came after that."""
+        return self._commands.reports
 
     @staticmethod
     def _region(allocator: PageAllocator, size: int) -> int:
@@ -355,7 +386,7 @@ class MiniportDriver:
 
     def _parameters_set(self, cqe: Cqe) -> None:
         if cqe.status != Status.OK:
-            raise DriverError(f"PARAM_WRITE failed with {Status(cqe.status).name}: check DriverConfig.parameters")
+            raise DriverError(f"PARAM_WRITE failed with status {cqe.status}: check DriverConfig.parameters")
 
     # ---- Device, for ConnectionIo ----------------------------------------------------------
 
@@ -368,16 +399,13 @@ class MiniportDriver:
         self._cookie += 1
         return self._cookie
 
-    def reserve(self, kind: CompletionKind) -> bool:
+    def reserve(self, kind: CompletionKind, conn: int) -> bool:
         """A place in the completion ring for a request that may take long."""
-        if not self._places_left[kind]:
-            return False
-        self._places_left[kind] -= 1
-        return True
+        return self._ring_places.reserve(kind, conn)
 
-    def release(self, kind: CompletionKind) -> None:
+    def release(self, kind: CompletionKind, conn: int) -> None:
         """The request completed."""
-        self._places_left[kind] += 1
+        self._ring_places.release(kind, conn)
 
     def up(self, kind: CompletionKind, nbl: NetBufferList) -> None:
         """Collect completions of one kind into one call."""
@@ -405,25 +433,36 @@ class MiniportDriver:
 
     # ---- commands --------------------------------------------------------------------------
 
-    def command(self, entry: Sqe, callback: Callback) -> None:
-        """Submit a command; ``callback`` gets its completion. ``entry.cookie`` must be new."""
-        self._commands[entry.cookie] = callback
+    def command(self, entry: Sqe, callback: Callback, release: Release = nothing) -> None:
+        """Submit a command; ``callback`` gets its completion, or one with GIVEN_UP when none has come in time.
+
+        ``release`` frees what the device had, whenever it answers. ``entry.cookie`` must be new.
+        """
+        self._commands.add(entry, callback, release, self.now + self.config.answer_ticks)
         self.submit(entry)
 
-    def image_command(self, opcode: Opcode, number: int, image: bytes, callback: Callback, gen: int = 0) -> bool:
+    def image_command(
+        self,
+        opcode: Opcode,
+        number: int,
+        image: bytes,
+        callback: Callback,
+        gen: int = 0,
+        release: Release = nothing,
+    ) -> bool:
         """A command with an image in memory; False if there is no room for the image now."""
-        addr = self.lists.allocate(len(image))
+        addr = self.lists.place(IMAGE, len(image))
         if addr is None:
             return False
         self.memory.write(addr, image)
         place = addr
 
-        def done(cqe: Cqe) -> None:
+        def answered(cqe: Cqe, late: bool) -> None:
             self.lists.free(place)
-            callback(cqe)
+            release(cqe, late)
 
         cookie = self.new_cookie()
-        self.command(Sqe(opcode=opcode, conn=number, gen=gen, cookie=cookie, addr=addr), done)
+        self.command(Sqe(opcode=opcode, conn=number, gen=gen, cookie=cookie, addr=addr), callback, answered)
         return True
 
     def later(self, action: Callable[[], None]) -> None:
@@ -485,8 +524,8 @@ class MiniportDriver:
     def _start_walk(self, root: OffloadBlock) -> None:
         """Behind every frame that the host sent before: a target's segment never overtakes one of the host's."""
         frames = len(self._raw_frames) + len(self._raw_backlog)
-        walk = _HeldWalk(frames, lambda: self.later(lambda: self._walk_on(root, initiate_walk(root), [], None)))
-        self._held_walks.append(walk)
+        begin = functools.partial(self._walk_on, root, initiate_walk(root), [], None)
+        self._held_walks.append(_HeldWalk(frames, lambda: self.later(begin), self.now))
         self._release_walks(0)
 
     def _release_walks(self, frames: int) -> None:
@@ -572,6 +611,20 @@ class MiniportDriver:
     def _take_id(self, layer: Layer) -> int:
         return self._free_ids[layer].pop(0)
 
+    def _admit(self) -> int | None:
+        """A number for one more connection, whose share of everything is there; None if there is none."""
+        numbers = self._free_ids[Layer.TCP]
+        number = next((number for number in numbers if self.bounce.untouched(number)), None)
+        if number is None or not self._ring_places.admit():
+            return None
+        numbers.remove(number)
+        return number
+
+    def _leave(self, number: int) -> None:
+        """The number and the places are for others."""
+        self._ring_places.leave()
+        self._free_ids[Layer.TCP].append(number)
+
     def _write_object(
         self,
         opcode: Opcode,
@@ -583,7 +636,8 @@ class MiniportDriver:
         def done(cqe: Cqe) -> None:
             status = initiate_status(cqe.status)
             if not status.offloaded:
-                self._free_ids[entry.layer].append(entry.id)
+                if cqe.status != GIVEN_UP:  # else the number is the device's until it answers
+                    self._free_ids[entry.layer].append(entry.id)
                 resume(AttemptResult(status))
                 return
             live.append(entry)
@@ -591,7 +645,11 @@ class MiniportDriver:
                 self._neighbors[entry.id] = entry
             resume(AttemptResult(status, self._publish(entry)))
 
-        if not self.image_command(opcode, entry.id, image, done):
+        def answered(_: Cqe, late: bool) -> None:
+            if late:
+                self._free_ids[entry.layer].append(entry.id)
+
+        if not self.image_command(opcode, entry.id, image, done, release=answered):
             self._free_ids[entry.layer].append(entry.id)
             return AttemptResult(NdisStatus.RESOURCES)
         return None
@@ -616,7 +674,11 @@ class MiniportDriver:
             reserved = self._reserve(brought)
             if reserved is None:
                 return _FAILURE
-        number = self._take_id(Layer.TCP)
+        number = self._admit()
+        if number is None:
+            if reserved is not None:
+                self.bounce.free(reserved)
+            return AttemptResult(NdisStatus.RESOURCES)
         self._gens[number] = (self._gens[number] + 1) & 0xFF
         io = ConnectionIo(self, number, self._gens[number])
         forwards = ForwardIo(self, number, io.gen)
@@ -636,7 +698,8 @@ class MiniportDriver:
         def loaded(cqe: Cqe) -> None:
             if cqe.status != Status.OK:
                 self._unreserve(connection)
-                self._free_ids[Layer.TCP].append(number)
+                if cqe.status != GIVEN_UP:  # else the number is the device's until it answers
+                    self._leave(number)
                 resume(AttemptResult(initiate_status(cqe.status)))
                 return
             self._by_id[number] = connection
@@ -656,9 +719,20 @@ class MiniportDriver:
             start = Sqe(opcode=Opcode.START, flags=START_HOLD, conn=number, gen=io.gen, cookie=self.new_cookie())
             self.command(start, started)
 
-        if not self.image_command(Opcode.INITIATE, number, image, loaded, io.gen):
+        def answered(cqe: Cqe, late: bool) -> None:
+            """Nobody knows of a connection that was loaded too late: off the device with it."""
+            if not late:
+                return
+            if cqe.status != Status.OK:
+                self._leave(number)
+                return
+            gone = Sqe(opcode=Opcode.TERMINATE, conn=number, gen=io.gen, cookie=self.new_cookie())
+            self._commands.add(gone, lambda _: self._leave(number), nothing, None)
+            self.submit(gone)
+
+        if not self.image_command(Opcode.INITIATE, number, image, loaded, io.gen, answered):
             self._unreserve(connection)
-            self._free_ids[Layer.TCP].append(number)
+            self._leave(number)
             return AttemptResult(NdisStatus.RESOURCES)
         return None
 
@@ -674,12 +748,19 @@ class MiniportDriver:
         connection.io.close()
         connection.io.keep = lambda _: True
 
-        def gone(_: Cqe) -> None:
+        def unloaded(_: Cqe, late: bool) -> None:
+            if late:
+                connection.io.flush(NdisStatus.UPLOAD_IN_PROGRESS)
+                del self._by_id[connection.id]
+                self._leave(connection.id)
+
+        def gone(cqe: Cqe) -> None:
+            if cqe.status == GIVEN_UP:  # what the device says of it from now on is for nobody
+                connection.io.abandoned = connection.live = True
             self._replay(connection)
-            connection.io.flush(NdisStatus.UPLOAD_IN_PROGRESS)
             self._unreserve(connection)
-            del self._by_id[connection.id]
-            self._free_ids[Layer.TCP].append(connection.id)
+            if cqe.status != GIVEN_UP:
+                unloaded(cqe, late=True)
             node.net_buffer_list_chain = chain(inherited) if inherited else None
             self._pass_up(self._urgent.gone(connection))
             resume(AttemptResult(initiate_status(failed.status)))
@@ -690,7 +771,7 @@ class MiniportDriver:
             gen=connection.io.gen,
             cookie=self.new_cookie(),
         )
-        self.command(entry, gone)
+        self.command(entry, gone, unloaded)
 
     # ---- inherited receive data ------------------------------------------------------------
 
@@ -728,10 +809,10 @@ class MiniportDriver:
             may_indicate = connection.receive_posted and not connection.buffered_refused
             if not connection.buffered or connection.io.receives or not may_indicate:
                 break
-            data = bytes(connection.buffered[:PAGE_SIZE])
-            addr = self.bounce.allocate(len(data), PAGE_SIZE)
-            if addr is None:
-                break
+            room = self.bounce.take((Use.INDICATE, connection.id), min(PAGE_SIZE, len(connection.buffered)))
+            if room is None:
+                break  # it goes on with what the host returns
+            addr, data = room.addr, bytes(connection.buffered[: room.size])
             self.memory.write(addr, data)
             consumed = self._indicate(connection, addr, len(data), BounceBuffer(addr))
             if consumed < len(data):
@@ -792,6 +873,7 @@ class MiniportDriver:
             op.taken[id(node)] = entry
             entry.terminating = True
             if isinstance(entry, OffloadedTcp):
+                self._urgent.begins(entry)
                 op.waiting += 1
                 op.pending.append((node, entry))
                 self._terminate_connection(op, node, entry)
@@ -821,17 +903,16 @@ class MiniportDriver:
                 self._terminate_step(op)
 
         self._kept.ends(entry.id)
-        self.command(
-            Sqe(
-                opcode=Opcode.TERMINATE,
-                conn=entry.id,
-                gen=entry.io.gen,
-                cookie=self.new_cookie(),
-                addr=block,
-                addr2=block + DELEGATED_IMAGE_BYTES,
-            ),
-            done,
+        command = Sqe(
+            opcode=Opcode.TERMINATE,
+            conn=entry.id,
+            gen=entry.io.gen,
+            cookie=self.new_cookie(),
+            addr=block,
+            addr2=block + DELEGATED_IMAGE_BYTES,
         )
+        self._commands.add(command, done, nothing, None)  # the call has a deadline of its own
+        self.submit(command)
 
     def _connection_terminated(self, node: OffloadBlock, entry: OffloadedTcp, cqe: Cqe, block: int) -> None:
         """TERMINATE completed, perhaps long after the host gave the connection up."""
@@ -860,7 +941,7 @@ class MiniportDriver:
                 self._lend(left)
         self._unreserve(entry)
         del self._by_id[entry.id]
-        self._free_ids[Layer.TCP].append(entry.id)
+        self._leave(entry.id)
 
     def _write_terminated(
         self, node: OffloadBlock, entry: OffloadedTcp, ok: bool, block: int, pieces: list[NetBufferList]
@@ -988,10 +1069,30 @@ class MiniportDriver:
         for op in list(self._terminates):
             if op.deadline is not None and tick >= op.deadline:
                 self._give_up(op)
+        self._end_waits(tick)
         period = self.config.upload.period
         if period and tick - self._looked >= period:
             self._looked = tick
             self._look_at_all()
+
+    def _end_waits(self, tick: int) -> None:
+        """Nothing that the device owes an answer to is waited for without bound."""
+        since = tick - self.config.answer_ticks
+        ended = self._commands.give_up(tick)
+        ended |= self._state.give_up(since)
+        for connection in list(self._by_id.values()):
+            if connection.live and not connection.terminating and not connection.lost and connection.owes(since):
+                ended = True
+                self._commands.reports.append(
+                    f"forward or abort of connection {connection.id} was not answered in time"
+                )
+                self.lose(connection)
+        while self._held_walks and self._held_walks[0].since <= since:  # the ordinary path does not move either
+            ended = True
+            self._held_walks.pop(0).go()
+        if ended:
+            self.flush_up()
+            self._kick()
 
     def _give_up(self, op: TerminateOp) -> None:
         """Events, then everything back aborted, then FAILURE. What the device may still touch stays reserved."""
@@ -1210,7 +1311,7 @@ class MiniportDriver:
         self.counters["allocation_failed"] += 1
         self._on_shortage(connection.ndis_handle)
         entry = Sqe(opcode=Opcode.UPLOAD, conn=conn, gen=connection.io.gen, cookie=self.new_cookie())
-        self.command(entry, lambda _: None)
+        self.command(entry, lambda cqe: self.lose(connection) if cqe.status == GIVEN_UP else None)
 
     # ---- upload reasons of the driver's own ------------------------------------------------
 
@@ -1323,6 +1424,9 @@ class MiniportDriver:
                 self.misused("ReceiveReturn of a list that the host does not have")
             else:
                 self._take_back([one])
+        for connection in self._by_id.values():
+            if connection.buffered and connection.live:  # it may have waited for memory
+                self.later(functools.partial(self._feed, connection))
         self._kick()
         return NdisStatus.SUCCESS
 
@@ -1388,8 +1492,8 @@ class MiniportDriver:
     def _send_raw_backlog(self) -> None:
         while self._raw_backlog:
             frame = self._raw_backlog[0]
-            addr = self.lists.allocate(len(frame))
-            if addr is None or not self.reserve(CompletionKind.SEND):
+            addr = self.lists.place(FRAME, len(frame))
+            if addr is None or not self.reserve(CompletionKind.SEND, DRIVER):
                 if addr is not None:
                     self.lists.free(addr)
                 return
@@ -1434,7 +1538,7 @@ class MiniportDriver:
                 self._on_raw(cqe)
             case CqKind.RAW_TX:
                 self.lists.free(self._raw_frames.pop(cqe.cookie))
-                self.release(CompletionKind.SEND)
+                self.release(CompletionKind.SEND, DRIVER)
                 self._release_walks(1)
             case CqKind.EVENT if cqe.code == DeviceEvent.NEIGHBOR_QUERY:
                 neighbor = self._neighbors.get(cqe.conn)
@@ -1445,8 +1549,8 @@ class MiniportDriver:
 
     def _on_command(self, cqe: Cqe) -> None:
         self._sq.seen(cqe.sq_index)
-        if cqe.cookie in self._commands:
-            self._commands.pop(cqe.cookie)(cqe)
+        if self._commands.answered(cqe):
+            pass
         elif cqe.code == Opcode.NEIGHBOR_ANSWER:
             pass  # the neighbor was written anew since it asked
         elif cqe.status != Status.OK:
@@ -1483,12 +1587,14 @@ class MiniportDriver:
                 self._on_event(connection, cqe)
 
     def _on_indication(self, connection: OffloadedTcp, cqe: Cqe) -> None:
-        """Ask the host and answer the device. Requests that wait here come first: then refuse (CH-142)."""
+        """Ask the host and answer the device. Requests that were posted come first: then refuse (CH-142)."""
         addr = self._pool_base + cqe.buf * POOL_BUF_BYTES + cqe.offset
         consumed = 0
         token: PoolBuffer | KeptCopy = PoolBuffer(cqe.buf)
         self.flush_up()  # a completion may bring a request
-        if not connection.io.receives and not connection.io.aborted:
+        io = connection.io
+        crossed = io.wants_data and not io.aborted
+        if not crossed and not io.aborted:
             connection.activity.indications += 1
             addr, token = self._kept.show(addr, cqe.nbytes, cqe.buf, connection.incarnation)
             consumed = self._indicate(connection, addr, cqe.nbytes, token)
@@ -1497,7 +1603,7 @@ class MiniportDriver:
             Sqe(
                 opcode=Opcode.ANSWER,
                 conn=connection.id,
-                gen=connection.io.gen,
+                gen=io.gen,
                 length=consumed,
                 arg=cqe.info & 0xFFFF,
             ),
@@ -1505,6 +1611,8 @@ class MiniportDriver:
         )
         if isinstance(token, KeptCopy) and consumed == cqe.nbytes:
             self._repost(self._pool_base, cqe.buf, self._pool_posts)
+        if crossed:
+            io.crossed()
 
     def _on_event(self, connection: OffloadedTcp, cqe: Cqe) -> None:
         event = TcpEventType(DeviceEvent(cqe.code))

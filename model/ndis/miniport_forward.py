@@ -7,13 +7,14 @@ What there is no memory for waits here in order.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from model.layout.generated import Cqe, Opcode, Sqe
+from model.layout.generated import FORWARD_MAX, Cqe, Opcode, Sqe
 from model.ndis.images import forward_status
 from model.ndis.miniport_io import Device, merge_adjacent
 from model.ndis.netbuffer import NetBufferList, Owner
 from model.ndis.rings import DriverError
+from model.ndis.shares import Use
 from model.ndis.status import CompletionKind, NdisStatus
 
 
@@ -24,6 +25,8 @@ class ForwardEntry:
     nbl: NetBufferList | None
     cookie: int
     bounce: int | None
+    #: Tick at which it went to the device.
+    since: int
 
 
 @dataclass(eq=False)
@@ -51,11 +54,8 @@ class ForwardIo:
         elements = merge_adjacent(nbl.elements())
         length = sum(n for _, n in elements)
         addr, bounce = (elements[0][0], None) if elements else (0, None)
-        if len(elements) > 1:
-            if length > self.device.bounce.size:
-                self.device.cannot_allocate(self.conn)
-                return False
-            bounce = self.device.bounce.allocate(length)
+        if len(elements) > 1 and length <= FORWARD_MAX:  # a longer one is refused before it is read
+            bounce = self.device.bounce.place((Use.FORWARD, self.conn), length)
             if bounce is None:
                 return False
             addr = bounce
@@ -64,7 +64,7 @@ class ForwardIo:
         self.device.submit(
             Sqe(opcode=Opcode.FORWARD, conn=self.conn, gen=self.gen, cookie=cookie, addr=addr, length=length)
         )
-        self.entries.append(ForwardEntry(nbl, cookie, bounce))
+        self.entries.append(ForwardEntry(nbl, cookie, bounce, self.device.now))
         return True
 
     def on_forward(self, cqe: Cqe) -> None:
@@ -77,6 +77,10 @@ class ForwardIo:
             self.device.bounce.free(entry.bounce)
         if entry.nbl is not None:
             self._done(entry.nbl, forward_status(cqe.status))
+
+    def oldest(self, since: int) -> bool:
+        """One has been at the device since a tick or longer."""
+        return any(entry.since <= since for entry in self.entries)
 
     def _done(self, nbl: NetBufferList, status: NdisStatus) -> None:
         nbl.set_status(Owner.TARGET, NdisStatus.REQUEST_ABORTED if self.aborted else status)
@@ -95,6 +99,6 @@ class ForwardIo:
         for entry in self.entries:
             if entry.nbl is not None:
                 self._done(entry.nbl, NdisStatus.REQUEST_ABORTED)
-        self.entries = [ForwardEntry(None, e.cookie, e.bounce) for e in self.entries]
+        self.entries = [replace(e, nbl=None) for e in self.entries]
         while self.waiting:
             self._done(self.waiting.popleft(), NdisStatus.REQUEST_ABORTED)

@@ -17,7 +17,8 @@ from model.layout.generated import SEND_LEN_MAX, SG_ELEM_BYTES, SG_MAX, Cqe, Opc
 from model.ndis.images import io_status
 from model.ndis.memory import HostMemory
 from model.ndis.netbuffer import NetBufferList, Owner
-from model.ndis.rings import DmaArena, DriverError
+from model.ndis.rings import DriverError
+from model.ndis.shares import SharedArena, Use
 from model.ndis.status import CompletionKind, NdisStatus
 
 #: Flags of entries (docs/layout.md, sqe.flags).
@@ -56,9 +57,11 @@ class Device(Protocol):
 
     memory: HostMemory
     #: Scatter-gather lists and images; and, apart so that neither starves the other, bounce buffers.
-    lists: DmaArena
-    bounce: DmaArena
+    lists: SharedArena
+    bounce: SharedArena
     limits: DeviceLimits
+    #: Tick.
+    now: int
 
     def submit(self, entry: Sqe) -> None:
         """Queue an entry."""
@@ -68,11 +71,11 @@ class Device(Protocol):
         """A number never used before."""
         ...
 
-    def reserve(self, kind: CompletionKind) -> bool:
-        """Take a place in the completion ring for a SEND or RECEIVE."""
+    def reserve(self, kind: CompletionKind, conn: int) -> bool:
+        """Take a place in the completion ring for a SEND or RECEIVE of a connection."""
         ...
 
-    def release(self, kind: CompletionKind) -> None:
+    def release(self, kind: CompletionKind, conn: int) -> None:
         """Give it back."""
         ...
 
@@ -122,6 +125,8 @@ class SendEntry:
     cookie: int
     length: int
     list_addr: int | None
+    #: Tick at which it went to the device.
+    since: int = 0
 
 
 @dataclass(eq=False)
@@ -135,8 +140,20 @@ class ReceiveJob:
     filled: int = 0
     cookie: int = 0
     bounce: int | None = None
+    #: Bytes of the part that is at the device: fewer than are left where the connection's share holds no more.
+    part: int = 0
     #: What the device answered: status, bytes.
     answer: tuple[NdisStatus, int] | None = None
+
+    @property
+    def left(self) -> int:
+        """Bytes that it still wants."""
+        return self.length - self.filled
+
+    @property
+    def in_parts(self) -> bool:
+        """What is at the device is not its last part."""
+        return self.part < self.left
 
 
 def cut(elements: list[Element]) -> deque[list[Element]]:
@@ -160,6 +177,9 @@ class ConnectionIo:
     entries: deque[SendEntry] = field(default_factory=deque)
     receives: deque[ReceiveJob] = field(default_factory=deque)
     at_device: deque[ReceiveJob] = field(default_factory=deque)
+    #: Cookies of empty RECEIVE entries that are of no request, and whether one is to be posted (`crossed`).
+    reminders: set[int] = field(default_factory=set)
+    reminder_owed: bool = False
     #: The connection came with a FIN of its own: queued behind the inherited data, it has no list and no completion.
     fin_inherited: bool = False
     #: The host asked for a FIN, here or before the offload.
@@ -232,7 +252,8 @@ class ConnectionIo:
 
     def disconnect_abortive(self, nbl: NetBufferList) -> None:
         """Queue an abortive disconnect: it overtakes what the device has not got yet (CH-181)."""
-        self.jobs.append(SendJob(nbl, CompletionKind.DISCONNECT, deque(([],)), abortive=True))
+        behind = self.receives[-1] if self.receives else self.at_device[-1] if self.at_device else None
+        self.jobs.append(SendJob(nbl, CompletionKind.DISCONNECT, deque(([],)), abortive=True, behind=behind))
 
     def cancel(self) -> None:
         """The connection is aborted: of what is not wholly at the device nothing more is sent (CH-182, CH-193)."""
@@ -262,8 +283,8 @@ class ConnectionIo:
                 abort.status = NdisStatus.REQUEST_ABORTED
                 self._finish_jobs()
             elif self.mute():  # an RST is a frame (G-03): the host sends it, behind the terminate
-                self._abort_begins(abort)
-            elif self.device.reserve(CompletionKind.SEND):
+                self._abort_begins()
+            else:
                 self._post_abort(abort)
         while self.send_open and len(self.entries) < self.device.limits.sends:
             job = next((j for j in self.jobs if j.cuts and j.unsettled and not j.abortive), None)
@@ -273,8 +294,11 @@ class ConnectionIo:
         if self.send_open and self.fin_inherited and room and not any(job.cuts for job in self.jobs):
             self._post_inherited_fin()
         while self.receive_open and self.receives and not self.aborted and not self.fin_held:
-            if len(self.at_device) >= self.device.limits.receives or not self._post_receive():
+            in_parts = bool(self.at_device) and self.at_device[-1].in_parts  # what follows waits for its last one
+            if in_parts or not self._room_for_receive or not self._post_receive():
                 break
+        if self.reminder_owed:
+            self._remind()
         begun = bool(self.receives and self.receives[0].filled) and not self.aborted and not self.fin_held
         if self.resume_owed and not begun:
             self.resume_owed = False
@@ -286,19 +310,25 @@ class ConnectionIo:
         return self.reset_done or any(job.abortive and job.posted for job in self.jobs)
 
     def _post_abort(self, job: SendJob) -> None:
-        """The entry that makes the device send an RST; it takes no place of the send table."""
+        """The entry that makes the device send an RST.
+
+        It takes no place of the send table, and none of the completion ring: it is answered without the peer's help.
+        """
         job.cuts.clear()
         job.posted = 1
         cookie = self.device.new_cookie()
         flags = DISCONNECT_ABORTIVE
         self.device.submit(Sqe(opcode=Opcode.DISCONNECT, flags=flags, conn=self.conn, gen=self.gen, cookie=cookie))
-        self.entries.append(SendEntry(job, cookie, 0, None))
-        self._abort_begins(job)
+        self.entries.append(SendEntry(job, cookie, 0, None, self.device.now))
+        self._abort_begins()
 
-    def _abort_begins(self, job: SendJob) -> None:
+    def abort_waits(self, since: int) -> bool:
+        """An abort has been at the device since a tick or longer."""
+        return any(entry.job.abortive and entry.since <= since for entry in self.entries)
+
+    def _abort_begins(self) -> None:
         """From here on nothing is sent, and what ends is aborted."""
         if not self.aborted:
-            job.behind = self.receives[-1] if self.receives else self.at_device[-1] if self.at_device else None
             self.cancel()
 
     def _post_inherited_fin(self) -> None:
@@ -312,10 +342,10 @@ class ConnectionIo:
         elements = job.cuts[0]
         list_addr = None
         if elements:
-            list_addr = self.device.lists.allocate(SG_MAX * SG_ELEM_BYTES)
+            list_addr = self.device.lists.place((Use.ELEMENTS, self.conn), SG_MAX * SG_ELEM_BYTES)
             if list_addr is None:
                 return False
-        if not self.device.reserve(CompletionKind.SEND):
+        if not self.device.reserve(CompletionKind.SEND, self.conn):
             if list_addr is not None:
                 self.device.lists.free(list_addr)
             return False
@@ -379,7 +409,8 @@ class ConnectionIo:
         entry.job.posted -= 1
         if entry.list_addr is not None:
             self.device.lists.free(entry.list_addr)
-        self.device.release(CompletionKind.SEND)
+        if not entry.job.abortive:
+            self.device.release(CompletionKind.SEND, self.conn)
 
     def finish(self) -> None:
         """Complete what is done: a list without data is as soon as it is its turn."""
@@ -405,8 +436,8 @@ class ConnectionIo:
         return self.aborted and (self.abort_untold or sends)
 
     def _receives_first(self, job: SendJob) -> bool:
-        """G-06: the receives posted before an abortive disconnect come back before it."""
-        return job.abortive and job.unsettled and (job.behind in self.receives or job.behind in self.at_device)
+        """G-06: the receives posted before an abortive disconnect come back before it, however it ends."""
+        return job.abortive and (job.behind in self.receives or job.behind in self.at_device)
 
     def _finish(self, job: SendJob) -> None:
         if job.status is not NdisStatus.SUCCESS:
@@ -426,61 +457,107 @@ class ConnectionIo:
         addr = pieces[0][0] if len(pieces) == 1 else None if pieces else 0
         self.receives.append(ReceiveJob(nbl, nbl.data_length, addr))
 
+    @property
+    def _room_for_receive(self) -> bool:
+        return len(self.at_device) + len(self.reminders) < self.device.limits.receives
+
+    @property
+    def wants_data(self) -> bool:
+        """Requests come before an indication (CH-142): those that wait here, and those that met it on their way."""
+        return bool(self.receives) or any(job.answer is None and job.left for job in self.at_device)
+
+    def crossed(self) -> None:
+        """The driver refused an indication that met posted requests; the host knows of no refusal (CH-151).
+
+        The device has the requests already, and what they leave over would wait for one that comes behind the refusal.
+        """
+        self.reminder_owed = not self.receives
+        self.pump()
+
+    def _remind(self) -> None:
+        """An empty RECEIVE ends the refusal."""
+        over = not self.receive_open or self.aborted or self.fin_held
+        if over or (self._room_for_receive and self.device.reserve(CompletionKind.RECEIVE, self.conn)):
+            self.reminder_owed = False
+        if over or self.reminder_owed:
+            return
+        cookie = self.device.new_cookie()
+        self.reminders.add(cookie)
+        self.device.submit(Sqe(opcode=Opcode.RECEIVE, conn=self.conn, gen=self.gen, cookie=cookie))
+
     def _post_receive(self) -> bool:
         job = self.receives[0]
-        left = job.length - job.filled
-        if left > SEND_LEN_MAX or (job.addr is None and job.length > self.device.bounce.size):
+        if job.left > SEND_LEN_MAX or (job.addr is None and job.length > self.device.bounce.size):
             self.device.cannot_allocate(self.conn)
             return False
-        addr = job.addr
-        if addr is None:
-            addr = job.bounce = self.device.bounce.allocate(job.length)
-            if addr is None:
-                return False
-        if not self.device.reserve(CompletionKind.RECEIVE):
-            if job.bounce is not None:
-                self.device.bounce.free(job.bounce)
-                job.bounce = None
+        if not self.device.reserve(CompletionKind.RECEIVE, self.conn):
             return False
+        addr, job.part = job.addr, job.left
+        if addr is None:
+            block = self.device.bounce.take((Use.RECEIVE, self.conn), job.left)
+            if block is None:
+                self.device.release(CompletionKind.RECEIVE, self.conn)
+                return False
+            addr = job.bounce = block.addr
+            job.part = block.size
+        else:
+            addr += job.filled
         job.cookie = self.device.new_cookie()
         self.device.submit(
             Sqe(
                 opcode=Opcode.RECEIVE,
-                flags=self._request_flags(job.nbl),
+                flags=self._request_flags(job),
                 conn=self.conn,
                 gen=self.gen,
                 cookie=job.cookie,
-                addr=addr + job.filled,
-                length=left,
+                addr=addr,
+                length=job.part,
             )
         )
         self.at_device.append(self.receives.popleft())
+        self.reminder_owed = False
         return True
 
-    def _request_flags(self, nbl: NetBufferList) -> int:
+    def _request_flags(self, job: ReceiveJob) -> int:
         """A push-mode request whose buffer holds bytes is timed from when it is posted (CH-131)."""
-        if nbl.no_push:
+        if job.nbl.no_push:
             return RECEIVE_NOPUSH
-        return RECEIVE_PREFILL if nbl.prefilled and self.device.limits.prefill else 0
+        prefilled = bool(job.filled) or (job.nbl.prefilled and self.device.limits.prefill)
+        return RECEIVE_PREFILL if prefilled else 0
 
     def on_receive(self, cqe: Cqe) -> None:
         """A RECEIVE completion: first in, first out, but a request may be refused before earlier ones are aborted."""
+        if cqe.cookie in self.reminders:
+            self.reminders.remove(cqe.cookie)
+            self.device.release(CompletionKind.RECEIVE, self.conn)
+            return
         job = next((j for j in self.at_device if j.cookie == cqe.cookie and j.answer is None), None)
         first = next((j for j in self.at_device if j.answer is None), None)
         if job is None or (job is not first and cqe.status != Status.ABORTED):
             raise DriverError(f"RECEIVE completion with cookie {cqe.cookie} out of order or unknown")
-        self.device.release(CompletionKind.RECEIVE)
-        if cqe.nbytes > job.length - job.filled:
-            raise DriverError(f"RECEIVE completion with {cqe.nbytes} bytes for {job.length}")
+        self.device.release(CompletionKind.RECEIVE, self.conn)
+        if cqe.nbytes > job.part:
+            raise DriverError(f"RECEIVE completion with {cqe.nbytes} bytes for {job.part}")
         if job.bounce is not None:
-            placed = self.device.memory.read(job.bounce + job.filled, cqe.nbytes)
+            placed = self.device.memory.read(job.bounce, cqe.nbytes)
             if not self.abandoned:
                 job.nbl.write(Owner.TARGET, self.device.memory, placed, job.filled)
             self.device.bounce.free(job.bounce)
+            job.bounce = None
+        if job.in_parts and cqe.status == Status.OK and cqe.nbytes == job.part and not self.abandoned:
+            self._next_part(job)
+            return
         status = self._ended_as(io_status(CompletionKind.RECEIVE, cqe.status))
         if self.fin_held and status is NdisStatus.INVALID_STATE:
             status = NdisStatus.SUCCESS  # the host does not know yet (CH-137)
         job.answer = status, job.filled + cqe.nbytes
+        self._finish_jobs()
+
+    def _next_part(self, job: ReceiveJob) -> None:
+        """One part of a request is full; nothing was posted behind it."""
+        self.at_device.pop()
+        job.filled += job.part
+        self.receives.appendleft(job)
         self._finish_jobs()
 
     def drop_receives(self) -> None:
@@ -538,7 +615,7 @@ class ConnectionIo:
 
     def flush(self, status: NdisStatus) -> None:
         """The device is done with the connection: complete what it never got."""
-        waited = sum(job.answer is None for job in self.at_device)
+        waited = sum(job.answer is None for job in self.at_device) + len(self.reminders)
         if self.entries or waited:
             raise DriverError(
                 f"TERMINATE completed with {len(self.entries)} sends and {waited} receives "

@@ -70,6 +70,10 @@ class OffloadedTcp:
         """Number and generation: no other connection has both."""
         return self.io.gen << 16 | self.id
 
+    def owes(self, since: int) -> bool:
+        """The device has had a forward, or an abort, since a tick or longer: it needs no peer to answer them."""
+        return self.forwards.oldest(since) or self.io.abort_waits(since)
+
     @property
     def mute(self) -> bool:
         """No frame of the connection may leave (G-03)."""

@@ -17,6 +17,7 @@ from model.ndis.enums import Layer, NeighborEvent, OffloadStateType
 from model.ndis.images import cached_image, neighbor_image, path_image, tcp_state
 from model.ndis.memory import HostMemory
 from model.ndis.miniport_objects import Callback, OffloadedTcp, StateObject
+from model.ndis.miniport_waits import GIVEN_UP, Release, nothing
 from model.ndis.offload_state import (
     CachedState,
     ConstState,
@@ -32,7 +33,7 @@ from model.ndis.offload_state import (
     siblings,
     traverse,
 )
-from model.ndis.rings import DmaArena
+from model.ndis.shares import IMAGE, SharedArena
 from model.ndis.status import NdisStatus
 
 #: Flag of PATH_WRITE and NEIGHBOR_WRITE (docs/layout.md, sqe.flags): the object is in use.
@@ -45,7 +46,7 @@ class Commander(Protocol):
 
     adapter: Adapter
     memory: HostMemory
-    lists: DmaArena
+    lists: SharedArena
 
     def object_of(self, node: OffloadBlock) -> StateObject | OffloadedTcp | None:
         """The offloaded object that a node names."""
@@ -63,8 +64,13 @@ class Commander(Protocol):
         """Queue an entry that has no completion."""
         ...
 
-    def command(self, entry: Sqe, callback: Callback) -> None:
-        """Queue a command."""
+    @property
+    def now(self) -> int:
+        """Tick."""
+        ...
+
+    def command(self, entry: Sqe, callback: Callback, release: Release = nothing) -> None:
+        """Queue a command; ``release`` frees what the device had of it."""
         ...
 
     def later(self, action: Callable[[], None]) -> None:
@@ -101,12 +107,21 @@ class StateOp:
     held: list[Callable[[], None]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, eq=False)
+class _Queued:
+    """A command that waits for set-up memory: ``submit`` is False while there is none."""
+
+    submit: Callable[[], bool]
+    ended: Callback
+    since: int
+
+
 class StateCommands:
     """The three calls and the neighbor's question."""
 
     def __init__(self, driver: Commander) -> None:
         self._driver = driver
-        self._waiting: deque[Callable[[], bool]] = deque()
+        self._waiting: deque[_Queued] = deque()
         #: Neighbor queries that came before the host knew the neighbor to be offloaded.
         self._early: list[tuple[StateObject, Cqe]] = []
 
@@ -117,8 +132,16 @@ class StateCommands:
 
     def pump(self) -> None:
         """Submit what waited for set-up memory."""
-        while self._waiting and self._waiting[0]():
+        while self._waiting and self._waiting[0].submit():
             self._waiting.popleft()
+
+    def give_up(self, since: int) -> bool:
+        """End what has waited for set-up memory since a tick or longer; True if there was anything."""
+        overdue = [one for one in self._waiting if one.since <= since]
+        for one in overdue:
+            self._waiting.remove(one)
+            one.ended(Cqe(status=GIVEN_UP))
+        return bool(overdue)
 
     def _start(self, op: StateOp, walk: Callable[[StateOp], None]) -> None:
         walk(op)
@@ -146,7 +169,7 @@ class StateCommands:
             self._step(op)
 
         op.waiting += 1
-        self._waiting.append(lambda: submit(finished))
+        self._waiting.append(_Queued(lambda: submit(finished), finished, self._driver.now))
 
     def _plain(self, opcode: Opcode, number: int, gen: int, flags: int) -> Callable[[Callback], bool]:
         """A command without an image."""
@@ -163,18 +186,15 @@ class StateCommands:
 
         def submit(finished: Callback) -> bool:
             driver = self._driver
-            addr = driver.lists.allocate(len(image))
+            addr = driver.lists.place(IMAGE, len(image))
             if addr is None:
                 return False
             place = addr
             driver.memory.write(place, image)
 
-            def done(cqe: Cqe) -> None:
-                driver.lists.free(place)
-                finished(cqe)
-
             cookie = driver.new_cookie()
-            driver.command(Sqe(opcode=opcode, flags=flags, conn=number, gen=gen, cookie=cookie, addr=place), done)
+            entry = Sqe(opcode=opcode, flags=flags, conn=number, gen=gen, cookie=cookie, addr=place)
+            driver.command(entry, finished, lambda cqe, late: driver.lists.free(place))
             return True
 
         return submit
@@ -273,7 +293,7 @@ class StateCommands:
         """QUERY of a connection; the image is written to the place that ``place`` then holds."""
 
         def submit(finished: Callback) -> bool:
-            addr = self._driver.lists.allocate(TCP_IMAGE_BYTES)
+            addr = self._driver.lists.place(IMAGE, TCP_IMAGE_BYTES)
             if addr is None:
                 return False
             place.append(addr)
@@ -287,6 +307,7 @@ class StateCommands:
                     addr=addr,
                 ),
                 finished,
+                lambda cqe, late: self._driver.lists.free(addr),
             )
             return True
 
@@ -297,23 +318,21 @@ class StateCommands:
         place: list[int] = []
 
         def done(cqe: Cqe) -> None:
-            raw = self._driver.memory.read(place[0], TCP_IMAGE_BYTES)
-            self._driver.lists.free(place[0])
-            told(TcpImage.from_bytes(raw) if cqe.status == Status.OK else None)
+            known = cqe.status == Status.OK
+            told(TcpImage.from_bytes(self._driver.memory.read(place[0], TCP_IMAGE_BYTES)) if known else None)
 
         submit = self._state_query(entry, place)
-        self._waiting.append(lambda: submit(done))
+        self._waiting.append(_Queued(lambda: submit(done), done, self._driver.now))
 
     def _query_tcp(self, op: StateOp, node: OffloadBlock, entry: OffloadedTcp) -> None:
         driver = self._driver
         place: list[int] = []
 
         def done(cqe: Cqe) -> None:
-            raw = driver.memory.read(place[0], TCP_IMAGE_BYTES)
-            driver.lists.free(place[0])
             if cqe.status != Status.OK:
                 op.lost.append(entry)
                 return
+            raw = driver.memory.read(place[0], TCP_IMAGE_BYTES)
             const, cached, delegated = tcp_state(raw)
             backlog = delegated.receive_backlog_size + len(entry.buffered)  # CH-076: the driver's share counts, too
             write_state(node, const, cached, replace(delegated, receive_backlog_size=backlog))

@@ -1,7 +1,7 @@
-"""Frames of connections that met urgent data: the miniport driver keeps them back until the terminate (CH-204).
+"""Frames of connections that the host is to have back: the miniport driver keeps them until the terminate (CH-204).
 
-The target passes the URG segment and all behind it up the ordinary path as they come; the host is to get them only when
-the connection is its own again.
+The target passes an URG segment and all behind it, and what comes behind a terminate has begun, up the ordinary path as
+they come; the host is to get them only when the connection is its own again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class UrgentFrames:
         self._flows[path.destination_address + path.source_address + b"".join(ports)] = connection
 
     def begins(self, connection: OffloadedTcp) -> None:
-        """ReceivedUrgentData was raised: nothing goes up before the terminate."""
+        """ReceivedUrgentData was raised, or a terminate has begun: nothing goes up before that has completed."""
         self._held.setdefault(connection, [])
 
     def keeps(self, frame: bytes) -> bool:
@@ -38,7 +38,9 @@ class UrgentFrames:
         if not plain or len(frame) < at + 40 or frame[at + 9] != _PROTOCOL_TCP:
             return False
         connection = self._flows.get(frame[at + 12 : at + 24])
-        if connection is None or connection.io.aborted:
+        if connection is None:
+            return False
+        if connection.io.aborted and not (connection.terminating or connection in self._held):
             return False
         if frame[at + 33] & _URG:
             self.begins(connection)

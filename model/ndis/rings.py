@@ -83,34 +83,6 @@ class DmaArena:
         self._free = merged
 
 
-class BounceArena(DmaArena):
-    """Bounce buffers; and, apart so that neither starves the other, memory for the data that connections bring.
-
-    ``inherited`` bytes of the second kind lie behind ``size`` of the first.
-    """
-
-    def __init__(self, memory: HostMemory, base: int, size: int, inherited: int) -> None:
-        super().__init__(memory, base, size)
-        self._end = base + size
-        self._inherited = DmaArena(memory, self._end, inherited)
-
-    @property
-    def used(self) -> int:
-        """Blocks handed out, of both kinds."""
-        return super().used + self._inherited.used
-
-    def reserve(self, size: int) -> int | None:
-        """Address of a block for inherited data, None if there is no room now."""
-        return self._inherited.allocate(size) if size <= self._inherited.size else None
-
-    def free(self, addr: int) -> None:
-        """Take a block of either kind back, poisoned."""
-        if addr < self._end:
-            super().free(addr)
-        else:
-            self._inherited.free(addr)
-
-
 @dataclass(frozen=True)
 class RingPlace:
     """Where a ring lies: base address, log2 of its entries."""

@@ -309,6 +309,7 @@ def _out_of_order(c: Context, text: _Text) -> None:
         arrival=seg.arrival,
         offset=seg.pay_off + ((place.first - seg.seq) & MASK),
         len=(place.behind - place.first) & MASK,
+        psh=int(bool(seg.flags & PSH)),
         slot=slot,
         app=int(place.grown is not None),
         pre=int(place.reached is not None),

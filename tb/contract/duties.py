@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -51,3 +51,9 @@ def counted(found: Mapping[str, Any]) -> dict[str, int]:
         for rule, count in found["triggers"].items()
         if (seen := found["at_device"].get(rule, 0) if rule in of_device() else count)
     }
+
+
+def counted_in(found: Mapping[str, Any], chapters: Iterable[str]) -> frozenset[str]:
+    """Rules that are exercised in these chapters of the run, see `counted`."""
+    parts = (found["chapters"].get(chapter) for chapter in chapters)
+    return frozenset(rule for part in parts if part is not None for rule in counted(part))

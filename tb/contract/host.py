@@ -68,6 +68,8 @@ class ContractHost(NdisHost):
         self.misuses: list[Misuse] = []
         #: Initiate trees that the target has not given back, with the places that their contexts go to.
         self.initiating: dict[int, set[int]] = {}
+        #: The host's own initiate trees, from their issue until they are back: nothing they name may go (CH-059).
+        self.asked: set[int] = set()
         #: Places of the contexts of connections whose terminate went down.
         self.terminating: set[int] = set()
         self.complaints: list[str] = []
@@ -141,6 +143,13 @@ class ContractHost(NdisHost):
         if (mine := self._mine(nbl)) is not None:
             super().tcp_offload_forward_complete(binding_context, mine)
 
+    def return_now(self, owner: OffloadedConnection) -> bool:
+        """The lists of a connection that the host still keeps go back with the next step; False if it keeps none."""
+        owner.hoards = False
+        kept = [nbl for _, nbl in self._to_return if nbl.context is owner]
+        self._to_return = [(self.now if nbl.context is owner else tick, nbl) for tick, nbl in self._to_return]
+        return bool(kept)
+
     # ---- misuse -----------------------------------------------------------------------------
 
     def misuse(self, misuse: Misuse, run: Callable[[Binding], Any]) -> None:
@@ -208,6 +217,7 @@ class ContractHost(NdisHost):
         """Initiate trees go down in any shape that they may have (1.4)."""
         if isinstance(call, InitiateOffload):
             call = InitiateOffload(call.connection, self._reshaped(call.root))
+            self.asked.add(id(call.root))
         super().issue(call)
 
     def _reshaped(self, root: OffloadBlock) -> OffloadBlock:
@@ -233,6 +243,8 @@ class ContractHost(NdisHost):
 
     def _issue_idle_terminates(self) -> bool:
         """Paths and neighbors that are of no use any more go by themselves, or path and neighbor in one tree."""
+        if any(self.holds(owner) for owner in self.objects()):
+            return False
         if super()._issue_idle_terminates():
             return True
         wanted = {connection.path for connection, _ in self._to_initiate}
@@ -266,6 +278,7 @@ class ContractHost(NdisHost):
     def initiate_offload_complete(self, binding_context: object, block_list: OffloadBlock) -> None:
         """ProtocolInitiateOffloadComplete: chains that stayed with the host are back."""
         self.initiating.pop(id(block_list), None)
+        self.asked.discard(id(block_list))
         if self._root_back(block_list):
             return
         for node in traverse(block_list):

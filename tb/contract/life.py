@@ -6,7 +6,7 @@ It keeps both streams, knows the state that the host can know, and makes each ca
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -64,6 +64,8 @@ class Draw:
     count: Callable[[Kind, State], None]
     #: Told when a terminate completed.
     gone: Callable[[Life], None]
+    #: Told of the lists of every call for I/O.
+    issued: Callable[[Sequence[NetBufferList]], None]
 
 
 class Life:
@@ -148,6 +150,17 @@ class Life:
         return self._live_state()
 
     @property
+    def peer_closes(self) -> bool:
+        """The peer's application has closed, whether its FIN came or not."""
+        far = self.far
+        return self._peer_fin or (far is not None and far.app.closing)
+
+    @property
+    def hears(self) -> bool:
+        """Text of the peer still reaches the application."""
+        return not (self._peer_fin or self.aborted)
+
+    @property
     def aborted(self) -> bool:
         """One end reset the connection, and the host knows."""
         ledger = None if self.connection is None else self.connection.ledger
@@ -218,7 +231,7 @@ class Life:
         self.closing = True
         far = self.far
         if far is not None:
-            far.app.limit, far.app.closing, far.silent_until = None, True, -1
+            far.app.limit, far.app.closing, far.silent_until, far.deaf_until = None, True, -1, -1
             self.network.poke()
 
     def software_sends(self, data: bytes) -> bool:
@@ -303,7 +316,10 @@ class Life:
             self._over("")
         else:
             self.phase = Phase.SOFTWARE
-            self.host.stack.uploaded(self.stack, delegated, rest, self.own_fin, self.host.now)
+            muted = self.invalid or self.gap_excused
+            if muted:
+                self.network.monitor.expect_window(self.local_port)
+            self.host.stack.uploaded(self.stack, delegated, rest, self.own_fin, self.host.now, muted=muted)
 
     def _offloaded(self) -> OffloadedConnection:
         if self.connection is None:
@@ -327,6 +343,7 @@ class Life:
             lists.append(nbl)
             self.sent += piece
         if lists:
+            self.draw.issued(lists)
             self.host.issue_send(connection, lists)
         return bool(lists)
 
@@ -351,6 +368,7 @@ class Life:
         if flags is DisconnectFlags.GRACEFUL and not self.aborted:
             self.sent += nbl.read(Owner.HOST, self.host.memory)
             self.own_fin, self._own_first = True, not self._peer_fin
+        self.draw.issued([nbl])
         self.host.issue_disconnect(connection, nbl, flags)
         return True
 
@@ -368,6 +386,7 @@ class Life:
         connection = self._offloaded()
         lists = [nbl for size in sizes if (nbl := self._request(kind, size)) is not None]
         if lists:
+            self.draw.issued(lists)
             self.host.issue_receive(connection, lists)
         return bool(lists)
 
@@ -432,5 +451,6 @@ class Life:
         nbl = self.host.build(segment.raw, ONE_BUFFER, self.rng)
         if nbl is None:
             return False
+        self.draw.issued([nbl])
         self.host.issue_forward(connection, [nbl])
         return True

@@ -101,7 +101,8 @@ class Misuser:
         if not pairs:
             return False
         wanted = [chosen for chosen in pairs if self.operator.wanted(chosen.kind, chosen.state)]
-        return self._make(self.rng.choice(wanted or pairs))
+        passing = [chosen for chosen in wanted if chosen.state in (State.INITIATING, State.TERMINATING)]
+        return self._make(self.rng.choice(passing or wanted or pairs))
 
     def _pairs(self) -> list[Chosen]:
         """Everything forbidden that can be done now."""
@@ -442,9 +443,11 @@ class Misuser:
         return self._call(chosen, misuse, lambda binding: binding.update_offload(root), "CH-090")
 
     def _terminate_below(self, chosen: Chosen) -> bool:
-        """A path goes while connections are on it; they must not notice."""
+        """A path goes while connections are on it; they must not notice. None is on its way there (CH-059)."""
+        if self.host.asked:
+            return False
         for owner in self.host.objects():
-            sound = owner.is_offloaded and owner.at_rest and not owner.invalid
+            sound = owner.is_offloaded and owner.at_rest and not owner.invalid and not self.host.holds(owner)
             if owner.type is OffloadStateType.IP4 and owner.users and sound:
                 break
         else:
@@ -477,30 +480,26 @@ class Misuser:
             const=TcpConst(port, port, remote_mss=1000), cached=TcpCached(initial_rcv_wnd=1000), delegated=delegated,
         )  # fmt: skip
 
-    def _under_path(self, node: OffloadBlock) -> OffloadBlock | None:
-        """The node below a path that is offloaded."""
+    def _initiate_below(self, chosen: Chosen, node: OffloadBlock, rule: str) -> bool:
+        """An initiate of the node on a path that is offloaded, and stays so until the tree is back."""
         for owner in self.host.objects():
             if owner.type is OffloadStateType.IP4 and self.operator.object_state(owner) is State.OBJECT:
-                root = OffloadBlock(OffloadStateType.IP4, owner.handle)
-                root.dependent_block_list = node
-                return root
-        return None
+                break
+        else:
+            return False
+        root = OffloadBlock(OffloadStateType.IP4, owner.handle)
+        root.dependent_block_list = node
+        misuse = self._tree(chosen, root, _NOT_TAKEN)
+        misuse.of = owner
+        return self._call(chosen, misuse, lambda binding: self._initiate(binding, root), rule)
 
     def _unfit(self, chosen: Chosen) -> bool:
-        root = self._under_path(self._new_tcp(TcpConnectionState[chosen.state.name]))
-        if root is None:
-            return False
-        misuse = self._tree(chosen, root, _NOT_TAKEN)
-        return self._call(chosen, misuse, lambda binding: self._initiate(binding, root), "CH-060")
+        return self._initiate_below(chosen, self._new_tcp(TcpConnectionState[chosen.state.name]), "CH-060")
 
     def _stateless(self, chosen: Chosen) -> bool:
         node = self._new_tcp(TcpConnectionState.ESTABLISHED)
         setattr(node, self.rng.choice(("const", "cached", "delegated")), None)
-        root = self._under_path(node)
-        if root is None:
-            return False
-        misuse = self._tree(chosen, root, _NOT_TAKEN)
-        return self._call(chosen, misuse, lambda binding: self._initiate(binding, root), "CH-028")
+        return self._initiate_below(chosen, node, "CH-028")
 
     def _any_state_call(self, root: OffloadBlock) -> Callable[[Binding], None]:
         call = self.rng.choice((self._initiate, *_STATE_CALLS.values()))

@@ -17,8 +17,9 @@ from model.ndis.offload_state import NeighborCached, PathCached, TcpCached
 from tb.contract.host import ContractHost
 from tb.contract.life import Draw, Life, Phase
 from tb.contract.misuse import Misuser
+from tb.contract.steering import Steering
 from tb.contract.table import PEER_KINDS, TABLE, Kind, State, legal
-from tb.contract.tally import Tally
+from tb.contract.tally import Shapes, Tally
 from tb.contract.wire import ROUTERS, ContractNetwork
 from tb.session.network import FIRST_LOCAL_PORT
 
@@ -26,8 +27,9 @@ from tb.session.network import FIRST_LOCAL_PORT
 MAX_SIZE, MAX_CHAIN = 1 << 20, 64
 #: Largest size while a run is ahead of its bytes.
 SPARED = 64
-#: Operations at one tick.
-BURST = (1, 1, 2, 3, 4, 6, 8)
+#: Operations at one tick; in a short run fewer, so that connections get as far as in a long one.
+BURST, SHORT_BURST = (1, 1, 2, 3, 4, 6, 8), (1, 1, 1, 2)
+SHORT_RUN = 3000
 
 #: How often a kind is drawn where it can be.
 WEIGHTS: dict[Kind, float] = {
@@ -40,6 +42,10 @@ WEIGHTS: dict[Kind, float] = {
 }  # fmt: skip
 #: Times the weight of a pair that was done too seldom so far.
 WANTED = 6.0
+#: Share of the operations that go where something is missing, as long as something is.
+STEERED = 0.8
+#: Share of the operations that the contract forbids.
+MISUSED = 0.2
 
 _OBJECT_KINDS = (
     Kind.QUERY_OBJECT, Kind.UPDATE_MTU, Kind.UPDATE_MAC, Kind.RELINK, Kind.INVALIDATE_PATH, Kind.INVALIDATE_NEIGHBOR,
@@ -73,21 +79,22 @@ class Operator:
     def __init__(self, plan: Plan, host: ContractHost, network: ContractNetwork) -> None:
         self.plan, self.host, self.network = plan, host, network
         self.rng = random.Random(f"contract/{plan.seed}")
-        self.tally = Tally()
+        self.tally, self.shapes = Tally(), Shapes()
         self.lives: list[Life] = []
         self.problems: list[str] = []
         self.bytes = 0
         self._ports = iter(range(FIRST_LOCAL_PORT, 65_536))
         self._tick = -1
         self.misuser = Misuser(host, self)
-        self._draw = Draw(self._answer, self.misuser.answers_wrongly, self._count, self._gone)
+        self.steering = Steering(self)
+        self._draw = Draw(self._answer, self.misuser.answers_wrongly, self._count, self._gone, self.shapes.issued)
         host.may_retire = self._may_retire
         host.returning = self._list_returns
         self._do: dict[Kind, Callable[[Life], bool]] = {
             Kind.INITIATE: Life.offload, Kind.REOFFLOAD: Life.offload, Kind.TERMINATE: Life.terminate,
             Kind.QUERY: self._query, Kind.UPDATE: self._update, Kind.INVALIDATE: self._invalidate,
             Kind.SEND: self._send, Kind.DISCONNECT: self._disconnect, Kind.DISCONNECT_DATA: self._disconnect_data,
-            Kind.DISCONNECT_ABORTIVE: self._abort, Kind.FORWARD: self._forward, Kind.PEER_DATA: self._peer_data,
+            Kind.DISCONNECT_ABORTIVE: self._abort, Kind.FORWARD: self.forward, Kind.PEER_DATA: self._peer_data,
             Kind.PEER_FIN: self._peer_fin, Kind.PEER_RESET: self._peer_reset,
             Kind.PEER_ZERO_WINDOW: self._zero_window, Kind.PEER_SILENCE: self._silence,
         } | {kind: self._receive(kind) for kind in _RECEIVES}  # fmt: skip
@@ -124,7 +131,8 @@ class Operator:
             port = next(self._ports)
             rng = random.Random(f"life/{self.plan.seed}/{port}")
             self.lives.append(Life(self.host, self.network, self._draw, port, rng))
-        for _ in range(self.rng.choice(BURST)):
+        self.steering.tick()
+        for _ in range(self.rng.choice(BURST if self.plan.operations > SHORT_RUN else SHORT_BURST)):
             self._operate()
             self.host.step()
         self._doom()
@@ -152,6 +160,8 @@ class Operator:
         """What the target wants back, or what is closed, goes up some time later; software connections end."""
         for life in self.lives:
             if life.phase is Phase.LIVE:
+                if self.steering.claims(life):
+                    continue
                 if life.doomed is None and life.state in (
                     State.RETRIEVED, State.TIME_WAIT, State.CLOSED, State.INVALID,
                 ):  # fmt: skip
@@ -164,10 +174,11 @@ class Operator:
     def _wind_down(self) -> bool:
         """No more operations: every connection is uploaded and closed."""
         done = False
+        self.steering.release()
         for life in self.lives:
             far = life.far
-            if far is not None and (far.silent_until > self.host.now or far.app.limit is not None):
-                far.silent_until, far.app.limit = -1, None
+            if far is not None and (max(far.silent_until, far.deaf_until) > self.host.now or far.app.limit is not None):
+                far.silent_until, far.deaf_until, far.app.limit = -1, -1, None
                 self.network.poke()
             if life.phase is Phase.LIVE and not life.busy:
                 done |= life.terminate()
@@ -200,20 +211,26 @@ class Operator:
 
     def wanted(self, kind: Kind, state: State) -> bool:
         """The pair was done too seldom so far."""
+        return self.lacks(kind, state) > 0
+
+    def lacks(self, kind: Kind, state: State) -> int:
+        """How many times more the pair is to be done."""
         if kind in PEER_KINDS:
-            return False
+            return 0
         need = self.plan.allowed_times if legal(kind, state) else self.plan.refused_times
-        return self.tally.counts[kind, state] < need
+        return need - self.tally.counts[kind, state]
 
     def _operate(self) -> None:
         """One operation."""
-        if self.rng.random() < 0.25 and self.misuser.step():
+        if self.rng.random() < MISUSED and self.misuser.step():
             return
         if self.rng.random() < 0.06 and self._object_operation():
             return
+        if self.rng.random() < STEERED and self.steering.step():
+            return
         for _ in range(6):
             life = self.rng.choice(self.lives)
-            choices = self._choices(life)
+            choices = {} if self.steering.claims(life) else self._choices(life)
             if not choices:
                 continue
             state = life.state
@@ -221,7 +238,7 @@ class Operator:
             if kind in _OFFLOADS:
                 state = life.software_state
             if kind is Kind.FORWARD:
-                self._forward(life)
+                self.forward(life)
                 return
             if self._count_if(kind, state, self._do[kind](life)):
                 return
@@ -258,7 +275,7 @@ class Operator:
         )
 
     def _weighed(self, kinds: list[Kind], state: State) -> dict[Kind, float]:
-        return {kind: WEIGHTS[kind] * (WANTED if self.wanted(kind, state) else 1.0) for kind in kinds}
+        return {kind: max(1.0, WEIGHTS[kind]) * WANTED if self.wanted(kind, state) else WEIGHTS[kind] for kind in kinds}
 
     def size(self, largest: int = MAX_SIZE) -> int:
         """Log-uniform from 0 to ``largest``, now and then whatever it costs, else as far as the bytes allow by now.
@@ -267,7 +284,7 @@ class Operator:
         """
         pace = self.plan.bytes * (self.tally.total + 50) // max(1, self.plan.operations) - self.bytes
         freely = self.rng.random() < self.plan.bytes / (max(1, self.plan.operations) * MAX_SIZE)
-        most = min(largest, self.plan.bytes // 4 if freely else max(SPARED, pace))
+        most = min(largest, self.plan.bytes // 4 if freely else max(SPARED, pace), max(0, self.plan.bytes - self.bytes))
         return int(math.exp(self.rng.uniform(0, math.log(most + 1)))) - 1
 
     def chain(self) -> int:
@@ -305,7 +322,7 @@ class Operator:
                 return False
             largest = MAX_SIZE if kind is not Kind.RECEIVE_NONPUSH else 1 << 16
             total = sum(o.length for o in connection.ledger.receives)
-            sizes = [int(math.exp(self.rng.uniform(0, math.log(largest)))) for _ in range(min(8, self.chain()))]
+            sizes = [int(math.exp(self.rng.uniform(0, math.log(largest)))) for _ in range(self.chain())]
             while sizes and total + sum(sizes) > 2 * MAX_SIZE:
                 sizes.remove(max(sizes))
             return life.receive(kind, sizes or [1])
@@ -321,7 +338,20 @@ class Operator:
     def _abort(self, life: Life) -> bool:
         return life.disconnect(b"", DisconnectFlags.ABORTIVE)
 
-    def _forward(self, life: Life) -> bool:
+    def carry_out(self, life: Life, kind: Kind, state: State) -> bool:
+        """This operation on this connection, counted if it was done."""
+        return kind in self._do and self._count_if(kind, state, self._do[kind](life))
+
+    def offload(self, life: Life, kind: Kind) -> bool:
+        """This connection goes into the next initiate, if its objects are fit."""
+        state = life.software_state
+        return not (life.closing or self._unfit(life)) and self._count_if(kind, state, life.offload())
+
+    def note_peer(self, kind: Kind, state: State) -> None:
+        """Something that the peer does by itself."""
+        self._count(kind, state)
+
+    def forward(self, life: Life) -> bool:
         """The next segment of the peer comes from the host."""
         far = life.far
         if far is not None:
@@ -336,6 +366,8 @@ class Operator:
         return False
 
     def _answer(self, life: Life, total: int) -> tuple[Kind, int]:
+        if self.steering.on_the_way(life):
+            return Kind.ANSWER_ACCEPT, total
         kinds = {Kind.ANSWER_ACCEPT: 5.0, Kind.ANSWER_PART: 1.5 if total > 1 else 0.0, Kind.ANSWER_REFUSE: 1.0}
         state = life.state
         weighed = {kind: weight * (WANTED if self.wanted_answer(kind, state) else 1) for kind, weight in kinds.items()}

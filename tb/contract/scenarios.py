@@ -10,25 +10,26 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tb.config import RunConfig
-from tb.contract.duties import counted, duties
+from tb.contract.duties import duties
 from tb.contract.scenes.everything import playable
 from tb.contract.scenes.golden import play
 from tb.device.model_loop import ModelRun
 from tb.session import summary
 from tb.sim.tools import find
 from tb.testing.runner import folder, run_job
-from tb.testing.tiers import Job, load
-from tb.tests.founding.golden import run_stage
-from tb.tests.founding.rows import JUDGEMENTS
-from tb.tests.vector_cases import VECTORS
-from tb.tests.vector_run import run_vectors
+from tb.testing.tiers import TIERS, Job, load
+from tb.tests.founding.golden import Played, run_stage
+from tb.tests.founding.rows import JUDGEMENTS, seen_by_rows
+from tb.tests.vector_cases import VECTORS, seen_by_vectors
+from tb.tests.vector_run import PlayedVectors, run_vectors
 
-#: `ContractTap.result`, with ``problems`` (what is wrong beside breaches) and, where the tests of a run have a device
-#: each, ``tests``: the rules that counted, by test.
+#: `ContractTap.result`, with ``problems`` (what is wrong beside breaches) and, where tests cite rules, ``tests``: the
+#: rules that counted in the own part of each; ``failed`` names tests whose own judgement failed.
 Found = dict[str, Any]
 Run = Callable[[RunConfig, Path], Found]
 #: The rules that each test of a run cites.
@@ -51,11 +52,11 @@ class Scenario:
     claims: Callable[[], Claims] = _none
 
     def on(self, device: str) -> Run | None:
-        """The run on ``golden``, ``verilator`` or ``icarus``; None if there is none."""
+        """The run on ``golden``, ``verilator`` or ``icarus``, of the lowest tier there is; None if there is none."""
         if device == "golden":
             return self.golden
-        jobs = (j for j in load().jobs if j.name == self.job and j.simulator == device and j.tier == "test")
-        job = next((j for j in jobs if not j.exempt), None)
+        jobs = [j for j in load().jobs if j.name == self.job and j.simulator == device and not j.exempt]
+        job = min(jobs, key=lambda j: (TIERS.index(j.tier), j.data_w), default=None)
         return None if job is None else lambda config, _: simulate(job, config)
 
 
@@ -71,12 +72,15 @@ def simulate(job: Job, config: RunConfig) -> Found:
     place.unlink(missing_ok=True)
     result, problem, _ = run_job(job, tool, config)
     problems = [problem] if problem else []
+    failed: list[str] = []
     if result is not None:
-        problems += [f"{o.name}: {o.message.splitlines()[-1:]}" for o in result.outcomes if o.status == "failed"]
+        wrong = [one for one in result.outcomes if one.status == "failed"]
+        problems += [f"{one.name}: {one.message.splitlines()[-1:]}" for one in wrong]
+        failed = [one.name for one in wrong]
     if not place.exists():
-        return EMPTY | {"problems": [*problems, "it left no contract.json"]}
+        return EMPTY | {"problems": [*problems, "it left no contract.json"], "failed": failed}
     found: Found = json.loads(place.read_text())
-    return found | {"problems": problems}
+    return found | {"problems": problems, "failed": failed}
 
 
 # ---- sessions on the golden device ---------------------------------------------------------------------
@@ -136,19 +140,21 @@ _BAD: Final[Mapping[str, float]] = {"loss": 0.03, "reorder": 0.05, "dup": 0.03, 
 
 def _scene_claims(intermediates: int) -> Claims:
     """As the cocotb tests are called."""
-    return {f"{case.part}-{case.name}": case.rules for case in playable(intermediates)}
+    return {case.title: case.rules for case in playable(intermediates)}
 
 
 def _scenes(intermediates: int) -> Run:
     """Every scene on a golden device of its own."""
 
     def run(config: RunConfig, out: Path) -> Found:
-        parts = {}
+        parts: dict[str, Found] = {}
+        tests: dict[str, list[str]] = {}
         for case in playable(intermediates):
-            name = f"{case.part}-{case.name}"
-            played = play([case], _fresh(out / name))
-            parts[name] = played.contract | {"problems": [*_beside_breaches(played.problems)]}
-        return added(parts) | {"tests": {name: sorted(counted(found)) for name, found in parts.items()}}
+            played = play([case], _fresh(out / case.title))
+            parts[case.title] = played.contract | {"problems": [*_beside_breaches(played.problems)]}
+            tests |= {name: sorted(rules) for name, rules in played.seen.items()}
+        failed = [name for name, found in parts.items() if found["problems"] or found["breaches"]]
+        return added(parts) | {"tests": tests, "failed": failed}
 
     return run
 
@@ -156,11 +162,9 @@ def _scenes(intermediates: int) -> Run:
 def _founding(intermediates: int) -> Run:
     def run(config: RunConfig, out: Path) -> Found:
         played = run_stage(replace(config, out=_fresh(out)), intermediates)
-        problems = list(played.problems)
-        for row in JUDGEMENTS if not problems else ():
-            if row.intermediates <= intermediates:
-                problems += _judged(f"{row.name}-{row.test.__name__}", lambda row=row: row.test(played.stories))  # type: ignore[misc]
-        return played.tap.result() | {"problems": problems}
+        rows = (row for row in JUDGEMENTS if row.intermediates <= intermediates)
+        wrong = _judged({row.title: partial(row.test, played.stage.stories) for row in rows})
+        return _of_stage(played, wrong) | {"tests": seen_by_rows(played.stage, played.tap.result(), intermediates)}
 
     return run
 
@@ -169,30 +173,33 @@ def _founding_claims(intermediates: int) -> Claims:
     """Rules of intermediate drivers are claimed where there are some."""
     drivers = set() if intermediates else {duty.id for duty in duties() if duty.where == "im"}
     rows = (row for row in JUDGEMENTS if row.intermediates <= intermediates)
-    return {f"{row.name}-{row.test.__name__}": frozenset(row.rules) - drivers for row in rows}
+    return {row.title: frozenset(row.rules) - drivers for row in rows}
 
 
-def _judged(name: str, judge: Callable[[], None]) -> list[str]:
-    try:
-        judge()
-    except Exception as error:  # noqa: BLE001 - whatever a judgement raises, it does not hold
-        return [f"{name}: {type(error).__name__} {error}"]
-    return []
+def _judged(judges: Mapping[str, Callable[[], None]]) -> dict[str, str]:
+    """What is wrong, by the name of the judge."""
+    wrong = {}
+    for name, judge in judges.items():
+        try:
+            judge()
+        except Exception as error:  # noqa: BLE001 - whatever a judgement raises, it does not hold
+            wrong[name] = f"{name}: {type(error).__name__} {error}"
+    return wrong
+
+
+def _of_stage(played: Played | PlayedVectors, wrong: Mapping[str, str]) -> Found:
+    """A run of a stage whose judges have spoken."""
+    return played.tap.result() | {"problems": [*played.problems, *wrong.values()], "failed": list(wrong)}
 
 
 def _vectors(config: RunConfig, out: Path) -> Found:
     played = run_vectors(replace(config, out=_fresh(out)))
-    problems = list(played.problems)
-    for vector in VECTORS if not problems else ():
-        problems += _judged(
-            f"{vector.name}-{vector.test.__name__}",
-            lambda vector=vector: vector.test(played.stories, 0),  # type: ignore[misc]
-        )
-    return played.tap.result() | {"problems": problems}
+    wrong = _judged({vector.title: partial(vector.test, played.stage.stories, 0) for vector in VECTORS})
+    return _of_stage(played, wrong) | {"tests": seen_by_vectors(played.stage, played.tap.result(), 0)}
 
 
 def _vector_claims() -> Claims:
-    return {f"{vector.name}-{vector.test.__name__}": frozenset(vector.rules) for vector in VECTORS}
+    return {vector.title: frozenset(vector.rules) for vector in VECTORS}
 
 
 SCENARIOS: Final = (

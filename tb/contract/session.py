@@ -93,6 +93,7 @@ class ContractSession(Transfer):
         return Findings(
             seed=self.config.seed,
             operations=self.operator.tally,
+            shapes=self.operator.shapes,
             divergences=divergences,
             violations=violations,
             nbl_twice=self.host.twice,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from model.ndis.netbuffer import NetBufferList
 from tb.contract.table import PEER_KINDS, TABLE, Kind, State, legal
 
 #: Times that every allowed pair must have been done over all seeds, and every other one.
@@ -23,13 +24,14 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """All operations."""
-        return sum(self.counts.values())
+        """All operations: calls and answers of the host. What the peer does is none."""
+        return sum(n for (kind, _), n in self.counts.items() if kind not in PEER_KINDS)
 
     @property
     def legal_share(self) -> float:
         """Share of operations that are allowed."""
-        return sum(n for pair, n in self.counts.items() if legal(*pair)) / max(1, self.total)
+        allowed = sum(n for pair, n in self.counts.items() if pair[0] not in PEER_KINDS and legal(*pair))
+        return allowed / max(1, self.total)
 
     def as_dict(self) -> dict[str, dict[str, int]]:
         """{kind: {state: n}}."""
@@ -61,11 +63,58 @@ class Tally:
 
 
 @dataclass
+class Shapes:
+    """How large and how cut the lists were that the host issued."""
+
+    #: Lists by the bits of their size in bytes: 0 for an empty one, 21 for 1 MiB.
+    sizes: Counter[int] = field(default_factory=Counter)
+    #: Calls by the bits of the number of their lists, NET_BUFFERs by the bits of the number of their MDLs.
+    chains: Counter[int] = field(default_factory=Counter)
+    mdls: Counter[int] = field(default_factory=Counter)
+    largest: int = 0
+    longest: int = 0
+    most_mdls: int = 0
+
+    def issued(self, lists: Sequence[NetBufferList]) -> None:
+        """A call with these lists."""
+        self.chains[len(lists).bit_length()] += 1
+        self.longest = max(self.longest, len(lists))
+        for one in lists:
+            self.sizes[one.data_length.bit_length()] += 1
+            self.largest = max(self.largest, one.data_length)
+            for buffer in one.net_buffers:
+                self.mdls[len(buffer.mdl_chain).bit_length()] += 1
+                self.most_mdls = max(self.most_mdls, len(buffer.mdl_chain))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "size_bits": {str(bits): self.sizes[bits] for bits in sorted(self.sizes)},
+            "chain_bits": {str(bits): self.chains[bits] for bits in sorted(self.chains)},
+            "mdl_bits": {str(bits): self.mdls[bits] for bits in sorted(self.mdls)},
+            "largest": self.largest, "longest_chain": self.longest, "most_mdls": self.most_mdls,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, parts: Iterable[Mapping[str, Any]]) -> Shapes:
+        """The sum of what `as_dict` gave."""
+        total = cls()
+        for part in parts:
+            for counter, name in ((total.sizes, "size"), (total.chains, "chain"), (total.mdls, "mdl")):
+                counter.update({int(bits): count for bits, count in part[f"{name}_bits"].items()})
+            total.largest = max(total.largest, part["largest"])
+            total.longest = max(total.longest, part["longest_chain"])
+            total.most_mdls = max(total.most_mdls, part["most_mdls"])
+        return total
+
+
+@dataclass
 class Findings:
     """What one seed left behind."""
 
     seed: int
     operations: Tally = field(default_factory=Tally)
+    shapes: Shapes = field(default_factory=Shapes)
     divergences: int = 0
     violations: list[str] = field(default_factory=list)
     nbl_twice: int = 0
@@ -83,11 +132,12 @@ class Findings:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "seed": self.seed, "operations": self.operations.as_dict(), "divergences": self.divergences,
+            "seed": self.seed, "operations": self.operations.as_dict(), "shapes": self.shapes.as_dict(),
+            "divergences": self.divergences,
             "violations": self.violations, "nbl_twice": self.nbl_twice, "nbl_never": self.nbl_never,
             "streams_exact": self.streams_exact, "bytes": self.bytes, "ticks": self.ticks,
             "legal_share": round(self.operations.legal_share, 4), "seconds": round(self.seconds, 2),
         }  # fmt: skip
 
 
-__all__ = ["PEER_KINDS", "Findings", "Tally"]
+__all__ = ["PEER_KINDS", "Findings", "Shapes", "Tally"]

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from model.ndis.framing import Segment, decode
+from model.ndis.framing import Segment, decode, encode
+from model.wire.frame import TcpFlag
 from tb.config import RunConfig
 from tb.monitors.wire_headers import read_segment
 from tb.peers.applications import UNLIMITED, BaseApp
@@ -83,6 +84,12 @@ class Far:
     app: FarApp
     #: Frames wait in both directions until this tick.
     silent_until: int = -1
+    #: The peer hears nothing until this tick, but speaks.
+    deaf_until: int = -1
+    #: Its next segment with text becomes urgent.
+    urgent: bool = False
+    #: The last frame that went to the NIC.
+    last: bytes = b""
     waiting: dict[str, deque[bytes]] = field(default_factory=lambda: {TO_NIC: deque(), TO_PEER: deque()})
     #: Asked with the next segment to the NIC: True takes it out.
     catch: Callable[[Segment], bool] | None = None
@@ -112,6 +119,8 @@ class ContractNetwork(Network):
         self.peer = self.peers[0]
         self.fars: dict[int, Far] = {}
         self._known = [0] * len(self.peers)
+        #: Copies of frames on their way: for the host to forward, and for nobody else.
+        self._copies: list[bytes] = []
         #: An application changed: its peer looks again.
         self._poked = False
         self._now = 0
@@ -163,16 +172,26 @@ class ContractNetwork(Network):
         """Frames that go on now: those of silent connections wait, and go first when the silence is over."""
         out: list[bytes] = []
         for far in self.fars.values():
-            if far.waiting[direction] and far.silent_until <= tick:
+            if far.waiting[direction] and self._hears_from(far, direction) <= tick:
                 out += far.waiting[direction]
                 far.waiting[direction].clear()
         for frame in frames:
             far_end = self._of(frame, 0 if direction == TO_PEER else 2)
-            if far_end is not None and far_end.silent_until > tick:
+            if far_end is not None and self._hears_from(far_end, direction) > tick:
                 far_end.waiting[direction].append(frame)
             else:
                 out.append(frame)
         return out
+
+    @staticmethod
+    def _hears_from(far: Far, direction: str) -> int:
+        """The tick from which on frames go on."""
+        return max(far.silent_until, far.deaf_until) if direction == TO_PEER else far.silent_until
+
+    def repeat(self, far: Far, tick: int) -> None:
+        """The network has a copy of the last frame to the NIC; it is lost unless the host gets it another way."""
+        self._copies.append(far.last)
+        self.impairments[TO_NIC].push(far.last, tick)
 
     def due(self, tick: int) -> list[bytes]:
         """Run the peers up to ``tick``; the frames that reach the NIC now, in order."""
@@ -190,7 +209,25 @@ class ContractNetwork(Network):
         for frame in answers:
             self.impairments[TO_NIC].push(frame, tick)
         arriving = self._hold(self.impairments[TO_NIC].pop_due(tick), TO_NIC, tick)
-        return [frame for frame in arriving if not self._caught(frame, tick)]
+        return [self._marked(frame) for frame in arriving if not (self._caught(frame, tick) or self._copied(frame))]
+
+    def _copied(self, frame: bytes) -> bool:
+        if frame not in self._copies:
+            return False
+        self._copies.remove(frame)
+        return True
+
+    def _marked(self, frame: bytes) -> bytes:
+        """The frame as it reaches the NIC, urgent if it is to be."""
+        far = self._of(frame, 2)
+        if far is None:
+            return frame
+        segment = decode(frame) if far.urgent else None
+        if segment is not None and segment.payload:
+            far.urgent = False
+            return encode(replace(segment, flags=segment.flags | TcpFlag.URG))
+        far.last = frame
+        return frame
 
     def _caught(self, frame: bytes, tick: int) -> bool:
         far = self._of(frame, 2)
@@ -200,6 +237,7 @@ class ContractNetwork(Network):
         catch, far.catch = far.catch, None
         if segment is None or not catch(segment):
             return False
+        self._copied(frame)
         if read_segment(frame) is not None:
             self.monitor.on_receive(frame, tick)  # the NIC gets it from the host
         return True
@@ -215,7 +253,8 @@ class ContractNetwork(Network):
         """The tick at which ``due`` has something to do next."""
         ticks = [i.next_deadline() for i in self.impairments.values()]
         ticks += [peer.next_deadline() for peer in self.peers]
-        ticks += [far.silent_until for far in self.fars.values() if any(far.waiting.values())]
+        for far in self.fars.values():
+            ticks += [self._hears_from(far, direction) for direction in far.waiting if far.waiting[direction]]
         return min((t for t in ticks if t is not None), default=None)
 
     @property

@@ -15,7 +15,7 @@ from typing import Any
 from model.device.divergence import Divergence, first_difference
 from model.device.follow_state import describe
 from model.device.follower import Follower
-from model.layout.generated import RecTcp, Tcb
+from model.layout.generated import Phase, RecTcp, Tcb
 
 #: Cycles around a sample in which a commit may or may not be in the word.
 SLACK = 1
@@ -24,6 +24,8 @@ ONE_IN = 8
 RULE = "mechanisms M1: the state in the table is the state of the record"
 _CONN_LSB, _CONN_WIDTH = RecTcp.FIELDS["conn"]
 _CONN_MASK = (1 << _CONN_WIDTH) - 1
+_PHASE_LSB, _PHASE_WIDTH = Tcb.FIELDS["phase"]
+_PHASE_MASK = (1 << _PHASE_WIDTH) - 1
 
 
 @dataclass
@@ -54,6 +56,11 @@ class TcbBackDoor:
     def in_use(self) -> bool:
         """Whether any connection has had a commit, since the last reset or before it."""
         return bool(self._states) or self.compared > 0
+
+    def held(self) -> int:
+        """Connections that the device's own table holds now, in whatever phase but FREE."""
+        words = (int(self._memory[conn].value) for conn in self._states)
+        return sum(word >> _PHASE_LSB & _PHASE_MASK != Phase.FREE for word in words)
 
     def commit(self, record: int, cycle: int) -> None:
         """A record of tcp_engine is about to be followed. Call ``committed`` after it."""

@@ -54,6 +54,8 @@ RULES: Final[dict[str, str]] = {
 _DELAYED_ACK_LIMIT: Final = 500
 """Ticks of 1 ms (MUST-40)."""
 _FAST_RETRANSMIT_ACKS: Final = 3
+_LOST_SEGMENTS: Final = 2
+"""A head is lost once more than this many segments above it were reported (RFC 6675: DupThresh - 1)."""
 _HISTORY: Final = 4096
 """Segments of one direction that are remembered at most."""
 _MAX_VIOLATIONS: Final = 200
@@ -157,11 +159,21 @@ class Flow:
         """What is known of marks."""
         self._calls_for_ack = 0
         self._duplicates_in = 0
+        #: What the peer reported above `_una`, in order, and whether it told of a loss since the head was sent last.
+        self._reported: list[tuple[int, int]] = []
+        self._loss_reported = False
+        self._largest = 0
         self._head = _HeadWatch()
         self._fin_in = False
+        #: The peer closed first, so the NIC's side is CLOSED when its FIN is acknowledged: no TIME-WAIT.
+        self._closed_last = False
+        #: ACK numbers that came in after that, each of which is answered by an RST (RFC 9293 3.10.7.1).
+        self._late_acks: list[int] = []
         self._reset = False
         self.reset_asked = False
         self.gap_excused = False
+        #: Where frames that were kept back began: a FIN may have been among them.
+        self._hidden: int | None = None
         """The host called for an abortive disconnect: an RST may be sent."""
         self.established = False
         """Both SYNs were seen, so all rules apply."""
@@ -239,12 +251,14 @@ class Flow:
         self._check("PEER-ACK", over <= 0, tick, f"ACK {over} above everything sent")
         if over > 0:
             return
+        if self._closed_last and self._sent_fin is not None and self._una > self._sent_fin:
+            self._late_acks.append(seg.acknowledgment)
         shift = 0 if seg.flags & SYN else self._peer_shift if self._own_shift is not None else 0
         window = seg.window << (shift or 0)
         if ack == self._una and window == self._window_in and not seg.length:
             self._duplicates_in += 1
-        lost = self._duplicates_in >= _FAST_RETRANSMIT_ACKS
-        self.ecn.acknowledged(seg, ack, tick, moved=ack > self._una, repeated=lost)
+        self._take_blocks(seg, ack)
+        self.ecn.acknowledged(seg, ack, tick, moved=ack > self._una, repeated=self._loss_told)
         if ack > self._una:
             self._una = ack
             self._duplicates_in = 0
@@ -262,6 +276,30 @@ class Flow:
         # an ACK of an older segment moves SND.UNA and leaves SND.WND alone (RFC 9293 3.10.7.4, fifth check)
         self._edge_in = max(self._edge_in, ack + window, self._una + self._wnd)
 
+    def _take_blocks(self, seg: WireSegment, ack: int) -> None:
+        """SACK blocks of a received segment: a loss that they tell of needs no third duplicate (RFC 6675 IsLost)."""
+        iss, una = self._iss if self._iss is not None else 0, max(ack, self._una)
+        spans = [
+            (self._una + _signed(a, iss + self._una), self._una + _signed(b, iss + self._una)) for a, b in seg.blocks
+        ]
+        known: list[tuple[int, int]] = []
+        for left, right in sorted([*self._reported, *spans]):
+            if right > self._sent_max or right <= una:
+                continue
+            if known and left <= known[-1][1]:
+                known[-1] = (known[-1][0], max(right, known[-1][1]))
+            else:
+                known.append((left, right))
+        if known != self._reported:
+            octets = sum(right - left for left, right in known)
+            self._loss_reported = len(known) >= _FAST_RETRANSMIT_ACKS or octets > _LOST_SEGMENTS * self._largest
+        self._reported = known
+
+    @property
+    def _loss_told(self) -> bool:
+        """Duplicate ACKs or SACK blocks ask for the head once more."""
+        return self._duplicates_in >= _FAST_RETRANSMIT_ACKS or self._loss_reported
+
     def _agree(self) -> None:
         self.established = self._irs is not None and self._iss is not None
 
@@ -274,6 +312,7 @@ class Flow:
     def handed_over(self) -> None:
         """Another sender (host or engine) goes on; it may compute its RTO anew."""
         self._head = _HeadWatch()
+        self._reported, self._loss_reported = [], False
         self.ecn.handed_over()
 
     # --- sent ------------------------------------------------------------------------------------------
@@ -321,9 +360,15 @@ class Flow:
 
     def _flags(self, seg: WireSegment, tick: int) -> None:
         self._check("FLAGS", bool(seg.flags & (ACK | RST)), tick, "segment without ACK")
-        asked = self._config.allow_reset or self.reset_asked
+        asked = self._config.allow_reset or self.reset_asked or self._answers_a_late_ack(seg)
         self._check("FLAGS", asked or not seg.flags & RST, tick, "RST")
         self._check("FLAGS", self._config.allow_urgent or not seg.flags & URG, tick, "URG")
+
+    def _answers_a_late_ack(self, seg: WireSegment) -> bool:
+        if seg.flags != RST or seg.sequence not in self._late_acks:
+            return False
+        self._late_acks.remove(seg.sequence)
+        return True
 
     def _stamps(self, seg: WireSegment, tick: int) -> None:
         agreed = self._own_stamps and self._peer_stamps
@@ -430,6 +475,8 @@ class Flow:
         end = start + seg.payload_length
         gap = start - self._sent_max
         self._check("SND-GAP", gap <= 0 or self.gap_excused, tick, f"{gap} bytes left out")
+        if gap > 0 and self.gap_excused:
+            self._hidden = self._sent_max
         self.gap_excused &= gap <= 0
         old = self._una_before(tick - self._config.race_ticks)
         probe = seg.payload_length <= 1 and start == old - 1 and not seg.flags & FIN
@@ -446,6 +493,7 @@ class Flow:
         if seg.length and not probe:
             self._retransmission(start, seg, tick)
         self._sent_max = max(self._sent_max, end + (seg.flags & FIN))
+        self._largest = max(self._largest, seg.payload_length)
 
     def _una_before(self, tick: int) -> int:
         """What the peer had acknowledged at `tick`."""
@@ -459,8 +507,10 @@ class Flow:
     def _fin(self, seg: WireSegment, end: int, tick: int) -> None:
         if seg.flags & FIN:
             if self._sent_fin is None:
-                self._check("FIN", end >= self._sent_max, tick, f"FIN {self._sent_max - end} bytes before the end")
+                least = self._sent_max if self._hidden is None else self._hidden
+                self._check("FIN", end >= least, tick, f"FIN {least - end} bytes before the end")
                 self._sent_fin = end
+                self._closed_last = self._fin_in
             self._check("FIN", end == self._sent_fin, tick, f"FIN moved by {end - self._sent_fin}")
         elif self._sent_fin is not None and seg.payload_length:
             self._check("FIN", end <= self._sent_fin, tick, f"{end - self._sent_fin} bytes behind the FIN")
@@ -468,10 +518,10 @@ class Flow:
     def _retransmission(self, start: int, seg: WireSegment, tick: int) -> None:
         head = self._head
         if start == self._una and self._sent_max > start:
+            repeated, self._loss_reported = self._loss_told, False
             if head.position != start:
                 self._head = head = _HeadWatch(start, tick)
                 return
-            repeated = self._duplicates_in >= _FAST_RETRANSMIT_ACKS
             if repeated:  # duplicates ask for it, behind a hand-over perhaps once more
                 head.last, head.gaps = tick, [0]
             else:
@@ -573,7 +623,7 @@ class WireMonitor:
                 flow.reset_asked = True
 
     def expect_window(self, own_port: int) -> None:
-        """The host called for another receive window of the connection from this port: it is told, even if the same."""
+        """The host calls for an ACK of the connection from this port, even if the window is the same."""
         for (own, _), flow in self._flows.items():
             if own[1] == own_port:
                 flow.called_for_ack()

@@ -264,7 +264,8 @@ class Connection:
         if self.state is State.SYN_SENT:
             self._in_syn_sent(seg, tick)
         else:
-            self.judge.segment(seg, self.rcv_nxt, self._rcv_adv, (self.snd_una, self.snd_max))
+            sent = (self.snd_una, self.snd_max)
+            self.judge.segment(seg, self.rcv_nxt, sent, time_wait=self.state is State.TIME_WAIT)
             self.judge.echo(seg, self._clock(tick), self._stamp_age(tick))
             self._in_synchronized(seg, tick)
         self._work(tick)
@@ -757,6 +758,10 @@ class Connection:
             options = b"\x01\x01" + self._timestamp_option(tick)
         self._ip_id = (self._ip_id + 1) & 0xFFFF
         addresses, tos = self.addresses, self._config.tos
+        field = self._window_field(bool(flags & SYN))
+        if flags & ACK:
+            window = field if flags & SYN else field << self._rcv_scale
+            self.judge.offered.tell(seq, self.rcv_nxt, window, self.snd_una)
         if not flags & (SYN | RST):
             flags, tos = self.ecn.mark(flags, tos, fresh=len(payload) > 0 and seq >= self.snd_max)
         segment = Segment(
@@ -768,7 +773,7 @@ class Connection:
             seq & _U32,
             self.rcv_nxt & _U32 if flags & ACK else 0,
             flags,
-            self._window_field(bool(flags & SYN)),
+            field,
             0,
             Options(raw=options + behind),
             payload,

@@ -111,6 +111,27 @@ class StreamRecord:
             self._known = [(max(a, self._base), b) for a, b in self._known if b > self._base]
 
 
+class OfferedWindows:
+    """How far the far end may send by what it was told, if it takes windows as RFC 9293 3.10.7.4 says.
+
+    SND.WND is an offset from SND.UNA, and a segment older than SND.WL1 does not change it: the ACK of a repeated
+    segment moves SND.UNA on, and the window of a segment with a higher sequence number still counts from there.
+    """
+
+    def __init__(self) -> None:
+        self.edge = 0
+        """Position behind the last octet that may be sent."""
+        self._told: list[tuple[int, int]] = []
+        """(sequence, window) of segments sent, where none has both as high: sequence rises, window falls."""
+
+    def tell(self, seq: int, ack: int, window: int, una: int) -> None:
+        """A segment with these fields leaves; nothing below `una` - 1 is repeated any more."""
+        self.edge = max([self.edge, ack + window, *(ack + wnd for start, wnd in self._told if start > seq)])
+        self._told = [(start, wnd) for start, wnd in self._told if start >= una and (start > seq or wnd > window)]
+        if not any(start >= seq and wnd >= window for start, wnd in self._told):
+            self._told = sorted([*self._told, (seq, window)])
+
+
 class ConnectionJudge:
     """Judges the segments that one connection receives. Positions are unwrapped integers."""
 
@@ -134,6 +155,8 @@ class ConnectionJudge:
         """SACK was agreed in the handshake."""
         self.ecn = False
         """ECN was agreed in the handshake."""
+        self.offered = OfferedWindows()
+        """The windows told to the other side."""
 
     def _report(self, rule: str, what: str) -> None:
         self._ledger.add(self._where, rule, what)
@@ -151,15 +174,15 @@ class ConnectionJudge:
         self.ecn = ecn
         self._vlan = vlan
 
-    def segment(self, seg: Segment, near: int, right_edge: int, sent: tuple[int, int]) -> None:
-        """Judge one segment. `near` is RcvNxt, `right_edge` the largest one ever advertised, `sent` (una, max)."""
+    def segment(self, seg: Segment, near: int, sent: tuple[int, int], *, time_wait: bool = False) -> None:
+        """Judge one segment. `near` is RcvNxt, `sent` (una, max). In TIME-WAIT the other side may be CLOSED."""
         self._form(seg)
-        self._flags(seg)
+        self._flags(seg, closed=time_wait and place(seg.seq, near) <= near)
         if seg.flags & (SYN | RST):
             return
         seq = place(seg.seq, near)
         self._congestion(seg)
-        self._content(seg, seq, right_edge)
+        self._content(seg, seq)
         if seg.flags & ACK:
             ack = place(seg.ack, sent[0])
             if ack > sent[1]:
@@ -234,12 +257,13 @@ class ConnectionJudge:
         if not self.timestamps and self._stream is not None and seg.options.timestamps is not None:
             self._report("rfc7323 3.2", "timestamp, though not agreed")
 
-    def _flags(self, seg: Segment) -> None:
+    def _flags(self, seg: Segment, *, closed: bool) -> None:
         flags = flag_text(seg.flags)
         old_syn = seg.seq == (self._first - 1) % (1 << 32)
         if seg.flags & SYN and self._stream is not None and not old_syn:
             self._report("flags", f"SYN in a synchronized state ({flags})")
-        if seg.flags & RST and not self.rules.allow_reset:
+        late = closed and seg.flags == RST  # a late ACK is answered with its number (RFC 9293 3.10.7.1)
+        if seg.flags & RST and not self.rules.allow_reset and not late:
             self._report("flags", f"unexpected RST ({flags})")
         if seg.flags & URG and not self.rules.allow_urgent:
             self._report("flags", f"unexpected URG ({flags})")
@@ -248,9 +272,10 @@ class ConnectionJudge:
         if not seg.flags & (ACK | SYN | RST):
             self._report("flags", f"segment without ACK ({flags})")
 
-    def _content(self, seg: Segment, seq: int, right_edge: int) -> None:
+    def _content(self, seg: Segment, seq: int) -> None:
         if self._stream is None:
             return
+        right_edge = self.offered.edge
         size = len(seg.payload)
         end = seq + size
         bound = self._mss - len(seg.options.raw)
@@ -260,7 +285,7 @@ class ConnectionJudge:
             self._report("MUST-16", f"{size} payload bytes, at most {bound} with these options")
         probe = size == 1 and seq == right_edge
         if size and end > right_edge and not probe:
-            self._report("SHLD-15", f"data ends {end - right_edge} bytes beyond the advertised right edge")
+            self._report("SHLD-15", f"data ends {end - right_edge} bytes beyond the right edge it was told")
         if seq < self._first - 1:
             self._report("sequence", f"segment starts {self._first - seq} bytes before the first byte")
         keepalive = seq == self._highest - 1 and size <= 1 and not seg.flags & FIN

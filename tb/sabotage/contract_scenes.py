@@ -170,6 +170,20 @@ def push_and_nonpush(stage: ContractStage) -> Scene:
     yield from story.finish()
 
 
+def pushed_before(stage: ContractStage) -> Scene:
+    """The rest of an indication that the peer had pushed ends the push-mode request that takes it."""
+    story = stage.actor("pushed before")
+    yield from story.open()
+    story.accept = 40
+    story.far.say(pattern(100), PSH)
+    yield story.took(40)
+    yield from story.post(("P1", 600, False))
+    yield story.came_back("P1")
+    yield from stage.quiet(5)
+    yield from story.terminate()
+    yield from story.finish()
+
+
 def refused(stage: ContractStage) -> Scene:
     """Indications taken whole, in part and not at all; requests, one of no bytes, go on behind."""
     story = stage.actor("refused")
@@ -619,7 +633,7 @@ SETS: Mapping[str, SceneSet] = {
     "sends": SceneSet(
         (clock, stamped_stream, reset_by_peer, abort_by_host, uploaded_by_completion, uploaded_in_the_chain)
     ),
-    "receives": SceneSet((clock, push_and_nonpush, refused, refused_at_the_end, owed, left_over)),
+    "receives": SceneSet((clock, push_and_nonpush, pushed_before, refused, refused_at_the_end, owed, left_over)),
     "state": SceneSet((clock, state_calls, forwards, forward_refused, invalidated, moved_neighbor, stale_neighbor)),
     "timers": SceneSet((clock, lost_segments, keep_alive, persist)),
     "statistics": SceneSet((clock, statistics)),

@@ -146,16 +146,17 @@ class ContractTap:
         """Something the run was configured with."""
         self.feed(Setting(**self._place(0), name=name, value=value))
 
-    def counters(self, used: dict[str, int]) -> None:
-        """What is in use in the target now."""
-        self.feed(Counters(**self._place(0), used=used))
+    def counters(self, used: dict[str, int], *, of_device: bool = False) -> None:
+        """What is in use in the target now, by the driver's books or in the tables ``of_device``."""
+        self.feed(Counters(**self._place(0), used=used, of_device=of_device))
 
     def watch_rings(self, driver: MiniportDriver) -> None:
         """Record the entries of the device's rings, and registers that are read."""
 
         def seen(entry: Sqe | Cqe, submission: bool) -> None:
             fields = {field.name: int(getattr(entry, field.name)) for field in dataclasses.fields(entry)}
-            self.feed(PortEntry(**self._place(0), submission=submission, entry=fields))
+            owner = self._identities.of(driver.handle_at(entry.conn))
+            self.feed(PortEntry(**self._place(0), submission=submission, entry=fields, owner=owner))
 
         def read(offset: int, value: int) -> None:
             self.feed(RegisterValue(**self._place(0), offset=offset, value=value))
@@ -184,13 +185,17 @@ class ContractTap:
         self._raw[frame] += 1
 
     def result(self) -> dict[str, Any]:
-        """What the plan wants to know of the run: triggers by rule, those at the device, and what did not hold."""
+        """What the plan wants to know of the run: triggers by rule, those at the device, both by chapter; breaches."""
         breaches = [str(breach) for breach in self.verdict()]
         monitors = self.monitors
         return {
             "triggers": dict(sorted(monitors.triggers.items())),
             "at_device": {rule: count for rule, count in sorted(monitors.at_device.items()) if count},
             "breaches": breaches,
+            "chapters": {
+                chapter: {"triggers": dict(triggers), "at_device": dict(at_device)}
+                for chapter, (triggers, at_device) in sorted(monitors.chapters.items())
+            },
         }
 
     def verdict(self) -> list[Breach]:

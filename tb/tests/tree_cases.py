@@ -15,6 +15,7 @@ from model.layout.generated import TCP_IMAGE_BYTES
 from model.ndis.enums import TcpConnectionState
 from model.ndis.host import SharedObject
 from model.ndis.offload_state import NeighborConst, PathCached
+from model.ndis.shares import Key
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
 from tb.tests.stage import INITIATE_COMPLETE, Scene, Stage, Story, pattern
@@ -136,15 +137,15 @@ def _connections(stage: Stage, shape: Shape) -> dict[str, Story]:
 
 def _initiate(stage: Stage, shape: Shape, stories: dict[str, Story]) -> Scene:
     """All of it in one call, with three kinds of failure."""
-    allocate = stage.driver.lists.allocate
+    place = stage.driver.lists.place
     images = 0
 
-    def starving(size: int, align: int = 64) -> int | None:
+    def starving(key: Key, size: int) -> int | None:
         nonlocal images
         images += size == TCP_IMAGE_BYTES
-        return None if size == TCP_IMAGE_BYTES and images == 1 + int(shape.starved[1:]) else allocate(size, align)
+        return None if size == TCP_IMAGE_BYTES and images == 1 + int(shape.starved[1:]) else place(key, size)
 
-    with recorded_commands(stage) as commands, mock.patch.object(stage.driver.lists, "allocate", starving):
+    with recorded_commands(stage) as commands, mock.patch.object(stage.driver.lists, "place", starving):
         for story in stories.values():
             story.begin_offload()
         objects = _objects(shape, stories)

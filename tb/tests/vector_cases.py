@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 from unittest import mock
 
 from model.layout.generated import NEIGHBOR_IMAGE_BYTES, PATH_IMAGE_BYTES, TCP_IMAGE_BYTES, Opcode, TcpImage
@@ -18,8 +19,10 @@ from model.ndis.host import SharedObject
 from model.ndis.images import DEFAULT_PARAMETERS
 from model.ndis.offload_state import NeighborCached, NeighborDelegated, PathCached, TcpDelegated
 from model.ndis.registration import TcpConnectionOffloadParameters
+from model.ndis.shares import Key
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
+from tb.contract.duties import counted_in
 from tb.monitors.contract.trace import PortEntry, Record
 from tb.tests.stage import (
     INDICATE,
@@ -37,6 +40,7 @@ from tb.tests.stage import (
 )
 
 Stories = Mapping[str, Story]
+Judge = Callable[[Stories, int], None]
 OK, ABORTED, UPLOAD = NdisStatus.SUCCESS, NdisStatus.REQUEST_ABORTED, NdisStatus.UPLOAD_IN_PROGRESS
 PARTIAL, RESOURCES, FAILURE = NdisStatus.OFFLOAD_PARTIAL_SUCCESS, NdisStatus.RESOURCES, NdisStatus.FAILURE
 #: Far ends of the vectors, one octet behind: neighbors and paths that no other scene has.
@@ -49,16 +53,30 @@ class Vector:
 
     name: str
     rules: tuple[str, ...]
-    test: Callable[[Stories, int], None]
+    test: Judge
+
+    @property
+    def title(self) -> str:
+        """Its name among all judgements."""
+        return f"{self.name}-{self.test.__name__}"
 
 
 VECTORS: list[Vector] = []
 
 
-def vector(name: str, *rules: str) -> Callable[[Callable[[Stories, int], None]], Callable[[Stories, int], None]]:
+def seen_by_vectors(stage: Stage, found: Mapping[str, Any], slack: int) -> dict[str, list[str]]:
+    """The rules that count in the scenes that each vector looks at, of what the tap of the run says."""
+
+    def look(one: Vector) -> list[str]:
+        return stage.read_by(lambda stories: one.test(stories, slack))
+
+    return {one.title: sorted(counted_in(found, look(one))) for one in VECTORS}
+
+
+def vector(name: str, *rules: str) -> Callable[[Judge], Judge]:
     """Register a judgement under the number of its vector."""
 
-    def register(test: Callable[[Stories, int], None]) -> Callable[[Stories, int], None]:
+    def register(test: Judge) -> Judge:
         VECTORS.append(Vector(name, rules, test))
         return test
 
@@ -164,15 +182,15 @@ def partial_failure(stage: Stage) -> Scene:
     yield stage.session_over
     for story in stories.values():
         yield from story.shake_hands()
-    allocate = stage.driver.lists.allocate
+    place = stage.driver.lists.place
     images = 0
 
-    def starving(size: int, align: int = 64) -> int | None:
+    def starving(key: Key, size: int) -> int | None:
         nonlocal images
         images += size == TCP_IMAGE_BYTES
-        return None if size == TCP_IMAGE_BYTES and images == 2 else allocate(size, align)
+        return None if size == TCP_IMAGE_BYTES and images == 2 else place(key, size)
 
-    with recorded_commands(stage) as commands, mock.patch.object(stage.driver.lists, "allocate", starving):
+    with recorded_commands(stage) as commands, mock.patch.object(stage.driver.lists, "place", starving):
         for story in stories.values():
             story.begin_offload()
         stories["T3"].connection.path.cached = PathCached(path_mtu=500)
@@ -473,7 +491,7 @@ def graceful_with_data(stage: Stage) -> Scene:
     yield from story.finish()
 
 
-@vector("A.7", "CH-176", "CH-178", "CH-187", "CH-238")
+@vector("A.7", "CH-179", "CH-178", "CH-187", "CH-238")
 def an_upload_behind_a_graceful_disconnect_counts_its_data_and_its_fin(stories: Stories, _slack: int) -> None:
     story = stories["A.7"]
     send, disconnect, state = story.returned("S"), story.returned("D"), story.state

@@ -8,7 +8,7 @@ from typing import Final
 from tb.config import RunConfig
 from tb.session import summary
 from tb.session.contract_tap import ContractTap
-from tb.tests.stage import DELAY, SIZE, Stage, Story
+from tb.tests.stage import DELAY, SIZE, Stage
 from tb.tests.stage.golden import StageRun
 from tb.tests.vector_cases import scenes
 
@@ -20,7 +20,7 @@ STALE_TICKS: Final = 30_000
 class PlayedVectors:
     """What the scenes left behind; ``problems`` without what the contract monitors say."""
 
-    stories: dict[str, Story]
+    stage: Stage
     tap: ContractTap
     problems: tuple[str, ...]
 
@@ -33,4 +33,4 @@ def run_vectors(config: RunConfig) -> PlayedVectors:
     if not stage.over:
         problems.append(f"the stage waits at {stage.where()}")
     problems += [line for line in summary.verdict(run.transfer) if not line.startswith("contract: ")]
-    return PlayedVectors(stage.stories, run.transfer.tap, tuple(problems))
+    return PlayedVectors(stage, run.transfer.tap, tuple(problems))

@@ -29,6 +29,8 @@ class Played:
     problems: tuple[str, ...]
     unmet: tuple[str, ...]
     contract: dict[str, Any]
+    #: The rules that count in each scene.
+    seen: dict[str, frozenset[str]]
 
 
 def play(cases: Sequence[Case], out: Path, seed: int = 1) -> Played:
@@ -41,4 +43,5 @@ def play(cases: Sequence[Case], out: Path, seed: int = 1) -> Played:
     if not stage.over:
         problems.append(f"the stage waits at {stage.where()}")
     problems += summary.verdict(run.transfer)
-    return Played(tuple(problems), tuple(run.transfer.claims()), run.transfer.tap.result())
+    found = run.transfer.tap.result()
+    return Played(tuple(problems), tuple(run.transfer.claims()), found, stage.seen(found))

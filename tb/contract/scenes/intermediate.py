@@ -92,6 +92,33 @@ def a_disconnect_meets_no_memory(stage: SceneStage) -> Scene:
     yield from _in_software(story, b"")
 
 
+@PART.scene("CH-256", "G-14", session={"intermediates": 1})
+def each_kind_of_call_is_refused_for_itself(stage: SceneStage) -> Scene:
+    """A send met no memory: receives pass when there is some, and are refused from their own first list on."""
+    story = stage.tell("no memory, kind by kind")
+    yield from story.open()
+    stage.starving.add(1)
+    yield from story.send(story.make("S1", pattern(50)))
+    assert story.back == [("S1", NdisStatus.REQUEST_UPLOAD)]
+    stage.starving.clear()
+    yield from story.post(("R1", 30, False))
+    story.far.say(pattern(30), TcpFlag.PSH)
+    yield story.came_back("R1")
+    assert story.back[1] == ("R1", NdisStatus.SUCCESS)
+    stage.starving.add(1)
+    yield from story.post(("R2", 30, False), ("R3", 30, False))
+    assert story.back[2:] == [("R2", NdisStatus.REQUEST_UPLOAD), ("R3", NdisStatus.UPLOAD_REQUESTED)]
+    stage.starving.clear()
+    yield from story.send(story.make("S2", pattern(50, 1)))
+    yield from story.post(("R4", 30, False))
+    assert story.back[4:] == [("S2", NdisStatus.UPLOAD_REQUESTED), ("R4", NdisStatus.UPLOAD_REQUESTED)]
+    yield from story.disconnect(story.make("D", b""))
+    assert story.back[6:] == [("D", NdisStatus.REQUEST_UPLOAD)]  # no FIN in front of the data that is missing
+    yield from stage.quiet()
+    assert not story.far.fin_seen
+    yield from _in_software(story, pattern(50) + pattern(50, 1))
+
+
 @PART.scene("CH-259", session={"intermediates": 3}, last=True)
 def a_driver_without_chimney_functions_stands_in_the_way(stage: SceneStage) -> Scene:
     """It is bound above the target: the host is told of no capability and offloads nothing."""

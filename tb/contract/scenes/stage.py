@@ -34,7 +34,7 @@ from model.ndis.registration import TcpConnectionOffload, TcpConnectionOffloadPa
 from model.ndis.soft_tcp import SoftTcpConfig
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
-from tb.contract.duties import counted
+from tb.contract.duties import counted_in
 from tb.session.network import NIC_IP, NIC_MAC
 from tb.tests.stage import (
     FAR_IP,
@@ -48,6 +48,7 @@ from tb.tests.stage import (
     StageDriver,
     StageTransfer,
     Story,
+    chapter,
 )
 
 #: The session beside the scenes is over soon: bytes, and ticks a frame travels.
@@ -74,6 +75,11 @@ class Case:
     session: Mapping[str, Any] = field(default_factory=dict)
     #: It ends what the session needs: nothing is played behind it.
     last: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name among all scenes."""
+        return f"{self.part}-{self.name}"
 
     @property
     def intermediates(self) -> int:
@@ -104,9 +110,13 @@ class Part:
         return add
 
 
-def unmet(cases: Iterable[Case], triggers: Mapping[str, int]) -> list[str]:
-    """Claims whose rule never triggered, one line each; ``triggers`` are those that count (`duties.counted`)."""
-    return [f"{c.name}: {rule} never triggered" for c in cases for rule in sorted(c.rules) if not triggers.get(rule)]
+def unmet(cases: Iterable[Case], seen: Mapping[str, frozenset[str]]) -> list[str]:
+    """Claims whose rule never triggered in their own scene, one line each; ``seen`` as `SceneStage.seen` has it."""
+    return [
+        f"{case.name}: {rule} never triggered"
+        for case in cases
+        for rule in sorted(case.rules - seen.get(case.title, frozenset()))
+    ]
 
 
 # ---- host ----------------------------------------------------------------------------------------------
@@ -515,8 +525,14 @@ class SceneStage(Stage):
         """A new connection, to a far end at this address; scenes that share a session may use the same names."""
         number = len(self.stories)
         self.macs.add(mac)
-        story = self.stories[f"{number} {name}"] = SceneStory(self, name, number, mac, ip)
+        story = SceneStory(self, name, number, mac, ip)
+        self.told(f"{number} {name}", story)
         return story
+
+    def seen(self, found: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+        """The rules that count in each scene, by its name, of what the tap of the run says (`ContractTap.result`)."""
+        numbered = enumerate(self.cases, 2)  # the first scene waits for the session
+        return {case.title: counted_in(found, [chapter(number)]) for number, case in numbered}
 
     def is_far_end(self, mac: bytes) -> bool:
         """Of a story, or of none yet."""
@@ -572,9 +588,10 @@ class SceneStage(Stage):
 
     def count(self) -> dict[str, int]:
         """What is in use in the target, connections as the device has them; the monitors are told."""
-        used = self.scenedriver.used | {"connections": len(self.device.core().in_use)}
-        self.transfer.tap.counters(used)
-        return used
+        used, held = self.scenedriver.used, {"connections": self.device.held()}
+        self.transfer.tap.counters({name: count for name, count in used.items() if name not in held})
+        self.transfer.tap.counters(held, of_device=True)
+        return used | held
 
     def alone(self) -> Scene:
         """Wait until the session is over."""
@@ -601,4 +618,4 @@ class SceneTransfer(StageTransfer):
     def claims(self) -> list[str]:
         """Claims that did not come true; the run is over."""
         assert isinstance(self.stage, SceneStage)
-        return unmet(self.stage.cases, counted(self.tap.result()))
+        return unmet(self.stage.cases, self.stage.seen(self.tap.result()))

@@ -171,7 +171,7 @@ class Book:
             if connection is None:
                 continue
             connection.add(request)
-            if kind == "send" or request.graceful:
+            if (kind == "send" or request.graceful) and not connection.closed_before:
                 connection.queue(request)
             if kind == "forward":
                 self._forwarded(connection, nbl.data, record)
@@ -188,7 +188,8 @@ class Book:
         flags, header = data[13], (data[12] >> 4) * 4
         connection.hear(number, flags, data[header:], record.tick, record.order)
         if flags & ACK:
-            connection.acknowledge(int.from_bytes(data[8:12], "big"), int.from_bytes(data[14:16], "big"))
+            window = int.from_bytes(data[14:16], "big")
+            connection.acknowledge(int.from_bytes(data[8:12], "big"), window, record.tick)
 
     def _complete(self, record: Enter, kind: str) -> None:
         for nbl in record.lists:
@@ -247,7 +248,8 @@ class Book:
         new.began = record.tick
         new.flow = self._flow(new)
         new.sent_max = signed(whole(new.delegated, "snd_max"), whole(new.delegated, "snd_una"))
-        new.windows.add(whole(new.delegated, "snd_wnd"))
+        new.send_edge = whole(new.delegated, "snd_wnd")
+        new.windows.add(new.send_edge)
         new.inherited_bytes = sum(nbl.data_length for nbl in node.buffered)
         new.received += b"".join(nbl.data for nbl in node.buffered)
         if len(new.received) != new.inherited_bytes:
@@ -257,6 +259,7 @@ class Book:
             self.requests[nbl.ident] = request
             new.add(request)
             new.queue(request)
+        new.closed = whole(new.delegated, "state") in ndis.AFTER_OWN_FIN
         if new.flow is not None:
             before = self.flows.get(new.flow)
             new.times = 1 if before is None else before.times + 1
@@ -386,7 +389,7 @@ class Book:
     def _hear(connection: Connection, seg: WireSegment, record: Frame) -> None:
         connection.hear(seg.sequence, seg.flags, payload_of(record.data, seg), record.tick, record.order)
         if seg.flags & ACK and not seg.flags & RST:
-            connection.acknowledge(seg.acknowledgment, seg.window)
+            connection.acknowledge(seg.acknowledgment, seg.window, record.tick)
 
 
 class Books:

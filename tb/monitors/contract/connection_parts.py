@@ -186,6 +186,8 @@ class Connection(Thing):
     starts: list[int] = field(default_factory=list)
     queued: int = 0
     """Bytes that the host gave to send, from the hand-over on."""
+    closed: bool = False
+    """The host asked for a FIN, here or before the hand-over."""
     events: list[tuple[int, int, int]] = field(default_factory=list)
     """Event type, info and order."""
     calls: int = 0
@@ -200,12 +202,17 @@ class Connection(Thing):
     acked: int = 0
     edge: int | None = None
     stamp: tuple[int, int] | None = None
+    """Timestamp of the least delayed frame sent, and the tick at which it left."""
     una: int = 0
     contiguous: int = 0
     fin_in: int | None = None
     fin_order: int = 0
     reset_in: bool = False
     windows: set[int] = field(default_factory=set)
+    send_edge: int = 0
+    """Right edge of the peer's window."""
+    opened: int = 0
+    """Tick at which what was acknowledged, or that edge, moved last."""
     beyond: list[tuple[int, int]] = field(default_factory=list)
     pieces: dict[int, bytes] = field(default_factory=dict)
     arrivals: deque[Arrival] = field(default_factory=lambda: deque(maxlen=_HISTORY))
@@ -288,9 +295,17 @@ class Connection(Thing):
         request.number = self.submitted
         self.requests[request.nbl.ident] = request
 
+    @property
+    def closed_before(self) -> bool:
+        """It was handed over behind its own FIN: no byte has a place behind that (7.2)."""
+        return whole(self.delegated, "state") in ndis.AFTER_OWN_FIN
+
     def queue(self, request: Request) -> None:
-        """A request for data to be sent takes its place in the stream."""
-        request.start = self.queued
+        """A request for data to be sent takes its place in the stream; behind the FIN there is none (HOST-7.2)."""
+        request.start = request.end = self.queued
+        if self.closed:
+            return
+        self.closed = request.graceful
         self.queued = request.end = self.queued + request.nbl.data_length
         if request.end > request.start:
             self.starts.append(request.start)
@@ -343,18 +358,35 @@ class Connection(Thing):
         """The position behind all that came in without a gap, the peer's FIN included."""
         return self.contiguous + int(self.fin_in is not None and self.fin_in == self.contiguous)
 
-    def acknowledge(self, ack: int, window: int) -> None:
+    def acknowledge(self, ack: int, window: int, tick: int) -> None:
         """An acknowledgment came in; ``window`` as on the wire."""
         place = self.una + signed(ack, whole(self.delegated, "snd_una") + self.una)
-        if place <= max(self.sent_max, self.queued + 1):
-            self.una = max(self.una, place)
         shift = whole(self.const, "snd_wind_scale") if self.flag(ndis.WINDOW_SCALING) else 0
         self.windows.add(window << shift)
+        if place > max(self.sent_max, self.queued + 1):
+            return
+        before = self.una, self.send_edge
+        self.una = max(self.una, place)
+        self.send_edge = max(self.send_edge, place + (window << shift))
+        if before != (self.una, self.send_edge):
+            self.opened = tick
+
+    @property
+    def must_send(self) -> bool:
+        """With nothing in flight, all that waits or a whole segment fits the window: no silly one (MUST-38)."""
+        waiting = self.queued - self.una
+        enough = min(waiting, whole(self.const, "remote_mss", ndis.DEFAULT_MSS))
+        return waiting > 0 and self.una >= self.sent_max and self.send_edge - self.una >= enough
+
+    def _clock(self, value: int, tick: int) -> None:
+        """The least delayed frame says best what the target's clock shows: others waited longer for the wire."""
+        if self.stamp is None or signed(value, self.stamp[0]) >= tick - self.stamp[1]:
+            self.stamp = (value, tick)
 
     def speak(self, seg: WireSegment, tick: int) -> None:
         """The target sent a segment of the connection."""
         if seg.stamps is not None:
-            self.stamp = (seg.stamps[0], tick)
+            self._clock(seg.stamps[0], tick)
         if seg.flags & (RST | SYN):
             return
         start = self.send_place(seg.sequence)

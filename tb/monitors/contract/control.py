@@ -16,7 +16,7 @@ from tb.monitors.contract.face_books import Face, relinks
 from tb.monitors.contract.face_items import GRACE, PROMPT, Connection, Item, Phase, Request, StateCall, walk
 from tb.monitors.contract.face_monitor import FaceMonitor, Returned
 from tb.monitors.contract.send_frames import mac
-from tb.monitors.contract.stream_books import Wire
+from tb.monitors.contract.stream_books import Wire, number_of
 from tb.monitors.contract.trace import Counters, Enter, Node, Tree, Value
 
 __all__ = ["ControlMonitor", "StateMonitor"]
@@ -204,7 +204,11 @@ class ControlMonitor(FaceMonitor):
             return
         self.trigger("CH-092")
         idle = all(request in requests for request in conn.outstanding("send")) and conn.tx.fin is None
-        window = conn.tx.edge > requests[0].start
+        start = requests[0].start
+        enough = min(
+            conn.tx.total - start, number_of(conn.const, "remote_mss", ndis.DEFAULT_MSS)
+        )  # no silly window (MUST-38)
+        window = conn.tx.edge - start >= enough
         if idle and window and requests[0].list.data_length and conn not in self._invalid_raised:
             self.after(PROMPT, lambda: self._was_raised(conn))
 

@@ -187,6 +187,10 @@ class PassingDecisions(Monitor):
         super().__init__()
         self._nesting = Nesting()
         self._down: dict[tuple[int, int, str], bool] = {}
+        self._target: dict[tuple[int, int, str], int | None] = {}
+        """(layer, list, kind) -> the connection that it was given for."""
+        self._refusing: set[tuple[int, int | None, str]] = set()
+        """(layer, connection, kind) of which a list was refused for want of memory."""
         self._top: dict[str, int] = {}
 
     def observe(self, record: Record) -> None:
@@ -205,6 +209,7 @@ class PassingDecisions(Monitor):
             kind = ndis.REQUESTS[function]
             for nbl in record.lists:
                 self._down[record.layer, nbl.ident, kind] = False
+                self._target[record.layer, nbl.ident, kind] = record.target
                 if (record.layer + 1, nbl.ident, kind) in self._down:
                     self._down[record.layer + 1, nbl.ident, kind] = True
         elif function in ndis.COMPLETIONS:
@@ -222,11 +227,15 @@ class PassingDecisions(Monitor):
     def _refused(self, record: Enter, call: Call, kind: str) -> None:
         statuses = [nbl.status for nbl in record.lists]
         down = [nbl.ident for nbl in record.lists if self._down.pop((record.layer, nbl.ident, kind), False)]
+        given = {(record.layer, self._target.pop((record.layer, nbl.ident, kind), None), kind) for nbl in record.lists}
         if record.layer == 0 or kind == "send" or call.above is not None:
             return
-        right = statuses == [ndis.REQUEST_UPLOAD] + [ndis.UPLOAD_REQUESTED] * (len(statuses) - 1)
+        again = given <= self._refusing and statuses[0] == ndis.UPLOAD_REQUESTED  # behind a chain of the same kind
+        first = ndis.UPLOAD_REQUESTED if again else ndis.REQUEST_UPLOAD
+        right = statuses == [first] + [ndis.UPLOAD_REQUESTED] * (len(statuses) - 1)
         if not {ndis.REQUEST_UPLOAD, ndis.UPLOAD_REQUESTED, ndis.RESOURCES} & set(statuses):
             return
+        self._refusing |= given
         self.check("G-14", right and not down, f"{kind} chain of an IM fails with {statuses}, passed down: {down}")
 
     def _answered(self, record: Leave, call: Call) -> None:

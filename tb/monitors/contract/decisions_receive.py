@@ -174,7 +174,8 @@ class ReceiveDecisions(BooksMonitor):
         racing = nbl.status == ndis.SUCCESS and not connection.raised(ndis.ABORT_EVENT)
         racing = racing and connection not in self._aborting
         told = min((o for e, _, o in connection.events if e == ndis.DISCONNECT_EVENT), default=request.order)
-        racing = racing or (nbl.status == ndis.INVALID_STATE and told < request.order)
+        behind_fin = told < request.order or bool(connection.initial_fin)
+        racing = racing or (nbl.status == ndis.INVALID_STATE and behind_fin)
         if ended:
             self._aborting.add(connection)
         sends = connection.outstanding("send") if ended and "abortive" in connection.touched else []

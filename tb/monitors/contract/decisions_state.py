@@ -69,7 +69,10 @@ class StateDecisions(BooksMonitor):
 
     def __init__(self) -> None:
         super().__init__()
-        self._asked: dict[Connection, _Asked] = {}
+        self._asked: dict[tuple[int, Connection], _Asked] = {}
+        """By the root of the call: queries of a connection may overlap."""
+        self._alive: set[tuple[int, Connection]] = set()
+        """Queries under way, by root, of connections that were not aborted when they were asked for."""
         self._spoken: dict[Connection, int] = {}
         self._timers: dict[Connection, _Timers] = {}
         self._updates: dict[Connection, _Update] = {}
@@ -122,11 +125,13 @@ class StateDecisions(BooksMonitor):
         if function in (ndis.QUERY, ndis.TERMINATE) and tree is not None:
             for _, thing in book.named(tree):
                 if isinstance(thing, Connection):
-                    self._ask(thing)
+                    self._ask(tree.root, thing)
+                    if function == ndis.QUERY and not self._over(thing):
+                        self._alive.add((tree.root, thing))
         elif function in (ndis.QUERIED, ndis.TERMINATED) and tree is not None and tree.root in book.calls:
             for node, thing in book.named(tree) if function == ndis.QUERIED else book.ended(tree):
                 if isinstance(thing, Connection):
-                    self._reported(thing, node, record, book)
+                    self._reported(thing, node, self._asked.pop((tree.root, thing), None), record, book)
         elif function == ndis.UPDATED and tree is not None and tree.root in book.calls:
             self._updated(record, tree, book)
         elif function == ndis.FORWARD:
@@ -134,9 +139,9 @@ class StateDecisions(BooksMonitor):
         elif function in ndis.COMPLETIONS:
             self._completions(record, book, ndis.COMPLETIONS[function])
 
-    def _ask(self, connection: Connection) -> None:
+    def _ask(self, root: int, connection: Connection) -> None:
         spoken = self._spoken.get(connection, 0)
-        self._asked[connection] = _Asked(
+        self._asked[root, connection] = _Asked(
             connection.acked, connection.edge, connection.fin_sent, connection.heard, spoken
         )
         self._uploaded.discard(connection)
@@ -204,8 +209,13 @@ class StateDecisions(BooksMonitor):
 
     # --- what is reported ------------------------------------------------------------------------------
 
-    def _reported(self, connection: Connection, node: Node, record: Enter, book: Book) -> None:
-        state, asked = node.delegated, self._asked.get(connection)
+    def _over(self, connection: Connection) -> bool:
+        """It was aborted, and not because the hardware failed."""
+        gone = connection.raised(ndis.ABORT_EVENT) or connection in self._closed
+        return gone and not connection.raised(ndis.RETRIEVE_EVENT, ndis.HARDWARE_FAILURE)
+
+    def _reported(self, connection: Connection, node: Node, asked: _Asked | None, record: Enter, book: Book) -> None:
+        state = node.delegated
         if node.status != ndis.SUCCESS or state is None or state.get("snd_una") is None or asked is None:
             return
         query = record.function == ndis.QUERIED
@@ -215,9 +225,10 @@ class StateDecisions(BooksMonitor):
         self._windows(connection, state, asked)
         self._sequence(connection, state, asked, query)
         self._fins(connection, node, state)
-        gone = connection.raised(ndis.ABORT_EVENT) or connection in self._closed
-        gone = gone and not connection.raised(ndis.RETRIEVE_EVENT, ndis.HARDWARE_FAILURE)
-        if gone:
+        snapshot = (0 if record.tree is None else record.tree.root, connection)
+        raced = query and snapshot in self._alive  # the abort came while the query was under way
+        self._alive.discard(snapshot)
+        if self._over(connection) and not raced:
             closed = whole(state, "state", -1) == ndis.CLOSED
             self.check("G-36", closed, f"{connection.context} was aborted, its state is {whole(state, 'state', -1)}")
         if not query:

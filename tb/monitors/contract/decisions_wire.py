@@ -209,11 +209,11 @@ class WireDecisions(BooksMonitor):
     def _tried(self, connection: Connection, record: Enter) -> None:
         """At the terminate: was data suppressed without a word?"""
         invalid = connection.invalid_at()
-        if invalid is None or connection.aborted or connection.stopped or max(connection.windows, default=0) == 0:
+        if invalid is None or connection.aborted or connection.stopped:
             return
         waiting = [r for r in connection.outstanding("send") if r.tick >= invalid and r.end > r.start]
-        free = connection.una >= connection.sent_max and connection.fin_sent is None
-        if waiting and free and record.tick > waiting[0].tick + _ATTEMPT:
+        free = connection.must_send and connection.fin_sent is None
+        if waiting and free and record.tick > max(waiting[0].tick, connection.opened) + _ATTEMPT:
             self.breach("G-03", f"{connection.context} is invalid, a send waits, InvalidState was not raised")
 
     def _updated(self, record: Enter, tree: Tree, book: Book) -> None:
@@ -249,7 +249,7 @@ class WireDecisions(BooksMonitor):
         causes: set[int] = set()
         if record.tick <= self._syn.get(connection, -_ATTEMPT - 1) + _ATTEMPT:
             causes.add(ndis.UPLOAD_WANTED)
-        if self._exhausted(connection, book):
+        if self._exhausted(connection, book, told=record.info == ndis.TIMEOUT_EXPIRATION):
             causes.add(ndis.TIMEOUT_EXPIRATION)
         fin = connection.fin_in
         waits = connection.fin_sent is not None and connection.una > connection.fin_sent
@@ -261,9 +261,10 @@ class WireDecisions(BooksMonitor):
         if causes and record.info not in others:
             self.check("G-25", record.info in causes, f"reason {record.info}, the cause calls for {sorted(causes)}")
 
-    def _exhausted(self, connection: Connection, book: Book) -> bool:
+    def _exhausted(self, connection: Connection, book: Book, *, told: bool) -> bool:
+        """A segment or probe was sent in vain as often as a limit says; more often, unless the cause was ``told``."""
         _, heard, count = self._silent.get(connection, (-1, -1, 0))
-        limit = book.parameter("tcp_maximum_retransmissions", 255)
+        limits = [book.parameter("tcp_maximum_retransmissions", 255)]
         if whole(connection.cached, "flags") & ndis.KEEP_ALIVE_ENABLED:
-            limit = max(limit, whole(connection.cached, "ka_probe_count"))
-        return heard == connection.heard and count > limit
+            limits.append(whole(connection.cached, "ka_probe_count"))
+        return heard == connection.heard and (count >= min(limits) if told else count > max(limits))

@@ -239,6 +239,8 @@ class DisconnectMonitor(FaceMonitor):
         overtaken = conn.leaving is not None and (first is None or conn.leaving < first)
         uploading = overtaken or conn.asked_for_upload or face.upload_all
         text = f"the graceful disconnect ends with {_hex(nbl.status)}"
+        if first is None and conn.reset_in and nbl.status == ndis.REQUEST_ABORTED:
+            self.trigger("CH-180")
         if first is not None:
             fits = nbl.status == ndis.REQUEST_ABORTED or (uploading and nbl.status == ndis.UPLOAD_IN_PROGRESS)
             # the FIN may have been acknowledged before the host called for the abort

@@ -304,6 +304,8 @@ class Uploads(BookedMonitor):
             if ack > conn.next_bounds[1] and start < ack <= end:
                 self.breach("CH-205", "data behind IPv4 options was acknowledged that the host did not forward")
                 break
+        if notes.optional and not conn.stopped and ack > conn.acked:
+            self.trigger("CH-208")
         if notes.stop is None or seg.has(RST):
             return
         end = unwrap(seg.sequence, conn.sent) + seg.length
@@ -352,7 +354,6 @@ class Uploads(BookedMonitor):
             return
         elif info in _OPTIONAL:
             notes.optional = True
-            self.trigger("CH-208")
             self.check("CH-210", self._open(conn, notes), f"optional upload reason {info} in a half-closed connection")
         elif is_mandatory(info):
             self._mandatory(conn, notes, info)

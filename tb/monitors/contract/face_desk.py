@@ -9,7 +9,7 @@ from itertools import count
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.face_books import Face
 from tb.monitors.contract.face_items import Phase, Request
-from tb.monitors.contract.monitor import Desk, Hook, Monitor, hooks_of
+from tb.monitors.contract.monitor import Desk, Hook, Monitor, Origin, hooks_of
 from tb.monitors.contract.stream_books import take_apart
 from tb.monitors.contract.trace import Counters, Enter, Frame, Leave, List, Record, Setting, Value
 
@@ -36,7 +36,7 @@ class FaceDesk(Desk):
         self.settings: dict[tuple[str, str], Value] = {}
         self._faces: dict[tuple[str, int], Face] = {}
         self._top: dict[str, int] = {}
-        self._due: list[tuple[int, int, bool, Callable[[], None]]] = []
+        self._due: list[tuple[int, int, Origin, Callable[[], None]]] = []
         self._ids = count()
         self.clock = 0
         """The tick at which a look is taken."""
@@ -55,25 +55,25 @@ class FaceDesk(Desk):
         return list(self._faces.values())
 
     def after(self, ticks: int, look: Callable[[], None]) -> None:
-        """Look at something when more than ``ticks`` ticks have passed; it is at the device if what comes now is."""
-        heappush(self._due, (self.clock + ticks, next(self._ids), self.from_device, look))
+        """Look at something when more than ``ticks`` ticks have passed; it comes from where this comes from."""
+        heappush(self._due, (self.clock + ticks, next(self._ids), self.origin, look))
 
     def judge_due(self) -> None:
         """The run is over: judge what was due by now."""
-        end, from_device = self.clock, self.from_device
+        end, origin = self.clock, self.origin
         while self._due and self._due[0][0] <= end:
-            self.clock, _, self.from_device, look = heappop(self._due)
+            self.clock, _, self.origin, look = heappop(self._due)
             look()
-        self.clock, self.from_device = end, from_device
+        self.clock, self.origin = end, origin
 
     # --- taking records --------------------------------------------------------------------------------------
 
     def take(self, record: Record) -> None:
-        from_device = self.from_device
+        origin = self.origin
         while self._due and self._due[0][0] < record.tick:
-            self.clock, _, self.from_device, look = heappop(self._due)
+            self.clock, _, self.origin, look = heappop(self._due)
             look()
-        self.clock, self.from_device = record.tick, from_device
+        self.clock, self.origin = record.tick, origin
         if isinstance(record, Setting):
             self.settings[record.adapter, record.name] = record.value
             return

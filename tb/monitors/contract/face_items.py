@@ -190,6 +190,13 @@ class Connection(Item):
             self._fresh.append((tick, place))
 
     @property
+    def closed(self) -> bool:
+        """The FINs of both ends are over: the connection is the host's, whether the target asks for it or not."""
+        theirs = any(event == ndis.DISCONNECT_EVENT for event, _ in self.events)
+        theirs |= number_of(self.delegated, "state", ndis.ESTABLISHED) in ndis.AFTER_PEER_FIN
+        return theirs and self.tx.fin is not None and self.tx.acked > self.tx.fin
+
+    @property
     def asked_for_upload(self) -> bool:
         """The target raised TcpIndicateRetrieve."""
         return any(event == ndis.RETRIEVE_EVENT for event, _ in self.events)

@@ -77,7 +77,7 @@ class FaceMonitor(Monitor):
         return self.desk.clock
 
     def after(self, ticks: int, look: Callable[[], None]) -> None:
-        """Look at something when more than ``ticks`` ticks have passed; it is at the device if what comes now is."""
+        """Look at something when more than ``ticks`` ticks have passed; it comes from where this comes from."""
         self.desk.after(ticks, look)
 
     def finish(self) -> None:

@@ -153,7 +153,8 @@ class ForwardMonitor(FaceMonitor):
             self.check("CH-167", False, f"list {ident} is handed back, though its bytes were acknowledged")
 
     def _had_reason(self, face: Face, conn: Connection, ident: int) -> None:
-        self.check("CH-167", face.uploading(conn), f"list {ident} is handed back for an upload that never came")
+        reason = face.uploading(conn) or conn.closed
+        self.check("CH-167", reason, f"list {ident} is handed back for an upload that never came")
 
     def on_state_end(self, face: Face, enter: Enter, call: StateCall) -> None:
         if call.function != ndis.TERMINATE or face.layer != 0:

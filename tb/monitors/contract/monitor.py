@@ -2,8 +2,8 @@
 
 A monitor is fed every record in order. It reports a *trigger* of a rule when the condition that the rule speaks of has
 occurred and the rule could have been broken, and a *violation* when it was. A rule that never triggers in a run
-says nothing about that run. A trigger is *at the device* if what led to it was seen there: a frame, a ring entry, the
-value of a register, a reading of its tables.
+says nothing about that run. A trigger is *at the device* if the record that led to it was the device's doing, see
+`tb.monitors.contract.causes`.
 
 Monitors that read the same books sit at one `Desk`, which keeps them once; a monitor that is fed alone has a desk of
 its own.
@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
-from tb.monitors.contract.trace import Counters, Enter, Frame, Leave, PassedUp, PortEntry, Record, RegisterValue
+from tb.monitors.contract.causes import Causes
+from tb.monitors.contract.trace import PortEntry, Record
 
 _MAX_VIOLATIONS: Final = 100
 
@@ -37,14 +38,21 @@ class Breach:
         return f"{self.rule} at tick {self.tick} (record {self.order}): {self.text}"
 
 
+class Origin(NamedTuple):
+    """Where something comes from: from the device or not, and the chapter of the run in which it was set going."""
+
+    of_device: bool = False
+    chapter: str = ""
+
+
 class Desk:
     """Several monitors, each of which observes every record. Subclasses keep books that all of them read."""
 
     def __init__(self) -> None:
         self.record = Record(0, 0)
         """What is looked at now."""
-        self.from_device = False
-        """It follows from something that the device did."""
+        self.origin = Origin()
+        """Where it comes from; of what was expected since then, where that comes from."""
         self._observers: tuple[Callable[[Record], None], ...] = ()
 
     def join(self, monitor: Monitor) -> None:
@@ -70,6 +78,8 @@ class Monitor:
     def __init__(self) -> None:
         self.triggers: Counter[str] = Counter()
         self.at_device: Counter[str] = Counter()
+        self.chapters: Counter[tuple[str, bool, str]] = Counter()
+        """Triggers by chapter, at the device or not, and rule."""
         self.breaches: list[Breach] = []
         self.desk = self.DESK()
         self.desk.join(self)
@@ -100,8 +110,12 @@ class Monitor:
         if rule not in self.RULES:
             raise KeyError(f"{type(self).__name__} does not watch {rule}: add it to RULES")
         self.triggers[rule] += 1
-        if self.desk.from_device or seen:
+        of_device, chapter = self.desk.origin
+        at_device = of_device or seen
+        if at_device:
             self.at_device[rule] += 1
+        if chapter:
+            self.chapters[chapter, at_device, rule] += 1
 
     def breach(self, rule: str, text: str) -> None:
         """``rule`` does not hold (this counts as a trigger, too)."""
@@ -142,30 +156,16 @@ class ContractMonitors:
             monitor.sit_at(desks[key])
         self._desks = tuple(desks.values())
         self._of_entries = tuple(desk for (_, entries), desk in desks.items() if entries)
-        self._from_device = False
-        self._outer: list[bool] = []
-        """What held when each call began that has not returned."""
+        self._causes = Causes()
+        self.chapter = ""
+        """Of the run, from now on: which of several tests that share it is played."""
 
     def feed(self, record: Record) -> None:
         """Give the record to every section."""
-        self._where_from(record)
-        from_device = self._from_device or isinstance(record, Counters)
+        origin = Origin(self._causes.of(record), self.chapter)
         for desk in self._of_entries if isinstance(record, PortEntry) else self._desks:
-            desk.record, desk.from_device = record, from_device
+            desk.record, desk.origin = record, origin
             desk.take(record)
-        if isinstance(record, Leave) and self._outer:
-            self._from_device |= self._outer.pop() and bool(self._outer)
-
-    def _where_from(self, record: Record) -> None:
-        """What the device did or told causes what follows; what the host calls, wherever it does, it causes itself."""
-        if isinstance(record, Frame | PassedUp | RegisterValue) or (
-            isinstance(record, PortEntry) and not record.submission
-        ):
-            self._from_device = True
-        elif isinstance(record, Enter):
-            self._outer.append(self._from_device)
-            if record.function.startswith("Miniport"):
-                self._from_device = False
 
     def finish(self) -> None:
         """The run is over."""
@@ -181,6 +181,18 @@ class ContractMonitors:
     def at_device(self) -> Counter[str]:
         """Those triggers that came of something seen at the device."""
         return sum((monitor.at_device for monitor in self.monitors), Counter())
+
+    @property
+    def chapters(self) -> dict[str, tuple[Counter[str], Counter[str]]]:
+        """Of each chapter, triggers and those of them that were seen at the device."""
+        found: dict[str, tuple[Counter[str], Counter[str]]] = {}
+        for monitor in self.monitors:
+            for (chapter, at_device, rule), count in monitor.chapters.items():
+                triggers, seen = found.setdefault(chapter, (Counter(), Counter()))
+                triggers[rule] += count
+                if at_device:
+                    seen[rule] += count
+        return found
 
     @property
     def breaches(self) -> list[Breach]:

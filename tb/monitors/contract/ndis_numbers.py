@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+DEFAULT_MSS: Final = 536
+"""Of a peer that named none (RFC 9293 3.7.1)."""
+
 # --- status values -----------------------------------------------------------------------------------------
 SUCCESS: Final = 0
 PENDING: Final = 0x103

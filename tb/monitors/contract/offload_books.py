@@ -247,6 +247,14 @@ class Face:
             found = self.objects.get(node.context)
         return found if found is not None and found.live else None
 
+    def terminated(self, node: Node) -> Offloaded | None:
+        """The object that a node of a completed terminate has ended.
+
+        A terminate that came while the initiate was under way found none, whatever its place holds by now.
+        """
+        found = self.named(node)
+        return found if found is not None and found.terminate_asked else None
+
     def of_frame(self, record: Frame) -> tuple[Offloaded, WireSegment] | None:
         """The connection, gone or not, of an undamaged frame."""
         if record is not self._frame:
@@ -414,7 +422,7 @@ class Face:
             self._initiated(record, tree, call)
         elif call.function == ndis.TERMINATE:
             for node, _ in depth_first(tree):
-                found = self.named(node)
+                found = self.terminated(node)
                 if found is not None:
                     self._ended(found, node)
         elif call.function == ndis.UPDATE:

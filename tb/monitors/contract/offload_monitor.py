@@ -108,6 +108,7 @@ class Section(BookMonitor):
         super().__init__()
         for part in self.parts:
             part.triggers, part.at_device, part.breaches = self.triggers, self.at_device, self.breaches
+            part.chapters = self.chapters
 
     def finish(self) -> None:
         """The run is over for each part."""

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tb.monitors.contract.receive_segments import ACK, FIN, RST, SYN, URG, Segment, unwrap
+from tb.monitors.contract.receive_push import Pushes
+from tb.monitors.contract.receive_segments import ACK, FIN, PSH, RST, SYN, URG, Segment, unwrap
 from tb.monitors.contract.receive_stream import Arrival, Stream
 from tb.monitors.contract.trace import List, Node, State, Tree, Value
 
@@ -132,7 +133,8 @@ class Connection:
         """End of the buffered data that came with the initiate call."""
         self.arrivals: deque[Arrival] = deque()
         if size:
-            self.arrivals.append(Arrival(self.delivered, self.stream.end, self.began, self.began, False))
+            self.arrivals.append(Arrival(self.delivered, self.stream.end, self.began, self.began))
+        self.pushes = Pushes()
         self.last_in = self.last_out = self.began
         self.last_data = self.began
         """Tick of the last data that the target may have taken then: not acknowledged when it came."""
@@ -292,13 +294,12 @@ class Connection:
             if arrival.start < end or end > self.acked:  # what lies behind a refused piece waits for its next copy
                 arrival.last = tick
                 arrival.copied = True
-            if arrival.start < end:
-                arrival.push |= seg.has(8)
         if end <= self.arrived and end <= self.stream.base:
             return []
         if end > self.known:
             self.last_data = tick
-        new = self.stream.put(start, data, seg.has(8), tick)
+        self.pushes.take(start, end, push=seg.has(PSH), edge=self.edge, acked=self.acked)
+        new = self.stream.put(start, data, tick)
         self.arrivals.extend(new)
         return new
 
@@ -335,6 +336,7 @@ class Connection:
         """``count`` bytes are the host's now."""
         self.delivered += count
         self.stream.forget(self.delivered)
+        self.pushes.forget(self.delivered)
         floor = min(self.delivered, self.known)
         while len(self.arrivals) > 1 and self.arrivals[0].end <= floor:
             self.arrivals.popleft()

@@ -1,8 +1,11 @@
 """Section 9.6, delivery: which byte goes where and when, push timer included (CH-126..134, CH-142..159, G-04, G-17).
 
-Completion by PSH is told from completion by the timer by time: a target that waits for the timer where PSH should have
-completed is half a timer late. The timer itself is held against the four moments that G-04 allows it to be counted
-from, with `LATE` ticks behind and `RACE` ticks before each.
+PSH completes what a push-mode request holds, wherever the bytes waited before: in the segment, in order in the buffered
+data, or beyond a gap (5.6: E2 leads to A, and A.f asks for the segment's PSH). Accepted are a completion that ends
+where the peer pushed, and one that holds bytes behind that, too. Completion by PSH is told from completion by the timer
+by time: a target that waits for the timer where PSH should have completed is half a timer late. The timer itself is
+held against the four moments that G-04 allows it to be counted from, with `LATE` ticks behind and `RACE` ticks before
+each.
 """
 
 from __future__ import annotations
@@ -133,10 +136,6 @@ class Delivery(BookedMonitor):
 
     def segment_taken(self, conn: Connection, seg: Segment, new: list[Arrival]) -> None:
         notes = self._of(conn)
-        waiting = conn.requests[0] if conn.requests else None
-        at_once = waiting is not None and not conn.in_call and conn.released is not None and not conn.refused
-        for arrival in new:
-            arrival.direct = at_once and waiting is not None and waiting.tick + RACE <= self.now
         if new and conn.in_call:
             notes.queued_in_call = True
             self.trigger("CH-145")
@@ -163,8 +162,9 @@ class Delivery(BookedMonitor):
             return
         conn, count = item.connection, done.transferred or 0
         notes = self._of(conn)
-        if item.size:
+        if item.size and notes.normal_since_refusal:
             notes.normal_since_refusal = False
+            self.trigger("CH-152")
         there = conn.arrived - conn.delivered
         if done.status != UPLOAD_IN_PROGRESS:
             self.check("CH-155", count <= there, f"NBL {done.ident} has {count} bytes, {there} had come in")
@@ -176,6 +176,8 @@ class Delivery(BookedMonitor):
             self._partial(conn, item, count)
         elif done.status == SUCCESS:
             self.trigger("CH-126")
+            if not item.push and conn.pushes.surely(conn.delivered, conn.delivered + count - 1) is not None:
+                self.trigger("CH-129")
             self._stopped_timer(conn, item, count)
         if count and item.in_call:
             self.trigger("CH-145")
@@ -211,9 +213,9 @@ class Delivery(BookedMonitor):
             return
         if conn.delivered < conn.inherited_end:  # PSH of data that came with the connection is not in the trace
             return
-        pushed = [one for one in conn.arrivals if one.push and one.start < end and one.end > conn.delivered]
-        if pushed and count:
-            self.trigger("CH-127")
+        if count and conn.pushes.possibly(conn.delivered, end):
+            if conn.pushes.surely(conn.delivered, end) is not None:
+                self.trigger("CH-127")
             self._stopped_timer(conn, item, count)
             return
         self._by_timer(conn, item, count)
@@ -420,19 +422,10 @@ class Delivery(BookedMonitor):
         if there <= 0:
             idle = self._prefilled(head) and conn.arrived == conn.delivered
             return _Duty("CH-131", (*state, notes.head_since), ticks + LATE) if idle else None
-        if self._pushed(conn, head):
-            return _Duty("CH-127", (*state, conn.known), min(PROMPT, ticks // 2))
+        pushed = conn.pushes.surely(conn.delivered, conn.known)
+        if pushed is not None:
+            return _Duty("CH-127", (*state, pushed), min(PROMPT, ticks // 2))
         return _Duty("CH-128", (*state, conn.known, conn.arrived, conn.last_data), ticks + LATE)
-
-    @staticmethod
-    def _pushed(conn: Connection, head: Item) -> bool:
-        """The bytes in the head request were placed as they came, the last of them with PSH."""
-        begin, end = conn.delivered, conn.known
-        last = next(one for one in reversed(conn.arrivals) if one.end > begin and one.start < end)
-        if not last.push or last.end != end or end != conn.arrived:
-            return False
-        inside = (one for one in conn.arrivals if one.end > begin and one.start < end)
-        return all(one.direct and one.certain and head.tick + RACE <= one.first for one in inside)
 
     # --- the end ---------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.monitor import Desk, Hook, Monitor, hooks_of
+from tb.monitors.contract.monitor import Desk, Hook, Monitor, Origin, hooks_of
 from tb.monitors.contract.receive_books import Books, Connection, Item, Parameters
 from tb.monitors.contract.receive_segments import Segment, forwarded_segment, segment_of
 from tb.monitors.contract.trace import Enter, Frame, Leave, PassedUp, Record, Setting, Tree, Value
@@ -80,7 +80,7 @@ class ReceiveDesk(Desk):
         self._parameters: dict[str, Parameters] = {}
         self._calls: dict[int, Enter] = {}
         self._top: dict[str, int] = {}
-        self._due: list[tuple[int, int, str, bool, Callable[[], None]]] = []
+        self._due: list[tuple[int, int, str, Origin, Callable[[], None]]] = []
         self._due_count = 0
         self._completing: dict[int, list[Connection]] = {}
         self._strays: dict[str, deque[tuple[int, Segment]]] = {}
@@ -128,11 +128,11 @@ class ReceiveDesk(Desk):
     def expect(self, tick: int, look: Callable[[], None]) -> None:
         """Call ``look`` once the trace has passed ``tick`` (only what layer 0 shows is expected).
 
-        What it finds is at the device if what it was expected after was.
+        What it finds comes from where that comes from which it was expected after.
         """
         if self.layer == 0:
             self._due_count += 1
-            heapq.heappush(self._due, (tick, self._due_count, self.adapter, self.from_device, look))
+            heapq.heappush(self._due, (tick, self._due_count, self.adapter, self.origin, look))
 
     def judge_due(self) -> None:
         """The run is over: judge what was due by now."""
@@ -161,11 +161,11 @@ class ReceiveDesk(Desk):
                     hook(record)
 
     def _pass_time(self, record: Record) -> None:
-        self.layer, self.top, from_device = 0, False, self.from_device
+        self.layer, self.top, origin = 0, False, self.origin
         while self._due and self._due[0][0] < record.tick:
-            _, _, self.adapter, self.from_device, look = heapq.heappop(self._due)
+            _, _, self.adapter, self.origin, look = heapq.heappop(self._due)
             look()
-        self.adapter, self.from_device = record.adapter, from_device
+        self.adapter, self.origin = record.adapter, origin
 
     def _frame(self, record: Frame) -> None:
         seg = segment_of(record.data)

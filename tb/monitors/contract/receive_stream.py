@@ -14,19 +14,16 @@ _PIECES: Final = 4096
 
 @dataclass(slots=True)
 class Arrival:
-    """Bytes [start, end) that came in order: first and latest tick at which a copy came, PSH of any copy."""
+    """Bytes [start, end) that came in order: first and latest tick at which a copy came."""
 
     start: int
     end: int
     first: int
     last: int
-    push: bool
     whole: bool = True
     """It is the payload of one segment that came in order."""
     copied: bool = False
     """Some of it came again: which copy the target took is not known."""
-    direct: bool = False
-    """When it came a request was waiting and nothing stood in the way of placing it at once."""
 
     @property
     def certain(self) -> bool:
@@ -41,7 +38,7 @@ class Stream:
     base: int
     end: int
     held: bytearray = field(default_factory=bytearray)
-    beyond: list[tuple[int, bytes, bool, int]] = field(default_factory=list)
+    beyond: list[tuple[int, bytes]] = field(default_factory=list)
     doubtful: bool = False
     """Copies of the same bytes differed: content says nothing."""
 
@@ -51,27 +48,27 @@ class Stream:
             return None
         return bytes(self.held[start - self.base : start - self.base + length])
 
-    def put(self, start: int, data: bytes, push: bool, tick: int) -> list[Arrival]:
+    def put(self, start: int, data: bytes, tick: int) -> list[Arrival]:
         """Bytes came in: the arrivals that are now without a gap."""
         new: list[Arrival] = []
         if start > self.end:
             if len(self.beyond) < _PIECES:
-                insort(self.beyond, (start, data, push, tick))
+                insort(self.beyond, (start, data))
             return new
-        self._append(start, data, push, tick, new, whole=True)
+        self._append(start, data, tick, new, whole=True)
         while self.beyond and self.beyond[0][0] <= self.end:
-            at, piece, pushed, _ = self.beyond.pop(0)
-            self._append(at, piece, pushed, tick, new, whole=False)
+            at, piece = self.beyond.pop(0)
+            self._append(at, piece, tick, new, whole=False)
         return new
 
-    def _append(self, start: int, data: bytes, push: bool, tick: int, new: list[Arrival], *, whole: bool) -> None:
+    def _append(self, start: int, data: bytes, tick: int, new: list[Arrival], *, whole: bool) -> None:
         old = min(len(data), self.end - start)
         seen = max(start, self.base)
         if old > 0 and seen < start + old:
             known = self.held[seen - self.base : start + old - self.base]
             self.doubtful |= bytes(known) != data[seen - start : old]
         if old < len(data):
-            new.append(Arrival(self.end, start + len(data), tick, tick, push, whole=whole and old == 0))
+            new.append(Arrival(self.end, start + len(data), tick, tick, whole=whole and old == 0))
             self.held += data[old:]
             self.end = start + len(data)
 

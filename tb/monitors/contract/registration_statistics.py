@@ -177,7 +177,7 @@ class Statistics(BookMonitor):
             port.failed |= record.info == ndis.HARDWARE_FAILURE
         elif record.function == ndis.TERMINATED and record.tree is not None:
             for node in record.tree.nodes.values():
-                ended = face.named(node)
+                ended = face.terminated(node)
                 if ended is not None and ended in port.watched:
                     port.watched[ended].left = port.watched[ended].left or record.tick
 
@@ -247,10 +247,10 @@ class Statistics(BookMonitor):
         tally, reset = port.tallies[version], port.resets[oid]
         settled = tally.settled(tick)
         foreign = version not in port.versions or tally.total["received"] > tally.total["of_offloaded"]
-        failed, told_by_device = port.failed, self.desk.from_device
+        failed, told = port.failed, self.desk.origin
 
         def judge() -> None:
-            now_from_device, self.desk.from_device = self.desk.from_device, told_by_device
+            now, self.desk.origin = self.desk.origin, told
             most = tally.total.copy()
             most.subtract(reset.most)
             least = settled.copy() if reset.least is not None else Counter()
@@ -264,7 +264,7 @@ class Statistics(BookMonitor):
                 count = number(buffer, "out_resets")
                 text = f"OutResets is {count} after {most['aborts']} abortive disconnects"
                 self.check("CH-019", count <= most["aborts"], text)
-            self.desk.from_device = now_from_device
+            self.desk.origin = now
 
         self._later.append((tick + _RACE, judge))
 

@@ -61,11 +61,15 @@ class RttHull:
         ticks: list[int] = []
         while self.flight and self.flight[0][0] <= place:
             ticks.append(self.flight.popleft()[1])
-        if connection.flag(ndis.TIMESTAMPS) and seg.stamps is not None and connection.stamp is not None:
-            value, sent = connection.stamp
-            age = signed(value + tick - sent, seg.stamps[1])
-            if age >= 0:
-                self.add(age, age)
+        if connection.flag(ndis.TIMESTAMPS) and seg.stamps is not None:
+            if connection.stamp is not None:
+                value, early = connection.stamp
+                late = early
+            else:  # nothing was sent yet: its clock is the one that was handed over
+                value, early, late = whole(connection.delegated, "ts_time"), connection.began, connection.begins
+            most = signed(value + tick - early, seg.stamps[1])
+            if most >= 0:
+                self.add(max(0, most - (late - early)), most)
         elif ticks:
             self.add(tick - max(ticks), tick - min(ticks))
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from weakref import WeakKeyDictionary
 
 from tb.monitors.contract.receive_books import SUCCESS, Connection, Shared, number, octets
-from tb.monitors.contract.receive_segments import ACK, RST, SYN, Segment, unwrap
+from tb.monitors.contract.receive_segments import ACK, RST, SYN, URG, Segment, unwrap
 from tb.monitors.contract.receive_watch import LATE, RACE, BookedMonitor
 from tb.monitors.contract.trace import Enter, Leave, Node, State, Tree, Value
 
@@ -75,7 +75,7 @@ class Reachability(BookedMonitor):
             return
         reach = self._of(neighbor)
         ack = unwrap(seg.acknowledgment, conn.una)
-        good = seg.has(ACK) and not seg.has(RST | SYN) and conn.una < ack <= conn.sent and conn.accepts_tag(seg)
+        good = seg.has(ACK) and not seg.has(RST | SYN | URG) and conn.una < ack <= conn.sent and conn.accepts_tag(seg)
         low, high = conn.next_bounds
         start = unwrap(seg.sequence, conn.arrived)
         inside = low <= start <= high and not conn.stopped and conn.released is not None

@@ -158,10 +158,14 @@ class PassedUp(Record):
 
 @dataclass(frozen=True, slots=True)
 class PortEntry(Record):
-    """An entry of the device's rings as the device read (submission) or wrote it, by field name."""
+    """An entry of the device's rings as the device read (submission) or wrote it, by field name.
+
+    ``owner`` is the NdisOffloadHandle of the connection that has the number in ``conn``, if there is one.
+    """
 
     submission: bool = False
     entry: Mapping[str, int] = field(default_factory=dict)
+    owner: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +178,13 @@ class RegisterValue(Record):
 
 @dataclass(frozen=True, slots=True)
 class Counters(Record):
-    """What is in use in the target at this moment, by name: connections, paths, neighbors, posted receives, ..."""
+    """What is in use in the target at this moment, by name: connections, paths, neighbors, posted receives, ...
+
+    ``of_device``: read from the device's own tables, not from the books of its driver.
+    """
 
     used: Mapping[str, int] = field(default_factory=dict)
+    of_device: bool = False
 
 
 @dataclass(frozen=True, slots=True)

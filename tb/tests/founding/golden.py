@@ -36,7 +36,7 @@ PLAYINGS = (Playing(1, 0), Playing(2, 0), Playing(1, 1), Playing(2, 3))
 class Played:
     """What a run of all scenes left behind; ``problems`` without what the contract monitors say."""
 
-    stories: dict[str, Story]
+    stage: Stage
     tap: ContractTap
     problems: tuple[str, ...]
 
@@ -49,7 +49,7 @@ def run_stage(config: RunConfig, intermediates: int = 0) -> Played:
     if not stage.over:
         problems.append(f"the stage waits at {stage.where()}")
     problems += [line for line in summary.verdict(run.transfer) if not line.startswith("contract: ")]
-    return Played(stage.stories, run.transfer.tap, tuple(problems))
+    return Played(stage, run.transfer.tap, tuple(problems))
 
 
 @cache
@@ -63,13 +63,13 @@ def played(playing: Playing) -> dict[str, Story]:
     left = _played(playing)
     assert left.problems == ()
     assert left.tap.verdict() == []
-    return left.stories
+    return left.stage.stories
 
 
 def cases(letters: str) -> list[Any]:
     """The rows of one page, each with its rules."""
     return [
-        pytest.param(one, id=f"{one.name}-{one.test.__name__}", marks=pytest.mark.rule(*one.rules))
+        pytest.param(one, id=one.title, marks=pytest.mark.rule(*one.rules))
         for one in JUDGEMENTS
         if one.name.startswith(letters)
     ]

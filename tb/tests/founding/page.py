@@ -53,6 +53,11 @@ class Judgement:
     #: Intermediate drivers that the row speaks of.
     intermediates: int = 0
 
+    @property
+    def title(self) -> str:
+        """Its name among all tests of the page."""
+        return f"{self.name}-{self.test.__name__}"
+
 
 JUDGEMENTS: list[Judgement] = []
 

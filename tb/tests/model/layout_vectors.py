@@ -263,13 +263,14 @@ VECTORS["rcv_req"] = Image(
     width=162,
 )
 VECTORS["pool_node"] = Image(
-    "A7C4CCE9 F10E",
+    "A7C4CCE9 F10E01",
     {
         "next": 0xC4A7,
         "offset": 0xE9CC,
         "length": 0x0EF1,
+        "psh": 1,
     },
-    width=48,
+    width=49,
 )
 VECTORS["rx_seg"] = Image(
     "1633506D 3B586085 A2BFDCAA C7E401CF ECF49C72 86CD149C CF165EA5 FB69D948 B82F9F0E FE6DDD4C BC2B9B0A 7AEA59C9 "

@@ -14,10 +14,25 @@ from typing import Any
 import pytest
 
 import tb.contract.golden as golden
+from model.ndis.calls import NdisCall
 from model.ndis.enums import OffloadStateType
+from model.ndis.host import SharedObject
+from model.ndis.host_state import ObjectPhase
 from model.ndis.miniport_io import ConnectionIo, SendJob
-from model.ndis.offload_state import OffloadBlock, OffloadHandle, link, nodes_once, tree_fault
+from model.ndis.offload_state import (
+    NeighborCached,
+    NeighborConst,
+    OffloadBlock,
+    OffloadHandle,
+    PathCached,
+    PathConst,
+    link,
+    nodes_once,
+    tree_fault,
+)
+from model.ndis.status import NdisStatus
 from tb.config import ROOT, RunConfig
+from tb.contract.misuse import Chosen
 from tb.contract.operator import MAX_SIZE, Plan
 from tb.contract.regress import plan_of
 from tb.contract.table import TABLE, Kind, State, legal
@@ -26,8 +41,9 @@ from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.host_misuse import HostMisuse
 from tb.monitors.contract.monitor import ContractMonitors
 from tb.monitors.contract.trace import Record
+from tb.session.network import NIC_IP
 
-OPERATIONS, BYTES = 150, 192 << 10
+OPERATIONS, BYTES = 400, 512 << 10
 #: Sizes drawn for an operation, on average: chains have many.
 DRAWS = 5
 
@@ -157,6 +173,41 @@ def test_misuse_that_no_monitor_reports_is_found(monkeypatch: pytest.MonkeyPatch
     assert not found.passed
 
 
+@pytest.mark.rule("CH-059", "CH-060", "CH-028")
+@pytest.mark.parametrize(
+    "chosen",
+    [Chosen(Kind.INITIATE, State.SYN_SENT), Chosen(Kind.TREE_NO_STATE, State.SOFTWARE)],
+    ids=lambda chosen: chosen.kind.name,
+)
+def test_a_path_that_an_initiate_names_is_not_terminated_before_the_tree_is_back(
+    chosen: Chosen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = replace(RunConfig(command="regress", device="model"), seed=1, size=BYTES, delay=5, out=tmp_path)
+    run = golden.GoldenRun(config, Plan(seed=1, operations=OPERATIONS, bytes=BYTES))
+    host, misuser = run.session.host, run.session.operator.misuser
+    issued: list[NdisCall] = []
+    monkeypatch.setattr(host, "_issue", issued.append)
+    host.may_retire = lambda _: True
+    offloaded = ObjectPhase.OFFLOADED
+    below = SharedObject(OffloadStateType.NEIGHBOR, NeighborConst(), NeighborCached(), phase=offloaded, users=1)
+    path = SharedObject(OffloadStateType.IP4, PathConst(NIC_IP, b"peer"), PathCached(1500), below, offloaded)
+    below.handle.miniport_offload_context, path.handle.miniport_offload_context = 7, 8
+    host._neighbors[b"next"], host._paths[b"peer"] = below, path
+    assert misuser._make(chosen)
+    assert not host._issue_idle_terminates()
+    path.users = 1
+    assert not misuser._terminate_below(chosen)
+    path.users = 0
+    assert (len(issued), path.phase) == (1, offloaded)
+    (misuse,) = host.misuses
+    for root in misuse.roots:
+        for node in nodes_once(root):
+            node.status = NdisStatus.FAILURE
+        host.initiate_offload_complete(host, root)
+    assert host._issue_idle_terminates()
+    assert (len(issued), path.phase) == (2, ObjectPhase.TERMINATING)
+
+
 @pytest.mark.parametrize("section", HostMisuse.RULES)
 def test_misuse_of_a_section_that_its_monitor_does_not_report_is_found(
     section: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -168,7 +219,7 @@ def test_misuse_of_a_section_that_its_monitor_does_not_report_is_found(
             report(self, rule, text)
 
     monkeypatch.setattr(HostMisuse, "breach", half_deaf)
-    found = _played(7, tmp_path)
+    found = _played(8, tmp_path)
     assert found.violations
     assert all(line.startswith("misuse: ") and f"{section} not reported" in line for line in found.violations)
 

@@ -136,7 +136,7 @@ def test_a_push_leaves_a_nopush_request_open() -> None:
     assert not engine.state.dcb.push_on
 
 
-@pytest.mark.rule("TIMER")
+@pytest.mark.rule("TIMER", "S15")
 def test_the_push_timer_completes_what_no_push_came_for() -> None:
     engine = started(push_ticks=500)
     engine.receive(1000, nopush=0)

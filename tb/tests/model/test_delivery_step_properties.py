@@ -29,6 +29,8 @@ class Host:
         self.engine = engine
         self.memory: dict[int, int] = {}
         self.sent = 0
+        #: Where the stream ends behind a byte that was pushed.
+        self.pushed: set[int] = set()
         self.got: list[int] = []
         self.open: tuple[int, int, int] | None = None
         self.cookies = 0
@@ -65,12 +67,16 @@ class Host:
         if move in ("deliver", "push") and len(engine.free) > 0:
             n = 1 + x % 1400
             first, self.sent = self.sent, self.sent + n
+            if move == "push":
+                self.pushed.add(self.sent)
             self.take(engine.deliver(n, psh=int(move == "push")), first)
         elif move == "forward" and len(engine.free) > 0:
             n = 1 + x % 1400
             at = FORWARDED + self.sent
             self.memory |= {at + i: self.sent + i for i in range(n)}
             self.sent += n
+            if x >> 4 & 1:
+                self.pushed.add(self.sent)
             done = engine.forward(n, psh=x >> 4 & 1, at=at)
             self.take(done)
             assert [c.kind for c in cqes(done)].count(CqKind.FORWARD) == 1
@@ -102,3 +108,19 @@ def test_bytes_reach_the_host_once_and_in_order(moves: list[tuple[str, int]]) ->
     filled = host.engine.state.dcb.req_filled
     assert len(host.got) + filled == host.sent
     assert host.engine.consumed == host.sent
+
+
+@pytest.mark.rule("CH-127", "W-2", "DELIVER")
+@settings(max_examples=500, deadline=None)
+@given(moves=MOVES, held=st.integers(0, 20))
+def test_no_push_mode_request_holds_a_pushed_byte_last(moves: list[tuple[str, int]], held: int) -> None:
+    """The first ``held`` moves fill the pool of a held connection."""
+    host = Host(started(hold=1))
+    for n, (move, x) in enumerate([*moves, ("tick", 0)]):
+        if n == min(held, len(moves)):
+            host.take(host.engine.command(Opcode.RESUME))
+        else:
+            host.move(move, x)
+        state = host.engine.state
+        if state.dcb.req_filled and not state.requests[0].nopush:
+            assert len(host.got) + state.dcb.req_filled not in host.pushed

@@ -72,6 +72,17 @@ def test_equal_words_are_counted_and_pass(bench: Bench) -> None:
     assert (bench.door.compared, bench.found) == (2, None)
 
 
+def test_connections_that_the_device_holds_are_counted_in_its_own_memory(bench: Bench) -> None:
+    assert bench.door.held() == 0  # nobody knows what stands in a word that was never written
+    bench.commit(10, 1, OPEN)
+    bench.commit(20, 2, Tcb(phase=1))
+    assert bench.door.held() == 2
+    bench.write(30, 1, Tcb())
+    assert bench.door.held() == 1
+    bench.follower.core.tcbs[2] = Tcb()
+    assert bench.door.held() == 1
+
+
 def test_a_word_that_differs_is_a_divergence_with_its_field(bench: Bench) -> None:
     bench.commit(10, 1, OPEN)
     bench.memory[1].value = Word(replace(OPEN, ka_interval=1).pack())

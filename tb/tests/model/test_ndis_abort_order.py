@@ -12,7 +12,7 @@ from model.layout.generated import SG_MAX, Cqe, Opcode, Sqe, Status
 from model.ndis.memory import FlatMemory, HostMemory, PageAllocator
 from model.ndis.miniport_io import SEND_LAST, ConnectionIo, DeviceLimits
 from model.ndis.netbuffer import BufferShape, NetBuffer, NetBufferList, Owner, allocate_net_buffer
-from model.ndis.rings import DmaArena
+from model.ndis.shares import SharedArena
 from model.ndis.status import CompletionKind, NdisStatus
 
 PAGE = 4096
@@ -28,9 +28,10 @@ class Recorder(SimpleNamespace):
         super().__init__()
         self.memory: HostMemory = FlatMemory(1 << 20)
         self.allocator = PageAllocator(self.memory, PAGE, 1 << 20, seed=1)
-        self.lists = DmaArena(self.memory, self.allocator.allocate_contiguous(8 * PAGE).pages[0], 8 * PAGE)
-        self.bounce = DmaArena(self.memory, self.allocator.allocate_contiguous(8 * PAGE).pages[0], 8 * PAGE)
+        self.lists = SharedArena(self.memory, self.allocator.allocate_contiguous(8 * PAGE).pages[0], 8 * PAGE, {})
+        self.bounce = SharedArena(self.memory, self.allocator.allocate_contiguous(8 * PAGE).pages[0], 8 * PAGE, {})
         self.limits = DeviceLimits()
+        self.now = 0
         self.entries: list[Sqe] = []
         self.went_up: list[tuple[CompletionKind, NdisStatus | None]] = []
         self._cookie = 0
@@ -42,10 +43,10 @@ class Recorder(SimpleNamespace):
         self._cookie += 1
         return self._cookie
 
-    def reserve(self, kind: CompletionKind) -> bool:
+    def reserve(self, kind: CompletionKind, conn: int) -> bool:
         return True
 
-    def release(self, kind: CompletionKind) -> None:
+    def release(self, kind: CompletionKind, conn: int) -> None:
         """Not counted."""
 
     def up(self, kind: CompletionKind, nbl: NetBufferList) -> None:
@@ -123,6 +124,32 @@ def test_an_abort_behind_another_is_aborted_though_the_connection_became_invalid
         io.on_send(answer)
     disconnect = CompletionKind.DISCONNECT
     assert driver.went_up == [(disconnect, NdisStatus.SUCCESS), (disconnect, NdisStatus.REQUEST_ABORTED)]
+
+
+@pytest.mark.rule("G-06")
+@pytest.mark.parametrize("mute", [False, True], ids=["sound", "invalid"])
+@pytest.mark.parametrize("status", [Status.OK, Status.ABORTED])
+def test_receives_posted_behind_one_abort_come_back_before_the_next(status: Status, mute: bool) -> None:
+    driver = Recorder()
+    io = ConnectionIo(driver, conn=1, gen=1, send_open=True, receive_open=True)
+    io.disconnect_abortive(driver.list_of(0))
+    io.pump()
+    io.on_send(Cqe(cookie=driver.entries[-1].cookie, status=Status.OK))
+    io.mute = lambda: mute
+    for _ in range(2):
+        io.receive(driver.list_of(SIZE))
+    io.disconnect_abortive(driver.list_of(0))
+    io.pump()
+    if not mute:
+        io.on_send(Cqe(cookie=driver.entries[-1].cookie, status=status))
+    ended = NdisStatus.REQUEST_ABORTED if mute or status is Status.ABORTED else NdisStatus.SUCCESS
+    assert driver.went_up == [
+        (CompletionKind.DISCONNECT, NdisStatus.SUCCESS),
+        (CompletionKind.RECEIVE, NdisStatus.REQUEST_ABORTED),
+        (CompletionKind.RECEIVE, NdisStatus.REQUEST_ABORTED),
+        (CompletionKind.DISCONNECT, ended),
+    ]
+    assert not io.jobs
 
 
 @pytest.mark.rule("G-03")

@@ -12,7 +12,7 @@ from model.ndis.enums import NblInfo
 from model.ndis.memory import PAGE_SIZE, HostMemory, Region
 from model.ndis.miniport_io import RECEIVE_NOPUSH, RECEIVE_PREFILL, ConnectionIo, Device, DeviceLimits
 from model.ndis.netbuffer import Mdl, NetBuffer, NetBufferList
-from model.ndis.rings import DmaArena
+from model.ndis.shares import SharedArena
 from model.ndis.status import CompletionKind
 
 
@@ -23,8 +23,8 @@ class Entries:
     limits: DeviceLimits
     submitted: list[Sqe] = field(default_factory=list)
     memory: HostMemory = None  # type: ignore[assignment]
-    lists: DmaArena = None  # type: ignore[assignment]
-    bounce: DmaArena = None  # type: ignore[assignment]
+    lists: SharedArena = None  # type: ignore[assignment]
+    bounce: SharedArena = None  # type: ignore[assignment]
 
     def submit(self, entry: Sqe) -> None:
         self.submitted.append(entry)
@@ -32,10 +32,10 @@ class Entries:
     def new_cookie(self) -> int:
         return len(self.submitted)
 
-    def reserve(self, kind: CompletionKind) -> bool:
+    def reserve(self, kind: CompletionKind, conn: int) -> bool:
         return kind is CompletionKind.RECEIVE
 
-    def release(self, kind: CompletionKind) -> None:
+    def release(self, kind: CompletionKind, conn: int) -> None:
         raise AssertionError(kind)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from tb.peers.applications import EchoApp, SinkApp
+from tb.peers.applications import BaseApp, EchoApp, SinkApp
 from tb.peers.connection import TcpConfig
 from tb.peers.headers import (
     ACK,
@@ -23,7 +24,7 @@ from tb.peers.headers import (
     ip_bytes,
     mac_bytes,
 )
-from tb.peers.judge import JudgeRules, StreamRecord
+from tb.peers.judge import JudgeRules, OfferedWindows, StreamRecord
 from tb.peers.tcp_peer import PeerConfig, TcpPeer
 
 ISS = 0xFFFFFFF0
@@ -32,16 +33,46 @@ PEER = (mac_bytes("02:00:00:00:00:02"), ip_bytes("10.0.0.2"))
 MSS = 500
 
 
+class DeafApp(BaseApp):
+    """Reads nothing and has two full segments to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = bytes(2 * (MSS - 12))
+
+    def room(self) -> int:
+        return 0
+
+    def take(self, limit: int) -> bytes:
+        taken, self._left = self._left[:limit], self._left[limit:]
+        return taken
+
+
+class HastyApp(BaseApp):
+    """Closes at once."""
+
+    def wants_close(self) -> bool:
+        return True
+
+
 class Sender:
     """A connection to a fresh peer with timestamps; `make` gives right segments that a test then spoils."""
 
-    def __init__(self, rules: JudgeRules | None = None, vlan: int | None = None, *, sack: bool = False) -> None:
+    def __init__(
+        self,
+        rules: JudgeRules | None = None,
+        vlan: int | None = None,
+        *,
+        sack: bool = False,
+        app: Callable[[], BaseApp] = lambda: SinkApp(read_limit=0),
+    ) -> None:
         """Does the handshake; both windows are scaled: the peer's by 0, ours by 2."""
         tcp = TcpConfig(mss=MSS, receive_buffer=4000, window_scale=0)
-        self.peer = TcpPeer(PeerConfig(tcp=tcp, rules=rules or JudgeRules()), lambda _: SinkApp(read_limit=0))
+        self.peer = TcpPeer(PeerConfig(tcp=tcp, rules=rules or JudgeRules()), lambda _: app())
         self.link = Link(OWN[0], PEER[0], vlan)
         self._peer_iss = 0
         self._echo = 0
+        self._now = 0
         permitted = b"\x01\x01\x04\x02" if sack else b""
         syn = replace(
             self.make(seq=0, flags=SYN),
@@ -81,13 +112,26 @@ class Sender:
         self.send_bytes(encode_tcp(seg))
 
     def send_bytes(self, frame: bytes) -> None:
-        for answer in self.peer.on_frame(frame, 0):
-            seg = decode(answer)
-            assert isinstance(seg, Segment)
+        self._look_at(self.peer.on_frame(frame, self._now))
+
+    def wait(self, ticks: int) -> Segment:
+        """The last of the segments that the peer sends when this time is over."""
+        self._now += ticks
+        last = self._look_at(self.peer.on_tick(self._now))
+        assert last is not None
+        return last
+
+    def _look_at(self, frames: list[bytes]) -> Segment | None:
+        seg: Segment | None = None
+        for frame in frames:
+            decoded = decode(frame)
+            assert isinstance(decoded, Segment)
+            seg = decoded
             if seg.flags & SYN:
                 self._peer_iss = seg.seq
             if seg.options.timestamps:
                 self._echo = seg.options.timestamps[0]
+        return seg
 
 
 def with_ip(frame: bytes, at: int, value: bytes) -> bytes:
@@ -180,6 +224,37 @@ def test_data_beyond_the_advertised_edge_is_a_violation_but_not_a_probe_of_one_b
     assert s.violations == ["SHLD-15"]
 
 
+@pytest.mark.rule("SHLD-15", "B04")
+def test_the_ack_of_a_repeated_segment_leaves_the_window_of_a_newer_one_behind_it() -> None:
+    """RFC 9293 3.10.7.4: SND.UNA moves on, SND.WND stays, for the segment is older than SND.WL1."""
+    s = Sender(app=DeafApp)  # its two segments offer 4000 bytes behind ACK 1
+    for n in range(4):
+        s.send(s.make(seq=1 + 488 * n, payload=bytes(488)))  # the ACKs of these are lost
+    repeated, expected = s.wait(10_000), s.make(seq=1953, ack=1)
+    assert (repeated.seq, repeated.ack, repeated.window) == (expected.ack, expected.seq, 2048), "the first of the two"
+    for n in range(4, 12):
+        s.send(s.make(seq=1 + 488 * n, payload=bytes(488)))
+    s.send(s.make(seq=5857, payload=bytes(96)))
+    assert s.violations == []
+    s.send(s.make(seq=5953, payload=bytes(2)))
+    assert s.violations == ["SHLD-15"]
+
+
+@pytest.mark.rule("SHLD-15")
+def test_a_window_that_an_equally_new_segment_took_back_counts_from_its_own_ack() -> None:
+    told = OfferedWindows()
+    told.tell(seq=500, ack=1, window=4000, una=1)
+    told.tell(seq=500, ack=1001, window=2000, una=1)
+    assert told.edge == 4001
+    told.tell(seq=400, ack=1501, window=1500, una=1)
+    assert told.edge == 5501, "the first window may be the last that counted"
+    told.tell(seq=900, ack=1501, window=4000, una=600)
+    told.tell(seq=600, ack=2001, window=10, una=600)
+    assert told.edge == 6001
+    told.tell(seq=900, ack=4001, window=10, una=900)
+    assert told.edge == 6001, "what is as new replaces it"
+
+
 @pytest.mark.parametrize("flags", [ACK | SYN, ACK | URG, ACK | RST, SYN, 0, PSH])
 def test_unexpected_flags_are_violations(flags: int) -> None:
     s = Sender()
@@ -192,6 +267,16 @@ def test_a_late_copy_of_the_syn_and_an_allowed_reset_are_none() -> None:
     s.send(s.make(seq=0, flags=SYN))
     s.send(s.make(flags=RST))
     assert s.violations == []
+
+
+@pytest.mark.parametrize("flags", [RST, RST | ACK])
+@pytest.mark.parametrize("ended", [True, False])
+def test_in_time_wait_a_late_ack_may_be_answered_by_a_reset_of_a_closed_connection(ended: bool, flags: int) -> None:
+    """RFC 9293 3.10.7.1: the number of the ACK, and no ACK."""
+    s = Sender(app=HastyApp)  # it has closed: SND.NXT is 2
+    s.send(s.make(ack=2, flags=ACK | FIN if ended else ACK))
+    s.send(s.make(seq=2 if ended else 1, ack=2, flags=flags))
+    assert s.violations == ([] if ended and flags == RST else ["flags"])
 
 
 @pytest.mark.rule("SHLD-14")

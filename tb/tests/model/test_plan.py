@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,30 +75,44 @@ def _play(found: Mapping[str, Any], claims: Mapping[str, frozenset[str]]) -> Run
     return play(scenario, "golden", scenario.golden, RunConfig(device="model"))
 
 
-def _found(*rules: str, at_device: bool = True) -> Found:
+def _found(*rules: str) -> Found:
+    """A run of one test in which these rules count."""
     triggers = dict.fromkeys(rules, 1)
-    return {"triggers": triggers, "at_device": triggers if at_device else {}, "breaches": [], "problems": []}
+    return {"triggers": triggers, "at_device": triggers, "breaches": [], "problems": [], "tests": {"one": list(rules)}}
 
 
-def test_a_test_that_cites_a_rule_which_never_triggered_fails_its_run() -> None:
-    claims = {"good": frozenset({HDL.id}), "silent": frozenset({HDL.id, "CH-102"})}
-    result = _play(_found(HDL.id), claims)
+def test_a_test_that_cites_a_rule_which_never_triggered_in_it_fails_its_run() -> None:
+    found = _found(HDL.id) | {"tests": {"good": [HDL.id], "silent": [HDL.id]}}
+    result = _play(found, {"good": frozenset({HDL.id}), "silent": frozenset({HDL.id, "CH-102"})})
     assert not result.passed
     assert result.problems == ("silent cites CH-102: never triggered",)
     assert result.tests == {"good": (HDL.id,), "silent": (HDL.id,)}
+    assert result.failed == ("silent",)
 
 
-def test_a_citation_of_a_rule_of_the_device_must_have_triggered_there() -> None:
-    claims = {"one": frozenset({HDL.id, DRIVER.id})}
-    assert _play(_found(HDL.id, DRIVER.id), claims).passed
-    result = _play(_found(HDL.id, DRIVER.id, at_device=False), claims)
-    assert result.problems == (f"one cites {HDL.id}: never triggered",)
-
-
-def test_where_each_test_has_a_device_of_its_own_another_tests_trigger_does_not_count() -> None:
+def test_what_triggered_elsewhere_in_the_run_says_nothing_of_a_test() -> None:
     found = _found(HDL.id) | {"tests": {"one": [HDL.id], "other": []}}
     result = _play(found, {"one": frozenset({HDL.id}), "other": frozenset({HDL.id})})
     assert result.problems == (f"other cites {HDL.id}: never triggered",)
+    untold = {key: value for key, value in found.items() if key != "tests"}
+    assert _play(untold, {"one": frozenset({HDL.id})}).problems == (f"one cites {HDL.id}: never triggered",)
+
+
+def test_the_plan_says_of_every_test_that_cites_rules_how_it_ended_on_each_device() -> None:
+    good, bad, lost = (replace(_result(d, HDL.id), device=d) for d in ("golden", "verilator", "icarus"))
+    bad = replace(bad, passed=False, failed=("a test",))
+    lost = replace(lost, passed=False)
+    found = plan.outcomes([good, bad, lost])
+    assert found == {"run": {"a test": {"golden": "pass", "verilator": "fail", "icarus": "fail"}}}
+    assert plan.outcomes([good]) == {"run": {"a test": {"golden": "pass"}}}
+    assert list(plan.by_device(plan.outcomes([good, bad])).columns[3].cells) == ["not run"]
+
+
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_scenes_founding_rows_and_vectors_are_played_on_both_simulators(simulator: str) -> None:
+    cited = {scenario.name for scenario in SCENARIOS if scenario.claims()}
+    assert {"scenes", "founding", "founding-intermediate", "vectors"} <= cited
+    assert {one.name for one in SCENARIOS if one.name in cited and one.on(simulator) is None} == set()
 
 
 def test_runs_that_are_added_up_say_which_of_them_had_a_problem() -> None:

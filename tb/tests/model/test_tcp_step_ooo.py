@@ -126,6 +126,14 @@ def test_past_its_ranges_a_connection_drops_what_would_make_one_and_takes_what_g
     assert engine.credits == free - 2
 
 
+@pytest.mark.rule("M-2", "CH-127")
+@pytest.mark.parametrize("flags", [ACK, ACK | PSH])
+def test_a_held_piece_keeps_the_push_of_its_segment(flags: int) -> None:
+    pushed = int(flags != ACK)
+    assert message_of(take(engine_with(), 100, 200, flags)).psh == pushed
+    assert message_of(take(engine_with((150, 250)), 100, 200, flags)).psh == pushed
+
+
 @pytest.mark.rule("M-2")
 def test_the_lowest_list_that_is_free_is_used() -> None:
     engine = engine_with((100, 110), (200, 210), (300, 310))

@@ -68,7 +68,7 @@ def test_a_larger_receive_buffer_is_advertised_at_once_and_a_smaller_one_never_p
     engine = running()
     result = engine.command(Opcode.UPDATE, replace(CACHED, cached_flags=UPDATE_RCV_WND, initial_rcv_wnd=40000))
     msg = message_of(result)
-    assert (msg.kind, msg.gen, msg.info) == (DlvEvt.UPDATE, GEN, 8192)
+    assert (msg.kind, msg.gen, msg.info) == (DlvEvt.UPDATE, GEN, 40000 >> 2)
     assert result.pending
     assert segment_of(engine.grant()).wnd == 40000
     result = engine.command(Opcode.UPDATE, replace(CACHED, cached_flags=UPDATE_RCV_WND, initial_rcv_wnd=1000))

@@ -197,6 +197,32 @@ def test_syn_reset_and_missing_ack_flag_are_seen() -> None:
     assert rules_broken(inserted(CALM, at, SENT, replace(seg, flags=RST, payload=b"")), allowed) == set()
 
 
+@pytest.mark.parametrize(("late", "resets", "number", "flags"), [
+    (0, 1, 0, RST), (1, 2, 0, RST), (1, 1, 1, RST), (1, 1, 0, RST | ACK), (1, 1, 0, RST), (2, 2, 0, RST),
+])  # fmt: skip
+def test_who_closed_last_answers_each_late_ack_by_one_reset_with_its_number(
+    late: int, resets: int, number: int, flags: int
+) -> None:
+    """RFC 9293 3.10.7.1: in CLOSED, behind LAST-ACK. CALM as its server saw it, which closed last."""
+    events = [replace(event, sent=not event.sent) for event in CALM]
+    assert rules_broken(events) == set()
+    at = next(n for n in reversed(range(len(events))) if not events[n].sent)
+    last = segment(events[at])
+    answer = segment(events[pick(events, lambda seg: bool(seg.flags & FIN))])
+    reset = replace(answer, seq=(last.ack + number) % 2**32, ack=0, flags=flags, window=0, payload=b"")
+    events += [events[at]] * late + [Event(SENT, encode_tcp(reset), events[-1].tick)] * resets
+    rightly = resets <= late and not number and flags == RST
+    assert ("FLAGS" in rules_broken(events)) is not rightly
+
+
+def test_who_closed_first_waits_and_sends_no_reset() -> None:
+    at = next(n for n in reversed(range(len(CALM))) if not CALM[n].sent)
+    last = segment(CALM[at])
+    own = segment(CALM[pick(CALM, pure_ack)])
+    reset = replace(own, seq=last.ack, ack=0, flags=RST, window=0, payload=b"")
+    assert "FLAGS" in rules_broken([*CALM, CALM[at], Event(SENT, encode_tcp(reset), CALM[-1].tick)])
+
+
 @pytest.mark.rule("CH-181")
 def test_a_reset_is_legal_only_on_a_connection_whose_host_called_for_it() -> None:
     at = pick(CALM, full, 5)
@@ -328,6 +354,18 @@ def test_gaps_between_retransmissions_of_a_head_must_double() -> None:
 def test_after_a_timeout_only_the_head_may_be_sent() -> None:
     assert rules_broken(retransmissions([300], more=True)) == {"MUST-19"}
     assert rules_broken(retransmissions([20], more=True)) == set()
+
+
+@pytest.mark.rule("MUST-19", "S29")
+@pytest.mark.parametrize(("segments", "broken"), [(3, set()), (2, {"MUST-19"})])
+def test_blocks_above_the_head_ask_for_it_before_the_third_duplicate(segments: int, broken: set[str]) -> None:
+    events = retransmissions([300], more=True)
+    head, last = segment(events[-2]), segment(next(event for event in reversed(events) if not event.sent))
+    size = len(head.payload)
+    ack = replace(last, seq=(last.seq + len(last.payload)) % 2**32, ack=head.seq, flags=ACK, payload=b"")
+    assert size > 1000
+    told = blocks_of(ack, (head.seq + size, head.seq + (1 + segments) * size))
+    assert rules_broken(inserted(events, len(events) - 2, RECEIVED, told)) == broken
 
 
 def test_a_hand_over_lets_the_timer_start_anew() -> None:

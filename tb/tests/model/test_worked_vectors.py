@@ -26,7 +26,7 @@ def _cases() -> list[object]:
 
 @pytest.mark.parametrize("vector", _cases())
 def test_vector(vector: Vector) -> None:
-    vector.test(played().stories, 0)
+    vector.test(played().stage.stories, 0)
 
 
 def test_the_judges_of_every_run_find_nothing() -> None:

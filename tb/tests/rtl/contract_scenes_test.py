@@ -6,22 +6,21 @@ where it has none; one that ends what a session needs comes last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, cast
 
 import cocotb
 from cocotb.triggers import Timer
 from pyuvm import uvm_factory, uvm_root
 
-from tb.contract.duties import counted
 from tb.contract.scenes.everything import playable
 from tb.contract.scenes.stage import DELAY, SIZE, Case, SceneDriver, SceneStage, SceneTransfer, unmet
 from tb.env.base_test import configuration
 from tb.tests.rtl.stage_test import StageTest
 from tb.tests.stage import Stage
 
-#: Triggers that count, once the run is over.
-TRIGGERS: Final[dict[str, int]] = {}
+#: The rules that count in each scene, once the run is over.
+SEEN: Final[dict[str, frozenset[str]]] = {}
 
 
 class ScenesTest(StageTest):
@@ -34,10 +33,13 @@ class ScenesTest(StageTest):
     def scenes(self) -> Stage:
         return SceneStage(playable(self.config.intermediates))
 
+    def seen(self, found: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+        return cast(SceneStage, self.stage).seen(found)
+
     def judge(self) -> list[str]:
         """The tests of the scenes do, behind this one."""
         if self.transfer is not None:
-            TRIGGERS.update(counted(self.transfer.tap.result()))
+            SEEN.update(self.seen(self.transfer.tap.result()))
         return []
 
 
@@ -50,12 +52,11 @@ async def all_scenes_are_played_in_lockstep_and_no_contract_monitor_complains(_:
 
 def _claiming(case: Case) -> Callable[[Any], Coroutine[Any, None, None]]:
     async def judge(_: Any) -> None:
-        assert TRIGGERS, "the scenes were not played to their end"
-        assert unmet([case], TRIGGERS) == []
+        assert SEEN, "the scenes were not played to their end"
+        assert unmet([case], SEEN) == []
 
     return judge
 
 
 for _case in playable(configuration().intermediates):
-    _name = f"{_case.part}-{_case.name}"
-    globals()[_name] = cocotb.test(name=_name)(_claiming(_case))
+    globals()[_case.title] = cocotb.test(name=_case.title)(_claiming(_case))

@@ -5,7 +5,7 @@ The rows that speak of intermediate drivers are judged where the run has some (`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import cocotb
@@ -14,7 +14,7 @@ from pyuvm import uvm_factory, uvm_root
 
 from tb.env.base_test import configuration
 from tb.tests.founding.page import Judgement
-from tb.tests.founding.rows import JUDGEMENTS
+from tb.tests.founding.rows import JUDGEMENTS, seen_by_rows
 from tb.tests.founding.scenes import scenes
 from tb.tests.rtl.stage_test import StageTest
 from tb.tests.stage import Stage, Story
@@ -28,6 +28,9 @@ class FoundingTest(StageTest):
 
     def scenes(self) -> Stage:
         return Stage(scenes(self.config.intermediates))
+
+    def seen(self, found: Mapping[str, Any]) -> dict[str, list[str]]:
+        return seen_by_rows(self.stage, found, self.config.intermediates)
 
     def judge(self) -> list[str]:
         """The tests of the rows do, behind this one."""
@@ -52,5 +55,4 @@ def _judging(judgement: Judgement) -> Callable[[Any], Coroutine[Any, None, None]
 
 for _judgement in JUDGEMENTS:
     if _judgement.intermediates <= configuration().intermediates:
-        _name = f"{_judgement.name}-{_judgement.test.__name__}"
-        globals()[_name] = cocotb.test(name=_name)(_judging(_judgement))
+        globals()[_judgement.title] = cocotb.test(name=_judgement.title)(_judging(_judgement))

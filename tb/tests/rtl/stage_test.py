@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from model.device.memory import ErrorWindow
 from model.ndis.memory import PageAllocator
@@ -38,8 +39,19 @@ class StageTest(TransferTest):
         transfer = self.transfer_type(
             self.config, self.port.mem, allocator, capture=self.config.out / "wire.pcapng", issue=self.bench.issue
         )
-        face = transfer.join(self.stage, Device(self._inject, lambda: self.follower.core, self._ask), allocator)
+        held = self.env.scoreboard.tcb_table.held
+        device = Device(self._inject, lambda: self.follower.core, held, self._ask)
+        face = transfer.join(self.stage, device, allocator)
         return transfer, self.driver_type(self.port, face, allocator, self.settings())
+
+    def seen(self, found: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+        """The rules that count in the own part of each test that cites some, of what the tap of the run says."""
+        return {}
+
+    def contract_result(self) -> dict[str, Any]:
+        found = super().contract_result()
+        tests = {test: sorted(rules) for test, rules in self.seen(found).items()}
+        return found | ({"tests": tests} if tests else {})
 
     def extra_problems(self) -> list[str]:
         """The session is clean, every scene came to its end, and left behind what it should."""

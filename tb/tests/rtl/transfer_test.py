@@ -107,6 +107,11 @@ class TransferTest(ChimneyTest):
     def extra_problems(self) -> list[str]:
         return [] if self.transfer is None else summary.verdict(self.transfer)
 
+    def contract_result(self) -> dict[str, Any]:
+        """What the plan wants to know of the run, see `ContractTap.result`."""
+        assert self.transfer is not None
+        return self.transfer.tap.result()
+
     def _write_results(self, seconds: float) -> None:
         assert self.transfer is not None
         out = self.config.out
@@ -116,7 +121,7 @@ class TransferTest(ChimneyTest):
         result["sim_seconds"] = round(seconds, 2)
         result["problems"] = self.verdict()
         write_json(out / "rtl.json", result)
-        write_json(out / "contract.json", self.transfer.tap.result())
+        write_json(out / "contract.json", self.contract_result())
         (out / "received.bin").write_bytes(self.transfer.received_data())
         if self.follower.divergence is not None:
             (out / "divergence.txt").write_text(self.follower.report(replay_command(out)))

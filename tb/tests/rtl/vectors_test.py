@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import cocotb
@@ -11,7 +12,7 @@ from pyuvm import uvm_factory, uvm_root
 
 from tb.tests.rtl.stage_test import StageTest
 from tb.tests.stage import Stage
-from tb.tests.vector_cases import VECTORS, Vector, scenes
+from tb.tests.vector_cases import VECTORS, Vector, scenes, seen_by_vectors
 
 #: In the place of the 30000 ticks of vector A.8; more than 500, so that its moments keep their order.
 STALE_TICKS = 600
@@ -24,6 +25,9 @@ class VectorsTest(StageTest):
 
     def scenes(self) -> Stage:
         return Stage(scenes(STALE_TICKS))
+
+    def seen(self, found: Mapping[str, Any]) -> dict[str, list[str]]:
+        return seen_by_vectors(self.stage, found, SLACK)
 
     def judge(self) -> list[str]:
         """Every vector holds for what the scenes left behind."""

@@ -41,7 +41,7 @@ from tb.tests.stage.moments import (
 )
 from tb.tests.stage.network import StageNetwork
 from tb.tests.stage.record import COMPLETIONS
-from tb.tests.stage.stage import DELAY, SIZE, Device, Stage
+from tb.tests.stage.stage import DELAY, SIZE, Device, Stage, chapter
 from tb.tests.stage.story import Story, pattern
 from tb.tests.stage.taps import DownTap
 from tb.tests.stage.transfer import StageTransfer
@@ -95,5 +95,6 @@ __all__ = [
     "StageNetwork",
     "StageTransfer",
     "Story",
+    "chapter",
     "pattern",
 ]

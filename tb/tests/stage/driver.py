@@ -10,7 +10,6 @@ from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
 from model.ndis.offload_state import OffloadBlock
 from model.ndis.rings import HostPort
-from model.ndis.status import CompletionKind
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class StageDriver(MiniportDriver):
             len(self._contexts),
             len(self._by_id),
             *(len(ids) for ids in self._free_ids.values()),
-            *(self._places_left[kind] for kind in (CompletionKind.SEND, CompletionKind.RECEIVE)),
+            *self._ring_places.left,
         )
 
     @property

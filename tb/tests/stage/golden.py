@@ -34,7 +34,8 @@ class StageRun(ModelRun):
         self.device = GoldenDevice(conns, MEMORY_BYTES, config.seed, config=device_config)
         allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
         transfer = self.transfer_type(config, self.device.mem, allocator)
-        face = transfer.join(stage, Device(self._inject, lambda: self.device.core, self._ask), allocator)
+        device = Device(self._inject, lambda: self.device.core, lambda: len(self.device.core.in_use), self._ask)
+        face = transfer.join(stage, device, allocator)
         settings = driver_config or DriverConfig(conns=conns, cq_log2=12)
         self.begin(transfer, self.driver_type(self.device, face, allocator, settings))
 

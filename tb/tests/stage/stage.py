@@ -6,7 +6,8 @@ the wire is kept as a list of moments for each connection; judgements see nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,8 +40,33 @@ class Device:
     inject: Callable[[Sequence[ErrorWindow]], None]
     #: The state of all blocks: the golden device's own, or the one that lockstep holds beside the RTL.
     core: Callable[[], Core]
+    #: Connections that it holds: in its own tables, also where those of ``core`` run beside the RTL.
+    held: Callable[[], int]
     #: Read a register; the result calls back None until it is there.
     ask: Callable[[int], Callable[[], int | None]]
+
+
+def chapter(number: int) -> str:
+    """The chapter of the n-th scene of a run, counted from 1."""
+    return f"scene {number}"
+
+
+class _Read(Mapping[str, Story]):
+    """Stories that remember which of them were looked at."""
+
+    def __init__(self, stories: Mapping[str, Story]) -> None:
+        self._stories = stories
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Story:
+        self.read.add(name)
+        return self._stories[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stories)
+
+    def __len__(self) -> int:
+        return len(self._stories)
 
 
 class Stage:
@@ -57,6 +83,9 @@ class Stage:
         self.layers = Layers()
         #: Intermediate drivers, by layer, that have no memory now.
         self.starving: set[int] = set()
+        #: The chapter of the run, as its contract monitors count, in which each story is told.
+        self.chapters: dict[str, str] = {}
+        self._chapter = 0
         self._scenes = list(scenes)
         self._running: Scene | None = None
         self._waiting: Callable[[], bool] = lambda: True
@@ -83,6 +112,8 @@ class Stage:
             if self._running is None:
                 if not self._scenes:
                     return moved
+                self._chapter += 1
+                self.tap.monitors.chapter = chapter(self._chapter)
                 self._running = self._scenes.pop(0)(self)
             elif not self._waiting():
                 return moved
@@ -95,8 +126,20 @@ class Stage:
     def story(self, name: str) -> Story:
         """A new connection."""
         assert name not in self.stories
-        self.stories[name] = Story(self, name, len(self.stories))
+        self.told(name, Story(self, name, len(self.stories)))
         return self.stories[name]
+
+    def told(self, name: str, story: Story) -> None:
+        """A story begins in the scene that is played."""
+        self.stories[name] = story
+        self.chapters[name] = chapter(self._chapter)
+
+    def read_by(self, test: Callable[[Mapping[str, Story]], object]) -> list[str]:
+        """The chapters in which the stories are told that a test looks at."""
+        stories = _Read(self.stories)
+        with suppress(Exception):  # what the test says of them is judged elsewhere
+            test(stories)
+        return sorted({self.chapters[name] for name in stories.read})
 
     def by_port(self, port: int) -> Story | None:
         """The story of a local port."""
@@ -181,7 +224,7 @@ class Stage:
     def loaded(self) -> int:
         """Connections that hold a number of the device; the contract monitors are told."""
         number = self.driver.loaded
-        self.tap.counters({"connections": len(self.device.core().in_use)})
+        self.tap.counters({"connections": self.device.held()}, of_device=True)
         return number
 
     def resources(self) -> Resources:

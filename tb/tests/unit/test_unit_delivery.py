@@ -254,7 +254,7 @@ async def test_nothing_is_said_before_resume(dut: Any) -> None:
     await bench.start()
     await bench.open(hold=1)
     bench.receive(0x9000, 100)
-    bench.deliver(0, 60, psh=1, fin=1)
+    bench.deliver(0, 60, fin=1)
     commits = await bench.settle()
     assert entries(commits) == []
     assert places(commits) == [(0, 54, 60, buffer_addr(10), 1)]
@@ -419,6 +419,159 @@ async def test_push_completes_push_requests_only(dut: Any) -> None:
     assert entries(commits) == [done(0x2000, 1000)]
     assert commits[0].dcb.push_on == 0
     assert places(commits)[1][3] == 0x2000 + 999
+
+
+@cocotb.test()
+async def test_the_push_of_what_waits_in_the_pool_completes_the_request_at_once_ch_127(dut: Any) -> None:
+    """S15. W-2: as if the request had been posted when the segment came; no timer is waited for."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open(hold=1)
+    bench.deliver(0, 100)
+    bench.deliver(1, 200, psh=1)
+    bench.receive(0x1000, 1000)
+    assert entries(await bench.settle()) == []
+    bench.command(Opcode.RESUME)
+    commits = await bench.settle()
+    assert copies(commits) == [(buffer_addr(10), 0x1000, 100), (buffer_addr(11), 0x1000 + 100, 200)]
+    assert entries(commits) == [done(0x1000, 300)]
+    assert commits[1].plq.cqe_valid == 0, "the first piece was not pushed"
+    assert [c.dcb.push_on for c in commits] == [0, 0, 0], "more of the list waited, then the request was gone"
+    assert (commits[-1].dcb.req_count, commits[-1].dcb.req_filled, commits[-1].dcb.list_count) == (0, 0, 0)
+    assert bench.consumed == [(1, 7, 300)]
+
+
+@cocotb.test()
+async def test_a_request_ends_at_the_push_though_more_of_the_list_waits_ch_127(dut: Any) -> None:
+    """W-2: the next request goes on behind it; without a push the timer runs when the list is empty."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open(hold=1)
+    for arrival, psh in enumerate((0, 1, 1, 0)):
+        bench.deliver(arrival, 100 + arrival, psh=psh)
+    for addr in (0x1000, 0x2000, 0x3000):
+        bench.receive(addr, 1000)
+    await bench.settle()
+    bench.command(Opcode.RESUME)
+    commits = await bench.settle()
+    assert copies(commits) == [
+        (buffer_addr(10), 0x1000, 100),
+        (buffer_addr(11), 0x1000 + 100, 101),
+        (buffer_addr(12), 0x2000, 102),
+        (buffer_addr(13), 0x3000, 103),
+    ]
+    assert entries(commits) == [done(0x1000, 201), done(0x2000, 102)]
+    assert (commits[-1].dcb.push_on, commits[-1].dcb.push_deadline) == (1, bench.now + PUSH_TICKS)
+    assert (commits[-1].dcb.req_count, commits[-1].dcb.req_filled) == (1, 103)
+    bench.deliver(9, 1, psh=1)
+    assert entries(await bench.settle()) == [done(0x3000, 104)]
+
+
+@cocotb.test()
+async def test_a_request_that_is_full_before_the_push_leaves_it_to_the_next_ch_127(dut: Any) -> None:
+    """W-2: a node that is not emptied keeps its push, one that fills the request to the last byte says nothing more."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open(hold=1)
+    bench.deliver(0, 100, psh=1)
+    bench.deliver(1, 100, psh=1)
+    bench.receive(0x1000, 60)
+    bench.receive(0x2000, 1000)
+    bench.receive(0x3000, 100)
+    bench.receive(0x4000, 100)
+    await bench.settle()
+    bench.command(Opcode.RESUME)
+    commits = await bench.settle()
+    assert copies(commits) == [
+        (buffer_addr(10), 0x1000, 60),
+        (buffer_addr(10) + 60, 0x2000, 40),
+        (buffer_addr(11), 0x3000, 100),
+    ]
+    assert entries(commits) == [done(0x1000, 60), done(0x2000, 40), done(0x3000, 100)]
+    assert (commits[-1].dcb.req_count, commits[-1].dcb.push_on) == (1, 0), "the last request got nothing"
+
+
+@cocotb.test()
+async def test_what_is_left_of_an_indication_keeps_its_push_ch_127(dut: Any) -> None:
+    """ANSWER with less than was shown, and refused: the request that takes the rest ends with it."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open()
+    bench.deliver(0, 300, psh=1)
+    bench.deliver(1, 50)
+    assert [c.cqe.kind for c in await bench.settle() if c.plq.cqe_valid] == [CqKind.INDICATION]
+    bench.command(Opcode.ANSWER, arg=1, length=120)
+    assert entries(await bench.settle()) == []
+    bench.receive(0x1000, 1000)
+    commits = await bench.settle()
+    assert copies(commits) == [(buffer_addr(10) + 120, 0x1000, 180)]
+    assert entries(commits)[0] == done(0x1000, 180)
+    assert commits[-1].cqe == Cqe(kind=CqKind.INDICATION, conn=1, gen=7, buf=11, nbytes=50, info=2)
+
+
+@cocotb.test()
+async def test_a_push_in_the_pool_is_nothing_to_a_request_without_push_or_to_a_freeze_ch_129(dut: Any) -> None:
+    """A request with NOPUSH is filled over it; a frozen connection fills, and gives back as an upload (W-6)."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open(hold=1)
+    bench.deliver(0, 100, psh=1)
+    bench.deliver(1, 200, psh=1)
+    bench.receive(0x1000, 1000, nopush=1)
+    await bench.settle()
+    bench.command(Opcode.RESUME)
+    commits = await bench.settle()
+    assert [n for _, _, n in copies(commits)] == [100, 200]
+    assert entries(commits) == []
+    assert (commits[-1].dcb.req_filled, commits[-1].dcb.push_on) == (300, 0)
+    bench.deliver(2, 700)
+    assert entries(await bench.settle()) == [done(0x1000, 1000)]
+    # the same pieces, taken by a push-mode request while the connection is frozen
+    bench.message(DlvEvt.START, hold=1, sq_index=4, a=0xC1)
+    bench.deliver(3, 100, psh=1)
+    bench.deliver(4, 200, psh=1)
+    bench.receive(0x2000, 1000)
+    await bench.settle()
+    bench.message(DlvEvt.FREEZE, a=0)
+    commits = await bench.settle()
+    assert [n for _, _, n in copies(commits)] == [100, 200]
+    assert entries(commits) == [done(0x2000, 300, Status.UPLOAD)]
+
+
+@cocotb.test()
+async def test_a_buffer_that_is_used_again_has_the_push_of_what_is_in_it_now(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open(buffers=2, hold=1)
+    for psh in (1, 0, 0, 1):  # buffers 10, 11, 10, 11
+        bench.deliver(0, 100, psh=psh)
+        bench.receive(0x1000, 1000)
+        await bench.settle()
+        bench.command(Opcode.RESUME)
+        commits = await bench.settle()
+        assert (entries(commits) == [done(0x1000, 100)], commits[-1].dcb.push_on) == (bool(psh), 1 - psh)
+        bench.message(DlvEvt.START, hold=1, sq_index=4, a=0xC1)
+        await bench.settle()
+        if not psh:
+            bench.deliver(0, 900)  # pooled, too; the request is full
+            await bench.settle()
+            bench.command(Opcode.RESUME)
+            assert entries(await bench.settle())[-1] == done(0x1000, 1000)
+            bench.message(DlvEvt.START, hold=1, sq_index=4, a=0xC1)
+            await bench.settle()
+
+
+@cocotb.test()
+async def test_forwarded_text_in_the_pool_keeps_its_push_ch_127(dut: Any) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open(hold=1)
+    bench.forward(0x6000, 60, psh=1)
+    bench.receive(0x1000, 100)
+    assert entries(await bench.settle()) == [forwarded(0x6000)]
+    bench.command(Opcode.RESUME)
+    commits = await bench.settle()
+    assert entries(commits) == [done(0x1000, 60)]
 
 
 @cocotb.test()
@@ -824,6 +977,29 @@ async def test_freeze_without_array_recycles_the_buffers(dut: Any) -> None:
     assert [c.rec.credit_ret for c in commits[-3:]] == [1, 1, 0]
     assert commits[-1].rec.pool_free == 8
     assert commits[-1].plq == Plq(conn=1, gen=7, freeze_done=1)
+
+
+@cocotb.test()
+async def test_a_few_credits_wait_for_more_but_not_long_while_buffers_are_short(dut: Any) -> None:
+    """docs/contract/delivery_step.md: CREDIT after 2048 cycles, 256 with fewer than CONNS + CREDIT_BATCH left."""
+    enough = int(dut.CONNS.value) + CREDIT_BATCH
+    for buffers, (least, most) in ((enough + 8, (2048, 2080)), (enough, (256, 290))):
+        bench = Bench(dut)
+        await bench.start()
+        await bench.open(buffers=buffers)
+        bench.credits.clear()
+        bench.receive(0x1000, 1000, nopush=1)
+        await bench.settle()
+        bench.deliver(1, 100)
+        while kinds(bench.commits)[-1] != DlvEvt.DELIVER:
+            await bench.step()
+        begin = bench.cycle
+        while not bench.credits and bench.cycle < begin + most:
+            await bench.step()
+        assert bench.credits == [1], f"{buffers} buffers: not within {most} cycles"
+        assert bench.cycle - begin >= least - 8, f"{buffers} buffers: after {bench.cycle - begin} cycles"
+        bench.message(DlvEvt.FREEZE, a=0)
+        await bench.settle()
 
 
 @cocotb.test()

@@ -226,6 +226,49 @@ async def test_a_join_behind_a_direct_piece_gives_the_list_its_head(dut: Any) ->
 
 
 @cocotb.test()
+async def test_the_push_of_a_held_piece_ends_the_request_when_it_is_joined_ch_127(dut: Any) -> None:
+    """HOLD has the PSH of its segment; a piece of which a part came again keeps it (J-3)."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open()
+    bench.receive(0x1000, 5000)
+    bench.receive(0x2000, 5000)
+    bench.receive(0x3000, 5000)
+    hold(bench, 0, slot=2, psh=1)  # buffer 10
+    hold(bench, 1, slot=2, app=1)  # 10 11
+    hold(bench, 2, slot=2, app=1, psh=1)  # 10 11 12
+    hold(bench, 3, slot=2, app=1)  # 10 11 12 13
+    await bench.settle()
+    bench.deliver(4, 50, join=1, slot=2, skip=40)
+    commits = await bench.settle()
+    assert copies(commits) == [
+        (buffer_addr(10) + 40, 0x1000 + 50, PIECE - 40),
+        (buffer_addr(11), 0x2000, PIECE),
+        (buffer_addr(12), 0x2000 + PIECE, PIECE),
+        (buffer_addr(13), 0x3000, PIECE),
+    ]
+    assert entries(commits) == [done(0x1000, 50 + PIECE - 40), done(0x2000, 2 * PIECE)]
+    assert (commits[-1].dcb.push_on, commits[-1].dcb.req_filled) == (1, PIECE), "the last one was not pushed"
+
+
+@cocotb.test()
+async def test_the_push_of_the_piece_that_fills_the_hole_is_not_that_of_the_joined_list_ch_127(dut: Any) -> None:
+    """The one that is placed directly ends its request; what is joined begins the next."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open()
+    bench.receive(0x1000, 5000)
+    bench.receive(0x2000, 5000)
+    hold(bench, 0, slot=0)
+    await bench.settle()
+    bench.deliver(1, 50, psh=1, join=1, slot=0)
+    commits = await bench.settle()
+    assert entries(commits) == [done(0x1000, 50)]
+    assert copies(commits) == [(buffer_addr(10), 0x2000, PIECE)]
+    assert (commits[-1].dcb.push_on, commits[-1].dcb.req_filled) == (1, PIECE)
+
+
+@cocotb.test()
 async def test_the_fin_is_marked_by_the_last_of_the_lists_commits(dut: Any) -> None:
     bench = Bench(dut)
     await bench.start()

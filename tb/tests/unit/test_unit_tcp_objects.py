@@ -203,7 +203,7 @@ async def update_replaces_every_cached_field_in_one_commit_in_each_phase_b9(dut:
     only(record.tx0, kind=TxKind.HDR_CONN, conn=0, gen=GEN)
     want = TxHdrConn(local_port=4000, remote_port=80, path_id=0, family=4, flow_label=0x54321)
     assert TxHdrConn.unpack(record.tx0.body) == want
-    only(record.dlv, kind=DlvEvt.UPDATE, info=8192, a=0, sq_index=0)
+    only(record.dlv, kind=DlvEvt.UPDATE, info=16384, a=0, sq_index=0)
     assert record.tcb == replace(running, init_rcv_wnd=65535 << 2, flow_label=0x54321, cached_flags=0x14, ack_now=1), (
         "nothing but the cached fields and the ACK owed"
     )

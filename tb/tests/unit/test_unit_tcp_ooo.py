@@ -162,7 +162,7 @@ async def a_segment_behind_a_hole_is_held_and_delivered_when_the_hole_is_filled_
     b = await bench_of(dut)
     await b.open(SACKED, credits_=8)
     record = await b.at(1000, 500, ACK | PSH)
-    held(record, len=500)
+    held(record, len=500, psh=1)
     only(record, credits=b.spare + 7)
     assert places(record.tcb) == [(1000, 1500, 0)]
     only(record.tcb, rcv_nxt=RCV, consumed_seq=RCV, rcv_adv=RCV + WND)
@@ -935,7 +935,8 @@ class Stream:
             self.acknowledged(record)
 
     async def segment(self, seq: int, length: int, *, fin: bool) -> None:
-        flags = ACK | (FIN if fin else 0)
+        pushed = self.bench.rng.randrange(2)
+        flags = ACK | (FIN if fin else 0) | (PSH if pushed else 0)
         self.bench.offer_segment(seq=u32(self.base + seq), pay_len=length, flags=flags)
         record = await self.until(TcpEvt.RX_SEGMENT)
         message = self.want.segment(seq, length, fin)
@@ -944,7 +945,7 @@ class Stream:
             start = message.offset
             if message.kind != DlvEvt.FLUSH:
                 offset = 54 + start - seq if message.len else 0
-                message = replace(message, offset=offset, arrival=record.cause)
+                message = replace(message, offset=offset, arrival=record.cause, psh=pushed)
                 self.lists.play(message, start)
             assert record.dlv == replace(message, gen=GEN), f"expected {message}"
         kept = message is not None and message.kind != DlvEvt.FLUSH and message.len

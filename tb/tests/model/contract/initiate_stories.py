@@ -313,6 +313,23 @@ ALSO_BROKEN: Final[list[tuple[str, Callable[[Trace], None]]]] = [
 ]
 
 
+# --- misuse that ends nothing ----------------------------------------------------------------------------------
+
+
+def terminated_while_it_is_offloaded(trace: Trace) -> None:
+    """Against CH-059: the terminate finds nothing; it completes behind the initiate, whose connection lives on."""
+    connection = tcp(3, chain=(nbl(40, CHAIN[:600]), nbl(41, CHAIN[600:])), delegated={"snd_nxt": SND, "snd_max": SND})
+    given = tree(neighbor(1, path(2, connection)))
+    early = tree(existing(tcp(3)))
+    trace.call(ndis.INITIATE, tree=given)
+    trace.call(ndis.TERMINATE, tree=early)
+    trace.call(ndis.INITIATED, tree=ended(given))
+    trace.call(ndis.TERMINATED, tree=ended(early, {3: ndis.FAILURE}))
+    trace.out(3, 0, CHAIN)
+    trace.complete("send", done(nbl(40, CHAIN[:600])), done(nbl(41, CHAIN[600:])))
+    terminated(trace)
+
+
 # --- traces that must not raise an alarm ---------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ lie shortly below 2^32, so that every story wraps.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -357,10 +357,11 @@ class Talk:
         self.story.wait(1)
         self.terminated(**rest)
 
-    def query(self, **state: Any) -> None:
-        """A query of the connection, and its answer."""
+    def query(self, meanwhile: Callable[[], object] = lambda: None, **state: Any) -> None:
+        """A query of the connection, and its answer behind what happens meanwhile."""
         node = self.tcp_node(None, self.context, delegated=dict.fromkeys(self.tcp_delegated()))
         self.story.do(ndis.QUERY, tree=Tree(node.ident, {node.ident: node}))
+        meanwhile()
         self.story.wait(1)
         backlog = {"send_backlog_size": ndis.NOT_RUNNING, "receive_backlog_size": ndis.NOT_RUNNING}
         node = replace(node, status=0, delegated={**self.tcp_delegated(**state), **backlog})

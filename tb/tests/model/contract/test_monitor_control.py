@@ -13,6 +13,7 @@ from tb.tests.model.contract.face_traces import (
     CONN,
     LATE,
     LATER,
+    MSS,
     NEIGHBOR,
     NEIGHBOR_CACHED,
     OTHER_MAC,
@@ -484,6 +485,16 @@ def _(s: Story) -> None:
 @keeps("CH-092")
 def a_send_into_a_closed_window_is_no_attempt(s: Story) -> None:
     s.offload().into(window=0).invalidate(PATH).send(1, DATA).wait(LATE)
+
+
+@keeps("CH-092")
+def a_send_into_a_silly_window_is_no_attempt(s: Story) -> None:
+    s.offload().into(window=len(DATA) - 1).invalidate(PATH).send(1, DATA).wait(LATE)
+
+
+@breaks("CH-093")
+def a_window_for_one_segment_is_enough(s: Story) -> None:
+    s.offload().into(window=MSS).invalidate(PATH).send(1, bytes(5 * MSS)).wait(LATE)
 
 
 @breaks("CH-094")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import ClassVar, Final
+from typing import Final
 
 import pytest
 
@@ -11,7 +11,7 @@ from tb.contract.duties import duties
 from tb.monitors.contract import host_misuse
 from tb.monitors.contract.everything import MODULES, NOT_APPLICABLE, SECTIONS, all_monitors
 from tb.monitors.contract.monitor import ContractMonitors, Monitor
-from tb.monitors.contract.trace import Enter, Frame, Leave, Record, Setting
+from tb.monitors.contract.trace import Setting
 from tb.tests.model.contract import decisions_traces, test_monitor_intermediate, test_monitor_terminate
 from tb.tests.model.contract.terminate_traces import Story
 
@@ -55,51 +55,6 @@ def test_all_sections_together_watch_a_run_from_its_first_record() -> None:
     monitors.finish()
     assert len(monitors.monitors) == len(SECTIONS) >= len(MODULES)
     assert monitors.breaches == []
-
-
-class _Calls(Monitor):
-    """Notes of each call whether what it does comes from the device."""
-
-    RULES: ClassVar[dict[str, str]] = {"CH-001": "any"}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[tuple[str, bool]] = []
-
-    def observe(self, record: Record) -> None:
-        if isinstance(record, Enter | Leave):
-            self.seen.append((f"{type(record).__name__} {record.function}", self.desk.from_device))
-
-
-def test_what_the_host_calls_is_not_the_devices_doing_even_inside_a_call_of_the_device() -> None:
-    send, done = "MiniportTcpOffloadSend", "NdisTcpOffloadReceiveComplete"
-    monitors = ContractMonitors([_Calls])
-    for record in (
-        Enter(0, 0, call=1, function=send),
-        Leave(1, 0, call=1, function=send),
-        Frame(2, 0),
-        Enter(3, 0, call=2, function=done),
-        Enter(4, 0, call=3, function=send),
-        Leave(5, 0, call=3, function=send),
-        Leave(6, 0, call=2, function=done),
-        Enter(7, 1, call=4, function=send),
-        Leave(8, 1, call=4, function=send),
-        Enter(9, 2, call=5, function=done),
-    ):
-        monitors.feed(record)
-    (calls,) = monitors.monitors
-    assert isinstance(calls, _Calls)
-    assert calls.seen == [
-        (f"Enter {send}", False),
-        (f"Leave {send}", False),
-        (f"Enter {done}", True),
-        (f"Enter {send}", False),
-        (f"Leave {send}", False),
-        (f"Leave {done}", True),
-        (f"Enter {send}", False),
-        (f"Leave {send}", False),
-        (f"Enter {done}", False),
-    ]
 
 
 @pytest.mark.parametrize("broken", [False, True])

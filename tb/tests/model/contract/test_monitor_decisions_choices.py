@@ -250,6 +250,30 @@ def test_g_03_data_of_an_invalid_connection_stays_and_invalid_state_is_raised_on
     assert broken_rules(lambda story: tell(story)) == ["G-03"]
 
 
+@pytest.mark.parametrize(
+    ("window", "waits", "opened", "broken"),
+    [
+        (100, 100, 20, ["G-03"]),
+        (99, 100, 20, []),
+        (1460, 5000, 20, ["G-03"]),
+        (1459, 5000, 20, []),
+        (5000, 5000, 2, []),
+    ],
+    ids=["all-fits", "a-part", "a-segment-fits", "silly", "opened-just-now"],
+)
+def test_g_03_a_send_into_a_silly_window_tries_nothing(window: int, waits: int, opened: int, broken: list[str]) -> None:
+    def tell(story: Story) -> None:
+        talk = Talk(story, delegated={"snd_wnd": 0}).offload()
+        invalidate(story, talk.tcp_node(None, talk.context))
+        talk.send(nbl(60, bytes(waits)))
+        story.wait(20)
+        talk.hears(0, window=window)
+        story.wait(opened)
+        talk.terminate()
+
+    assert broken_rules(tell) == broken
+
+
 def test_g_02_the_old_values_are_gone_once_the_update_is_complete() -> None:
     def tell(story: Story, wait: int) -> None:
         talk = Talk(story).offload()
@@ -336,13 +360,28 @@ def test_g_18_an_acknowledged_list_is_not_chained() -> None:
 
 
 def test_g_21_a_fin_that_was_in_flight_at_the_hand_over_keeps_its_number() -> None:
-    def tell(story: Story, place: int) -> None:
+    def tell(story: Story, place: int, *late: bytes) -> None:
         state = {"state": ndis.FIN_WAIT_1, "snd_nxt": 101, "snd_max": 101}
         talk = Talk(story, delegated=state).offload(chain=(nbl(60, A),))
+        for n, data in enumerate(late):
+            talk.send(nbl(61 + n, data))
         talk.sends(place - 50, A[:50], flags=FIN)
 
     assert broken_rules(lambda story: tell(story, 100)) == []
     assert broken_rules(lambda story: tell(story, 101)) == ["G-21"]
+    assert broken_rules(lambda story: tell(story, 100, A, B)) == []  # a send behind the FIN takes no place (HOST-7.2)
+    assert broken_rules(lambda story: tell(story, 200, A)) == ["G-21"]
+
+
+def test_g_36_a_query_that_an_abort_overtakes_may_be_of_before() -> None:
+    def tell(story: Story, before: int, after: int) -> None:
+        talk = Talk(story).offload()
+        talk.query(talk.reset, state=before)
+        talk.query(state=after)
+
+    assert broken_rules(lambda story: tell(story, ndis.ESTABLISHED, ndis.CLOSED)) == []
+    assert broken_rules(lambda story: tell(story, ndis.CLOSED, ndis.CLOSED)) == []
+    assert broken_rules(lambda story: tell(story, ndis.CLOSED, ndis.ESTABLISHED)) == ["G-36"]
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, ABORTED), (BUSY, BUSY), (ABORTED, ndis.SUCCESS)])
@@ -469,3 +508,32 @@ def test_an_ordinary_life_with_push_data_breaks_no_decision() -> None:
         talk.terminate(state=ndis.TIME_WAIT, rcv_nxt=101, snd_una=14, snd_nxt=14, snd_max=14, s_rtt=8)
 
     assert broken_rules(tell) == []
+
+
+def overlapping_queries(story: Story, first: int, second: int) -> None:
+    """Two queries, the second asked behind an ACK of 200 bytes; the places that RcvNxt has in their answers."""
+    talk = Talk(story).offload()
+    talk.send(nbl(60, A))
+    talk.sends(0, A)
+    talk.hears(0, A)
+    talk.sends(100, ack=100)
+    empty = dict.fromkeys(talk.tcp_delegated())
+    asked = [replace(talk.tcp_node(None, talk.context, delegated=empty), ident=9000 + n) for n in range(2)]
+    story.do(ndis.QUERY, tree=Tree(9000, {9000: asked[0]}))
+    talk.hears(100, A)
+    talk.sends(100, ack=200)
+    story.do(ndis.QUERY, tree=Tree(9001, {9001: asked[1]}))
+    story.wait(1)
+    backlog = {"send_backlog_size": ndis.NOT_RUNNING, "receive_backlog_size": ndis.NOT_RUNNING}
+    for node, place in zip(asked, (first, second), strict=True):
+        told = talk.tcp_delegated(snd_una=0, snd_nxt=100, snd_max=100, rcv_nxt=place)
+        done_ = replace(node, status=0, delegated={**told, **backlog})
+        story.do(ndis.QUERIED, tree=Tree(node.ident, {node.ident: done_}))
+
+
+@pytest.mark.parametrize(("first", "second", "broken"), [(100, 200, 0), (200, 200, 0), (0, 200, 1), (100, 100, 1)])
+def test_g_35_each_of_two_overlapping_queries_is_a_snapshot_behind_its_own_call(
+    first: int, second: int, broken: int
+) -> None:
+    rules = broken_rules(lambda story: overlapping_queries(story, first, second))
+    assert rules == ["G-35"] * broken

@@ -6,7 +6,7 @@ from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.forward import ForwardMonitor
-from tb.monitors.wire_headers import ACK, RST
+from tb.monitors.wire_headers import ACK, FIN, RST
 from tb.tests.model.contract.face_traces import LATE, Story, Tales, nbl, segment
 from tb.tests.model.contract.section_tests import FaceSection
 
@@ -91,6 +91,20 @@ def handed_back_in_an_upload(s: Story) -> None:
     s.offload().forward(1, s.segment_in(0, DATA))
     tree = s.terminate()
     s.back("forward", 1, status=ndis.UPLOAD_IN_PROGRESS).end(ndis.TERMINATE, tree)
+
+
+@keeps("CH-167")
+def handed_back_where_both_fins_are_over(s: Story) -> None:
+    s.offload().into(flags=ACK | FIN).event(ndis.DISCONNECT_EVENT).disconnect(1).out(flags=ACK | FIN, ack=1).into(
+        1, ack=1
+    ).wait(5)
+    s.forward(2, s.segment_in(1)).back("forward", 2, status=ndis.UPLOAD_IN_PROGRESS).wait(LATE)
+
+
+@breaks("CH-167")
+def handed_back_while_its_own_fin_is_on_the_way(s: Story) -> None:
+    s.offload().into(flags=ACK | FIN).event(ndis.DISCONNECT_EVENT).disconnect(1).out(flags=ACK | FIN, ack=1).wait(5)
+    s.forward(2, s.segment_in(1)).back("forward", 2, status=ndis.UPLOAD_IN_PROGRESS).wait(LATE)
 
 
 @keeps("CH-167")

@@ -11,6 +11,7 @@ from tb.monitors.contract.initiate import NOT_APPLICABLE, InitiateRules
 from tb.tests.model.contract.initiate_stories import ALSO_BROKEN as HANDOVER_BROKEN
 from tb.tests.model.contract.initiate_stories import KEPT as HANDOVER_KEPT
 from tb.tests.model.contract.initiate_stories import STORIES as HANDOVER_STORIES
+from tb.tests.model.contract.initiate_stories import terminated_while_it_is_offloaded
 from tb.tests.model.contract.offload_traces import (
     HOP_MAC,
     OWN_MAC,
@@ -26,6 +27,7 @@ from tb.tests.model.contract.offload_traces import (
     path,
     placeholder,
     tcp,
+    told,
     tree,
 )
 from tb.tests.model.contract.section_tests import ByRule, OffloadSection
@@ -477,3 +479,9 @@ class TestInitiate(OffloadSection):
     kept = KEPT
     not_applicable = NOT_APPLICABLE
     numbers = range(37, 74)
+
+    def test_a_terminate_that_came_too_early_ends_no_connection_ch_059(self) -> None:
+        """Nor is its chain missed (CH-050): the initiate completes first, and the connection lives on."""
+        watched = self._watched(told(lambda trace, _: terminated_while_it_is_offloaded(trace), False))
+
+        assert [breach.rule for breach in watched.breaches] == ["CH-059"]

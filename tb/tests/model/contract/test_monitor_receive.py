@@ -477,6 +477,35 @@ def _(s: Story) -> None:
     s.wait(501).done(1, 20)
 
 
+@OTHERS.breaks("the rest of a pushed indication waits in a push-mode request")
+def _(s: Story) -> None:
+    s.offload().comes(0, 60, flags="AP").wait(1).goes(60).indicate(0, 60, answer=PARTLY, took=20)
+    s.wait(50).post(1, 100).wait(400).done(1, 40)
+
+
+@OTHERS.keeps("the rest of a pushed indication completes a push-mode request at once")
+def _(s: Story) -> None:
+    s.offload().comes(0, 60, flags="AP").wait(1).goes(60).indicate(0, 60, answer=PARTLY, took=20)
+    s.wait(50).post(1, 100).wait(1).done(1, 40)
+
+
+@OTHERS.keeps("the rest of an indication without PSH waits for the timer")
+def _(s: Story) -> None:
+    s.offload().comes(0, 60).wait(1).goes(60).indicate(0, 60, answer=PARTLY, took=20)
+    s.wait(50).post(1, 100).wait(500).done(1, 40)
+
+
+@OTHERS.breaks("a hole in front of pushed bytes is filled, and the push-mode request waits")
+def _(s: Story) -> None:
+    s.offload().post(1, 100).wait(5).comes(30, 30, flags="AP").wait(50).comes(0, 30).wait(1).goes(60).wait(400)
+    s.done(1, 60)
+
+
+@OTHERS.keeps("pushed bytes that came twice, once without PSH, may wait for the timer")
+def _(s: Story) -> None:
+    s.offload().post(1, 100).wait(5).comes(0, 30).wait(1).comes(0, 30, flags="AP").goes(30).wait(499).done(1, 30)
+
+
 class TestReceive(ReceiveSection):
     monitors = SECTIONS
     tales = TALES

@@ -344,6 +344,20 @@ def test_a_fin_that_the_peer_repeats_after_the_hand_over_is_counted_once() -> No
     assert broken_otherwise(tell) == []
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_a_frame_that_waited_for_the_wire_does_not_put_the_clock_back_ch_246(right: bool) -> None:
+    def tell(story: Story) -> None:
+        talk = Talk(story, stamped=True).offload()
+        story.wait(10)
+        talk.sends(0)
+        story.wait(20)
+        talk.sends(0, stamps=(7000 + story.tick - 8, 0))
+        story.wait(5)
+        talk.terminate(ts_time=7000 + story.tick + (1 if right else -7))
+
+    assert broken_otherwise(tell) == ([] if right else ["CH-246"])
+
+
 def test_a_segment_that_came_in_just_before_the_hand_over_may_still_be_taken() -> None:
     def tell(story: Story, wait: int) -> None:
         talk = Talk(story)

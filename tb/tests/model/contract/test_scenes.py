@@ -10,11 +10,11 @@ from tb.contract.duties import duties
 from tb.contract.scenes.everything import CASES, PARTS
 from tb.contract.scenes.golden import play
 from tb.contract.scenes.stage import Case, Part, SceneStage
-from tb.tests.stage import Scene
+from tb.tests.stage import Scene, pattern
 
 
 def _marked(case: Case) -> object:
-    return pytest.param(case, id=f"{case.part}-{case.name}", marks=pytest.mark.rule(*sorted(case.rules)))
+    return pytest.param(case, id=case.title, marks=pytest.mark.rule(*sorted(case.rules)))
 
 
 @pytest.mark.parametrize("case", [_marked(case) for case in CASES])
@@ -42,3 +42,26 @@ def test_a_claim_that_never_triggers_is_told(tmp_path: Path) -> None:
     played = play(part.cases, tmp_path)
     assert played.problems == ()
     assert played.unmet == ("nothing: CH-256 never triggered",)
+
+
+def test_a_claim_that_only_another_scene_makes_true_is_told(tmp_path: Path) -> None:
+    part = Part("two")
+
+    @part.scene("CH-101")
+    def sends(stage: SceneStage) -> Scene:
+        story = stage.tell("sends")
+        yield from story.open()
+        yield from story.send(story.make("S1", pattern(50)))
+        yield story.arrived(50)
+        story.far.ack()
+        yield story.came_back("S1")
+        yield from story.leave()
+
+    @part.scene("CH-101")
+    def nothing(stage: SceneStage) -> Scene:
+        yield from stage.quiet(1)
+
+    assert [case.play for case in part.cases] == [sends, nothing]
+    played = play(part.cases, tmp_path)
+    assert played.problems == ()
+    assert played.unmet == ("nothing: CH-101 never triggered",)
