@@ -543,6 +543,9 @@ module tcp_engine #(
     reg [`DLV_MSG_W-1:0] dlv_next;
     wire [7:0]           rx_flags = seg[`RX_SEG_FLAGS];
 
+    // the piece ends with the segment: what the peer pushed is its last byte (CH-127)
+    wire text_whole = text_off + text_len == seg[`RX_SEG_PAY_OFF] + seg[`RX_SEG_PAY_LEN];
+
     always @* begin
         dlv_next = {`DLV_MSG_W{1'b0}};
         if (work && is_plain) begin
@@ -557,7 +560,7 @@ module tcp_engine #(
                 dlv_next[`DLV_MSG_ARRIVAL] = seg[`RX_SEG_ARRIVAL];
                 dlv_next[`DLV_MSG_OFFSET]  = text_off;
                 dlv_next[`DLV_MSG_LEN]     = text_len;
-                dlv_next[`DLV_MSG_PSH]     = rx_flags[PSH];
+                dlv_next[`DLV_MSG_PSH]     = rx_flags[PSH] && (text_len == 16'd0 || text_whole);
                 dlv_next[`DLV_MSG_FIN]     = text_fin;
                 dlv_next[`DLV_MSG_SLOT]    = text_slot;
                 dlv_next[`DLV_MSG_JOIN]    = text_join;

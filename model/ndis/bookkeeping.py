@@ -208,6 +208,7 @@ class Ledger:
             require(not self.reset_sent, "G-06", "a receive succeeded after an abortive disconnect")
             short = got < out.length and (out.no_push or (got == 0 and not nbl.prefilled))
             self.short_receive = self.short_receive or short
+            self.refused = False  # it was posted inside the indication, or met it: step B comes behind it (5.6, G-28)
         return out
 
     def disconnect_returned(self, nbl: NetBufferList) -> Outstanding:

@@ -35,6 +35,9 @@ from model.ndis.status import CompletionKind, NdisStatus
 _NOBODY = 0xFFFF_FFFF_FFFF_FFFF
 #: Kinds that share a stream: none of it passes what was refused. An abort is in no stream, and neither is a receive.
 _SENT = frozenset((CompletionKind.SEND, CompletionKind.DISCONNECT))
+_RECEIVED = frozenset((CompletionKind.RECEIVE,))
+_FORWARDED = frozenset((CompletionKind.FORWARD,))
+#: An abort overtakes: it is in no stream.
 _ALONE: frozenset[CompletionKind] = frozenset()
 
 
@@ -282,9 +285,9 @@ class IntermediateDriver:
         complete(self._handle, chain(lists))
         return NdisStatus.PENDING
 
-    def _passes(self, entry: OffloadEntry, kind: CompletionKind, stream: frozenset[CompletionKind]) -> bool:
+    def _passes(self, entry: OffloadEntry, stream: frozenset[CompletionKind]) -> bool:
         """There is memory, and nothing in front of it in ``stream`` was refused."""
-        return not entry.refusing & (stream | {kind}) and self._has_memory()
+        return not entry.refusing & stream and self._has_memory()
 
     def tcp_offload_send(self, adapter_context: object, context: int, nbl: NetBufferList) -> NdisStatus:
         """MiniportTcpOffloadSend."""
@@ -292,7 +295,7 @@ class IntermediateDriver:
         entry = self._known(context)
         if entry is None:
             return self.binding.offload_tcp_send(self._unknown(context), nbl)
-        if not self._passes(entry, CompletionKind.SEND, _SENT):
+        if not self._passes(entry, _SENT):
             return self._refuse(entry, CompletionKind.SEND, nbl, self._up.send_complete)
         return self.binding.offload_tcp_send(entry, nbl)
 
@@ -302,7 +305,7 @@ class IntermediateDriver:
         entry = self._known(context)
         if entry is None:
             return self.binding.offload_tcp_receive(self._unknown(context), nbl)
-        if not self._passes(entry, CompletionKind.RECEIVE, _ALONE):
+        if not self._passes(entry, _RECEIVED):
             return self._refuse(entry, CompletionKind.RECEIVE, nbl, self._up.receive_complete)
         return self.binding.offload_tcp_receive(entry, nbl)
 
@@ -314,7 +317,7 @@ class IntermediateDriver:
         entry = self._known(context)
         if entry is None:
             return self.binding.offload_tcp_disconnect(self._unknown(context), nbl, flags)
-        if not self._passes(entry, CompletionKind.DISCONNECT, _ALONE if flags == DisconnectFlags.ABORTIVE else _SENT):
+        if not self._passes(entry, _ALONE if flags == DisconnectFlags.ABORTIVE else _SENT):
             return self._refuse(entry, CompletionKind.DISCONNECT, nbl, self._up.disconnect_complete)
         return self.binding.offload_tcp_disconnect(entry, nbl, flags)
 
@@ -324,7 +327,7 @@ class IntermediateDriver:
         entry = self._known(context)
         if entry is None:
             return self.binding.offload_tcp_forward(self._unknown(context), nbl)
-        if not self._passes(entry, CompletionKind.FORWARD, _ALONE):
+        if not self._passes(entry, _FORWARDED):
             return self._refuse(entry, CompletionKind.FORWARD, nbl, self._up.forward_complete)
         return self.binding.offload_tcp_forward(entry, nbl)
 

@@ -102,11 +102,13 @@ from model.ndis.registration import (
     ChimneyType,
     NdisHandle,
     OffloadAttributes,
+    OffloadParameters,
     Oid,
     OidRequest,
     PowerState,
     ProviderGeneric,
     ProviderTcp,
+    Switch,
     TcpConnectionOffload,
     TcpConnectionOffloadParameters,
     TcpEventHandlers,
@@ -173,7 +175,8 @@ class DriverConfig:
     uploads: int = 4
     #: Ticks after which a device that does not answer a terminate counts as dead (G-20); None: it is waited for.
     terminate_ticks: int | None = 60_000
-    #: Ticks after which any other command, forward or abort that was not answered ends without the device.
+    #: Ticks after which any other command, forward or abort that was not answered ends without the device, and an
+    #: initiate that met a pause without the resume.
     answer_ticks: int = 60_000
     #: Unfinished sends go back in the terminate chain instead of by completion (NDIS sheet, 6.4).
     chain_unfinished: bool = False
@@ -263,8 +266,12 @@ class MiniportDriver:
         self._up_kind: CompletionKind | None = None
         self._up_lists: list[NetBufferList] = []
         self._polling = False
-        #: Tick that on_tick was last given.
+        #: Ticks that count against the device: not those in which its answers waited for the driver.
         self.now = 0
+        #: Tick that on_tick was last given, the entry that nobody had read by then, and ``now`` when there was none.
+        self._tick = 0
+        self._unread: int | None = None
+        self._empty = 0
         self._state = StateCommands(self)
         self._statistics = StatisticsRequests(port, self._statistics_read)
         self._urgent = UrgentFrames()
@@ -275,7 +282,10 @@ class MiniportDriver:
         self._paused = False
         #: UPLOAD_ALL was indicated: a pause may last for ever (NDIS sheet, 2.14).
         self._uploading = False
-        self._initiates_waiting: list[OffloadBlock] = []
+        #: The host switched connection offload off: what it set last, and what holds by now.
+        self._switch_off = self._switched_off = False
+        #: Initiates that met a pause, and since when.
+        self._initiates_waiting: list[tuple[OffloadBlock, int]] = []
         self._held_walks: list[_HeldWalk] = []
         #: Initiates that were called and are not completed.
         self._initiates = 0
@@ -343,6 +353,11 @@ class MiniportDriver:
     def reports(self) -> list[str]:
         """One line for each command that was given up, and for each answer that came after that."""
         return self._commands.reports
+
+    def take_reports(self) -> list[str]:
+        """The reports, for somebody who asked for what they tell; a session fails on those that are left."""
+        taken, self.reports[:] = self.reports[:], []
+        return taken
 
     @staticmethod
     def _region(allocator: PageAllocator, size: int) -> int:
@@ -497,7 +512,7 @@ class MiniportDriver:
         if self._malformed(block_list, self._complete_initiate):
             return
         if self._paused:
-            self._initiates_waiting.append(block_list)
+            self._initiates_waiting.append((block_list, self.now))
             if self._uploading:
                 self._fail_waiting()
             return
@@ -564,6 +579,8 @@ class MiniportDriver:
                 continue
             entry.live = True
             self._replay(entry)
+            if entry.start_owed:
+                self._ask_back(entry)
             self._feed(entry)
 
     def _attempt(
@@ -688,9 +705,10 @@ class MiniportDriver:
         inherited: list[NetBufferList] = []
 
         def started(cqe: Cqe) -> None:
-            if cqe.status != Status.OK:
+            if cqe.status not in (Status.OK, GIVEN_UP):
                 self._unload(connection, node, inherited, cqe, resume)
                 return
+            connection.start_owed = cqe.status == GIVEN_UP  # it may run, and acknowledge, all the same
             node.net_buffer_list_chain = None
             live.append(connection)
             resume(AttemptResult(NdisStatus.SUCCESS, self._publish(connection)))
@@ -717,7 +735,13 @@ class MiniportDriver:
             io.send_open = True
             io.pump()
             start = Sqe(opcode=Opcode.START, flags=START_HOLD, conn=number, gen=io.gen, cookie=self.new_cookie())
-            self.command(start, started)
+            self.command(start, started, begun)
+
+        def begun(cqe: Cqe, late: bool) -> None:
+            """The device has started after all: it may deliver, behind what was inherited."""
+            if late and cqe.status == Status.OK:
+                connection.start_owed = False
+                self._feed(connection)
 
         def answered(cqe: Cqe, late: bool) -> None:
             """Nobody knows of a connection that was loaded too late: off the device with it."""
@@ -727,14 +751,27 @@ class MiniportDriver:
                 self._leave(number)
                 return
             gone = Sqe(opcode=Opcode.TERMINATE, conn=number, gen=io.gen, cookie=self.new_cookie())
-            self._commands.add(gone, lambda _: self._leave(number), nothing, None)
-            self.submit(gone)
+            self.command(gone, lambda _: None, lambda _cqe, _late: self._leave(number))
 
         if not self.image_command(Opcode.INITIATE, number, image, loaded, io.gen, answered):
             self._unreserve(connection)
             self._leave(number)
             return AttemptResult(NdisStatus.RESOURCES)
         return None
+
+    def _ask_back(self, connection: OffloadedTcp) -> None:
+        """START was not answered in time: the host terminates the connection, which ends as any other (CH-155, CH-251).
+
+        The device stops it first and raises the event; a device that does not leaves that to the driver.
+        """
+
+        def asked(cqe: Cqe) -> None:
+            if cqe.status != Status.OK and not (connection.terminating or connection.lost):
+                self.flush_up()
+                self._up.event(connection.ndis_handle, TcpEventType.RETRIEVE, UploadReason.UPLOAD_REQUESTED)
+
+        entry = Sqe(opcode=Opcode.UPLOAD, conn=connection.id, gen=connection.io.gen, cookie=self.new_cookie())
+        self.command(entry, asked)
 
     def _unload(
         self,
@@ -756,7 +793,7 @@ class MiniportDriver:
 
         def gone(cqe: Cqe) -> None:
             if cqe.status == GIVEN_UP:  # what the device says of it from now on is for nobody
-                connection.io.abandoned = connection.live = True
+                connection.io.abandoned = connection.io.lost = connection.live = True
             self._replay(connection)
             self._unreserve(connection)
             if cqe.status != GIVEN_UP:
@@ -782,6 +819,8 @@ class MiniportDriver:
         They wait for the first receive; what the posted ones do not take is indicated.
         """
         if not connection.live or connection.terminating or connection.io.receive_open or connection.feeding:
+            return
+        if connection.start_owed:  # what the terminate does not find delivered goes back with it
             return
         connection.feeding = True
         try:
@@ -1064,22 +1103,44 @@ class MiniportDriver:
     # ---- a device that does not answer -----------------------------------------------------
 
     def on_tick(self, tick: int) -> None:
-        """Time has come to ``tick``: a terminate that waited too long ends without the device (G-20)."""
-        self.now = tick
-        for op in list(self._terminates):
-            if op.deadline is not None and tick >= op.deadline:
-                self._give_up(op)
-        self._end_waits(tick)
+        """Time has come to ``tick``: what waited too long ends without the device (G-20).
+
+        To be called before ``on_interrupt`` of that tick, also behind a time in which neither was called.
+        """
+        self._count(tick)
+        if self._unread is not None and self.now - self._empty >= self.config.answer_ticks:
+            self.poll()
+            self._count(tick)
+        if self._unread is None:  # what waits there may be the answer
+            self._empty = self.now
+            for op in list(self._terminates):
+                if op.deadline is not None and self.now >= op.deadline:
+                    self._give_up(op)
+            self._end_waits(self.now)
         period = self.config.upload.period
         if period and tick - self._looked >= period:
             self._looked = tick
             self._look_at_all()
+
+    def _count(self, tick: int) -> None:
+        """Add the ticks since the last look to ``now``, unless answers waited meanwhile that nobody read.
+
+        A host that is late is not the device's silence; behind a full ring the device reads no descriptor.
+        """
+        unread, passed = self._cq.waiting, tick - self._tick
+        if unread is None:
+            self.now += passed
+        elif unread != self._unread:
+            self.now += min(passed, 1)
+        self._tick, self._unread = tick, unread
 
     def _end_waits(self, tick: int) -> None:
         """Nothing that the device owes an answer to is waited for without bound."""
         since = tick - self.config.answer_ticks
         ended = self._commands.give_up(tick)
         ended |= self._state.give_up(since)
+        ended |= self._fail_waiting(since)
+        ended |= self._statistics.give_up(tick, self.config.answer_ticks)
         for connection in list(self._by_id.values()):
             if connection.live and not connection.terminating and not connection.lost and connection.owes(since):
                 ended = True
@@ -1189,6 +1250,10 @@ class MiniportDriver:
         match request.oid, request.set, request.buffer:
             case Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS, True, TcpConnectionOffloadParameters() as wanted:
                 return self._set_parameters(request, wanted)
+            case Oid.TCP_OFFLOAD_PARAMETERS, True, OffloadParameters() as switches:
+                return self._set_switches(request, switches)
+            case Oid.TCP_OFFLOAD_PARAMETERS, True, _:
+                return NdisStatus.INVALID_DATA
             case Oid.PNP_SET_POWER, True, PowerState() as power:
                 return self._set_power(request, power)
             case Oid.GEN_VLAN_ID, True, int() as vlan:
@@ -1216,10 +1281,39 @@ class MiniportDriver:
         self._kick()
         return NdisStatus.PENDING
 
-    def _statistics_read(self, request: OidRequest) -> None:
-        """A statistics request that had to wait for the device is answered."""
+    def _set_switches(self, request: OidRequest, wanted: OffloadParameters) -> NdisStatus:
+        """OID_TCP_OFFLOAD_PARAMETERS: connection offload off, and on again.
+
+        Capabilities without an IP version are none (CH-005), and change by a pause and a resume only (CH-008): off is a
+        pause and UPLOAD_ALL without the resume, which comes when it is switched on.
+        """
+        if Switch.ENABLED is wanted.tcp_connection_ipv6:
+            return NdisStatus.NOT_SUPPORTED
+        off = wanted.tcp_connection_ipv4 is Switch.DISABLED
+        if wanted.tcp_connection_ipv4 is Switch.NO_CHANGE or off == self._switch_off:
+            return NdisStatus.SUCCESS
+        self._switch_off = off
+        self.later(lambda: self._switched(request, off))
+        self._kick()
+        return NdisStatus.PENDING
+
+    def _switched(self, request: OidRequest, off: bool) -> None:
+        self._switched_off = off
+        if not off:
+            self.resume()
+        elif not self._paused:
+            self.pause()
+        if off and not self._uploading:
+            self.upload_all()
         self.flush_up()
         self.adapter.oid_request_complete(self._handle, request, NdisStatus.SUCCESS)
+
+    def _statistics_read(self, request: OidRequest, status: NdisStatus) -> None:
+        """A statistics request that had to wait for the device ends."""
+        if status is not NdisStatus.SUCCESS:
+            self.reports.append(f"the registers of {request.oid.name} were not read in time")
+        self.flush_up()
+        self.adapter.oid_request_complete(self._handle, request, status)
 
     def _set_power(self, request: OidRequest, power: PowerState) -> NdisStatus:
         """A move out of D0 is SUCCESS only when no offload is left, and none is under way (CH-014)."""
@@ -1236,6 +1330,7 @@ class MiniportDriver:
     def pause(self) -> None:
         """The device wants no new offloads (NDIS_STATUS_OFFLOAD_PAUSE); what is in flight is served (CH-009)."""
         self._paused = True
+        self.flush_up()
         self.adapter.indicate_status(self._handle, NdisStatus.OFFLOAD_PAUSE)
 
     def upload_all(self) -> None:
@@ -1248,12 +1343,18 @@ class MiniportDriver:
         if self._paused:
             self._fail_waiting()
 
-    def _fail_waiting(self) -> None:
-        """Initiates that wait for a resume complete; nothing of them is tried."""
-        waiting, self._initiates_waiting = self._initiates_waiting, []
-        for root in waiting:
+    def _fail_waiting(self, since: int | None = None) -> bool:
+        """Initiates that have waited for a resume since a tick or longer complete; True if there was one.
+
+        Nothing of them is tried. A resume is optional (2.14): none is waited for without bound.
+        """
+        due = [one for one in self._initiates_waiting if since is None or one[1] <= since]
+        self._initiates_waiting = [one for one in self._initiates_waiting if one not in due]
+        for root, _ in due:
             self.later(functools.partial(self._fail_initiate, root))
-        self._kick()
+        if due:
+            self._kick()
+        return bool(due)
 
     def _fail_initiate(self, root: OffloadBlock) -> None:
         walk = initiate_walk(root)
@@ -1265,11 +1366,13 @@ class MiniportDriver:
 
     def resume(self, capabilities: TcpConnectionOffload | None = None) -> None:
         """Offloads may come again, within ``capabilities`` (NDIS_STATUS_OFFLOAD_RESUME, CH-008)."""
-        self._paused = self._uploading = False
         self.capabilities = capabilities or self.capabilities
+        if self._switched_off:
+            return  # they are announced when the host switches the offload on again
+        self._paused = self._uploading = False
         self.adapter.indicate_status(self._handle, NdisStatus.OFFLOAD_RESUME, self.capabilities)
         waiting, self._initiates_waiting = self._initiates_waiting, []
-        for root in waiting:
+        for root, _ in waiting:
             self._start_walk(root)
         self._kick()
 
@@ -1581,6 +1684,9 @@ class MiniportDriver:
                 self._tell_fin(connection)
             case CqKind.FORWARD:
                 connection.forwards.on_forward(cqe)
+            case CqKind.INDICATION if connection.io.abandoned:  # the host does not have the connection any more
+                answer = Sqe(opcode=Opcode.ANSWER, conn=connection.id, gen=connection.io.gen, arg=cqe.info & 0xFFFF)
+                self.submit(answer)
             case CqKind.INDICATION:
                 self._on_indication(connection, cqe)
             case _:
@@ -1593,8 +1699,8 @@ class MiniportDriver:
         token: PoolBuffer | KeptCopy = PoolBuffer(cqe.buf)
         self.flush_up()  # a completion may bring a request
         io = connection.io
-        crossed = io.wants_data and not io.aborted
-        if not crossed and not io.aborted:
+        met = io.unanswered
+        if not io.wants_data and not io.aborted:
             connection.activity.indications += 1
             addr, token = self._kept.show(addr, cqe.nbytes, cqe.buf, connection.incarnation)
             consumed = self._indicate(connection, addr, cqe.nbytes, token)
@@ -1611,7 +1717,7 @@ class MiniportDriver:
         )
         if isinstance(token, KeptCopy) and consumed == cqe.nbytes:
             self._repost(self._pool_base, cqe.buf, self._pool_posts)
-        if crossed:
+        if met and consumed < cqe.nbytes:
             io.crossed()
 
     def _on_event(self, connection: OffloadedTcp, cqe: Cqe) -> None:

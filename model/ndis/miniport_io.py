@@ -463,13 +463,21 @@ class ConnectionIo:
 
     @property
     def wants_data(self) -> bool:
-        """Requests come before an indication (CH-142): those that wait here, and those that met it on their way."""
-        return bool(self.receives) or any(job.answer is None and job.left for job in self.at_device)
+        """Requests come before an indication (CH-142): those that wait here, and those that met it on their way.
+
+        An empty one wants none, and asks for the indication (CH-153).
+        """
+        return any(job.left for job in (*self.receives, *self.at_device) if job.answer is None)
+
+    @property
+    def unanswered(self) -> bool:
+        """The device has a request, or will have when it commits what it was given."""
+        return any(job.answer is None for job in self.at_device)
 
     def crossed(self) -> None:
-        """The driver refused an indication that met posted requests; the host knows of no refusal (CH-151).
+        """An indication that met requests was refused: what they leave over is indicated again (CH-151, G-28).
 
-        The device has the requests already, and what they leave over would wait for one that comes behind the refusal.
+        The device has the requests already, and would wait for one that comes behind the refusal.
         """
         self.reminder_owed = not self.receives
         self.pump()

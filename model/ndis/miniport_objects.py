@@ -50,6 +50,8 @@ class OffloadedTcp:
     #: A receive was posted since the initiate: what inherited data exceeds it may be indicated (CH-054, CH-055).
     receive_posted: bool = False
     live: bool = False
+    #: START has not been answered in its time: whether the device runs the connection is not known.
+    start_owed: bool = False
     #: Entries that came before the initiate was completed to the host (CH-056).
     early: list[Cqe] = field(default_factory=list)
     terminating: bool = False

@@ -76,13 +76,16 @@ _EMPTY: Final[Mapping[Oid, TcpOffloadStats | IpOffloadStats]] = {
 class StatisticsRequests:
     """Queries and sets of the statistics OIDs. ``complete`` ends a request that was PENDING."""
 
-    def __init__(self, port: HostPort, complete: Callable[[OidRequest], None]) -> None:
+    def __init__(self, port: HostPort, complete: Callable[[OidRequest, NdisStatus], None]) -> None:
         self._port = port
         self._complete = complete
         #: Shown every register that was read.
         self.on_read: Callable[[int, int], None] = lambda offset, value: None
         self._waiting: deque[OidRequest] = deque()
-        self._reading = False
+        #: Ticks at which requests are given up; one gets its tick when time first goes on behind it.
+        self._deadlines: dict[int, int] = {}
+        #: Registers are being read for this one.
+        self._reading: OidRequest | None = None
         #: The request whose call has not returned.
         self._calling: OidRequest | None = None
         self.restart()
@@ -106,16 +109,30 @@ class StatisticsRequests:
 
     def _begin(self) -> None:
         """Read for the oldest request, unless that is under way."""
-        if self._waiting and not self._reading:
-            self._reading = True
-            self._read(tuple(dict.fromkeys(_FIELDS[self._waiting[0].oid].values())), {}, self._epoch)
+        if self._waiting and self._reading is None:
+            self._reading = self._waiting[0]
+            self._read(tuple(dict.fromkeys(_FIELDS[self._reading.oid].values())), {}, self._epoch)
+
+    def give_up(self, now: int, ticks: int) -> bool:
+        """End with FAILURE what has waited for ``ticks``; True if there was one.
+
+        Values that come for it after all are of no use, and let the next one be read.
+        """
+        for request in self._waiting:
+            self._deadlines.setdefault(id(request), now + ticks)
+        overdue = [request for request in self._waiting if self._deadlines[id(request)] <= now]
+        for request in overdue:
+            self._waiting.remove(request)
+            del self._deadlines[id(request)]
+            self._complete(request, NdisStatus.FAILURE)
+        return bool(overdue)
 
     def _read(self, counters: Sequence[_Counter], known: Mapping[_Counter, int], epoch: object) -> None:
         """Read ``counters``; what moved on while it was read, or was read before a restart, once more."""
 
         def done(values: Sequence[int]) -> None:
-            if epoch is not self._epoch:
-                self._reading = False
+            if epoch is not self._epoch or self._reading not in self._waiting:
+                self._reading = None
                 self._begin()
                 return
             for offset, value in zip(offsets, values, strict=True):
@@ -133,7 +150,8 @@ class StatisticsRequests:
     def _answer(self, values: Mapping[_Counter, int]) -> None:
         """The oldest request is done."""
         request = self._waiting.popleft()
-        self._reading = False
+        self._deadlines.pop(id(request), None)
+        self._reading = None
         if request.set:
             self._bases[request.oid] = values
         else:
@@ -147,7 +165,7 @@ class StatisticsRequests:
         if request is self._calling:
             self._calling = None
         else:
-            self._complete(request)
+            self._complete(request, NdisStatus.SUCCESS)
         self._begin()
 
 

@@ -10,7 +10,9 @@ from model.ndis.miniport_objects import OffloadedTcp
 from model.ndis.offload_state import PathConst, TcpConst, structure_port
 
 _ETHERTYPE, _IPV4, _TAG = slice(12, 14), b"\x08\x00", b"\x81\x00"
-_VERSION_AND_LENGTH, _PROTOCOL_TCP, _URG = 0x45, 6, 0x20
+_PROTOCOL_TCP, _URG = 6, 0x20
+_IP_BYTES, _TCP_BYTES = 20, 20
+_MORE_FRAGMENTS, _FRAGMENT_OFFSET = 0x2000, 0x1FFF
 #: Frames of a connection that wait; what comes beyond that is lost, as on the wire.
 MAX_HELD = 256
 
@@ -21,6 +23,10 @@ class UrgentFrames:
     def __init__(self) -> None:
         self._flows: dict[bytes, OffloadedTcp] = {}
         self._held: dict[OffloadedTcp, list[bytes]] = {}
+        #: Packets, by addresses and identification, of which the first fragment is held: its connection.
+        self._packets: dict[bytes, OffloadedTcp] = {}
+        #: Frames that were lost because too many waited.
+        self.dropped = 0
 
     def loaded(self, connection: OffloadedTcp, path: PathConst, const: TcpConst) -> None:
         """The device knows the connection from now on."""
@@ -34,22 +40,39 @@ class UrgentFrames:
     def keeps(self, frame: bytes) -> bool:
         """True if the frame waits for the terminate of its connection."""
         at = 18 if frame[_ETHERTYPE] == _TAG else 14
-        plain = frame[at - 2 : at] == _IPV4 and frame[at : at + 1] == bytes((_VERSION_AND_LENGTH,))
-        if not plain or len(frame) < at + 40 or frame[at + 9] != _PROTOCOL_TCP:
+        header = 4 * (frame[at] & 15) if len(frame) >= at + _IP_BYTES else 0
+        plain = frame[at - 2 : at] == _IPV4 and header >= _IP_BYTES and frame[at] >> 4 == 4
+        if not plain or frame[at + 9] != _PROTOCOL_TCP:
             return False
-        connection = self._flows.get(frame[at + 12 : at + 24])
+        ends, place = frame[at + 12 : at + 20], int.from_bytes(frame[at + 6 : at + 8], "big")
+        packet = ends + frame[at + 4 : at + 6]
+        if place & _FRAGMENT_OFFSET:  # it has no ports: it goes where the first fragment of its packet went
+            connection = self._packets.get(packet)
+            return connection is not None and connection in self._held and self._hold(connection, frame)
+        tcp = frame[at + header : at + header + _TCP_BYTES]
+        connection = self._flows.get(ends + tcp[:4]) if len(tcp) == _TCP_BYTES else None
         if connection is None:
             return False
         if connection.io.aborted and not (connection.terminating or connection in self._held):
             return False
-        if frame[at + 33] & _URG:
+        if tcp[13] & _URG:
             self.begins(connection)
-        held = self._held.get(connection)
-        if held is not None and len(held) < MAX_HELD:
+        if connection not in self._held:
+            return False
+        if place & _MORE_FRAGMENTS:
+            self._packets[packet] = connection
+        return self._hold(connection, frame)
+
+    def _hold(self, connection: OffloadedTcp, frame: bytes) -> bool:
+        held = self._held[connection]
+        if len(held) < MAX_HELD:
             held.append(frame)
-        return held is not None
+        else:
+            self.dropped += 1
+        return True
 
     def gone(self, connection: OffloadedTcp) -> list[bytes]:
         """The connection is the host's again: what waited for that, in order."""
         self._flows = {flow: other for flow, other in self._flows.items() if other is not connection}
+        self._packets = {packet: other for packet, other in self._packets.items() if other is not connection}
         return self._held.pop(connection, [])

@@ -113,6 +113,22 @@ class TcpConnectionOffloadParameters:
     encapsulation: Encapsulation = Encapsulation.IEEE_802_3
 
 
+class Switch(IntEnum):
+    """NDIS_OFFLOAD_PARAMETERS_NO_CHANGE, _CONNECTION_OFFLOAD_DISABLED and _CONNECTION_OFFLOAD_ENABLED."""
+
+    NO_CHANGE = 0
+    DISABLED = 1
+    ENABLED = 2
+
+
+@dataclass(frozen=True)
+class OffloadParameters:
+    """NDIS_OFFLOAD_PARAMETERS, the switches of connection offload (2.15)."""
+
+    tcp_connection_ipv4: Switch = Switch.NO_CHANGE
+    tcp_connection_ipv6: Switch = Switch.NO_CHANGE
+
+
 @dataclass(frozen=True)
 class TcpOffloadStats:
     """TCP_OFFLOAD_STATS (3.9): one set per interface and IP version."""
@@ -145,6 +161,7 @@ class IpOffloadStats:
 OidPayload = (
     TcpConnectionOffload
     | TcpConnectionOffloadParameters
+    | OffloadParameters
     | TcpOffloadStats
     | IpOffloadStats
     | PowerState

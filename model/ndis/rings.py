@@ -179,6 +179,13 @@ class CompletionRing:
         return entry
 
     @property
+    def waiting(self) -> int | None:
+        """Number, ever since the start, of the entry that the device has written and nobody has read; None if none."""
+        slot, turn = self._read % self._place.entries, self._read // self._place.entries
+        last = self._place.base + slot * CQE_BYTES + CQE_BYTES - 1
+        return self._read if self._port.mem.read(last, 1)[0] & 1 == 1 - turn % 2 else None
+
+    @property
     def index(self) -> int:
         """Place of the next entry."""
         return self._read % self._place.entries

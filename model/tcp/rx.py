@@ -250,6 +250,10 @@ class _Text:
     def end(self) -> int:
         return (self.start + self.take) & MASK
 
+    def pushes(self, behind: int) -> bool:
+        """The peer pushed the octet in front of ``behind``, where a piece of the segment ends (CH-127)."""
+        return bool(self.seg.flags & PSH) and behind == (self.seg.seq + self.seg.pay_len) & MASK
+
 
 def _text(c: Context, seg: RxSeg, zero_probe: bool, forwarded: bool) -> None:
     """C-9: payload and FIN."""
@@ -309,7 +313,7 @@ def _out_of_order(c: Context, text: _Text) -> None:
         arrival=seg.arrival,
         offset=seg.pay_off + ((place.first - seg.seq) & MASK),
         len=(place.behind - place.first) & MASK,
-        psh=int(bool(seg.flags & PSH)),
+        psh=int(text.pushes(place.behind)),
         slot=slot,
         app=int(place.grown is not None),
         pre=int(place.reached is not None),
@@ -342,7 +346,7 @@ def _in_order(c: Context, text: _Text) -> None:
         arrival=seg.arrival,
         offset=seg.pay_off + text.off if text.take else 0,
         len=text.take,
-        psh=int(bool(seg.flags & PSH)),
+        psh=int(text.pushes(text.end)),
         fin=int(fin_ok),
         slot=0 if step.joined is None else step.joined.slot,
         join=int(step.joined is not None),

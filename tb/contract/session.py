@@ -78,6 +78,7 @@ class ContractSession(Transfer):
         self.tap.verdict()
         expectations.settle(finished=True)
         found = [f"host: {line}" for line in self.host.complaints]
+        found += [f"driver: {line}" for line in self.driver_reports]
         found += [f"misuse: {line}" for line in expectations.missing]
         found += [f"stream: {line}" for line in self.operator.problems]
         found += [f"peer: {line}" for line in self.far_side.violations]

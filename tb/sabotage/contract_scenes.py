@@ -28,6 +28,10 @@ SLOW_CLOCK = {
 GRACE = 45
 #: Ticks behind which everything surely happened that is due at once.
 PROMPT = 260
+#: Ticks within which a state call must end while the device is silent.
+PATIENCE = 120
+#: Requests of a connection that the device takes.
+DEVICE_RECEIVES = 16
 OTHER_MAC = bytes.fromhex("0200000000fb")
 STAMPED = replace(TCP, timestamps=True)
 ABORT, DISCONNECT, RETRIEVE = TcpEventType.ABORT, TcpEventType.DISCONNECT, TcpEventType.RETRIEVE
@@ -41,6 +45,8 @@ class SceneSet:
     scenes: tuple[Callable[[ContractStage], Scene], ...]
     #: It is about intermediate drivers, so the RTL alone has nothing to show.
     layered: bool = False
+    #: It is about what a driver does beside its device, and shows nothing of the RTL either.
+    drivers: bool = False
     #: Ticks in which nothing moves before a run is given up: more than the longest wait of a scene.
     patience: int = 500
 
@@ -629,6 +635,87 @@ def no_memory(stage: ContractStage) -> Scene:
     yield from story.finish()
 
 
+def no_memory_by_kinds(stage: ContractStage) -> Scene:
+    """It runs out when requests are posted; the sends that follow are refused from their own first list on."""
+    story = stage.actor("no memory by kinds")
+    yield from story.open()
+    stage.starving.add(1)
+    yield from story.post(("R1", 50, False), ("R2", 50, False))
+    yield from story.send(story.make("S1", pattern(100)), story.make("S2", pattern(100, 1)))
+    stage.starving.clear()
+    yield from story.terminate()
+    yield from story.finish()
+
+
+# ---- the driver's own duties ------------------------------------------------------------------------------
+
+
+def crossing(stage: ContractStage) -> Scene:
+    """A request is posted when the device has asked for the indication, and the host has not seen it."""
+    story = stage.actor("crossing")
+    yield from story.open()
+    stage.driver.asleep = True
+    story.far.say(pattern(100), PSH)
+    yield from stage.quiet(GRACE)
+    yield from story.post(("R1", 60, False))
+    yield from stage.quiet(5)
+    stage.driver.asleep = False
+    stage.driver.wake()
+    yield story.came_back("R1")
+    yield story.took(100)
+    yield from story.terminate()
+    yield from story.finish()
+
+
+def greedy(stage: ContractStage) -> Scene:
+    """One connection takes all memory that is there for all, and its peer is silent; another one has its share."""
+    taker, other = stage.actor("greedy"), stage.actor("with its share")
+    yield from taker.open()
+    yield from other.open()
+    each = stage.driver.bounce.size // DEVICE_RECEIVES
+    large = [taker.make_of_mdls(f"R{i}", bytes(each), (each // 2, each - each // 2)) for i in range(DEVICE_RECEIVES)]
+    stage.host.issue_receive(taker.connection, large)
+    yield from stage.quiet(5)
+    stage.host.issue_receive(other.connection, [other.make_of_mdls("R1", bytes(600), (200, 400))])
+    yield from stage.quiet(5)
+    other.far.say(pattern(600), PSH)
+    yield other.came_back("R1")
+    for story in (other, taker):
+        yield from story.terminate()
+        yield from story.finish()
+
+
+def unanswered(stage: ContractStage) -> Scene:
+    """The device is silent for longer than the driver waits for the end of an update."""
+    story, driver = stage.actor("unanswered"), stage.driver
+    yield from story.open()
+    yield from stage.quiet(GRACE)  # what the device had written is read
+    stage.tap.setting("state_call_ticks", PATIENCE)
+    kept, driver.config = driver.config, replace(driver.config, answer_ticks=PATIENCE // 2)
+    driver.silent = True
+    request = stage.host.state.update([(story.neighbor, NeighborCached(FAR_MAC))])
+    yield from stage.quiet(2 * PATIENCE)
+    driver.wake()
+    driver.config = kept
+    yield lambda: request.completed
+    yield from stage.quiet(5)
+    yield from story.terminate()
+    yield from story.finish()
+
+
+def urgent_upload(stage: ContractStage) -> Scene:
+    """Urgent data, and more behind it while the upload is waited for: all of it is the software's."""
+    story = stage.actor("urgent upload")
+    yield from story.open()
+    story.far.say(pattern(20), URG | PSH)
+    yield story.told(RETRIEVE)
+    yield from stage.quiet(5)
+    story.far.say(pattern(20, 1), PSH)
+    yield from stage.quiet(GRACE)
+    yield from story.terminate()
+    yield from story.finish()
+
+
 SETS: Mapping[str, SceneSet] = {
     "sends": SceneSet(
         (clock, stamped_stream, reset_by_peer, abort_by_host, uploaded_by_completion, uploaded_in_the_chain)
@@ -640,5 +727,6 @@ SETS: Mapping[str, SceneSet] = {
     "closing": SceneSet((clock, fin_wait_2), patience=1_500),
     "attacks": SceneSet((clock, blind_resets, blind_syns, urgent)),
     "initiate": SceneSet((clock, inherited, inherited_timer, inherited_fin_wait_2, several_at_once)),
-    "layers": SceneSet((clock, stamped_stream, refused, forwards, no_memory), layered=True),
+    "driver": SceneSet((clock, crossing, unanswered, urgent_upload, greedy), drivers=True),
+    "layers": SceneSet((clock, stamped_stream, refused, forwards, no_memory, no_memory_by_kinds), layered=True),
 }

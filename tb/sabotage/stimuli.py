@@ -75,7 +75,7 @@ OWN = (
 def contract(place: str, first: str = "") -> list[Stimulus]:
     """The sets of scenes on the RTL or on the golden device, the one of the set named `first` in front."""
     module = CONTRACT_RTL if place == RTL else CONTRACT_GOLDEN
-    names = [name for name, scenes in SETS.items() if place == GOLDEN or not scenes.layered]
+    names = [name for name, scenes in SETS.items() if place == GOLDEN or not (scenes.layered or scenes.drivers)]
     return [
         Stimulus(f"{place} {name}", module, testcase=name) for name in sorted(names, key=lambda name: name != first)
     ]

@@ -162,6 +162,8 @@ class Transfer:
         self.host.on_abort = lambda connection: self.network.expect_reset(connection.stack.tcp.local.port)
         self.statistics = StatisticsQuestions(self.host, self.asks_statistics)
         self._driver_clock: Callable[[int], None] = lambda _: None
+        #: What the driver waited for in vain, or was told too late.
+        self.driver_reports: list[str] = []
         #: Whether nothing is on its way between network and host: in the device, or waiting to enter it.
         self.quiet: Callable[[], bool] = lambda: True
         apps = [app for app in self.apps if isinstance(app, CutTransferApp)]
@@ -201,6 +203,7 @@ class Transfer:
         """Bind the miniport driver below the host, under as many intermediate drivers as asked for."""
         if isinstance(driver, MiniportDriver):
             self._driver_clock = driver.on_tick
+            self.driver_reports = driver.reports
             self.tap.watch_rings(driver)
         face = self.tap.watch(driver)
         for layer in range(1, self.config.intermediates + 1):
@@ -298,6 +301,7 @@ class Transfer:
             ]
         else:
             found += [f"seam: {line}" for line in self.seam.problems]
+        found += [f"driver: {line}" for line in self.driver_reports]
         found += [f"peer: {line}" for line in self.network.peer.violations]
         found += [f"wire: {violation}" for violation in self.network.monitor.violations]
         found += [f"contract: {breach}" for breach in self.tap.verdict()]

@@ -215,6 +215,29 @@ def requests_meet_an_indication_on_their_way(stage: SceneStage) -> Scene:
     yield from story.leave()
 
 
+@PART.scene("CH-151", "CH-153", "G-28")
+def an_empty_request_meets_an_indication_that_is_refused(stage: SceneStage) -> Scene:
+    """It comes back behind the refusal, and the target asks again: nothing else will let it."""
+    story = stage.tell("empty crossing")
+    yield from story.open()
+    stage.driver.asleep = True
+    story.far.say(pattern(80), TcpFlag.PSH)
+    yield from stage.quiet(POSTED + 2 * DELAY)
+
+    def take_all(_: Outstanding) -> None:
+        story.accept = None
+
+    story.accept, story.on_receive = 0, take_all
+    yield from story.post(("Z", 0, False))
+    yield from stage.quiet(POSTED)
+    stage.driver.asleep = False
+    stage.driver.wake()
+    yield story.came_back("Z")
+    yield lambda: len(story.sink) == 80
+    story.on_receive = lambda _: None
+    yield from story.leave()
+
+
 @PART.scene("CH-140", "CH-145")
 def a_request_is_posted_inside_a_completion(stage: SceneStage) -> Scene:
     """A segment fills one request; the client posts the next one inside its completion, which is served, too."""

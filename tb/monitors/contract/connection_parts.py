@@ -210,6 +210,8 @@ class Connection(Thing):
     reset_in: bool = False
     windows: set[int] = field(default_factory=set)
     send_edge: int = 0
+    widest: int = 0
+    """The largest window of the peer since the hand-over, bytes."""
     """Right edge of the peer's window."""
     opened: int = 0
     """Tick at which what was acknowledged, or that edge, moved last."""
@@ -368,15 +370,24 @@ class Connection(Thing):
         before = self.una, self.send_edge
         self.una = max(self.una, place)
         self.send_edge = max(self.send_edge, place + (window << shift))
+        self.widest = max(self.widest, window << shift)
         if before != (self.una, self.send_edge):
             self.opened = tick
 
     @property
+    def can_override(self) -> bool:
+        """With nothing in flight something fits the window: the override timer sends it, silly or not (E-3)."""
+        return self.queued > self.una >= self.sent_max and self.send_edge > self.una
+
+    @property
     def must_send(self) -> bool:
-        """With nothing in flight, all that waits or a whole segment fits the window: no silly one (MUST-38)."""
+        """With nothing in flight no silly window holds it back (MUST-38): room for all, a segment, half the widest."""
         waiting = self.queued - self.una
         enough = min(waiting, whole(self.const, "remote_mss", ndis.DEFAULT_MSS))
-        return waiting > 0 and self.una >= self.sent_max and self.send_edge - self.una >= enough
+        widest = max(self.widest, whole(self.delegated, "max_snd_wnd"), whole(self.delegated, "snd_wnd"))
+        room = self.send_edge - self.una
+        fits = room >= enough or (room > 0 and 2 * room >= widest)
+        return waiting > 0 and self.una >= self.sent_max and fits
 
     def _clock(self, value: int, tick: int) -> None:
         """The least delayed frame says best what the target's clock shows: others waited longer for the wire."""

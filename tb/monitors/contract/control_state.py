@@ -6,6 +6,7 @@ ticks have a tolerance of `_SLACK` at either end.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -19,6 +20,11 @@ from tb.monitors.contract.trace import Enter, State
 from tb.monitors.wire_headers import ACK, FIN, RST, WireSegment
 
 _SLACK: Final = 3
+_INITIAL_RTO: Final = 1000
+"""Ticks: the timer of a head that the host sent was armed with this at least."""
+_MOST_BACKOFF: Final = 16
+_KEPT: Final = 512
+"""Data segments whose time is remembered."""
 _NAGLING: Final = 0x02
 _LASTING: Final = ndis.KEEP_ALIVE_ENABLED | _NAGLING
 """Cached flags that are state; the others call for something once."""
@@ -63,7 +69,9 @@ class StateMonitor(FaceMonitor):
         self._edges: dict[Connection, int] = {}
         """Right edge advertised when an update of the window was called."""
         self._total_rt: dict[Connection, int] = {}
-        """Tick at which an update with MAX_RT_RESTART was called."""
+        """Tick from which expired RTOs may count behind an update with MAX_RT_RESTART: one that runs counts whole."""
+        self._flight: dict[Connection, deque[tuple[int, int, int]]] = {}
+        """Data that went out: (position, position behind it, tick)."""
         self._restarts: dict[Connection, int] = {}
         """The same for KEEP_ALIVE_RESTART."""
         self._quiet: dict[Connection, int] = {}
@@ -198,7 +206,7 @@ class StateMonitor(FaceMonitor):
             if not isinstance(item, Connection):
                 continue
             if call.function == ndis.TERMINATE:
-                for kept in (self._windows, self._edges, self._total_rt, self._restarts, self._quiet):
+                for kept in (self._windows, self._edges, self._total_rt, self._flight, self._restarts, self._quiet):
                     kept.pop(item, None)
                 self._hasty.discard(item)
             elif call.function == ndis.UPDATE and node is not None and node.status == ndis.SUCCESS:
@@ -206,10 +214,24 @@ class StateMonitor(FaceMonitor):
                 if cached is not None and item.replaced:
                     self._updated(item, item.replaced[-1][0], cached, call.tick)
 
+    def _running_since(self, conn: Connection, tick: int) -> int:
+        """No later than this the retransmission timer that runs at ``tick`` began; ``tick`` if none does.
+
+        TotalRT is the sum of the RTOs that expired (D-2), so the one that runs when it is zeroed counts whole.
+        """
+        tx = conn.tx
+        if tx.acked >= tx.sent_max:
+            return tick
+        sent = [at for start, end, at in self._flight.get(conn, ()) if start <= tx.acked < end and at <= tick]
+        if sent:
+            return sent[max(0, len(sent) - 2)]  # a fast retransmission does not begin the timer anew
+        estimate = (number_of(conn.delegated, "s_rtt") >> 3) + number_of(conn.delegated, "rtt_var")
+        return tick - (max(_INITIAL_RTO, estimate) << min(number_of(conn.delegated, "retransmit_count"), _MOST_BACKOFF))
+
     def _updated(self, conn: Connection, before: State, cached: State, tick: int) -> None:
         was, flags = number_of(before, "flags"), number_of(cached, "flags")
         if flags & ndis.MAX_RT_RESTART:
-            self._total_rt[conn] = tick
+            self._total_rt[conn] = self._running_since(conn, tick)
         self._restarts.pop(conn, None)
         if flags & ndis.KEEP_ALIVE_RESTART and flags & ndis.KEEP_ALIVE_ENABLED:
             self._restarts[conn] = tick
@@ -259,6 +281,10 @@ class StateMonitor(FaceMonitor):
         seg = wire.seg
         if conn is None or seg is None or seg.flags & RST:
             return
+        if seg.payload_length:
+            start = conn.tx.place(seg.sequence)
+            flight = self._flight.setdefault(conn, deque(maxlen=_KEPT))
+            flight.append((start, start + seg.payload_length, wire.tick))
         if seg.flags & ACK and conn in self._windows:
             self._advertises(conn, self._windows[conn], seg, wire.tick)
         if self._is_probe(conn, seg):

@@ -26,6 +26,8 @@ class _Refusal:
     data: bytes
     posts: int
     delivered: int
+    lifted: bool = False
+    """A zero-byte request came back since: step B is looked at again (G-28), also if it was posted before."""
 
 
 def abort_order(connection: Connection, requests: Mapping[int, Request]) -> int | None:
@@ -162,6 +164,8 @@ class ReceiveDecisions(BooksMonitor):
         right = not earlier and not nbl.transferred and (normal or nbl.status == ndis.SUCCESS)
         text = f"zero-byte request {nbl.ident}: {nbl.status}, {nbl.transferred} bytes, {len(earlier)} before it wait"
         self.check("G-28", right, text)
+        if connection in self._refused and nbl.status == ndis.SUCCESS:
+            self._refused[connection].lifted = True
 
     def _abort(self, connection: Connection, request: Request, nbl: List, book: Book) -> None:
         order = abort_order(connection, connection.requests) if connection.aborted else None
@@ -250,7 +254,7 @@ class ReceiveDecisions(BooksMonitor):
         refusal = self._refused.get(connection)
         if refusal is None:
             return
-        if connection.posts == refusal.posts:
+        if connection.posts == refusal.posts and not refusal.lifted:
             self.breach("G-05", f"{connection.context}: refused data is indicated again, no request was posted")
             self._refused.pop(connection)
         else:

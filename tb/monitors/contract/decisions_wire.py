@@ -206,14 +206,24 @@ class WireDecisions(BooksMonitor):
         if any(thing in marked for connection in book.connections for thing in connection.chain()):
             self.trigger("G-03")
 
+    @staticmethod
+    def _override(book: Book) -> int:
+        """Ticks after which silly-window avoidance gives in: no more than the initial RTO (RFC 9293 3.8.6.2.1, E-3)."""
+        second = book.parameter("ticks_per_second", 1000)
+        initial = book.settings.get("initial_rto", second)
+        return initial if isinstance(initial, int) else second
+
     def _tried(self, connection: Connection, record: Enter) -> None:
         """At the terminate: was data suppressed without a word?"""
         invalid = connection.invalid_at()
         if invalid is None or connection.aborted or connection.stopped:
             return
         waiting = [r for r in connection.outstanding("send") if r.tick >= invalid and r.end > r.start]
-        free = connection.must_send and connection.fin_sent is None
-        if waiting and free and record.tick > max(waiting[0].tick, connection.opened) + _ATTEMPT:
+        if not waiting or connection.fin_sent is not None:
+            return
+        waited = record.tick - max(waiting[0].tick, connection.opened)
+        override = self._override(self.books.of(record))
+        if (connection.must_send and waited > _ATTEMPT) or (connection.can_override and waited > override + _ATTEMPT):
             self.breach("G-03", f"{connection.context} is invalid, a send waits, InvalidState was not raised")
 
     def _updated(self, record: Enter, tree: Tree, book: Book) -> None:

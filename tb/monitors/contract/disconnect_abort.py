@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.face_books import Face
-from tb.monitors.contract.face_items import GRACE, PROMPT, Connection, Phase, Request
+from tb.monitors.contract.face_items import PROMPT, Connection, Phase, Request
 from tb.monitors.contract.face_monitor import FaceMonitor, Returned
 from tb.monitors.contract.send import advances
 from tb.monitors.contract.stream_books import Wire
@@ -31,20 +31,19 @@ class AbortMonitor(FaceMonitor):
     def __init__(self) -> None:
         super().__init__()
         self._limits: dict[Connection, tuple[int, int]] = {}
-        """(acknowledged, received) when an abortive disconnect was to have reached the target: no more may count."""
+        """(acknowledged, received) when the target showed that the abortive disconnect had reached it, by its RST, an
+        abort event or the completion: no more may count. Until then it goes on as before (G-06)."""
         self._ended: dict[Connection, int] = {}
         """Abortive disconnects that completed on a connection that is still offloaded."""
 
     def on_request(self, face: Face, enter: Enter, conn: Connection | None, requests: list[Request]) -> None:
         if enter.function != ndis.DISCONNECT or not enter.flags & ndis.ABORTIVE or face.layer != 0:
             return
-        if conn is not None and conn.abortive == enter.order:
-            self.after(GRACE, lambda: self._limit(conn))
         if conn is not None and conn.abortive == enter.order and _can_reset(conn) and conn.phase is Phase.LIVE:
             self.after(PROMPT, lambda: self._went(conn))
 
     def _limit(self, conn: Connection) -> None:
-        self._limits[conn] = (conn.tx.acked, conn.rx.all.contiguous)
+        self._limits.setdefault(conn, (conn.tx.acked, conn.rx.all.contiguous))
 
     def _went(self, conn: Connection) -> None:
         out = conn.reset_out is not None and conn.reset_out >= conn.abortive_tick
@@ -81,6 +80,8 @@ class AbortMonitor(FaceMonitor):
             self.check("CH-183", over <= 0, f"receive {nbl.ident} has {over} bytes that came after the abort")
 
     def on_event(self, face: Face, enter: Enter, conn: Connection) -> None:
+        if face.layer == 0 and conn.abortive is not None and enter.event == ndis.ABORT_EVENT:
+            self._limit(conn)
         if face.layer == 0 and enter.function == ndis.INDICATE and conn in self._ended:
             self.breach("CH-183", "data is indicated behind a completed abortive disconnect (G-06)")
 
@@ -99,6 +100,7 @@ class AbortMonitor(FaceMonitor):
             self.check("CH-182", not left, f"sends {left} are outstanding when the abortive disconnect completes")
         if nbl.status == ndis.SUCCESS:
             self._success(conn, nbl, request)
+        self._limit(conn)
         self._ended.setdefault(conn, ndis.FAILURE if nbl.status is None else nbl.status)
 
     def _success(self, conn: Connection, nbl: List, request: Request) -> None:
@@ -113,7 +115,10 @@ class AbortMonitor(FaceMonitor):
             self.check("CH-184", out, "the abortive disconnect succeeded, no RST was sent yet")
 
     def on_sent(self, face: Face, wire: Wire, conn: Connection | None) -> None:
-        if conn is None or conn.abortive is None or wire.seg is None or wire.seg.flags & RST:
+        if conn is None or conn.abortive is None or wire.seg is None:
+            return
+        if wire.seg.flags & RST:
+            self._limit(conn)
             return
         overtaken = conn.leaving is not None and conn.leaving < conn.abortive
         late = wire.tick - conn.abortive_tick

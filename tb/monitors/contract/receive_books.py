@@ -298,7 +298,7 @@ class Connection:
             return []
         if end > self.known:
             self.last_data = tick
-        self.pushes.take(start, end, push=seg.has(PSH), edge=self.edge, acked=self.acked)
+        self.pushes.take(start, end, push=seg.has(PSH), acked=self.acked)
         new = self.stream.put(start, data, tick)
         self.arrivals.extend(new)
         return new

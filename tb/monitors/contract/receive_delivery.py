@@ -61,8 +61,6 @@ class _Notes:
     refused_end: int = 0
     awaiting_zero: bool = False
     """A zero-byte request completed while refused data waits."""
-    zero_at: int = -LATE - 1
-    """Tick at which a zero-byte request completed since the last refusal: requests behind it may be on their way."""
     by_request: int = 0
     """End of what requests took last."""
     indication_orders: dict[int, int] = field(default_factory=dict)
@@ -198,7 +196,6 @@ class Delivery(BookedMonitor):
         )
         text = f"zero-byte request {done.ident} came back {done.status!r} with {done.transferred!r} bytes"
         self.check("CH-153", legal and not done.transferred, text)
-        self._of(conn).zero_at = self.now
         if conn.refused and done.status == SUCCESS and not any(item.size for item in conn.requests):
             conn.refused = False
             self._of(conn).awaiting_zero = True
@@ -307,17 +304,10 @@ class Delivery(BookedMonitor):
                 "CH-143" if beyond else "CH-151", f"{size} bytes are indicated though none may be after a refusal"
             )
             return
-        if room and notes.normal_since_refusal and notes.zero_at + LATE < self.now:
-            self.breach(
-                "CH-152", f"{size} bytes are indicated before the {len(conn.requests)} posted requests came back"
-            )
+        if room:  # also one that met the indication on its way: who asks the host knows what the host has posted
+            rule = "CH-152" if notes.normal_since_refusal else "CH-146" if ahead else "CH-142"
+            self.breach(rule, f"{size} bytes are indicated though requests for {room} bytes wait")
             return
-        old = sum(item.size for item in conn.requests if item.tick + LATE < self.now)
-        if room and old and ahead:
-            self.breach("CH-146", f"{size} bytes are indicated before {len(conn.requests)} full requests came back")
-            return
-        if conn.requests:
-            self.check("CH-142", not old, f"{size} bytes are indicated though requests for {old} bytes wait")
         one = conn.arrival_at(conn.delivered)
         if one is not None and one.start < conn.delivered == notes.by_request:
             self.trigger("CH-146")
@@ -341,7 +331,6 @@ class Delivery(BookedMonitor):
         if leave.result == PARTIALLY_ACCEPTED:
             notes.partial_at = conn.delivered + consumed
         notes.refused_end = conn.delivered + sum(one.data_length for one in enter.lists)
-        notes.zero_at = -LATE - 1
         normal = any(item.size for item in conn.requests)
         conn.refused = not again and not normal
         notes.normal_since_refusal = normal and again

@@ -1,13 +1,12 @@
 """Where the peer pushed: positions behind the last byte of segments with PSH, from the segments that came in.
 
-Which of several copies of a byte the target took is not in the trace, nor where it cut a segment whose neighbors it
-already held. So a push is *sure* at a position where every segment that brought the byte before it ends there with PSH,
-and *possible* wherever a segment with PSH ends or may have been cut.
+Which of several copies of a byte the target took is not in the trace. So a push is *sure* at a position where every
+segment that brought the byte before it ends there with PSH, and *possible* wherever a segment with PSH ends. Where the
+target cut a segment, at its window or at what it held already, nobody pushed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,12 +16,11 @@ _REMEMBERED: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Bytes [start, end) of one segment. ``loose``: they reach beyond the window, where the target may cut them."""
+    """Bytes [start, end) of one segment."""
 
     start: int
     end: int
     push: bool
-    loose: bool
 
 
 class Pushes:
@@ -33,14 +31,14 @@ class Pushes:
         self._unknown = 0
         """Below this position segments were forgotten too early."""
 
-    def take(self, start: int, end: int, *, push: bool, edge: int, acked: int) -> None:
-        """A segment with bytes [start, end) came in; ``edge`` of the window, ``acked`` as the target last said it."""
+    def take(self, start: int, end: int, *, push: bool, acked: int) -> None:
+        """A segment with bytes [start, end) came in; ``acked`` as the target last said it."""
         if end <= acked:
             return
         if len(self._pieces) == _REMEMBERED:
             self._unknown = max(piece.end for piece in self._pieces)
             self._pieces.clear()
-        self._pieces.append(_Piece(max(start, acked), end, push, end > edge))
+        self._pieces.append(_Piece(max(start, acked), end, push))
 
     def forget(self, position: int) -> None:
         """The client has the bytes below ``position``."""
@@ -54,16 +52,10 @@ class Pushes:
 
     def _sure(self, end: int) -> bool:
         brought = (piece for piece in self._pieces if piece.start < end <= piece.end)
-        return end > self._unknown and all(one.push and one.end == end and not one.loose for one in brought)
+        return end > self._unknown and all(one.push and one.end == end for one in brought)
 
     def possibly(self, low: int, high: int) -> bool:
         """There may have been a push in (low, high]."""
         if low < self._unknown:
             return True
-        pushed = (piece for piece in self._pieces if piece.push and piece.start < high and piece.end > low)
-        return any(piece.loose or any(low < end <= high for end in self._ends(piece)) for piece in pushed)
-
-    def _ends(self, piece: _Piece) -> Iterator[int]:
-        """Its own end, and where it meets what the target may have held."""
-        yield piece.end
-        yield from (other.start for other in self._pieces if piece.start < other.start < piece.end)
+        return any(piece.push and low < piece.end <= high for piece in self._pieces)

@@ -20,6 +20,10 @@ _RTT_SLACK: Final = 4
 SETTLED: Final = 100
 """Ticks after which a segment that came in counts in all that the target reports."""
 _REMEMBERED: Final = 512
+_TIMER_FLOOR: Final = 100
+"""Ticks: no RTO is shorter than a tenth of a second."""
+_DUPLICATE_ACKS: Final = 3
+"""Duplicate ACKs that tell of a loss unless the host said otherwise (RFC 5681)."""
 _HEADERS: Final = 52
 """Bytes of the IPv4 and TCP headers with a timestamps option."""
 _TIMESTAMPS: Final = 12
@@ -101,6 +105,12 @@ class SendNumbers:
     """The peer asked for it without a loss (ECE, RFC 3168 6.1.2)."""
     top: int = 0
     """Behind the last byte that went out, window probes left out."""
+    armed: int | None = None
+    """No earlier than this tick the retransmission timer of the head began; None: with what was handed over."""
+    sacked: int = 0
+    """Bytes up to which the peer's SACK blocks reach beyond its ACK, since the last that acknowledged something new."""
+    small: bool = False
+    """The window was below a segment: what the timer counts may be probes (CH-068), and ACKs leave TotalRT (C.8b)."""
 
     def add(self, connection: Connection, seg: WireSegment, tick: int) -> None:
         """A segment came in; the books do not have it yet."""
@@ -116,15 +126,22 @@ class SendNumbers:
         self.segments += 1
         self.slowed |= bool(seg.flags & ECE) and connection.flag(ndis.ECN)
         self.since_new = 1 if place > self.highest else self.since_new + 1
+        self.small |= seg.window << shift < whole(connection.const, "remote_mss", 536)
+        self.sacked = 0 if place > self.highest else self.sacked
+        self.sacked = max([self.sacked, *(signed(right, seg.acknowledgment) for _, right in seg.blocks)])
+        if good and place > max(self.highest, connection.una):
+            self.armed = tick
         self.highest = max(self.highest, place)
 
-    def speak(self, connection: Connection, seg: WireSegment) -> None:
+    def speak(self, connection: Connection, seg: WireSegment, tick: int) -> None:
         """The target sent a segment; the books do not have it yet."""
         start = connection.send_place(seg.sequence)
         end = start + seg.payload_length + (seg.flags & FIN)
         if seg.flags & (RST | SYN) or end == start:
             return
         probe = seg.payload_length == 1 and (end <= connection.una or not self.heard or self.heard[-1].window <= 1)
+        if connection.una >= connection.sent_max:
+            self.armed = tick
         self.resent |= start < connection.sent_max  # new bytes may follow the old ones in the same segment
         self.top = self.top if probe else max(self.top, end)
 
@@ -229,7 +246,7 @@ class TerminatedState(BooksMonitor):
         hull = self._hulls.setdefault(connection, RttHull())
         numbers = self._numbers.setdefault(connection, SendNumbers())
         if record.sent and not record.raw:
-            numbers.speak(connection, seg)
+            numbers.speak(connection, seg, record.tick)
         elif not record.sent and seg.flags & ACK:
             numbers.add(connection, seg, record.tick)
             hull.acks += 1
@@ -259,7 +276,7 @@ class TerminatedState(BooksMonitor):
             if not written:
                 return
         if isinstance(thing, Connection) and node.delegated is not None:
-            self._variables(thing, node)
+            self._variables(thing, node, book.parameter("tcp_duplicate_ack_threshold", _DUPLICATE_ACKS))
             self._received(thing, node)
             self._stamp(thing, node, record)
         elif thing is not None and thing.level == ndis.NEIGHBOR_LEVEL and node.delegated is not None:
@@ -312,8 +329,11 @@ class TerminatedState(BooksMonitor):
         sent = max(numbers.top, handed)
         self.check("CH-239", sent <= top <= max(connection.sent_max, sent), f"{text}, {sent} bytes were sent")
 
-    def _send_variables(self, connection: Connection, state: State) -> None:
-        """Window, congestion and retransmission variables against their bounds (3.5, RFC 793, 5681, 6298)."""
+    def _send_variables(self, connection: Connection, state: State, enough: int) -> None:
+        """Window, congestion and retransmission variables against their bounds (3.5, RFC 793, 5681, 6298).
+
+        ``enough``: duplicate ACKs that tell of a loss.
+        """
         if not self._live(connection) or connection in self._forwarded:
             return
         numbers = self._numbers.get(connection, SendNumbers())
@@ -337,12 +357,14 @@ class TerminatedState(BooksMonitor):
         if whole(state, "c_wnd") == 0:
             wrong.append("CWnd 0")
         threshold = whole(state, "ss_thresh")
+        flight = signed(whole(state, "snd_max"), whole(state, "snd_una"))
         # what the timer or the ACKs had decided just before the terminate did not go out any more
-        fired = whole(state, "retransmit_count") > whole(handed, "retransmit_count")
-        decided = fired or whole(state, "dup_ack_count") > whole(handed, "dup_ack_count")
+        decided = self._fired(connection, state, numbers) or self._told_of_loss(connection, state, numbers, enough)
         if "ss_thresh" in handed and threshold != whole(handed, "ss_thresh"):
             if not (numbers.resent or numbers.slowed or decided):
                 wrong.append(f"SsThresh {threshold} without a retransmission or ECE")
+            elif not (numbers.resent or numbers.slowed) and threshold > max(flight // 2, 2 * mss):
+                wrong.append(f"SsThresh {threshold} with {flight} bytes in flight (RFC 5681, 3.1)")
             elif threshold < 2 * _least_segment(connection, mss):
                 wrong.append(f"SsThresh {threshold}, less than two segments (RFC 5681, 3.1)")
         if "c_wnd" in handed and not numbers.resent:
@@ -352,9 +374,36 @@ class TerminatedState(BooksMonitor):
         doubles = numbers.since_new + whole(handed, "dup_ack_count")
         if whole(state, "dup_ack_count") > doubles:
             wrong.append(f"DupAckCount {whole(state, 'dup_ack_count')}, {doubles} segments since new data")
-        if not (numbers.resent or fired or whole(handed, "total_rt") or connection.una < numbers.top):
-            wrong += [f"TotalRT {whole(state, 'total_rt')}"] if whole(state, "total_rt") else []
+        longest = self._longest(connection, numbers)
+        if longest is not None and whole(state, "total_rt") > longest:
+            wrong.append(f"TotalRT {whole(state, 'total_rt')}, the head was sent {longest} ticks ago")
         self.check("CH-245", not wrong, "; ".join(wrong))
+
+    @staticmethod
+    def _fired(connection: Connection, state: State, numbers: SendNumbers) -> bool:
+        """The timer may have fired once for what is not acknowledged, and the retransmission did not go out."""
+        before = 0 if connection.una else whole(connection.delegated, "retransmit_count")
+        if whole(state, "retransmit_count") != before + 1:
+            return False
+        waited = None if numbers.armed is None else connection.terminate_tick - numbers.armed
+        return waited is None or waited >= max(_TIMER_FLOOR, whole(state, "s_rtt") >> 3)
+
+    @staticmethod
+    def _told_of_loss(connection: Connection, state: State, numbers: SendNumbers, enough: int) -> bool:
+        """So many duplicate ACKs came, or SACK blocks so far beyond the ACK, that the head is lost (RFC 6675)."""
+        segment = _least_segment(connection, whole(connection.const, "remote_mss", 536))
+        return whole(state, "dup_ack_count") >= enough or numbers.sacked > (enough - 1) * segment
+
+    @staticmethod
+    def _longest(connection: Connection, numbers: SendNumbers) -> int | None:
+        """The most that TotalRT can be: the expired RTOs fit into the time since the head was sent; None: unknown."""
+        inherited = (
+            numbers.armed is None
+            and signed(whole(connection.delegated, "snd_max"), whole(connection.delegated, "snd_una")) > 0
+        )
+        if inherited or numbers.small or whole(connection.delegated, "total_rt"):
+            return None
+        return 0 if numbers.armed is None else max(0, connection.terminate_tick - numbers.armed) + _CLOCK_SLACK
 
     def _variance(self, connection: Connection, state: State, hull: RttHull) -> None:
         """RttVar x 4: a first sample R gives R / 2, each later one keeps three quarters of it (RFC 6298, 2.2, 2.3)."""
@@ -366,7 +415,7 @@ class TerminatedState(BooksMonitor):
         text = f"RttVar {whole(state, 'rtt_var')} / 4 after {hull.acks} samples at most, {least} / 4 is the least"
         self.check("CH-245", whole(state, "rtt_var") >= least, text)
 
-    def _variables(self, connection: Connection, node: Node) -> None:
+    def _variables(self, connection: Connection, node: Node, enough: int) -> None:
         state = node.delegated or {}
         missing = sorted(name for name in names_to_fill(connection) if state.get(name) is None)
         s_rtt = whole(state, "s_rtt")
@@ -381,7 +430,7 @@ class TerminatedState(BooksMonitor):
         text = f"not filled: {missing}" if missing else f"SRtt {s_rtt} / 8 is not in {hull.low}..{hull.high} ticks"
         self.check("CH-245", not missing and fits, text)
         if not missing:
-            self._send_variables(connection, state)
+            self._send_variables(connection, state, enough)
         if not missing and fits:
             self._variance(connection, state, hull)
 

@@ -297,6 +297,10 @@ class FakeDevice:
                 conn.refused = False
             case Opcode.ANSWER:
                 self._answer(conn, sqe)
+            case Opcode.UPLOAD:
+                conn.retrieve_told = True
+                self._event(conn, TcpEventType.RETRIEVE, 10)
+                self._complete(CqKind.COMMAND, sqe, index)
             case Opcode.TERMINATE:
                 conn.terminate = (sqe, index)
             case Opcode.FORWARD:

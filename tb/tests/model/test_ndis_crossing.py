@@ -7,6 +7,7 @@ import pytest
 from model.layout.generated import Cqe, Opcode, Status
 from model.ndis.miniport_io import ConnectionIo
 from model.ndis.status import CompletionKind, NdisStatus
+from tb.tests.model.crossing_stage import Crossing, at_random
 from tb.tests.model.test_ndis_abort_order import SIZE, Recorder
 
 
@@ -67,3 +68,53 @@ def test_no_reminder_goes_to_a_connection_that_is_being_taken_back() -> None:
     io.crossed()
     assert len(driver.entries) == 1
     assert not io.reminder_owed
+
+
+@pytest.mark.rule("CH-142", "CH-146")
+def test_an_indication_that_the_first_of_several_requests_leaves_does_not_pass_the_others() -> None:
+    """The first request behind the refusal ends it, and the device asks for the rest before it has the second."""
+    at = Crossing()
+    at.device.comes(30)
+    for _ in range(3):
+        at.post(8)
+    at.poll()  # the requests met the indication: refused
+    while at.device.commands:
+        at.device.commit()
+        at.poll()
+    assert not at.overtaken
+    assert (at.delivered, at.asked) == (30, 1)
+
+
+@pytest.mark.rule("CH-142")
+def test_requests_that_wait_in_the_driver_go_one_by_one_and_none_is_passed() -> None:
+    at = Crossing()
+    at.on_complete = lambda: at.post(8) if at.delivered == 8 else None
+    at.post(8)
+    at.device.commit()
+    at.device.comes(40)
+    at.poll()
+    at.post(8)
+    at.post(8)
+    while at.device.commands:
+        at.device.commit()
+        at.poll()
+    assert not at.overtaken
+    assert (at.delivered, at.asked) == (40, 1)
+
+
+@pytest.mark.rule("CH-151", "CH-153", "G-28")
+def test_an_empty_request_that_met_a_refused_indication_lets_the_target_ask_again() -> None:
+    answers = [0, 30]
+    at = Crossing(lambda _: answers.pop(0))
+    at.device.comes(30)
+    at.post(0)
+    at.settle()
+    assert (at.asked, at.delivered, len(at.posted)) == (2, 30, 0)
+
+
+@pytest.mark.rule("CH-126", "CH-142", "CH-151")
+@pytest.mark.parametrize("seed", range(60))
+def test_at_any_timing_no_indication_passes_a_request_and_no_byte_waits_for_ever(seed: int) -> None:
+    at = at_random(seed, steps=150)
+    assert not at.overtaken
+    assert not at.device.stream or (at.content and not at.posted)

@@ -23,12 +23,14 @@ from model.ndis.registration import (
     IpOffloadStats,
     NdisHandle,
     OffloadAttributes,
+    OffloadParameters,
     Oid,
     OidRequest,
     PowerState,
     ProviderGeneric,
     ProviderTcp,
     RegistrationError,
+    Switch,
     TcpConnectionOffload,
     TcpConnectionOffloadParameters,
     TcpEventHandlers,
@@ -274,10 +276,48 @@ def test_a_move_out_of_d0_completes_behind_the_last_terminate() -> None:
 
 def test_an_oid_that_is_not_served_is_not_supported() -> None:
     bench = Bench(11, driver=DriverConfig())
-    assert bench.host.request(OidRequest(Oid.TCP_OFFLOAD_PARAMETERS, set=True)) is NdisStatus.NOT_SUPPORTED
+    assert bench.host.request(OidRequest(Oid.TCP_OFFLOAD_PARAMETERS)) is NdisStatus.NOT_SUPPORTED
     encapsulation = OidRequest(Oid.OFFLOAD_ENCAPSULATION)
     assert bench.host.request(encapsulation) is NdisStatus.SUCCESS
     assert encapsulation.buffer is Encapsulation.IEEE_802_3
+
+
+def _switch(bench: Bench, ipv4: Switch, ipv6: Switch = Switch.NO_CHANGE) -> NdisStatus:
+    wanted = OffloadParameters(ipv4, ipv6)
+    return bench.host.request(OidRequest(Oid.TCP_OFFLOAD_PARAMETERS, set=True, buffer=wanted))
+
+
+@pytest.mark.rule("CH-005", "CH-008", "CH-012", "CH-013")
+@pytest.mark.parametrize("above", [0, 2])
+def test_connection_offload_that_is_switched_off_uploads_all_and_offloads_nothing_until_it_is_on_again(
+    above: int,
+) -> None:
+    bench = Bench(17, driver=DriverConfig(), between=lambda below: stack_intermediates(below, above))
+    apps = [transfer(bench, 80_000, 4000 + i) for i in range(2)]
+    bench.run(until=lambda: all(running(app, 0.1) for app in apps))
+    assert _switch(bench, Switch.DISABLED) is NdisStatus.PENDING
+    bench.run(until=lambda: not bench.driver._contexts)
+    assert _switch(bench, Switch.DISABLED) is NdisStatus.SUCCESS
+    late = transfer(bench, 20_000, 4009)
+    bench.driver.resume()  # what the device can do is not what the host allows
+    bench.run(until=lambda: late.done)
+    assert late.offload_status is NdisStatus.FAILURE
+    assert _switch(bench, Switch.ENABLED) is NdisStatus.PENDING
+    bench.run(until=lambda: not bench.host.paused)
+    again = transfer(bench, 20_000, 4010)
+    bench.run()
+    assert again.offload_status is NdisStatus.SUCCESS
+    assert [status for _, status in bench.host.oids_completed] == [NdisStatus.SUCCESS] * 2
+    assert all((app.phase, bytes(app.sink)) == (AppPhase.DONE, app.data) for app in (*apps, late, again))
+
+
+def test_switches_that_change_nothing_or_cannot_be_are_answered_at_once() -> None:
+    bench = Bench(17, driver=DriverConfig())
+    assert _switch(bench, Switch.NO_CHANGE) is NdisStatus.SUCCESS
+    assert _switch(bench, Switch.ENABLED, Switch.DISABLED) is NdisStatus.SUCCESS
+    assert _switch(bench, Switch.DISABLED, Switch.ENABLED) is NdisStatus.NOT_SUPPORTED
+    assert bench.host.request(OidRequest(Oid.TCP_OFFLOAD_PARAMETERS, set=True)) is NdisStatus.INVALID_DATA
+    assert not bench.host.paused
 
 
 @pytest.mark.rule("CH-015", "CH-016")
@@ -315,6 +355,27 @@ def test_a_paused_target_queues_the_initiate_in_flight_and_serves_it_when_it_res
     assert second.offload_status is NdisStatus.SUCCESS
     assert third.offload_status is NdisStatus.FAILURE
     for app in (first, second, third):
+        assert (app.phase, bytes(app.sink)) == (AppPhase.DONE, app.data)
+
+
+@pytest.mark.rule("CH-009", "CH-010")
+def test_an_initiate_that_meets_a_bare_pause_fails_in_its_time_and_the_offloaded_connections_go_on() -> None:
+    bench = Bench(12, driver=DriverConfig(answer_ticks=300))
+    first = transfer(bench, 200_000, 4000)
+    bench.run(until=lambda: running(first, 0.1))
+    second = transfer(bench, 20_000, 4001)
+    bench.driver._paused = True  # the indication crosses the initiate on its way down
+    bench.run(until=lambda: second.phase is AppPhase.INITIATING)
+    ((_, asked),) = bench.driver._initiates_waiting
+    bench.driver.pause()
+    for tick, phase in ((asked + 299, AppPhase.INITIATING), (asked + 300, AppPhase.SOFTWARE)):
+        bench.driver.on_tick(tick)
+        while bench.target.step():
+            pass
+        assert second.phase is phase
+    bench.run()
+    assert (first.offload_status, second.offload_status) == (NdisStatus.SUCCESS, NdisStatus.FAILURE)
+    for app in (first, second):
         assert (app.phase, bytes(app.sink)) == (AppPhase.DONE, app.data)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from model.ndis.offload_state import (
 )
 from model.ndis.registration import Oid, OidRequest, PowerState, TcpConnectionOffload, TcpConnectionOffloadParameters
 from model.ndis.soft_tcp import SoftTcpConfig
-from model.ndis.status import NdisStatus
+from model.ndis.status import CompletionKind, NdisStatus
 from tb.config import ConfigError, RunConfig
 from tb.device.model_loop import ModelRun
 from tb.session import summary
@@ -269,6 +270,30 @@ def test_of_a_refused_chain_the_first_list_says_request_upload_and_the_rest_uplo
     assert statuses[0][0] is NdisStatus.REQUEST_UPLOAD
     assert set(statuses[0][1:]) == {NdisStatus.UPLOAD_REQUESTED}
     assert Opcode.SEND not in {Opcode(sqe.opcode) for sqe in bench.device.opcodes}
+
+
+@pytest.mark.rule("CH-181", "CH-256")
+@pytest.mark.parametrize("kind", [CompletionKind.DISCONNECT, CompletionKind.SEND])
+def test_an_abort_is_in_no_stream_and_passes_what_was_refused_of_one(kind: CompletionKind) -> None:
+    stack = Stack(1)
+    bench = Bench(11, driver=DriverConfig(), between=stack)
+    app = transfer(bench, 200_000)
+    bench.run(until=lambda: app.offload_status is not None)
+    driver, asked = stack.drivers[0], list[DisconnectFlags]()
+    entry = next(iter(driver._entries.values()))
+    entry.refusing.add(kind)
+
+    def passed(_: object, nbl: NetBufferList, flags: DisconnectFlags) -> NdisStatus:
+        asked.append(flags)
+        return NdisStatus.PENDING
+
+    driver.binding.offload_tcp_disconnect = passed  # type: ignore[method-assign, assignment]
+    driver._up = replace(driver._up, disconnect_complete=lambda *_: None)
+    for flags in (DisconnectFlags.GRACEFUL, DisconnectFlags.ABORTIVE):
+        driver.tcp_offload_disconnect(
+            driver._adapter_context, entry.context, NetBufferList([NetBuffer(())], owner=Owner.TARGET), flags
+        )
+    assert asked == [DisconnectFlags.ABORTIVE]
 
 
 @pytest.mark.rule("CH-256")

@@ -89,7 +89,7 @@ def test_a_state_call_without_an_answer_fails_in_its_time_and_a_late_answer_free
 
 
 @pytest.mark.rule("CH-042", "CH-045", "CH-250")
-@pytest.mark.parametrize("opcode", [Opcode.INITIATE, Opcode.START, Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE])
+@pytest.mark.parametrize("opcode", [Opcode.INITIATE, Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE])
 def test_an_initiate_without_an_answer_fails_and_runs_in_software_and_gives_its_number_back_late(
     opcode: Opcode,
 ) -> None:
@@ -109,6 +109,26 @@ def test_an_initiate_without_an_answer_fails_and_runs_in_software_and_gives_its_
     assert other.offload_status is NdisStatus.SUCCESS
     for app in (silent, other):
         assert (app.phase, app.failure, bytes(app.sink)) == (AppPhase.DONE, "", app.data)
+    driver = bench.driver
+    assert (driver.overdue, driver.lists.used, driver.bounce.used, driver._by_id) == (0, 0, 0, {})
+    assert [len(numbers) for numbers in driver._free_ids.values()] == [4, 8, 8]
+
+
+@pytest.mark.rule("CH-155", "CH-251")
+def test_a_connection_whose_start_is_not_answered_is_the_devices_until_it_is_terminated() -> None:
+    bench = Bench(3, Wire(delay=2), driver=DriverConfig(conns=4, answer_ticks=LIMIT))
+    deaf = Deaf(bench, Opcode.START)
+    silent = transfer(bench, 40_000, 4000)
+    bench.run(until=lambda: deaf.kept)
+    _settle(bench)
+    assert silent.offload_status is None
+    bench.driver.on_tick(bench.driver.now + LIMIT)
+    _settle(bench)
+    assert silent.offload_status is NdisStatus.SUCCESS
+    bench.run()
+    deaf.answer()
+    _settle(bench)
+    assert (silent.phase, silent.failure, bytes(silent.sink)) == (AppPhase.DONE, "", silent.data)
     driver = bench.driver
     assert (driver.overdue, driver.lists.used, driver.bounce.used, driver._by_id) == (0, 0, 0, {})
     assert [len(numbers) for numbers in driver._free_ids.values()] == [4, 8, 8]

@@ -66,7 +66,12 @@ class Desk:
         self.device.regs |= {int(r): value for r, value in REGISTERS.items()}
         self.device.reads = deque() if slow else None
         self.done: list[OidRequest] = []
-        self.requests = StatisticsRequests(self.device, self.done.append)
+        self.statuses: list[NdisStatus] = []
+        self.requests = StatisticsRequests(self.device, self._completed)
+
+    def _completed(self, request: OidRequest, status: NdisStatus) -> None:
+        self.done.append(request)
+        self.statuses.append(status)
 
     def ask(self, oid: Oid) -> TcpOffloadStats | IpOffloadStats:
         """A query that is answered at once."""
@@ -152,7 +157,8 @@ def test_a_request_from_inside_a_completion_is_served_behind_those_that_wait() -
     again = OidRequest(TCP4)
     done: list[OidRequest] = []
 
-    def completed(request: OidRequest) -> None:
+    def completed(request: OidRequest, status: NdisStatus) -> None:
+        assert status is NdisStatus.SUCCESS
         done.append(request)
         if len(done) == 1:
             assert desk.requests.request(again) is NdisStatus.PENDING
@@ -192,6 +198,36 @@ def test_a_counter_that_carries_between_its_reads_is_read_again_and_the_others_a
     desk.device.answer_reads()
     assert desk.done == [request]
     assert request.buffer == TCP_SEEN
+
+
+def test_registers_that_are_not_read_in_time_fail_their_requests_and_late_values_count_for_nobody() -> None:
+    desk = Desk(slow=True)
+    first, second = desk.later(TCP4, zero=True), desk.later(IP4)
+    assert not desk.requests.give_up(1000, 300)
+    assert not desk.requests.give_up(1299, 300)
+    third = desk.later(TCP4)
+    assert desk.requests.give_up(1300, 300)
+    assert desk.done == [first, second]
+    assert desk.statuses == [NdisStatus.FAILURE] * 2
+    desk.device.answer_reads()
+    assert desk.done == [first, second, third]
+    assert (desk.statuses[-1], third.buffer) == (NdisStatus.SUCCESS, TCP_SEEN)
+    assert not desk.requests.give_up(10_000, 300)
+
+
+def test_the_driver_bounds_its_reads_of_registers_and_reports_what_was_not_read() -> None:
+    bench = Bench(12, driver=DriverConfig(answer_ticks=300))
+    while bench.target.step():
+        pass
+    bench.device.reads = deque()
+    request = OidRequest(TCP4)
+    assert bench.host.request(request) is NdisStatus.PENDING
+    bench.driver.on_tick(1)
+    bench.driver.on_tick(300)
+    assert bench.host.pending(request)
+    bench.driver.on_tick(301)
+    assert bench.host.oids_completed == [(request, NdisStatus.FAILURE)]
+    assert bench.driver.reports == ["the registers of TCP4_OFFLOAD_STATS were not read in time"]
 
 
 @pytest.mark.rule("CH-015")

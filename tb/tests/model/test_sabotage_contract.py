@@ -68,7 +68,7 @@ def verdict_of(out: Path, monitor: Chosen, **facts: str) -> None:
 
 
 def test_there_are_enough_of_each_section_in_hdl_and_as_twins() -> None:
-    rules = Counter(entry.field for entry in ENTRIES)
+    rules = Counter(entry.field for entry in ENTRIES if entry.field.startswith("CH-"))
     for section, (first, last) in RULES_OF.items():
         of_section = sum(n for rule, n in rules.items() if first <= int(rule.removeprefix("CH-")) <= last)
         assert of_section >= LEAST_OF_SECTION, (section, of_section)
@@ -90,7 +90,7 @@ def test_the_set_named_is_tried_first() -> None:
     assert {stimulus.testcase for stimulus in contract(GOLDEN)} == set(SETS)
 
 
-def test_every_set_that_is_not_layered_has_a_test_on_the_rtl() -> None:
+def test_every_set_that_shows_something_of_the_rtl_has_a_test_on_the_rtl() -> None:
     tests = re.findall(r"^async def (\w+)\(_: Any\)", (ROOT / "tb/sabotage/contract_rtl.py").read_text(), re.MULTILINE)
     assert sorted(tests) == sorted(str(stimulus.testcase) for stimulus in contract(RTL))
 

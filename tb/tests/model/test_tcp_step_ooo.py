@@ -50,6 +50,38 @@ def blocks(engine: Engine) -> list[tuple[int, int]]:
     return [((left - BASE) & MASK, (right - BASE) & MASK) for left, right in edges]
 
 
+# ---- CH-127: a push is at the end of its segment ---------------------------------------------------
+
+
+@pytest.mark.rule("CH-127", "M-2")
+@pytest.mark.parametrize(("cut_at", "pushed"), [(300, 1), (250, 0)])
+def test_a_pushed_segment_that_is_cut_in_front_of_a_held_range_is_kept_without_the_push(
+    cut_at: int, pushed: int
+) -> None:
+    engine = engine_with((cut_at, 400))
+    msg = message_of(take(engine, 100, 300, ACK | PSH))
+    assert (msg.kind, msg.len, msg.pre, msg.psh) == (DlvEvt.HOLD, cut_at - 100, 1, pushed)
+
+
+@pytest.mark.rule("CH-127", "C-9")
+@pytest.mark.parametrize(("window", "pushed"), [(1000, 1), (999, 0)])
+def test_a_pushed_segment_that_is_cut_at_the_window_is_delivered_without_the_push(window: int, pushed: int) -> None:
+    engine = engine_with(rcv_wnd=window, initial_rcv_wnd=window)
+    msg = message_of(take(engine, 0, 1000, ACK | PSH))
+    assert (msg.kind, msg.len, msg.psh) == (DlvEvt.DELIVER, window, pushed)
+
+
+@pytest.mark.rule("CH-127", "C-9", "M-1")
+@pytest.mark.parametrize(("end", "pushed"), [(500, 1), (501, 0)])
+def test_a_pushed_segment_that_is_cut_at_the_end_of_the_stream_is_delivered_without_the_push(
+    end: int, pushed: int
+) -> None:
+    engine = engine_with()
+    take(engine, 400, 500, ACK | FIN)
+    msg = message_of(take(engine, 0, end, ACK | PSH))
+    assert (msg.kind, msg.len, msg.fin, msg.psh) == (DlvEvt.DELIVER, 500, 1, pushed)
+
+
 # ---- M-2: where a segment goes ---------------------------------------------------------------------
 
 
@@ -131,7 +163,7 @@ def test_past_its_ranges_a_connection_drops_what_would_make_one_and_takes_what_g
 def test_a_held_piece_keeps_the_push_of_its_segment(flags: int) -> None:
     pushed = int(flags != ACK)
     assert message_of(take(engine_with(), 100, 200, flags)).psh == pushed
-    assert message_of(take(engine_with((150, 250)), 100, 200, flags)).psh == pushed
+    assert message_of(take(engine_with((50, 150)), 100, 200, flags)).psh == pushed
 
 
 @pytest.mark.rule("M-2")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
-from model.layout.generated import Opcode, Sqe
+from model.layout.generated import Cqe, Opcode, Sqe
 from model.ndis.calls import ProtocolFace
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
@@ -37,6 +38,9 @@ class StageDriver(MiniportDriver):
         self.forwarded: list[ForwardSeen] = []
         self._holding = False
         self._held: list[tuple[object, OffloadBlock]] = []
+        self._withheld = Counter[int]()
+        #: Answers on their way that were kept back.
+        self.late: list[Cqe] = []
 
     def submit(self, entry: Sqe) -> None:
         """Queue an entry, and note where forwarded segments lie."""
@@ -92,6 +96,25 @@ class StageDriver(MiniportDriver):
         self.silent = False
         self._kick()
         self.on_interrupt()
+
+    def withhold(self, opcode: Opcode, count: int = 1) -> None:
+        """So many commands of a kind are carried out, and their answers do not come before ``answer``."""
+        self._withheld[opcode] += count
+
+    def _on_command(self, cqe: Cqe) -> None:
+        if self._withheld[cqe.code]:
+            self._withheld[cqe.code] -= 1
+            self.late.append(cqe)
+        else:
+            super()._on_command(cqe)
+
+    def answer(self) -> None:
+        """What was withheld comes now."""
+        late, self.late = self.late, []
+        for cqe in late:
+            super()._on_command(cqe)
+        self.flush_up()
+        self._kick()
 
     def nothing(self, count: int) -> None:
         """So many commands that do nothing but complete."""

@@ -585,9 +585,9 @@ async def a_fin_alone_beyond_a_hole_waits_for_the_octets_in_front_of_it_b24(dut:
         refused(record)
         only(record.tcb, ooo_fin=1, ooo_fin_seq=RCV + 100)
         await b.told()
-    # text that reaches past the FIN is cut at it, in order, too
+    # text that reaches past the FIN is cut at it, in order, too; what was pushed is not in it (CH-127)
     record = await b.at(0, 150, ACK | PSH)
-    delivered(record, len=100, fin=1, psh=1)
+    delivered(record, len=100, fin=1, psh=0)
     only(record.tcb, rcv_nxt=RCV + 101, state=TcpState.CLOSE_WAIT, ooo_fin=0, ooo_fin_seq=0)
     await b.told()
     await b.quiet()
@@ -945,7 +945,8 @@ class Stream:
             start = message.offset
             if message.kind != DlvEvt.FLUSH:
                 offset = 54 + start - seq if message.len else 0
-                message = replace(message, offset=offset, arrival=record.cause, psh=pushed)
+                whole = not message.len or start + message.len == seq + length
+                message = replace(message, offset=offset, arrival=record.cause, psh=pushed and whole)
                 self.lists.play(message, start)
             assert record.dlv == replace(message, gen=GEN), f"expected {message}"
         kept = message is not None and message.kind != DlvEvt.FLUSH and message.len

@@ -317,6 +317,18 @@ def _(s: Story) -> None:
     )
 
 
+@breaks("CH-085")
+def more_than_the_rto_that_ran_at_the_restart_is_told(s: Story) -> None:
+    s.offload().send(1, DATA).out(0, DATA).wait(200).update(CONN, flags=ndis.MAX_RT_RESTART)
+    s.wait(100).told(s.query(), total_rt=400, snd_max=sequence(100), retransmit_timeout_delta=600)
+
+
+@keeps("CH-085")
+def the_rto_that_ran_at_the_restart_counts_whole(s: Story) -> None:
+    s.offload().send(1, DATA).out(0, DATA).wait(200).update(CONN, flags=ndis.MAX_RT_RESTART)
+    s.wait(100).told(s.query(), total_rt=300, snd_max=sequence(100), retransmit_timeout_delta=600)
+
+
 @keeps("CH-085")
 def _(s: Story) -> None:
     s.offload(delegated={"total_rt": 900}).told(s.query(), total_rt=905)

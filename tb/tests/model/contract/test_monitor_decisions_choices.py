@@ -274,6 +274,26 @@ def test_g_03_a_send_into_a_silly_window_tries_nothing(window: int, waits: int, 
     assert broken_rules(tell) == broken
 
 
+@pytest.mark.parametrize(
+    ("widest", "opened", "broken"),
+    [(2000, 20, ["G-03"]), (2001, 20, []), (65535, 900, []), (65535, 1100, ["G-03"])],
+    ids=["half-of-the-widest", "less-than-half", "in-front-of-the-override", "behind-the-override"],
+)
+def test_g_03_a_peer_whose_window_is_below_a_segment_is_tried_by_half_the_widest_or_the_override(
+    widest: int, opened: int, broken: list[str]
+) -> None:
+    def tell(story: Story) -> None:
+        talk = Talk(story, delegated={"snd_wnd": 0, "max_snd_wnd": widest}).offload()
+        invalidate(story, talk.tcp_node(None, talk.context))
+        talk.send(nbl(60, bytes(5000)))
+        story.wait(20)
+        talk.hears(0, window=1000)
+        story.wait(opened)
+        talk.terminate()
+
+    assert broken_rules(tell) == broken
+
+
 def test_g_02_the_old_values_are_gone_once_the_update_is_complete() -> None:
     def tell(story: Story, wait: int) -> None:
         talk = Talk(story).offload()
@@ -296,6 +316,20 @@ def test_g_05_refused_data_is_neither_lost_nor_changed() -> None:
 
     assert broken_rules(lambda story: tell(story, A)) == []
     assert broken_rules(lambda story: tell(story, B)) == ["G-05"]
+
+
+def test_g_28_an_empty_request_that_met_the_refused_indication_lets_the_target_ask_again_once_it_is_back() -> None:
+    def tell(story: Story, back: bool) -> None:
+        talk = Talk(story).offload()
+        talk.hears(0, A)
+        talk.receive(posted(50, 0))
+        talk.indicate(70, A, consumed=0)
+        if back:
+            story.complete("receive", done(posted(50, 0), 0, 0))
+        talk.indicate(71, A)
+
+    assert broken_rules(lambda story: tell(story, True)) == []
+    assert broken_rules(lambda story: tell(story, False)) == ["G-05"]
 
 
 def test_g_06_an_abortive_disconnect_completes_behind_the_receives_and_these_behind_the_sends() -> None:

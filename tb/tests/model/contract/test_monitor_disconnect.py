@@ -248,6 +248,23 @@ def _(s: Story) -> None:
     s.offload().kill(2).reset().wait(LATER).into(0, DATA).out(ack=100)
 
 
+@breaks("CH-183")
+def data_that_came_in_behind_the_rst_is_delivered(s: Story) -> None:
+    s.offload().post(3, 200).kill(2).reset().into(0, DATA).back("receive", 3, status=ABORTED, transferred=100)
+
+
+@breaks("CH-183")
+def data_that_came_in_behind_the_abort_event_is_delivered(s: Story) -> None:
+    s.offload().post(3, 200).kill(2).event(ndis.ABORT_EVENT).into(0, DATA)
+    s.back("receive", 3, status=ABORTED, transferred=100)
+
+
+@keeps("CH-183")
+def data_that_comes_in_until_the_target_has_seen_the_call_is_delivered(s: Story) -> None:
+    s.offload().post(3, 200).kill(2).wait(LATER).into(0, DATA).reset().into(100, DATA)
+    s.back("receive", 3, status=ABORTED, transferred=100)
+
+
 @keeps("CH-183")
 def a_segment_was_on_its_way_already(s: Story) -> None:
     s.offload().into(0, DATA).kill(2).out(ack=100).reset().wait(LATER).into(100, DATA).wait(LATER)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import pytest
+
 from tb.monitors.contract.receive import NOT_APPLICABLE, Delivery, ReceiveCalls, ReceiveWire
 from tb.monitors.contract.trace import Buffer, Leave, List
 from tb.tests.model.contract.receive_traces import (
@@ -15,8 +17,10 @@ from tb.tests.model.contract.receive_traces import (
     UPLOADED,
     Story,
     Tales,
+    Teller,
     breaches,
     stream,
+    told,
     watch,
 )
 from tb.tests.model.contract.section_tests import ReceiveSection
@@ -518,3 +522,23 @@ def test_a_leave_without_an_enter_is_passed_over() -> None:
     story = Story()
     story.records.append(Leave(9, 2000, "nic0", 0, 99, "MiniportTcpOffloadReceive", 0))
     assert breaches(watch(story.records, SECTIONS)) == []
+
+
+def _crossed(s: Story) -> None:
+    """The request was posted when the target had asked its device for the indication, and had not shown it."""
+    s.offload().comes(0, 30).wait(1).goes(30).post(1, 100, push=False).indicate(0, 30)
+
+
+def _behind_an_empty_request(s: Story) -> None:
+    s.offload().comes(0, 30).wait(1).goes(30).post(1, 0).post(2, 100, push=False).done(1, 0).indicate(0, 30)
+
+
+def _behind_the_first_of_two(s: Story) -> None:
+    """Both were posted behind a refusal; the rest of what filled the first one passes the second."""
+    s.offload().comes(0, 300).wait(1).goes(300).indicate(0, 300, answer=NOT_ACCEPTED)
+    s.post(1, 100).post(2, 50, push=False).done(1, 100).indicate(100, 200)
+
+
+@pytest.mark.parametrize("tell", [_crossed, _behind_an_empty_request, _behind_the_first_of_two])
+def test_an_indication_that_passes_a_request_is_seen_however_late_the_request_came(tell: Teller) -> None:
+    assert [one.rule for one in breaches(watch(told(tell), SECTIONS))][:1] == ["CH-142"]

@@ -450,6 +450,10 @@ def _partly_sent(story: Story, **state: Any) -> None:
         ("CH-245", {"max_snd_wnd": 1}),
         ("CH-245", {"dup_ack_count": 77}),
         ("CH-245", {"ss_thresh": 5000}),
+        ("CH-245", {"ss_thresh": 5000, "dup_ack_count": 1}),
+        ("CH-245", {"ss_thresh": 5000, "retransmit_count": 1}),
+        ("CH-245", {"ss_thresh": 2920, "retransmit_count": 2}),
+        ("CH-245", {"retransmit_count": 1, "total_rt": 1100}),
     ],
 )
 def test_a_terminate_returns_the_numbers_of_the_wire(rule: str, state: dict[str, Any]) -> None:
@@ -474,3 +478,35 @@ def _sent_again_with_more(story: Story, **state: Any) -> None:
 def test_a_retransmission_that_takes_new_bytes_along_may_lower_the_threshold_to_two_segments() -> None:
     assert "CH-245" not in broken_otherwise(lambda story: _sent_again_with_more(story, ss_thresh=2 * 1448))
     assert "CH-245" in broken_otherwise(lambda story: _sent_again_with_more(story, ss_thresh=2 * 1448 - 1))
+
+
+def _not_sent_again(story: Story, wait: int, doubles: int = 0, **state: Any) -> None:
+    """100 bytes are out for so many ticks, so many duplicate ACKs came, nothing was sent again."""
+    talk = Talk(story).offload()
+    request = nbl(60, A)
+    talk.send(request)
+    talk.sends(0, A)
+    for _ in range(doubles):
+        talk.hears(0)
+    story.wait(wait)
+    talk.terminating()
+    story.complete("send", done(request, BUSY, 0))
+    talk.terminated(**{"snd_una": 0, "snd_nxt": 100, "snd_max": 100, **state})
+
+
+@pytest.mark.parametrize(
+    ("wait", "doubles", "state", "broken"),
+    [
+        (350, 0, {"retransmit_count": 1, "total_rt": 300}, False),
+        (350, 0, {"retransmit_count": 2, "total_rt": 300}, True),
+        (350, 0, {"retransmit_count": 1, "total_rt": 400}, True),
+        (50, 0, {"retransmit_count": 1}, True),
+        (50, 3, {"dup_ack_count": 3}, False),
+        (50, 2, {"dup_ack_count": 2}, True),
+    ],
+)
+def test_what_was_decided_before_a_terminate_needs_its_cause_on_the_wire_ch_245(
+    wait: int, doubles: int, state: dict[str, Any], broken: bool
+) -> None:
+    found = broken_otherwise(lambda story: _not_sent_again(story, wait, doubles, ss_thresh=2 * 1448, **state))
+    assert ("CH-245" in found) is broken
