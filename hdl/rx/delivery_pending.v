@@ -8,8 +8,9 @@
 //   `s_credit_flush` (FLUSH): offer the credits too.
 // A small number of credits waits for more: AGE_SHORT cycles while tcp_engine is short of them (it has fewer than CONNS
 //   and a batch: `s_free`, the buffers that are free, less those pending), else AGE_LONG. (A full-size frame takes 190
-//   cycles at 64 bits: in bulk, credits travel in batches and cost tcp_engine no event a segment.) Credits go ahead of consumed bytes: tcp_engine
-//   must never take a connection for one without a buffer while that buffer is still on its way back (C.11).
+//   cycles at 64 bits: in bulk, credits travel in batches and cost tcp_engine no event a segment.) Credits go ahead of
+//   consumed bytes: tcp_engine must never take a connection for one without a buffer while that buffer is still on its
+//   way back (C.11).
 // m_consumed_*, m_credit_*: valid/ready sources.
 // Sums lie in a RAM that LOAD clears; connections whose sum is due wait in a queue, once each.
 `include "chimney_layout.vh"

@@ -256,7 +256,7 @@ class Steering:
             if state in here and state is not life.state:
                 visits = VISITS if kind in ENDING or kind is Kind.REOFFLOAD else 1
                 weights[state] += visits * self.operator.lacks(kind, state)
-        choices = {state: n / (1 + 3 * under_way[state]) for state, n in weights.items() if n and state in here}
+        choices = {state: n / (1 + 3 * under_way[state]) for state, n in weights.items()}
         if not choices:
             return None
         return self.rng.choices(list(choices), list(choices.values()))[0], until
