@@ -205,6 +205,8 @@ class ConnectionIo:
     reset_in: bool = False
     #: The host has not been told of the peer's RST yet: no receive ends aborted before it has (G-29).
     abort_untold: bool = False
+    #: An abortive disconnect has succeeded: nothing else does any more.
+    abort_done: bool = False
 
     # ---- completions -----------------------------------------------------------------------
 
@@ -380,6 +382,7 @@ class ConnectionIo:
         """A SEND completion, in turn.
 
         One with an error may overtake: tcp_engine refuses an entry at once, while earlier ones are still on their way.
+        That of an abortive disconnect, the last one to succeed, may in turn overtake a refusal before it.
         """
         entry = next((e for e in self.entries if e.cookie == cqe.cookie), None)
         if entry is None:
@@ -388,9 +391,8 @@ class ConnectionIo:
             raise DriverError(
                 f"SEND completion with {cqe.nbytes} bytes, status {cqe.status}, for an entry of {entry.length}"
             )
-        if cqe.status == Status.OK and self.entries[0] is not entry:
-            first = self.entries[0].cookie
-            raise DriverError(f"SEND completion of connection {self.conn} passed the one with cookie {first}")
+        if cqe.status == Status.OK:
+            self._in_turn(entry)
         self.entries.remove(entry)
         self._entry_back(entry)
         job = entry.job
@@ -399,6 +401,15 @@ class ConnectionIo:
             job.status = self._ended_as(io_status(job.kind, cqe.status), job.abortive)
         self._finish_jobs()
         self.drop_receives()
+
+    def _in_turn(self, entry: SendEntry) -> None:
+        """A success that is no abort: nothing posted before it is outstanding, and no abort has succeeded."""
+        first = self.entries[0]
+        if entry.job.abortive:
+            self.abort_done = True
+        elif self.abort_done or first is not entry:
+            other = "of an abortive disconnect" if self.abort_done else f"with cookie {first.cookie}"
+            raise DriverError(f"SEND completion of connection {self.conn} passed the one {other}")
 
     def _ended_as(self, status: NdisStatus, abortive: bool = False) -> NdisStatus:
         """What an upload ends behind an abort that could not be sent is aborted."""
@@ -411,6 +422,11 @@ class ConnectionIo:
             self.device.lists.free(entry.list_addr)
         if not entry.job.abortive:
             self.device.release(CompletionKind.SEND, self.conn)
+
+    @property
+    def aborting(self) -> bool:
+        """The device has an abortive disconnect and has not said how it ended."""
+        return any(entry.job.abortive for entry in self.entries)
 
     def finish(self) -> None:
         """Complete what is done: a list without data is as soon as it is its turn."""

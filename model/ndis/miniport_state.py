@@ -109,7 +109,7 @@ class StateOp:
 
 @dataclass(frozen=True, eq=False)
 class _Queued:
-    """A command that waits for set-up memory: ``submit`` is False while there is none."""
+    """A command that waits, for set-up memory or an RST on its way: ``submit`` is False until it can go."""
 
     submit: Callable[[], bool]
     ended: Callback
@@ -127,16 +127,16 @@ class StateCommands:
 
     @property
     def waits(self) -> int:
-        """Commands that wait for set-up memory."""
+        """Commands that wait."""
         return len(self._waiting)
 
     def pump(self) -> None:
-        """Submit what waited for set-up memory."""
+        """Submit what waited and can go now."""
         while self._waiting and self._waiting[0].submit():
             self._waiting.popleft()
 
     def give_up(self, since: int) -> bool:
-        """End what has waited for set-up memory since a tick or longer; True if there was anything."""
+        """End what has waited since a tick or longer; True if there was anything."""
         overdue = [one for one in self._waiting if one.since <= since]
         for one in overdue:
             self._waiting.remove(one)
@@ -161,7 +161,7 @@ class StateCommands:
             release()
 
     def _wait(self, op: StateOp, node: OffloadBlock, submit: Callable[[Callback], bool], done: Callback) -> None:
-        """One command of a node: ``submit`` is False while there is no room, ``done`` gets the completion."""
+        """One command of a node: ``submit`` is False while it cannot go, ``done`` gets the completion."""
 
         def finished(cqe: Cqe) -> None:
             node.status = NdisStatus.SUCCESS if cqe.status == Status.OK else NdisStatus.FAILURE
@@ -384,6 +384,8 @@ class StateCommands:
         submit = self._plain(Opcode.INVALIDATE, number, gen, kind)
 
         def invalidate(finished: Callback) -> bool:
+            if any(connection.io.aborting for connection in depends):
+                return False  # it would take the RST back whose sending the abort reports (CH-184)
             entry.invalid = True
             return submit(finished)
 

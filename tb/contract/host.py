@@ -76,6 +76,8 @@ class ContractHost(NdisHost):
         #: Connections' objects may go now: called with every neighbor that nothing uses.
         self.may_retire: Callable[[SharedObject], bool] = lambda _: False
         self._misused: dict[int, Misuse] = {}
+        #: Called when a terminate went down.
+        self.terminate_down: Callable[[], object] = lambda: None
         #: Called with the connection of each list that goes back to the target.
         self.returning: Callable[[OffloadedConnection], None] = lambda _: None
 
@@ -102,6 +104,8 @@ class ContractHost(NdisHost):
         for nbl in lists:
             self.out[id(nbl)] = nbl
         super().execute(call)
+        if isinstance(call, TerminateOffload):
+            self.terminate_down()
 
     def note_initiate(self, root: OffloadBlock) -> None:
         """The target gets an initiate tree."""

@@ -291,6 +291,7 @@ class Life:
         if self.phase is not Phase.LIVE or self.connection is None or self.busy:
             return False
         self.phase = Phase.TERMINATING
+        self.network.monitor.hold_back(self.local_port, None)
         self.host.terminate(self.connection)
         return True
 
@@ -316,6 +317,7 @@ class Life:
             self._over("")
         else:
             self.phase = Phase.SOFTWARE
+            self.network.monitor.hold_back(self.local_port, self.host.now)
             muted = self.invalid or self.gap_excused
             if muted:
                 self.network.monitor.expect_window(self.local_port)
@@ -440,6 +442,7 @@ class Life:
             self._peer_fin = True
         if event is TcpEventType.RETRIEVE and UploadReason(info).mandatory:
             self._retrieved = True
+            self.network.monitor.hold_back(self.local_port, None)
 
     # ---- forward ----------------------------------------------------------------------------
 

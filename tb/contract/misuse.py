@@ -104,6 +104,14 @@ class Misuser:
         passing = [chosen for chosen in wanted if chosen.state in (State.INITIATING, State.TERMINATING)]
         return self._make(self.rng.choice(passing or wanted or pairs))
 
+    def in_passing(self) -> bool:
+        """A terminate went down: a call on a connection that is being terminated, if one is still wanted.
+
+        The device needs a few hundred cycles for one: by the next tick none may be left.
+        """
+        wanted = [c for c in self._pairs() if c.state is State.TERMINATING and self.operator.wanted(c.kind, c.state)]
+        return bool(wanted) and self._make(self.rng.choice(wanted))
+
     def _pairs(self) -> list[Chosen]:
         """Everything forbidden that can be done now."""
         found: list[Chosen] = []

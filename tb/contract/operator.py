@@ -44,6 +44,9 @@ WEIGHTS: dict[Kind, float] = {
 WANTED = 6.0
 #: Share of the operations that go where something is missing, as long as something is.
 STEERED = 0.8
+#: Behind the operations asked for, at most this many ticks and one part in so many more, for what is still missing.
+OVERTIME_TICKS = 300
+OVERTIME_PART = 5
 #: Share of the operations that the contract forbids.
 MISUSED = 0.2
 
@@ -85,11 +88,15 @@ class Operator:
         self.bytes = 0
         self._ports = iter(range(FIRST_LOCAL_PORT, 65_536))
         self._tick = -1
+        #: All operations were done.
+        self.spent = False
+        self._overtime_until: int | None = None
         self.misuser = Misuser(host, self)
         self.steering = Steering(self)
         self._draw = Draw(self._answer, self.misuser.answers_wrongly, self._count, self._gone, self.shapes.issued)
         host.may_retire = self._may_retire
         host.returning = self._list_returns
+        host.terminate_down = self.misuser.in_passing
         self._do: dict[Kind, Callable[[Life], bool]] = {
             Kind.INITIATE: Life.offload, Kind.REOFFLOAD: Life.offload, Kind.TERMINATE: Life.terminate,
             Kind.QUERY: self._query, Kind.UPDATE: self._update, Kind.INVALIDATE: self._invalidate,
@@ -100,11 +107,6 @@ class Operator:
         } | {kind: self._receive(kind) for kind in _RECEIVES}  # fmt: skip
 
     # ---- progress ---------------------------------------------------------------------------
-
-    @property
-    def spent(self) -> bool:
-        """All operations were done."""
-        return self.tally.total >= self.plan.operations
 
     @property
     def over(self) -> bool:
@@ -125,6 +127,7 @@ class Operator:
         self._excuse_gaps()
         self.misuser.expectations.settle()
         self._end_silence()
+        self._look_at_the_clock()
         if self.spent:
             return self._wind_down()
         while sum(not life.closing for life in self.lives) < self.plan.slots:
@@ -137,6 +140,21 @@ class Operator:
             self.host.step()
         self._doom()
         return True
+
+    @property
+    def _overtime(self) -> bool:
+        """The operations asked for were done: what follows only makes up for what is missing in the table."""
+        return self.tally.total >= self.plan.operations
+
+    def _look_at_the_clock(self) -> None:
+        """The run ends when its operations are done and nothing is missing, at the latest after some overtime."""
+        if not self._overtime or self.spent:
+            return
+        if self._overtime_until is None:
+            self._overtime_until = self.host.now + OVERTIME_TICKS
+        most = self.plan.operations + self.plan.operations // OVERTIME_PART
+        over = self.tally.total >= most or self.host.now >= self._overtime_until
+        self.spent = over or not self.steering.missing()
 
     def _gone(self, life: Life) -> None:
         if life.context is not None:
@@ -222,6 +240,9 @@ class Operator:
 
     def _operate(self) -> None:
         """One operation."""
+        if self._overtime:
+            self.steering.step()
+            return
         if self.rng.random() < MISUSED and self.misuser.step():
             return
         if self.rng.random() < 0.06 and self._object_operation():

@@ -64,7 +64,7 @@ class Steering:
 
     def tick(self) -> None:
         """Once a tick: connections go a step of their ways, others set out."""
-        missing = self._missing()
+        missing = self.missing()
         self._expire(missing)
         lives = [life for life in self.operator.lives if missing and not life.closing]
         self.rng.shuffle(lives)
@@ -73,13 +73,14 @@ class Steering:
 
     def step(self) -> bool:
         """One operation that is missing; False if none is possible now."""
-        missing = self._missing()
+        missing = self.missing()
         lives = [life for life in self.operator.lives if missing and not life.closing]
         self.rng.shuffle(lives)
         lives.sort(key=lambda life: not self.claims(life))
         return any(self._act(life, missing) for life in lives)
 
-    def _missing(self) -> list[tuple[Kind, State]]:
+    def missing(self) -> list[tuple[Kind, State]]:
+        """Pairs that the table allows and that were done too seldom so far."""
         return [pair for pair, cell in TABLE.items() if cell.legal and self.operator.wanted(*pair)]
 
     # ---- wishes -----------------------------------------------------------------------------
@@ -162,10 +163,7 @@ class Steering:
             operator.host.return_now(life.connection)  # what the host keeps goes back behind the terminate
         if kind is Kind.FORWARD:
             return self._forward(life)
-        done = operator.carry_out(life, kind, state)
-        if done and kind is Kind.TERMINATE and operator.host.step():
-            operator.misuser.step()  # on RTL, too, only now is there a connection that is being terminated
-        return done
+        return operator.carry_out(life, kind, state)
 
     def _give_back(self, life: Life) -> bool:
         """Lists that the host kept go back now; where it keeps none it gets some."""

@@ -177,6 +177,13 @@ def _read_options(raw: bytes, faults: list[tuple[str, str]]) -> tuple[int | None
     return mss, shift, stamps
 
 
+def read_stamps(segment: bytes) -> tuple[int, int] | None:
+    """(TSval, TSecr) of a segment given from its TCP header on; None without them."""
+    if len(segment) < 20:
+        return None
+    return _read_options(segment[20 : segment[12] >> 4 << 2], [])[2]
+
+
 def _read_sack(raw: bytes) -> tuple[bool, tuple[tuple[int, int], ...]]:
     """SACK permitted, and the blocks of the SACK option (RFC 2018 2, 3); a fault of form ends the walk."""
     permitted = False

@@ -17,7 +17,17 @@ from itertools import pairwise
 from typing import Final
 
 from tb.monitors.wire_ecn import ECN_RULES, EcnWatch
-from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment, read_behind_options, read_segment
+from tb.monitors.wire_headers import (
+    ACK,
+    FIN,
+    RST,
+    SYN,
+    URG,
+    WireSegment,
+    read_behind_options,
+    read_segment,
+    read_stamps,
+)  # fmt: skip
 
 RULES: Final[dict[str, str]] = {
     "MUST-2": "every sent segment has right checksums",
@@ -56,9 +66,14 @@ _DELAYED_ACK_LIMIT: Final = 500
 _FAST_RETRANSMIT_ACKS: Final = 3
 _LOST_SEGMENTS: Final = 2
 """A head is lost once more than this many segments above it were reported (RFC 6675: DupThresh - 1)."""
+_DEFAULT_MSS: Final = 536
+_STAMP_OCTETS: Final = 12
+"""The timestamps option with its padding (RFC 7323 A)."""
 _HISTORY: Final = 4096
 """Segments of one direction that are remembered at most."""
 _MAX_VIOLATIONS: Final = 200
+_NOT_YET: Final = 1 << 62
+"""A tick that never comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +156,11 @@ class Flow:
         self._peer_shift: int | None = None
         self._peer_stamps = False
         self._peer_sack = False
-        self._peer_mss = 536
+        self._peer_mss = self._own_mss = _DEFAULT_MSS
         self._una = 0
+        #: When the sender knew at the latest, and what was acknowledged.
         self._una_log: deque[tuple[int, int]] = deque(maxlen=_HISTORY)
+        self._held_back = False
         self._edge_in = 0
         #: SND.WL1 and SND.WND of a sender that takes windows as RFC 9293 3.10.7.4 says.
         self._wl1 = self._wnd = 0
@@ -162,7 +179,6 @@ class Flow:
         #: What the peer reported above `_una`, in order, and whether it told of a loss since the head was sent last.
         self._reported: list[tuple[int, int]] = []
         self._loss_reported = False
-        self._largest = 0
         self._head = _HeadWatch()
         self._fin_in = False
         #: The peer closed first, so the NIC's side is CLOSED when its FIN is acknowledged: no TIME-WAIT.
@@ -172,8 +188,8 @@ class Flow:
         self._reset = False
         self.reset_asked = False
         self.gap_excused = False
-        #: Where frames that were kept back began: a FIN may have been among them.
-        self._hidden: int | None = None
+        #: What kept-back frames held, from first to behind the last: a FIN may be in there until all of it was seen.
+        self._hidden: tuple[int, int] | None = None
         """The host called for an abortive disconnect: an RST may be sent."""
         self.established = False
         """Both SYNs were seen, so all rules apply."""
@@ -221,7 +237,7 @@ class Flow:
     def _take_range(self, start: int, seg: WireSegment, tick: int) -> None:
         end = start + seg.length
         acceptable_ack = seg.length == 0 and start == self._contiguous and self._newest(seg)
-        if not acceptable_ack:
+        if not acceptable_ack or self._held_back:  # the next sender may have newer ones when it gets this (PAWS)
             self._calls_for_ack += 1
         if seg.flags & RST or seg.length == 0:
             return
@@ -268,7 +284,7 @@ class Flow:
         elif ack == self._una and window == 0:
             self._head = _HeadWatch()  # an answered probe: the gaps of the next unanswered ones grow anew
         if surely and ack > (self._una_log[-1][1] if self._una_log else 0):
-            self._una_log.append((tick, ack))
+            self._una_log.append((_NOT_YET if self._held_back else tick, ack))
         if ack >= self._una:
             self._window_in = window
         if ack >= self._una and start >= self._wl1:
@@ -292,8 +308,13 @@ class Flow:
                 known.append((left, right))
         if known != self._reported:
             octets = sum(right - left for left, right in known)
-            self._loss_reported = len(known) >= _FAST_RETRANSMIT_ACKS or octets > _LOST_SEGMENTS * self._largest
+            self._loss_reported = len(known) >= _FAST_RETRANSMIT_ACKS or octets > _LOST_SEGMENTS * self._smss
         self._reported = known
+
+    @property
+    def _smss(self) -> int:
+        """Octets of a full segment (RFC 5681 2): the smaller MSS of both SYNs, less the timestamps that all bear."""
+        return min(self._peer_mss, self._own_mss) - (_STAMP_OCTETS if self._own_stamps and self._peer_stamps else 0)
 
     @property
     def _loss_told(self) -> bool:
@@ -315,6 +336,13 @@ class Flow:
         self._reported, self._loss_reported = [], False
         self.ecn.handed_over()
 
+    def hold_back(self, tick: int | None) -> None:
+        """What comes in is kept for the next sender (CH-204), or from ``tick`` on nothing is any more."""
+        self._held_back = tick is None
+        if tick is not None:
+            log = [(tick if when == _NOT_YET else when, ack) for when, ack in self._una_log]
+            self._una_log = deque(log, maxlen=_HISTORY)
+
     # --- sent ------------------------------------------------------------------------------------------
 
     def transmit(self, seg: WireSegment, tick: int) -> None:
@@ -328,6 +356,7 @@ class Flow:
         if seg.flags & SYN and self._iss is None:
             self._iss = seg.sequence
             self._sent_max = 1
+            self._own_mss = seg.mss or self._own_mss
             self._own_shift = seg.shift
             self._own_stamps = seg.stamps is not None
             self._own_sack = seg.sack_permitted
@@ -466,6 +495,11 @@ class Flow:
         """Something beside a segment calls for an ACK."""
         self._calls_for_ack += 1
 
+    def handed_down(self, stamps: tuple[int, int] | None) -> None:
+        """A segment that came in before reaches the connection only now: newer ones may have overtaken it (PAWS)."""
+        if stamps is not None and self._newest_stamp is not None and _signed(stamps[0], self._newest_stamp) < 0:
+            self.called_for_ack()
+
     def _position(self, seg: WireSegment) -> int:
         iss = self._iss if self._iss is not None else 0
         return self._sent_max + _signed(seg.sequence, iss + self._sent_max)
@@ -476,7 +510,7 @@ class Flow:
         gap = start - self._sent_max
         self._check("SND-GAP", gap <= 0 or self.gap_excused, tick, f"{gap} bytes left out")
         if gap > 0 and self.gap_excused:
-            self._hidden = self._sent_max
+            self._hidden = (self._sent_max if self._hidden is None else self._hidden[0], start)
         self.gap_excused &= gap <= 0
         old = self._una_before(tick - self._config.race_ticks)
         probe = seg.payload_length <= 1 and start == old - 1 and not seg.flags & FIN
@@ -490,10 +524,11 @@ class Flow:
             over = end - self._edge_in
             self._check("SHLD-15", over <= 0 or one, tick, f"{over} bytes beyond the peer's right edge")
         self._fin(seg, end, tick)
+        if self._hidden is not None and start <= self._hidden[0] < end:
+            self._hidden = (end, self._hidden[1]) if end < self._hidden[1] else None
         if seg.length and not probe:
             self._retransmission(start, seg, tick)
         self._sent_max = max(self._sent_max, end + (seg.flags & FIN))
-        self._largest = max(self._largest, seg.payload_length)
 
     def _una_before(self, tick: int) -> int:
         """What the peer had acknowledged at `tick`."""
@@ -507,7 +542,7 @@ class Flow:
     def _fin(self, seg: WireSegment, end: int, tick: int) -> None:
         if seg.flags & FIN:
             if self._sent_fin is None:
-                least = self._sent_max if self._hidden is None else self._hidden
+                least = self._sent_max if self._hidden is None else self._hidden[0]
                 self._check("FIN", end >= least, tick, f"FIN {least - end} bytes before the end")
                 self._sent_fin = end
                 self._closed_last = self._fin_in
@@ -593,6 +628,7 @@ class WireMonitor:
         for (own, peer), flow in self._flows.items():  # the ECN field is not handed down
             if (peer[1], own[1]) == (int.from_bytes(segment[:2], "big"), int.from_bytes(segment[2:4], "big")):
                 flow.ecn.handed_over()
+                flow.handed_down(read_stamps(segment))
         seg = self._for_the_host.pop(_without_checksum(segment), None)
         if seg is not None:
             self._flow(seg.destination, seg.source, seg, sent=False).receive(seg, tick)
@@ -618,21 +654,35 @@ class WireMonitor:
 
     def expect_reset(self, own_port: int) -> None:
         """The host called for an abortive disconnect of the connection from this port: it may send an RST."""
-        for (own, _), flow in self._flows.items():
-            if own[1] == own_port:
-                flow.reset_asked = True
+        for flow in self._from(own_port):
+            flow.reset_asked = True
 
     def expect_window(self, own_port: int) -> None:
         """The host calls for an ACK of the connection from this port, even if the window is the same."""
-        for (own, _), flow in self._flows.items():
-            if own[1] == own_port:
-                flow.called_for_ack()
+        for flow in self._from(own_port):
+            flow.called_for_ack()
 
     def expect_gap(self, own_port: int) -> None:
         """Frames of the connection from this port may have been kept back by an INVALIDATE: one gap is theirs."""
-        for (own, _), flow in self._flows.items():
-            if own[1] == own_port:
-                flow.gap_excused = True
+        for flow in self._from(own_port):
+            flow.gap_excused = True
+
+    def hold_back(self, own_port: int, tick: int | None) -> None:
+        """What comes in for the connection from this port is kept for its next sender, until it has it at ``tick``.
+
+        The host then reads itself, too, what it did not hand down: each of these segments may be old by now.
+        """
+        for flow in self._from(own_port):
+            flow.hold_back(tick)
+        if tick is None:
+            return
+        for key, seg in list(self._for_the_host.items()):
+            if seg.destination[1] == own_port:
+                del self._for_the_host[key]
+                self._flow(seg.destination, seg.source, seg, sent=False).called_for_ack()
+
+    def _from(self, own_port: int) -> list[Flow]:
+        return [flow for (own, _), flow in self._flows.items() if own[1] == own_port]
 
     def _flow(self, own: tuple[int, int], peer: tuple[int, int], seg: WireSegment, *, sent: bool) -> Flow:
         key = (own, peer)

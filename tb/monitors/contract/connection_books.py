@@ -248,7 +248,7 @@ class Book:
         new.began = record.tick
         new.flow = self._flow(new)
         new.sent_max = signed(whole(new.delegated, "snd_max"), whole(new.delegated, "snd_una"))
-        new.send_edge = whole(new.delegated, "snd_wnd")
+        new.send_edge = new.told_edge = whole(new.delegated, "snd_wnd")
         new.windows.add(new.send_edge)
         new.inherited_bytes = sum(nbl.data_length for nbl in node.buffered)
         new.received += b"".join(nbl.data for nbl in node.buffered)

@@ -210,9 +210,11 @@ class Connection(Thing):
     reset_in: bool = False
     windows: set[int] = field(default_factory=set)
     send_edge: int = 0
+    """Rightmost edge of the peer's window ever."""
+    told_edge: int = 0
+    """Its edge as the newest acknowledgment tells it: further left where the peer shrank its window."""
     widest: int = 0
     """The largest window of the peer since the hand-over, bytes."""
-    """Right edge of the peer's window."""
     opened: int = 0
     """Tick at which what was acknowledged, or that edge, moved last."""
     beyond: list[tuple[int, int]] = field(default_factory=list)
@@ -369,6 +371,8 @@ class Connection(Thing):
             return
         before = self.una, self.send_edge
         self.una = max(self.una, place)
+        if place == self.una:
+            self.told_edge = place + (window << shift)
         self.send_edge = max(self.send_edge, place + (window << shift))
         self.widest = max(self.widest, window << shift)
         if before != (self.una, self.send_edge):

@@ -23,6 +23,8 @@ __all__ = ["ControlMonitor", "StateMonitor"]
 
 
 _PATIENCE: Final = 200
+_TICKS_PER_SECOND: Final = 1000
+"""Unless the parameters say otherwise."""
 _LEVELS: Final = {ndis.NEIGHBOR_LEVEL: "neighbors", ndis.PATH_LEVEL: "paths", ndis.TCP_LEVEL: "connections"}
 _TTL, _TOS = 8, 1
 """Offsets in the IPv4 header."""
@@ -204,15 +206,31 @@ class ControlMonitor(FaceMonitor):
             return
         self.trigger("CH-092")
         idle = all(request in requests for request in conn.outstanding("send")) and conn.tx.fin is None
-        start = requests[0].start
-        enough = min(
-            conn.tx.total - start, number_of(conn.const, "remote_mss", ndis.DEFAULT_MSS)
-        )  # no silly window (MUST-38)
-        window = conn.tx.edge - start >= enough
-        if idle and window and requests[0].list.data_length and conn not in self._invalid_raised:
+        if not idle or not requests[0].list.data_length or conn in self._invalid_raised:
+            return
+        start, edge = requests[0].start, conn.tx.edge
+        if self._fits(conn, start):
             self.after(PROMPT, lambda: self._was_raised(conn))
+        elif edge > start:
+            self.after(self._override(face) + PROMPT, lambda: self._was_raised(conn, edge))
 
-    def _was_raised(self, conn: Connection) -> None:
+    @staticmethod
+    def _fits(conn: Connection, start: int) -> bool:
+        """No silly window holds data from ``start`` on back (MUST-38): room for all, a segment, half the widest."""
+        room = conn.tx.edge - start
+        enough = min(conn.tx.total - start, number_of(conn.const, "remote_mss", ndis.DEFAULT_MSS))
+        return room >= enough or (room > 0 and 2 * room >= conn.tx.widest)
+
+    def _override(self, face: Face) -> int:
+        """Ticks after which silly-window avoidance gives in: no more than the initial RTO (RFC 9293 3.8.6.2.1, E-3)."""
+        second = number_of(face.parameters, "ticks_per_second", _TICKS_PER_SECOND)
+        initial = self.settings.get((face.adapter, "initial_rto"), second)
+        return initial if isinstance(initial, int) else second
+
+    def _was_raised(self, conn: Connection, edge: int | None = None) -> None:
+        """InvalidState by now; with ``edge`` only if the window is still the one that ended there."""
+        if edge is not None and conn.tx.edge != edge:
+            return
         waits = conn.phase is Phase.LIVE and conn.invalid_since is not None
         stopped = conn.reset_in or conn.aborted is not None or conn.abortive is not None or conn.asked_for_upload
         if waits and not stopped:

@@ -48,6 +48,8 @@ class _Asked:
     fin_sent: int | None
     heard: int
     spoken: int
+    ended: bool
+    """The host knew of the peer's FIN."""
 
 
 class StateDecisions(BooksMonitor):
@@ -142,8 +144,9 @@ class StateDecisions(BooksMonitor):
     def _ask(self, root: int, connection: Connection) -> None:
         spoken = self._spoken.get(connection, 0)
         self._asked[root, connection] = _Asked(
-            connection.acked, connection.edge, connection.fin_sent, connection.heard, spoken
-        )
+            connection.acked, connection.edge, connection.fin_sent, connection.heard, spoken,
+            ended=connection.raised(ndis.DISCONNECT_EVENT),
+        )  # fmt: skip
         self._uploaded.discard(connection)
 
     def _completions(self, record: Enter, book: Book, kind: str) -> None:
@@ -224,7 +227,7 @@ class StateDecisions(BooksMonitor):
         self._handed_through(connection, state)
         self._windows(connection, state, asked)
         self._sequence(connection, state, asked, query)
-        self._fins(connection, node, state)
+        self._fins(connection, node, state, asked, query)
         snapshot = (0 if record.tree is None else record.tree.root, connection)
         raced = query and snapshot in self._alive  # the abort came while the query was under way
         self._alive.discard(snapshot)
@@ -306,12 +309,14 @@ class StateDecisions(BooksMonitor):
             text = f"SndUna {una}, SndNxt {nxt}, SndMax {top}; RcvNxt at {place}, acknowledged {asked.acked}"
             self.check("G-35", right, text)
 
-    def _fins(self, connection: Connection, node: Node, state: State) -> None:
+    def _fins(self, connection: Connection, node: Node, state: State, asked: _Asked, query: bool) -> None:
+        """A query's answer may be older than what the host heard and the wire saw while it was under way."""
         if connection.fin_in is None or connection.initial_fin or connection.aborted:
             return
         place = connection.receive_place(whole(state, "rcv_nxt"))
         told = whole(state, "state") in ndis.AFTER_PEER_FIN
-        if not (told or connection.raised(ndis.DISCONNECT_EVENT) or connection.acked > connection.fin_in):
+        ended = asked.ended if query else connection.raised(ndis.DISCONNECT_EVENT)
+        if not (told or ended or (asked.acked if query else connection.acked) > connection.fin_in):
             return
         right = place == connection.fin_in + 1
         held = sum(nbl.data_length for nbl in node.buffered)

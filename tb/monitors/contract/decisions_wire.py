@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.connection_books import Book, BooksMonitor
-from tb.monitors.contract.connection_parts import Connection, Phase, Thing, ip_offset, octets, walk, whole
+from tb.monitors.contract.connection_parts import Connection, Phase, Thing, ip_offset, octets, signed, walk, whole
 from tb.monitors.contract.trace import Enter, Frame, Record, State, Tree
 from tb.monitors.wire_headers import ACK, FIN, RST, SYN, WireSegment, read_segment
 
@@ -21,6 +21,11 @@ _ATTEMPT: Final = 8
 _IP6: Final = b"\x86\xdd"
 _FRAGMENT: Final = 44
 _UPPER_HALF: Final = 0x80000000
+_DATA, _WINDOW_PROBE, _KEEP_ALIVE = "data", "window probe", "keep-alive"
+_UNLIMITED: Final = 0xFFFFFFFF
+"""MaxRT (CH-215)."""
+_CHALLENGE_PROBES: Final = 10
+"""Keep-alive probes behind a challenge, where KaProbeCount says nothing (5.7)."""
 
 
 @dataclass(slots=True)
@@ -29,6 +34,24 @@ class _Growth:
 
     edge: int
     since: int
+
+
+@dataclass(slots=True)
+class _Vain:
+    """The last segment that calls for an answer, and its copies since a frame was heard."""
+
+    kind: str
+    sequence: int
+    heard: int
+    first: int
+    last: int
+    """Ticks of the first copy and of the last one."""
+    copies: int
+    """Retransmissions, or probes."""
+    inherited: bool
+    """It was in flight at the hand-over: earlier copies are not in the trace."""
+    gap: int | None = None
+    """Ticks between the last two copies: the timer that runs is no shorter."""
 
 
 def header_values(frame: bytes) -> tuple[int, int, int]:
@@ -60,8 +83,7 @@ class WireDecisions(BooksMonitor):
         super().__init__()
         self._growths: dict[Connection, _Growth] = {}
         self._resized: set[Connection] = set()
-        self._silent: dict[Connection, tuple[int, int, int]] = {}
-        """Last segment that awaits an answer: sequence number, frames heard, times sent."""
+        self._vain: dict[Connection, _Vain] = {}
         self._first_fin: dict[Connection, bool] = {}
         self._heard: dict[Connection, int] = {}
         """Tick of the last frame received."""
@@ -112,7 +134,7 @@ class WireDecisions(BooksMonitor):
         self._macs(record, connection)
         self._suppressed(record, connection, seg)
         self._window(connection, seg)
-        self._repeat(connection, seg)
+        self._repeat(record, connection, seg)
         if seg.flags & FIN and connection.fin_sent is None:
             fin = connection.fin_in
             self._first_fin[connection] = connection.initial_fin == 0 and (fin is None or connection.acked <= fin)
@@ -171,13 +193,30 @@ class WireDecisions(BooksMonitor):
         if growth is not None and edge > growth.edge:
             del self._growths[connection]
 
-    def _repeat(self, connection: Connection, seg: WireSegment) -> None:
+    @staticmethod
+    def _kind(connection: Connection, seg: WireSegment, place: int) -> str | None:
+        """What a segment asks the peer for; None for a mere ACK. A keep-alive may bear an old octet."""
+        if seg.payload_length <= 1 and not seg.flags & FIN and place == connection.una - 1:
+            return _KEEP_ALIVE
+        if not seg.length or place < connection.una:
+            return None
+        probe = seg.payload_length == 1 and not seg.flags & FIN and connection.told_edge <= place == connection.una
+        return _WINDOW_PROBE if probe else _DATA
+
+    def _repeat(self, record: Frame, connection: Connection, seg: WireSegment) -> None:
         place = connection.send_place(seg.sequence)
-        if not seg.length and place >= connection.sent_max:
+        kind = self._kind(connection, seg, place)
+        if kind is None:
             return
-        sequence, heard, count = self._silent.get(connection, (-1, -1, 0))
-        same = sequence == seg.sequence and heard == connection.heard
-        self._silent[connection] = (seg.sequence, connection.heard, count + 1 if same else 1)
+        one = int(kind != _DATA or place < connection.sent_max)
+        vain = self._vain.get(connection)
+        if vain is None or (vain.kind, vain.sequence, vain.heard) != (kind, seg.sequence, connection.heard):
+            in_flight = signed(whole(connection.delegated, "snd_max"), whole(connection.delegated, "snd_una"))
+            inherited = connection.una == 0 and (kind != _DATA or place < in_flight)
+            tick = record.tick
+            self._vain[connection] = _Vain(kind, seg.sequence, connection.heard, tick, tick, one, inherited)
+            return
+        vain.gap, vain.last, vain.copies = record.tick - vain.last, record.tick, vain.copies + one
 
     # --- calls -----------------------------------------------------------------------------------------
 
@@ -259,7 +298,7 @@ class WireDecisions(BooksMonitor):
         causes: set[int] = set()
         if record.tick <= self._syn.get(connection, -_ATTEMPT - 1) + _ATTEMPT:
             causes.add(ndis.UPLOAD_WANTED)
-        if self._exhausted(connection, book, told=record.info == ndis.TIMEOUT_EXPIRATION):
+        if self._exhausted(connection, book, record.tick, told=record.info == ndis.TIMEOUT_EXPIRATION):
             causes.add(ndis.TIMEOUT_EXPIRATION)
         fin = connection.fin_in
         waits = connection.fin_sent is not None and connection.una > connection.fin_sent
@@ -271,10 +310,26 @@ class WireDecisions(BooksMonitor):
         if causes and record.info not in others:
             self.check("G-25", record.info in causes, f"reason {record.info}, the cause calls for {sorted(causes)}")
 
-    def _exhausted(self, connection: Connection, book: Book, *, told: bool) -> bool:
-        """A segment or probe was sent in vain as often as a limit says; more often, unless the cause was ``told``."""
-        _, heard, count = self._silent.get(connection, (-1, -1, 0))
-        limits = [book.parameter("tcp_maximum_retransmissions", 255)]
-        if whole(connection.cached, "flags") & ndis.KEEP_ALIVE_ENABLED:
-            limits.append(whole(connection.cached, "ka_probe_count"))
-        return heard == connection.heard and (count >= min(limits) if told else count > max(limits))
+    def _exhausted(self, connection: Connection, book: Book, tick: int, *, told: bool) -> bool:
+        """The limit of what was sent last in vain is exceeded: copies up to it, and their timer expired once more.
+
+        Where the cause was ``told`` copies up to the limit are enough, those before the hand-over counted.
+        """
+        vain = self._vain.get(connection)
+        if vain is None or vain.heard != connection.heard:
+            return False
+        expired = vain.gap is not None and tick - vain.last >= vain.gap
+        before = "keep_alive_probe_count" if vain.kind == _KEEP_ALIVE else "retransmit_count"
+        copies = vain.copies + (whole(connection.delegated, before) if told and vain.inherited else 0)
+        longest = whole(connection.cached, "max_rt") if vain.kind == _DATA else 0
+        if longest == _UNLIMITED:
+            return False
+        if longest:
+            total = whole(connection.delegated, "total_rt") if told and vain.inherited else 0
+            return (expired or told) and total + tick - vain.first >= longest
+        limit = book.parameter("tcp_maximum_retransmissions", 255)
+        if vain.kind == _KEEP_ALIVE:
+            if not told and not whole(connection.cached, "flags") & ndis.KEEP_ALIVE_ENABLED:
+                return False
+            limit = whole(connection.cached, "ka_probe_count") or _CHALLENGE_PROBES
+        return copies >= limit and (expired or told)

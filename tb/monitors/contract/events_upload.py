@@ -363,7 +363,8 @@ class Uploads(BookedMonitor):
             self.breach("CH-203", "upload request for an URG segment that is not valid")
         first = len(conn.retrieves) == 1
         if notes.final is not None and notes.final[0] == TIME_WAIT and first:
-            self.check("CH-211", reason == _UPLOAD_REQUESTED, f"upload reason {reason} in TIME_WAIT")
+            suppressed = conn.muted and reason == _INVALID_STATE  # G-03: an ACK was kept back
+            self.check("CH-211", reason == _UPLOAD_REQUESTED or suppressed, f"upload reason {reason} in TIME_WAIT")
         elif reason == _UPLOAD_REQUESTED and not notes.syn_seen and conn.fin is None:
             notes.shortage = self.now
         if notes.stop is None:

@@ -147,6 +147,8 @@ class SendStream:
         """Bound of what the peer acknowledged."""
         self.edge = number_of(delegated, "snd_wnd")
         """Right edge of the peer's window, as last received."""
+        self.widest = max(self.edge, number_of(delegated, "max_snd_wnd"))
+        """The largest window of the peer, bytes."""
         self.surely_acked = 0
         """What the target itself reported as acknowledged: the end of the last send that succeeded."""
         self.resent = False
@@ -212,6 +214,7 @@ class SendStream:
         ack = self.place(seg.acknowledgment)
         if 0 <= ack <= self.total + 1:
             self.edge = ack + (seg.window << self._shift)
+            self.widest = max(self.widest, seg.window << self._shift)
             self.acked = max(self.acked, ack)
 
 

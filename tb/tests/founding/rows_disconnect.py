@@ -217,12 +217,15 @@ def upload_in_progress_says_that_the_connection_was_uploaded_before_the_fin_was_
 
 @row("DC-25")
 def a_disconnect_that_succeeded_before_the_upload_is_not_called_uploaded(stories: Stories) -> None:
-    """CH-176"""
+    """CH-176 CH-179"""
     story = stories["acknowledged first"]
     assert back(story, "D") == (OK, 70)
     calls = [m.name for m in story.moments]
     assert calls.index(DISCONNECT_COMPLETE) < calls.index(TERMINATE)
     assert story.state.state is TcpConnectionState.FIN_WAIT_2
+    without_fin = stories["data acknowledged first"]
+    assert back(without_fin, "D") == (UPLOAD, 70)
+    assert without_fin.state.state is TcpConnectionState.FIN_WAIT_1
 
 
 @row("DC-26")

@@ -106,12 +106,13 @@ def a_send_that_an_upload_ends_says_so_with_its_acknowledged_bytes(stories: Stor
 
 @row("SC-09")
 def requests_that_come_after_a_reset_fail_behind_those_that_were_outstanding(stories: Stories) -> None:
-    """CH-105 CH-107 CH-175"""
+    """CH-101 CH-105 CH-107 CH-175"""
     story = stories["late requests"]
-    assert [back(story, name) for name in ("S1", "S2", "D")] == [(ABORTED, 200), (ABORTED, 0), (ABORTED, 0)]
-    places = [story.place(name) for name in ("S1", "S2", "D")]
+    names = ("S0", "S1", "S2", "D")
+    assert [back(story, name) for name in names] == [(OK, 50), (ABORTED, 200), (ABORTED, 0), (ABORTED, 0)]
+    places = [story.place(name) for name in names]
     assert places == sorted(places)
-    assert bytes(story.far.stream) == pattern(500)
+    assert bytes(story.far.stream) == pattern(50, 5) + pattern(500)
 
 
 # ---- through intermediate drivers ----

@@ -15,6 +15,7 @@ SCENES: tuple[Play, ...] = (
     scenes_disconnect.part_acknowledged,
     scenes_disconnect.nothing_acknowledged,
     scenes_disconnect.acknowledged_first,
+    scenes_disconnect.data_acknowledged_first,
     scenes_terminate.chained,
     scenes_terminate.unsent,
     scenes_terminate.pulled_back,

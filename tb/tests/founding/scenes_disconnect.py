@@ -94,6 +94,18 @@ def acknowledged_first(stage: Stage) -> Scene:
     yield from story.finish()
 
 
+def data_acknowledged_first(stage: Stage) -> Scene:
+    """All data was acknowledged before the upload, the FIN was not."""
+    story = stage.story("data acknowledged first")
+    yield from story.open()
+    yield from story.disconnect(story.make("D", pattern(70, 2)))
+    yield story.arrived(70, fin=True)
+    story.far.ack(70)
+    yield from stage.quiet()
+    yield from story.terminate()
+    yield from story.finish()
+
+
 def two_at_once(stage: Stage) -> Scene:
     """Two connections whose FINs are acknowledged in the same instant."""
     pair = [stage.story("first of two"), stage.story("second of two")]

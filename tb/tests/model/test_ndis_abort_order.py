@@ -12,6 +12,7 @@ from model.layout.generated import SG_MAX, Cqe, Opcode, Sqe, Status
 from model.ndis.memory import FlatMemory, HostMemory, PageAllocator
 from model.ndis.miniport_io import SEND_LAST, ConnectionIo, DeviceLimits
 from model.ndis.netbuffer import BufferShape, NetBuffer, NetBufferList, Owner, allocate_net_buffer
+from model.ndis.rings import DriverError
 from model.ndis.shares import SharedArena
 from model.ndis.status import CompletionKind, NdisStatus
 
@@ -105,6 +106,42 @@ def test_a_send_in_two_entries_comes_back_when_only_the_second_is_aborted() -> N
     assert driver.went_up == [(CompletionKind.SEND, NdisStatus.REQUEST_ABORTED)]
     assert nbl.bytes_transferred == SG_MAX * SIZE + SIZE // 2
     assert not io.entries
+
+
+@pytest.mark.rule("CH-184", "G-06")
+def test_an_abort_may_pass_the_refusal_of_a_second_graceful_disconnect_and_the_host_sees_their_order() -> None:
+    driver = Recorder()
+    io = ConnectionIo(driver, conn=1, gen=1, send_open=True)
+    io.send(driver.list_of(0), CompletionKind.DISCONNECT)
+    io.pump()
+    io.disconnect_abortive(driver.list_of(0))
+    io.pump()
+    refused, abort = driver.entries
+    io.on_send(Cqe(cookie=abort.cookie, status=Status.OK))
+    assert not driver.went_up
+    io.on_send(Cqe(cookie=refused.cookie, status=Status.BAD_STATE))
+    assert [kind for kind, _ in driver.went_up] == [CompletionKind.DISCONNECT] * 2
+    assert driver.went_up[0][1] is not NdisStatus.SUCCESS
+    assert driver.went_up[1][1] is NdisStatus.SUCCESS
+
+
+@pytest.mark.rule("CH-193")
+@pytest.mark.parametrize("abortive", [False, True], ids=["a-send", "an-abort"])
+def test_a_send_that_succeeds_out_of_turn_is_an_error_of_the_device(abortive: bool) -> None:
+    driver = Recorder()
+    io = ConnectionIo(driver, conn=1, gen=1, send_open=True)
+    io.send(driver.list_of(SIZE))
+    io.pump()
+    if abortive:
+        io.disconnect_abortive(driver.list_of(0))
+    else:
+        io.send(driver.list_of(SIZE))
+    io.pump()
+    answers = [Cqe(cookie=e.cookie, status=Status.OK, nbytes=e.length) for e in reversed(driver.entries)]
+    if abortive:
+        io.on_send(answers.pop(0))
+    with pytest.raises(DriverError, match="passed the one"):
+        io.on_send(answers[0])
 
 
 @pytest.mark.rule("G-23")

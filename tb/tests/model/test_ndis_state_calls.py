@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
-from model.layout.generated import Opcode, Status
+from model.layout.generated import Cqe, Opcode, Sqe, Status
 from model.layout.generated import TcpEventType as DeviceEvent
 from model.ndis.bookkeeping import ContractError
 from model.ndis.enums import OffloadStateType, TcpCachedFlags, TcpConnectionState, TcpEventType
@@ -17,6 +18,7 @@ from model.ndis.host import OffloadedConnection, SharedObject
 from model.ndis.host_state import StateCallError, StateRequest
 from model.ndis.intermediate import stack_intermediates
 from model.ndis.miniport import DriverConfig
+from model.ndis.miniport_io import ConnectionIo
 from model.ndis.netbuffer import BufferShape, NetBufferList, allocate_net_buffer
 from model.ndis.offload_state import (
     NeighborCached,
@@ -450,6 +452,36 @@ def test_behind_an_invalidate_no_frame_leaves_and_the_connections_are_asked_back
     assert at.bench.host.completions["event"]["RETRIEVE(INVALID_STATE)"] == len(hit)
     for app in at.apps:
         assert (app.phase, bytes(app.sink)) == (AppPhase.DONE, app.data)
+
+
+@pytest.mark.rule("CH-184", "CH-091", "G-22")
+@pytest.mark.parametrize("what", ["connection", "path", "neighbor"])
+def test_an_invalidate_waits_for_the_rst_that_an_abort_before_it_reports(what: str) -> None:
+    at = Running(16, conns=2)
+    target = {"connection": at.connections[0], "path": at.path, "neighbor": at.neighbor}[what]
+    driver = at.bench.driver
+    order: list[Opcode | str] = []
+    submit, completed = driver.submit, ConnectionIo.on_send
+
+    def submitted(entry: Sqe) -> None:
+        if entry.opcode is Opcode.INVALIDATE or (entry.opcode is Opcode.DISCONNECT and entry.flags & 2):
+            order.append(Opcode(entry.opcode))
+        submit(entry)
+
+    def answered(io: ConnectionIo, cqe: Cqe) -> None:
+        if cqe.code == Opcode.DISCONNECT:
+            order.append("rst left")
+        completed(io, cqe)
+
+    with patch.object(driver, "submit", submitted), patch.object(ConnectionIo, "on_send", answered):
+        app = at.apps[0]
+        app.config = replace(app.config, abort_after=0)
+        assert app._abort()
+        request = at.bench.host.state.invalidate([target])
+        at.bench.run(until=lambda: request.completed)
+    assert order == [Opcode.DISCONNECT, "rst left", Opcode.INVALIDATE]
+    assert request.statuses == [NdisStatus.SUCCESS]
+    at.bench.run()
 
 
 # ---- neighbor queries

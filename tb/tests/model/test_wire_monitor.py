@@ -253,6 +253,26 @@ def test_one_gap_is_that_of_frames_an_invalidate_kept_back_and_no_second_one_is(
         assert {violation.rule for violation in monitor.violations} & {"SND-GAP"} == expected
 
 
+@pytest.mark.rule("CH-092", "B21")
+@pytest.mark.parametrize(("filled", "broken"), [(0, set[str]()), (500, set[str]()), (None, {"FIN"})])
+def test_a_fin_may_lie_in_what_was_kept_back_only_until_all_of_that_was_seen(
+    filled: int | None, broken: set[str]
+) -> None:
+    at, later = pick(CALM, full, 5), pick(CALM, full, 8)
+    kept = segment(CALM[at])
+    monitor = watch(CALM[:at])
+    monitor.expect_gap(5000)
+    for event in CALM[at + 1 : later]:
+        if event.sent and full(segment(event)):
+            monitor.on_transmit(event.frame, event.tick)
+    seen = kept.payload[:filled]
+    if seen:
+        monitor.on_transmit(encode_tcp(replace(kept, payload=seen)), CALM[later].tick)
+    fin = replace(kept, seq=(kept.seq + len(seen)) % 2**32, flags=FIN | ACK, payload=b"")
+    monitor.on_transmit(encode_tcp(fin), CALM[later].tick)
+    assert {violation.rule for violation in monitor.violations} & {"SND-GAP", "FIN"} == broken
+
+
 @pytest.mark.rule("B21")
 def test_a_fin_that_moves_and_data_behind_it_are_seen() -> None:
     at = pick(CALM, lambda s: bool(s.flags & FIN))
@@ -368,6 +388,19 @@ def test_blocks_above_the_head_ask_for_it_before_the_third_duplicate(segments: i
     assert rules_broken(inserted(events, len(events) - 2, RECEIVED, told)) == broken
 
 
+@pytest.mark.rule("MUST-19", "S29")
+def test_small_segments_above_the_head_do_not_ask_for_it_the_agreed_mss_is_the_measure() -> None:
+    at = pick(CALM, full)
+    seg, tick = segment(CALM[at]), CALM[at].tick
+    pieces = [replace(seg, seq=(seg.seq + 100 * n) % 2**32, payload=seg.payload[100 * n :][:100]) for n in range(4)]
+    answer = segment(next(event for event in CALM[at:] if not event.sent))
+    told = blocks_of(replace(answer, ack=seg.seq, flags=ACK, payload=b""), (seg.seq + 100, seg.seq + 400))
+    events = [*CALM[:at], *(Event(SENT, encode_tcp(piece), tick) for piece in pieces)]
+    events = [*events, Event(RECEIVED, encode_tcp(told), tick + 1)]
+    events = [*events, *(Event(SENT, encode_tcp(pieces[0]), tick + after) for after in (301, 551))]
+    assert rules_broken(events) == {"RTO-BACKOFF"}
+
+
 def test_a_hand_over_lets_the_timer_start_anew() -> None:
     events = retransmissions([300, 900, 1500])
     monitor = WireMonitor()
@@ -376,6 +409,68 @@ def test_a_hand_over_lets_the_timer_start_anew() -> None:
             monitor.on_hand_over()
         (monitor.on_transmit if event.sent else monitor.on_receive)(event.frame, event.tick)
     assert monitor.violations == []
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_an_ack_that_is_kept_for_the_next_sender_does_not_forbid_the_data_again(held: bool) -> None:
+    """CH-204: what comes in behind a mandatory retrieve reaches the host when the connection does."""
+    at = pick(CALM, full, 40)
+    sent = segment(CALM[at])
+    came = segment(next(event for event in reversed(CALM[:at]) if not event.sent))
+    port = int.from_bytes(CALM[at].frame[34:36], "big")
+    monitor = WireMonitor()
+    for event in CALM[: at + 1]:
+        (monitor.on_transmit if event.sent else monitor.on_receive)(event.frame, event.tick)
+    tick = CALM[at].tick
+    if held:
+        monitor.hold_back(port, None)
+    behind = (came.seq + len(came.payload)) % 2**32
+    acked = replace(came, seq=behind, payload=b"", flags=ACK, ack=(sent.seq + len(sent.payload)) % 2**32)
+    monitor.on_receive(encode_tcp(acked), tick + 1)
+    monitor.hold_back(port, tick + 50)
+    monitor.on_transmit(encode_tcp(sent), tick + 51)
+    assert ("SND-OLD" in {violation.rule for violation in monitor.violations}) is not held
+    monitor.on_transmit(encode_tcp(sent), tick + 60)
+    assert "SND-OLD" in {violation.rule for violation in monitor.violations}
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_each_ack_that_was_kept_for_the_next_sender_may_be_answered_once(held: bool) -> None:
+    """RFC 7323 5.3: it may be older than what the next sender read before."""
+    at = pick(CALM, pure_ack, 5)
+    last = segment(CALM[at])
+    came = segment(next(event for event in reversed(CALM[: at + 1]) if not event.sent))
+    bare = replace(came, seq=(came.seq + len(came.payload)) % 2**32, payload=b"", flags=ACK)
+    port, tick = int.from_bytes(CALM[at].frame[34:36], "big"), CALM[at].tick
+    monitor = WireMonitor()
+    for event in CALM[: at + 1]:
+        (monitor.on_transmit if event.sent else monitor.on_receive)(event.frame, event.tick)
+    if held:
+        monitor.hold_back(port, None)
+    for _ in range(200):
+        monitor.on_receive(encode_tcp(bare), tick)
+    monitor.hold_back(port, tick)
+    for _ in range(200):
+        monitor.on_transmit(encode_tcp(last), tick)
+    assert {violation.rule for violation in monitor.violations} == (set() if held else {"DUP-ACK"})
+    for _ in range(200):
+        monitor.on_transmit(encode_tcp(last), tick)
+    assert {violation.rule for violation in monitor.violations} == {"DUP-ACK"}
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_segment_that_is_handed_down_behind_newer_ones_calls_for_an_answer(late: int) -> None:
+    at = pick(CALM, pure_ack, 5)
+    last = segment(CALM[at])
+    came = segment(next(event for event in reversed(CALM[: at + 1]) if not event.sent))
+    old = encode_tcp(replace(came, payload=b"", flags=ACK, options=stamps(came, -late, 0)))
+    monitor = WireMonitor()
+    for event in CALM[: at + 1]:
+        (monitor.on_transmit if event.sent else monitor.on_receive)(event.frame, event.tick)
+    for n in range(200):
+        monitor.on_forward(old[34:], CALM[at].tick + n)
+        monitor.on_transmit(encode_tcp(last), CALM[at].tick + n)
+    assert {violation.rule for violation in monitor.violations} == (set() if late else {"DUP-ACK"})
 
 
 def test_a_damaged_frame_that_comes_in_changes_nothing() -> None:

@@ -389,6 +389,14 @@ class Story:
         done = replace(node, status=0, delegated={"nic_reachability_delta": nrd})
         return self.call("NdisMQueryOffloadStateComplete", tree=Tree(root, {root: done}))
 
+    def invalidate(self) -> Story:
+        """The connection is invalidated, from call to completion."""
+        root = self._root()
+        node = Node(root, 15, 3, self.link.context, self.link.handle, cached={})
+        self.call("MiniportInvalidateOffload", tree=Tree(root, {root: node}))
+        done = replace(node, status=0)
+        return self.call("NdisMInvalidateOffloadComplete", tree=Tree(root, {root: done}))
+
     # --- wire ------------------------------------------------------------------------------------------
 
     def frame(

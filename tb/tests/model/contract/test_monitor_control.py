@@ -34,6 +34,8 @@ RULES: Final = sorted(rule for section in SECTIONS for rule in section.RULES)
 TALES: Final = Tales()
 breaks, keeps = TALES.breaks, TALES.keeps
 DATA: Final = bytes(range(100))
+OVERRIDE: Final = 1000
+"""Ticks; the initial RTO where nothing else is said."""
 SECOND: Final = 31
 KEEP_ALIVE, NAGLING = ndis.KEEP_ALIVE_ENABLED, 2
 TO_OTHER: Final = (OWN_MAC, OTHER_MAC)
@@ -507,6 +509,37 @@ def a_send_into_a_silly_window_is_no_attempt(s: Story) -> None:
 @breaks("CH-093")
 def a_window_for_one_segment_is_enough(s: Story) -> None:
     s.offload().into(window=MSS).invalidate(PATH).send(1, bytes(5 * MSS)).wait(LATE)
+
+
+def _small(s: Story, widest: int, wait: int) -> Story:
+    """A send of five segments to a peer whose window has less room than one."""
+    s.offload(delegated={"snd_wnd": 0, "max_snd_wnd": widest}).into(window=MSS - 200).invalidate(PATH)
+    return s.send(1, bytes(5 * MSS)).wait(wait)
+
+
+@breaks("CH-093")
+def half_the_widest_window_is_enough(s: Story) -> None:
+    _small(s, 2 * (MSS - 200), LATE)
+
+
+@keeps("CH-092")
+def less_than_half_the_widest_window_waits_for_the_override(s: Story) -> None:
+    _small(s, 2 * (MSS - 200) + 1, OVERRIDE)
+
+
+@breaks("CH-093")
+def behind_the_override_a_silly_window_is_tried(s: Story) -> None:
+    _small(s, 65535, OVERRIDE + LATE)
+
+
+@keeps("CH-092")
+def a_window_that_moves_starts_the_override_anew(s: Story) -> None:
+    _small(s, 65535, OVERRIDE // 2).into(window=MSS - 100).wait(OVERRIDE)
+
+
+@keeps("CH-093")
+def it_is_raised_by_the_override(s: Story) -> None:
+    _small(s, 65535, OVERRIDE).retrieve(ndis.INVALID).wait(LATE)
 
 
 @breaks("CH-094")

@@ -418,6 +418,23 @@ def test_g_36_a_query_that_an_abort_overtakes_may_be_of_before() -> None:
     assert broken_rules(lambda story: tell(story, ndis.CLOSED, ndis.ESTABLISHED)) == ["G-36"]
 
 
+def test_g_43_a_query_that_a_fin_overtakes_may_be_of_before_and_the_next_may_not() -> None:
+    def tell(story: Story, before: int, after: int) -> None:
+        talk = Talk(story).offload()
+
+        def closes() -> None:
+            talk.hears(0, flags=FIN)
+            talk.sends(0, ack=1)
+            talk.event(ndis.DISCONNECT_EVENT)
+
+        talk.query(closes, rcv_nxt=before, state=ndis.ESTABLISHED)
+        talk.query(rcv_nxt=after, state=ndis.CLOSE_WAIT)
+
+    assert broken_rules(lambda story: tell(story, 0, 1)) == []
+    assert broken_rules(lambda story: tell(story, 1, 1)) == []
+    assert broken_rules(lambda story: tell(story, 0, 0)) == ["G-43"]
+
+
 @pytest.mark.parametrize(("first", "second"), [(0, ABORTED), (BUSY, BUSY), (ABORTED, ndis.SUCCESS)])
 def test_g_23_a_second_graceful_disconnect_is_aborted(first: int, second: int) -> None:
     def tell(story: Story) -> None:
@@ -454,6 +471,77 @@ def test_g_25_exhausted_retransmissions_are_a_timeout() -> None:
 
     assert broken_rules(lambda story: tell(story, ndis.TIMEOUT_EXPIRATION)) == []
     assert broken_rules(lambda story: tell(story, ndis.UPLOAD_WANTED)) == ["G-25"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "copies", "wait", "reason", "broken"),
+    [
+        (3, 3, 4000, ndis.UPLOAD_WANTED, ["G-25"]),
+        (3, 3, 1000, ndis.UPLOAD_WANTED, []),
+        (3, 2, 4000, ndis.UPLOAD_WANTED, []),
+        (200, 3, 4000, ndis.UPLOAD_WANTED, []),
+    ],
+    ids=["exceeded", "timer-runs", "limit-not-reached", "far-from-it"],
+)
+def test_g_25_the_limit_of_data_is_exceeded_when_the_timer_expires_once_more(
+    limit: int, copies: int, wait: int, reason: int, broken: list[str]
+) -> None:
+    def tell(story: Story) -> None:
+        story.parameters(tcp_maximum_retransmissions=limit)
+        talk = Talk(story, cached={"flags": ndis.KEEP_ALIVE_ENABLED, "ka_probe_count": 2, "ka_interval": 10}).offload()
+        talk.sends(0, A)
+        for _ in range(copies):
+            story.wait(2000)
+            talk.sends(0, A)
+        story.wait(wait)
+        talk.event(3, reason)
+
+    assert broken_rules(tell) == broken
+
+
+@pytest.mark.parametrize(("enabled", "copies", "broken"), [(True, 5, ["G-25"]), (True, 4, []), (False, 5, [])])
+def test_g_25_keep_alives_have_a_limit_of_their_own_below_that_of_data(
+    enabled: bool, copies: int, broken: list[str]
+) -> None:
+    def tell(story: Story) -> None:
+        story.parameters(tcp_maximum_retransmissions=200)
+        flags = ndis.KEEP_ALIVE_ENABLED if enabled else 0
+        talk = Talk(story, cached={"flags": flags, "ka_probe_count": 5, "ka_interval": 1000}).offload()
+        for _ in range(copies):
+            talk.sends(-1)
+            story.wait(1000)
+        talk.event(3, ndis.UPLOAD_WANTED)
+
+    assert broken_rules(tell) == broken
+
+
+@pytest.mark.parametrize(("copies", "broken"), [(3, ["G-25"]), (2, [])])
+def test_g_25_zero_window_probes_count_against_the_retransmissions_whatever_max_rt_says(
+    copies: int, broken: list[str]
+) -> None:
+    def tell(story: Story) -> None:
+        story.parameters(tcp_maximum_retransmissions=3)
+        talk = Talk(story, cached={"max_rt": 0xFFFFFFFF}, delegated={"snd_wnd": 0}).offload()
+        talk.send(nbl(60, A))
+        for _ in range(copies):
+            talk.sends(0, A[:1])
+            story.wait(2000)
+        talk.event(3, ndis.UPLOAD_WANTED)
+
+    assert broken_rules(tell) == broken
+
+
+@pytest.mark.parametrize(("longest", "broken"), [(5000, ["G-25"]), (50_000, []), (0xFFFFFFFF, [])])
+def test_g_25_max_rt_takes_the_place_of_the_count_for_data(longest: int, broken: list[str]) -> None:
+    def tell(story: Story) -> None:
+        story.parameters(tcp_maximum_retransmissions=2)
+        talk = Talk(story, cached={"max_rt": longest}).offload()
+        for _ in range(4):
+            talk.sends(0, A)
+            story.wait(2000)
+        talk.event(3, ndis.UPLOAD_WANTED)
+
+    assert broken_rules(tell) == broken
 
 
 def test_g_25_time_wait_asks_with_upload_requested() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+import pytest
+
 from tb.monitors.contract.events import PeerEvents, Uploads
 from tb.tests.model.contract.receive_traces import (
     ABORTED,
@@ -24,6 +26,8 @@ from tb.tests.model.contract.receive_traces import (
     ip_packet,
     stream,
     tcp_segment,
+    told,
+    watch,
 )
 from tb.tests.model.contract.section_tests import ReceiveSection
 
@@ -33,6 +37,8 @@ breaks, keeps = TALES.breaks, TALES.keeps
 FIVE_MINUTES: Final = 300_000
 REQUESTED: Final = 10
 URGENT: Final = 5
+KEPT_BACK: Final = 9
+"""InvalidState: a frame of an invalid object was kept back."""
 
 
 # --- FIN -----------------------------------------------------------------------------------------------
@@ -402,3 +408,20 @@ class TestEvents(ReceiveSection):
     tales = TALES
     others = OTHERS
     numbers = range(190, 214)
+
+
+def _reasons_in_time_wait(s: Story, *, invalid: bool) -> Story:
+    """From CLOSING into TIME_WAIT, where the target gives InvalidState as the reason."""
+    s.offload().send(1, 0, "Disconnect", 1).goes(0, 0, flags="AF").wait(1)
+    s.comes(0, ack=0, flags="AF").wait(1).goes(1, 1).event(2).wait(1)
+    if invalid:
+        s.invalidate()
+    return s.comes(1, ack=1).retrieve(KEPT_BACK).sent(1, 0, 0, "Disconnect").wait(300)
+
+
+@pytest.mark.rule("CH-211", "G-03")
+@pytest.mark.parametrize("invalid", [False, True], ids=["valid", "invalid"])
+def test_only_an_invalid_connection_may_ask_in_time_wait_because_a_frame_was_kept_back(invalid: bool) -> None:
+    monitors = watch(told(lambda s: _reasons_in_time_wait(s, invalid=invalid)), SECTIONS)
+    assert any(monitor.triggers["CH-211"] for monitor in monitors)
+    assert ("CH-211" in {breach.rule for monitor in monitors for breach in monitor.breaches}) is not invalid
