@@ -156,14 +156,14 @@ module chimney #(
       .cnt_rx_pulse(cnt_rx), .cnt_tx_pulse(cnt_tx), .cnt_host_pulse({fault_taken, cmd_error}),
       .stat_addr(stat_addr), .stat_data(stat_data), .stat_known(stat_known));
 
-  wire        stat_in, stat_in_packet, stat_opened, stat_closed, stat_reset, stat_out;
+  wire        stat_in, stat_in_packet, stat_opened, stat_closed, stat_reset, stat_ipv6, stat_out, stat_out_ipv6;
   wire [15:0] stat_in_octets, stat_out_octets;
   wire [2:0]  stat_out_what;
   offload_stats u_offload_stats (
       .clk(clk), .rst(drst),
-      .in_valid(stat_in), .in_packet(stat_in_packet), .in_octets(stat_in_octets),
+      .in_ipv6(stat_ipv6), .in_valid(stat_in), .in_packet(stat_in_packet), .in_octets(stat_in_octets),
       .opened(stat_opened), .closed(stat_closed), .reset_one(stat_reset),
-      .out_valid(stat_out), .out_lost(cnt_tx[2]), .out_octets(stat_out_octets),
+      .out_ipv6(stat_out_ipv6), .out_valid(stat_out), .out_lost(cnt_tx[2]), .out_octets(stat_out_octets),
       .out_rst(stat_out_what[2]), .out_old(stat_out_what[1]), .out_new(stat_out_what[0]),
       .addr(stat_addr), .data(stat_data), .known(stat_known));
 
@@ -325,7 +325,7 @@ module chimney #(
       .m_del_valid(del_valid), .m_del_ready(del_ready), .m_del_conn(del_conn), .s_del_done(del_done),
       .append_pulse(append_pulse), .append_conn(append_conn), .free_pulse(free_pulse), .free_conn(free_conn),
       .stat_in(stat_in), .stat_in_packet(stat_in_packet), .stat_in_octets(stat_in_octets),
-      .stat_opened(stat_opened), .stat_closed(stat_closed), .stat_reset(stat_reset),
+      .stat_opened(stat_opened), .stat_closed(stat_closed), .stat_reset(stat_reset), .stat_ipv6(stat_ipv6),
       .rec_tcp_valid(rec_tcp_valid), .rec_tcp(rec_tcp), .idle(engine_idle));
 
   state_writer #(.DATA_W(DATA_W)) u_state_writer (
@@ -372,6 +372,7 @@ module chimney #(
       .m_fault_valid(txfault_valid), .m_fault_ready(txfault_ready), .m_fault_conn(txfault_conn),
       .m_fault_gen(txfault_gen), .rec_tx_valid(rec_tx_valid), .rec_tx(rec_tx),
       .stat_valid(stat_out), .stat_octets(stat_out_octets), .stat_what(stat_out_what),
+      .stat_ipv6(stat_out_ipv6),
       .cnt_seg(cnt_tx[0]), .cnt_raw(cnt_tx[1]), .cnt_disc(cnt_tx[2]), .idle(tx_idle));
 
   // ---- receive ----

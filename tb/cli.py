@@ -32,7 +32,7 @@ COMMANDS: dict[str, Command] = {
     "run": Command(
         "tb.run",
         "send FILE through the device, over a bad network, and back",
-        f"FILE SIZE SIM DEVICE PEER {NETWORK} SEED CONNS DATA_W MSS MEM_LATENCY IM CUTS ECN MARK WAVES OUT",
+        f"FILE SIZE SIM DEVICE PEER {NETWORK} SEED CONNS FAMILY DATA_W MSS MEM_LATENCY IM CUTS ECN MARK WAVES OUT",
     ),
     "serve": Command(
         "tb.run",
@@ -46,7 +46,7 @@ COMMANDS: dict[str, Command] = {
     "regress": Command(
         "tb.testing.runner",
         "the RTL tests of a tier, or random contract operations, for each of SEEDS",
-        "TIER SEEDS SIM TEST JOBS SUITE DEVICE OPS",
+        "TIER SEEDS SIM TEST JOBS SUITE DEVICE OPS FAMILY",
     ),
     "soak": Command("tb.soak", "the main job over many seeds", f"SIM DATA_W SEEDS SIZE CONNS MSS {NETWORK} JOBS"),
     "interop": Command(
@@ -65,7 +65,9 @@ COMMANDS: dict[str, Command] = {
     "plan": Command("tb.plan", "which rules of the NDIS contract were exercised, where, and held"),
     "bench": Command("tb.bench", "measure bus share, engine cycles, simulation speed", "SEED"),
     "seam": Command(
-        "tb.seam", "upload and offload again in every state of a connection, compare, judge the wire", "SEED SIM JOBS"
+        "tb.seam",
+        "upload and offload again in every state of a connection, compare, judge the wire",
+        "SEED SIM JOBS FAMILY",
     ),
     "vectors": Command(
         "tb.script.run_vectors",
@@ -96,6 +98,7 @@ VARIABLE_HELP = (
     ("SEED, SEEDS", "a number; a list such as 1-20 or 1,4,9 (default 1)"),
     ("SIZE", "bytes of the generated file (K and M suffixes; default 1M)"),
     ("CONNS", "connections at once, 1 to 64 (default 1)"),
+    ("FAMILY", "version of IP under the connections, 4 or 6 (default 4; SUITE=contract mixes both)"),
     ("IM", "intermediate drivers between host and miniport driver, 0 to 8 (default 0)"),
     ("CUTS", "times that connections are uploaded, live in software, are offloaded again (default 0)"),
     ("ECN", "1 offers ECN and agrees to it (default 0)"),

@@ -22,6 +22,10 @@ DEVICES = ("rtl", "model")
 PEERS = ("python", "lwip", "gvisor", "linux")
 #: What a test may need beyond the base; without it the test is skipped, unless REQUIRE names it.
 REQUIRABLE = (*SIMULATORS, "tun", "tshark", "gvisor", "lwip", "x", "chromium", "slurm")
+#: Version of IP.
+FAMILIES = ("4", "6")
+#: Commands whose sessions can be over IPv6.
+IPV6_COMMANDS = ("run", "regress", "seam")
 DATA_WIDTHS = (64, 128, 256, 512)
 MAX_CONNS = 64
 MAX_INTERMEDIATES = 8
@@ -74,6 +78,8 @@ class RunConfig:
     seed_given: bool = False
     seeds: tuple[int, ...] = (1,)
     conns: int = 1
+    #: Version of IP under the connections of the session.
+    family: int = 4
     data_w: int = 512
     data_w_given: bool = False
     waves: bool = False
@@ -117,6 +123,10 @@ class RunConfig:
             raise ConfigError(
                 "fewer bytes than connections", f"CONNS={conns}", "every connection sends some: give a longer file"
             )
+        family = int(given.choice("FAMILY", FAMILIES, "4"))
+        if family == 6 and command not in IPV6_COMMANDS:
+            todo = f"give FAMILY=4, or one of {', '.join(IPV6_COMMANDS)}"
+            raise ConfigError(f"what `make {command}` does is over IPv4 alone", "FAMILY=6", todo)
         return RunConfig(
             command=command,
             file=file,
@@ -136,6 +146,7 @@ class RunConfig:
             seed_given=given.text("SEED") is not None,
             seeds=given.numbers("SEEDS", (seed,)),
             conns=conns,
+            family=family,
             data_w=int(given.choice("DATA_W", tuple(map(str, DATA_WIDTHS)), "512")),
             data_w_given=given.text("DATA_W") is not None,
             waves=given.choice("WAVES", ("0", "1"), "0") == "1",
@@ -157,7 +168,7 @@ class RunConfig:
             vectors=given.existing("VECTORS"),
             scripts=given.paths("SCRIPTS"),
             given=given.names(
-                "SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES"
+                "SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES", "FAMILY"
             ),
         )
 
@@ -209,7 +220,7 @@ class RunConfig:
             "FILE": "file", "SIZE": "size", "SIM": "sim", "DEVICE": "device", "PEER": "peer", "LOSS": "loss",
             "REORDER": "reorder", "DUP": "dup", "CORRUPT": "corrupt", "DELAY": "delay", "CONNS": "conns",
             "DATA_W": "data_w", "MEM_LATENCY": "mem_latency", "MSS": "mss", "TEST": "test", "IM": "intermediates",
-            "CUTS": "cuts", "MARK": "mark",
+            "CUTS": "cuts", "MARK": "mark", "FAMILY": "family",
         }  # fmt: skip
         words: dict[str, object] = {
             variable: getattr(self, field)

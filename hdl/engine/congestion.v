@@ -5,11 +5,13 @@
 //
 // Combinational. `tcb` is the state before the event; at most one of `new_ack`, `dup_ack`, `rto_fired` is set.
 // new_ack (rule F-2, S-3): `ack` is above snd_una.   dup_ack (F-3, S-2): `dup_acks` counts this duplicate already;
-// with sack_en it brought news, and `lost` says that the scoreboard has an octet lost (lost_edge above snd_una).
+// with sack_en it brought news, `lost` says that the scoreboard has an octet lost (lost_edge above snd_una), `sacked`
+// how many it holds.
 // rto_fired (D-2): the retransmission timer ran out and the retry limit is not reached.
 // Outputs are the fields after the event (unchanged ones pass through). `rtx_head` asks for the segment at
 // snd_una, `rtt_stop` ends a running measurement, `keep_timer` forbids the restart of the timer (F-2). `high_rxt` is
-// where the search for holes goes on, `rescued` that the end of a recovery was sent again already (S-6).
+// where the search for holes goes on, `rescued` that the end of a recovery was sent again already (S-6). In a recovery
+// with SACK cwnd passes through: sack_pace makes it.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -23,6 +25,7 @@ module congestion (
     input  wire [31:0]       ack,
     input  wire [7:0]        dup_acks,
     input  wire              lost,
+    input  wire [31:0]       sacked,               // octets
 
     output reg  [31:0]       cwnd,
     output reg  [31:0]       ssthresh,
@@ -51,7 +54,8 @@ module congestion (
     wire [31:0] acked   = ack - snd_una;
     wire [31:0] behind  = ack - 32'd1;
     wire [31:0] flight  = snd_max - snd_una;
-    wire [31:0] halved  = max32(flight >> 1, mss32 << 1);            // RFC 5681 equation 4
+    wire [31:0] two_mss = mss32 << 1;
+    wire [31:0] halved  = max32(flight >> 1, two_mss);               // RFC 5681 equation 4
     wire [31:0] acc_sum = tcb[`TCB_CWND_ACC] + acked;
     wire [31:0] grown   = min32(old_cwnd + mss32, CWND_LIMIT);
 
@@ -59,6 +63,14 @@ module congestion (
     wire [31:0] deflated = ((old_cwnd > acked) ? old_cwnd - acked : 32'd0) + ((acked >= mss32) ? mss32 : 32'd0);
 
     wire sack_en = tcb[`TCB_SACK_EN];
+
+    // what limited transmit let out behind cwnd does not count (RFC 5681 3.2 step 2, RFC 6675 5 (4.2)); `extra` is the
+    // most that it can have been
+    wire [31:0] extra    = sack_en ? sacked : two_mss;
+    wire [31:0] older    = (flight > extra) ? flight - extra : 32'd0;
+    wire [31:0] base     = max32(min32(flight, old_cwnd), older);
+    wire [31:0] base_cut = max32(base >> 1, two_mss);
+
     // RFC 6675 5: a recovery may follow another as soon as all of the one before was acknowledged (5.1)
     wire enters  = dup_ack && !tcb[`TCB_IN_RECOVERY]
                    && (sack_en ? (dup_acks >= dup_ack_threshold || lost) && seq_le(old_recover, snd_una)
@@ -122,9 +134,9 @@ module congestion (
         end else if (dup_ack && tcb[`TCB_IN_RECOVERY]) begin
             if (!sack_en) cwnd = grown;
         end else if (enters) begin
-            ssthresh     = halved;
+            ssthresh     = base_cut;
             recover      = snd_max;
-            cwnd         = min32(sack_en ? halved : halved + (mss32 << 1) + mss32, CWND_LIMIT);
+            if (!sack_en) cwnd = min32(base_cut + two_mss + mss32, CWND_LIMIT);
             in_recovery  = 1'b1;
             partial_seen = 1'b0;
             rtx_head     = 1'b1;

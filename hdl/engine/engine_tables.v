@@ -40,6 +40,7 @@ module engine_tables #(
     input  wire                    path_re,
     input  wire [15:0]             path_id,
     output wire [31:0]             path_mtu,       // bytes
+    output wire                    path_ipv6,
     output wire                    path_valid,
     output wire                    path_invalid,
     input  wire                    by_id,
@@ -56,7 +57,7 @@ module engine_tables #(
     localparam PATH_W = $clog2(PATHS);
     localparam NBR_W  = $clog2(NEIGHBORS);
 
-    localparam [7:0] FAMILY_IPV4 = 8'd4;
+    localparam [7:0] FAMILY_IPV4 = 8'd4, FAMILY_IPV6 = 8'd6;
 
     // an address as a number: IPv4 lies in the first four bytes of the field, in network byte order
     function [127:0] address;
@@ -156,6 +157,7 @@ module engine_tables #(
     assign path_valid   = path_valid_reg;
     assign path_invalid = path_dead_reg[path_index_reg];
     assign path_mtu     = path_rec[`PATH_REC_PATH_MTU];
+    assign path_ipv6    = path_rec[`PATH_REC_FAMILY] == FAMILY_IPV6;
 
     ram_sdp #(.WIDTH(`PATH_REC_W), .DEPTH(PATHS)) path_ram (
         .clk(clk),

@@ -101,6 +101,7 @@ module engine_top #(
     output wire                    stat_opened,
     output wire                    stat_closed,
     output wire                    stat_reset,
+    output wire                    stat_ipv6,      // family of the connection that they are of
 
     output wire                    rec_tcp_valid,
     output wire [`REC_TCP_W-1:0]   rec_tcp,
@@ -196,6 +197,7 @@ module engine_top #(
         .append_pulse(append_pulse), .append_conn(append_conn), .free_pulse(free_pulse), .free_conn(free_conn),
         .stat_in(stat_in), .stat_in_packet(stat_in_packet), .stat_in_octets(stat_in_octets),
         .stat_opened(stat_opened), .stat_closed(stat_closed), .stat_reset(stat_reset),
+        .stat_ipv6(stat_ipv6),
         .rec_tcp_valid(rec_tcp_valid), .rec_tcp(rec_tcp), .idle(engine_idle)
     );
 

@@ -4,7 +4,8 @@
 // to congestion like one without SACK does, at another time.
 //
 // Combinational. `tcb` is the state behind C.8, S-1; `level`: the segment acknowledged nothing new; `news`: one of its
-// blocks told of an octet that no range had. `dup_ack`, `dup_acks` go to congestion, whose fields come back in cc_*.
+// blocks told of an octet that no range had. `dup_ack`, `dup_acks` go to congestion, whose fields come back in cc_*;
+// cwnd is sack_pace's affair.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -14,8 +15,7 @@ module sack_judge (
     input  wire              news,
 
     output wire              dup_ack,              // to congestion
-    input  wire [31:0]       cc_cwnd,              // from congestion
-    input  wire [31:0]       cc_ssthresh,
+    input  wire [31:0]       cc_ssthresh,          // from congestion
     input  wire [31:0]       cc_recover,
     input  wire              cc_in_recovery,
     input  wire              cc_partial_seen,
@@ -35,7 +35,6 @@ module sack_judge (
         m_tcb = tcb;
         if (dup_ack) begin
             m_tcb[`TCB_DUP_ACKS]     = (count == 8'hFF) ? 8'hFF : count + 8'd1;
-            m_tcb[`TCB_CWND]         = cc_cwnd;
             m_tcb[`TCB_SSTHRESH]     = cc_ssthresh;
             m_tcb[`TCB_RECOVER]      = cc_recover;
             m_tcb[`TCB_IN_RECOVERY]  = cc_in_recovery;

@@ -6,8 +6,8 @@
 //   IDLE    event there: TCB read            CHECK  state arrives; rx_check; path read
 //   WORK    the rule of the event; rx_cut    TEXT   (segments only) rx_tracker
 //   FINAL   timer policy, late upload request DELETE (INITIATE failed, FENCE_DONE) look-up entry is removed
-//   with a SACK scoreboard: SUM before the WORK of a grant, and behind that of any event; of a segment (with blocks,
-//   or with a scoreboard): SCORE for each block, SUM, JUDGE
+//   with a SACK scoreboard: LOOK (its sums) before the WORK of a grant or a segment, SUM behind that of any event; of a
+//   segment (with blocks, with a scoreboard, or in a recovery with SACK): SCORE for each block, SUM, JUDGE
 //   COMMIT  table write, actions, record
 //
 // s_evt_*: valid/ready sink, ready pulses at COMMIT; s_cmd_*, s_rx_seg are valid while kind says so
@@ -15,8 +15,9 @@
 // put_*: one-cycle pushes into FIFOs; event_arbiter made sure there is room. txq: the second item follows a cycle
 //   later. set_*: final state for tx_scheduler and timer_scan. m_img_*: valid/ready source, one entry held.
 // 7 cycles from commit to commit for a segment, 6 for any other event (one of them in event_arbiter). With n ranges in
-// the scoreboard: a segment at most 4 blocks + n + 1 more, a grant 2 n, any other event n; a segment is done after at
-// most 20 cycles, a grant after 22. Without SACK, or with an empty scoreboard and no blocks, not a cycle more.
+// the scoreboard: a segment at most n in front of it, 4 blocks, n behind it and 1 more, a grant 2 n, any other event n;
+// a segment is done after at most 28 cycles, a grant after 22. Without SACK, or with an empty scoreboard, no blocks and
+// no recovery, not a cycle more.
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -87,6 +88,7 @@ module tcp_engine #(
     output wire                    stat_opened,
     output wire                    stat_closed,
     output wire                    stat_reset,
+    output wire                    stat_ipv6,
 
     output wire                    rec_tcp_valid,
     output wire [`REC_TCP_W-1:0]   rec_tcp,
@@ -98,10 +100,12 @@ module tcp_engine #(
     localparam [3:0] IDLE = 4'd0, CHECK = 4'd1, WORK = 4'd2, TEXT = 4'd3, FINAL = 4'd4,
                      DELETE = 4'd5, DELETING = 4'd6, COMMIT = 4'd7, LOOK = 4'd8, SCORE = 4'd9, SUM = 4'd10,
                      JUDGE = 4'd11;
-    localparam [15:0] IP_TCP_HEADER = 16'd40, TS_OPTION = 16'd12;      // bytes
+    localparam [31:0] IP4_TCP_HEADER = 32'd40, IP6_TCP_HEADER = 32'd60;    // bytes
+    localparam [15:0] TS_OPTION = 16'd12;
     localparam [31:0] FIN_WAIT_2_SECONDS = `FIN_WAIT_2_SECONDS, PAWS_SECONDS = `PAWS_SECONDS;
     localparam PSH = 3;                                                // position inside the TCP flags
     localparam [12:0] DROP_ONLY = 13'b0100000000000;                   // of rx_check
+    localparam ACCEPT = 3;                                             // position inside that
     localparam [15:0] CONNS16 = CONNS[15:0];
     localparam FLAG_UPDATE = 0;                                        // position inside sqe.flags
 
@@ -145,7 +149,7 @@ module tcp_engine #(
     wire [`PATH_REC_W-1:0] image_path;
     wire [`NBR_REC_W-1:0]  image_nbr;
     wire [31:0]            path_mtu, nbr_host_age, nbr_nic_age, nbr_nic_tick;
-    wire                   path_valid, path_invalid, nbr_valid, nbr_invalid, nbr_query;
+    wire                   path_valid, path_ipv6, path_invalid, nbr_valid, nbr_invalid, nbr_query;
     wire [11:0]            nbr_vlan;
     wire [15:0]            nbr_id;
     wire                   cmd_param_we, cmd_path_we, cmd_nbr_we, cmd_path_kill, cmd_nbr_kill, cmd_nbr_answered;
@@ -169,7 +173,7 @@ module tcp_engine #(
         .params(params),
         .path_re(state_reg == CHECK),
         .path_id(is_path ? s_evt_conn : is_load ? s_cmd_image[`TCP_IMAGE_PATH_ID] : read_tcb[`TCB_PATH_ID]),
-        .path_mtu(path_mtu), .path_valid(path_valid), .path_invalid(path_invalid),
+        .path_mtu(path_mtu), .path_ipv6(path_ipv6), .path_valid(path_valid), .path_invalid(path_invalid),
         .by_id(is_nbr), .nbr_id(nbr_id), .nbr_valid(nbr_valid), .nbr_invalid(nbr_invalid), .nbr_query(nbr_query),
         .nbr_vlan(nbr_vlan), .nbr_nic_tick(nbr_nic_tick), .nbr_host_age(nbr_host_age), .nbr_nic_age(nbr_nic_age)
     );
@@ -182,7 +186,7 @@ module tcp_engine #(
     wire [63:0] paws_product = {32'd0, PAWS_SECONDS} * {32'd0, rate};
     wire [31:0] paws_ticks   = (paws_product[63:32] != 32'd0) ? 32'hFFFF_FFFF : paws_product[31:0];
 
-    wire [31:0] ip_room    = path_valid ? path_mtu - {16'd0, IP_TCP_HEADER} : 32'd0;
+    wire [31:0] ip_room    = path_valid ? path_mtu - (path_ipv6 ? IP6_TCP_HEADER : IP4_TCP_HEADER) : 32'd0;
     wire [15:0] remote_mss = tcb_reg[`TCB_REMOTE_MSS];
     wire [15:0] room_mss   = (ip_room < {16'd0, remote_mss}) ? ip_room[15:0] : remote_mss;
     wire [15:0] mss        = room_mss - (tcb_reg[`TCB_TS_EN] ? TS_OPTION : 16'd0);
@@ -215,7 +219,7 @@ module tcp_engine #(
         .tcb(read_tcb), .seg(seg), .now(now_reg), .live(fits), .paws_ticks(paws_ticks),
         .pass_up(checked[12]), .drop(checked[11]), .owe_dup(checked[10]), .answer(checked[9]),
         .challenge_rst(checked[8]), .challenge_syn(checked[7]), .abort(checked[6]),
-        .retrieve_syn(checked[5]), .retrieve_urg(checked[4]), .accept(checked[3]),
+        .retrieve_syn(checked[5]), .retrieve_urg(checked[4]), .accept(checked[ACCEPT]),
         .zero_probe(checked[2]), .ts_update(checked[1]), .repeated(checked[0])
     );
 
@@ -251,7 +255,7 @@ module tcp_engine #(
         .tcb(tcb_reg), .mss(mss), .dup_ack_threshold(params[`PARAMS_DUP_ACK_THRESHOLD]),
         .new_ack(is_seg && new_ack && !judge), .dup_ack(judge ? judge_dup : is_seg && dup_ack),
         .rto_fired(is_timer && rto_fired),
-        .ack(seg[`RX_SEG_ACK]), .dup_acks(dup_acks), .lost(sb_lost_edge != tcb_reg[`TCB_SND_UNA]),
+        .ack(seg[`RX_SEG_ACK]), .dup_acks(dup_acks), .lost(sb_lost_edge != tcb_reg[`TCB_SND_UNA]), .sacked(sb_sacked),
         .cwnd(cc_cwnd), .ssthresh(cc_ssthresh), .cwnd_acc(cc_cwnd_acc), .recover(cc_recover),
         .in_recovery(cc_in_recovery), .partial_seen(cc_partial_seen), .rtx_head(cc_rtx_head),
         .rtt_stop(cc_rtt_stop), .keep_timer(cc_keep_timer), .high_rxt(cc_high_rxt), .rescued(cc_rescued)
@@ -282,14 +286,17 @@ module tcp_engine #(
     wire [`TCB_SB_N_W-1:0]      scored_n;
     wire [`TCB_SB_LEFT_W-1:0]   scored_left;
     wire [`TCB_SB_RIGHT_W-1:0]  scored_right;
-    wire [`TCB_W-1:0]           judged_tcb;
+    wire [`TCB_W-1:0]           judged_tcb, paced_tcb;
     wire [`RX_SEG_SACK_N_W-1:0] blocks    = seg[`RX_SEG_SACK_N];
+    wire                        has_blocks = blocks != {`RX_SEG_SACK_N_W{1'b0}};
     wire                        last_block = {1'b0, block_reg} + 3'd1 >= blocks || block_reg == 2'd3;
     wire                        has_ranges = tcb_reg[`TCB_SB_N] != {`TCB_SB_N_W{1'b0}};
     wire                        to_score  = is_seg && ck_accept && tcb_reg[`TCB_SACK_EN]
-                                            && (has_ranges || blocks != {`RX_SEG_SACK_N_W{1'b0}});
+                                            && (has_ranges || has_blocks || tcb_reg[`TCB_IN_RECOVERY]);
     wire                        sum_again = run && has_ranges;
-    wire                        look_first = is_grant && fits && read_tcb[`TCB_PHASE] == `PHASE_RUNNING
+    // the sums in front of a segment are asked for by S-8 alone: in a recovery, or where its blocks may begin one
+    wire                        paced = is_seg && checked[ACCEPT] && (has_blocks || read_tcb[`TCB_IN_RECOVERY]);
+    wire                        look_first = (is_grant || paced) && fits && read_tcb[`TCB_PHASE] == `PHASE_RUNNING
                                              && read_tcb[`TCB_SB_N] != {`TCB_SB_N_W{1'b0}};
 
     sack_scoreboard scoreboard (
@@ -307,15 +314,23 @@ module tcp_engine #(
 
     sack_judge duplicates (
         .tcb(tcb_reg), .level(level_reg), .news(news_reg), .dup_ack(judge_dup),
-        .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_recover(cc_recover), .cc_in_recovery(cc_in_recovery),
+        .cc_ssthresh(cc_ssthresh), .cc_recover(cc_recover), .cc_in_recovery(cc_in_recovery),
         .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head), .cc_rtt_stop(cc_rtt_stop),
         .cc_high_rxt(cc_high_rxt), .cc_rescued(cc_rescued),
         .m_tcb(judged_tcb)
     );
 
+    // in front of the segment (S-8, section N)
+    reg  [31:0] una_reg, lost_edge_reg, sacked_reg;
+    reg         recovering_reg;
+    reg  [32:0] credit_reg;                        // signed: what cwnd had left beside pipe
+
+    sack_pace pace (
+        .tcb(judged_tcb), .mss(mss), .credit(credit_reg), .una_before(una_reg), .lost_edge_before(lost_edge_reg),
+        .sacked_before(sacked_reg), .lost_edge(sb_lost_edge), .sacked(sb_sacked), .pipe(sb_pipe), .m_tcb(paced_tcb)
+    );
+
     // the marks of congestion are looked at in TEXT, when all of C.8 is done (section N)
-    reg  [31:0]       una_reg;                     // snd_una, in_recovery in front of the segment
-    reg               recovering_reg;
     wire [`TCB_W-1:0] ecn_tcb;
 
     ecn_rules marks (
@@ -675,6 +690,9 @@ module tcp_engine #(
             news_reg  <= 1'b0;
             una_reg        <= tcb_reg[`TCB_SND_UNA];
             recovering_reg <= tcb_reg[`TCB_IN_RECOVERY];
+            lost_edge_reg  <= sb_lost_edge;
+            sacked_reg     <= sb_sacked;
+            credit_reg     <= tcb_reg[`TCB_IN_RECOVERY] ? {1'b0, tcb_reg[`TCB_CWND]} - {1'b0, sb_pipe} : 33'd0;
         end
         if (state_reg == SCORE) begin
             block_reg <= block_reg + 2'd1;
@@ -683,7 +701,7 @@ module tcp_engine #(
             tcb_reg[`TCB_SB_LEFT]  <= scored_left;
             tcb_reg[`TCB_SB_RIGHT] <= scored_right;
         end
-        if (judge) tcb_reg <= judged_tcb;
+        if (judge) tcb_reg <= paced_tcb;
         if (state_reg == TEXT && ck_accept) begin
             tcb_reg     <= text_tcb;
             verdict_reg <= text_keep ? `VERDICT_DELIVER : `VERDICT_DROP;
@@ -765,11 +783,13 @@ module tcp_engine #(
     commit_stats stats (
         .clk(clk),
         .check(state_reg == CHECK), .before_phase(read_tcb[`TCB_PHASE]), .before_state(read_tcb[`TCB_STATE]),
+        .before_family(read_tcb[`TCB_FAMILY]),
         .commit(commit), .written(has_conn && write_reg),
-        .after_phase(tcb_reg[`TCB_PHASE]), .after_state(tcb_reg[`TCB_STATE]),
+        .after_phase(tcb_reg[`TCB_PHASE]), .after_state(tcb_reg[`TCB_STATE]), .after_family(tcb_reg[`TCB_FAMILY]),
         .is_segment(is_seg && live_reg), .is_packet(is_rx), .verdict(verdict_reg), .seg(seg),
         .stat_in(stat_in), .stat_in_packet(stat_in_packet), .stat_in_octets(stat_in_octets),
-        .stat_opened(stat_opened), .stat_closed(stat_closed), .stat_reset(stat_reset)
+        .stat_opened(stat_opened), .stat_closed(stat_closed), .stat_reset(stat_reset),
+        .stat_ipv6(stat_ipv6)
     );
 
     // ---- commit record ---------------------------------------------------------------------------------------

@@ -190,14 +190,13 @@ module tx_policy (
         end
         if (do_data) begin
             m_tcb[`TCB_SND_NXT] = nxt;
-            if (seq_lt(snd_max, nxt)) begin
-                m_tcb[`TCB_SND_MAX] = nxt;
-                // Karn: a segment that begins below the old SND.MAX is, at least in part, a retransmission
-                if (!tcb[`TCB_RTT_ACTIVE] && len != 32'd0 && !seq_lt(seq, tcb[`TCB_SND_MAX])) begin
-                    m_tcb[`TCB_RTT_ACTIVE] = 1'b1;
-                    m_tcb[`TCB_RTT_SEQ]    = seq;
-                    m_tcb[`TCB_RTT_TICK]   = now;
-                end
+            if (seq_lt(snd_max, nxt)) m_tcb[`TCB_SND_MAX] = nxt;
+            // Karn: a segment that begins below the old SND.MAX is, at least in part, a retransmission; timestamps tell
+            // which of the two an ACK answers (RFC 6298 3)
+            if (!tcb[`TCB_RTT_ACTIVE] && len != 32'd0 && (tcb[`TCB_TS_EN] || !seq_lt(seq, snd_max))) begin
+                m_tcb[`TCB_RTT_ACTIVE] = 1'b1;
+                m_tcb[`TCB_RTT_SEQ]    = seq;
+                m_tcb[`TCB_RTT_TICK]   = now;
             end
         end
         if (fin && !do_head && !do_again) begin

@@ -87,6 +87,7 @@ module command_decode #(
   localparam [15:0] CONNS16 = CONNS[15:0], PATHS16 = PATHS[15:0], NEIGHBORS16 = NEIGHBORS[15:0],
                     POOL16 = POOL_BUFS[15:0], RAW16 = RAW_BUFS[15:0];
   localparam [7:0]  SENDS8 = SENDS[7:0];
+  localparam [7:0]  IPV6 = 8'd6;
   localparam [15:0] HEAD_BYTES = `FORWARD_HEAD_BYTES;
 
   reg [3:0]    state;
@@ -158,18 +159,28 @@ module command_decode #(
 
   // ---- keys and neighbors of the paths ----
   reg [255:0]      path_key [0:PATHS-1];     // {dst, src} as numbers
+  reg [PATHS-1:0]  path_ipv6;                // its family
   reg [NBR_W-1:0]  path_nbr [0:PATHS-1];
   reg [PATHS-1:0]  path_known;
   reg [NEIGHBORS-1:0] nbr_known;
-  wire [31:0] img_src4 = {image[`PATH_IMAGE_SRC_ADDR_LSB +: 8], image[`PATH_IMAGE_SRC_ADDR_LSB + 8 +: 8],
-                          image[`PATH_IMAGE_SRC_ADDR_LSB + 16 +: 8], image[`PATH_IMAGE_SRC_ADDR_LSB + 24 +: 8]};
-  wire [31:0] img_dst4 = {image[`PATH_IMAGE_DST_ADDR_LSB +: 8], image[`PATH_IMAGE_DST_ADDR_LSB + 8 +: 8],
-                          image[`PATH_IMAGE_DST_ADDR_LSB + 16 +: 8], image[`PATH_IMAGE_DST_ADDR_LSB + 24 +: 8]};
+  wire [127:0] img_src, img_dst;             // network byte order as numbers; an IPv4 address is on top
+  genvar g;
+  generate
+    for (g = 0; g < 16; g = g + 1) begin : g_address
+      assign img_src[8*(15-g) +: 8] = image[`PATH_IMAGE_SRC_ADDR_LSB + 8*g +: 8];
+      assign img_dst[8*(15-g) +: 8] = image[`PATH_IMAGE_DST_ADDR_LSB + 8*g +: 8];
+    end
+  endgenerate
+  wire img_path_ipv6 = image[`PATH_IMAGE_FAMILY] == IPV6;
+  wire img_conn_ipv6 = image[`TCP_IMAGE_FAMILY] == IPV6;
   wire [PATH_W-1:0] img_path = image[`TCP_IMAGE_PATH_ID_LSB +: PATH_W];
+  wire [PATH_W-1:0] this_path = conn[PATH_W-1:0];
+  wire other_family = flags[0] && path_known[this_path] && path_ipv6[this_path] != img_path_ipv6;
   wire [255:0] key_pair = path_key[img_path];
   reg [`LKP_KEY_W-1:0] key;
   always @* begin
     key = {`LKP_KEY_W{1'b0}};
+    key[`LKP_KEY_IS_IPV6]     = img_conn_ipv6;
     key[`LKP_KEY_LOCAL_IP]    = key_pair[127:0];
     key[`LKP_KEY_REMOTE_IP]   = key_pair[255:128];
     key[`LKP_KEY_LOCAL_PORT]  = image[`TCP_IMAGE_LOCAL_PORT];
@@ -208,13 +219,14 @@ module command_decode #(
 
   // ---- checks on the image, and on what earlier images wrote ----
   wire [7:0] checked;
-  image_check #(.PATHS(PATHS), .NEIGHBORS(NEIGHBORS)) image_values (.op(op), .image(image), .status(checked));
+  image_check #(.PATHS(PATHS), .NEIGHBORS(NEIGHBORS)) image_values (
+      .op(op), .image(image), .other_family(other_family), .status(checked));
   wire head_bad, seg_valid;
   forward_header header (
       .clk(clk), .rst(rst), .s_head(image[479:0]), .s_len(len[15:0]), .s_conn(conn), .s_gen(sqe[`SQE_GEN]),
       .bad(head_bad), .s_valid(state == VALUES && is_forward && values == `STATUS_OK),
       .m_valid(seg_valid), .m_ready(m_tcp_valid && m_tcp_ready && is_forward), .m_seg(m_tcp_seg));
-  wire routed = path_known[img_path] && nbr_known[path_nbr[img_path]];
+  wire routed = path_known[img_path] && path_ipv6[img_path] == img_conn_ipv6 && nbr_known[path_nbr[img_path]];
   wire [7:0] values = read_bad ? `STATUS_READ_ERROR : (checked != `STATUS_OK) ? checked :
                       ((is_initiate && !routed) || (is_forward && head_bad)) ? `STATUS_BAD_IMAGE : `STATUS_OK;
 
@@ -266,8 +278,9 @@ module command_decode #(
     end
     if (s_rd_valid) image[beat*DATA_W +: DATA_W] <= s_rd_data;
     if (state == VALUES && is_path && values == `STATUS_OK) begin
-      path_key[conn[PATH_W-1:0]] <= {96'd0, img_dst4, 96'd0, img_src4};
-      path_nbr[conn[PATH_W-1:0]] <= image[`PATH_IMAGE_NEIGHBOR_ID_LSB +: NBR_W];
+      path_key[this_path]  <= img_path_ipv6 ? {img_dst, img_src} : {96'd0, img_dst[127:96], 96'd0, img_src[127:96]};
+      path_ipv6[this_path] <= img_path_ipv6;
+      path_nbr[this_path]  <= image[`PATH_IMAGE_NEIGHBOR_ID_LSB +: NBR_W];
     end
     case (op)
       `OPCODE_INITIATE:      m_rd_req_len <= `TCP_IMAGE_BYTES;
@@ -324,7 +337,7 @@ module command_decode #(
           if (report) state <= REPORT;
           else state <= is_initiate ? INSERT : is_forward ? OPTIONS : TCP;
           // an UPDATE of what was never written is refused by tcp_engine
-          if (is_path && values == `STATUS_OK && ~flags[0]) path_known[conn[PATH_W-1:0]] <= 1'b1;
+          if (is_path && values == `STATUS_OK && ~flags[0]) path_known[this_path] <= 1'b1;
           if (is_nbr && values == `STATUS_OK && ~flags[0]) nbr_known[conn[NBR_W-1:0]] <= 1'b1;
         end
         OPTIONS: if (seg_valid) state <= TCP;

@@ -67,7 +67,7 @@ module csr #(
     input  wire [6:0]  cnt_rx_pulse,   // frames, raw, bad sum, bad length, no space, segments, no raw buffer
     input  wire [2:0]  cnt_tx_pulse,   // segments, raw, discarded
     input  wire [1:0]  cnt_host_pulse, // command errors, faults
-    // ST4_*: read through to offload_stats
+    // ST4_*, ST6_*: read through to offload_stats
     output wire [15:0] stat_addr,
     input  wire [31:0] stat_data,
     input  wire        stat_known

@@ -2,7 +2,7 @@
 // Why a block: what the engines rely on without looking again stands in one list; what command_decode keeps of
 //   earlier commands (paths, neighbors, connections in use) is not its business.
 // Combinational: `status` of the image of opcode `op`, STATUS_OK for opcodes without an image. The first refusal in
-//   the order of the page decides.
+//   the order of the page decides. `other_family`: the image is an UPDATE of a path that was written with another one.
 // Legal: PATHS, NEIGHBORS 2..65535.
 `default_nettype none
 `include "chimney_layout.vh"
@@ -12,10 +12,12 @@ module image_check #(
 ) (
     input  wire [7:0]    op,
     input  wire [2047:0] image,
+    input  wire          other_family,
     output reg  [7:0]    status
 );
   localparam [15:0] PATHS16 = PATHS[15:0], NEIGHBORS16 = NEIGHBORS[15:0];
-  localparam [7:0]  IPV4 = 8'd4, MAX_SCALE = 8'd14;
+  localparam [7:0]  IPV4 = 8'd4, IPV6 = 8'd6, MAX_SCALE = 8'd14;
+  localparam [31:0] MTU_MIN4 = 32'd576, MTU_MIN6 = 32'd1280, MTU_MAX = 32'd1500;   // bytes
   localparam [31:0] OFF = `TIMER_OFF;
   localparam FLAG_WS = 2;                  // inside const_flags
 
@@ -42,7 +44,7 @@ module image_check #(
   wire [31:0] snd_limit = (snd_says > `RCV_WND_MAX) ? `RCV_WND_MAX : snd_says;
   wire [31:0] rcv_limit = (rcv_says > `RCV_WND_MAX) ? `RCV_WND_MAX : rcv_says;
 
-  wire not_offered = image[`TCP_IMAGE_FAMILY] != IPV4 ||
+  wire not_offered = (image[`TCP_IMAGE_FAMILY] != IPV4 && image[`TCP_IMAGE_FAMILY] != IPV6) ||
                      (state != {28'd0, `TCP_STATE_ESTABLISHED} && state != {28'd0, `TCP_STATE_CLOSE_WAIT} &&
                       state != {28'd0, `TCP_STATE_FIN_WAIT_1} && state != {28'd0, `TCP_STATE_FIN_WAIT_2} &&
                       state != {28'd0, `TCP_STATE_CLOSING} && state != {28'd0, `TCP_STATE_LAST_ACK});
@@ -56,6 +58,11 @@ module image_check #(
                  image[`TCP_IMAGE_MAX_SND_WND] > snd_limit;
   wire bad_room = image[`TCP_IMAGE_INITIAL_RCV_WND] > rcv_limit;
   wire bad_cwnd = cwnd == 32'd0 || cwnd > `CWND_MAX;
+
+  // ---- PATH_WRITE ----
+  wire [7:0]  path_family = image[`PATH_IMAGE_FAMILY];
+  wire [31:0] mtu         = image[`PATH_IMAGE_PATH_MTU];
+  wire        mtu_short   = mtu < ((path_family == IPV6) ? MTU_MIN6 : MTU_MIN4);
 
   // ---- PARAM_WRITE: deadlines are compared by signed difference, also with one that is overdue: below 2^30 ticks ----
   wire [31:0] rate        = image[`PARAM_IMAGE_TICKS_PER_SECOND];
@@ -88,9 +95,9 @@ module image_check #(
         else if (bad_room) status = `STATUS_RCV_WINDOW;
         else if (bad_cwnd) status = `STATUS_BAD_IMAGE;
       `OPCODE_PATH_WRITE:
-        if (image[`PATH_IMAGE_FAMILY] != IPV4) status = `STATUS_NOT_SUPPORTED;
-        else if (image[`PATH_IMAGE_PATH_MTU] < 32'd576) status = `STATUS_BAD_IMAGE;
-        else if (image[`PATH_IMAGE_PATH_MTU] > 32'd1500) status = `STATUS_PATH_MTU;
+        if (path_family != IPV4 && path_family != IPV6) status = `STATUS_NOT_SUPPORTED;
+        else if (mtu_short || other_family) status = `STATUS_BAD_IMAGE;
+        else if (mtu > MTU_MAX) status = `STATUS_PATH_MTU;
         else if (image[`PATH_IMAGE_NEIGHBOR_ID] >= NEIGHBORS16) status = `STATUS_BAD_IMAGE;
       `OPCODE_UPDATE:
         if (bad_cached) status = `STATUS_BAD_IMAGE;

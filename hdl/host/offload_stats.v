@@ -1,11 +1,12 @@
-// offload_stats: the statistics of the offloaded IPv4 connections, registers ST4_* (hostport, Statistics).
+// offload_stats: the statistics of the offloaded connections, registers ST4_* and ST6_* (hostport, Statistics).
 //
 // Why a block: the counters are wide and fed from both ends of the device; csr only passes their reads on.
 //
 // in_*: pulse at the commit of a segment that came in; `in_packet`: with an IP packet of its own, of `in_octets` bytes
 //   (a FORWARD comes without). opened / closed: pulses, a connection became ESTABLISHED or CLOSE_WAIT, or ceased to be
-//   one; reset_one: with `closed`, by going to CLOSED.
-// out_*: pulse when a segment has left, or `out_lost`: was discarded; IP total length `out_octets` in bytes.
+//   one; reset_one: with `closed`, by going to CLOSED. in_ipv6: family of the connection they are of.
+// out_*: pulse when a segment has left, or `out_lost`: was discarded; IP total length `out_octets` in bytes;
+//   out_ipv6: family of its connection.
 // addr, data, known: combinational read; not known: no register of this block.
 // A pulse is counted two cycles later. Free-running, modulo the width.
 `default_nettype none
@@ -15,6 +16,7 @@ module offload_stats (
     input  wire        clk,
     input  wire        rst,
 
+    input  wire        in_ipv6,
     input  wire        in_valid,
     input  wire        in_packet,
     input  wire [15:0] in_octets,
@@ -22,6 +24,7 @@ module offload_stats (
     input  wire        closed,
     input  wire        reset_one,
 
+    input  wire        out_ipv6,
     input  wire        out_valid,
     input  wire        out_lost,
     input  wire [15:0] out_octets,
@@ -30,13 +33,14 @@ module offload_stats (
     input  wire        out_rst,
 
     input  wire [15:0] addr,
-    output reg  [31:0] data,
-    output reg         known
+    output wire [31:0] data,
+    output wire        known
 );
 
     // one stage: the sources are far away
     reg        in_reg, packet_reg, opened_reg, closed_reg, reset_reg, out_reg, lost_reg, old_reg, new_reg, rst_reg;
     reg [15:0] in_octets_reg, out_octets_reg;
+    reg        in_ipv6_reg, out_ipv6_reg;
 
     always @(posedge clk) begin
         if (rst) begin
@@ -59,67 +63,33 @@ module offload_stats (
     always @(posedge clk) begin
         in_octets_reg  <= in_octets;
         out_octets_reg <= out_octets;
+        in_ipv6_reg    <= in_ipv6;
+        out_ipv6_reg   <= out_ipv6;
     end
 
-    reg [63:0] in_segments_reg, in_receives_reg, in_octets_sum_reg;
-    reg [63:0] out_segments_reg, out_requests_reg, out_octets_sum_reg;
-    reg [31:0] retransmitted_reg, out_resets_reg, reset_established_reg, established_reg, out_discards_reg;
+    wire [31:0] data4, data6;
+    wire        known4, known6;
 
-    always @(posedge clk) begin
-        if (rst) begin
-            in_segments_reg       <= 64'd0;
-            in_receives_reg       <= 64'd0;
-            in_octets_sum_reg     <= 64'd0;
-            out_segments_reg      <= 64'd0;
-            out_requests_reg      <= 64'd0;
-            out_octets_sum_reg    <= 64'd0;
-            retransmitted_reg     <= 32'd0;
-            out_resets_reg        <= 32'd0;
-            reset_established_reg <= 32'd0;
-            established_reg       <= 32'd0;
-            out_discards_reg      <= 32'd0;
-        end else begin
-            if (in_reg)     in_segments_reg       <= in_segments_reg + 64'd1;
-            if (packet_reg) in_receives_reg       <= in_receives_reg + 64'd1;
-            if (packet_reg) in_octets_sum_reg     <= in_octets_sum_reg + {48'd0, in_octets_reg};
-            if (new_reg)    out_segments_reg      <= out_segments_reg + 64'd1;
-            if (out_reg)    out_requests_reg      <= out_requests_reg + 64'd1;
-            if (out_reg && !lost_reg) out_octets_sum_reg <= out_octets_sum_reg + {48'd0, out_octets_reg};
-            if (old_reg)    retransmitted_reg     <= retransmitted_reg + 32'd1;
-            if (rst_reg)    out_resets_reg        <= out_resets_reg + 32'd1;
-            if (reset_reg)  reset_established_reg <= reset_established_reg + 32'd1;
-            if (lost_reg)   out_discards_reg      <= out_discards_reg + 32'd1;
-            if (opened_reg != closed_reg)
-                established_reg <= opened_reg ? established_reg + 32'd1 : established_reg - 32'd1;
-        end
-    end
+    stat_counters #(.BASE(`CSR_ST4_IN_SEGMENTS_LO)) ipv4 (
+        .clk(clk), .rst(rst),
+        .in_segment(in_reg && !in_ipv6_reg), .in_packet(packet_reg && !in_ipv6_reg), .in_octets(in_octets_reg),
+        .opened(opened_reg && !in_ipv6_reg), .closed(closed_reg && !in_ipv6_reg), .reset_one(reset_reg && !in_ipv6_reg),
+        .out(out_reg && !out_ipv6_reg), .out_lost(lost_reg && !out_ipv6_reg), .out_octets(out_octets_reg),
+        .out_old(old_reg && !out_ipv6_reg), .out_new(new_reg && !out_ipv6_reg), .out_rst(rst_reg && !out_ipv6_reg),
+        .addr(addr), .data(data4), .known(known4)
+    );
 
-    always @* begin
-        known = 1'b1;
-        case (addr)
-            `CSR_ST4_IN_SEGMENTS_LO:    data = in_segments_reg[31:0];
-            `CSR_ST4_IN_SEGMENTS_HI:    data = in_segments_reg[63:32];
-            `CSR_ST4_IN_RECEIVES_LO:    data = in_receives_reg[31:0];
-            `CSR_ST4_IN_RECEIVES_HI:    data = in_receives_reg[63:32];
-            `CSR_ST4_IN_OCTETS_LO:      data = in_octets_sum_reg[31:0];
-            `CSR_ST4_IN_OCTETS_HI:      data = in_octets_sum_reg[63:32];
-            `CSR_ST4_OUT_SEGMENTS_LO:   data = out_segments_reg[31:0];
-            `CSR_ST4_OUT_SEGMENTS_HI:   data = out_segments_reg[63:32];
-            `CSR_ST4_OUT_REQUESTS_LO:   data = out_requests_reg[31:0];
-            `CSR_ST4_OUT_REQUESTS_HI:   data = out_requests_reg[63:32];
-            `CSR_ST4_OUT_OCTETS_LO:     data = out_octets_sum_reg[31:0];
-            `CSR_ST4_OUT_OCTETS_HI:     data = out_octets_sum_reg[63:32];
-            `CSR_ST4_RETRANSMITTED:     data = retransmitted_reg;
-            `CSR_ST4_OUT_RESETS:        data = out_resets_reg;
-            `CSR_ST4_RESET_ESTABLISHED: data = reset_established_reg;
-            `CSR_ST4_ESTABLISHED:       data = established_reg;
-            `CSR_ST4_OUT_DISCARDS:      data = out_discards_reg;
-            default: begin
-                data  = 32'd0;
-                known = 1'b0;
-            end
-        endcase
-    end
+    stat_counters #(.BASE(`CSR_ST6_IN_SEGMENTS_LO)) ipv6 (
+        .clk(clk), .rst(rst),
+        .in_segment(in_reg && in_ipv6_reg), .in_packet(packet_reg && in_ipv6_reg), .in_octets(in_octets_reg),
+        .opened(opened_reg && in_ipv6_reg), .closed(closed_reg && in_ipv6_reg), .reset_one(reset_reg && in_ipv6_reg),
+        .out(out_reg && out_ipv6_reg), .out_lost(lost_reg && out_ipv6_reg), .out_octets(out_octets_reg),
+        .out_old(old_reg && out_ipv6_reg), .out_new(new_reg && out_ipv6_reg), .out_rst(rst_reg && out_ipv6_reg),
+        .addr(addr), .data(data6), .known(known6)
+    );
+
+    assign data  = data4 | data6;                          // 0 of the one that does not know the address
+    assign known = known4 || known6;
 
 endmodule
 

@@ -11,6 +11,7 @@
 
 module rx_checksum #(
     parameter DATA_W = 64,                     // bits: 64, 128, 256, 512
+    parameter PSEUDO_W = 21,                   // bits of s_pseudo, 16..31
     parameter LANE_W = $clog2(DATA_W / 8)      // derived, do not override
 ) (
     input  wire              clk,
@@ -22,7 +23,7 @@ module rx_checksum #(
     input  wire              s_beat_last,
     input  wire [LANE_W:0]   s_beat_lo,
     input  wire [LANE_W:0]   s_beat_hi,
-    input  wire [18:0]       s_pseudo,
+    input  wire [PSEUDO_W-1:0] s_pseudo,
 
     output wire              m_valid,
     output wire              m_ok
@@ -51,7 +52,7 @@ module rx_checksum #(
     // stage 3: the words of the beat
     reg              s3_valid_reg, s3_first_reg, s3_last_reg;
     reg [SUM_W-1:0]  s3_sum_reg;
-    reg [18:0]       s3_pseudo_reg;
+    reg [PSEUDO_W-1:0] s3_pseudo_reg;
 
     reg [SUM_W-1:0]  beat_sum;
     integer w;
@@ -66,7 +67,7 @@ module rx_checksum #(
     reg [31:0] acc_reg;
 
     wire [31:0] acc_before = s3_first_reg ? 32'd0 : acc_reg;
-    wire [31:0] acc_pseudo = s3_last_reg ? {13'd0, s3_pseudo_reg} : 32'd0;
+    wire [31:0] acc_pseudo = s3_last_reg ? {{(32-PSEUDO_W){1'b0}}, s3_pseudo_reg} : 32'd0;
 
     always @(posedge clk) begin
         if (s2_valid_reg) s3_sum_reg <= beat_sum;

@@ -42,7 +42,7 @@ module rx_parser #(
     output wire [15:0]          m_frame_fill,
     output wire [15:0]          m_frame_len,
     output wire [`RX_SEG_W-1:0] m_frame_seg,       // conn, gen, options still 0
-    output wire [95:0]          m_frame_key,       // local address, remote address, local port, remote port
+    output wire [`LKP_KEY_W-1:0] m_frame_key,
     output wire [319:0]         m_frame_options,
     output wire [5:0]           m_frame_opt_len,
 
@@ -51,7 +51,9 @@ module rx_parser #(
 
     localparam LANE_W = $clog2(DATA_W / 8);
     localparam DELAY  = 5;                         // cycles from the wire to the verdict
-    localparam META_W = 16 + `RX_SEG_W + 96 + 320 + 6;
+    localparam META_W = 16 + `RX_SEG_W + `LKP_KEY_W + 320 + 6;
+    localparam PSEUDO_W = 21;                      // bits of the sum of 18 words
+    localparam [PSEUDO_W-1:0] PROTO_TCP = 6;
 
     assign s_axis_rx_tready = 1'b1;
 
@@ -62,9 +64,10 @@ module rx_parser #(
     wire                hdr_valid, hdr_bad_doff;
     wire [15:0]         hdr_len;
     wire [3:0]          hdr_reason;
-    wire [159:0]        hdr_ip;
+    wire [159:0]        hdr_ip4;
+    wire [15:0]         hdr_tcp_len;
     wire [`RX_SEG_W-1:0] hdr_seg;
-    wire [95:0]         hdr_key;
+    wire [`LKP_KEY_W-1:0] hdr_key;
     wire [319:0]        hdr_options;
     wire [5:0]          hdr_opt_len;
 
@@ -77,7 +80,7 @@ module rx_parser #(
         .m_beat_lo(beat_lo), .m_beat_hi(beat_hi),
         .m_frame_valid(hdr_valid), .m_frame_len(hdr_len),
         .m_frame_reason(hdr_reason), .m_frame_bad_doff(hdr_bad_doff),
-        .m_frame_ip(hdr_ip), .m_frame_seg(hdr_seg), .m_frame_key(hdr_key),
+        .m_frame_ip4(hdr_ip4), .m_frame_tcp_len(hdr_tcp_len), .m_frame_seg(hdr_seg), .m_frame_key(hdr_key),
         .m_frame_options(hdr_options), .m_frame_opt_len(hdr_opt_len)
     );
 
@@ -85,17 +88,24 @@ module rx_parser #(
     integer i;
     always @* begin
         ip_sum = 20'd0;
-        for (i = 0; i < 10; i = i + 1) ip_sum = ip_sum + {4'd0, hdr_ip[i*16 +: 16]};
+        for (i = 0; i < 10; i = i + 1) ip_sum = ip_sum + {4'd0, hdr_ip4[i*16 +: 16]};
     end
 
-    // pseudo header: both addresses, protocol 6, TCP length = total length - 20
-    wire [15:0] tcp_len = hdr_ip[143:128] - 16'd20;
-    wire [18:0] pseudo  = {3'd0, hdr_ip[63:48]} + {3'd0, hdr_ip[47:32]} + {3'd0, hdr_ip[31:16]}
-                        + {3'd0, hdr_ip[15:0]} + 19'd6 + {3'd0, tcp_len};
+    // pseudo header of either family: both addresses, TCP's number, TCP length; what is wider in IPv6 is zero here
+    wire [127:0] local_ip  = hdr_key[`LKP_KEY_LOCAL_IP];
+    wire [127:0] remote_ip = hdr_key[`LKP_KEY_REMOTE_IP];
+    reg  [PSEUDO_W-1:0] pseudo;
+    integer j;
+    always @* begin
+        pseudo = {{(PSEUDO_W-16){1'b0}}, hdr_tcp_len} + PROTO_TCP;
+        for (j = 0; j < 8; j = j + 1)
+            pseudo = pseudo + {{(PSEUDO_W-16){1'b0}}, local_ip[j*16 +: 16]}
+                            + {{(PSEUDO_W-16){1'b0}}, remote_ip[j*16 +: 16]};
+    end
 
     wire sum_valid, tcp_ok;
 
-    rx_checksum #(.DATA_W(DATA_W)) checksum (
+    rx_checksum #(.DATA_W(DATA_W), .PSEUDO_W(PSEUDO_W)) checksum (
         .clk(clk), .rst(rst),
         .s_beat_valid(beat_valid), .s_beat_data(beat_data),
         .s_beat_first(beat_first), .s_beat_last(beat_last),
@@ -108,7 +118,7 @@ module rx_parser #(
     reg [19:0]       s3_ip_sum_reg;
     reg [3:0]        s3_reason_reg, s4_reason_reg, s5_reason_reg;
     reg              s3_bad_doff_reg, s4_bad_doff_reg;
-    reg              s4_ip_ok_reg;
+    reg              s3_ipv6_reg, s4_ip_ok_reg;
     reg [META_W-1:0] s3_meta_reg, s4_meta_reg, s5_meta_reg;
 
     wire [16:0] ip_fold = {1'b0, s3_ip_sum_reg[15:0]} + {13'd0, s3_ip_sum_reg[19:16]};
@@ -119,10 +129,11 @@ module rx_parser #(
             s3_ip_sum_reg   <= ip_sum;
             s3_reason_reg   <= hdr_reason;
             s3_bad_doff_reg <= hdr_bad_doff;
+            s3_ipv6_reg     <= hdr_key[`LKP_KEY_IS_IPV6];
             s3_meta_reg     <= {hdr_len, hdr_seg, hdr_key, hdr_options, hdr_opt_len};
         end
         if (s3_valid_reg) begin
-            s4_ip_ok_reg    <= ip_ok;
+            s4_ip_ok_reg    <= s3_ipv6_reg || ip_ok;
             s4_reason_reg   <= s3_reason_reg;
             s4_bad_doff_reg <= s3_bad_doff_reg;
             s4_meta_reg     <= s3_meta_reg;

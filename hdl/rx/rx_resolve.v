@@ -27,7 +27,7 @@ module rx_resolve #(
     input  wire [15:0]           s_frame_fill,
     input  wire [15:0]           s_frame_len,
     input  wire [`RX_SEG_W-1:0]  s_frame_seg,
-    input  wire [95:0]           s_frame_key,
+    input  wire [`LKP_KEY_W-1:0] s_frame_key,
     input  wire [319:0]          s_frame_options,
     input  wire [5:0]            s_frame_opt_len,
 
@@ -73,27 +73,18 @@ module rx_resolve #(
     );
 
     wire               key_ready, key_valid;
-    wire [95:0]        key;
+    wire [`LKP_KEY_W-1:0] key;
     wire [COUNT_W-1:0] key_count;
 
-    fifo #(.WIDTH(96), .DEPTH(QUEUE)) keys (
+    fifo #(.WIDTH(`LKP_KEY_W), .DEPTH(QUEUE)) keys (
         .clk(clk), .rst(rst),
         .s_data(s_frame_key), .s_valid(s_frame_valid && s_frame_candidate), .s_ready(key_ready),
         .m_data(key), .m_valid(key_valid), .m_ready(m_lkp_ready),
         .count(key_count)
     );
 
-    reg [`LKP_KEY_W-1:0] lkp_key;
-    always @* begin
-        lkp_key = {`LKP_KEY_W{1'b0}};
-        lkp_key[`LKP_KEY_LOCAL_IP]    = {96'd0, key[95:64]};
-        lkp_key[`LKP_KEY_REMOTE_IP]   = {96'd0, key[63:32]};
-        lkp_key[`LKP_KEY_LOCAL_PORT]  = key[31:16];
-        lkp_key[`LKP_KEY_REMOTE_PORT] = key[15:0];
-    end
-
     assign m_lkp_valid = key_valid;
-    assign m_lkp_key   = lkp_key;
+    assign m_lkp_key   = key;
 
     wire               answer_ready, answer_valid, hit;
     wire [CONN_W-1:0]  hit_conn;

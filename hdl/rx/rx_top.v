@@ -148,7 +148,7 @@ module rx_top #(
     wire [3:0]        fr_reason;
     wire [15:0]       fr_fill, fr_len;
     wire [`RX_SEG_W-1:0] fr_seg;
-    wire [95:0]       fr_key;
+    wire [`LKP_KEY_W-1:0] fr_key;
     wire [319:0]      fr_options;
     wire [5:0]        fr_opt_len;
 

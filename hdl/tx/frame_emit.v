@@ -21,7 +21,7 @@ module frame_emit #(
     parameter DATA_W  = 64,                            // bits: 64, 128, 256, 512
     parameter STORE_W = 10,                            // bits of a frame store address
     parameter BEATS_W = 8,                             // bits of the beats of a frame
-    parameter HDR_W   = 784,                           // bits of the longest header
+    parameter HDR_W   = 944,                           // bits of the longest header
     parameter PTR_W   = 5,                             // bits of a send-table ring pointer
     parameter LANES   = DATA_W / 8                     // derived, do not override
 ) (
@@ -39,7 +39,7 @@ module frame_emit #(
     input  wire [PTR_W-1:0]     s_info_tail,           // tokens
     input  wire [BEATS_W-1:0]   s_info_beats,          // frames: words in the store
     input  wire                 s_info_dead,           // SEGMENT: must not begin
-    input  wire [2:0]           s_info_stat,           // SEGMENT: RST, has_old, has_new
+    input  wire [3:0]           s_info_stat,           // SEGMENT: connection's family is 6, RST, has_old, has_new
 
     input  wire                 s_bar_valid,           // stays until m_bar is taken
     output wire                 bar_mark,
@@ -52,6 +52,7 @@ module frame_emit #(
     input  wire [HDR_W-1:0]     s_hdr,
     input  wire [6:0]           s_hdr_len,
     input  wire                 s_hdr_tagged,
+    input  wire                 s_hdr_ipv6,
     input  wire [15:0]          s_hdr_frame_len,
     input  wire [15:0]          s_hdr_wire_len,
     input  wire [BEATS_W-1:0]   s_hdr_beats_m1,
@@ -96,13 +97,15 @@ module frame_emit #(
     output wire                 cnt_disc,
     output wire                 stat_valid,            // pulse a SEGMENT, with cnt_*
     output wire [15:0]          stat_octets,           // IP total length
-    output wire [2:0]           stat_what,             // s_info_stat
+    output wire [2:0]           stat_what,             // RST, has_old, has_new
+    output wire                 stat_ipv6,             // of the connection
     output wire                 idle
 );
 
     localparam LANE_W = $clog2(LANES);
-    localparam INFO_W = 2 + 16 + 8 + 32 + 8 + 1 + PTR_W + 16 + 1 + 3 + 16;
+    localparam INFO_W = 2 + 16 + 8 + 32 + 8 + 1 + PTR_W + 16 + 1 + 4 + 16;
     localparam [15:0]        ETHERNET  = 16'd14, TAG = 16'd4;   // bytes
+    localparam CSUM_AT4 = 50 * 8, CSUM_AT6 = 70 * 8, TAG_W = 32;       // TCP checksum field in a header without tag
     localparam [LANES-1:0]   ALL_LANES = {LANES{1'b1}};
     localparam [15:0]        BEAT_LEN  = 16'd1 << LANE_W;
     localparam [BEATS_W-1:0] ONE_BEAT  = 1;
@@ -162,8 +165,16 @@ module frame_emit #(
     wire [16:0]      csum_add = {1'b0, s_hdr_tcp_sum} + {1'b0, s_done_sum};
     wire [15:0]      csum     = ~(csum_add[15:0] + {15'd0, csum_add[16]});
     wire [15:0]      csum_le  = {csum[7:0], csum[15:8]};
-    wire [HDR_W-1:0] full_hdr = s_hdr | (s_hdr_tagged ? {{(HDR_W-54*8-16){1'b0}}, csum_le, {(54*8){1'b0}}}
-                                                      : {{(HDR_W-50*8-16){1'b0}}, csum_le, {(50*8){1'b0}}});
+    reg  [HDR_W-1:0] full_hdr;
+    always @* begin
+        full_hdr = s_hdr;                              // the field is zero
+        case ({s_hdr_ipv6, s_hdr_tagged})
+            2'b00: full_hdr[CSUM_AT4 +: 16]         = csum_le;
+            2'b01: full_hdr[CSUM_AT4 + TAG_W +: 16] = csum_le;
+            2'b10: full_hdr[CSUM_AT6 +: 16]         = csum_le;
+            2'b11: full_hdr[CSUM_AT6 + TAG_W +: 16] = csum_le;
+        endcase
+    end
 
     always @(posedge clk) begin
         if (en && beat) begin
@@ -296,13 +307,13 @@ module frame_emit #(
     reg                 rec_valid_reg;
     reg [`REC_TX_W-1:0] rec_reg, rec_next;
     reg                 segment_reg;
-    reg [2:0]           what_reg;
+    reg [3:0]           what_reg;
     reg [15:0]          ip_len_reg;
     wire [1:0]  kind;
     wire [31:0] number;
     wire [15:0] len;
     wire        unread;
-    wire [2:0]  what;
+    wire [3:0]  what;
     wire [15:0] ip_len;
 
     assign {kind, m_conn, m_gen, number, m_tok_status, m_tok_cpl, m_tok_tail, len, unread, what, ip_len} = out_info_reg;
@@ -357,7 +368,8 @@ module frame_emit #(
     assign cnt_disc  = rec_valid_reg && rec_reg[`REC_TX_KIND] == `TX_REC_KIND_DISCARDED;
     assign stat_valid  = rec_valid_reg && segment_reg;
     assign stat_octets = ip_len_reg;
-    assign stat_what   = what_reg;
+    assign stat_what   = what_reg[2:0];
+    assign stat_ipv6   = what_reg[3];
 
     wire unused = &{1'b0, hdr_less[15:7], s_hdr_wire_len};
 

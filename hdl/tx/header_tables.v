@@ -6,6 +6,7 @@
 // conn_we / path_we / nbr_we: store the HDR_* body `w_body` under index `w_index` (index out of range: cut).
 // lookup: pulse, with `lookup_conn`. Three cycles later `ready` rises and the outputs hold the fields until
 //   the next lookup. No write may come between a lookup and its `ready`.
+// ipv6 is the path's family (the frame's), conn_ipv6 the connection's (the statistics').
 // Tables need no clearing: a connection is used only after its HDR_CONN.
 `default_nettype none
 `include "chimney_layout.vh"
@@ -32,8 +33,11 @@ module header_tables #(
     output wire                    ready,
     output wire [15:0]             local_port,
     output wire [15:0]             remote_port,
-    output wire [31:0]             src_addr,
-    output wire [31:0]             dst_addr,
+    output wire                    conn_ipv6,
+    output wire [19:0]             flow_label,
+    output wire                    ipv6,
+    output wire [127:0]            src_addr,           // IPv4 in bits 31:0, rest 0
+    output wire [127:0]            dst_addr,
     output wire [47:0]             dl_src,
     output wire [47:0]             dl_dst,
     output wire [11:0]             vlan_id,
@@ -46,27 +50,30 @@ module header_tables #(
     wire [`TX_HDR_NBR_W-1:0]  nbr_body  = w_body[`TX_HDR_NBR_W-1:0];
     wire [15:0]               path_id   = conn_body[`TX_HDR_CONN_PATH_ID];
     wire [15:0]               nbr_id    = path_body[`TX_HDR_PATH_NEIGHBOR_ID];
-    wire [127:0]              path_src  = path_body[`TX_HDR_PATH_SRC_ADDR];
-    wire [127:0]              path_dst  = path_body[`TX_HDR_PATH_DST_ADDR];
+
+    localparam [7:0] FAMILY_IPV6 = 8'd6;
+    wire conn_family = conn_body[`TX_HDR_CONN_FAMILY] == FAMILY_IPV6;
+    wire path_family = path_body[`TX_HDR_PATH_FAMILY] == FAMILY_IPV6;
 
     reg               s1_reg, s2_reg, ready_reg;       // connection, path, neighbor is at its RAM output
 
     assign ready = ready_reg;
 
-    ram_sdp #(.WIDTH(32 + PATH_W), .DEPTH(CONNS)) conns (
+    ram_sdp #(.WIDTH(53 + PATH_W), .DEPTH(CONNS)) conns (
         .clk(clk),
         .we(conn_we), .waddr(w_index[CONN_W-1:0]),
-        .wdata({path_id[PATH_W-1:0], conn_body[`TX_HDR_CONN_LOCAL_PORT], conn_body[`TX_HDR_CONN_REMOTE_PORT]}),
+        .wdata({path_id[PATH_W-1:0], conn_family, conn_body[`TX_HDR_CONN_FLOW_LABEL],
+                conn_body[`TX_HDR_CONN_LOCAL_PORT], conn_body[`TX_HDR_CONN_REMOTE_PORT]}),
         .re(lookup), .raddr(lookup_conn),
-        .rdata({path_index, local_port, remote_port})
+        .rdata({path_index, conn_ipv6, flow_label, local_port, remote_port})
     );
 
-    ram_sdp #(.WIDTH(64 + NBR_W), .DEPTH(PATHS)) paths (
+    ram_sdp #(.WIDTH(257 + NBR_W), .DEPTH(PATHS)) paths (
         .clk(clk),
         .we(path_we), .waddr(w_index[PATH_W-1:0]),
-        .wdata({nbr_id[NBR_W-1:0], path_src[31:0], path_dst[31:0]}),
+        .wdata({nbr_id[NBR_W-1:0], path_family, path_body[`TX_HDR_PATH_SRC_ADDR], path_body[`TX_HDR_PATH_DST_ADDR]}),
         .re(s1_reg), .raddr(path_index),
-        .rdata({nbr_index, src_addr, dst_addr})
+        .rdata({nbr_index, ipv6, src_addr, dst_addr})
     );
 
     ram_sdp #(.WIDTH(108), .DEPTH(NEIGHBORS)) nbrs (
@@ -89,10 +96,7 @@ module header_tables #(
         end
     end
 
-    // IPv6 and the flow label come with a later header build
-    wire unused = &{1'b0, w_body[`TXQ_BODY_W-1:`TX_HDR_PATH_W], w_index, path_id, nbr_id,
-                    path_src[127:32], path_dst[127:32], conn_body[`TX_HDR_CONN_FAMILY],
-                    conn_body[`TX_HDR_CONN_FLOW_LABEL], path_body[`TX_HDR_PATH_FAMILY]};
+    wire unused = &{1'b0, w_body[`TXQ_BODY_W-1:`TX_HDR_PATH_W], w_index, path_id, nbr_id};
 
 endmodule
 

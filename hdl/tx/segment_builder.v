@@ -45,8 +45,11 @@ module segment_builder #(
     input  wire [PTR_W-1:0]         s_item_tail,
     input  wire [15:0]              s_item_local_port,
     input  wire [15:0]              s_item_remote_port,
-    input  wire [31:0]              s_item_src_addr,
-    input  wire [31:0]              s_item_dst_addr,
+    input  wire                     s_item_conn_ipv6,
+    input  wire [19:0]              s_item_flow_label,
+    input  wire                     s_item_ipv6,
+    input  wire [127:0]             s_item_src_addr,
+    input  wire [127:0]             s_item_dst_addr,
     input  wire [47:0]              s_item_dl_src,
     input  wire [47:0]              s_item_dl_dst,
     input  wire [11:0]              s_item_vlan_id,
@@ -114,6 +117,7 @@ module segment_builder #(
     output wire                     stat_valid,
     output wire [15:0]              stat_octets,
     output wire [2:0]               stat_what,
+    output wire                     stat_ipv6,
     output wire                     idle
 );
 
@@ -128,9 +132,9 @@ module segment_builder #(
     localparam STORE_W = $clog2(STORE);
     localparam ITEMS   = 4 * TX_SLOTS;                 // items between header_build and the wire
     localparam PIECES  = 32;                           // reads on their way
-    localparam HDR_W   = 784;                          // bits of the longest header
-    localparam INFO_W  = 3 + 16 + 8 + 32 + 8 + 1 + PTR_W + BEATS_W + PATH_W + NBR_W + 3;
-    localparam HFIFO_W = HDR_W + 7 + 1 + 16 + 16 + BEATS_W + 16;
+    localparam HDR_W   = 944;                          // bits of the longest header
+    localparam INFO_W  = 3 + 16 + 8 + 32 + 8 + 1 + PTR_W + BEATS_W + PATH_W + NBR_W + 4;
+    localparam HFIFO_W = HDR_W + 7 + 2 + 16 + 16 + BEATS_W + 16;
     localparam PIECE_W = 64 + 16 + 3 + BEATS_W;
     localparam [STORE_W:0] ALL_FREE = {1'b1, {STORE_W{1'b0}}};
     localparam CONN_W  = $clog2(CONNS);
@@ -194,7 +198,7 @@ module segment_builder #(
     wire [7:0]         info_gen, info_status;
     wire [31:0]        info_number;
     wire               info_cpl;
-    wire [2:0]         info_stat;
+    wire [3:0]         info_stat;
     wire [7:0]         item_flags = s_item_seg[`TX_SEGMENT_FLAGS];
     wire [PTR_W-1:0]   info_tail;
     wire [BEATS_W-1:0] info_beats;
@@ -208,7 +212,7 @@ module segment_builder #(
                  s_item_conn, s_item_gen,
                  pick_raw ? s_raw_item_order : is_frame ? seg_count_reg : s_item_rel[`TX_RELEASE_UNA],
                  s_item_rel[`TX_RELEASE_STATUS], s_item_rel[`TX_RELEASE_CPL], s_item_tail, beats,
-                 s_item_path, s_item_nbr, item_flags[RST], s_item_seg[`TX_SEGMENT_HAS_OLD],
+                 s_item_path, s_item_nbr, s_item_conn_ipv6, item_flags[RST], s_item_seg[`TX_SEGMENT_HAS_OLD],
                  s_item_seg[`TX_SEGMENT_HAS_NEW]}),
         .s_valid(accept), .s_ready(info_ready),
         .m_data({info_kind, info_conn, info_gen, info_number, info_status, info_cpl, info_tail, info_beats,
@@ -224,12 +228,13 @@ module segment_builder #(
         .clk(clk), .rst(rst), .mac_addr(mac_addr),
         .s_valid(accept && is_frame), .s_raw(pick_raw), .s_len(len), .s_ip_id(seg_count_reg[14:0]),
         .s_seg(s_item_seg), .s_local_port(s_item_local_port), .s_remote_port(s_item_remote_port),
+        .s_ipv6(s_item_ipv6), .s_flow_label(s_item_flow_label),
         .s_src_addr(s_item_src_addr), .s_dst_addr(s_item_dst_addr),
         .s_dl_src(s_item_dl_src), .s_dl_dst(s_item_dl_dst), .s_vlan_id(s_item_vlan_id),
         .m_valid(built), .m_hdr(built_hdr[HDR_W-1:0]), .m_hdr_len(built_hdr[HDR_W +: 7]),
-        .m_tagged(built_hdr[HDR_W+7]), .m_frame_len(built_hdr[HDR_W+8 +: 16]),
-        .m_wire_len(built_hdr[HDR_W+24 +: 16]), .m_tcp_sum(built_hdr[HDR_W+40 +: 16]),
-        .m_beats_m1(built_hdr[HDR_W+56 +: BEATS_W])
+        .m_tagged(built_hdr[HDR_W+7]), .m_ipv6(built_hdr[HDR_W+8]), .m_frame_len(built_hdr[HDR_W+9 +: 16]),
+        .m_wire_len(built_hdr[HDR_W+25 +: 16]), .m_tcp_sum(built_hdr[HDR_W+41 +: 16]),
+        .m_beats_m1(built_hdr[HDR_W+57 +: BEATS_W])
     );
 
     fifo #(.WIDTH(HFIFO_W), .DEPTH(ITEMS)) hdrs (
@@ -319,9 +324,10 @@ module segment_builder #(
         .s_bar_valid(s_bar_valid && bar_room), .bar_mark(bar_mark), .bar_pass(bar_pass),
         .m_bar_valid(m_bar_valid), .m_bar_ready(m_bar_ready),
         .s_hdr_valid(hdr_valid), .s_hdr_ready(hdr_pop), .s_hdr(hdr[HDR_W-1:0]),
-        .s_hdr_len(hdr[HDR_W +: 7]), .s_hdr_tagged(hdr[HDR_W+7]), .s_hdr_frame_len(hdr[HDR_W+8 +: 16]),
-        .s_hdr_wire_len(hdr[HDR_W+24 +: 16]), .s_hdr_tcp_sum(hdr[HDR_W+40 +: 16]),
-        .s_hdr_beats_m1(hdr[HDR_W+56 +: BEATS_W]),
+        .s_hdr_len(hdr[HDR_W +: 7]), .s_hdr_tagged(hdr[HDR_W+7]), .s_hdr_ipv6(hdr[HDR_W+8]),
+        .s_hdr_frame_len(hdr[HDR_W+9 +: 16]),
+        .s_hdr_wire_len(hdr[HDR_W+25 +: 16]), .s_hdr_tcp_sum(hdr[HDR_W+41 +: 16]),
+        .s_hdr_beats_m1(hdr[HDR_W+57 +: BEATS_W]),
         .s_done_valid(done_valid), .s_done_ready(done_pop), .s_done_sum(done_sum), .s_done_error(done_error),
         .r_re(r_re), .r_addr(r_addr), .r_data(r_data), .free(freed),
         .m_axis_tx_tvalid(m_axis_tx_tvalid), .m_axis_tx_tready(m_axis_tx_tready),
@@ -332,7 +338,8 @@ module segment_builder #(
         .m_fault_valid(m_fault_valid), .m_fault_ready(m_fault_ready), .m_conn(m_conn), .m_gen(m_gen),
         .raw_done_valid(raw_done_valid), .raw_done_error(raw_done_error),
         .rec_valid(rec_valid), .rec(rec), .cnt_seg(cnt_seg), .cnt_raw(cnt_raw), .cnt_disc(cnt_disc),
-        .stat_valid(stat_valid), .stat_octets(stat_octets), .stat_what(stat_what), .idle(emit_idle)
+        .stat_valid(stat_valid), .stat_octets(stat_octets), .stat_what(stat_what),
+        .stat_ipv6(stat_ipv6), .idle(emit_idle)
     );
 
     assign idle = emit_idle && !lock_reg;

@@ -47,8 +47,11 @@ module send_mapper #(
     output wire [IDX_W:0]            m_item_tail,      // RELEASE, FENCE
     output wire [15:0]               m_item_local_port,
     output wire [15:0]               m_item_remote_port,
-    output wire [31:0]               m_item_src_addr,
-    output wire [31:0]               m_item_dst_addr,
+    output wire                      m_item_conn_ipv6,
+    output wire [19:0]               m_item_flow_label,
+    output wire                      m_item_ipv6,      // of the path: of the frame
+    output wire [127:0]              m_item_src_addr,
+    output wire [127:0]              m_item_dst_addr,
     output wire [47:0]               m_item_dl_src,
     output wire [47:0]               m_item_dl_dst,
     output wire [11:0]               m_item_vlan_id,
@@ -373,6 +376,7 @@ module send_mapper #(
         .w_index(conn), .w_body(body),
         .lookup(start && is_segment), .lookup_conn(cid), .ready(hdr_ready),
         .local_port(m_item_local_port), .remote_port(m_item_remote_port),
+        .conn_ipv6(m_item_conn_ipv6), .flow_label(m_item_flow_label), .ipv6(m_item_ipv6),
         .src_addr(m_item_src_addr), .dst_addr(m_item_dst_addr),
         .dl_src(m_item_dl_src), .dl_dst(m_item_dl_dst), .vlan_id(m_item_vlan_id),
         .path_index(m_item_path), .nbr_index(m_item_nbr)

@@ -97,6 +97,7 @@ module tx_top #(
     output wire                 stat_valid,            // pulse a SEGMENT that left, or with cnt_disc was discarded
     output wire [15:0]          stat_octets,           // IP total length
     output wire [2:0]           stat_what,             // RST, has_old, has_new
+    output wire                 stat_ipv6,             // family of the connection
     output wire                 idle
 );
 
@@ -125,7 +126,9 @@ module tx_top #(
     wire [`TX_SEGMENT_W-1:0] item_seg;
     wire [`TX_RELEASE_W-1:0] item_rel;
     wire [PTR_W-1:0]         item_tail, head_ptr;
-    wire [31:0]              item_src_addr, item_dst_addr;
+    wire                     item_conn_ipv6, item_ipv6;
+    wire [19:0]              item_flow_label;
+    wire [127:0]             item_src_addr, item_dst_addr;
     wire [47:0]              item_dl_src, item_dl_dst;
     wire [11:0]              item_vlan_id;
     wire [PATH_W-1:0]        item_path;
@@ -148,6 +151,7 @@ module tx_top #(
         .m_item_conn(item_conn), .m_item_gen(item_gen), .m_item_seg(item_seg), .m_item_len(item_len),
         .m_item_rel(item_rel), .m_item_tail(item_tail),
         .m_item_local_port(item_local_port), .m_item_remote_port(item_remote_port),
+        .m_item_conn_ipv6(item_conn_ipv6), .m_item_flow_label(item_flow_label), .m_item_ipv6(item_ipv6),
         .m_item_src_addr(item_src_addr), .m_item_dst_addr(item_dst_addr),
         .m_item_dl_src(item_dl_src), .m_item_dl_dst(item_dl_dst), .m_item_vlan_id(item_vlan_id),
         .m_item_path(item_path), .m_item_nbr(item_nbr),
@@ -215,6 +219,7 @@ module tx_top #(
         .s_item_conn(item_conn), .s_item_gen(item_gen), .s_item_seg(item_seg), .s_item_len(item_len),
         .s_item_rel(item_rel), .s_item_tail(item_tail),
         .s_item_local_port(item_local_port), .s_item_remote_port(item_remote_port),
+        .s_item_conn_ipv6(item_conn_ipv6), .s_item_flow_label(item_flow_label), .s_item_ipv6(item_ipv6),
         .s_item_src_addr(item_src_addr), .s_item_dst_addr(item_dst_addr),
         .s_item_dl_src(item_dl_src), .s_item_dl_dst(item_dl_dst), .s_item_vlan_id(item_vlan_id),
         .s_item_path(item_path), .s_item_nbr(item_nbr),
@@ -239,7 +244,8 @@ module tx_top #(
         .m_fault_valid(fault_valid), .m_fault_ready(fault_ready), .m_conn(out_conn), .m_gen(out_gen),
         .raw_done_valid(raw_done_valid), .raw_done_error(raw_done_error),
         .rec_valid(rec_valid), .rec(rec), .cnt_seg(cnt_seg), .cnt_raw(cnt_raw), .cnt_disc(cnt_disc),
-        .stat_valid(stat_valid), .stat_octets(stat_octets), .stat_what(stat_what), .idle(builder_idle)
+        .stat_valid(stat_valid), .stat_octets(stat_octets), .stat_what(stat_what),
+        .stat_ipv6(stat_ipv6), .idle(builder_idle)
     );
 
     generate

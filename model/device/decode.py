@@ -38,7 +38,16 @@ from model.layout.generated import (
     TcpImage,
     TcpState,
 )
-from model.tcp.objects import ipv4_number, names_neighbor, names_path, object_of, updates, without_connection
+from model.tcp.objects import (
+    FAMILY_IPV4,
+    FAMILY_IPV6,
+    address_number,
+    names_neighbor,
+    names_path,
+    object_of,
+    updates,
+    without_connection,
+)
 from model.tcp.seq import le
 from model.tcp.types import Image
 
@@ -96,10 +105,10 @@ _GRACEFUL, _ABORTIVE, INHERITED = 1, 2, 4
 _DISCONNECTS = frozenset((_GRACEFUL, _ABORTIVE, _GRACEFUL | INHERITED))
 _HOW = _GRACEFUL | _ABORTIVE | INHERITED
 _MIN_RAW = 14
-_IPV4 = 4
+_FAMILIES = (FAMILY_IPV4, FAMILY_IPV6)
 _MAX_WIND_SCALE = 14
 _MIN_MSS = 64
-_MIN_MTU, _MAX_MTU = 576, 1500
+_MIN_MTU, _MAX_MTU = {FAMILY_IPV4: 576, FAMILY_IPV6: 1280}, 1500
 _TICK_RATES = (10, 100, 1000)
 _MAX_DELTA = (1 << 30) - 1
 """Ticks that a signed comparison with the tick counter can tell from the past."""
@@ -182,12 +191,12 @@ _KNOWN = frozenset(int(opcode) for opcode in Opcode)
 
 
 class Decoder:
-    """Checks entries in order; remembers the neighbors, and addresses and neighbors of the paths, that were written."""
+    """Checks entries in order; remembers the neighbors that were written, and family, ends, neighbor of the paths."""
 
     def __init__(self, config: DeviceConfig, memory: GoldenMemory) -> None:
         self._config = config
         self._memory = memory
-        self._paths: dict[int, tuple[int, int]] = {}
+        self._paths: dict[int, tuple[int, int, int]] = {}
         self._neighbor_of: dict[int, int] = {}
         self._neighbors: set[int] = set()
 
@@ -241,9 +250,10 @@ class Decoder:
             return Decoded(sqe, sq_index, late=Status.READ_ERROR)
         if sqe.opcode == Opcode.PATH_WRITE:
             path = PathImage.from_bytes(raw)
-            error = _path_error(path, self._config)
-            if error is None and not (updates(sqe) and sqe.conn not in self._paths):
-                self._paths[sqe.conn] = (ipv4_number(path.src_addr), ipv4_number(path.dst_addr))
+            error = _path_error(path, self._config, self._paths[sqe.conn][0] if self._changes(sqe) else path.family)
+            if error is None and (self._changes(sqe) or not updates(sqe)):
+                source, destination = (address_number(field, path.family) for field in (path.src_addr, path.dst_addr))
+                self._paths[sqe.conn] = (path.family, source, destination)
                 self._neighbor_of[sqe.conn] = path.neighbor_id
             return Decoded(sqe, sq_index, late=error, image=path)
         if sqe.opcode == Opcode.NEIGHBOR_WRITE:
@@ -260,14 +270,21 @@ class Decoder:
             return Decoded(sqe, sq_index, late=_cached_error(cached), image=cached)
         return self._initiate(sqe, sq_index, TcpImage.from_bytes(raw))
 
+    def _changes(self, sqe: Sqe) -> bool:
+        """A PATH_WRITE with UPDATE of a path that was written."""
+        return updates(sqe) and sqe.conn in self._paths
+
     def _initiate(self, sqe: Sqe, sq_index: int, image: TcpImage) -> Decoded:
         error = _tcp_error(image, self._config)
         path = self._paths.get(image.path_id)
+        if error is None and path is not None and path[0] != image.family:
+            error = Status.BAD_IMAGE
         if error is None and self._neighbor_of.get(image.path_id) not in self._neighbors:
             error = Status.BAD_IMAGE
         if error is not None or path is None:
             return Decoded(sqe, sq_index, late=error, image=image)
-        key = (path[0], path[1], image.local_port, image.remote_port)
+        family, local, remote = path
+        key = (family == FAMILY_IPV6, local, remote, image.local_port, image.remote_port)
         return Decoded(sqe, sq_index, image=image, key=key)
 
     def _forward(self, sqe: Sqe, sq_index: int) -> Decoded:
@@ -324,10 +341,11 @@ def _indices(raw: bytes, count: int) -> tuple[int, ...]:
     return tuple(int.from_bytes(tail[2 * i : 2 * i + 2], "little") for i in range(count))
 
 
-def _path_error(image: PathImage, config: DeviceConfig) -> Status | None:
-    if image.family != _IPV4:
+def _path_error(image: PathImage, config: DeviceConfig, family: int) -> Status | None:
+    """Check 7 of a PATH_WRITE; ``family`` is what the path must stay in."""
+    if image.family not in _FAMILIES:
         return Status.NOT_SUPPORTED
-    if image.path_mtu < _MIN_MTU:
+    if image.path_mtu < _MIN_MTU[image.family] or image.family != family:
         return Status.BAD_IMAGE
     if image.path_mtu > _MAX_MTU:
         return Status.PATH_MTU
@@ -350,7 +368,7 @@ def _param_error(image: ParamImage) -> Status | None:
 
 def _tcp_error(image: TcpImage, config: DeviceConfig) -> Status | None:
     """Check 7 of an INITIATE, in the order the contract lists the values."""
-    if image.family != _IPV4 or image.state not in _STATES:
+    if image.family not in _FAMILIES or image.state not in _STATES:
         return Status.NOT_SUPPORTED
     good = (
         image.const_flags <= _CONST_FLAGS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
+
 from model.device.divergence import Divergence
 from model.wire.frame import ParsedFrame, parse_frame
 
@@ -53,6 +55,11 @@ def describe_frame(frame: bytes) -> list[str]:
             f"IPv4 {_address(p.ip.source)} -> {_address(p.ip.destination)} length {p.ip.total_length} "
             f"id {p.ip.identification:#06x} ttl {p.ip.ttl} tos {p.ip.tos}"
         )
+    if p.ip6 is not None:
+        lines.append(
+            f"IPv6 {IPv6Address(p.ip6.source)} -> {IPv6Address(p.ip6.destination)} length {p.ip6.payload_length} "
+            f"hop limit {p.ip6.hop_limit} class {p.ip6.traffic_class} flow {p.ip6.flow_label:#07x}"
+        )
     if p.tcp is not None:
         lines.append(_describe_tcp(p))
     return lines
@@ -74,7 +81,7 @@ def _describe_tcp(p: ParsedFrame) -> str:
 def frame_difference(expected: bytes, got: bytes) -> tuple[str, str, str]:
     """(field, expected, got) of the first header field, payload byte or length in which two frames differ."""
     a, b = parse_frame(expected), parse_frame(got)
-    for layer in ("ethernet", "vlan", "ip", "tcp"):
+    for layer in ("ethernet", "vlan", "ip", "ip6", "tcp"):
         x, y = getattr(a, layer), getattr(b, layer)
         if x == y:
             continue

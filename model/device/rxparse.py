@@ -10,23 +10,24 @@ from model.wire.checksum import ipv4_header_ok, tcp_ok
 
 Block = tuple[int, int]
 """(left edge, right edge) of a SACK block (RFC 2018 3)."""
-Key = tuple[int, int, int, int]
-"""(local address, remote address, local port, remote port), from the receiver's point of view."""
+Key = tuple[bool, int, int, int, int]
+"""(is_ipv6, local address, remote address, local port, remote port), from the receiver's point of view."""
 
-_ETHERNET, _VLAN, _IP, _TCP = 14, 4, 20, 20
-_IPV4_TYPE, _VLAN_TYPE, _TCP_PROTOCOL = 0x0800, 0x8100, 6
+_ETHERNET, _VLAN, _IP, _IPV6, _TCP = 14, 4, 20, 40, 20
+_IPV4_TYPE, _IPV6_TYPE, _VLAN_TYPE, _TCP_PROTOCOL = 0x0800, 0x86DD, 0x8100, 6
 _FRAGMENT, _VLAN_ID, _ECN = 0x3FFF, 0xFFF, 0x03
 _TS_KIND, _TS_LENGTH = 8, 10
 _SACK_KIND, _BLOCK = 5, Struct(">II")
 _SACK_LENGTHS = frozenset(2 + _BLOCK.size * n for n in range(1, SACK_RX_MAX + 1))
 _IP_HEADER = Struct(">BBHHHBBHII")
+_IPV6_HEADER = Struct(">IHBB16s16s")
 TCP_HEADER = Struct(">HHIIBBHHH")
 _STAMPS = Struct(">II")
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedSegment:
-    """A TCP/IPv4 segment whose lengths and checksums are right."""
+    """A TCP segment over IPv4 or IPv6 whose lengths and checksums are right."""
 
     key: Key
     seq: int
@@ -71,22 +72,39 @@ def parse(frame: bytes) -> Parsed:
     if ethertype == _VLAN_TYPE and n >= _ETHERNET + _VLAN:
         at, ethertype = _ETHERNET + _VLAN, int.from_bytes(frame[16:18], "big")
         tag = int.from_bytes(frame[14:16], "big")
-    if ethertype != _IPV4_TYPE:
-        return _NOT_TCP
-    if n < at + _IP:
+    if ethertype == _IPV6_TYPE:
+        return _ipv6(frame, at, tag)
+    return _ipv4(frame, at, tag) if ethertype == _IPV4_TYPE else _NOT_TCP
+
+
+def _ipv4(frame: bytes, at: int, tag: int | None) -> Parsed:
+    if len(frame) < at + _IP:
         return _BAD_LENGTH
     version_ihl, tos, total, _, fragment, _, protocol, _, source, destination = _IP_HEADER.unpack_from(frame, at)
     if version_ihl != 0x45 or fragment & _FRAGMENT or protocol != _TCP_PROTOCOL:
         return _NOT_TCP
-    if total < _IP + _TCP or at + total > n:
+    if total < _IP + _TCP or at + total > len(frame):
         return _BAD_LENGTH
     if not ipv4_header_ok(frame[at : at + _IP]):
         return _BAD_IP_SUM
-    return _tcp(frame, at + _IP, at + total, (source, destination), tag, tos & _ECN)
+    return _tcp(frame, at + _IP, at + total, (False, source, destination), tag, tos & _ECN)
 
 
-def _tcp(frame: bytes, at: int, end: int, addresses: tuple[int, int], tag: int | None, ip_ecn: int) -> Parsed:
-    source, destination = addresses
+def _ipv6(frame: bytes, at: int, tag: int | None) -> Parsed:
+    start = at + _IPV6
+    if len(frame) < start:
+        return _BAD_LENGTH
+    first, length, next_header, _, *addresses = _IPV6_HEADER.unpack_from(frame, at)
+    if first >> 28 != 6 or next_header != _TCP_PROTOCOL:
+        return _NOT_TCP
+    if length < _TCP or start + length > len(frame):
+        return _BAD_LENGTH
+    source, destination = (int.from_bytes(address, "big") for address in addresses)
+    return _tcp(frame, start, start + length, (True, source, destination), tag, first >> 20 & _ECN)
+
+
+def _tcp(frame: bytes, at: int, end: int, ends: tuple[bool, int, int], tag: int | None, ip_ecn: int) -> Parsed:
+    is_ipv6, source, destination = ends
     sport, dport, seq, ack, offset, flags, wnd, _, _ = TCP_HEADER.unpack_from(frame, at)
     header = 4 * (offset >> 4)
     if header < _TCP or at + header > end:
@@ -96,7 +114,7 @@ def _tcp(frame: bytes, at: int, end: int, addresses: tuple[int, int], tag: int |
     options = parse_options(frame, at + _TCP, at + header) if header > _TCP else NO_OPTIONS
     tsval, tsecr = options.timestamps or (0, 0)
     segment = ParsedSegment(
-        key=(destination, source, dport, sport),
+        key=(is_ipv6, destination, source, dport, sport),
         seq=seq,
         ack=ack,
         wnd=wnd,

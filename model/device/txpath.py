@@ -29,11 +29,13 @@ from model.layout.generated import (
     TxRelease,
     TxSegment,
 )
+from model.tcp.objects import FAMILY_IPV4, FAMILY_IPV6
 from model.tcp.seq import MASK, le, signed
 from model.wire.frame import SegmentFields, TcpFlag, TcpOptions, Timestamps, VlanTag, build_options, build_segment
 
 _ID_MASK = 0x7FFF
-_ETHERNET_BYTES, _TAG_BYTES, _TCP_IP_BYTES = 14, 4, 40
+_ETHERNET_BYTES, _TAG_BYTES = 14, 4
+_TCP_IP_BYTES = {FAMILY_IPV4: 40, FAMILY_IPV6: 60}
 _MIN_FRAME = 60
 
 
@@ -81,11 +83,12 @@ class TxFrame:
     segment: TxSegment
     objects: tuple[tuple[Object, int], ...]
     invalid: bool = False
+    family: int = FAMILY_IPV4
 
     @property
     def ip_bytes(self) -> int:
-        """IP total length."""
-        return _TCP_IP_BYTES + len(build_options(options_of(self.segment))) + self.segment.len
+        """IP total length; of an IPv6 packet its header and payload length."""
+        return _TCP_IP_BYTES[self.family] + len(build_options(options_of(self.segment))) + self.segment.len
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +215,7 @@ class TxPath:
         payload = self._gather(item.conn, body.seq, body.len) if body.len else b""
         tagged = neighbor.vlan_id or body.user_priority
         if payload is None:
-            lost = TxFrame(order, item.conn, item.gen, 0, None, body, objects)
+            lost = TxFrame(order, item.conn, item.gen, 0, None, body, objects, family=path.family)
             length = _ETHERNET_BYTES + (_TAG_BYTES if tagged else 0) + lost.ip_bytes
             return replace(lost, length=max(length, _MIN_FRAME))
         frame = build_segment(
@@ -233,10 +236,12 @@ class TxPath:
                 tos=body.tos,
                 vlan=VlanTag(neighbor.vlan_id, body.user_priority) if tagged else None,
                 options=options_of(body),
+                family=path.family,
+                flow_label=header.flow_label,
             ),
             pad=True,
         )
-        return TxFrame(order, item.conn, item.gen, len(frame), frame, body, objects)
+        return TxFrame(order, item.conn, item.gen, len(frame), frame, body, objects, family=path.family)
 
     def _gather(self, conn: int, seq: int, length: int) -> bytes | None:
         """The bytes [seq, seq + length) from host memory; None after a read error."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
+from typing import Final
 
 
 class OffloadStateType(IntEnum):
@@ -44,6 +45,24 @@ class Layer(IntEnum):
     NEIGHBOR = 1
     PATH = 2
     TCP = 3
+
+
+CACHED_TYPE: Final = {
+    OffloadStateType.NEIGHBOR: OffloadStateType.NEIGHBOR_CACHED,
+    OffloadStateType.IP4: OffloadStateType.IP4_CACHED,
+    OffloadStateType.IP6: OffloadStateType.IP6_CACHED,
+    OffloadStateType.TCP: OffloadStateType.TCP_CACHED,
+}
+"""What an update of cached variables names an object of the "all" type by (2.4)."""
+DELEGATED_TYPE: Final = {
+    OffloadStateType.NEIGHBOR: OffloadStateType.NEIGHBOR_DELEGATED,
+    OffloadStateType.IP4: OffloadStateType.IP4_DELEGATED,
+    OffloadStateType.IP6: OffloadStateType.IP6_DELEGATED,
+    OffloadStateType.TCP: OffloadStateType.TCP_DELEGATED,
+}
+"""What a terminate names an object of the "all" type by (2.2)."""
+PATH_TYPE: Final = {4: OffloadStateType.IP4, 16: OffloadStateType.IP6}
+"""The "all" type of a path whose addresses have so many bytes (3.3)."""
 
 
 class TcpConnectionState(IntEnum):

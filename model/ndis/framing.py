@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from model.wire.frame import (
-    ETHERNET_BYTES,
     ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
     IPV4_BYTES,
-    VLAN_BYTES,
+    IpHeader,
     Ipv4Header,
+    Ipv6Header,
     SegmentFields,
     TcpFlag,
     TcpOptions,
@@ -21,20 +22,27 @@ from model.wire.frame import (
     Verdict,
     build_ethernet,
     build_ipv4,
+    build_ipv6,
     build_segment,
     parse_frame,
 )
 
 MASK32 = 0xFFFF_FFFF
+IPV4_ADDRESS_BYTES, IPV6_ADDRESS_BYTES = 4, 16
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One end of a connection: 6-byte MAC, 4-byte IPv4 address (network order), port number."""
+    """One end of a connection: 6-byte MAC, IP address of 4 or 16 bytes (network order), port number."""
 
     mac: bytes
     ip: bytes
     port: int
+
+    @property
+    def is_ipv6(self) -> bool:
+        """The version of IP, which the address tells."""
+        return len(self.ip) == IPV6_ADDRESS_BYTES
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ class Segment:
     ip_id: int = 0
     ttl: int = 128
     tos: int = 0
+    flow_label: int = 0
     #: From the TCP header to the end of the IP packet, as it was received; empty for a segment made here.
     raw: bytes = field(default=b"", repr=False, compare=False)
 
@@ -86,27 +95,30 @@ def encode(segment: Segment) -> bytes:
             ttl=segment.ttl,
             tos=segment.tos,
             options=options,
+            family=6 if source.is_ipv6 else 4,
+            flow_label=segment.flow_label,
         ),
         pad=True,
     )
 
 
 def decode(frame: bytes) -> Segment | None:
-    """The TCP segment of a frame; None unless it is intact TCP/IPv4 with sound options."""
+    """The TCP segment of a frame; None unless it is intact TCP over IPv4 or IPv6 with sound options."""
     parsed = parse_frame(frame)
-    ethernet, ip, tcp = parsed.ethernet, parsed.ip, parsed.tcp
+    ethernet, ip, tcp = parsed.ethernet, parsed.ip_header, parsed.tcp
     if parsed.verdict is not Verdict.TCP_OK or ethernet is None or ip is None or tcp is None:
         return None
     options = tcp.options
     if options.malformed:
         return None
     stamps = options.timestamps
-    start = ETHERNET_BYTES + (0 if parsed.vlan is None else VLAN_BYTES) + IPV4_BYTES
+    size = IPV6_ADDRESS_BYTES if isinstance(ip, Ipv6Header) else IPV4_ADDRESS_BYTES
+    end = parsed.payload_offset + parsed.payload_length
     return Segment(
-        source=Endpoint(ethernet.source.to_bytes(6, "big"), ip.source.to_bytes(4, "big"), tcp.source_port),
+        source=Endpoint(ethernet.source.to_bytes(6, "big"), ip.source.to_bytes(size, "big"), tcp.source_port),
         destination=Endpoint(
             ethernet.destination.to_bytes(6, "big"),
-            ip.destination.to_bytes(4, "big"),
+            ip.destination.to_bytes(size, "big"),
             tcp.destination_port,
         ),
         seq=tcp.sequence,
@@ -118,15 +130,25 @@ def decode(frame: bytes) -> Segment | None:
         mss=options.mss,
         window_scale=options.window_scale,
         sack_permitted=options.sack_permitted,
-        ip_id=ip.identification,
-        ttl=ip.ttl,
-        tos=ip.tos,
-        raw=frame[start : start + ip.total_length - IPV4_BYTES],
+        raw=frame[parsed.payload_offset - 4 * tcp.data_offset : end],
+        **_ip_fields(ip),
     )
+
+
+def _ip_fields(ip: IpHeader) -> dict[str, int]:
+    """What a segment keeps of its IP header beside the addresses."""
+    if isinstance(ip, Ipv6Header):
+        return {"ttl": ip.hop_limit, "tos": ip.traffic_class, "flow_label": ip.flow_label}
+    return {"ip_id": ip.identification, "ttl": ip.ttl, "tos": ip.tos}
 
 
 def decode_tcp(raw: bytes, source: Endpoint, destination: Endpoint) -> Segment | None:
     """The segment of bytes that begin with a TCP header; None unless it is intact."""
-    header = Ipv4Header(int.from_bytes(source.ip, "big"), int.from_bytes(destination.ip, "big"), IPV4_BYTES + len(raw))
-    ethernet = build_ethernet(int.from_bytes(destination.mac, "big"), int.from_bytes(source.mac, "big"), ETHERTYPE_IPV4)
-    return decode(ethernet + build_ipv4(header) + raw)
+    ends = int.from_bytes(source.ip, "big"), int.from_bytes(destination.ip, "big")
+    ethertype, header = ETHERTYPE_IPV4, b""
+    if source.is_ipv6:
+        ethertype, header = ETHERTYPE_IPV6, build_ipv6(Ipv6Header(*ends, len(raw)))
+    else:
+        header = build_ipv4(Ipv4Header(*ends, IPV4_BYTES + len(raw)))
+    ethernet = build_ethernet(int.from_bytes(destination.mac, "big"), int.from_bytes(source.mac, "big"), ethertype)
+    return decode(ethernet + header + raw)

@@ -30,7 +30,9 @@ from model.ndis.calls import (
     TraceEntry,
 )
 from model.ndis.enums import (
+    DELEGATED_TYPE,
     FIN_TAKEN_STATES,
+    PATH_TYPE,
     DisconnectFlags,
     NeighborEvent,
     OffloadStateType,
@@ -76,6 +78,9 @@ from model.ndis.registration import (
 from model.ndis.soft_tcp import signed
 from model.ndis.status import CompletionKind, NdisStatus
 
+HOST_IP6 = bytes.fromhex("fd4a6b7c8d9ea0b10000000000000a01")
+"""A unique local address (RFC 4193) in which no half is zero."""
+
 
 class HostError(Exception):
     """The host was used against its rules."""
@@ -112,12 +117,9 @@ class SharedObject(HostObject):
 
     def terminate_block(self) -> OffloadBlock:
         """A tree node for terminate: delegated state only."""
-        kind = (
-            OffloadStateType.NEIGHBOR_DELEGATED
-            if self.type is OffloadStateType.NEIGHBOR
-            else OffloadStateType.IP4_DELEGATED
+        return OffloadBlock(
+            DELEGATED_TYPE[self.type], self.handle, ndis_offload_handle=self, delegated=self._delegated()
         )
-        return OffloadBlock(kind, self.handle, ndis_offload_handle=self, delegated=self._delegated())
 
     def _delegated(self) -> NeighborDelegated | PathDelegated:
         if self.type is OffloadStateType.NEIGHBOR:
@@ -199,6 +201,8 @@ class HostConfig:
 
     seed: int = 1
     path_mtu: int = 1500
+    #: IPv6 address of the host, network order.
+    ip6: bytes = HOST_IP6
     #: Chance that the last connection of a path is terminated with path and neighbor in one tree.
     joint_terminate: float = 0.5
     #: Indicated buffers are returned after 0..this many ticks, several at once.
@@ -224,7 +228,7 @@ class NdisHost:
         self.allocator = allocator
         self.config = config or HostConfig()
         self.now = 0
-        self.stack = HostStack(mac, ip, lambda frame: self.issue(SendRaw(None, frame)))
+        self.stack = HostStack(mac, ip, lambda frame: self.issue(SendRaw(None, frame)), ip6=self.config.ip6)
         self.completions: dict[str, Counter[str]] = {}
         self.trace: list[TraceEntry] = []
         #: Called when an abortive disconnect is issued: from here on its RST may be seen.
@@ -277,6 +281,13 @@ class NdisHost:
     def may_offload(self) -> bool:
         """New offloads are possible now (CH-012, CH-013)."""
         return self.capabilities is not None and not self.paused and not self.uploading_all
+
+    def _can_offload(self, connection: OffloadedConnection) -> bool:
+        """New offloads are possible now, and over the version of IP of a connection."""
+        can = self.capabilities
+        if can is None or not self.may_offload:
+            return False
+        return can.support_ipv6 if connection.path.type is OffloadStateType.IP6 else can.support_ipv4
 
     # ---- calls -----------------------------------------------------------------------------
 
@@ -407,7 +418,7 @@ class NdisHost:
     def _path(self, source: bytes, destination: bytes, neighbor: SharedObject) -> SharedObject:
         if destination not in self._paths:
             self._paths[destination] = SharedObject(
-                OffloadStateType.IP4,
+                PATH_TYPE[len(destination)],
                 PathConst(source, destination),
                 PathCached(self.config.path_mtu),
                 neighbor,
@@ -416,9 +427,10 @@ class NdisHost:
 
     def _issue_initiates(self) -> bool:
         """One tree of everything that waits and whose objects are at rest (CH-059)."""
-        if self._to_initiate and not self.may_offload:
-            waiting, self._to_initiate = self._to_initiate, []
-            for connection, node in waiting:
+        barred = [(connection, node) for connection, node in self._to_initiate if not self._can_offload(connection)]
+        if barred:
+            self._to_initiate = [waiting for waiting in self._to_initiate if waiting not in barred]
+            for connection, node in barred:
                 self._offload_failed(connection, node, NdisStatus.FAILURE)
             return True
         resting = (ObjectPhase.NONE, ObjectPhase.OFFLOADED)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from model.ndis.calls import InvalidateOffload, NdisCall, QueryOffload, UpdateOffload
-from model.ndis.enums import OffloadStateType, TcpCachedFlags
+from model.ndis.enums import CACHED_TYPE, OffloadStateType, TcpCachedFlags
 from model.ndis.offload_state import (
     CachedState,
     ConstState,
@@ -103,22 +103,20 @@ class StateRequest:
 _CONST: dict[OffloadStateType, type[ConstState]] = {
     OffloadStateType.NEIGHBOR: NeighborConst,
     OffloadStateType.IP4: PathConst,
+    OffloadStateType.IP6: PathConst,
     OffloadStateType.TCP: TcpConst,
 }
 _CACHED: dict[OffloadStateType, type[CachedState]] = {
     OffloadStateType.NEIGHBOR: NeighborCached,
     OffloadStateType.IP4: PathCached,
+    OffloadStateType.IP6: PathCached,
     OffloadStateType.TCP: TcpCached,
 }
 _DELEGATED: dict[OffloadStateType, type[DelegatedState]] = {
     OffloadStateType.NEIGHBOR: NeighborDelegated,
     OffloadStateType.IP4: PathDelegated,
+    OffloadStateType.IP6: PathDelegated,
     OffloadStateType.TCP: TcpDelegated,
-}
-_CACHED_TYPE = {
-    OffloadStateType.NEIGHBOR: OffloadStateType.NEIGHBOR_CACHED,
-    OffloadStateType.IP4: OffloadStateType.IP4_CACHED,
-    OffloadStateType.TCP: OffloadStateType.TCP_CACHED,
 }
 
 
@@ -169,7 +167,7 @@ class StateCalls:
         nodes: list[OffloadBlock] = []
         for owner, cached in changes:
             self._may_update(owner)
-            nodes.append(owner.node(_CACHED_TYPE[owner.kind]))
+            nodes.append(owner.node(CACHED_TYPE[owner.kind]))
             nodes[-1].cached = cached
         root = link(nodes)
         if root is None:

@@ -1,8 +1,8 @@
-"""The host stack: software TCP connections behind a raw frame interface (IPv4).
+"""The host stack: software TCP connections over IPv4 and IPv6 behind a raw frame interface.
 
 Frames go out through ``send_raw`` and come in through ``on_raw``. A connection that is offloaded, or
 being handed over, belongs to the target: its frames are not answered here. IPv4 identifications are
-0x0000..0x7FFF; the upper half belongs to the target (CH-116).
+0x0000..0x7FFF; the upper half belongs to the target (CH-116). MAC addresses are given: no ARP, no neighbor discovery.
 """
 
 from __future__ import annotations
@@ -76,9 +76,13 @@ class StackCounters:
 class HostStack:
     """Demultiplexer, IP identification and hand-over of the host's connections."""
 
-    def __init__(self, mac: bytes, ip: bytes, send_raw: Callable[[bytes], None], first_ip_id: int = 0) -> None:
+    def __init__(
+        self, mac: bytes, ip: bytes, send_raw: Callable[[bytes], None], first_ip_id: int = 0, ip6: bytes = b""
+    ) -> None:
         self.mac = mac
         self.ip = ip
+        #: IPv6 address, 16 bytes; empty: the host has none.
+        self.ip6 = ip6
         self.counters = StackCounters()
         self._send_raw = send_raw
         self._ip_id = first_ip_id & 0x7FFF
@@ -98,7 +102,9 @@ class HostStack:
         key = (remote.ip, remote.port, local_port)
         if key in self._connections:
             raise StackError(f"port {local_port} is connected to that endpoint already")
-        local = Endpoint(self.mac, self.ip, local_port)
+        local = Endpoint(self.mac, self.ip6 if remote.is_ipv6 else self.ip, local_port)
+        if not local.ip:
+            raise StackError("the host has no IPv6 address: give it one as ip6")
         connection = StackConnection(SoftTcp(local, remote, config, self._emit))
         self._connections[key] = connection
         return connection
@@ -150,6 +156,7 @@ class HostStack:
             initial_rcv_wnd=min(config.initial_rcv_wnd, MAX_WINDOW_FIELD << tcp.rcv_scale),
             ttl_or_hop_limit=config.ttl,
             tos_or_traffic_class=config.tos,
+            flow_label=config.flow_label if tcp.remote.is_ipv6 else 0,
         )
         return ExportedState(const, cached, tcp.snapshot(tick), bytes(tcp.send_buffer), bytes(tcp.received))
 
@@ -230,7 +237,7 @@ class HostStack:
         """A frame came up the non-offload path."""
         self.counters.received += 1
         segment = decode(frame)
-        if segment is None or segment.destination.ip != self.ip:
+        if segment is None or segment.destination.ip not in (self.ip, self.ip6):
             self.counters.not_tcp += 1
             return
         key = (segment.source.ip, segment.source.port, segment.destination.port)

@@ -90,11 +90,15 @@ def neighbor_image(const: NeighborConst, cached: NeighborCached, delegated: Neig
     ).to_bytes()
 
 
+def family_of(const: PathConst) -> int:
+    """Version of IP of a path, which its addresses tell."""
+    return FAMILY_IPV4 if len(const.source_address) == 4 else FAMILY_IPV6
+
+
 def path_image(const: PathConst, cached: PathCached, neighbor_id: int) -> bytes:
     """PATH_WRITE image."""
-    family = FAMILY_IPV4 if len(const.source_address) == 4 else FAMILY_IPV6
     return PathImage(
-        family=family,
+        family=family_of(const),
         neighbor_id=neighbor_id,
         path_mtu=cached.path_mtu,
         src_addr=_little(const.source_address, 16),

@@ -34,6 +34,7 @@ from model.ndis.calls import ProtocolFace
 from model.ndis.enums import (
     FIN_SENT_STATES,
     FIN_TAKEN_STATES,
+    PATH_TYPE,
     DisconnectFlags,
     Layer,
     NblInfo,
@@ -44,7 +45,9 @@ from model.ndis.enums import (
 from model.ndis.images import (
     DEFAULT_PARAMETERS,
     FAMILY_IPV4,
+    FAMILY_IPV6,
     delegated_state,
+    family_of,
     initiate_status,
     neighbor_image,
     parameter_image,
@@ -178,6 +181,9 @@ class DriverConfig:
     #: Ticks after which any other command, forward or abort that was not answered ends without the device, and an
     #: initiate that met a pause without the resume.
     answer_ticks: int = 60_000
+    #: Connections over this version of IP are offloaded (INF keywords *TCPConnectionOffloadIPv4, *...IPv6).
+    offload_ipv4: bool = True
+    offload_ipv6: bool = True
     #: Unfinished sends go back in the terminate chain instead of by completion (NDIS sheet, 6.4).
     chain_unfinished: bool = False
     #: When the driver asks for a connection with an optional reason; by default never.
@@ -224,6 +230,8 @@ class MiniportDriver:
         self.misuses: list[str] = []
         self._port = port
         c = self.config
+        keywords = {FAMILY_IPV4: c.offload_ipv4, FAMILY_IPV6: c.offload_ipv6}
+        self._families = frozenset(family for family, on in keywords.items() if on)
         self._register(Adapter(protocol))
         sq = RingPlace(self._region(allocator, 64 << c.sq_log2), c.sq_log2)
         cq = RingPlace(self._region(allocator, 32 << c.cq_log2), c.cq_log2)
@@ -282,8 +290,10 @@ class MiniportDriver:
         self._paused = False
         #: UPLOAD_ALL was indicated: a pause may last for ever (NDIS sheet, 2.14).
         self._uploading = False
-        #: The host switched connection offload off: what it set last, and what holds by now.
-        self._switch_off = self._switched_off = False
+        #: Versions of IP over which connections may be offloaded: what the host set last, and what holds by now.
+        self._switched_to = self._families
+        #: A version was switched off: RESUME tells of the other one when nothing is offloaded any more.
+        self._resume_when_empty = False
         #: Initiates that met a pause, and since when.
         self._initiates_waiting: list[tuple[OffloadBlock, int]] = []
         self._held_walks: list[_HeldWalk] = []
@@ -322,8 +332,9 @@ class MiniportDriver:
                 self.tcp_offload_receive_return,
             ),
         )
-        self.capabilities = TcpConnectionOffload(self.config.conns, support_sack=True)
-        attributes = OffloadAttributes(self._adapter_context, self.capabilities, self.capabilities)
+        self.capabilities = TcpConnectionOffload(self.config.conns, support_ipv6=True, support_sack=True)
+        on = self.offered if self._families else None
+        attributes = OffloadAttributes(self._adapter_context, on, on)
         adapter.set_miniport_attributes(self._handle, attributes)
         self._up = event_handlers(adapter)
 
@@ -568,7 +579,7 @@ class MiniportDriver:
     def _complete_initiate(self, handle: object, root: OffloadBlock) -> None:
         self.adapter.initiate_offload_complete(handle, root)
         self._initiates -= 1
-        self._power_when_empty()
+        self._when_empty()
 
     def _initiated(self, root: OffloadBlock, live: list[LiveObject]) -> None:
         self.flush_up()
@@ -607,6 +618,10 @@ class MiniportDriver:
             case PathConst() as const, PathCached() as cached, _:
                 if not isinstance(below, StateObject) or below.layer is not Layer.NEIGHBOR:
                     return _FAILURE
+                if {PATH_TYPE.get(len(a)) for a in (const.source_address, const.destination_address)} != {node.type}:
+                    return _FAILURE
+                if family_of(const) not in self._families:
+                    return _FAILURE
                 entry = StateObject(Layer.PATH, self._take_id(Layer.PATH), below, handle, const, cached)
                 image = path_image(const, cached, below.id)
                 return self._write_object(Opcode.PATH_WRITE, entry, image, live, resume)
@@ -615,7 +630,9 @@ class MiniportDriver:
                     return _FAILURE
                 if not self._room_for(delegated):
                     return _FAILURE
-                image = tcp_image(const, cached, delegated, below.id, FAMILY_IPV4)
+                if not isinstance(below.const, PathConst):
+                    return _FAILURE
+                image = tcp_image(const, cached, delegated, below.id, family_of(below.const))
                 return self._load(node, below, delegated, image, live, resume)
             case _:
                 return _FAILURE
@@ -1089,7 +1106,7 @@ class MiniportDriver:
         for follower in op.followers:
             self._terminate_step(follower)
         self._pass_up(held)
-        self._power_when_empty()
+        self._when_empty()
 
     def _free_objects(self) -> None:
         """Numbers of terminated objects are free once nothing depends on them, whatever the host promised (CH-231)."""
@@ -1282,31 +1299,46 @@ class MiniportDriver:
         return NdisStatus.PENDING
 
     def _set_switches(self, request: OidRequest, wanted: OffloadParameters) -> NdisStatus:
-        """OID_TCP_OFFLOAD_PARAMETERS: connection offload off, and on again.
+        """OID_TCP_OFFLOAD_PARAMETERS: connection offload over IPv4 and over IPv6, each off and on again.
 
-        Capabilities without an IP version are none (CH-005), and change by a pause and a resume only (CH-008): off is a
-        pause and UPLOAD_ALL without the resume, which comes when it is switched on.
+        Capabilities change by a pause and a resume only (CH-008). A version that goes takes all with it: PAUSE and
+        UPLOAD_ALL, and RESUME with the other version when nothing is offloaded any more. Capabilities without an IP
+        version are none (CH-005): with both off no resume comes. A version that is switched on is a resume at once.
         """
-        if Switch.ENABLED is wanted.tcp_connection_ipv6:
-            return NdisStatus.NOT_SUPPORTED
-        off = wanted.tcp_connection_ipv4 is Switch.DISABLED
-        if wanted.tcp_connection_ipv4 is Switch.NO_CHANGE or off == self._switch_off:
+        switches = {FAMILY_IPV4: wanted.tcp_connection_ipv4, FAMILY_IPV6: wanted.tcp_connection_ipv6}
+        changed = {family for family, to in switches.items() if to is not Switch.NO_CHANGE}
+        on = {family for family, to in switches.items() if to is Switch.ENABLED}
+        families = self._switched_to - changed | on
+        if families == self._switched_to:
             return NdisStatus.SUCCESS
-        self._switch_off = off
-        self.later(lambda: self._switched(request, off))
+        self._switched_to = families
+        self.later(lambda: self._switched(request, families))
         self._kick()
         return NdisStatus.PENDING
 
-    def _switched(self, request: OidRequest, off: bool) -> None:
-        self._switched_off = off
-        if not off:
-            self.resume()
-        elif not self._paused:
+    def _switched(self, request: OidRequest, families: frozenset[int]) -> None:
+        lost = self._families - families
+        self._families = families
+        if (lost or families) and not self._paused:
             self.pause()
-        if off and not self._uploading:
+        if lost and not self._uploading:
             self.upload_all()
+        self._resume_when_empty = bool(lost and families)
+        if families and not lost:
+            self.resume()
         self.flush_up()
         self.adapter.oid_request_complete(self._handle, request, NdisStatus.SUCCESS)
+        self._when_empty()
+
+    @property
+    def offered(self) -> TcpConnectionOffload:
+        """The capabilities within what the host lets the driver offload."""
+        can = self.capabilities
+        return replace(
+            can,
+            support_ipv4=can.support_ipv4 and FAMILY_IPV4 in self._families,
+            support_ipv6=can.support_ipv6 and FAMILY_IPV6 in self._families,
+        )
 
     def _statistics_read(self, request: OidRequest, status: NdisStatus) -> None:
         """A statistics request that had to wait for the device ends."""
@@ -1322,8 +1354,11 @@ class MiniportDriver:
         self._power_waiting.append(request)
         return NdisStatus.PENDING
 
-    def _power_when_empty(self) -> None:
-        """Complete what waits for the last terminate, or for an initiate."""
+    def _when_empty(self) -> None:
+        """Complete what waits for the last terminate, or for an initiate; tell of what may be offloaded from now on."""
+        if self._resume_when_empty and not (self._contexts or self._initiates):
+            self._resume_when_empty = False
+            self.resume()
         while self._power_waiting and not (self._contexts or self._initiates):
             self.adapter.oid_request_complete(self._handle, self._power_waiting.pop(0), NdisStatus.SUCCESS)
 
@@ -1367,10 +1402,10 @@ class MiniportDriver:
     def resume(self, capabilities: TcpConnectionOffload | None = None) -> None:
         """Offloads may come again, within ``capabilities`` (NDIS_STATUS_OFFLOAD_RESUME, CH-008)."""
         self.capabilities = capabilities or self.capabilities
-        if self._switched_off:
+        if not self._families or self._resume_when_empty:
             return  # they are announced when the host switches the offload on again
         self._paused = self._uploading = False
-        self.adapter.indicate_status(self._handle, NdisStatus.OFFLOAD_RESUME, self.capabilities)
+        self.adapter.indicate_status(self._handle, NdisStatus.OFFLOAD_RESUME, self.offered)
         waiting, self._initiates_waiting = self._initiates_waiting, []
         for root, _ in waiting:
             self._start_walk(root)

@@ -27,6 +27,8 @@ RECEIVE_NOPUSH, RECEIVE_PREFILL = 1, 2
 DISCONNECT_GRACEFUL = 1
 DISCONNECT_ABORTIVE = 2
 DISCONNECT_INHERITED = 4
+#: How the device refuses an entry at once.
+_REFUSED = frozenset((Status.BAD_STATE, Status.UPLOAD))
 
 Element = tuple[int, int]
 
@@ -207,6 +209,8 @@ class ConnectionIo:
     abort_untold: bool = False
     #: An abortive disconnect has succeeded: nothing else does any more.
     abort_done: bool = False
+    #: Cookies of entries in front of it that were outstanding then: the device has refused them.
+    passed: frozenset[int] = frozenset()
 
     # ---- completions -----------------------------------------------------------------------
 
@@ -393,6 +397,8 @@ class ConnectionIo:
             )
         if cqe.status == Status.OK:
             self._in_turn(entry)
+        if entry.cookie in self.passed and (cqe.nbytes or cqe.status not in _REFUSED):
+            raise DriverError(f"SEND completion of connection {self.conn} with status {cqe.status} behind an abort")
         self.entries.remove(entry)
         self._entry_back(entry)
         job = entry.job
@@ -407,6 +413,7 @@ class ConnectionIo:
         first = self.entries[0]
         if entry.job.abortive:
             self.abort_done = True
+            self.passed = frozenset(e.cookie for e in takewhile(lambda e: e is not entry, self.entries))
         elif self.abort_done or first is not entry:
             other = "of an abortive disconnect" if self.abort_done else f"with cookie {first.cookie}"
             raise DriverError(f"SEND completion of connection {self.conn} passed the one {other}")
@@ -425,8 +432,11 @@ class ConnectionIo:
 
     @property
     def aborting(self) -> bool:
-        """The device has an abortive disconnect and has not said how it ended."""
-        return any(entry.job.abortive for entry in self.entries)
+        """The device has an abortive disconnect, or gets one next, and has not said how it ended."""
+        if self.lost:
+            return False
+        next_one = self.send_open and not self.mute() and any(j.abortive and j.cuts and j.unsettled for j in self.jobs)
+        return next_one or any(entry.job.abortive for entry in self.entries)
 
     def finish(self) -> None:
         """Complete what is done: a list without data is as soon as it is its turn."""

@@ -109,7 +109,7 @@ class StateOp:
 
 @dataclass(frozen=True, eq=False)
 class _Queued:
-    """A command that waits, for set-up memory or an RST on its way: ``submit`` is False until it can go."""
+    """A command that waits for set-up memory: ``submit`` is False while there is none."""
 
     submit: Callable[[], bool]
     ended: Callback
@@ -122,26 +122,39 @@ class StateCommands:
     def __init__(self, driver: Commander) -> None:
         self._driver = driver
         self._waiting: deque[_Queued] = deque()
+        #: INVALIDATEs that wait for RSTs of connections below their object (CH-184); nothing waits behind them.
+        self._behind_resets: list[tuple[_Queued, list[OffloadedTcp]]] = []
         #: Neighbor queries that came before the host knew the neighbor to be offloaded.
         self._early: list[tuple[StateObject, Cqe]] = []
 
     @property
     def waits(self) -> int:
         """Commands that wait."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._behind_resets)
 
     def pump(self) -> None:
         """Submit what waited and can go now."""
+        for held in [one for one in self._behind_resets if not _aborting(one[1])]:
+            self._let_go(held)
         while self._waiting and self._waiting[0].submit():
             self._waiting.popleft()
 
     def give_up(self, since: int) -> bool:
-        """End what has waited since a tick or longer; True if there was anything."""
+        """End what has waited for set-up memory since a tick or longer; True if there was anything.
+
+        What waited for an RST as long goes to the device, whatever became of the RST.
+        """
+        for held in [one for one in self._behind_resets if one[0].since <= since]:
+            self._let_go(held)
         overdue = [one for one in self._waiting if one.since <= since]
         for one in overdue:
             self._waiting.remove(one)
             one.ended(Cqe(status=GIVEN_UP))
         return bool(overdue)
+
+    def _let_go(self, held: tuple[_Queued, list[OffloadedTcp]]) -> None:
+        self._behind_resets.remove(held)
+        self._waiting.append(replace(held[0], since=self._driver.now))
 
     def _start(self, op: StateOp, walk: Callable[[StateOp], None]) -> None:
         walk(op)
@@ -160,8 +173,18 @@ class StateCommands:
         for release in op.held:
             release()
 
-    def _wait(self, op: StateOp, node: OffloadBlock, submit: Callable[[Callback], bool], done: Callback) -> None:
-        """One command of a node: ``submit`` is False while it cannot go, ``done`` gets the completion."""
+    def _wait(
+        self,
+        op: StateOp,
+        node: OffloadBlock,
+        submit: Callable[[Callback], bool],
+        done: Callback,
+        resets: list[OffloadedTcp] | None = None,
+    ) -> None:
+        """One command of a node: ``submit`` is False while there is no room, ``done`` gets the completion.
+
+        It goes behind the RSTs that are on their way from the connections ``resets``.
+        """
 
         def finished(cqe: Cqe) -> None:
             node.status = NdisStatus.SUCCESS if cqe.status == Status.OK else NdisStatus.FAILURE
@@ -169,7 +192,11 @@ class StateCommands:
             self._step(op)
 
         op.waiting += 1
-        self._waiting.append(_Queued(lambda: submit(finished), finished, self._driver.now))
+        queued = _Queued(lambda: submit(finished), finished, self._driver.now)
+        if resets and _aborting(resets):
+            self._behind_resets.append((queued, resets))
+        else:
+            self._waiting.append(queued)
 
     def _plain(self, opcode: Opcode, number: int, gen: int, flags: int) -> Callable[[Callback], bool]:
         """A command without an image."""
@@ -384,12 +411,11 @@ class StateCommands:
         submit = self._plain(Opcode.INVALIDATE, number, gen, kind)
 
         def invalidate(finished: Callback) -> bool:
-            if any(connection.io.aborting for connection in depends):
-                return False  # it would take the RST back whose sending the abort reports (CH-184)
             entry.invalid = True
             return submit(finished)
 
-        self._wait(op, node, invalidate, done)
+        # it would take an RST back whose sending an abort reports (CH-184)
+        self._wait(op, node, invalidate, done, resets=depends)
 
     # ---- the neighbor's question -----------------------------------------------------------
 
@@ -423,6 +449,10 @@ class StateCommands:
         self._early = [(other, cqe) for other, cqe in self._early if other is not entry]
         for cqe in early:
             self.neighbor_query(entry, cqe)
+
+
+def _aborting(connections: list[OffloadedTcp]) -> bool:
+    return any(connection.io.aborting for connection in connections)
 
 
 def write_state(node: OffloadBlock, const: ConstState, cached: CachedState, delegated: DelegatedState) -> None:

@@ -4,9 +4,9 @@ The device counts without end; what the counters were when an OID was set is sub
 registers may take time: a request is answered at once where they do not, otherwise it is PENDING. Requests are served
 one after the other, so that a query behind a set sees it.
 
-No IPv6 connection is ever offloaded, so that half is 0. So is what cannot be said of a connection: a frame with a wrong
-checksum or length belongs to none (InErrors, InHeaderErrors, InTruncatedPackets), one that finds no room is dropped
-before it is looked up (InDiscards), and the host has chosen the route (OutNoRoutes).
+What cannot be said of a connection is 0: a frame with a wrong checksum or length belongs to none (InErrors,
+InHeaderErrors, InTruncatedPackets), one that finds no room is dropped before it is looked up (InDiscards), and the host
+has chosen the route (OutNoRoutes).
 """
 
 from __future__ import annotations
@@ -49,27 +49,41 @@ class _Counter:
         return value if self.gauge else (value - base) % (1 << (64 if self.wide else 32))
 
 
-_RECEIVES: Final = _Counter(Csr.ST4_IN_RECEIVES_LO, wide=True)
-_TCP4: Final = {
-    "in_segments": _Counter(Csr.ST4_IN_SEGMENTS_LO, wide=True),
-    "out_segments": _Counter(Csr.ST4_OUT_SEGMENTS_LO, wide=True),
-    "currently_established": _Counter(Csr.ST4_ESTABLISHED, gauge=True),
-    "reset_established": _Counter(Csr.ST4_RESET_ESTABLISHED),
-    "retransmitted_segments": _Counter(Csr.ST4_RETRANSMITTED),
-    "out_resets": _Counter(Csr.ST4_OUT_RESETS),
-}
-_IP4: Final = {
-    "in_receives": _RECEIVES,
-    "in_octets": _Counter(Csr.ST4_IN_OCTETS_LO, wide=True),
-    "in_delivers": _RECEIVES,
-    "out_requests": _Counter(Csr.ST4_OUT_REQUESTS_LO, wide=True),
-    "out_octets": _Counter(Csr.ST4_OUT_OCTETS_LO, wide=True),
-    "out_discards": _Counter(Csr.ST4_OUT_DISCARDS),
-}
-_FIELDS: Final[Mapping[Oid, Mapping[str, _Counter]]] = {Oid.TCP4_OFFLOAD_STATS: _TCP4, Oid.IP4_OFFLOAD_STATS: _IP4}
-_EMPTY: Final[Mapping[Oid, TcpOffloadStats | IpOffloadStats]] = {
-    Oid.TCP6_OFFLOAD_STATS: TcpOffloadStats(),
-    Oid.IP6_OFFLOAD_STATS: IpOffloadStats(),
+def _tcp(family: int) -> Mapping[str, _Counter]:
+    """Counters of TCP_OFFLOAD_STATS over a version of IP."""
+    return {
+        "in_segments": _Counter(_register("IN_SEGMENTS_LO", family), wide=True),
+        "out_segments": _Counter(_register("OUT_SEGMENTS_LO", family), wide=True),
+        "currently_established": _Counter(_register("ESTABLISHED", family), gauge=True),
+        "reset_established": _Counter(_register("RESET_ESTABLISHED", family)),
+        "retransmitted_segments": _Counter(_register("RETRANSMITTED", family)),
+        "out_resets": _Counter(_register("OUT_RESETS", family)),
+    }
+
+
+def _ip(family: int) -> Mapping[str, _Counter]:
+    """Counters of IP_OFFLOAD_STATS of a version of IP."""
+    received = _Counter(_register("IN_RECEIVES_LO", family), wide=True)
+    return {
+        "in_receives": received,
+        "in_octets": _Counter(_register("IN_OCTETS_LO", family), wide=True),
+        "in_delivers": received,
+        "out_requests": _Counter(_register("OUT_REQUESTS_LO", family), wide=True),
+        "out_octets": _Counter(_register("OUT_OCTETS_LO", family), wide=True),
+        "out_discards": _Counter(_register("OUT_DISCARDS", family)),
+    }
+
+
+def _register(name: str, family: int) -> Csr:
+    return Csr[f"ST{family}_{name}"]
+
+
+_TCP_OIDS: Final = (Oid.TCP4_OFFLOAD_STATS, Oid.TCP6_OFFLOAD_STATS)
+_FIELDS: Final[Mapping[Oid, Mapping[str, _Counter]]] = {
+    Oid.TCP4_OFFLOAD_STATS: _tcp(4),
+    Oid.IP4_OFFLOAD_STATS: _ip(4),
+    Oid.TCP6_OFFLOAD_STATS: _tcp(6),
+    Oid.IP6_OFFLOAD_STATS: _ip(6),
 }
 
 
@@ -97,10 +111,6 @@ class StatisticsRequests:
 
     def request(self, request: OidRequest) -> NdisStatus:
         """A query or set of one of ``STATISTICS_OIDS``."""
-        if request.oid in _EMPTY:
-            if not request.set:
-                request.buffer = _EMPTY[request.oid]
-            return NdisStatus.SUCCESS
         self._waiting.append(request)
         self._calling = request
         self._begin()
@@ -160,8 +170,7 @@ class StatisticsRequests:
                 name: counter.since(values[counter], base.get(counter, 0))
                 for name, counter in _FIELDS[request.oid].items()
             }
-            tcp = request.oid is Oid.TCP4_OFFLOAD_STATS
-            request.buffer = TcpOffloadStats(**fields) if tcp else IpOffloadStats(**fields)
+            request.buffer = TcpOffloadStats(**fields) if request.oid in _TCP_OIDS else IpOffloadStats(**fields)
         if request is self._calling:
             self._calling = None
         else:

@@ -6,13 +6,11 @@ they come; the host is to get them only when the connection is its own again.
 
 from __future__ import annotations
 
+from model.ndis.ip_packet import tcp_packet
 from model.ndis.miniport_objects import OffloadedTcp
 from model.ndis.offload_state import PathConst, TcpConst, structure_port
 
-_ETHERTYPE, _IPV4, _TAG = slice(12, 14), b"\x08\x00", b"\x81\x00"
-_PROTOCOL_TCP, _URG = 6, 0x20
-_IP_BYTES, _TCP_BYTES = 20, 20
-_MORE_FRAGMENTS, _FRAGMENT_OFFSET = 0x2000, 0x1FFF
+_URG, _TCP_BYTES = 0x20, 20
 #: Frames of a connection that wait; what comes beyond that is lost, as on the wire.
 MAX_HELD = 256
 
@@ -39,17 +37,15 @@ class UrgentFrames:
 
     def keeps(self, frame: bytes) -> bool:
         """True if the frame waits for the terminate of its connection."""
-        at = 18 if frame[_ETHERTYPE] == _TAG else 14
-        header = 4 * (frame[at] & 15) if len(frame) >= at + _IP_BYTES else 0
-        plain = frame[at - 2 : at] == _IPV4 and header >= _IP_BYTES and frame[at] >> 4 == 4
-        if not plain or frame[at + 9] != _PROTOCOL_TCP:
+        found = tcp_packet(frame)
+        if found is None:
             return False
-        ends, place = frame[at + 12 : at + 20], int.from_bytes(frame[at + 6 : at + 8], "big")
-        packet = ends + frame[at + 4 : at + 6]
-        if place & _FRAGMENT_OFFSET:  # it has no ports: it goes where the first fragment of its packet went
+        ends = found.source + found.destination
+        packet = ends + found.identification.to_bytes(4, "big")
+        if found.offset:  # it has no ports: it goes where the first fragment of its packet went
             connection = self._packets.get(packet)
             return connection is not None and connection in self._held and self._hold(connection, frame)
-        tcp = frame[at + header : at + header + _TCP_BYTES]
+        tcp = found.payload[:_TCP_BYTES]
         connection = self._flows.get(ends + tcp[:4]) if len(tcp) == _TCP_BYTES else None
         if connection is None:
             return False
@@ -59,7 +55,7 @@ class UrgentFrames:
             self.begins(connection)
         if connection not in self._held:
             return False
-        if place & _MORE_FRAGMENTS:
+        if found.more:
             self._packets[packet] = connection
         return self._hold(connection, frame)
 

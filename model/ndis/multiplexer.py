@@ -16,6 +16,7 @@ from enum import Enum
 from model.ndis.binding import Adapter, Binding
 from model.ndis.calls import MiniportFace, ProtocolFace
 from model.ndis.enums import (
+    DELEGATED_TYPE,
     OFFLOADABLE_STATES,
     DisconnectFlags,
     Layer,
@@ -173,7 +174,7 @@ class Multiplexer:
     def _register(self) -> None:
         adapter = self.adapter
         capabilities = [c for binding in self.bindings if (c := _capabilities(binding)) is not None]
-        least = min(capabilities, key=lambda c: c.capacity) if len(capabilities) == len(self.bindings) else None
+        least = _least(capabilities) if len(capabilities) == len(self.bindings) else None
         adapter.set_miniport_attributes(self._handle, OffloadAttributes(self._adapter_context, least, least))
         _, table = adapter.get_offload_handlers(self._handle, ChimneyType.TCP)
         if table is None:
@@ -518,7 +519,7 @@ class Multiplexer:
         for entry in all_of_it:
             entry.stay = Stay.MOVING
         nodes = [self._leaving(entry, OffloadStateType.TCP_DELEGATED, move.source) for entry in tcps]
-        root = self._leaving(path, OffloadStateType.IP4_DELEGATED, move.source)
+        root = self._leaving(path, DELEGATED_TYPE[path.kind], move.source)
         root.dependent_block_list = link(nodes)
         neighbor = path.below
         if neighbor is not None and not self._used(neighbor, move.source, path):
@@ -842,6 +843,13 @@ def _capabilities(binding: Binding) -> TcpConnectionOffload | None:
     """What the miniport below reported."""
     attributes = binding.face.adapter.attributes
     return None if attributes is None else attributes.tcp_connection_offload_hardware_capabilities
+
+
+def _least(capabilities: Sequence[TcpConnectionOffload]) -> TcpConnectionOffload | None:
+    """What all of them can; None if they have no version of IP in common (CH-005)."""
+    smallest = min(capabilities, key=lambda c: c.capacity)
+    ipv4, ipv6 = (all(getattr(c, name) for c in capabilities) for name in ("support_ipv4", "support_ipv6"))
+    return replace(smallest, support_ipv4=ipv4, support_ipv6=ipv6) if ipv4 or ipv6 else None
 
 
 def _came_from(head: NetBufferList | None, lower: int) -> None:

@@ -17,6 +17,11 @@ from model.ndis.soft_ecn import OFFER, SoftEcn
 from model.wire.frame import TcpFlag
 
 TIMESTAMP_BYTES = 12
+IPV4_TCP_BYTES, IPV6_TCP_BYTES = 40, 60
+"""IP and TCP header without options."""
+ETHERNET_MTU = 1500
+DEFAULT_MSS, DEFAULT_MSS_IPV6 = 536, 1220
+"""Send MSS where the other side announces none (RFC 9293, MUST-15)."""
 _SENDING = (State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK)
 _RECEIVING = (State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2)
 
@@ -52,6 +57,8 @@ class SoftTcpConfig:
     initial_ssthresh: int = 0x3FFF_C000
     ttl: int = 128
     tos: int = 0
+    #: Of the frames over IPv6 (RFC 6437).
+    flow_label: int = 0
 
     @property
     def rcv_scale(self) -> int:
@@ -215,8 +222,12 @@ class SoftTcp:
     @property
     def send_mss(self) -> int:
         """Payload bytes of a full-size segment (MUST-16)."""
-        mss = min(self.remote_mss, self.config.path_mtu - 40)
+        mss = min(self.remote_mss, self.config.path_mtu - self._header_bytes)
         return mss - TIMESTAMP_BYTES if self.ts_enabled else mss
+
+    @property
+    def _header_bytes(self) -> int:
+        return IPV6_TCP_BYTES if self.remote.is_ipv6 else IPV4_TCP_BYTES
 
     # ---- time ------------------------------------------------------------------------------
 
@@ -312,6 +323,7 @@ class SoftTcp:
                 ts=(self._timestamp(tick), self.ts_recent) if self.ts_enabled else None,
                 ttl=self.config.ttl,
                 tos=self.ecn.tos(self.config.tos, fresh=fresh),
+                flow_label=self.config.flow_label,
             )
         )
 
@@ -338,11 +350,12 @@ class SoftTcp:
                 TcpFlag.SYN | TcpFlag.ACK | agreed if answer else TcpFlag.SYN | offer,
                 min(0xFFFF, config.initial_rcv_wnd),
                 ts=(self._timestamp(tick), self.ts_recent if answer else 0) if timestamps else None,
-                mss=config.mss,
+                mss=min(config.mss, ETHERNET_MTU - self._header_bytes),
                 window_scale=config.rcv_scale if scaling else None,
                 sack_permitted=self.sack_enabled if answer else config.sack,
                 ttl=config.ttl,
                 tos=self.ecn.tos(config.tos, fresh=False),
+                flow_label=config.flow_label,
             )
         )
         self._arm(tick)
@@ -447,7 +460,7 @@ class SoftTcp:
         """What the other side's SYN says: its sequence number and its options."""
         config = self.config
         self.rcv_nxt = self.rcv_adv = (syn.seq + 1) & MASK32
-        self.remote_mss = syn.mss or 536
+        self.remote_mss = syn.mss or (DEFAULT_MSS_IPV6 if self.remote.is_ipv6 else DEFAULT_MSS)
         self.scaling_enabled = config.window_scaling and syn.window_scale is not None
         if self.scaling_enabled:
             self.snd_scale = min(14, syn.window_scale or 0)

@@ -11,12 +11,9 @@ from dataclasses import dataclass, field
 
 from model.layout.generated import TcpImage
 from model.ndis.enums import UploadReason
+from model.ndis.ip_packet import tcp_packet
 from model.ndis.offload_state import PathConst
 
-_ETHERTYPE, _IPV4, _TAG = slice(12, 14), b"\x08\x00", b"\x81\x00"
-_FRAGMENT_MASK = 0x3FFF
-"""More Fragments, and the fragment offset."""
-_PROTOCOL_TCP = 6
 _MASK32, _MASK16 = 0xFFFF_FFFF, 0xFFFF
 
 
@@ -90,12 +87,8 @@ class Activity:
 
 def fragment_of(frame: bytes) -> tuple[bytes, bytes] | None:
     """Source and destination address of a received frame that is a fragment of a TCP packet."""
-    at = 18 if frame[_ETHERTYPE] == _TAG else 14
-    if frame[at - 2 : at] != _IPV4 or len(frame) < at + 20 or frame[at] >> 4 != 4 or frame[at + 9] != _PROTOCOL_TCP:
-        return None
-    if not int.from_bytes(frame[at + 6 : at + 8], "big") & _FRAGMENT_MASK:
-        return None
-    return frame[at + 12 : at + 16], frame[at + 16 : at + 20]
+    packet = tcp_packet(frame)
+    return (packet.source, packet.destination) if packet is not None and packet.is_fragment else None
 
 
 def comes_over(path: object, ends: tuple[bytes, bytes]) -> bool:

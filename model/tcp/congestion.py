@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from model.layout.generated import CWND_MAX, IW_BYTES
 from model.tcp.ecn import on_reduction
 from model.tcp.seq import MASK, ge, gt, le, seq_max
 from model.tcp.types import Context
 
+LIMITED_TRANSMIT: Final = 2
+"""Segments that duplicate acknowledgments let out without SACK (RFC 3042)."""
 
-def halved(c: Context) -> int:
-    """Slow start threshold after a loss: half of what is in flight, at least two segments."""
+
+def halved(c: Context, extra: int = 0) -> int:
+    """Slow start threshold after a loss: half of what is in flight, at least two segments.
+
+    ``extra``: octets that limited transmit may have let out. As far as they lie behind cwnd it did, and they do not
+    count (RFC 5681 3.2, RFC 6675 5 (4.2)).
+    """
     flight = (c.w.snd_max - c.w.snd_una) & MASK
-    return max(flight // 2, 2 * c.mss)
+    return max(max(min(flight, c.w.cwnd), flight - extra) // 2, 2 * c.mss)
 
 
 def on_new_ack(c: Context, ack: int, acked: int) -> bool:
@@ -70,7 +79,7 @@ def on_duplicate(c: Context) -> None:
     if w.in_recovery:
         w.cwnd = min(w.cwnd + mss, CWND_MAX)
     elif w.dup_acks == c.params.dup_ack_threshold and gt(w.snd_una, w.recover):
-        w.ssthresh = halved(c)
+        w.ssthresh = halved(c, LIMITED_TRANSMIT * mss)
         w.recover = w.snd_max
         w.cwnd = min(w.ssthresh + 3 * mss, CWND_MAX)
         w.in_recovery = 1

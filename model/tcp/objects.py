@@ -27,6 +27,8 @@ from model.tcp.update import barrier
 
 _NAMES_AN_OBJECT = frozenset((Opcode.QUERY, Opcode.INVALIDATE))
 _GLOBAL = frozenset((Opcode.PARAM_WRITE, Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE, Opcode.NEIGHBOR_ANSWER))
+FAMILY_IPV4, FAMILY_IPV6 = 4, 6
+"""Version of IP of a path and of the connections over it."""
 _UPDATE = 1
 _OBJECT_MASK = 3
 
@@ -60,8 +62,13 @@ def updates(sqe: Sqe) -> bool:
     return bool(sqe.flags & _UPDATE)
 
 
-def ipv4_number(field: int) -> int:
-    """An IPv4 address in the first four bytes of a 16-byte image field, as a number (a.b.c.d = a<<24 | ..)."""
+def address_number(field: int, family: int) -> int:
+    """The address in a 16-byte image field as a number, byte 0 the highest.
+
+    One of IPv4 is in the first four bytes (a.b.c.d = a<<24 | ..), one of IPv6 fills the field (byte 0 in 127:120).
+    """
+    if family == FAMILY_IPV6:
+        return int.from_bytes(field.to_bytes(16, "little"), "big")
     return int.from_bytes((field & MASK).to_bytes(4, "little"), "big")
 
 
@@ -119,7 +126,7 @@ def _write_path(c: Context, command: Command, image: PathImage) -> None:
     if updates(sqe) and old is None:
         _refused(c, command)
         return
-    source, destination = ipv4_number(image.src_addr), ipv4_number(image.dst_addr)
+    source, destination = (address_number(field, image.family) for field in (image.src_addr, image.dst_addr))
     record = PathRec(1, image.family, image.neighbor_id, image.path_mtu, source, destination)
     if updates(sqe) and old is not None:
         record = replace(record, invalid=old.invalid)

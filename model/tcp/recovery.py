@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model.layout.generated import RxSeg
+from model.layout.generated import CWND_MAX, RxSeg
 from model.tcp.congestion import halved
 from model.tcp.ecn import on_reduction
 from model.tcp.scoreboard import Scoreboard, blocks_of, load, store
-from model.tcp.seq import MASK, distance, ge, seq_max
+from model.tcp.seq import MASK, distance, ge, gt, seq_max
 from model.tcp.types import Context
 
 
@@ -36,12 +36,54 @@ def on_duplicate(c: Context) -> None:
         return
     if w.dup_acks < c.params.dup_ack_threshold and not load(w).lost_edge(c.params.dup_ack_threshold, c.mss):
         return
-    w.ssthresh = w.cwnd = halved(c)
+    w.ssthresh = halved(c, sacked(c))
     w.recover = w.snd_max
     w.in_recovery = w.rtx_head = 1
     w.partial_seen = w.rtt_active = w.rescued = 0
     w.high_rxt = w.snd_una
     on_reduction(c)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a sender with SACK knew in front of an acknowledgment (S-8).
+
+    ``credit``: octets that the recovery still allowed to send, negative if the head went without; ``sacked`` in
+    octets; ``una``, ``lost_edge`` sequence numbers.
+    """
+
+    credit: int
+    una: int
+    sacked: int
+    lost_edge: int
+
+
+def before_ack(c: Context) -> Before:
+    """S-8, in front of C.8."""
+    w, recovery = c.w, recovery_of(c)
+    if recovery is None:
+        return Before(0, w.snd_una, sacked(c), w.snd_una)
+    edge = (recovery.una + recovery.lost_edge) & MASK
+    return Before(w.cwnd - recovery.pipe, recovery.una, recovery.board.sacked, edge)
+
+
+def pace(c: Context, before: Before) -> None:
+    """S-8, proportional rate reduction (RFC 9937): what the acknowledgment lets out, in a recovery.
+
+    Half of what it says was delivered, until pipe has come down to ssthresh; then all of it, and one segment more if
+    the recovery gets on and nothing else turns out to be lost.
+    """
+    w, recovery = c.w, recovery_of(c)
+    if recovery is None:
+        return
+    delivered = max(distance(w.snd_una, before.una) + recovery.board.sacked - before.sacked, 0)
+    if recovery.pipe > w.ssthresh:
+        cwnd = recovery.pipe + before.credit + delivered // 2
+    else:
+        worse = recovery.lost_edge > 0 and gt((recovery.una + recovery.lost_edge) & MASK, before.lost_edge)
+        more = c.mss if w.snd_una != before.una and not worse else 0
+        cwnd = min(recovery.pipe + max(before.credit, 0) + delivered + more, w.ssthresh)
+    w.cwnd = min(max(cwnd, c.mss), CWND_MAX)
 
 
 def sacked(c: Context) -> int:

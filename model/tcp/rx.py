@@ -171,12 +171,14 @@ def _acknowledgment(c: Context, seg: RxSeg) -> None:
     window = (seg.wnd << w.snd_ws) & MASK
     update = ge(ack, w.snd_una) and le(w.snd_wl1, seg.seq)
     repeated = ack == una
+    before = recovery.before_ack(c)
     if gt(ack, w.snd_una):
         _new_ack(c, seg)
     if w.sack_en:
         news = recovery.take_blocks(c, seg)
         if repeated and news and not w.persist:
             recovery.on_duplicate(c)
+        recovery.pace(c, before)
     elif (
         repeated
         and w.snd_max != w.snd_una

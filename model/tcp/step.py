@@ -34,13 +34,14 @@ from model.tcp.types import (
 from model.tcp.work import TcbWork, freeze, thaw
 
 TIMESTAMP_OPTION_BYTES = 12
-IP_TCP_HEADER_BYTES = 40
+IP_TCP_HEADER_BYTES, IPV6_TCP_HEADER_BYTES = 40, 60
 _NO_TCB = Tcb()
 
 
 def effective_mss(remote_mss: int, ts_en: int, path: PathRec) -> int:
     """Payload bytes of a full segment, options paid for (RFC 6691)."""
-    return min(remote_mss, (path.path_mtu - IP_TCP_HEADER_BYTES) & MASK) - (TIMESTAMP_OPTION_BYTES if ts_en else 0)
+    headers = IPV6_TCP_HEADER_BYTES if path.family == objects.FAMILY_IPV6 else IP_TCP_HEADER_BYTES
+    return min(remote_mss, (path.path_mtu - headers) & MASK) - (TIMESTAMP_OPTION_BYTES if ts_en else 0)
 
 
 def step(tcb: Tcb, event: Event, env: Env) -> StepResult:

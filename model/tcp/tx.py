@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from model.layout.generated import Phase, Status, TcpState, TxKind, Txq, TxRelease, TxSegment, UploadReason
 from model.tcp import ecn, ooo
+from model.tcp.congestion import LIMITED_TRANSMIT
 from model.tcp.messages import retrieve
 from model.tcp.reach import ask_age, unreachable
 from model.tcp.recovery import Resend, recovery_of, sacked
@@ -20,10 +21,6 @@ _MAY_SEND = frozenset(
 _AFTER_FIN = {TcpState.ESTABLISHED: TcpState.FIN_WAIT_1, TcpState.CLOSE_WAIT: TcpState.LAST_ACK}
 _MAX_WINDOW_FIELD = 0xFFFF
 _NAGLE = 1 << 1
-
-
-_LIMITED_TRANSMIT = 2
-"""Segments that duplicate acknowledgments let out without SACK (RFC 3042)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ def _room(c: Context) -> int:
     if w.sack_en:
         cwnd += sacked(c)
     elif not w.in_recovery and w.snd_nxt == w.snd_max and 0 < w.dup_acks < c.params.dup_ack_threshold:
-        cwnd += min(w.dup_acks, _LIMITED_TRANSMIT) * c.mss
+        cwnd += min(w.dup_acks, LIMITED_TRANSMIT) * c.mss
     return min(cwnd, w.snd_wnd) - used
 
 
@@ -257,11 +254,11 @@ def _data(c: Context, conn: int) -> bool:
             w.high_rxt = (seq + piece.n) & MASK
         return True
     w.snd_nxt = (seq + piece.n + piece.fin) & MASK
-    if gt(w.snd_nxt, w.snd_max):
-        # Karn (RFC 6298 3): a segment that begins below the old snd_max holds retransmitted octets and is not timed.
-        if fresh and not w.rtt_active:
-            w.rtt_active, w.rtt_seq, w.rtt_tick = 1, seq, c.now
-        w.snd_max = w.snd_nxt
+    # Karn (RFC 6298 3): without timestamps a segment that begins below the old snd_max, with octets of an earlier one,
+    # is not timed.
+    if piece.n and not w.rtt_active and (fresh or w.ts_en):
+        w.rtt_active, w.rtt_seq, w.rtt_tick = 1, seq, c.now
+    w.snd_max = seq_max(w.snd_max, w.snd_nxt)
     return True
 
 

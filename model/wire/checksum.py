@@ -44,8 +44,13 @@ def ipv4_header_ok(header: bytes | bytearray | memoryview) -> bool:
 
 
 def pseudo_header_sum(source: int, destination: int, tcp_length: int) -> int:
-    """Sum of the IPv4 pseudo-header (RFC 9293 3.1): addresses, protocol 6, TCP length in bytes."""
-    return fold((source >> 16) + (source & 0xFFFF) + (destination >> 16) + (destination & 0xFFFF) + 6 + tcp_length)
+    """Sum of the pseudo-header: addresses, protocol 6, TCP length in bytes (RFC 9293 3.1; RFC 8200 8.1 for IPv6).
+
+    The length is a 16-bit word here and 32 bits wide in RFC 8200; both give the same sum, as does an IPv4 address
+    written in 128 bits.
+    """
+    addresses = ones_complement_sum(source.to_bytes(16, "big") + destination.to_bytes(16, "big"))
+    return fold(addresses + 6 + tcp_length)
 
 
 def tcp_checksum(source: int, destination: int, segment: bytes | bytearray | memoryview) -> int:

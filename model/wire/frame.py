@@ -1,27 +1,30 @@
 """Frames of the golden model: headers as declarations, one builder, one parser.
 
-Integers are used for everything scalar: a MAC address is a 48-bit int, an IPv4 address a 32-bit int, both
-as read in network order (10.0.0.1 is 0x0A000001). Nothing here knows a connection: the parser says what a
-frame *is*, the receive path decides what becomes of it.
+Integers are used for everything scalar: a MAC address is a 48-bit int, an IPv4 address a 32-bit int, an IPv6 address a
+128-bit int, all as read in network order (10.0.0.1 is 0x0A000001, ::1 is 1). Nothing here knows a connection: the
+parser says what a frame *is*, the receive path decides what becomes of it.
 
-Sources: IEEE 802.3 / 802.1Q, RFC 791 3.1, RFC 9293 3.1 and 3.2, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3.
+Sources: IEEE 802.3 / 802.1Q, RFC 791 3.1, RFC 8200 3 and 8.1, RFC 9293 3.1 and 3.2, RFC 7323 2.2 and 3.2, RFC 2018 2
+and 3.
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from model.wire.checksum import ipv4_header_checksum, ipv4_header_ok, tcp_checksum, tcp_ok
 
 ETHERTYPE_IPV4: Final = 0x0800
+ETHERTYPE_IPV6: Final = 0x86DD
 ETHERTYPE_ARP: Final = 0x0806
 ETHERTYPE_VLAN: Final = 0x8100
 PROTOCOL_TCP: Final = 6
 ETHERNET_BYTES: Final = 14
 VLAN_BYTES: Final = 4
 IPV4_BYTES: Final = 20
+IPV6_BYTES: Final = 40
 TCP_BYTES: Final = 20
 MIN_FRAME_BYTES: Final = 60
 """Shortest Ethernet frame without its FCS; shorter ones are padded with zeros by the MAC."""
@@ -51,7 +54,7 @@ class Verdict(enum.Enum):
     """What the receive path does with a frame before any connection is looked up."""
 
     TCP_OK = "tcp_ok"
-    """A whole TCP/IPv4 segment with right checksums: may be for an offloaded connection."""
+    """A whole TCP segment with right lengths and checksums: may be for an offloaded connection."""
     RAW = "raw"
     """Not for the engine by its kind: goes to the host unchanged."""
     BAD_CHECKSUM = "bad_checksum"
@@ -61,15 +64,15 @@ class Verdict(enum.Enum):
 
 
 class Reason(enum.Enum):
-    """Why the parser gave its verdict; one for each test of `parse_frame`, in their order.
+    """Why the parser gave its verdict; one for each test of `parse_frame`.
 
-    The order is the receive path's (docs/contract/blocks.md): a frame with two faults has one reason.
+    The order of the tests is the receive path's (docs/contract/blocks.md): a frame with two faults has one reason.
     """
 
     OK = "tcp segment"
     ETHERNET_SHORT = "shorter than an Ethernet header"
-    VLAN_SHORT = "ends inside the VLAN tag, so it is not known to be IPv4"
-    NOT_IPV4 = "ethertype is not IPv4"
+    VLAN_SHORT = "ends inside the VLAN tag, so it is not known to be IP"
+    NOT_IP = "ethertype is neither IPv4 nor IPv6"
     IP_SHORT = "shorter than an IPv4 header"
     IP_VERSION = "IP version is not 4"
     IP_OPTIONS = "IP header length is not 5 words"
@@ -78,6 +81,11 @@ class Reason(enum.Enum):
     TOTAL_LENGTH_SHORT = "IP total length is shorter than an IP and a TCP header"
     TOTAL_LENGTH_LONG = "IP total length is longer than the frame"
     IP_CHECKSUM = "IP header checksum is wrong"
+    IP6_SHORT = "shorter than an IPv6 header"
+    IP6_VERSION = "IP version is not 6"
+    NEXT_HEADER = "next header is not TCP: extension header, fragment or another protocol"
+    PAYLOAD_LENGTH_SHORT = "IPv6 payload length is shorter than a TCP header"
+    PAYLOAD_LENGTH_LONG = "IPv6 payload length is longer than the frame"
     DATA_OFFSET = "TCP data offset is below 5 or beyond the segment"
     TCP_CHECKSUM = "TCP checksum is wrong"
 
@@ -165,6 +173,23 @@ class Ipv4Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Ipv6Header:
+    """IPv6 header (RFC 8200 3). `payload_length` in bytes, extension headers counted."""
+
+    source: int
+    destination: int
+    payload_length: int
+    traffic_class: int = 0
+    flow_label: int = 0
+    hop_limit: int = 128
+    next_header: int = PROTOCOL_TCP
+    version: int = 6
+
+
+IpHeader = Ipv4Header | Ipv6Header
+
+
+@dataclass(frozen=True, slots=True)
 class Timestamps:
     """TCP timestamps option, kind 8 (RFC 7323 3.2)."""
 
@@ -224,6 +249,16 @@ _IPV4 = Layout(
     ("checksum", 16),
     ("source", 32),
     ("destination", 32),
+)
+_IPV6 = Layout(
+    ("version", 4),
+    ("traffic_class", 8),
+    ("flow_label", 20),
+    ("payload_length", 16),
+    ("next_header", 8),
+    ("hop_limit", 8),
+    ("source", 128),
+    ("destination", 128),
 )
 _TCP = Layout(
     ("source_port", 16),
@@ -333,9 +368,10 @@ def parse_options(data: bytes | memoryview) -> TcpOptions:
 
 @dataclass(frozen=True, slots=True)
 class SegmentFields:
-    """Everything that determines one TCP/IPv4 frame on the wire, byte for byte.
+    """Everything that determines one TCP frame on the wire, byte for byte.
 
-    `window` is the 16-bit field as sent (already scaled down). `vlan` None means an untagged frame.
+    `family` is the version of IP; `ip_id` is of IPv4 alone, `flow_label` of IPv6; `tos` and `ttl` are traffic class and
+    hop limit there. `window` is the 16-bit field as sent (already scaled down). `vlan` None means an untagged frame.
     `timestamps` is a short form: it is the same as `options` holding nothing but these timestamps.
     """
 
@@ -357,10 +393,12 @@ class SegmentFields:
     timestamps: Timestamps | None = None
     options: TcpOptions = NO_OPTIONS
     urgent_pointer: int = 0
+    family: int = 4
+    flow_label: int = 0
 
 
 def build_segment(fields: SegmentFields, *, pad: bool = True) -> bytes:
-    """The frame of `fields`: Ethernet II, optional 802.1Q, IPv4 with DF set, TCP, both checksums, no FCS.
+    """The frame of `fields`: Ethernet II, optional 802.1Q, IPv4 with DF set or IPv6, TCP, checksums, no FCS.
 
     Filled with zeros to 60 bytes unless `pad` is False (for looking at the bare packet).
     """
@@ -371,7 +409,6 @@ def build_segment(fields: SegmentFields, *, pad: bool = True) -> bytes:
         options = TcpOptions(timestamps=fields.timestamps)
     option_bytes = build_options(options)
     header_length = TCP_BYTES + len(option_bytes)
-    total_length = IPV4_BYTES + header_length + len(fields.payload)
     tcp = TcpHeader(
         fields.source_port,
         fields.destination_port,
@@ -386,14 +423,25 @@ def build_segment(fields: SegmentFields, *, pad: bool = True) -> bytes:
     segment += option_bytes
     segment += fields.payload
     segment[16:18] = tcp_checksum(fields.source_ip, fields.destination_ip, segment).to_bytes(2, "big")
-    frame = build_ethernet(fields.destination_mac, fields.source_mac, ETHERTYPE_IPV4, fields.vlan)
-    frame += build_ipv4(
-        Ipv4Header(fields.source_ip, fields.destination_ip, total_length, fields.ip_id, fields.tos, fields.ttl)
-    )
-    frame += segment
+    ethertype, header = _ip_header(fields, len(segment))
+    frame = build_ethernet(fields.destination_mac, fields.source_mac, ethertype, fields.vlan) + header + segment
     if pad and len(frame) < MIN_FRAME_BYTES:
         frame += bytes(MIN_FRAME_BYTES - len(frame))
     return frame
+
+
+def _ip_header(fields: SegmentFields, length: int) -> tuple[int, bytes]:
+    """Ethertype and IP header in front of a segment of `length` bytes."""
+    source, destination = fields.source_ip, fields.destination_ip
+    if fields.family == 4:
+        return ETHERTYPE_IPV4, build_ipv4(
+            Ipv4Header(source, destination, IPV4_BYTES + length, fields.ip_id, fields.tos, fields.ttl)
+        )
+    if fields.family == 6:
+        return ETHERTYPE_IPV6, build_ipv6(
+            Ipv6Header(source, destination, length, fields.tos, fields.flow_label, fields.ttl)
+        )
+    raise FrameError(f"SegmentFields.family is {fields.family}; give 4 or 6")
 
 
 def build_ethernet(destination: int, source: int, ethertype: int, vlan: VlanTag | None = None) -> bytes:
@@ -411,6 +459,11 @@ def build_ipv4(header: Ipv4Header) -> bytes:
     return bytes(raw)
 
 
+def build_ipv6(header: Ipv6Header) -> bytes:
+    """The 40 header bytes."""
+    return _IPV6.pack(header)
+
+
 # --- parse ---------------------------------------------------------------------------------------------
 
 
@@ -418,8 +471,9 @@ def build_ipv4(header: Ipv4Header) -> bytes:
 class ParsedFrame:
     """One received frame. A header is None where the verdict was reached before it was read.
 
-    `payload` is the slice [payload_offset, payload_offset + payload_length) of the frame: TCP payload by the
-    IP total length, so Ethernet padding is never part of it. Empty unless the verdict is TCP_OK.
+    `ip` is the header of an IPv4 packet, `ip6` that of an IPv6 packet. `payload` is the slice
+    [payload_offset, payload_offset + payload_length) of the frame: TCP payload by the IP length, so Ethernet padding
+    is never part of it. Empty unless the verdict is TCP_OK.
     """
 
     verdict: Verdict
@@ -430,6 +484,12 @@ class ParsedFrame:
     tcp: TcpHeader | None = None
     payload_offset: int = 0
     payload: bytes = field(default=b"", repr=False)
+    ip6: Ipv6Header | None = None
+
+    @property
+    def ip_header(self) -> IpHeader | None:
+        """The IP header, whatever its version."""
+        return self.ip if self.ip6 is None else self.ip6
 
     @property
     def payload_length(self) -> int:
@@ -449,7 +509,7 @@ def parse_frame(frame: bytes) -> ParsedFrame:
     """Classify a frame and read its headers; total: every byte string gets exactly one verdict.
 
     The tests run in the order of `Reason`: kind before lengths, lengths before checksums. So a damaged frame
-    whose kind is not TCP/IPv4 goes up unchanged and the host's own checks decide.
+    whose kind is not TCP over IPv4 or IPv6 goes up unchanged and the host's own checks decide.
     """
     if len(frame) < ETHERNET_BYTES:
         return ParsedFrame(Verdict.BAD_LENGTH, Reason.ETHERNET_SHORT)
@@ -463,15 +523,48 @@ def parse_frame(frame: bytes) -> ParsedFrame:
         vlan = VlanTag(**_VLAN.unpack(frame[14:16]))
         inner = int.from_bytes(frame[16:18], "big")
         ethernet = EthernetHeader(ethernet.destination, ethernet.source, inner)
-    if ethernet.ethertype != ETHERTYPE_IPV4:
-        return ParsedFrame(Verdict.RAW, Reason.NOT_IPV4, ethernet, vlan)
+    read = _PARSERS.get(ethernet.ethertype)
+    if read is None:
+        return ParsedFrame(Verdict.RAW, Reason.NOT_IP, ethernet, vlan)
+    return read(frame, start, ParsedFrame(Verdict.RAW, Reason.NOT_IP, ethernet, vlan))
+
+
+def _parse_ipv4(frame: bytes, start: int, found: ParsedFrame) -> ParsedFrame:
     if len(frame) < start + IPV4_BYTES:
-        return ParsedFrame(Verdict.BAD_LENGTH, Reason.IP_SHORT, ethernet, vlan)
+        return replace(found, verdict=Verdict.BAD_LENGTH, reason=Reason.IP_SHORT)
     ip = Ipv4Header(**_IPV4.unpack(frame[start : start + IPV4_BYTES]))
+    found = replace(found, ip=ip)
     kind = _ip_kind(ip)
     if kind is not None:
-        return ParsedFrame(Verdict.RAW, kind, ethernet, vlan, ip)
-    return _parse_tcp(frame, start, ethernet, vlan, ip)
+        return replace(found, reason=kind)
+    if ip.total_length < IPV4_BYTES + TCP_BYTES:
+        return replace(found, verdict=Verdict.BAD_LENGTH, reason=Reason.TOTAL_LENGTH_SHORT)
+    end = start + ip.total_length
+    if end > len(frame):
+        return replace(found, verdict=Verdict.BAD_LENGTH, reason=Reason.TOTAL_LENGTH_LONG)
+    if not ipv4_header_ok(frame[start : start + IPV4_BYTES]):
+        return replace(found, verdict=Verdict.BAD_CHECKSUM, reason=Reason.IP_CHECKSUM)
+    return _parse_tcp(frame, start + IPV4_BYTES, end, found, ip)
+
+
+def _parse_ipv6(frame: bytes, start: int, found: ParsedFrame) -> ParsedFrame:
+    if len(frame) < start + IPV6_BYTES:
+        return replace(found, verdict=Verdict.BAD_LENGTH, reason=Reason.IP6_SHORT)
+    ip = Ipv6Header(**_IPV6.unpack(frame[start : start + IPV6_BYTES]))
+    found = replace(found, ip6=ip)
+    if ip.version != 6:
+        return replace(found, reason=Reason.IP6_VERSION)
+    if ip.next_header != PROTOCOL_TCP:
+        return replace(found, reason=Reason.NEXT_HEADER)
+    if ip.payload_length < TCP_BYTES:
+        return replace(found, verdict=Verdict.BAD_LENGTH, reason=Reason.PAYLOAD_LENGTH_SHORT)
+    end = start + IPV6_BYTES + ip.payload_length
+    if end > len(frame):
+        return replace(found, verdict=Verdict.BAD_LENGTH, reason=Reason.PAYLOAD_LENGTH_LONG)
+    return _parse_tcp(frame, start + IPV6_BYTES, end, found, ip)
+
+
+_PARSERS: Final = {ETHERTYPE_IPV4: _parse_ipv4, ETHERTYPE_IPV6: _parse_ipv6}
 
 
 def _ip_kind(ip: Ipv4Header) -> Reason | None:
@@ -487,25 +580,18 @@ def _ip_kind(ip: Ipv4Header) -> Reason | None:
     return None
 
 
-def _parse_tcp(frame: bytes, start: int, ethernet: EthernetHeader, vlan: VlanTag | None, ip: Ipv4Header) -> ParsedFrame:
-    """Lengths, checksums and the TCP header of a packet that is TCP/IPv4 by its kind."""
-    if ip.total_length < IPV4_BYTES + TCP_BYTES:
-        return ParsedFrame(Verdict.BAD_LENGTH, Reason.TOTAL_LENGTH_SHORT, ethernet, vlan, ip)
-    end = start + ip.total_length
-    if end > len(frame):
-        return ParsedFrame(Verdict.BAD_LENGTH, Reason.TOTAL_LENGTH_LONG, ethernet, vlan, ip)
-    tcp_start = start + IPV4_BYTES
-    if not ipv4_header_ok(frame[start:tcp_start]):
-        return ParsedFrame(Verdict.BAD_CHECKSUM, Reason.IP_CHECKSUM, ethernet, vlan, ip)
-    raw = _TCP.unpack(frame[tcp_start : tcp_start + TCP_BYTES])
-    payload_offset = tcp_start + 4 * raw["data_offset"]
+def _parse_tcp(frame: bytes, start: int, end: int, found: ParsedFrame, ip: IpHeader) -> ParsedFrame:
+    """TCP header and checksum of the segment in [start, end), which has room for a header."""
+    raw = _TCP.unpack(frame[start : start + TCP_BYTES])
+    payload_offset = start + 4 * raw["data_offset"]
     if raw["data_offset"] < 5 or payload_offset > end:
-        return ParsedFrame(Verdict.BAD_LENGTH, Reason.DATA_OFFSET, ethernet, vlan, ip)
+        return replace(found, verdict=Verdict.BAD_LENGTH, reason=Reason.DATA_OFFSET)
     options = NO_OPTIONS
     if raw["data_offset"] > 5:
-        options = parse_options(frame[tcp_start + TCP_BYTES : payload_offset])
+        options = parse_options(frame[start + TCP_BYTES : payload_offset])
     flags = TcpFlag(raw.pop("flags"))
-    tcp = TcpHeader(flags=flags, options=options, **raw)
-    if not tcp_ok(ip.source, ip.destination, frame[tcp_start:end]):
-        return ParsedFrame(Verdict.BAD_CHECKSUM, Reason.TCP_CHECKSUM, ethernet, vlan, ip, tcp)
-    return ParsedFrame(Verdict.TCP_OK, Reason.OK, ethernet, vlan, ip, tcp, payload_offset, frame[payload_offset:end])
+    found = replace(found, tcp=TcpHeader(flags=flags, options=options, **raw))
+    if not tcp_ok(ip.source, ip.destination, frame[start:end]):
+        return replace(found, verdict=Verdict.BAD_CHECKSUM, reason=Reason.TCP_CHECKSUM)
+    payload = frame[payload_offset:end]
+    return replace(found, verdict=Verdict.TCP_OK, reason=Reason.OK, payload_offset=payload_offset, payload=payload)

@@ -19,10 +19,14 @@ _ETHERNET_BYTES: Final = 14
 _VLAN_BYTES: Final = 4
 _ETHERTYPE_VLAN: Final = b"\x81\x00"
 _ETHERTYPE_IPV4: Final = b"\x08\x00"
+_ETHERTYPE_IPV6: Final = b"\x86\xdd"
 CODE_POINT: Final = 3
-"""The ECN field of the TOS octet (RFC 3168 5); all ones is CE."""
+"""The ECN field of the TOS or traffic class octet (RFC 3168 5); all ones is CE."""
 ECT: Final = (1, 2)
 _PROTOCOL_AT: Final = 9
+_PAYLOAD_LENGTH_AT, _NEXT_HEADER_AT, _HOP_LIMIT_AT, _IPV6_BYTES = 4, 6, 7, 40
+_TRAFFIC_CLASS_SHIFT: Final = 4
+"""The low half of the traffic class is the high half of the second byte (RFC 8200 3)."""
 _TCP: Final = b"\x06"
 MAX_OVERTAKING: Final = 3
 """A reordered frame is overtaken by 1 .. MAX_OVERTAKING later ones."""
@@ -122,9 +126,9 @@ class Impairments:
         self.pushed_ticks: Final = array("q")
         """By frame number, when it was pushed."""
         self.pushed_ports: Final = array("q")
-        """By frame number, source << 16 | destination port as pushed, before any fault; -1: no TCP over IPv4."""
+        """By frame number, source << 16 | destination port as pushed, before any fault; -1: no TCP."""
         self.eligible_for_corruption = 0
-        """Frames that were not dropped and carry IPv4, so that a checksum must find the flipped bit."""
+        """Frames that were not dropped and carry IP, so that a checksum must find the flipped bit."""
         self.eligible_for_marks = 0
         """Frames that were not dropped and are ECT."""
         self._streams = {
@@ -143,7 +147,8 @@ class Impairments:
         number = self.frames
         self.frames += 1
         self.pushed_ticks.append(tick)
-        self.pushed_ports.append(_ports(frame))
+        packet = _packet(frame)
+        self.pushed_ports.append(_ports(frame, packet))
         drop = self._streams["drop"].random() < self.rates.drop
         reorder = self._streams["reorder"].random() < self.rates.reorder
         overtaken_by = self._streams["reorder"].randrange(MAX_OVERTAKING) + 1
@@ -155,15 +160,14 @@ class Impairments:
             self.counts.dropped += 1
             self._note(number, tick, FaultKind.DROPPED, f"{len(frame)} bytes")
             return
-        protected = _protected_bytes(frame)
-        if protected is not None:
+        if packet is not None:
             self.eligible_for_corruption += 1
-            if frame[protected.start + 1] & CODE_POINT in ECT:
+            if frame[packet.start + 1] >> packet.ecn_shift & CODE_POINT in ECT:
                 self.eligible_for_marks += 1
                 if mark:
-                    frame = self._mark(frame, number, tick, protected.start)
+                    frame = self._mark(frame, number, tick, packet)
             if corrupt:
-                frame = self._flip(frame, number, tick, protected, where)
+                frame = self._flip(frame, number, tick, packet.protected, where)
         copies = [frame]
         if duplicate:
             copies.append(frame)
@@ -224,7 +228,7 @@ class Impairments:
         """See the function of this name."""
         return shortfalls([self])
 
-    def _flip(self, frame: bytes, number: int, tick: int, protected: range, where: float) -> bytes:
+    def _flip(self, frame: bytes, number: int, tick: int, protected: Sequence[int], where: float) -> bytes:
         bit = int(where * 8 * len(protected))
         at = protected[bit // 8]
         damaged = bytearray(frame)
@@ -233,12 +237,14 @@ class Impairments:
         self._note(number, tick, FaultKind.CORRUPTED, f"bit {7 - bit % 8} of byte {at}")
         return bytes(damaged)
 
-    def _mark(self, frame: bytes, number: int, tick: int, at: int) -> bytes:
-        """CE in the IPv4 header at byte ``at``; the checksum follows (RFC 1624)."""
+    def _mark(self, frame: bytes, number: int, tick: int, packet: _Packet) -> bytes:
+        """CE in the IP header; the checksum of IPv4 follows (RFC 1624)."""
         self.counts.marked += 1
         self._note(number, tick, FaultKind.MARKED, "congestion experienced")
-        marked = bytearray(frame)
-        marked[at + 1] |= CODE_POINT
+        marked, at = bytearray(frame), packet.start
+        marked[at + 1] |= CODE_POINT << packet.ecn_shift
+        if packet.ipv6:
+            return bytes(marked)
         added = marked[at + 1] - frame[at + 1]
         total = int.from_bytes(frame[at + 10 : at + 12], "big") ^ 0xFFFF
         total += added
@@ -278,28 +284,57 @@ class Impairments:
         self.faults.append(Fault(number, tick, kind, detail))
 
 
-def _protected_bytes(frame: bytes) -> range | None:
-    """The bytes of an IPv4 packet inside the frame, or None for a frame that no checksum protects.
+@dataclass(frozen=True, slots=True)
+class _Packet:
+    """Where an IP packet lies in its frame: [start, end), TCP from `tcp` on or None."""
 
-    Only these are damaged: a flipped bit in an ARP frame would pass for the truth, where a real wire's FCS
-    would have dropped it; one in the padding would do nothing.
-    """
+    start: int
+    end: int
+    ipv6: bool
+    tcp: int | None
+
+    @property
+    def protected(self) -> Sequence[int]:
+        """The bytes that a checksum covers: of IPv6 all but version, traffic class, flow label and hop limit.
+
+        Only these are damaged: a flipped bit in an ARP frame would pass for the truth, where a real wire's FCS
+        would have dropped it; one in the padding would do nothing.
+        """
+        if not self.ipv6:
+            return range(self.start, self.end)
+        hop_limit = self.start + _HOP_LIMIT_AT
+        return [*range(self.start + _PAYLOAD_LENGTH_AT, hop_limit), *range(hop_limit + 1, self.end)]
+
+    @property
+    def ecn_shift(self) -> int:
+        """Where the ECN field stands in the second byte of the IP header."""
+        return _TRAFFIC_CLASS_SHIFT if self.ipv6 else 0
+
+
+def _packet(frame: bytes) -> _Packet | None:
+    """The IP packet of a frame, or None for a frame that no checksum protects."""
     start = _ETHERNET_BYTES
     if frame[12:14] == _ETHERTYPE_VLAN:
         start += _VLAN_BYTES
-    if frame[start - 2 : start] != _ETHERTYPE_IPV4 or len(frame) <= start + 4:
-        return None
-    total_length = int.from_bytes(frame[start + 2 : start + 4], "big")
-    return range(start, min(len(frame), start + max(total_length, 4)))
+    ethertype = frame[start - 2 : start]
+    if ethertype == _ETHERTYPE_IPV4 and len(frame) > start + 4:
+        total_length = int.from_bytes(frame[start + 2 : start + 4], "big")
+        is_tcp = frame[start + _PROTOCOL_AT : start + _PROTOCOL_AT + 1] == _TCP
+        end = min(len(frame), start + max(total_length, 4))
+        return _Packet(start, end, False, start + 4 * (frame[start] & 0xF) if is_tcp else None)
+    if ethertype == _ETHERTYPE_IPV6 and len(frame) >= start + _IPV6_BYTES:
+        length = int.from_bytes(frame[start + _PAYLOAD_LENGTH_AT : start + _PAYLOAD_LENGTH_AT + 2], "big")
+        is_tcp = frame[start + _NEXT_HEADER_AT : start + _NEXT_HEADER_AT + 1] == _TCP
+        end = min(len(frame), start + _IPV6_BYTES + length)
+        return _Packet(start, end, True, start + _IPV6_BYTES if is_tcp else None)
+    return None
 
 
-def _ports(frame: bytes) -> int:
-    """Source << 16 | destination port of a TCP segment over IPv4, -1 for any other frame."""
-    packet = _protected_bytes(frame)
-    if packet is None or frame[packet.start + _PROTOCOL_AT : packet.start + _PROTOCOL_AT + 1] != _TCP:
+def _ports(frame: bytes, packet: _Packet | None) -> int:
+    """Source << 16 | destination port of a TCP segment, -1 for any other frame."""
+    if packet is None or packet.tcp is None or len(frame) < packet.tcp + 4:
         return -1
-    at = packet.start + 4 * (frame[packet.start] & 0xF)
-    return int.from_bytes(frame[at : at + 4], "big") if len(frame) >= at + 4 else -1
+    return int.from_bytes(frame[packet.tcp : packet.tcp + 4], "big")
 
 
 def shortfalls(directions: Sequence[Impairments]) -> list[str]:

@@ -30,7 +30,7 @@ from model.ndis.soft_tcp import SoftTcpConfig
 from model.ndis.status import NdisStatus
 from tb.contract.host import ContractHost
 from tb.contract.table import Kind, State
-from tb.contract.wire import PEER_PORT, ROUTERS, ContractNetwork, Far, peer_ip
+from tb.contract.wire import PEER_PORT, ROUTERS, ContractNetwork, Far, peer_ip, peer_ip6
 from tb.peers.connection import State as PeerState
 from tb.session.transfer import SessionError
 
@@ -95,13 +95,15 @@ class Life:
         self._retrieved = self._reset = False
         self._unfinished: list[Outstanding] = []
         number = rng.randrange(3)
-        remote = Endpoint(ROUTERS[number & 1], peer_ip(number), PEER_PORT)
+        ipv6 = network.over_ipv6(local_port)
+        remote = Endpoint(ROUTERS[number & 1], peer_ip6(number) if ipv6 else peer_ip(number), PEER_PORT)
         config = SoftTcpConfig(
             initial_seq=0xFFFF_FF00 - rng.randrange(1 << 14),
             initial_ts=0xFFFF_FF00,
             initial_rcv_wnd=rng.choice((20_000, 40_000, 65_535)),
             timestamps=rng.random() < 0.7,
             window_scaling=rng.random() < 0.7,
+            flow_label=random.Random(f"flow/{local_port}").getrandbits(20),
         )
         self.stack = host.stack.connect(remote, local_port, config, host.now)
         host.clients.append(self)
@@ -291,7 +293,7 @@ class Life:
         if self.phase is not Phase.LIVE or self.connection is None or self.busy:
             return False
         self.phase = Phase.TERMINATING
-        self.network.monitor.hold_back(self.local_port, None)
+        self.network.monitor.hold_back(self.local_port, self.host.now)
         self.host.terminate(self.connection)
         return True
 
@@ -317,7 +319,7 @@ class Life:
             self._over("")
         else:
             self.phase = Phase.SOFTWARE
-            self.network.monitor.hold_back(self.local_port, self.host.now)
+            self.network.monitor.hand_on(self.local_port, self.host.now)
             muted = self.invalid or self.gap_excused
             if muted:
                 self.network.monitor.expect_window(self.local_port)
@@ -442,7 +444,7 @@ class Life:
             self._peer_fin = True
         if event is TcpEventType.RETRIEVE and UploadReason(info).mandatory:
             self._retrieved = True
-            self.network.monitor.hold_back(self.local_port, None)
+            self.network.monitor.hold_back(self.local_port, self.host.now)
 
     # ---- forward ----------------------------------------------------------------------------
 

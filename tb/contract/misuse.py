@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.ndis.binding import Binding
 from model.ndis.calls import TerminateOffload
-from model.ndis.enums import DisconnectFlags, NblInfo, OffloadStateType, TcpConnectionState
+from model.ndis.enums import CACHED_TYPE, DisconnectFlags, Layer, NblInfo, OffloadStateType, TcpConnectionState
 from model.ndis.host import OffloadedConnection, SharedObject
 from model.ndis.host_state import ObjectPhase
 from model.ndis.netbuffer import NetBuffer, NetBufferList, chain, free_net_buffer_list
@@ -153,13 +153,13 @@ class Misuser:
         for owner in self.host.objects():
             state = self.operator.object_state(owner)
             if state is State.OBJECT_INVALID and owner.invalid:
-                path = owner.type is OffloadStateType.IP4
+                path = owner.type.layer is Layer.PATH
                 found.append(Chosen(Kind.UPDATE_MTU if path else Kind.UPDATE_MAC, state))
                 if path:
                     found.append(Chosen(Kind.RELINK, state))
             if state is State.OBJECT and owner.at_rest:
                 found.append(Chosen(Kind.UPDATE_TWICE, state))
-                if owner.users and owner.type is OffloadStateType.IP4 and self.rng.random() < 0.02:
+                if owner.users and owner.type.layer is Layer.PATH and self.rng.random() < 0.02:
                     found.append(Chosen(Kind.TERMINATE_OBJECT, State.TERMINATING))
         return found
 
@@ -321,7 +321,7 @@ class Misuser:
         node = OffloadBlock(kind, cell)
         if kind is OffloadStateType.TCP_CACHED:
             node.cached = TcpCached()
-        if kind is OffloadStateType.IP4_CACHED:
+        if kind in (OffloadStateType.IP4_CACHED, OffloadStateType.IP6_CACHED):
             node.cached = PathCached(1400)
         if kind is OffloadStateType.NEIGHBOR_CACHED:
             node.cached = NeighborCached(bytes(6))
@@ -388,26 +388,26 @@ class Misuser:
         return self._call(chosen, misuse, lambda binding: call(binding, root), *rules)
 
     def _update_invalid(self, chosen: Chosen) -> bool:
-        wanted = OffloadStateType.NEIGHBOR if chosen.kind is Kind.UPDATE_MAC else OffloadStateType.IP4
+        wanted = Layer.NEIGHBOR if chosen.kind is Kind.UPDATE_MAC else Layer.PATH
         for owner in self.host.objects():
-            if owner.type is wanted and owner.is_offloaded and owner.invalid and not owner.updating:
+            if owner.type.layer is wanted and owner.is_offloaded and owner.invalid and not owner.updating:
                 break
         else:
             return False
         if chosen.kind is Kind.RELINK:
-            neighbors = self._sound(OffloadStateType.NEIGHBOR, owner.below)
+            neighbors = self._sound(Layer.NEIGHBOR, owner.below)
             if not neighbors:
                 return False
             root = self._node(OffloadStateType.NEIGHBOR, self.rng.choice(neighbors).handle)
-            root.dependent_block_list = self._node(OffloadStateType.IP4, owner.handle)
+            root.dependent_block_list = self._node(owner.type, owner.handle)
         else:
-            root = self._node(_NODE_TYPES[chosen.kind], owner.handle)
+            root = self._node(CACHED_TYPE[owner.type], owner.handle)
             root.cached = owner.cached
         return self._object_call(chosen, root, _UPDATED, "CH-088", of=owner)
 
-    def _sound(self, kind: OffloadStateType, other_than: SharedObject | None) -> list[SharedObject]:
+    def _sound(self, layer: Layer, other_than: SharedObject | None) -> list[SharedObject]:
         """Offloaded objects that nothing happens to."""
-        owners = [owner for owner in self.host.objects() if owner.type is kind and owner is not other_than]
+        owners = [owner for owner in self.host.objects() if owner.type.layer is layer and owner is not other_than]
         return [owner for owner in owners if owner.is_offloaded and not owner.updating and not owner.invalid]
 
     def _update_twice(self, chosen: Chosen) -> bool:
@@ -421,22 +421,19 @@ class Misuser:
         if owner is None or owner.updating or owner.invalid or self.host.holds(owner):
             return False
         cached = owner.cached
-        kinds = {
-            OffloadStateType.TCP: OffloadStateType.TCP_CACHED, OffloadStateType.IP4: OffloadStateType.IP4_CACHED,
-            OffloadStateType.NEIGHBOR: OffloadStateType.NEIGHBOR_CACHED,
-        }  # fmt: skip
         self.host.state.update([(owner, cached)])
-        node = OffloadBlock(kinds[owner.kind], owner.handle, cached=cached)
+        node = OffloadBlock(CACHED_TYPE[owner.kind], owner.handle, cached=cached)
         misuse = self._tree(chosen, node, _UPDATED)
         misuse.of = owner
         return self._call(chosen, misuse, lambda binding: binding.update_offload(node), "CH-088")
 
     def _relink_tcp(self, chosen: Chosen) -> bool:
         connection = None if chosen.life is None else chosen.life.connection
-        others = [] if connection is None else self._sound(OffloadStateType.IP4, connection.path)
+        others = [] if connection is None else self._sound(Layer.PATH, connection.path)
         if connection is None or connection.updating or not others:
             return False
-        root = OffloadBlock(OffloadStateType.IP4, self.rng.choice(others).handle)
+        other = self.rng.choice(others)
+        root = OffloadBlock(other.type, other.handle)
         root.dependent_block_list = OffloadBlock(OffloadStateType.TCP, connection.handle)
         misuse = self._tree(chosen, root, _UPDATED)
         misuse.of = connection
@@ -456,7 +453,7 @@ class Misuser:
             return False
         for owner in self.host.objects():
             sound = owner.is_offloaded and owner.at_rest and not owner.invalid and not self.host.holds(owner)
-            if owner.type is OffloadStateType.IP4 and owner.users and sound:
+            if owner.type.layer is Layer.PATH and owner.users and sound:
                 break
         else:
             return False
@@ -491,11 +488,11 @@ class Misuser:
     def _initiate_below(self, chosen: Chosen, node: OffloadBlock, rule: str) -> bool:
         """An initiate of the node on a path that is offloaded, and stays so until the tree is back."""
         for owner in self.host.objects():
-            if owner.type is OffloadStateType.IP4 and self.operator.object_state(owner) is State.OBJECT:
+            if owner.type.layer is Layer.PATH and self.operator.object_state(owner) is State.OBJECT:
                 break
         else:
             return False
-        root = OffloadBlock(OffloadStateType.IP4, owner.handle)
+        root = OffloadBlock(owner.type, owner.handle)
         root.dependent_block_list = node
         misuse = self._tree(chosen, root, _NOT_TAKEN)
         misuse.of = owner

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from model.ndis.enums import DisconnectFlags, OffloadStateType, TcpCachedFlags, TcpConnectionState
+from model.ndis.enums import DisconnectFlags, Layer, OffloadStateType, TcpCachedFlags, TcpConnectionState
 from model.ndis.host import OffloadedConnection, SharedObject
 from model.ndis.host_state import HostObject, StateCallError
 from model.ndis.offload_state import NeighborCached, PathCached, TcpCached
@@ -42,10 +42,12 @@ WEIGHTS: dict[Kind, float] = {
 }  # fmt: skip
 #: Times the weight of a pair that was done too seldom so far.
 WANTED = 6.0
+#: Least MTU of a link that carries IPv6 (RFC 8200, 5).
+LEAST_MTU_IPV6 = 1280
 #: Share of the operations that go where something is missing, as long as something is.
 STEERED = 0.8
 #: Behind the operations asked for, at most this many ticks and one part in so many more, for what is still missing.
-OVERTIME_TICKS = 300
+OVERTIME_TICKS = 800
 OVERTIME_PART = 5
 #: Share of the operations that the contract forbids.
 MISUSED = 0.2
@@ -288,7 +290,7 @@ class Operator:
         """Its path or neighbor was invalidated and must go first."""
         connection = life.connection
         number = life.stack.tcp.remote.ip
-        paths = [o for o in self.host.objects() if o.type is OffloadStateType.IP4]
+        paths = [o for o in self.host.objects() if o.type.layer is Layer.PATH]
         path = next((p for p in paths if getattr(p.const, "destination_address", b"") == number), None)
         below = None if path is None else path.below
         return (connection is not None and life.phase is not Phase.SOFTWARE) or (
@@ -468,7 +470,7 @@ class Operator:
         state = self.object_state(owner)
         if state is None:
             return False
-        is_path = owner.type is OffloadStateType.IP4
+        is_path = owner.type.layer is Layer.PATH
         apart = {Kind.UPDATE_MTU, Kind.RELINK, Kind.INVALIDATE_PATH} if not is_path else {
             Kind.UPDATE_MAC, Kind.INVALIDATE_NEIGHBOR,
         }  # fmt: skip
@@ -487,7 +489,10 @@ class Operator:
         if kind is Kind.QUERY_OBJECT:
             return self._try(lambda: state.query(owner.node(owner.type)))
         if kind is Kind.UPDATE_MTU:
-            return self._try(lambda: state.update([(owner, PathCached(self.rng.choice((576, 1000, 1280, 1500))))]))
+            mtu = self.rng.choice((576, 1000, 1280, 1500))
+            if owner.type is OffloadStateType.IP6:
+                mtu = max(mtu, LEAST_MTU_IPV6)
+            return self._try(lambda: state.update([(owner, PathCached(mtu))]))
         if kind is Kind.UPDATE_MAC:
             cached = NeighborCached(self.rng.choice(ROUTERS), self.rng.randint(0, 1000))
             return self._try(lambda: state.update([(owner, cached)]))

@@ -73,6 +73,7 @@ def main(config: RunConfig) -> int:
 
 def _again(config: RunConfig, seed: int) -> str:
     words = f"make regress SUITE=contract DEVICE={config.device} SEEDS={seed} OPS={config.operations}"
+    words += f" FAMILY={config.family}" if "FAMILY" in config.given else ""
     return words if config.device == "model" else f"{words} SIM={config.sim}"
 
 

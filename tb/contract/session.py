@@ -14,7 +14,7 @@ from tb.contract.host import ContractHost
 from tb.contract.operator import Operator, Plan
 from tb.contract.tally import Findings
 from tb.contract.wire import ContractNetwork
-from tb.session.network import NIC_IP, NIC_MAC
+from tb.session.network import NIC_IP, NIC_IP6, NIC_MAC
 from tb.session.statistics import StatisticsQuestions
 from tb.session.transfer import SessionError, Transfer
 
@@ -37,7 +37,7 @@ class ContractSession(Transfer):
         super().__init__(replace(config, file=None, size=1, conns=1), memory, allocator, capture=capture, issue=issue)
         self.apps = []
         self.tap.listeners.remove(self.seam_monitor.feed)  # it judges sessions that are cut
-        settings = HostConfig(seed=config.seed, return_delay=30, keep_trace=False, joint_terminate=0.2)
+        settings = HostConfig(seed=config.seed, return_delay=30, keep_trace=False, joint_terminate=0.2, ip6=NIC_IP6)
         self.host: ContractHost = ContractHost(memory, allocator, NIC_MAC, NIC_IP, settings, issue)
         self.far_side = self._contract_network()
         self.statistics = StatisticsQuestions(self.host)

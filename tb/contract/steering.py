@@ -26,6 +26,8 @@ ENOUGH = 4
 SHARE = 0.7
 #: What takes a connection out of its state takes a connection each time.
 VISITS = 4
+#: Of the connections that follow another one to a state, this share goes there with lists that the host keeps.
+WITH_LISTS = 0.5
 #: Ticks that it waits for an indication first.
 LISTS = 16
 #: Bytes that a peer sends to have something to indicate.
@@ -217,7 +219,7 @@ class Steering:
             wish = self._draw(life, missing)
             if wish is None:
                 return False
-            first = not any(goal is wish[0] for goal, _ in self._wishes.values())
+            first = not any(goal is wish[0] for goal, _ in self._wishes.values()) or self.rng.random() < WITH_LISTS
             self._wishes[life.local_port] = wish
         lists = self.operator.lacks(Kind.RECEIVE_RETURN, wish[0]) > 0 and (life.local_port in self._lists_by or first)
         if lists and self._waits_for_lists(life):

@@ -6,25 +6,31 @@ NIC can be taken out for the host to forward, as one that came in on another int
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from model.ndis.framing import Segment, decode, encode
-from model.wire.frame import TcpFlag
+from model.wire.frame import PROTOCOL_TCP, TCP_BYTES, TcpFlag
 from tb.config import RunConfig
 from tb.monitors.wire_headers import read_segment
 from tb.peers.applications import UNLIMITED, BaseApp
 from tb.peers.connection import Connection, TcpConfig
 from tb.peers.tcp_peer import PeerConfig, TcpPeer
-from tb.session.network import TO_NIC, TO_PEER, Network
+from tb.session.network import PEER_IP6, TO_NIC, TO_PEER, Network
 
 PEER_PORT = 5001
 #: Two next hops; either leads to every peer.
 ROUTERS = (bytes.fromhex("0200000000a1"), bytes.fromhex("0200000000a2"))
 #: Ticks in TIME_WAIT: longer than the longest retransmission timeout (60 s), so that a lost last ACK is sent again.
 TIME_WAIT = 130_000
+#: Share of the connections that are over IPv6 where FAMILY does not say.
+IPV6_SHARE = 0.25
+#: Of an untagged frame by its ethertype: where protocol, TCP header and the last byte of the destination stand.
+_PLACES = {b"\x08\x00": (23, 34, 33), b"\x86\xdd": (20, 54, 53)}
 #: What the peers announce; a small receive buffer, so that an application that stops reading closes the window.
 PEERS = (
     TcpConfig(mss=1460, receive_buffer=48 * 1024, delayed_ack_ticks=10, time_wait_ticks=TIME_WAIT),
@@ -38,6 +44,11 @@ PEERS = (
 def peer_ip(number: int) -> bytes:
     """Address of a peer."""
     return bytes([10, 0, 0, 2 + number])
+
+
+def peer_ip6(number: int) -> bytes:
+    """IPv6 address of a peer."""
+    return PEER_IP6[:-1] + bytes([2 + number])
 
 
 def _peer_mac(number: int) -> bytes:
@@ -126,10 +137,16 @@ class ContractNetwork(Network):
         self._now = 0
 
     def _peer(self, number: int, tcp: TcpConfig, seed: int) -> TcpPeer:
-        ip = ".".join(str(byte) for byte in peer_ip(number))
+        ip, ip6 = str(IPv4Address(peer_ip(number))), str(IPv6Address(peer_ip6(number)))
         settings = replace(tcp, initial_sequence=0xFFFF_E000 - (seed * 7919 + number * 4099) % 0x10000)
         mac = _peer_mac(number).hex(":")
-        return TcpPeer(PeerConfig(mac=mac, ip=ip, tcp=settings), app_factory=lambda _: FarApp())
+        return TcpPeer(PeerConfig(mac=mac, ip=ip, ip6=ip6, tcp=settings), app_factory=lambda _: FarApp())
+
+    def over_ipv6(self, local_port: int) -> bool:
+        """The version of IP of the connection from a port, drawn apart from everything else."""
+        if "FAMILY" in self._config.given:
+            return self._config.family == 6
+        return random.Random(f"family/{self._config.seed}/{local_port}").random() < IPV6_SHARE
 
     def poke(self) -> None:
         """An application changed its mind."""
@@ -164,9 +181,10 @@ class ContractNetwork(Network):
 
     def _of(self, frame: bytes, own: int) -> Far | None:
         """The connection of a frame; ``own`` is where the NIC's port stands in the TCP header."""
-        if frame[12:14] != b"\x08\x00" or len(frame) < 54 or frame[23] != 6:
+        protocol, tcp, _ = _PLACES.get(frame[12:14], (0, len(frame), 0))
+        if len(frame) < tcp + TCP_BYTES or frame[protocol] != PROTOCOL_TCP:
             return None
-        return self.far(int.from_bytes(frame[34 + own : 36 + own], "big"))
+        return self.far(int.from_bytes(frame[tcp + own : tcp + own + 2], "big"))
 
     def _hold(self, frames: list[bytes], direction: str, tick: int) -> list[bytes]:
         """Frames that go on now: those of silent connections wait, and go first when the silence is over."""
@@ -197,7 +215,8 @@ class ContractNetwork(Network):
         """Run the peers up to ``tick``; the frames that reach the NIC now, in order."""
         answers: list[bytes] = []
         for frame in self._hold(self.impairments[TO_PEER].pop_due(tick), TO_PEER, tick):
-            number = frame[33] - 2 if frame[12:14] == b"\x08\x00" else 0
+            _, _, last = _PLACES.get(frame[12:14], (0, 0, 0))
+            number = frame[last] - 2 if last else 0
             if 0 <= number < len(self.peers):
                 answers += self.peers[number].on_frame(_peer_mac(number) + frame[6:], tick)
         for peer in self.peers:

@@ -36,10 +36,10 @@ def sums_to_ones(total: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class WireSegment:
-    """A TCP segment in an IPv4 frame. Numbers as on the wire; `faults` lists (rule, what) of its form."""
+    """A TCP segment in an IPv4 or IPv6 frame. Numbers as on the wire; `faults` lists (rule, what) of its form."""
 
     source: tuple[int, int]
-    """IP address and port."""
+    """IP address as a number, and port."""
     destination: tuple[int, int]
     sequence: int
     acknowledgment: int
@@ -58,6 +58,23 @@ class WireSegment:
     blocks: tuple[tuple[int, int], ...] = ()
     """SACK blocks, (left edge, right edge)."""
     tos: int = 0
+    """TOS, or traffic class."""
+    ipv6: bool = False
+    ttl: int = 0
+    """TTL, or hop limit."""
+    flow_label: int = 0
+    ip_at: int = 14
+    """Where the IP header begins in the frame."""
+
+    @property
+    def payload_at(self) -> int:
+        """Where the payload begins in the frame that `read_segment` was given."""
+        return self.ip_at + (40 if self.ipv6 else 20) + 20 + self.option_length
+
+    @property
+    def ip_bytes(self) -> int:
+        """Length of the IP packet, its header counted."""
+        return self.payload_at + self.payload_length - self.ip_at
 
     @property
     def length(self) -> int:
@@ -79,6 +96,8 @@ def read_segment(frame: bytes) -> WireSegment | None:
     at = 14
     if frame[12:14] == b"\x81\x00":
         at = 18
+    if _is_ipv6(frame, at):
+        return _read_ipv6(frame, at)
     if len(frame) < at + 20 or frame[at - 2 : at] != b"\x08\x00" or frame[at] != 0x45:
         return None
     total, ip_id, fragment, protocol = struct.unpack_from(">HHHxB", frame, at + 2)
@@ -92,10 +111,7 @@ def read_segment(frame: bytes) -> WireSegment | None:
     if not 40 <= total <= len(frame) - at:
         faults.append(("LENGTH", f"IP total length {total} in {len(frame) - at} bytes"))
         return _headless(frame, at, faults)
-    if len(frame) > max(60, at + total):
-        faults.append(("LENGTH", f"{len(frame) - at - total} bytes behind the IP packet"))
-    if any(frame[at + total :]):
-        faults.append(("PADDING", "Ethernet padding is not zero"))
+    _behind(frame, at + total, faults)
     return _read_tcp(frame, at, frame[at + 20 : at + total], ip_id, faults)
 
 
@@ -115,19 +131,57 @@ def read_behind_options(frame: bytes) -> tuple[bytes, WireSegment] | None:
     return body, replace(_read_tcp(frame, at, body, ip_id, []), tos=0)
 
 
+def _read_ipv6(frame: bytes, at: int) -> WireSegment | None:
+    """The segment behind an IPv6 header without extension headers (RFC 8200 3)."""
+    if len(frame) < at + 40 or frame[at] >> 4 != 6 or frame[at + 6] != 6:
+        return None
+    length = frame[at + 4] << 8 | frame[at + 5]
+    total = 40 + length
+    faults: list[tuple[str, str]] = []
+    if not 20 <= length <= len(frame) - at - 40:
+        faults.append(("LENGTH", f"IPv6 payload length {length} in {len(frame) - at - 40} bytes"))
+        return _headless(frame, at, faults)
+    _behind(frame, at + total, faults)
+    return _read_tcp(frame, at, frame[at + 40 : at + total], 0, faults)
+
+
+def _behind(frame: bytes, end: int, faults: list[tuple[str, str]]) -> None:
+    """What stands behind the IP packet: nothing but the zeros that fill a short frame."""
+    if len(frame) > max(60, end):
+        faults.append(("LENGTH", f"{len(frame) - end} bytes behind the IP packet"))
+    if any(frame[end:]):
+        faults.append(("PADDING", "Ethernet padding is not zero"))
+
+
+def _addresses(frame: bytes, at: int) -> tuple[int, int]:
+    """Source and destination of the IP header at byte `at`."""
+    first, size = (8, 16) if _is_ipv6(frame, at) else (12, 4)
+    found = frame[at + first : at + first + 2 * size]
+    return int.from_bytes(found[:size], "big"), int.from_bytes(found[size:], "big")
+
+
+def _is_ipv6(frame: bytes, at: int) -> bool:
+    return frame[at - 2 : at] == b"\x86\xdd"
+
+
 def _headless(frame: bytes, at: int, faults: list[tuple[str, str]]) -> WireSegment:
-    source, destination = struct.unpack_from(">II", frame, at + 12)
-    return WireSegment((source, 0), (destination, 0), 0, 0, 0, 0, 0, 0, None, None, None, 0, tuple(faults), False)
+    source, destination = _addresses(frame, at)
+    return WireSegment(
+        (source, 0), (destination, 0), 0, 0, 0, 0, 0, 0, None, None, None, 0, tuple(faults), False,
+        ipv6=_is_ipv6(frame, at),
+    )  # fmt: skip
 
 
 def _read_tcp(frame: bytes, at: int, body: bytes, ip_id: int, faults: list[tuple[str, str]]) -> WireSegment:
-    source, destination = struct.unpack_from(">II", frame, at + 12)
+    source, destination = _addresses(frame, at)
     sport, dport, sequence, acknowledgment, offset, flags, window = struct.unpack_from(">HHIIBBH", body)
     header = (offset >> 4) * 4
     if not 20 <= header <= len(body):
         faults.append(("LENGTH", f"TCP data offset {offset >> 4}"))
         return _headless(frame, at, faults)
-    if not sums_to_ones(word_sum(frame[at + 12 : at + 20]) + 6 + len(body) + word_sum(body)):
+    ipv6 = _is_ipv6(frame, at)
+    ends = frame[at + 8 : at + 40] if ipv6 else frame[at + 12 : at + 20]
+    if not sums_to_ones(word_sum(ends) + 6 + len(body) + word_sum(body)):
         faults.append(("MUST-2", "TCP checksum is wrong"))
     mss, shift, stamps = _read_options(body[20:header], faults)
     permitted, blocks = _read_sack(body[20:header])
@@ -147,7 +201,11 @@ def _read_tcp(frame: bytes, at: int, body: bytes, ip_id: int, faults: list[tuple
         tuple(faults),
         sack_permitted=permitted,
         blocks=blocks,
-        tos=frame[at + 1],
+        tos=(frame[at] << 4 | frame[at + 1] >> 4) & 0xFF if ipv6 else frame[at + 1],
+        ipv6=ipv6,
+        ip_at=at,
+        ttl=frame[at + 7 if ipv6 else at + 8],
+        flow_label=int.from_bytes(frame[at + 1 : at + 4], "big") & 0xFFFFF if ipv6 else 0,
     )
 
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise
 from typing import Final
 
@@ -66,7 +68,8 @@ _DELAYED_ACK_LIMIT: Final = 500
 _FAST_RETRANSMIT_ACKS: Final = 3
 _LOST_SEGMENTS: Final = 2
 """A head is lost once more than this many segments above it were reported (RFC 6675: DupThresh - 1)."""
-_DEFAULT_MSS: Final = 536
+_DEFAULT_MSS: Final = {False: 536, True: 1220}
+"""Where no MSS is announced, over IPv4 and IPv6 (RFC 9293 MUST-15)."""
 _STAMP_OCTETS: Final = 12
 """The timestamps option with its padding (RFC 7323 A)."""
 _HISTORY: Final = 4096
@@ -130,13 +133,15 @@ def _signed(number: int, origin: int) -> int:
 
 def _dotted(end: tuple[int, int]) -> str:
     address, port = end
-    return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0)) + f":{port}"
+    if address >> 32:
+        return f"[{IPv6Address(address)}]:{port}"
+    return f"{IPv4Address(address)}:{port}"
 
 
 class Flow:
     """One connection as the NIC's wire shows it. Sent positions count from our ISS, received from the peer's."""
 
-    def __init__(self, name: str, config: MonitorConfig, report: WireMonitor) -> None:
+    def __init__(self, name: str, config: MonitorConfig, report: WireMonitor, *, ipv6: bool) -> None:
         self.name = name
         self._config = config
         self._monitor = report
@@ -156,11 +161,17 @@ class Flow:
         self._peer_shift: int | None = None
         self._peer_stamps = False
         self._peer_sack = False
-        self._peer_mss = self._own_mss = _DEFAULT_MSS
+        self._peer_mss = self._own_mss = _DEFAULT_MSS[ipv6]
         self._una = 0
         #: When the sender knew at the latest, and what was acknowledged.
         self._una_log: deque[tuple[int, int]] = deque(maxlen=_HISTORY)
+        #: Ticks of ACKs that nobody answers, if they are not kept.
+        self._bare_in: deque[int] = deque(maxlen=_HISTORY)
         self._held_back = False
+        #: ACKs that were kept, each of which its next reader may answer, and until when.
+        self._kept, self._kept_until = 0, 0
+        #: Timestamps of segments that the host handed down, and when, as long as newer ones may overtake them.
+        self._handed: deque[tuple[int, int]] = deque(maxlen=_HISTORY)
         self._edge_in = 0
         #: SND.WL1 and SND.WND of a sender that takes windows as RFC 9293 3.10.7.4 says.
         self._wl1 = self._wnd = 0
@@ -202,6 +213,7 @@ class Flow:
             self._stamps_in.add(seg.stamps[0])
             if self._newest(seg):
                 self._newest_stamp = seg.stamps[0]
+                self._overtake(seg.stamps[0], tick)
         if seg.flags & SYN and self._irs is None:
             self._irs = seg.sequence
             self._contiguous = 1
@@ -237,8 +249,12 @@ class Flow:
     def _take_range(self, start: int, seg: WireSegment, tick: int) -> None:
         end = start + seg.length
         acceptable_ack = seg.length == 0 and start == self._contiguous and self._newest(seg)
-        if not acceptable_ack or self._held_back:  # the next sender may have newer ones when it gets this (PAWS)
+        if not acceptable_ack:
             self._calls_for_ack += 1
+        elif self._held_back:  # the next sender may have newer ones when it gets this (PAWS)
+            self._kept += 1
+        else:
+            self._bare_in.append(tick)
         if seg.flags & RST or seg.length == 0:
             return
         for arrival in self._arrivals:
@@ -336,12 +352,21 @@ class Flow:
         self._reported, self._loss_reported = [], False
         self.ecn.handed_over()
 
-    def hold_back(self, tick: int | None) -> None:
-        """What comes in is kept for the next sender (CH-204), or from ``tick`` on nothing is any more."""
-        self._held_back = tick is None
-        if tick is not None:
-            log = [(tick if when == _NOT_YET else when, ack) for when, ack in self._una_log]
-            self._una_log = deque(log, maxlen=_HISTORY)
+    def hold_back(self, tick: int) -> None:
+        """From now on, or from a moment ago, what comes in is kept for the next sender (CH-204)."""
+        since = tick - self._config.race_ticks
+        self._held_back = True
+        self._kept += sum(when >= since for when in self._bare_in)
+        self._heard_at(lambda when: _NOT_YET if when >= since else when)
+
+    def hand_on(self, tick: int) -> None:
+        """The next sender has what was kept for it, and answers it now or never."""
+        self._held_back = False
+        self._kept_until = tick + self._config.race_ticks
+        self._heard_at(lambda when: tick if when == _NOT_YET else when)
+
+    def _heard_at(self, heard: Callable[[int], int]) -> None:
+        self._una_log = deque([(heard(when), ack) for when, ack in self._una_log], maxlen=_HISTORY)
 
     # --- sent ------------------------------------------------------------------------------------------
 
@@ -445,8 +470,14 @@ class Flow:
         self._note_ack(seg, tick)
         said = (seg.acknowledgment, seg.window)
         if pure and before == (self._ack_sent, self._edge_sent) and said == self._last_pure:
-            self._check("DUP-ACK", self._calls_for_ack > 0, tick, "repeated ACK that nothing called for")
-            self._calls_for_ack = max(0, self._calls_for_ack - 1)
+            if not self._held_back and tick > self._kept_until:
+                self._kept = 0
+            called = self._calls_for_ack + self._kept > 0
+            self._check("DUP-ACK", called, tick, "repeated ACK that nothing called for")
+            if self._calls_for_ack:
+                self._calls_for_ack -= 1
+            else:
+                self._kept = max(0, self._kept - 1)
         elif seg.length == 0 and before[0] != self._ack_sent:  # a window update answers no segment
             self._calls_for_ack = max(0, self._calls_for_ack - 1)
         self._last_pure = said
@@ -495,9 +526,21 @@ class Flow:
         """Something beside a segment calls for an ACK."""
         self._calls_for_ack += 1
 
-    def handed_down(self, stamps: tuple[int, int] | None) -> None:
-        """A segment that came in before reaches the connection only now: newer ones may have overtaken it (PAWS)."""
-        if stamps is not None and self._newest_stamp is not None and _signed(stamps[0], self._newest_stamp) < 0:
+    def handed_down(self, stamps: tuple[int, int] | None, tick: int) -> None:
+        """A segment that came in before is on its way to the connection: newer ones overtook it or may yet (PAWS)."""
+        if stamps is None or self._newest_stamp is None:
+            return
+        if _signed(stamps[0], self._newest_stamp) < 0:
+            self.called_for_ack()
+        else:
+            self._handed.append((stamps[0], tick))
+
+    def _overtake(self, stamp: int, tick: int) -> None:
+        """A segment with a newer timestamp came in."""
+        while self._handed and self._handed[0][1] < tick - self._config.race_ticks:
+            self._handed.popleft()
+        for old in [one for one in self._handed if _signed(one[0], stamp) < 0]:
+            self._handed.remove(old)
             self.called_for_ack()
 
     def _position(self, seg: WireSegment) -> int:
@@ -628,7 +671,7 @@ class WireMonitor:
         for (own, peer), flow in self._flows.items():  # the ECN field is not handed down
             if (peer[1], own[1]) == (int.from_bytes(segment[:2], "big"), int.from_bytes(segment[2:4], "big")):
                 flow.ecn.handed_over()
-                flow.handed_down(read_stamps(segment))
+                flow.handed_down(read_stamps(segment), tick)
         seg = self._for_the_host.pop(_without_checksum(segment), None)
         if seg is not None:
             self._flow(seg.destination, seg.source, seg, sent=False).receive(seg, tick)
@@ -667,15 +710,15 @@ class WireMonitor:
         for flow in self._from(own_port):
             flow.gap_excused = True
 
-    def hold_back(self, own_port: int, tick: int | None) -> None:
-        """What comes in for the connection from this port is kept for its next sender, until it has it at ``tick``.
-
-        The host then reads itself, too, what it did not hand down: each of these segments may be old by now.
-        """
+    def hold_back(self, own_port: int, tick: int) -> None:
+        """What comes in for the connection from this port is kept for its next sender."""
         for flow in self._from(own_port):
             flow.hold_back(tick)
-        if tick is None:
-            return
+
+    def hand_on(self, own_port: int, tick: int) -> None:
+        """The next sender has it, and what the host was given to hand down and did not: each may be old by now."""
+        for flow in self._from(own_port):
+            flow.hand_on(tick)
         for key, seg in list(self._for_the_host.items()):
             if seg.destination[1] == own_port:
                 del self._for_the_host[key]
@@ -688,5 +731,5 @@ class WireMonitor:
         key = (own, peer)
         flow = self._flows.get(key)
         if flow is None or flow.begins_anew(seg, sent):
-            flow = self._flows[key] = Flow(f"{_dotted(own)}>{_dotted(peer)}", self.config, self)
+            flow = self._flows[key] = Flow(f"{_dotted(own)}>{_dotted(peer)}", self.config, self, ipv6=seg.ipv6)
         return flow

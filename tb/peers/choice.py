@@ -18,6 +18,8 @@ MISSING: Final[dict[str, Callable[[], str | None]]] = {
     "gvisor": gvisor_peer.missing,
     "linux": linux_peer.missing,
 }
+#: Peers that have an IPv6 address, too.
+SPEAK_IPV6: Final = ("python",)
 
 
 def make_peer(name: str, config: PeerConfig, port: int, neighbor: Neighbor, app_factory: AppFactory) -> Peer:

@@ -8,7 +8,7 @@ NIC has to live with; what the NIC does wrong is for the judge.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tb.peers.base import Application
@@ -34,6 +34,10 @@ from tb.peers.sequence import first_position, newer, place
 _U32: Final = 0xFFFFFFFF
 _REMEMBERED_SEGMENTS: Final = 16
 DEFAULT_MSS: Final = 536
+DEFAULT_MSS_IPV6: Final = 1220
+"""Where no MSS is announced (RFC 9293 MUST-15)."""
+MAX_MSS_IPV6: Final = 1440
+"""An Ethernet MTU without IPv6 and TCP header."""
 """Of a peer that sends no MSS option (RFC 9293 3.7.1)."""
 
 
@@ -110,12 +114,17 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Both ends: IP addresses (4 bytes), ports, own first."""
+    """Both ends: IP addresses (4 or 16 bytes), ports, own first."""
 
     own_ip: bytes
     own_port: int
     other_ip: bytes
     other_port: int
+
+    @property
+    def is_ipv6(self) -> bool:
+        """The version of IP between them."""
+        return len(self.own_ip) > 4
 
     def __str__(self) -> str:
         own, other = ip_text(self.own_ip), ip_text(self.other_ip)
@@ -144,6 +153,9 @@ class Connection:
         self.out: list[bytes] = []
         """Frames to send, in order; the peer empties it."""
         self._link = link
+        if addresses.is_ipv6:
+            config = replace(config, mss=min(config.mss, MAX_MSS_IPV6))
+        self._default_mss = DEFAULT_MSS_IPV6 if addresses.is_ipv6 else DEFAULT_MSS
         self._config = config
         self.judge = ConnectionJudge(str(addresses), rules, ledger, config.mss)
         """Judges what this connection receives."""
@@ -156,7 +168,7 @@ class Connection:
         self._data = bytearray()
         self._data_at = self._iss + 1
         self._fin_asked = False
-        self._smss = min(config.mss, DEFAULT_MSS)
+        self._smss = min(config.mss, self._default_mss)
         self._snd_scale = 0
         self._ip_id = 0
         # Congestion control.
@@ -230,7 +242,7 @@ class Connection:
         scaling = config.window_scale is not None and options.scale is not None
         self._snd_scale = (options.scale or 0) if scaling else 0
         self._rcv_scale = (config.window_scale or 0) if scaling else 0
-        self._smss = min(config.mss, options.mss or DEFAULT_MSS) - (12 if self._timestamps else 0)
+        self._smss = min(config.mss, options.mss or self._default_mss) - (12 if self._timestamps else 0)
         self._cwnd = config.initial_window_segments * self._smss
         self._snd_wnd = self._max_wnd = syn.window
         self._wl1, self._wl2 = irs, self.snd_una

@@ -16,6 +16,7 @@ from typing import Final
 
 from tb.peers.base import Application
 from tb.peers.built import PeerMissingError, built
+from tb.peers.gvisor_reno import overlay
 from tb.peers.headers import ip_bytes, mac_bytes
 from tb.peers.neighbor import Neighbor
 from tb.peers.stream import Served
@@ -24,6 +25,7 @@ SOURCE: Final = Path(__file__).parent / "gvisor" / "peer.go"
 PACKAGES: Final = "golang-go golang-gvisor-gvisor-dev"
 _GOPATH: Final = Path("/usr/share/gocode")
 _STACK: Final = _GOPATH / "src/gvisor.dev/gvisor/pkg/tcpip/stack"
+_RENO: Final = _STACK.parent / "transport/tcp/reno.go"
 _TICK_NS: Final = 1_000_000
 _NEVER: Final = (1 << 64) - 1
 _UNBOUNDED: Final = (1 << 63) - 1
@@ -47,6 +49,8 @@ class GvisorConfig:
     rack: bool = False
     """RACK and tail loss probes."""
     congestion: str = "reno"
+    mended_reno: bool = False
+    """Reno's growth as gVisor mended it after the packaged version (`gvisor_reno`)."""
     min_rto: int = 200
     seed: int = 1
 
@@ -68,13 +72,14 @@ def missing() -> str | None:
     return str(PeerMissingError("no-gvisor", "no Go compiler or no gVisor sources", PACKAGES))
 
 
-def program() -> Path:
+def program(*, mended_reno: bool = False) -> Path:
     """The Go program, built if it is not there yet (some ten seconds)."""
     if missing() is not None:
         raise PeerMissingError("no-gvisor", "no Go compiler or no gVisor sources", PACKAGES)
     environment = {"GO111MODULE": "off", "GOPATH": str(_GOPATH), "GOFLAGS": "", "CGO_ENABLED": "0"}
     try:
-        return built(SOURCE, ["go", "build", "-o", "{target}", "{source}"], environment)
+        replaced = [f"-overlay={overlay(_RENO)}"] if mended_reno else []
+        return built(SOURCE, ["go", "build", *replaced, "-o", "{target}", "{source}"], environment)
     except subprocess.CalledProcessError as error:
         raise PeerMissingError(
             "no-gvisor", f"the program does not build: {str(error.stdout)[:300]}", PACKAGES
@@ -180,7 +185,7 @@ class GvisorPeer:
             "buffer": config.buffer, "sack": str(config.sack).lower(), "rack": str(config.rack).lower(),
             "congestion": config.congestion, "min-rto": f"{config.min_rto}ms",
         }  # fmt: skip
-        command = [str(program()), *(f"-{name}={value}" for name, value in flags.items())]
+        command = [str(program(mended_reno=config.mended_reno)), *(f"-{name}={value}" for name, value in flags.items())]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )

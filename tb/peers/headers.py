@@ -1,4 +1,4 @@
-"""Ethernet, ARP, IPv4, ICMP and TCP bytes for the peers, written for them alone.
+"""Ethernet, ARP, IPv4, IPv6, ICMP and TCP bytes for the peers, written for them alone.
 
 MAC and IP addresses are kept as the bytes of the wire. The Internet checksum uses that a one's complement sum
 of 16-bit words is the number they spell modulo 65535 (2^16 is 1 there), so it needs no loop over words.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 FIN: Final = 0x01
@@ -22,6 +22,8 @@ CWR: Final = 0x80
 
 _ARP: Final = 0x0806
 _IPV4: Final = 0x0800
+_IPV6: Final = 0x86DD
+_IPV6_ADDRESS: Final = 16
 _VLAN: Final = 0x8100
 _ICMP_PROTOCOL: Final = 1
 _TCP_PROTOCOL: Final = 6
@@ -36,12 +38,14 @@ def mac_bytes(text: str) -> bytes:
 
 
 def ip_bytes(text: str) -> bytes:
-    """Four bytes of an IPv4 address in dotted notation."""
-    return socket.inet_aton(text)
+    """Four bytes of an IPv4 address in dotted notation, sixteen of an IPv6 address (RFC 5952)."""
+    return socket.inet_pton(socket.AF_INET6, text) if ":" in text else socket.inet_aton(text)
 
 
 def ip_text(address: bytes) -> str:
-    """Dotted notation of four address bytes."""
+    """Address bytes as text."""
+    if len(address) == _IPV6_ADDRESS:
+        return f"[{socket.inet_ntop(socket.AF_INET6, address)}]"
     return socket.inet_ntoa(address)
 
 
@@ -87,7 +91,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A frame for IPv4 whose lengths or checksums are wrong; `what` names the first fault."""
+    """An IP frame whose lengths or checksums are wrong; `what` names the first fault."""
 
     what: str
 
@@ -139,7 +143,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A TCP/IPv4 segment with right checksums, numbers as on the wire."""
+    """A TCP segment with right checksums, numbers as on the wire; addresses of 16 bytes: over IPv6."""
 
     link: Link
     source: bytes
@@ -160,6 +164,12 @@ class Segment:
     reserved: int = 0
     trailer: bytes = field(default=b"", repr=False)
     """Bytes of the frame behind the IP packet (Ethernet padding)."""
+    flow_label: int = 0
+
+    @property
+    def is_ipv6(self) -> bool:
+        """The version of IP it travels over."""
+        return len(self.source) == _IPV6_ADDRESS
 
 
 Decoded = Segment | Arp | Echo | Damaged | Unknown
@@ -179,6 +189,8 @@ def decode(frame: bytes) -> Decoded:
     link = Link(frame[6:12], frame[:6], vlan)
     if ethertype == _ARP:
         return _decode_arp(link, frame[at:])
+    if ethertype == _IPV6:
+        return _decode_ipv6(link, frame[at:])
     if ethertype != _IPV4:
         return Unknown(f"ethertype {ethertype:#06x}")
     return _decode_ip(link, frame[at:])
@@ -214,14 +226,40 @@ def _decode_ip(link: Link, data: bytes) -> Decoded:
         return Damaged(f"IP total length {total} leaves no room for a TCP header")
     if not checksum_ok(source, destination, struct.pack("!HH", 6, len(body)), body):
         return Damaged("TCP checksum wrong")
+    found = _decode_tcp(link, (source, destination), body, data[total:])
+    return replace(found, ip_id=ident, ip_flags=frag, ttl=ttl, tos=tos) if isinstance(found, Segment) else found
+
+
+def _decode_ipv6(link: Link, data: bytes) -> Decoded:
+    if len(data) < 40:
+        return Damaged("frame ends inside the IPv6 header")
+    first, length, following, hops, source, destination = struct.unpack_from("!IHBB16s16s", data)
+    if first >> 28 != 6:
+        return Damaged(f"IP version {first >> 28} behind the IPv6 ethertype")
+    if length > len(data) - 40:
+        return Damaged(f"IPv6 payload length {length}, frame holds {len(data) - 40}")
+    if following != _TCP_PROTOCOL:
+        return Unknown(f"IPv6 next header {following}")
+    body = data[40 : 40 + length]
+    if len(body) < 20:
+        return Damaged(f"IPv6 payload length {length} leaves no room for a TCP header")
+    if not checksum_ok(source, destination, struct.pack("!II", len(body), following), body):
+        return Damaged("TCP checksum wrong")
+    found = _decode_tcp(link, (source, destination), body, data[40 + length :])
+    if isinstance(found, Segment):
+        return replace(found, ttl=hops, tos=first >> 20 & 0xFF, flow_label=first & 0xFFFFF)
+    return found
+
+
+def _decode_tcp(link: Link, ends: tuple[bytes, bytes], body: bytes, trailer: bytes) -> Segment | Damaged:
+    """The segment in `body`, which has room for a header and a right checksum; its IP header is not told."""
     sport, dport, seq, ack, offset, flags, window, _, urgent = struct.unpack_from("!HHIIBBHHH", body)
     start = 4 * (offset >> 4)
     if not 20 <= start <= len(body):
         return Damaged(f"TCP data offset {offset >> 4} words, segment of {len(body)} bytes")
     return Segment(
         link,
-        source,
-        destination,
+        *ends,
         sport,
         dport,
         seq,
@@ -231,12 +269,8 @@ def _decode_ip(link: Link, data: bytes) -> Decoded:
         urgent,
         decode_options(body[20:start]),
         body[start:],
-        ident,
-        frag,
-        ttl,
-        tos,
-        offset & 15,
-        data[total:],
+        reserved=offset & 15,
+        trailer=trailer,
     )
 
 
@@ -318,18 +352,15 @@ def encode_tcp(segment: Segment) -> bytes:
         segment.urgent,
     )
     body = head + segment.options.raw + segment.payload
-    pseudo = segment.source + segment.destination + struct.pack("!HH", 6, len(body))
+    source, destination = segment.source, segment.destination
+    pseudo = source + destination + struct.pack("!II" if segment.is_ipv6 else "!HH", len(body), _TCP_PROTOCOL)
     body = body[:16] + struct.pack("!H", checksum(pseudo, body)) + body[18:]
-    return encode_ip(
-        segment.link,
-        segment.source,
-        segment.destination,
-        _TCP_PROTOCOL,
-        body,
-        ident=segment.ip_id,
-        ttl=segment.ttl,
-        tos=segment.tos,
-    )
+    if segment.is_ipv6:
+        first = 6 << 28 | segment.tos << 20 | segment.flow_label
+        header = struct.pack("!IHBB16s16s", first, len(body), _TCP_PROTOCOL, segment.ttl, source, destination)
+        return _pad(segment.link.encode(_IPV6) + header + body)
+    ip = {"ident": segment.ip_id, "ttl": segment.ttl, "tos": segment.tos}
+    return encode_ip(segment.link, source, destination, _TCP_PROTOCOL, body, **ip)
 
 
 def encode_echo_reply(echo: Echo, own_mac: bytes) -> bytes:

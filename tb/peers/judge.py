@@ -231,7 +231,7 @@ class ConnectionJudge:
             if back > age:
                 self._report("rfc7323 3.2", f"TSecr {seg.options.timestamps[1]} was never sent")
 
-    def _form(self, seg: Segment) -> None:
+    def _ipv4_form(self, seg: Segment) -> None:
         ip_id_rule = self.rules.offloaded_ids
         if not seg.ip_flags & 0x4000:
             self._report("rfc1191 3", "DF is not set")
@@ -239,6 +239,10 @@ class ConnectionJudge:
             self._report("rfc791 3.1", "reserved IP flag is set")
         if (ip_id_rule == "all" or (ip_id_rule == "data" and seg.payload)) and seg.ip_id < 0x8000:
             self._report("ip-id", f"IP identification {seg.ip_id:#06x} is not of the offloaded half")
+
+    def _form(self, seg: Segment) -> None:
+        if not seg.is_ipv6:
+            self._ipv4_form(seg)
         if seg.options.fault:
             self._report("MUST-68", seg.options.fault)
         if not seg.options.padding_ok:

@@ -47,6 +47,7 @@ class PeerConfig:
 
     mac: str = "02:00:00:00:00:02"
     ip: str = "10.0.0.2"
+    ip6: str = "fd4a:6b7c:8d9e:a0b1::a02"
     ports: tuple[int, ...] | None = None
     """Ports it listens on; None = all."""
     tcp: TcpConfig = field(default_factory=TcpConfig)
@@ -79,6 +80,7 @@ class TcpPeer:
         self._app_factory: Callable[[int], Application] = app_factory or (lambda _: EchoApp())
         self._mac = mac_bytes(self.config.mac)
         self._ip = ip_bytes(self.config.ip)
+        self._ip6 = ip_bytes(self.config.ip6)
         self._table: dict[_Key, Connection] = {}
         self._neighbors: dict[bytes, Link] = {}
         self._ended: dict[_Key, Connection] = {}
@@ -229,7 +231,7 @@ class TcpPeer:
         return [encode_echo_reply(packet, self._mac)]
 
     def _segment(self, seg: Segment, frame_bytes: int, tick: int) -> list[bytes]:
-        if seg.destination != self._ip:
+        if seg.destination not in (self._ip, self._ip6):
             self.counters["foreign"] += 1
             return []
         self.counters["tcp"] += 1
@@ -261,8 +263,9 @@ class TcpPeer:
     def _make(self, key: _Key, link: Link, app: Application) -> Connection:
         index = len(self.connections)
         tcp = self.config.tcp
+        own_ip = self._ip if len(key.other_ip) == len(self._ip) else self._ip6
         connection = Connection(
-            Addresses(self._ip, key.own_port, key.other_ip, key.other_port),
+            Addresses(own_ip, key.own_port, key.other_ip, key.other_port),
             link,
             app,
             tcp,
@@ -285,7 +288,7 @@ class TcpPeer:
         with_ack = bool(seg.flags & ACK)
         answer = Segment(
             seg.link.reply(self._mac),
-            self._ip,
+            seg.destination,
             seg.source,
             seg.dport,
             seg.sport,

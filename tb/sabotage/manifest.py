@@ -13,10 +13,14 @@ from tb.config import ROOT, ConfigError
 MANIFEST = Path(__file__).with_name("manifest.toml")
 #: Those that a monitor of the contract must see, by section.
 CONTRACT_MANIFEST = Path(__file__).with_name("contract.toml")
+#: The bugs of the conformance sheet, each with the scripts or tests that must see it.
+BUGS_MANIFEST = Path(__file__).with_name("bugs.toml")
 #: Judges that are no check of the lockstep: protocol checkers, wire monitor, peer, the three sums, the host stack's
 #: and the applications' own bookkeeping, the images typed by hand, the monitors of the contract.
 CONTRACT = "contract"
-OTHER_JUDGES = ("checker", "wire", "peer", "sums", "host", "images", CONTRACT)
+#: With `witnesses` the judge is one of these: the entry's own script or test.
+WITNESS_JUDGES = ("script", "test")
+OTHER_JUDGES = ("checker", "wire", "peer", "sums", "host", "images", CONTRACT, *WITNESS_JUDGES)
 #: What alone never counts: the run stood still or was ended, an unknown value was read, the simulator broke down.
 NO_JUDGES = ("timeout", "x", "crash")
 CONTROL = "control"
@@ -39,7 +43,7 @@ class Edit:
             raise ConfigError(
                 f"the text to replace occurs {count} times: {self.old.strip()[:70]!r}",
                 self.file,
-                "correct the entry in tb/sabotage (manifest.toml or contract.toml)",
+                "correct the entry in tb/sabotage (manifest.toml, contract.toml or bugs.toml)",
             )
         path.write_text(text.replace(self.old, self.new))
 
@@ -48,7 +52,8 @@ class Edit:
 class Sabotage:
     """One error. `check` is 1 to 6 (docs/architecture.md, Lockstep) or one of OTHER_JUDGES; `field` is what it names.
 
-    With `contract` it is a rule: its monitor must fire, and no monitor of another rule before it.
+    With `contract` it is a rule: its monitor must fire, and no monitor of another rule before it. With `script` or
+    `test` one of the `witnesses` must fail, of a twin one on the golden device and one on the RTL.
 
     A twin has the same error in model and RTL, so lockstep must agree and another judge must see it. With
     `timeout_counts` a standstill is a detection too. `first` names the stimulus that is tried first.
@@ -65,6 +70,7 @@ class Sabotage:
     first: str = ""
     note: str = ""
     blind: bool = False
+    witnesses: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -77,12 +83,18 @@ class Sabotage:
         return any(edit.file.startswith("hdl/") for edit in self.edits)
 
     @property
+    def sides(self) -> tuple[str, ...]:
+        """What it breaks: golden, rtl."""
+        golden = any(edit.file.startswith("model/") for edit in self.edits)
+        return ("golden",) * golden + ("rtl",) * self.on_rtl
+
+    @property
     def blocks(self) -> set[str]:
         """Modules of hdl/ that are changed."""
         return {Path(edit.file).stem for edit in self.edits if edit.file.startswith("hdl/")}
 
 
-def load(paths: tuple[Path, ...] = (MANIFEST, CONTRACT_MANIFEST)) -> tuple[Sabotage, ...]:
+def load(paths: tuple[Path, ...] = (MANIFEST, CONTRACT_MANIFEST, BUGS_MANIFEST)) -> tuple[Sabotage, ...]:
     """All entries: the control first, sabotages, twins."""
     files = [tomllib.loads(path.read_text()) for path in paths]
     entries = [
@@ -99,6 +111,8 @@ def _entry(kind: str, item: dict[str, Any]) -> Sabotage:
     check = item.get("judge") if kind == "twin" else item.get("check", CONTROL)
     if check not in (1, 2, 3, 4, 5, 6, CONTROL, *OTHER_JUDGES):
         raise ConfigError(f"no such check: {check!r}", f"{MANIFEST.name}, {item.get('id')}", "give 1 to 6 or a judge")
+    if (check in WITNESS_JUDGES) != bool(item.get("witnesses")):
+        raise ConfigError(f"{check!r} and witnesses", f"{BUGS_MANIFEST.name}, {item.get('id')}", "give both or neither")
     return Sabotage(
         id=item["id"],
         edits=tuple(Edit(edit["file"], edit["old"], edit["new"]) for edit in edits),
@@ -111,6 +125,7 @@ def _entry(kind: str, item: dict[str, Any]) -> Sabotage:
         first=item.get("first", ""),
         note=item.get("note", ""),
         blind=item.get("blind", False),
+        witnesses=tuple(item.get("witnesses", ())),
     )
 
 

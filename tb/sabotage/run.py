@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +107,21 @@ def main(config: RunConfig) -> int:
     if config.patch is not None:
         return status_of(told(try_all([from_patch(config.patch)], patch=config.patch, keep=True)))
     if config.sabotage_id is not None:
-        return status_of(told(run_ids([config.sabotage_id], alone=True)))
+        return status_of(told(run_ids(chosen(config.sabotage_id), alone=True)))
     known = load()
     blind = [entry.id for entry in known if entry.blind]
     print(f"known blind spots, tried only by ID=: {', '.join(blind)}", flush=True)
     return status_of(try_all(entry for entry in known if not entry.blind))
 
 
+def chosen(wish: str) -> list[str]:
+    """The ids that ID= means: names or patterns (`b0*`), with blanks between. What matches nothing stays as it is."""
+    known = [entry.id for entry in load()]
+    return [name for word in wish.split() for name in ([n for n in known if fnmatch(n, word)] or [word])]
+
+
 def run_ids(ids: Sequence[str], *, alone: bool = False) -> list[Outcome]:
-    """Try the sabotages of these ids: a draw of them, or one `alone`, whose tree is kept.
+    """Try the sabotages of these ids: a draw of them, or some `alone`, whose trees are kept.
 
     In a draw the control edit goes through a few stimuli only.
     """
@@ -141,7 +148,7 @@ def try_all(
     by_id = {entry.id: entry for entry in wanted}
     faults = [fault for entry in wanted for fault in sources_of(entry)]
     if faults:
-        raise ConfigError("; ".join(faults), "tb/sabotage", "correct the entries in manifest.toml or contract.toml")
+        raise ConfigError("; ".join(faults), "tb/sabotage", "correct the entries in the lists of sabotages")
     OUT.mkdir(parents=True, exist_ok=True)
     jobs = (prepare(entry, patch, SHORT if short and entry.check == CONTROL else ()) for entry in wanted)
     outcomes: list[Outcome] = []
@@ -210,6 +217,8 @@ def prepare(entry: Sabotage, patch: Path | None = None, only: Sequence[str] = ()
         "contract": entry.check == CONTRACT,
         "everything": entry.check == CONTROL or patch is not None,
         "on_rtl": entry.on_rtl,
+        "witnesses": list(entry.witnesses),
+        "sides": list(entry.sides),
     }
     (folder / "task.json").write_text(json.dumps(task))
     command = [sys.executable, "-m", "tb.sabotage.trial", str(folder)]

@@ -65,6 +65,7 @@ OWN = (
         "segments",
         settings={"size": 64 << 10, "seed": 5, "mss": 140, "conns": 4, "dup": 0.01, "reorder": 0.01},
     ),
+    Stimulus("six", settings={"size": 4 << 10, "seed": 21, "family": 6}, timeout=120),
     Stimulus("losses", settings={"size": 32 << 10, "seed": 103, "loss": 0.15, "delay": 5}),
     Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16}),
     Stimulus("invalidate", INVALIDATE, settings={"seed": 18}),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT
-from tb.sabotage import contract_verdict
+from tb.sabotage import contract_verdict, witness
 from tb.sabotage.judge import Detection, judge, judge_contract
 from tb.sabotage.manifest import CONTRACT
 from tb.sabotage.stimuli import (
@@ -58,6 +58,8 @@ def main(folder: Path) -> int:
     }
     started = time.monotonic()
     try:
+        if task["witnesses"]:
+            result |= witnessed(folder, task)
         for name, found in attempts(folder, task):
             result["runs"].append(name)
             if found is None or (result["by"] is not None and found.by != CONTRACT):
@@ -74,11 +76,35 @@ def main(folder: Path) -> int:
 
 def attempts(folder: Path, task: dict[str, Any]) -> Any:
     """(name of the stimulus, what was detected), one stimulus after the other."""
+    if task["witnesses"]:
+        return
     if task["images"]:
         yield "hand-typed images", hand_typed_images()
     for stimulus in chosen(task):
         if not task["only"] or stimulus.name in task["only"]:
             yield stimulus.name, simulate(folder, stimulus)
+
+
+def witnessed(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """What the witnesses of an entry say: on each side that it breaks one of them must, or the entry survived."""
+    seen: dict[str, tuple[str, Detection]] = {}
+    runs, mute = [], []
+    for side in task["sides"]:
+        for name in (name for name in task["witnesses"] if witness.speaks_of(name, side)):
+            runs.append(f"{side} {name}")
+            found = witness.hear(name, side, folder)
+            if found is not None and found.by in (witness.SCRIPT, witness.TEST):
+                seen[side] = (name, found)
+                break
+            mute.append(f"{side} {name}: {found.by if found else 'passes'}{f', {found.field}' if found else ''}")
+    if len(seen) < len(task["sides"]):
+        return {"runs": runs, "detail": "; ".join(mute)}
+    first = seen[task["sides"][-1]][1]
+    return vars(first) | {
+        "runs": runs,
+        "test": ", ".join(f"{side} {name}" for side, (name, _) in seen.items()),
+        "detail": "\n".join(f"{side}: {found.field}" for side, (_, found) in seen.items()),
+    }
 
 
 def chosen(task: dict[str, Any]) -> list[Stimulus]:

@@ -17,7 +17,7 @@ from tb.peers.applications import SinkApp, SourceApp
 from tb.peers.base import Application
 from tb.peers.connection import TcpConfig
 from tb.peers.tcp_peer import PeerConfig
-from tb.session.network import FIRST_LOCAL_PORT, PEER_IP, PEER_MAC, PEER_PORT, Network
+from tb.session.network import FIRST_LOCAL_PORT, PEER_ADDRESS, PEER_MAC, PEER_PORT, Network
 from tb.session.statistics import Ask
 from tb.session.transfer import Transfer
 
@@ -102,7 +102,7 @@ class BulkTransfer(Transfer):
         )
         super().__init__(config, memory, allocator, issue=issue, app_config=settings)
         self.host.clients.clear()
-        remote = Endpoint(PEER_MAC, PEER_IP, PEER_PORT)
+        remote = Endpoint(PEER_MAC, PEER_ADDRESS[config.family], PEER_PORT)
         tcp = replace(settings.tcp, initial_seq=0xFFFF_0000)
         receives = play is Play.RECEIVE
         own = b"" if receives else self.data

@@ -416,15 +416,16 @@ def _judge_sample(
 def _rebuilt(frames: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, str]]:
     """What does not come out of scapy as it went in."""
     from scapy.layers.inet import IP, TCP
+    from scapy.layers.inet6 import IPv6
     from scapy.layers.l2 import Ether
 
     for index, frame in frames:
         packet = Ether(frame)
-        if IP not in packet:
+        if IP not in packet and IPv6 not in packet:
             continue
-        for layer in (IP, TCP):
+        for layer, computed in ((IP, "chksum"), (IPv6, "plen"), (TCP, "chksum")):
             if layer in packet:
-                del packet[layer].chksum
+                delattr(packet[layer], computed)
         again = bytes(packet)
         if again != frame:
             at = next((n for n, (a, b) in enumerate(zip(again, frame, strict=False)) if a != b), len(frame))

@@ -25,6 +25,10 @@ NIC_MAC = bytes.fromhex("020000000001")
 NIC_IP = bytes([10, 0, 0, 1])
 PEER_MAC = bytes.fromhex("020000000002")
 PEER_IP = bytes([10, 0, 0, 2])
+NIC_IP6 = bytes.fromhex("fd4a6b7c8d9ea0b10000000000000a01")
+PEER_IP6 = bytes.fromhex("fd4a6b7c8d9ea0b10000000000000a02")
+#: Address of the peer by version of IP.
+PEER_ADDRESS = {4: PEER_IP, 6: PEER_IP6}
 PEER_PORT = 5001
 FIRST_LOCAL_PORT = 40_000
 TICK_NS = 1_000_000
@@ -33,6 +37,8 @@ QUEUED_FRAMES = 36
 FULL_FRAME_BYTES = 1514
 #: Clock cycles a tick while the device works.
 TICK_CYCLES = 1000
+#: Where the ports of a TCP segment stand in an untagged frame, by ethertype.
+_PORTS_AT = {b"\x08\x00": 34, b"\x86\xdd": 54}
 TO_PEER, TO_NIC = "nic_to_peer", "peer_to_nic"
 
 
@@ -154,7 +160,8 @@ class Network:
         if self._capture is None:
             return
         self._origins.append(Origin(direction, number, tick))
-        ports = frame[34:38] if frame[12:14] == b"\x08\x00" and len(frame) >= 38 else b""
+        at = _PORTS_AT.get(frame[12:14], len(frame))
+        ports = frame[at : at + 4] if len(frame) >= at + 4 else b""
         own = ports[0:2] if direction == SENT else ports[2:4]
         connection = int.from_bytes(own, "big") - FIRST_LOCAL_PORT if ports else -1
         shown = str(connection) if 0 <= connection < MAX_CONNS else "?"  # damaged, or no connection's

@@ -32,7 +32,7 @@ from tb.peers.connection import TcpConfig
 from tb.peers.judge import JudgeRules
 from tb.peers.tcp_peer import PeerConfig
 from tb.session.contract_tap import ContractTap
-from tb.session.network import FIRST_LOCAL_PORT, NIC_IP, NIC_MAC, PEER_IP, PEER_MAC, PEER_PORT, Network
+from tb.session.network import FIRST_LOCAL_PORT, NIC_IP, NIC_IP6, NIC_MAC, PEER_ADDRESS, PEER_MAC, PEER_PORT, Network
 from tb.session.seam import Plan, Seam, random_plans
 from tb.session.statistics import Ask, StatisticsQuestions
 
@@ -125,8 +125,7 @@ class Transfer:
         self.data = file_data(config)
         if len(self.data) < config.conns:
             raise SessionError(f"{len(self.data)} bytes are too few for {config.conns} connections")
-        self.host = self.host_type(memory, allocator, NIC_MAC, NIC_IP, HostConfig(seed=config.seed), issue)
-        remote = Endpoint(PEER_MAC, PEER_IP, PEER_PORT)
+        self.host = self.host_type(memory, allocator, NIC_MAC, NIC_IP, HostConfig(seed=config.seed, ip6=NIC_IP6), issue)
         base = app_config or FileTransferConfig()
         self.apps: list[FileTransferApp] = []
         self.echoes: list[RecordingEcho] = []
@@ -136,12 +135,13 @@ class Transfer:
             window = min(base.tcp.initial_rcv_wnd, POOL_BYTES // config.conns)
             seq = 0xFFFF_F000 - rng.randrange(1 << 15)
             tcp = replace(base.tcp, ecn=config.ecn, initial_rcv_wnd=window, initial_seq=seq, initial_ts=0xFFFF_FF00)
+            tcp = replace(tcp, flow_label=random.Random(f"flow/{config.seed}/{number}").getrandbits(20))
             settings = replace(base, seed=rng.getrandbits(32), tcp=tcp)
             if config.cuts:  # the end of a connection is cut, too
                 settings = replace(
                     settings, terminate_when=TerminateWhen.AFTER_PEER_FIN, send_sizes=SEAM_SENDS, max_chain=2
                 )
-            self.apps.append(self.app_type(self.host, settings, part, remote, FIRST_LOCAL_PORT + number))
+            self.apps.append(self.app_type(self.host, settings, part, *self.ends(number)))
         peer = PeerConfig(
             tcp=replace(
                 self.peer_tcp, mss=config.mss, ecn=config.ecn, initial_sequence=0xFFFF_E000 - config.seed % 4096
@@ -172,6 +172,10 @@ class Transfer:
     def plans(self) -> list[Plan]:
         """The cuts of this session: those that CUTS asks for."""
         return random_plans(self.config.seed, self.config.cuts, self.config.conns)
+
+    def ends(self, number: int) -> tuple[Endpoint, int]:
+        """The far end of a connection, and the own port."""
+        return Endpoint(PEER_MAC, PEER_ADDRESS[self.config.family], PEER_PORT), FIRST_LOCAL_PORT + number
 
     @property
     def app_type(self) -> type[FileTransferApp]:

@@ -123,12 +123,15 @@ _FIELD_MAX = 65_535
 _LONG = 1 << 30
 #: A path that names a neighbor nobody writes.
 _LONELY_ID = 6
+#: Flag of a PATH_WRITE of a path in use.
+_UPDATE = 1
 #: Windows scaled by 3 bits on one side, by 14 on the other.
 _OURS_3 = {"const_flags": _SCALING, "rcv_wind_scale": 3, "snd_wind_scale": 14}
 _THEIRS_3 = {"const_flags": _SCALING, "rcv_wind_scale": 14, "snd_wind_scale": 3}
 #: row, impossible fields of an INITIATE image, status.
 IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
-    ("I-01", {"family": 6}, Status.NOT_SUPPORTED),
+    ("I-01", {"family": 5}, Status.NOT_SUPPORTED),
+    ("I-93", {"family": 6}, Status.BAD_IMAGE),
     ("I-02", {"family": 0}, Status.NOT_SUPPORTED),
     ("I-03", {"state": 3}, Status.NOT_SUPPORTED),
     ("I-04", {"state": 10}, Status.NOT_SUPPORTED),
@@ -203,7 +206,9 @@ LARGEST: dict[str, int] = {
 
 #: row, impossible PATH_WRITE image, status.
 PATHS: tuple[tuple[str, PathImage, Status], ...] = (
-    ("I-31", replace(PATH, family=6), Status.NOT_SUPPORTED),
+    ("I-31", replace(PATH, family=5), Status.NOT_SUPPORTED),
+    ("I-94", replace(PATH, family=6, path_mtu=1279), Status.BAD_IMAGE),
+    ("I-95", replace(PATH, family=6, path_mtu=1501), Status.PATH_MTU),
     ("I-32", replace(PATH, path_mtu=575), Status.BAD_IMAGE),
     ("I-33", replace(PATH, path_mtu=0), Status.BAD_IMAGE),
     ("I-34", replace(PATH, path_mtu=1501), Status.PATH_MTU),
@@ -483,6 +488,8 @@ def impossible_images(lab: Lab) -> Case:
         yield from lab.expect(row, entry, COMMAND, status)
     for row, path, status in PATHS:
         yield from lab.expect(row, lab.with_image(Opcode.PATH_WRITE, path.to_bytes(), PATH_ID), COMMAND, status)
+    other = replace(lab.with_image(Opcode.PATH_WRITE, replace(PATH, family=6).to_bytes(), PATH_ID), flags=_UPDATE)
+    yield from lab.expect("I-96", other, COMMAND, Status.BAD_IMAGE)
     for row, parameters in PARAMETERS:
         entry = lab.with_image(Opcode.PARAM_WRITE, parameters.to_bytes())
         yield from lab.expect(row, entry, COMMAND, Status.BAD_IMAGE)
@@ -496,7 +503,7 @@ def impossible_images(lab: Lab) -> Case:
     entry = lab.with_image(Opcode.INITIATE, replace(IMAGE, path_id=_LONELY_ID).to_bytes(), LAST_CONN, 9)
     yield from lab.expect("I-24", entry, COMMAND, Status.BAD_IMAGE)
     (after,) = yield from lab.counters(Csr.CNT_CMD_ERRORS)
-    assert after - before == len(IMAGES) + len(PATHS) + len(PARAMETERS) + len(NEIGHBORS) + 2
+    assert after - before == len(IMAGES) + len(PATHS) + len(PARAMETERS) + len(NEIGHBORS) + 3
     for changes in LARGEST, {}:
         link = yield from lab.open(LAST_CONN, **changes)
         yield from lab.close(link)
@@ -661,7 +668,7 @@ def fault_told(lab: Lab, link: Link) -> Case:
 # ---- frames ------------------------------------------------------------------------------------------
 
 _BAD = (Csr.CNT_RX_BAD_LEN, Csr.CNT_RX_BAD_SUM)
-IP_AT, TCP_AT = 14, 34
+IP_AT, TCP_AT, IPV6_TCP_AT = 14, 34, 54
 
 
 def _patched(frame: bytes, at: int, data: bytes, *, fix_ip: bool = False, fix_tcp: bool = False) -> bytes:
@@ -762,6 +769,31 @@ def wrong_checksums(lab: Lab) -> Case:
     yield from lab.close(link)
 
 
+def _ipv6(lab: Lab, link: Link, data: bytes) -> bytes:
+    """A segment over IPv6 between the ports of a connection over IPv4."""
+    prefix = 0x20010DB8_00010002_00030004 << 32
+    ends = {"source_ip": prefix | 0x00050006, "destination_ip": prefix | 0x00050007}
+    return lab.frame(link, data, family=6, flow_label=0xFFFFF, **ends)
+
+
+def wrong_ipv6_frames(lab: Lab) -> Case:
+    """Lengths and checksums of segments over IPv6: nobody asks whose they are."""
+    link = yield from lab.open()
+    frame = _ipv6(lab, link, bytes(range(21)))
+    total = len(frame) - IPV6_TCP_AT
+    bad = [_patched(frame, IP_AT + 4, value.to_bytes(2, "big")) for value in (0, 19, total + 1, 0xFFFF)]
+    bad += [frame[:53], frame[:14], frame[: IPV6_TCP_AT + 10]]
+    bad += [_patched(frame, IPV6_TCP_AT + 12, bytes([n << 4])) for n in (4, 11, 15)]
+    yield from _dropped(lab, "F-28", bad, length=len(bad))
+    at = IPV6_TCP_AT + 16
+    sums = [_patched(frame, at + i // 8, bytes([frame[at + i // 8] ^ 1 << i % 8])) for i in range(16)]
+    places = (22, 29, 30, 37, 38, 45, 46, 53, 54, 58, 65, 69, 74, len(frame) - 1)
+    sums += [_patched(frame, at, bytes([frame[at] ^ 0x10])) for at in places]
+    yield from _dropped(lab, "F-29", sums, checksum=len(sums))
+    yield from _still_alive(lab, link)
+    yield from lab.close(link)
+
+
 def frames_for_the_host(lab: Lab) -> Case:
     """What is whole but not for an offloaded connection comes up unchanged."""
     link = yield from lab.open()
@@ -773,7 +805,10 @@ def frames_for_the_host(lab: Lab) -> Case:
         ("F-11", _patched(frame, IP_AT + 6, b"\x20\x00", fix_ip=True)),
         ("F-12", _patched(frame, IP_AT + 6, b"\x00\x01", fix_ip=True)),
         ("F-13", _patched(frame, IP_AT + 9, b"\x11", fix_ip=True)),
-        ("F-14", _patched(frame, 12, b"\x86\xdd")),
+        ("F-14", _ipv6(lab, link, b"not offloaded")),
+        *(("F-25", _patched(_ipv6(lab, link, bytes(20)), IP_AT + 6, bytes([kind]))) for kind in (0, 43, 60)),
+        ("F-26", _patched(_ipv6(lab, link, bytes(20)), IP_AT + 6, b"\x2c")),
+        ("F-27", _patched(frame, 12, b"\x86\xdd")),
         ("F-15", _patched(frame, 12, b"\x08\x06")),
         ("F-16", _patched(frame, TCP_AT + 2, (LOCAL_PORT + 99).to_bytes(2, "big"), fix_tcp=True)),
         ("F-17", _patched(frame, TCP_AT, (1).to_bytes(2, "big"), fix_tcp=True)),
@@ -786,7 +821,8 @@ def frames_for_the_host(lab: Lab) -> Case:
         raw = len(lab.raw)
         lab.arrive(other, raw=True)
         yield _came(lab, raw + 1)
-        assert lab.raw[-1] == other
+        assert lab.raw[-1] == other, f"row {row}"
+    for row in dict.fromkeys(row for row, _ in others):
         lab.row(row)
     assert (yield from lab.counters(*_BAD)) == before
     yield from _still_alive(lab, link)
@@ -836,6 +872,7 @@ CASES: tuple[Callable[[Lab], Case], ...] = (
     wrong_lengths,
     placement_write_error,
     wrong_checksums,
+    wrong_ipv6_frames,
     copy_read_error,
     reset_from_the_far_end,
     frames_for_the_host,

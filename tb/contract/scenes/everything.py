@@ -11,6 +11,7 @@ from tb.contract.scenes import (
     forward,
     initiate,
     intermediate,
+    ipv6,
     receive,
     registration,
     sending,
@@ -33,6 +34,7 @@ PARTS: Final[tuple[Part, ...]] = (
     terminate.PART,
     intermediate.PART,
     decisions.PART,
+    ipv6.PART,
 )
 CASES: Final[tuple[Case, ...]] = tuple(case for part in PARTS for case in part.cases)
 

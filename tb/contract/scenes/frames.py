@@ -8,10 +8,11 @@ from dataclasses import replace
 from model.ndis.framing import Segment, decode, encode
 from model.wire.checksum import ipv4_header_checksum
 from model.wire.frame import IPV4_BYTES, TcpFlag
-from tb.session.network import NIC_IP, NIC_MAC
+from tb.session.network import NIC_IP, NIC_IP6, NIC_MAC
 from tb.tests.stage import FAR_IP, FAR_MAC
 
 ETHERTYPE_IPV4, ETHERTYPE_ARP, ETHERTYPE_VLAN = b"\x08\x00", b"\x08\x06", b"\x81\x00"
+ETHERTYPE_IPV6 = b"\x86\xdd"
 BROADCAST = b"\xff" * 6
 PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP = 1, 6, 17
 RIP_PORT = 520
@@ -40,6 +41,12 @@ def ipv4(protocol: int, payload: bytes, *, options: bytes = b"", fragment: int =
     header = struct.pack(">BBHHHBBH4s4s", *fields) + options
     header = header[:10] + ipv4_header_checksum(header).to_bytes(2, "big") + header[12:]
     return (NIC_MAC + FAR_MAC + ETHERTYPE_IPV4 + header + payload).ljust(_MIN_FRAME, b"\0")
+
+
+def ipv6(header: int, payload: bytes, source: bytes) -> bytes:
+    """A frame for the NIC with an IPv6 packet; ``header``: its next header."""
+    fixed = struct.pack(">IHBB16s16s", 6 << 28, len(payload), header, 64, source, NIC_IP6)
+    return (NIC_MAC + FAR_MAC + ETHERTYPE_IPV6 + fixed + payload).ljust(_MIN_FRAME, b"\0")
 
 
 def with_options(one: Segment, options: bytes = ROUTER_ALERT) -> bytes:

@@ -73,10 +73,10 @@ def a_pause(stage: SceneStage) -> Scene:
     yield story.came_back("S")
     yield from late.offload(expect=NdisStatus.FAILURE)
     yield from late.in_software()
-    stage.driver.resume(TcpConnectionOffload(CONNS - 1, support_sack=True))
+    stage.driver.resume(TcpConnectionOffload(CONNS - 1, support_ipv6=True, support_sack=True))
     yield from story.leave()
     stage.driver.pause()
-    stage.driver.resume(TcpConnectionOffload(CONNS, support_sack=True))
+    stage.driver.resume(TcpConnectionOffload(CONNS, support_ipv6=True, support_sack=True))
 
 
 @PART.scene("CH-011", "CH-012")

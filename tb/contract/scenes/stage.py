@@ -35,9 +35,10 @@ from model.ndis.soft_tcp import SoftTcpConfig
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
 from tb.contract.duties import counted_in
-from tb.session.network import NIC_IP, NIC_MAC
+from tb.session.network import NIC_MAC
 from tb.tests.stage import (
     FAR_IP,
+    FAR_IP6,
     FAR_MAC,
     TCP,
     WINDOW,
@@ -49,6 +50,7 @@ from tb.tests.stage import (
     StageTransfer,
     Story,
     chapter,
+    own_address,
 )
 
 #: The session beside the scenes is over soon: bytes, and ticks a frame travels.
@@ -248,7 +250,7 @@ class SceneFar(Far):
         """A segment; what is not given is what comes next."""
         return Segment(
             Endpoint(self.mac, self.ip, self.port),
-            Endpoint(NIC_MAC, NIC_IP, self.local_port),
+            Endpoint(NIC_MAC, own_address(self.ip), self.local_port),
             (self.snd if seq is None else seq) & MASK32,
             (self.acked if ack is None else ack) & MASK32,
             flags,
@@ -511,6 +513,11 @@ class SceneStage(Stage):
         self._numbers += 1
         return FAR_MAC[:4] + bytes([0xF0, self._numbers]), FAR_IP[:3] + bytes([100 + self._numbers])
 
+    def address6(self) -> tuple[bytes, bytes]:
+        """MAC and IPv6 address of a far end that nobody has used."""
+        mac, ip = self.address()
+        return mac, FAR_IP6[:-1] + ip[-1:]
+
     @property
     def scenedriver(self) -> SceneDriver:
         """The driver, with its tables in sight."""
@@ -541,7 +548,7 @@ class SceneStage(Stage):
     def sent(self, frame: bytes, tick: int) -> None:
         """A frame reaches a far end."""
         segment = decode(frame)
-        story = None if segment is None else self.by_port(segment.source.port)
+        story = None if segment is None else self.by_port(segment.source.port, segment.destination.ip)
         if segment is None or not isinstance(story, SceneStory):
             self.others.append(frame)
             return

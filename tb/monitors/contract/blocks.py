@@ -21,7 +21,7 @@ from tb.monitors.contract.offload_books import (
 )
 from tb.monitors.contract.offload_monitor import BookMonitor, Section, rules_of
 from tb.monitors.contract.trace import Enter, Frame, Leave, Node, Record, State, Tree, Value
-from tb.monitors.wire_headers import FIN
+from tb.monitors.wire_headers import FIN, WireSegment
 
 NOT_APPLICABLE: Final[dict[str, str]] = {
     "CH-025": "the trace has no Scratch and MiniportReserved: what a driver reads back from memory leaves no record",
@@ -196,7 +196,7 @@ class Ownership(BookMonitor):
         elif isinstance(record, Frame) and record.sent and not record.raw and face.layer == 0:
             found = face.of_frame(record)
             if found is not None and found[0].live:
-                self._headers(found[0], record.data)
+                self._headers(found[0], found[1], record.data)
 
     def _update(self, face: Face, tree: Tree) -> None:
         for node, _ in depth_first(tree):
@@ -249,12 +249,13 @@ class Ownership(BookMonitor):
             return any(now[name] == given.get(name) for given in thing.could_hold())
         return False
 
-    def _headers(self, connection: Offloaded, frame: bytes) -> None:
-        at = 18 if frame[12:14] == b"\x81\x00" else 14
+    def _headers(self, connection: Offloaded, seg: WireSegment, frame: bytes) -> None:
         path = connection.parent
         neighbor = path.parent if path is not None else None
-        self._on_wire(connection, "tos_or_traffic_class", frame[at + 1], ~_ECN_BITS)
-        self._on_wire(connection, "ttl_or_hop_limit", frame[at + 8])
+        self._on_wire(connection, "tos_or_traffic_class", seg.tos, ~_ECN_BITS)
+        self._on_wire(connection, "ttl_or_hop_limit", seg.ttl)
+        if seg.ipv6:
+            self._on_wire(connection, "flow_label", seg.flow_label)
         if neighbor is not None and "dl_destination_address" in neighbor.cached:
             hops = [neighbor, *(path.links if path is not None else ())]
             given = {mac(state, "dl_destination_address") for hop in hops for state in _all_given(hop)}

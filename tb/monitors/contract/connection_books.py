@@ -279,7 +279,7 @@ class Book:
         if path is None:
             return None
         own, peer = octets(path.const, "source_address"), octets(path.const, "destination_address")
-        if len(own) != 4 or len(peer) != 4:
+        if (len(own), len(peer)) not in ndis.ADDRESS_BYTES:
             return None
         ports = (whole(new.const, "local_port"), whole(new.const, "remote_port"))
         if self.settings.get("ports_in_network_order", 1):

@@ -64,8 +64,7 @@ def ip_offset(frame: bytes) -> int:
 
 def payload_of(frame: bytes, seg: WireSegment) -> bytes:
     """The TCP payload of a frame that holds ``seg``."""
-    start = ip_offset(frame) + 40 + seg.option_length
-    return frame[start : start + seg.payload_length]
+    return frame[seg.payload_at : seg.payload_at + seg.payload_length]
 
 
 class Phase(Enum):

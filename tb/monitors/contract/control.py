@@ -26,7 +26,6 @@ _PATIENCE: Final = 200
 _TICKS_PER_SECOND: Final = 1000
 """Unless the parameters say otherwise."""
 _LEVELS: Final = {ndis.NEIGHBOR_LEVEL: "neighbors", ndis.PATH_LEVEL: "paths", ndis.TCP_LEVEL: "connections"}
-_TTL, _TOS = 8, 1
 """Offsets in the IPv4 header."""
 
 
@@ -152,7 +151,7 @@ class ControlMonitor(FaceMonitor):
     # --- frames --------------------------------------------------------------------------------------------------
 
     def on_sent(self, face: Face, wire: Wire, conn: Connection | None) -> None:
-        if conn is None or wire.ip < 0 or wire.seg is None:
+        if conn is None or wire.seg is None:
             return
         self._invalid_frame(conn, wire)
         if self._updated:
@@ -177,10 +176,14 @@ class ControlMonitor(FaceMonitor):
 
     def _header(self, conn: Connection, wire: Wire) -> None:
         rule = "CH-083" if conn in self._failed else "CH-080"
-        fields = (("ttl_or_hop_limit", _TTL), ("tos_or_traffic_class", _TOS))
-        for name, offset in fields:
+        seg = wire.seg
+        if seg is None:
+            return
+        fields = [("ttl_or_hop_limit", seg.ttl), ("tos_or_traffic_class", seg.tos)]
+        if seg.ipv6:
+            fields.append(("flow_label", seg.flow_label))
+        for name, shown in fields:
             wanted = conn.accepted(name, wire.tick)
-            shown = wire.frame[wire.ip + offset]
             if wanted:
                 self.check(rule, shown in wanted, f"{name} is {shown}, not {wanted}")
 

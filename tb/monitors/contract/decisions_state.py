@@ -315,6 +315,8 @@ class StateDecisions(BooksMonitor):
             return
         place = connection.receive_place(whole(state, "rcv_nxt"))
         told = whole(state, "state") in ndis.AFTER_PEER_FIN
+        if place > connection.fin_in and not told and whole(state, "state") != ndis.CLOSED:
+            self.breach("G-43", f"RcvNxt counts the FIN in state {whole(state, 'state')}")
         ended = asked.ended if query else connection.raised(ndis.DISCONNECT_EVENT)
         if not (told or ended or (asked.acked if query else connection.acked) > connection.fin_in):
             return

@@ -54,16 +54,16 @@ class _Vain:
     """Ticks between the last two copies: the timer that runs is no shorter."""
 
 
-def header_values(frame: bytes) -> tuple[int, int, int]:
-    """TTL, TOS and 802.1p priority of an IPv4 frame."""
-    at = ip_offset(frame)
-    return frame[at + 8], frame[at + 1], frame[14] >> 5 if at == 18 else 0
+def header_values(frame: bytes, seg: WireSegment) -> dict[str, int]:
+    """What the headers of a frame have of CACHED state; the flow label is of IPv6 alone."""
+    priority = frame[14] >> 5 if ip_offset(frame) == 18 else 0
+    values = {"ttl_or_hop_limit": seg.ttl, "tos_or_traffic_class": seg.tos, "user_priority": priority}
+    return values | ({"flow_label": seg.flow_label} if seg.ipv6 else {})
 
 
-def shows(values: tuple[int, int, int], cached: State) -> bool:
-    """The three are those of CACHED state, as far as it has them."""
-    names = ("ttl_or_hop_limit", "tos_or_traffic_class", "user_priority")
-    return all(whole(cached, name, value) == value for name, value in zip(names, values, strict=True))
+def shows(values: Mapping[str, int], cached: State) -> bool:
+    """They are those of CACHED state, as far as it has them."""
+    return all(whole(cached, name, value) == value for name, value in values.items())
 
 
 class WireDecisions(BooksMonitor):
@@ -130,7 +130,7 @@ class WireDecisions(BooksMonitor):
             return
         if any(port != ndis.swapped(port) for port in (seg.source[1], seg.destination[1])):
             self.trigger("G-10")
-        self._headers(record, connection)
+        self._headers(record, connection, seg)
         self._macs(record, connection)
         self._suppressed(record, connection, seg)
         self._window(connection, seg)
@@ -139,12 +139,12 @@ class WireDecisions(BooksMonitor):
             fin = connection.fin_in
             self._first_fin[connection] = connection.initial_fin == 0 and (fin is None or connection.acked <= fin)
 
-    def _headers(self, record: Frame, connection: Connection) -> None:
+    def _headers(self, record: Frame, connection: Connection, seg: WireSegment) -> None:
         if not connection.older and not connection.newer:
             return
-        shown = header_values(record.data)
+        shown = header_values(record.data, seg)
         right = any(shows(shown, state) for state in connection.versions(record.tick, _RACE))
-        self.check("G-02", right, f"TTL, TOS and priority {shown} are of no CACHED state in force")
+        self.check("G-02", right, f"{shown} are of no CACHED state in force")
 
     def _macs(self, record: Frame, connection: Connection) -> None:
         path = connection.parent

@@ -46,6 +46,7 @@ from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, BookedMonitor
 from tb.monitors.contract.trace import Enter, Frame, List, Node, PassedUp, Setting
 from tb.monitors.wire_headers import sums_to_ones, word_sum
 
+_IPV6: Final = b"\x86\xdd"
 _URGENT_DATA: Final = 5
 _INVALID_STATE: Final = 9
 _UPLOAD_REQUESTED: Final = 10
@@ -98,6 +99,8 @@ def packet_of(frame: bytes) -> bytes:
     at = 18 if frame[12:14] == b"\x81\x00" else 14
     if frame[at - 2 : at] == b"\x08\x00" and len(frame) >= at + 4:
         return frame[: at + int(struct.unpack_from(">H", frame, at + 2)[0])]
+    if frame[at - 2 : at] == _IPV6 and len(frame) >= at + 6:
+        return frame[: at + 40 + int(struct.unpack_from(">H", frame, at + 4)[0])]
     return frame
 
 
@@ -109,7 +112,7 @@ class Uploads(BookedMonitor):
         "CH-202": "a valid URG segment raises TcpIndicateRetrieve(ReceivedUrgentData) and is never acknowledged",
         "CH-203": "an URG segment that is not valid does not lead to an upload",
         "CH-204": "the URG segment and those after it go to the host, after the terminate",
-        "CH-205": "IPv4 options, fragments, ARP, ICMP and RIP go to the host as they are",
+        "CH-205": "IPv4 options, IPv6 extension headers, fragments, ARP, ICMP and RIP go to the host as they are",
         "CH-206": "data that comes in state CLOSED goes to the host",
         "CH-207": "after a mandatory upload reason the target goes on with nothing of the connection",
         "CH-208": "after an optional upload reason the connection goes on",
@@ -168,7 +171,7 @@ class Uploads(BookedMonitor):
         address = frame.data[:6]
         at = 18 if frame.data[12:14] == b"\x81\x00" else 14
         header = frame.data[at : at + (frame.data[at] & 15) * 4]
-        whole = kind == "ARP" or sums_to_ones(word_sum(header))
+        whole = kind == "ARP" or frame.data[at - 2 : at] == _IPV6 or sums_to_ones(word_sum(header))
         ours = bool(address[0] & 1) or address in self._macs.get(frame.adapter, ())
         if not ours or not whole or self.crowded:
             return

@@ -259,7 +259,7 @@ def flows_of(conn: Connection) -> list[Flow]:
     """A connection's flow: ports in network order (G-10), and in host order where the trace has them so."""
     const = {} if conn.below is None else conn.below.const
     own, peer = const.get("source_address"), const.get("destination_address")
-    if not isinstance(own, bytes) or not isinstance(peer, bytes) or len(own) != 4 or len(peer) != 4:
+    if not isinstance(own, bytes) or not isinstance(peer, bytes) or (len(own), len(peer)) not in ndis.ADDRESS_BYTES:
         return []
     local, remote = number_of(conn.const, "local_port"), number_of(conn.const, "remote_port")
     ends = int.from_bytes(own, "big"), int.from_bytes(peer, "big")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 DEFAULT_MSS: Final = 536
-"""Of a peer that named none (RFC 9293 3.7.1)."""
+"""Of a peer that named none, over IPv4 (RFC 9293 3.7.1)."""
+
+ADDRESS_BYTES: Final = ((4, 4), (16, 16))
+"""Source and destination address of a path over IPv4, over IPv6 (3.3)."""
 
 # --- status values -----------------------------------------------------------------------------------------
 SUCCESS: Final = 0

@@ -87,8 +87,7 @@ def level_of(node: Node) -> int | None:
 
 def payload_in(frame: bytes, segment: WireSegment) -> bytes:
     """Payload bytes of ``segment``, which was read from ``frame``."""
-    start = (18 if frame[12:14] == b"\x81\x00" else 14) + 40 + segment.option_length
-    return frame[start : start + segment.payload_length]
+    return frame[segment.payload_at : segment.payload_at + segment.payload_length]
 
 
 class Stage(Enum):
@@ -406,7 +405,7 @@ class Face:
         if path is None:
             return None
         own, peer = octets(path.const, "source_address"), octets(path.const, "destination_address")
-        if len(own) != 4 or len(peer) != 4:
+        if (len(own), len(peer)) not in ndis.ADDRESS_BYTES:
             return None
         ports = number(new.const, "local_port"), number(new.const, "remote_port")
         if self.settings.get("ports_in_network_order", 1):  # G-10

@@ -178,7 +178,7 @@ class Connection:
 
     @property
     def ends(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """(local, remote) as (IPv4 address, port); addresses are 0 without a path."""
+        """(local, remote) as (IP address, port); addresses are 0 without a path."""
         const = self.path.const if self.path is not None else {}
         source = int.from_bytes(octets(const, "source_address"), "big")
         destination = int.from_bytes(octets(const, "destination_address"), "big")

@@ -15,6 +15,16 @@ from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, read_segment
 PSH: Final = 8
 _TAG: Final = b"\x81\x00"
 _IPV4: Final = b"\x08\x00"
+_IPV6: Final = b"\x86\xdd"
+_IPV6_HEADERS: Final = {
+    0: "IPv6 extension header",
+    43: "IPv6 extension header",
+    44: "IP fragment",
+    51: "IPv6 extension header",
+    58: "ICMP",
+    60: "IPv6 extension header",
+}
+"""Next headers that make a packet one for the host: options, routing, fragment, authentication, ICMPv6 (RFC 8200 4)."""
 _MINIMUM_FRAME: Final = 14 + 20
 
 
@@ -60,7 +70,7 @@ def segment_of(frame: bytes) -> Segment | None:
     if seg is None or not seg.sums_right:
         return None
     tagged = frame[12:14] == _TAG
-    body = (18 if tagged else 14) + 40 + seg.option_length
+    body = seg.payload_at
     return Segment(
         seg.source,
         seg.destination,
@@ -108,6 +118,8 @@ def for_the_host(frame: bytes) -> str | None:
     kind = frame[at - 2 : at]
     if kind == b"\x08\x06":
         return "ARP"
+    if kind == _IPV6 and len(frame) >= at + 40 and frame[at] >> 4 == 6:
+        return _IPV6_HEADERS.get(frame[at + 6])
     if kind != _IPV4 or len(frame) < at + 20 or frame[at] >> 4 != 4:
         return None
     if frame[at] & 15 > 5:

@@ -53,9 +53,8 @@ class SendFrameMonitor(FaceMonitor):
     }
 
     def on_sent(self, face: Face, wire: Wire, conn: Connection | None) -> None:
-        if wire.ip < 0:
-            return
-        self._packet(wire)
+        if wire.ip >= 0:
+            self._packet(wire)
         seg = wire.seg
         if seg is None or not seg.whole:
             return
@@ -125,7 +124,7 @@ class SendFrameMonitor(FaceMonitor):
         self.check("CH-122", size <= room, f"{size} bytes of payload and options, RemoteMss is {room}")
         mtus = set() if conn.below is None else conn.below.accepted("path_mtu", wire.tick)
         most = max((mtu for mtu in mtus if isinstance(mtu, int)), default=0)
-        total = wire.word(2)
+        total = seg.ip_bytes
         if most:
             self.check("CH-122", total <= most, f"an IP packet of {total} bytes, PathMtu is {most}")
 

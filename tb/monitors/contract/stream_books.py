@@ -28,7 +28,7 @@ def number_of(state: State | None, name: str, default: int = 0) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A frame taken apart. ``ip`` is the offset of its IPv4 header, -1 if it has none."""
+    """A frame taken apart. ``ip`` is the offset of its IPv4 header, -1 if it has none; ``seg`` may be over IPv6."""
 
     tick: int
     frame: bytes
@@ -52,8 +52,7 @@ class Wire:
         """TCP payload."""
         if self.seg is None:
             return b""
-        start = self.ip + 40 + self.seg.option_length
-        return self.frame[start : start + self.seg.payload_length]
+        return self.frame[self.seg.payload_at : self.seg.payload_at + self.seg.payload_length]
 
     def word(self, offset: int) -> int:
         """A 16-bit field of the IPv4 header."""

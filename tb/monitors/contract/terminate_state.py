@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.connection_books import Book, BooksMonitor
-from tb.monitors.contract.connection_parts import Connection, Phase, signed, whole
+from tb.monitors.contract.connection_parts import Connection, Phase, octets, signed, whole
 from tb.monitors.contract.trace import Enter, Frame, List, Node, Record, State
 from tb.monitors.wire_headers import ACK, ECE, FIN, RST, SYN, URG, WireSegment
 
@@ -24,8 +24,8 @@ _TIMER_FLOOR: Final = 100
 """Ticks: no RTO is shorter than a tenth of a second."""
 _DUPLICATE_ACKS: Final = 3
 """Duplicate ACKs that tell of a loss unless the host said otherwise (RFC 5681)."""
-_HEADERS: Final = 52
-"""Bytes of the IPv4 and TCP headers with a timestamps option."""
+_HEADERS: Final = {4: 52, 16: 72}
+"""Bytes of the IP and TCP headers with a timestamps option, by the length of the path's addresses."""
 _TIMESTAMPS: Final = 12
 """Bytes that they take off a segment."""
 _ANY_AGE: Final = 0xFFFF
@@ -164,7 +164,8 @@ def _least_segment(connection: Connection, mss: int) -> int:
     """Data bytes of the smallest full segment under any path MTU that the host gave, options taken off."""
     path = connection.parent
     states = [] if path is None else [path.cached, *path.newer, *(state for state, _ in path.older)]
-    return max(1, min([mss - _TIMESTAMPS, *(mtu - _HEADERS for state in states if (mtu := whole(state, "path_mtu")))]))
+    headers = 0 if path is None else _HEADERS.get(len(octets(path.const, "source_address")), _HEADERS[4])
+    return max(1, min([mss - _TIMESTAMPS, *(mtu - headers for state in states if (mtu := whole(state, "path_mtu")))]))
 
 
 def names_to_fill(connection: Connection) -> frozenset[str]:

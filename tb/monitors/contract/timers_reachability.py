@@ -6,11 +6,13 @@ less than `LATE` ticks ago may or may not have been seen by the target.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 from weakref import WeakKeyDictionary
 
+from tb.monitors.contract.ndis_numbers import UPDATED
 from tb.monitors.contract.receive_books import SUCCESS, Connection, Shared, number, octets
 from tb.monitors.contract.receive_segments import ACK, RST, SYN, URG, Segment, unwrap
 from tb.monitors.contract.receive_watch import LATE, RACE, BookedMonitor
@@ -18,6 +20,8 @@ from tb.monitors.contract.trace import Enter, Leave, Node, State, Tree, Value
 
 _QUERY: Final = 2
 _NEIGHBOR_STATE: Final = 4
+_KEPT: Final = 256
+"""Ticks of confirmations that are remembered."""
 _QUERY_CALL: Final = "NdisMOffloadEventIndicate"
 
 
@@ -32,6 +36,10 @@ class _Reach:
     """Lower bound of NRT before the latest confirmation."""
     confirmed: int | None = None
     """Tick of the latest certain confirmation in this offload."""
+    over: Shared | None = None
+    """The path that it came over."""
+    times: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    """Ticks of all of them."""
     due: int | None = None
     """Tick of a frame that a query must accompany."""
     asked: int = -1
@@ -84,6 +92,9 @@ class Reachability(BookedMonitor):
             if reach.confirmed is None or reach.confirmed + LATE < self.now:
                 reach.older_nrt = low_nrt
             reach.confirmed = low_nrt = self.now
+            reach.over = conn.path
+            if not reach.times or reach.times[-1] != self.now:
+                reach.times.append(self.now)
         reach.nrt = (low_nrt, self.now + LATE)
 
     # --- transmits -------------------------------------------------------------------------------------
@@ -118,10 +129,10 @@ class Reachability(BookedMonitor):
         reach, stale = self._of(neighbor), self.parameter("nce_stale_ticks")
         reach.asked = self.now
         if enter.tree is not None and enter.tree.root in enter.tree.nodes:
-            self._check_nrd(reach, enter.tree.nodes[enter.tree.root].delegated, self.now)
+            self._check_nrd(neighbor, enter.tree.nodes[enter.tree.root].delegated, self.now)
         if stale is None:
             return
-        age = self.now - self._surely(reach)
+        age = self.now - self._surely(neighbor)
         if age <= stale:
             rule = "CH-225" if reach.confirmed is not None else "CH-226"
             self.breach(rule, f"query though forward progress was confirmed at most {age} ticks ago")
@@ -129,8 +140,9 @@ class Reachability(BookedMonitor):
         self.check(reach.hrt_rule, age > stale, f"query though the host confirmed at most {age} ticks ago")
         self.trigger("CH-226")
 
-    def _surely(self, reach: _Reach) -> int:
+    def _surely(self, neighbor: Shared) -> int:
         """NRT is not before this."""
+        reach = self._of(neighbor)
         fresh = reach.confirmed is not None and reach.confirmed + LATE >= self.now
         return reach.older_nrt if fresh else reach.nrt[0]
 
@@ -160,7 +172,19 @@ class Reachability(BookedMonitor):
         same = [held for held in known if mac and octets(held.cached, "dl_destination_address")[:6] == mac]
         return same[0] if len(same) == 1 else known[0] if len(known) == 1 else None
 
+    def _relinked(self) -> None:
+        """A path may have left its neighbor: what came over it just before may have been read just behind."""
+        for neighbor, reach in self._reach.items():
+            if reach.over is None or reach.over.below is neighbor:
+                continue
+            reach.over = None
+            while reach.times and reach.times[-1] + LATE >= self.now:
+                reach.times.pop()
+                reach.nrt = (reach.times[-1] if reach.times else reach.older_nrt, reach.nrt[1])
+
     def returned(self, enter: Enter, leave: Leave) -> None:
+        if enter.function == UPDATED:
+            self._relinked()
         neighbor = self._queried.pop(enter.call, None)
         if neighbor is None or leave.tree is None:
             return
@@ -182,14 +206,14 @@ class Reachability(BookedMonitor):
 
     def reported(self, held: Connection | Shared, node: Node, asked: int, terminated: bool) -> None:
         if isinstance(held, Shared) and node.status == SUCCESS and not is_path(held):
-            self._check_nrd(self._of(held), node.delegated, asked)
+            self._check_nrd(held, node.delegated, asked)
 
-    def _check_nrd(self, reach: _Reach, state: State | None, asked: int) -> None:
+    def _check_nrd(self, neighbor: Shared, state: State | None, asked: int) -> None:
         """NicReachabilityDelta, taken between ``asked`` and now, against what was confirmed."""
         if state is None or "nic_reachability_delta" not in state:
             return
         nrd = number(state, "nic_reachability_delta")
-        least, most = asked - reach.nrt[1] - RACE, self.now - self._surely(reach) + RACE
+        least, most = asked - self._of(neighbor).nrt[1] - RACE, self.now - self._surely(neighbor) + RACE
         self.check("CH-225", max(0, least) <= nrd <= most, f"NicReachabilityDelta {nrd} is not in {least}..{most}")
 
 

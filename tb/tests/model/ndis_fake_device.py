@@ -41,6 +41,11 @@ from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig, signed
 from model.wire.frame import TcpFlag
 
 
+def _address(field: int, family: int) -> bytes:
+    """An address as the image field holds it, 4 or 16 bytes."""
+    return field.to_bytes(16, "little")[: {4: 4, 6: 16}[family]]
+
+
 @dataclass
 class SendSlot:
     """An entry of the send table."""
@@ -354,9 +359,9 @@ class FakeDevice:
         path = self._paths[image.path_id]
         neighbor = self._neighbors[path.neighbor_id]
         mac = (self.regs[Csr.MAC_LO] | self.regs[Csr.MAC_HI] << 32).to_bytes(6, "little")
-        local = Endpoint(mac, path.src_addr.to_bytes(16, "little")[:4], image.local_port)
+        local = Endpoint(mac, _address(path.src_addr, path.family), image.local_port)
         remote = Endpoint(
-            neighbor.dl_dst.to_bytes(6, "little"), path.dst_addr.to_bytes(16, "little")[:4], image.remote_port
+            neighbor.dl_dst.to_bytes(6, "little"), _address(path.dst_addr, path.family), image.remote_port
         )
         tcp = SoftTcp(local, remote, SoftTcpConfig(initial_rcv_wnd=image.initial_rcv_wnd), self._emit)
         tcp.ts_enabled = bool(image.const_flags & 1)

@@ -225,9 +225,32 @@ def test_an_acknowledgment_of_what_never_came_is_explained_by_nothing(tmp_path: 
     assert [line for line in story.say(SENT, 100, 900).judged().unexplained if "never sent" in line]
 
 
+def over_ipv6(payload: bytes = b"z" * 80) -> bytes:
+    ends = (bytes.fromhex("20010db8000100020003000400050006"), bytes.fromhex("20010db8000100020003000400050007"))
+    return encode_tcp(Segment(Link(NIC_MAC, PEER_MAC), *ends, 40000, 5001, 100, 500, ACK, 8192, 0, Options(), payload))
+
+
+@pytest.mark.parametrize(("at", "mask"), [(None, 0), (22, 1), (37, 1), (45, 16), (53, 1), (70, 1), (80, 1)])
+def test_wrong_sums_over_ipv6_are_seen_in_what_the_nic_sent(tmp_path: Path, at: int | None, mask: int) -> None:
+    data = bytearray(over_ipv6())
+    if at is not None:
+        data[at] ^= mask
+    found = Story(tmp_path).put(SENT, bytes(data)).judged()
+    assert found.findings == ({} if at is None else {"checksum": 1})
+    assert [line.partition(":")[0] for line in found.unexplained] == ([] if at is None else ["tshark", "scapy"])
+
+
+def test_a_wrong_payload_length_is_seen_by_scapy() -> None:
+    data = bytearray(over_ipv6() + bytes(4))
+    assert len(list(capture_judge._rebuilt([(0, over_ipv6())]))) == 0
+    data[19] += 2
+    assert len(list(capture_judge._rebuilt([(0, bytes(data))]))) == 1
+
+
+@pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("loss", [0.0, 0.03])
-def test_the_capture_of_a_session_is_judged_and_held_against_it(tmp_path: Path, loss: float) -> None:
-    config = RunConfig(device="model", size=40_000, seed=2, loss=loss, corrupt=loss)
+def test_the_capture_of_a_session_is_judged_and_held_against_it(tmp_path: Path, loss: float, family: int) -> None:
+    config = RunConfig(device="model", size=40_000, seed=2, loss=loss, corrupt=loss, family=family)
     run = ModelRun(config, capture=tmp_path / "wire.pcapng")
     assert run.run() == []
     run.transfer.network.close()

@@ -115,6 +115,8 @@ WRONG: tuple[tuple[str, str, str, str], ...] = (
     ("C-09", "DATA_W", "wide", "DATA_W is not in the allowed set"),
     ("C-10", "SIM", "modelsim", "SIM is not in the allowed set"),
     ("C-10", "DEVICE", "fpga", "DEVICE is not in the allowed set"),
+    ("C-16", "FAMILY", "5", "FAMILY is not in the allowed set"),
+    ("C-16", "FAMILY", "IPv6", "FAMILY is not in the allowed set"),
     ("C-11", "LOSS", "some", "LOSS is not a number"),
     ("C-11", "LOSS", "-0.1", "LOSS is out of range"),
     ("C-11", "LOSS", "0.51", "LOSS is out of range"),
@@ -141,6 +143,19 @@ def test_fewer_bytes_than_connections_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             RunConfig.from_environment("run", {**variables, "CONNS": "8"})
         assert (caught.value.what, caught.value.where) == ("fewer bytes than connections", "CONNS=8")
+
+
+@pytest.mark.rule("C-17")
+def test_ipv6_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
+    done = run({"FAMILY": "6", "PEER": "gvisor", "OUT": str(tmp_path / "out"), "DEVICE": "model"})
+    refused(done, "this peer is given IPv4 addresses alone", "PEER=gvisor FAMILY=6")
+    for command in ("hostile", "packetdrill", "bench"):
+        with pytest.raises(ConfigError, match=f"`make {command}` does is over IPv4 alone"):
+            RunConfig.from_environment(command, {"FAMILY": "6"})
+        assert RunConfig.from_environment(command, {"FAMILY": "4"}).family == 4
+    assert RunConfig.from_environment("run", {"FAMILY": "6"}).family == 6
+    assert "FAMILY=6" in RunConfig(family=6).make_command()
+    assert "FAMILY" not in RunConfig().make_command()
 
 
 @pytest.mark.rule("C-06")

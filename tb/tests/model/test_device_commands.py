@@ -94,7 +94,8 @@ def test_a_bad_entry_between_two_good_ones_completes_alone(sqe: Sqe, kind: CqKin
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
-        ({"family": 6}, Status.NOT_SUPPORTED),
+        ({"family": 5}, Status.NOT_SUPPORTED),
+        ({"family": 6}, Status.BAD_IMAGE),
         ({"state": 3}, Status.NOT_SUPPORTED),
         ({"state": 10, "ttl": 0}, Status.NOT_SUPPORTED),
         ({"ka_timeout": 1 << 30}, Status.BAD_IMAGE),
@@ -124,7 +125,11 @@ def test_an_impossible_state_image_is_refused(changes: dict[str, int], status: S
 @pytest.mark.parametrize(
     ("opcode", "data", "status"),
     [
-        (Opcode.PATH_WRITE, replace(PATH, family=6).to_bytes(), Status.NOT_SUPPORTED),
+        (Opcode.PATH_WRITE, replace(PATH, family=5).to_bytes(), Status.NOT_SUPPORTED),
+        (Opcode.PATH_WRITE, replace(PATH, family=6).to_bytes(), Status.OK),
+        (Opcode.PATH_WRITE, replace(PATH, family=6, path_mtu=1280).to_bytes(), Status.OK),
+        (Opcode.PATH_WRITE, replace(PATH, family=6, path_mtu=1279).to_bytes(), Status.BAD_IMAGE),
+        (Opcode.PATH_WRITE, replace(PATH, family=6, path_mtu=1501).to_bytes(), Status.PATH_MTU),
         (Opcode.PATH_WRITE, replace(PATH, path_mtu=575).to_bytes(), Status.BAD_IMAGE),
         (Opcode.PATH_WRITE, replace(PATH, path_mtu=1501).to_bytes(), Status.PATH_MTU),
         (Opcode.PATH_WRITE, replace(PATH, neighbor_id=8).to_bytes(), Status.BAD_IMAGE),

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from model.device.rxparse import parse_options
+from model.device.rxparse import Options, parse_options
 from model.layout.generated import CqKind, DelegatedImage, Opcode, RecTcp, RxSeg, Sqe, Status, Tcb, TcpEventType, TcpEvt
 from model.wire.frame import TcpOptions, parse_frame
 from tb.tests.model.device_bench import DATA, DeviceBench
@@ -123,6 +123,13 @@ def test_blocks_are_found_at_any_alignment_and_only_in_options_of_their_length(
     raw: bytes, found: tuple[tuple[int, int], ...]
 ) -> None:
     assert parse_options(b"\xaa" * 7 + raw + b"\x05\x0a" + bytes(8), 7, 7 + len(raw)).sack_blocks == found
+
+
+@pytest.mark.rule("MUST-7", "B15")
+@pytest.mark.parametrize("length", [0, 1])
+def test_nothing_behind_an_option_of_an_illegal_length_is_used(length: int) -> None:
+    raw = bytes((253, length)) + block_bytes(BLOCKS[0]) + b"\x08\x0a" + bytes(8)
+    assert parse_options(raw, 0, len(raw)) == Options()
 
 
 @pytest.mark.rule("architecture 3, check 1")

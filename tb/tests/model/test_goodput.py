@@ -8,7 +8,7 @@ import pytest
 
 from tb import goodput
 from tb.config import RunConfig
-from tb.peers import gvisor_peer
+from tb.peers import gvisor_peer, gvisor_reno
 from tb.session.bottleneck import SPARED, Bottleneck, Path, drop_list
 
 CONFIG = RunConfig(device="model", size=64 * 1024, seed=1)
@@ -52,3 +52,13 @@ def test_both_senders_bring_their_bytes_over_and_losses_cost_time() -> None:
     least = CONFIG.size * 8 * 1000 // goodput.PATH.rate + goodput.PATH.round_trip
     assert least < ours[0] < ours[1]
     assert least < theirs[0] < theirs[1]
+
+
+@pytest.mark.skipif(gvisor_peer.missing() is not None, reason=str(gvisor_peer.missing()))
+def test_a_reno_that_spends_its_count_is_slower_behind_losses_than_the_packaged_one() -> None:
+    packaged, mended = (goodput.gvisor_sends(1, bytes(2 << 20), 0.01, mended_reno=mended) for mended in (False, True))
+    assert packaged < 0.9 * mended
+
+
+def test_a_reno_without_the_mistake_is_compiled_as_it_is() -> None:
+    assert gvisor_reno.mended("package tcp\n") == "package tcp\n"

@@ -125,6 +125,23 @@ def test_an_abort_may_pass_the_refusal_of_a_second_graceful_disconnect_and_the_h
     assert driver.went_up[1][1] is NdisStatus.SUCCESS
 
 
+@pytest.mark.rule("CH-182", "CH-184")
+@pytest.mark.parametrize(("status", "nbytes"), [(Status.ABORTED, 40), (Status.ABORTED, 0), (Status.UPLOAD, 1)])
+def test_an_abort_that_passes_an_entry_the_device_had_taken_is_an_error_of_the_device(
+    status: Status, nbytes: int
+) -> None:
+    driver = Recorder()
+    io = ConnectionIo(driver, conn=1, gen=1, send_open=True)
+    io.send(driver.list_of(SIZE))
+    io.pump()
+    io.disconnect_abortive(driver.list_of(0))
+    io.pump()
+    taken, abort = driver.entries
+    io.on_send(Cqe(cookie=abort.cookie, status=Status.OK))
+    with pytest.raises(DriverError, match="behind an abort"):
+        io.on_send(Cqe(cookie=taken.cookie, status=status, nbytes=nbytes))
+
+
 @pytest.mark.rule("CH-193")
 @pytest.mark.parametrize("abortive", [False, True], ids=["a-send", "an-abort"])
 def test_a_send_that_succeeds_out_of_turn_is_an_error_of_the_device(abortive: bool) -> None:

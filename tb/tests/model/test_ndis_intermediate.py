@@ -342,7 +342,7 @@ def test_a_driver_without_chimney_functions_blocks_the_chimney_below_it(place: i
 def test_oids_and_status_indications_pass_through() -> None:
     stack = Stack(3)
     bench = Bench(12, driver=DriverConfig(conns=7), between=stack)
-    assert bench.host.capabilities == TcpConnectionOffload(7, support_sack=True)
+    assert bench.host.capabilities == TcpConnectionOffload(7, support_ipv6=True, support_sack=True)
     assert bench.host.set_parameters(TcpConnectionOffloadParameters(ticks_per_second=100)) is NdisStatus.PENDING
     app = transfer(bench, 150_000)
     bench.run(until=lambda: app.phase is AppPhase.RUNNING and app.progress > 0.1)

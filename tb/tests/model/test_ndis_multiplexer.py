@@ -258,7 +258,7 @@ def test_a_set_goes_to_every_miniport_and_completes_once_with_the_worst_status()
     bench = MuxBench(13)
     while bench.target.step():
         pass
-    assert bench.host.capabilities == TcpConnectionOffload(8, support_sack=True)
+    assert bench.host.capabilities == TcpConnectionOffload(8, support_ipv6=True, support_sack=True)
     bench.targets[1].device.parameter_status = Status.BAD_IMAGE
     assert bench.host.set_parameters(TcpConnectionOffloadParameters(ticks_per_second=10)) is NdisStatus.PENDING
     while bench.target.step():

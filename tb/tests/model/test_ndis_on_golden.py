@@ -63,7 +63,7 @@ class Scripted(ModelRun):
 
     def whole(self) -> OffloadBlock:
         """A tree of all that is offloaded."""
-        root, block = self.neighbor.node(OffloadStateType.NEIGHBOR), self.path.node(OffloadStateType.IP4)
+        root, block = self.neighbor.node(OffloadStateType.NEIGHBOR), self.path.node(self.path.kind)
         root.dependent_block_list = block
         block.dependent_block_list = link([c.node(OffloadStateType.TCP) for c in self.connections])
         return root

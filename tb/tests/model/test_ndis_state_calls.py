@@ -40,6 +40,7 @@ from tb.tests.model.ndis_bench import HOST_IP, PEER, Bench, Wire
 from tb.tests.model.ndis_fake_device import FakeConn
 
 WRAPPING = SoftTcpConfig(initial_seq=0xFFFF_F000, initial_ts=0xFFFF_FFF0)
+ANSWER = 300
 OTHER_MAC = bytes.fromhex("0200000000aa")
 
 
@@ -482,6 +483,85 @@ def test_an_invalidate_waits_for_the_rst_that_an_abort_before_it_reports(what: s
     assert order == [Opcode.DISCONNECT, "rst left", Opcode.INVALIDATE]
     assert request.statuses == [NdisStatus.SUCCESS]
     at.bench.run()
+
+
+def deaf(at: Running) -> list[tuple[Opcode, int]]:
+    """The device never answers abort and terminate of its first connection; what came to it, and whose it was."""
+    device, came = at.bench.device, list[tuple[Opcode, int]]()
+    execute = device._execute
+
+    def executed(sqe: Sqe, *rest: object) -> None:
+        came.append((Opcode(sqe.opcode), sqe.conn))
+        if (sqe.opcode, sqe.conn) == (Opcode.TERMINATE, 0):
+            del device.conns[0]
+        elif (sqe.opcode, sqe.conn) != (Opcode.DISCONNECT, 0):
+            execute(sqe, *rest)  # type: ignore[arg-type]
+
+    device._execute = executed  # type: ignore[method-assign, assignment]
+    return came
+
+
+def abort(at: Running, number: int = 0) -> None:
+    app = at.apps[number]
+    app.config = replace(app.config, abort_after=0)
+    assert app._abort()
+
+
+@pytest.mark.rule("CH-091", "CH-184", "G-20")
+@pytest.mark.parametrize("what", ["path", "neighbor"])
+def test_an_abort_that_is_never_answered_loses_its_connection_alone_and_lets_the_invalidate_go(what: str) -> None:
+    at = Running(4, conns=4, answer_ticks=ANSWER, terminate_ticks=ANSWER)
+    came, driver = deaf(at), at.bench.driver
+    began = driver.now
+    abort(at)
+    at.settle()
+    driver.on_tick(began + 10)
+    request = at.bench.host.state.invalidate([{"path": at.path, "neighbor": at.neighbor}[what]])
+    at.settle()
+    assert (Opcode.INVALIDATE in {opcode for opcode, _ in came}, request.completed) == (False, False)
+    driver.on_tick(began + ANSWER + 1)
+    at.settle()
+    assert request.statuses == [NdisStatus.SUCCESS]
+    told = [e.detail for e in at.bench.host.trace if e.name == "tcp event"]
+    assert told.count("RETRIEVE(HARDWARE_FAILURE)") == 1
+
+
+@pytest.mark.rule("CH-096", "CH-184")
+def test_no_call_of_another_connection_waits_behind_an_invalidate_that_waits() -> None:
+    at = Running(4, conns=4, answer_ticks=ANSWER, terminate_ticks=ANSWER)
+    deaf(at)
+    abort(at)
+    at.settle()
+    held = at.bench.host.state.invalidate([at.connections[0]])
+    query = at.bench.host.state.query(at.connections[2].node(OffloadStateType.TCP))
+    cached = replace(at.connections[3].cached, ttl_or_hop_limit=33)
+    update = at.bench.host.state.update([(at.connections[3], cached)])
+    at.settle()
+    assert (held.completed, query.statuses, update.statuses) == (False, [NdisStatus.SUCCESS], [NdisStatus.SUCCESS])
+
+
+@pytest.mark.rule("CH-184")
+def test_an_abort_that_the_host_asks_for_inside_an_upcall_goes_before_the_invalidate_behind_it() -> None:
+    at = Running(4, conns=2)
+    order: list[Opcode] = []
+    submit = at.bench.driver.submit
+
+    def submitted(entry: Sqe) -> None:
+        if entry.opcode in (Opcode.INVALIDATE, Opcode.DISCONNECT):
+            order.append(Opcode(entry.opcode))
+        submit(entry)
+
+    requests: list[StateRequest] = []
+
+    def asked(_: StateRequest) -> None:
+        abort(at)
+        requests.append(at.bench.host.state.invalidate([at.neighbor]))
+
+    with patch.object(at.bench.driver, "submit", submitted):
+        at.bench.host.state.query(at.connections[1].node(OffloadStateType.TCP), asked)
+        at.bench.run(until=lambda: bool(requests) and requests[0].completed)
+    assert order[:2] == [Opcode.DISCONNECT, Opcode.INVALIDATE]
+    assert requests[0].statuses == [NdisStatus.SUCCESS]
 
 
 # ---- neighbor queries

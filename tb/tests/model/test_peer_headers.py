@@ -174,7 +174,7 @@ def test_arp_ping_and_foreign_kinds_are_told_apart() -> None:
     sent = reply[ICMP].chksum
     del reply[ICMP].chksum
     assert Ether(bytes(reply))[ICMP].chksum == sent
-    assert isinstance(decode(bytes(12) + b"\x86\xdd" + bytes(40)), Unknown)
+    assert isinstance(decode(bytes(12) + b"\x88\xcc" + bytes(40)), Unknown)
 
 
 @given(start=st.integers(0, 2**32 - 1), step=st.integers(-(2**31), 2**31 - 1))

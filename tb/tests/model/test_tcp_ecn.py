@@ -162,10 +162,11 @@ def test_one_congestion_is_answered_once_whether_loss_or_ece_tells_of_it(sack: i
         engine.rx(**blocks)
     tcb = engine.tcb
     assert (tcb.in_recovery, tcb.ssthresh, tcb.ecn_cwr, tcb.ecn_edge) == (1, 4000, 1, 9000)
-    cwnd = tcb.cwnd
+    silent = replace(engine)
+    silent.rx(ack=2000, flags=ACK, pay_len=1)
     engine.rx(ack=2000, flags=ACK | ECE, pay_len=1)
     assert (engine.tcb.ssthresh, engine.tcb.ecn_edge) == (4000, 9000)
-    assert engine.tcb.cwnd == cwnd
+    assert engine.tcb.cwnd == silent.tcb.cwnd
     engine.rx(ack=9000, flags=ACK | ECE)
     assert (engine.tcb.in_recovery, engine.tcb.ssthresh) == (0, 4000)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -199,7 +200,7 @@ def test_more_than_two_segments_behind_the_hole_begin_the_recovery_at_the_first_
     engine.rx(sack_n=1, sack_left=(FIRST + 2 * MSS) & MASK, sack_right=(FIRST + 4 * MSS + 1) & MASK)
     t = engine.tcb
     assert t.in_recovery
-    assert (t.dup_acks, t.cwnd, t.ssthresh) == (1, 5 * MSS, 5 * MSS)
+    assert (t.dup_acks, t.ssthresh) == (1, 5 * MSS)
     assert distance(t.recover, FIRST) == 10 * MSS
 
 
@@ -275,6 +276,37 @@ def test_two_duplicates_let_two_new_segments_out_and_nothing_again(sack: int) ->
         assert numbers(engine) == [9 + count]
         assert engine.tcb.cwnd == cwnd
         assert not engine.tcb.in_recovery
+
+
+@pytest.mark.rule("F-3", "S-2", "S32")
+@pytest.mark.parametrize("sack", [0, SACK], ids=["without SACK", "with SACK"])
+def test_what_limited_transmit_let_out_does_not_raise_the_threshold(sack: int) -> None:
+    """RFC 5681 3.2 step 2: ten segments of cwnd and two of limited transmit under way: half of ten."""
+    engine = under_way(10, 30, const_flags=sack | 4)
+    for count in (1, 2, 3):
+        if sack:
+            block(engine, (1, 1 + count))
+        else:
+            engine.rx()
+        if count < 3:
+            assert numbers(engine) == [9 + count]
+    assert engine.tcb.in_recovery
+    assert engine.tcb.ssthresh == 5 * MSS
+
+
+@pytest.mark.rule("F-3", "S-2")
+@pytest.mark.parametrize(("sack", "segments"), [(0, 8), (SACK, 7)], ids=["without SACK", "with SACK"])
+def test_what_an_earlier_reduction_left_behind_cwnd_counts(sack: int, segments: int) -> None:
+    """Half of flight less what limited transmit can have let out: cwnd was 4 segments when 10 were under way."""
+    engine = under_way(10, 10, const_flags=sack | 4)
+    engine.tcb = replace(engine.tcb, cwnd=4 * MSS)
+    for count in (1, 2, 3):
+        if sack:
+            block(engine, (1, 1 + count))
+        else:
+            engine.rx()
+    assert engine.tcb.in_recovery
+    assert engine.tcb.ssthresh == segments * MSS // 2
 
 
 @pytest.mark.rule("S-7", "S35")

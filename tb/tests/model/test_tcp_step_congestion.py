@@ -85,6 +85,19 @@ def test_a_retransmitted_segment_gives_no_sample() -> None:
     assert engine.tcb.rto == 2000
 
 
+@pytest.mark.rule("G-3", "F-1", "RFC 6298 3", "RFC 6298 5.7")
+@pytest.mark.parametrize(("timestamps", "rto"), [(0, 600), (1, 300)], ids=["without", "with timestamps"])
+def test_only_timestamps_let_the_timeout_fall_back_with_the_first_ack_behind_it(timestamps: int, rto: int) -> None:
+    engine = loaded(const_flags=timestamps, srtt=160, rttvar=20)
+    engine.now = engine.tcb.rtx_deadline
+    engine.timer()
+    (again,) = engine.segments()
+    assert (again.seq, engine.tcb.rto) == (1000, 600)
+    engine.now += 20
+    engine.rx(ack=2000, ts_present=timestamps, tsval=engine.tcb.ts_recent, tsecr=again.tsval)
+    assert engine.tcb.rto == rto
+
+
 @pytest.mark.rule("G-3", "B10")
 def test_a_segment_that_begins_with_retransmitted_octets_is_not_timed() -> None:
     engine = running()

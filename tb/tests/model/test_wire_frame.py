@@ -239,16 +239,16 @@ def test_what_is_not_plain_tcp_over_ipv4_is_raw_with_its_reason() -> None:
         frame[at] = value
         return reason_of(with_ip_checksum(frame))
 
-    assert reason_of(WITH_TIMESTAMPS[:12] + b"\x86\xdd" + WITH_TIMESTAMPS[14:]) is Reason.NOT_IPV4
-    assert reason_of(WITH_TIMESTAMPS[:12] + b"\x08\x06" + WITH_TIMESTAMPS[14:]) is Reason.NOT_IPV4
-    assert reason_of(WITH_TIMESTAMPS[:12] + b"\x81\x00\x00\x01\x81\x00" + WITH_TIMESTAMPS[12:]) is Reason.NOT_IPV4
+    assert reason_of(WITH_TIMESTAMPS[:12] + b"\x86\xdd" + WITH_TIMESTAMPS[14:]) is Reason.IP6_VERSION
+    assert reason_of(WITH_TIMESTAMPS[:12] + b"\x08\x06" + WITH_TIMESTAMPS[14:]) is Reason.NOT_IP
+    assert reason_of(WITH_TIMESTAMPS[:12] + b"\x81\x00\x00\x01\x81\x00" + WITH_TIMESTAMPS[12:]) is Reason.NOT_IP
     assert changed(14, 0x65) is Reason.IP_VERSION
     assert changed(14, 0x46) is Reason.IP_OPTIONS
     assert changed(14, 0x44) is Reason.IP_OPTIONS
     assert changed(20, 0x20) is Reason.FRAGMENT
     assert changed(21, 0x01) is Reason.FRAGMENT
     assert changed(23, 17) is Reason.NOT_TCP
-    for reason in (Reason.NOT_IPV4, Reason.IP_VERSION, Reason.IP_OPTIONS, Reason.FRAGMENT, Reason.NOT_TCP):
+    for reason in (Reason.NOT_IP, Reason.IP_VERSION, Reason.IP_OPTIONS, Reason.FRAGMENT, Reason.NOT_TCP):
         assert reason in VERDICTS[Verdict.RAW]
 
 
@@ -293,17 +293,22 @@ VERDICTS: dict[Verdict, set[Reason]] = {
     Verdict.TCP_OK: {Reason.OK},
     Verdict.RAW: {
         Reason.VLAN_SHORT,
-        Reason.NOT_IPV4,
+        Reason.NOT_IP,
         Reason.IP_VERSION,
         Reason.IP_OPTIONS,
         Reason.FRAGMENT,
         Reason.NOT_TCP,
+        Reason.IP6_VERSION,
+        Reason.NEXT_HEADER,
     },
     Verdict.BAD_LENGTH: {
         Reason.ETHERNET_SHORT,
         Reason.IP_SHORT,
         Reason.TOTAL_LENGTH_SHORT,
         Reason.TOTAL_LENGTH_LONG,
+        Reason.IP6_SHORT,
+        Reason.PAYLOAD_LENGTH_SHORT,
+        Reason.PAYLOAD_LENGTH_LONG,
         Reason.DATA_OFFSET,
     },
     Verdict.BAD_CHECKSUM: {Reason.IP_CHECKSUM, Reason.TCP_CHECKSUM},

@@ -423,19 +423,19 @@ def test_an_ack_that_is_kept_for_the_next_sender_does_not_forbid_the_data_again(
         (monitor.on_transmit if event.sent else monitor.on_receive)(event.frame, event.tick)
     tick = CALM[at].tick
     if held:
-        monitor.hold_back(port, None)
+        monitor.hold_back(port, tick)
     behind = (came.seq + len(came.payload)) % 2**32
     acked = replace(came, seq=behind, payload=b"", flags=ACK, ack=(sent.seq + len(sent.payload)) % 2**32)
     monitor.on_receive(encode_tcp(acked), tick + 1)
-    monitor.hold_back(port, tick + 50)
+    monitor.hand_on(port, tick + 50)
     monitor.on_transmit(encode_tcp(sent), tick + 51)
     assert ("SND-OLD" in {violation.rule for violation in monitor.violations}) is not held
     monitor.on_transmit(encode_tcp(sent), tick + 60)
     assert "SND-OLD" in {violation.rule for violation in monitor.violations}
 
 
-@pytest.mark.parametrize("held", [True, False])
-def test_each_ack_that_was_kept_for_the_next_sender_may_be_answered_once(held: bool) -> None:
+@pytest.mark.parametrize(("held", "later"), [(True, 2), (True, 3), (False, 0)])
+def test_each_ack_that_was_kept_for_the_next_sender_may_be_answered_once_and_at_once(held: bool, later: int) -> None:
     """RFC 7323 5.3: it may be older than what the next sender read before."""
     at = pick(CALM, pure_ack, 5)
     last = segment(CALM[at])
@@ -446,15 +446,15 @@ def test_each_ack_that_was_kept_for_the_next_sender_may_be_answered_once(held: b
     for event in CALM[: at + 1]:
         (monitor.on_transmit if event.sent else monitor.on_receive)(event.frame, event.tick)
     if held:
-        monitor.hold_back(port, None)
+        monitor.hold_back(port, tick)
     for _ in range(200):
         monitor.on_receive(encode_tcp(bare), tick)
-    monitor.hold_back(port, tick)
+    monitor.hand_on(port, tick)
     for _ in range(200):
-        monitor.on_transmit(encode_tcp(last), tick)
-    assert {violation.rule for violation in monitor.violations} == (set() if held else {"DUP-ACK"})
+        monitor.on_transmit(encode_tcp(last), tick + later)
+    assert {violation.rule for violation in monitor.violations} == (set() if held and later == 2 else {"DUP-ACK"})
     for _ in range(200):
-        monitor.on_transmit(encode_tcp(last), tick)
+        monitor.on_transmit(encode_tcp(last), tick + later)
     assert {violation.rule for violation in monitor.violations} == {"DUP-ACK"}
 
 
@@ -471,6 +471,24 @@ def test_a_segment_that_is_handed_down_behind_newer_ones_calls_for_an_answer(lat
         monitor.on_forward(old[34:], CALM[at].tick + n)
         monitor.on_transmit(encode_tcp(last), CALM[at].tick + n)
     assert {violation.rule for violation in monitor.violations} == (set() if late else {"DUP-ACK"})
+
+
+@pytest.mark.parametrize("after", [0, 2, 3])
+def test_a_segment_that_is_handed_down_may_be_overtaken_on_its_way(after: int) -> None:
+    at = pick(CALM, pure_ack, 5)
+    last = segment(CALM[at])
+    came = segment(next(event for event in reversed(CALM[: at + 1]) if not event.sent))
+    behind = (came.seq + len(came.payload)) % 2**32
+    bare = [replace(came, seq=behind, payload=b"", flags=ACK, options=stamps(came, newer, 0)) for newer in (0, 1)]
+    monitor, tick = WireMonitor(), CALM[at].tick
+    for event in CALM[: at + 1]:
+        (monitor.on_transmit if event.sent else monitor.on_receive)(event.frame, event.tick)
+    for _ in range(200):
+        monitor.on_forward(encode_tcp(bare[0])[34:], tick)
+    monitor.on_receive(encode_tcp(bare[1]), tick + after)
+    for _ in range(200):
+        monitor.on_transmit(encode_tcp(last), tick + after)
+    assert {violation.rule for violation in monitor.violations} == ({"DUP-ACK"} if after > 2 else set())
 
 
 def test_a_damaged_frame_that_comes_in_changes_nothing() -> None:

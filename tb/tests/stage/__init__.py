@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from tb.tests.stage.driver import StageDriver
-from tb.tests.stage.far import FAR_IP, FAR_ISS, FAR_MAC, MSS, NO_FLAGS, TCP, WINDOW, Far
+from tb.tests.stage.far import FAR_IP, FAR_IP6, FAR_ISS, FAR_MAC, MSS, NO_FLAGS, TCP, WINDOW, Far, own_address
 from tb.tests.stage.moments import (
     ARRIVAL,
     DISCONNECT,
@@ -54,6 +54,7 @@ __all__ = [
     "DISCONNECT_COMPLETE",
     "EVENT",
     "FAR_IP",
+    "FAR_IP6",
     "FAR_ISS",
     "FAR_MAC",
     "FORWARD",
@@ -96,5 +97,6 @@ __all__ = [
     "StageTransfer",
     "Story",
     "chapter",
+    "own_address",
     "pattern",
 ]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from model.ndis.framing import MASK32, Endpoint, Segment, decode, encode
 from model.ndis.soft_tcp import SoftTcpConfig, signed
 from model.wire.frame import TcpFlag
-from tb.session.network import NIC_IP, NIC_MAC
+from tb.session.network import NIC_IP, NIC_IP6, NIC_MAC
 
 if TYPE_CHECKING:
     from tb.tests.stage.stage import Stage
 
 FAR_MAC = bytes.fromhex("0200000000fa")
 FAR_IP = bytes([10, 0, 0, 88])
+FAR_IP6 = NIC_IP6[:-2] + bytes([0x0F, 88])
 FAR_PORT, LOCAL_PORT = 7001, 51_000
 #: First sequence numbers: both directions wrap within the first bytes.
 OUR_ISS, FAR_ISS = 0xFFFF_FF80, 0xFFFF_FFE0
@@ -25,6 +26,11 @@ TCP = SoftTcpConfig(
 )  # fmt: skip
 
 NO_FLAGS = TcpFlag(0)
+
+
+def own_address(far: bytes) -> bytes:
+    """The NIC's address of the version of IP of a far end's."""
+    return NIC_IP6 if len(far) == len(NIC_IP6) else NIC_IP
 
 
 class Far:
@@ -85,7 +91,7 @@ class Far:
         self._stage.arrive(encode(self.said[-1]))
 
     def _send(self, seq: int, flags: TcpFlag, data: bytes = b"", mss: int | None = None) -> None:
-        ours, theirs = Endpoint(self.mac, self.ip, self.port), Endpoint(NIC_MAC, NIC_IP, self.local_port)
+        ours, theirs = Endpoint(self.mac, self.ip, self.port), Endpoint(NIC_MAC, own_address(self.ip), self.local_port)
         segment = Segment(ours, theirs, seq, self.acked, flags, self.window, data, ts=self.stamps, mss=mss)
         frame = encode(segment)
         sent = decode(frame)

@@ -127,6 +127,8 @@ class Moment:
     text: str = ""
     #: Of a neighbor query: HostReachabilityDelta and NicReachabilityDelta, in ticks.
     ages: tuple[int, int] = (0, 0)
+    #: A frame that the host gave to the ordinary send path.
+    raw: bool = False
 
 
 @dataclass(frozen=True)

@@ -93,5 +93,5 @@ class Record:
     @property
     def wire(self) -> list[Segment]:
         """What the target sent, in order."""
-        segments = [m.segment for m in self.of(WIRE)]
-        return [s for s in segments if s is not None and s.ip_id >= TARGET_ID]
+        found = [(m.segment, m.raw) for m in self.of(WIRE) if m.segment is not None]
+        return [s for s, raw in found if (not raw if s.source.is_ipv6 else s.ip_id >= TARGET_ID)]

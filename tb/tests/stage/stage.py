@@ -75,6 +75,8 @@ class Stage:
     def __init__(self, scenes: Sequence[Callable[[Stage], Scene]]) -> None:
         self.stories: dict[str, Story] = {}
         self.frames: list[bytes] = []
+        #: What the host gave to the ordinary send path and has not left yet.
+        self.raw: list[bytes] = []
         self.transfer: StageTransfer
         self.host: NdisHost
         self.driver: StageDriver
@@ -141,9 +143,10 @@ class Stage:
             test(stories)
         return sorted({self.chapters[name] for name in stories.read})
 
-    def by_port(self, port: int) -> Story | None:
-        """The story of a local port."""
-        return next((s for s in self.stories.values() if s.far.local_port == port), None)
+    def by_port(self, port: int, far_ip: bytes = b"") -> Story | None:
+        """The story of a local port; of several the one with the far end at this address."""
+        found = [story for story in self.stories.values() if story.far.local_port == port]
+        return next((story for story in found if story.far.ip == far_ip), found[0] if found else None)
 
     @property
     def tap(self) -> ContractTap:
@@ -202,7 +205,7 @@ class Stage:
         """A frame reaches a far end."""
         segment = decode(frame)
         assert segment is not None
-        story = self.by_port(segment.source.port)
+        story = self.by_port(segment.source.port, segment.destination.ip)
         assert story is not None
         story.far.tick = tick
         story.far.take(segment)
@@ -210,14 +213,17 @@ class Stage:
     def left(self, frame: bytes, tick: int) -> None:
         """A frame to a far end left the NIC."""
         segment = decode(frame)
-        story = None if segment is None else self.by_port(segment.source.port)
+        story = None if segment is None else self.by_port(segment.source.port, segment.destination.ip)
+        raw = frame in self.raw
+        if raw:
+            self.raw.remove(frame)
         if story is not None:
-            story.note(Moment(WIRE, tick, segment=segment))
+            story.note(Moment(WIRE, tick, segment=segment, raw=raw))
 
     def entered(self, frame: bytes, tick: int) -> None:
         """A frame of a far end is inside the NIC."""
         segment = decode(frame)
-        story = None if segment is None else self.by_port(segment.destination.port)
+        story = None if segment is None else self.by_port(segment.destination.port, segment.source.ip)
         if story is not None:
             story.note(Moment(ARRIVAL, tick, segment=segment))
 

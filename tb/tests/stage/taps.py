@@ -186,7 +186,7 @@ class UpTap(ProtocolFace):
 
     def indicate_raw(self, binding_context: object, frame: bytes) -> None:
         segment = decode(frame)
-        story = None if segment is None else self._taps.stage.by_port(segment.destination.port)
+        story = None if segment is None else self._taps.stage.by_port(segment.destination.port, segment.source.ip)
         if story is not None:
             story.note(self._taps.moment(RAW_INDICATE, segment=segment))
         self._host.indicate_raw(binding_context, frame)
@@ -253,4 +253,5 @@ class DownTap(MiniportFace):
         return self._driver.oid_request(adapter_context, request)
 
     def send_raw(self, adapter_context: object, frame: bytes) -> None:
+        self._taps.stage.raw.append(frame)
         self._driver.send_raw(adapter_context, frame)

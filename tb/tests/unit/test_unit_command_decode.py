@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cocotb
@@ -22,6 +22,7 @@ from model.layout.generated import (
     CachedImage,
     Cqe,
     CqKind,
+    LkpKey,
     NeighborImage,
     Object,
     Opcode,
@@ -52,6 +53,7 @@ class Outcome:
     seg: int  # rx_seg bits at tcp_engine, FORWARD
     started: int
     errors: int
+    key: LkpKey | None = None  # of an INITIATE that got as far
 
 
 class Bench:
@@ -88,6 +90,7 @@ class Bench:
         dut.s_sqe.value, dut.s_sqe_index.value, dut.s_sqe_valid.value = sqe.pack(), self.index, 1
         read, data, started, errors = (0, 0), b"", 0, 0
         outcome: Outcome | None = None
+        key: LkpKey | None = None
         for _ in range(200):
             dut.s_rd_valid.value = int(bool(data))
             dut.s_rd_data.value = int.from_bytes(data[: self.lanes], "little")
@@ -104,12 +107,14 @@ class Bench:
                 assert image is not None, "a read that nobody expects"
                 data = image[: read[1]] if isinstance(image, bytes) else image.to_bytes()
                 assert len(data) == read[1]
+            if int(dut.m_ins_valid.value):
+                key = LkpKey.unpack(int(dut.m_ins_key.value))
             if int(dut.m_tcp_valid.value):
                 assert int(dut.m_tcp_sqe.value) == sqe.pack()
                 assert int(dut.m_tcp_sq_index.value) == self.index
                 bits = int(dut.m_tcp_image.value[8 * read[1] - 1 : 0]) if image is not None else 0
                 seg = int(dut.m_tcp_seg.value) if opcode == Opcode.FORWARD else 0
-                outcome = Outcome(read, bits, None, seg, started, errors)
+                outcome = Outcome(read, bits, None, seg, started, errors, key)
             if int(dut.m_cpl_valid.value):
                 outcome = Outcome(read, None, Cqe.unpack(int(dut.m_cpl.value)), 0, started, errors)
             await FallingEdge(dut.clk)
@@ -209,6 +214,65 @@ async def an_update_of_a_path_or_neighbor_does_not_make_it_known_check_8(dut: An
             family=4, remote_mss=1460, ttl=64, state=TcpState.ESTABLISHED, cwnd=1, rtx_timeout_delta=0xFFFF_FFFF
         ),
     )  # fmt: skip
+
+
+#: 2001:db8:1:2:3:4:5:6 and fe80::1, as bytes of the field: byte 0 of the address in bits 7:0.
+SRC6, DST6 = bytes.fromhex("20010db8000100020003000400050006"), bytes.fromhex("fe80" + 13 * "00" + "01")
+PATH6 = PathImage(
+    family=6, neighbor_id=1, path_mtu=1280,
+    src_addr=int.from_bytes(SRC6, "little"), dst_addr=int.from_bytes(DST6, "little"),
+)  # fmt: skip
+TCP6 = replace(TCP, family=6, local_port=443, remote_port=50000)
+
+
+@cocotb.test()
+async def the_key_has_the_family_and_the_addresses_of_the_path_as_numbers_check_8(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.reaches(Opcode.NEIGHBOR_WRITE, completes=True, conn=1, image=NeighborImage())
+    await b.reaches(Opcode.PATH_WRITE, completes=True, conn=1, image=PATH6)
+    outcome = await b.reaches(Opcode.INITIATE, completes=True, conn=0, image=TCP6)
+    assert outcome.key == LkpKey(
+        is_ipv6=1, local_ip=int.from_bytes(SRC6, "big"), remote_ip=int.from_bytes(DST6, "big"), local_port=443,
+        remote_port=50000,
+    )  # fmt: skip
+    # an update moves the addresses of the connections that come; the family stays
+    moved = replace(PATH6, src_addr=PATH6.dst_addr, dst_addr=PATH6.src_addr)
+    await b.reaches(Opcode.PATH_WRITE, completes=True, conn=1, flags=KEEP, image=moved)
+    outcome = await b.reaches(Opcode.INITIATE, completes=True, conn=1, image=TCP6)
+    assert outcome.key is not None
+    assert (outcome.key.is_ipv6, outcome.key.local_ip) == (1, int.from_bytes(DST6, "big"))
+    # IPv4: the first four bytes of the field, whatever lies behind them
+    beyond = replace(PATH, src_addr=PATH.src_addr | 0xDEAD << 32, dst_addr=PATH.dst_addr | 1 << 127)
+    await b.reaches(Opcode.PATH_WRITE, completes=True, conn=1, image=beyond)
+    outcome = await b.reaches(Opcode.INITIATE, completes=True, conn=2, image=replace(TCP6, family=4))
+    assert outcome.key == LkpKey(local_ip=0x0A000001, remote_ip=0x0A000002, local_port=443, remote_port=50000)
+
+
+@cocotb.test()
+async def a_connection_and_its_path_are_of_one_family_check_8(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.reaches(Opcode.NEIGHBOR_WRITE, completes=True, conn=1, image=NeighborImage())
+    for path, wrong, right in ((PATH6, TCP, TCP6), (PATH, TCP6, TCP)):  # the second write is of another family
+        await b.reaches(Opcode.PATH_WRITE, completes=True, conn=1, image=path)
+        await b.refused(Status.BAD_IMAGE, Opcode.INITIATE, conn=path.family % b.conns, image=wrong)
+        await b.reaches(Opcode.INITIATE, completes=True, conn=path.family % b.conns, image=right)
+
+
+@cocotb.test()
+async def an_update_of_a_path_keeps_its_family_check_7(dut: Any) -> None:
+    b = await bench_of(dut)
+    # of a path that was never written: tcp_engine refuses it
+    await b.reaches(Opcode.PATH_WRITE, completes=True, conn=1, flags=KEEP, image=PATH)
+    await b.reaches(Opcode.PATH_WRITE, completes=True, conn=1, flags=KEEP, image=PATH6)
+    for here, there in ((PATH, PATH6), (PATH6, PATH)):
+        await b.reaches(Opcode.PATH_WRITE, completes=True, conn=1, image=here)
+        await b.reaches(Opcode.PATH_WRITE, completes=True, conn=0, image=there)
+        await b.refused(Status.BAD_IMAGE, Opcode.PATH_WRITE, conn=1, flags=KEEP, image=there)
+        # it decides in front of the MTU that is too large, not of the family that there is not
+        await b.refused(Status.BAD_IMAGE, Opcode.PATH_WRITE, conn=1, flags=KEEP, image=replace(there, path_mtu=1501))
+        await b.refused(Status.NOT_SUPPORTED, Opcode.PATH_WRITE, conn=1, flags=KEEP, image=replace(there, family=5))
+        await b.refused(Status.PATH_MTU, Opcode.PATH_WRITE, conn=1, flags=KEEP, image=replace(here, path_mtu=1501))
+        await b.reaches(Opcode.PATH_WRITE, completes=True, conn=1, flags=KEEP, image=replace(here, path_mtu=1400))
 
 
 @cocotb.test()

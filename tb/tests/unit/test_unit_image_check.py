@@ -47,6 +47,7 @@ OFFLOADABLE = (
 Row = tuple[dict[str, int], Status]
 GOOD: tuple[Row, ...] = (
     ({}, Status.OK),
+    ({"family": 6}, Status.OK),
     *(({"state": int(state)}, Status.OK) for state in OFFLOADABLE),
     ({"cached_flags": 0x1F}, Status.OK),
     ({"const_flags": 8 | 7}, Status.OK),
@@ -59,7 +60,7 @@ GOOD: tuple[Row, ...] = (
     ({"snd_una": 10, "snd_nxt": 10, "snd_max": 10}, Status.OK),
 )
 REFUSED: tuple[Row, ...] = (
-    ({"family": 6}, Status.NOT_SUPPORTED),
+    *(({"family": family}, Status.NOT_SUPPORTED) for family in (0, 2, 5, 7, 10, 0x46)),
     *(({"state": int(state)}, Status.NOT_SUPPORTED) for state in TcpState if state not in OFFLOADABLE),
     *(({"state": 0x100 | state}, Status.NOT_SUPPORTED) for state in OFFLOADABLE),
     ({"const_flags": 0x10 | 7}, Status.BAD_IMAGE),
@@ -109,12 +110,25 @@ REFUSED: tuple[Row, ...] = (
 PATHS: tuple[Row, ...] = (
     ({}, Status.OK),
     ({"path_mtu": 576}, Status.OK),
-    ({"family": 6}, Status.NOT_SUPPORTED),
-    ({"family": 6, "path_mtu": 0}, Status.NOT_SUPPORTED),
+    ({"family": 6}, Status.OK),
+    ({"family": 6, "path_mtu": 1280}, Status.OK),
+    *(({"family": family}, Status.NOT_SUPPORTED) for family in (0, 2, 5, 7, 10, 0x46)),
+    ({"family": 7, "path_mtu": 0}, Status.NOT_SUPPORTED),
+    ({"family": 6, "path_mtu": 1279}, Status.BAD_IMAGE),
+    ({"family": 6, "path_mtu": 576}, Status.BAD_IMAGE),
+    ({"family": 6, "path_mtu": 1501}, Status.PATH_MTU),
+    ({"family": 6, "neighbor_id": 8}, Status.BAD_IMAGE),
     ({"path_mtu": 575}, Status.BAD_IMAGE),
     ({"path_mtu": 1501}, Status.PATH_MTU),
     ({"path_mtu": 1501, "neighbor_id": 8}, Status.PATH_MTU),
     ({"neighbor_id": 8}, Status.BAD_IMAGE),
+)
+#: Of an UPDATE that changes the family.
+CHANGED_PATHS: tuple[Row, ...] = (
+    ({}, Status.BAD_IMAGE),
+    ({"family": 6}, Status.BAD_IMAGE),
+    ({"family": 5}, Status.NOT_SUPPORTED),
+    ({"path_mtu": 1501}, Status.BAD_IMAGE),
 )
 NEIGHBORS: tuple[Row, ...] = (
     ({}, Status.OK),
@@ -160,10 +174,11 @@ CACHED_ROWS: tuple[Row, ...] = (
 )
 
 
-async def check(dut: Any, opcode: Opcode, good: Any, rows: tuple[Row, ...]) -> None:
+async def check(dut: Any, opcode: Opcode, good: Any, rows: tuple[Row, ...], *, other_family: bool = False) -> None:
     """Every row is the good image with some fields changed, and the status it gets."""
     for changed, want in rows:
         dut.op.value = int(opcode)
+        dut.other_family.value = int(other_family)
         dut.image.value = replace(good, **changed).pack()
         await Timer(1, unit="ns")
         got = Status(int(dut.status.value))
@@ -183,6 +198,8 @@ async def the_image_of_an_update_keeps_the_limits_of_the_cached_fields(dut: Any)
 @cocotb.test()
 async def path_neighbor_and_parameter_images_keep_their_limits(dut: Any) -> None:
     await check(dut, Opcode.PATH_WRITE, PATH, PATHS)
+    await check(dut, Opcode.PATH_WRITE, PATH, CHANGED_PATHS, other_family=True)
+    await check(dut, Opcode.INITIATE, TCP, (({}, Status.OK),), other_family=True)
     await check(dut, Opcode.NEIGHBOR_WRITE, NEIGHBOR, NEIGHBORS)
     await check(dut, Opcode.PARAM_WRITE, PARAM, PARAMS)
     await check(dut, Opcode.START, PARAM, (({"rto_min": 0}, Status.OK),))

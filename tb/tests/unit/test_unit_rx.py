@@ -11,7 +11,7 @@ import random
 import struct
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cocotb
@@ -37,6 +37,7 @@ from model.layout.generated import (
     TcpEventType,
     Verdict,
 )
+from tb.tests.unit.test_unit_rx_parser import Packet
 
 POOL = 0x2_0000  # host addresses
 RAW = 0x8_0000
@@ -203,9 +204,9 @@ class Bench:
         await self.settle()
         self.entries.clear()
 
-    async def insert(self, conn: int) -> None:
+    async def insert(self, conn: int, key: LkpKey | None = None) -> None:
         dut = self.dut
-        key = LkpKey(local_ip=LOCAL, remote_ip=REMOTE, local_port=80, remote_port=2000 + conn)
+        key = key or LkpKey(local_ip=LOCAL, remote_ip=REMOTE, local_port=80, remote_port=2000 + conn)
         dut.s_ins_valid.value, dut.s_ins_key.value = 1, key.pack()
         dut.s_ins_conn.value, dut.s_ins_gen.value = conn, GEN + conn
         taken = False
@@ -488,6 +489,29 @@ async def test_every_reason(dut: Any) -> None:
     assert bench.counts[3] == reasons.count(RxReason.BAD_LENGTH) + reasons.count(RxReason.TOO_LONG)
     assert bench.counts[5] == got.count(HIT) == len(bench.segments)
     assert bench.counts[6] == got.count(ECHO) + got.count(MISS), "no raw buffer was posted"
+
+
+@cocotb.test()
+async def test_connections_of_both_families_with_the_same_numbers_are_kept_apart(dut: Any) -> None:
+    """Two IPv6 connections: with the address numbers of an IPv4 one, and with others in the upper half only."""
+    bench = await started(dut, 2)
+    upper, six_low, six_high = 0x20010DB8 << 96, 2, 3
+    low = LkpKey(is_ipv6=1, local_ip=LOCAL, remote_ip=REMOTE, local_port=80, remote_port=2001)
+    await bench.insert(six_low, low)
+    await bench.insert(six_high, replace(low, local_ip=LOCAL | upper, remote_ip=REMOTE | upper))
+    six = Packet(local=LOCAL, remote=REMOTE, payload=b"six", local_port=80, remote_port=2001)
+    frames = {
+        Frame(conn=1, payload=b"four").build(): 1,
+        six.build(): six_low,
+        replace(six, tags=(7,), options=b"\x01" * 12).build(): six_low,
+        replace(six, local=LOCAL | upper, remote=REMOTE | upper).build(): six_high,
+        replace(six, local=LOCAL | upper).build(): None,
+        replace(six, family=4).build(): 1,
+    }
+    got = await verdicts(bench, list(frames))
+    assert got == [MISS if conn is None else HIT for conn in frames.values()]
+    assert [seg.conn for seg in bench.segments] == [conn for conn in frames.values() if conn is not None]
+    assert [seg.pay_off for seg in bench.segments] == [54, 74, 90, 74, 54]
 
 
 @cocotb.test()

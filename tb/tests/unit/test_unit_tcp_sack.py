@@ -15,7 +15,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from model.layout.generated import CWND_MAX, IW_BYTES, SB_RANGES, Opcode, Tcb, TcpEvt, TcpState, TxSegment
+from model.layout.generated import CWND_MAX, IW_BYTES, SB_RANGES, Opcode, Tcb, TcpEvt, TcpState
 from tb.tests.unit.test_unit_tcp_engine import ACK, FIN, IMAGE, M32, PSH, UNA, Bench, Commit, only, u32
 
 SACK = 2  # const_flags of an image
@@ -189,20 +189,23 @@ async def exactly_the_holes_go_again_the_lowest_first_s6_s56(dut: Any) -> None:
     only(await b.ack(0, (100, 300)), dup_acks=2, in_recovery=0)
     assert await b.sent() == (1100, 1200)
     tcb = await b.ack(0, (400, 500), (100, 300))
-    only(tcb, dup_acks=3, in_recovery=1, ssthresh=600, cwnd=600, recover=u32(UNA + 1200), rtx_head=1, high_rxt=UNA)
+    # of 1200 on their way limited transmit let 200 out; pipe is 800, the third report lets half of its octets out (S-8)
+    only(tcb, dup_acks=3, in_recovery=1, ssthresh=500, cwnd=850, recover=u32(UNA + 1200), rtx_head=1, high_rxt=UNA)
     only(tcb, rescued=0, rtt_active=0)
     assert await b.sent() == (0, 100)
     only(b.records[-1].tcb, high_rxt=u32(UNA + 100), rtx_head=0, snd_nxt=u32(UNA + 1200))
-    for right in (600, 700, 800):
-        only(await b.ack(0, (400, right), (100, 300)), cwnd=600)
-        await b.step(60)
-    again = [TxSegment.unpack(r.tx0.body) for r in b.records[b.taken - 1 :] if r.tx0_valid]
-    assert from_una(again[0].seq) == 300, "the second hole"
-    assert [from_una(s.seq) for s in again[1:]] == [1200 + MSS * n for n in range(len(again) - 1)], "then new data"
-    b.taken = len(b.records)
+    for right, cwnd in ((600, 800), (700, 650), (800, 500)):
+        only(await b.ack(0, (400, right), (100, 300)), cwnd=cwnd)
+        await b.quiet()
+    only(await b.ack(0, (400, 900), (100, 300)), cwnd=500)
+    assert await b.sent() == (300, 400), "the second hole"
+    only(await b.ack(0, (400, 1000), (100, 300)), cwnd=500)
+    assert await b.sent() == (1200, 1300), "then new data"
     # the hole is filled: what was sent again before lies behind it, so the next hole is not asked for twice
-    tcb = await b.ack(300, (400, 800))
-    only(tcb, in_recovery=1, partial_seen=1, cwnd=600, rtx_head=0)
+    tcb = await b.ack(300, (400, 1000))
+    only(tcb, in_recovery=1, partial_seen=1, cwnd=500, rtx_head=0)
+    assert await b.sent() == (1300, 1400)
+    await b.quiet()
 
 
 @cocotb.test()
@@ -218,16 +221,20 @@ async def three_segments_worth_of_octets_are_enough_to_call_one_lost_s2_s4(dut: 
 async def a_partial_acknowledgment_of_all_that_was_sent_again_asks_for_its_head_s3(dut: Any) -> None:
     b = await in_flight(dut, 20)
     held = (1040, 1060), (1500, 2000)
-    only(await b.ack(0, *held), in_recovery=1, cwnd=1000)
-    # pipe is 0 but for what goes again: ten segments
-    assert await b.drain(10) == [(100 * n, 100 * n + 100) for n in range(10)]
+    # pipe is 0 but for what goes again: as much as is reported may go
+    only(await b.ack(0, *held), in_recovery=1, ssthresh=1000, cwnd=520)
+    assert await b.drain(5) == [(100 * n, 100 * n + 100) for n in range(5)]
     await b.quiet()
-    tcb = await b.ack(900, *held)
-    only(tcb, in_recovery=1, partial_seen=1, rtx_head=0, high_rxt=u32(UNA + 1000), cwnd=1000)
+    # 100 are on their way, 20 are left of the last report, 400 arrived, and nothing else is lost: a segment more
+    tcb = await b.ack(400, *held)
+    only(tcb, in_recovery=1, partial_seen=1, rtx_head=0, high_rxt=u32(UNA + 500), cwnd=620)
+    assert await b.drain(5) == [(100 * n, 100 * n + 100) for n in range(5, 10)]
+    await b.quiet()
+    only(await b.ack(900, *held), cwnd=720)
     assert await b.drain(6) == [(1000, 1040), *((1060 + 100 * n, 1160 + 100 * n) for n in range(4)), (1460, 1500)]
-    await b.settle()
-    high = from_una(b.records[-1].tcb.high_rxt)
-    assert high == 1500
+    assert await b.sent() == (2000, 2100)
+    await b.quiet()
+    only(b.records[-1].tcb, high_rxt=u32(UNA + 1500))
     # all of that was lost again but the first octets: what lies behind is in doubt, no head
     only(await b.ack(1000, *held), rtx_head=0, high_rxt=u32(UNA + 1500))
 
@@ -235,15 +242,107 @@ async def a_partial_acknowledgment_of_all_that_was_sent_again_asks_for_its_head_
 @cocotb.test()
 async def the_head_that_goes_again_ends_in_front_of_the_first_range_s3_s6(dut: Any) -> None:
     b = await in_flight(dut, 20)
-    held = (1040, 1060), (1500, 2000)
+    held = (540, 560), (1500, 2000)
     await b.ack(0, *held)
-    await b.drain(10)
+    await b.drain(5)
     await b.quiet()
-    tcb = await b.ack(1000, *held)
-    only(tcb, in_recovery=1, rtx_head=1, high_rxt=u32(UNA + 1000))
-    assert await b.sent() == (1000, 1040)
-    only(b.records[b.taken - 1].tcb, rtx_head=0, high_rxt=u32(UNA + 1040))
-    assert await b.sent() == (1060, 1160)
+    tcb = await b.ack(500, *held)
+    only(tcb, in_recovery=1, rtx_head=1, high_rxt=u32(UNA + 500))
+    assert await b.sent() == (500, 540)
+    only(b.records[b.taken - 1].tcb, rtx_head=0, high_rxt=u32(UNA + 540))
+    assert await b.sent() == (560, 660)
+
+
+@cocotb.test()
+async def half_of_what_is_reported_goes_until_pipe_is_ssthresh_then_all_of_it_s8(dut: Any) -> None:
+    b = await in_flight(dut, 20)
+    for right in (200, 300):
+        await b.ack(0, (100, right))
+    assert await b.drain(2) == [(2000, 2100), (2100, 2200)]
+    only(await b.ack(0, (100, 400)), in_recovery=1, ssthresh=1000, cwnd=1850)
+    assert await b.sent() == (0, 100)
+    await b.quiet()
+    # the head went beyond what was reported, so the next report pays for it
+    fresh, pipe, sends = 2200, 1900, []
+    for right in range(500, 2300, 100):
+        tcb = await b.ack(0, (100, right))
+        pipe -= 100
+        due = tcb.cwnd - pipe
+        sends.append(due)
+        if due >= MSS:
+            assert await b.sent() == (fresh, fresh + 100)
+            fresh, pipe = fresh + 100, pipe + 100
+        await b.quiet()
+    assert sends == [0, *[50, 100] * 6, 50, 0, 100, 100, 100]
+    # the end of the recovery: the window is that of congestion avoidance
+    only(await b.ack(2200), in_recovery=0, cwnd=1000, ssthresh=1000)
+
+
+@cocotb.test()
+async def only_an_acknowledgment_that_shows_no_further_loss_lets_a_segment_more_out_s8(dut: Any) -> None:
+    b = await in_flight(dut, 30)
+    only(await b.ack(0, (1000, 1500)), in_recovery=1, ssthresh=1500, cwnd=1500)
+    assert await b.sent() == (0, 100)  # the head goes whatever pipe is: 100 more than cwnd
+    await b.quiet()
+    # what was sent too much is not counted below ssthresh; lost_edge moved: 600 arrived, 600 may go
+    only(await b.ack(100, (1000, 1500), (2000, 2500)), in_recovery=1, rtx_head=1, cwnd=1100)
+    assert await b.drain(6) == [(100 * n, 100 * n + 100) for n in range(1, 7)]
+    await b.quiet()
+    # lost_edge stays: 100 arrived, 200 may go
+    only(await b.ack(200, (1000, 1500), (2000, 2500)), in_recovery=1, rtx_head=0, cwnd=1200)
+    assert await b.drain(2) == [(700, 800), (800, 900)]
+    await b.quiet()
+    # nothing is acknowledged: as much as arrived
+    only(await b.ack(200, (1000, 1500), (2000, 2700)), in_recovery=1, cwnd=1200)
+    assert await b.drain(2) == [(900, 1000), (1500, 1600)]
+    await b.quiet()
+
+
+@cocotb.test()
+async def a_recovery_without_reports_is_paced_too_s3_s8(dut: Any) -> None:
+    b = await in_flight(dut, 10)
+    only(await b.ack(0, (100, 400)), in_recovery=1, ssthresh=500, cwnd=750)  # pipe is 600
+    assert await b.sent() == (0, 100)
+    await b.quiet()
+    # the peer reports no more: of the 400 that it acknowledges 300 were told of before, 600 are on their way
+    only(await b.ack(400), sb_n=0, in_recovery=1, rtx_head=1, high_rxt=u32(UNA + 400), cwnd=600 + 50 + 50)
+    assert await b.sent() == (400, 500)
+    await b.quiet()
+    # nothing arrived: the window stays
+    b.offer_segment(**b.fields(400, []))
+    b.offer_segment(**b.fields(400, []))
+    for _ in range(2):
+        only((await b.take(TcpEvt.RX_SEGMENT)).tcb, in_recovery=1, rtx_head=0, cwnd=700)
+    assert b.cycles[-1] - b.cycles[-2] == SEGMENT_CYCLES + 3
+    only(await b.ack(1000), in_recovery=0, cwnd=500)
+
+
+@cocotb.test()
+async def the_window_in_a_recovery_is_exact_and_within_its_bounds_s8(dut: Any) -> None:
+    out = 10 * MSS
+    end = u32(UNA + out)
+    for cwnd, ssthresh, ack, want in (
+        (M32, M32, 100, CWND_MAX),
+        (CWND_MAX - 50, M32, 100, CWND_MAX),
+        (CWND_MAX - 150, M32, 100, CWND_MAX - 50),
+        (20, 500, 0, MSS),
+        (2000, 500, 0, 2000),
+        (20, M32, 0, out),
+    ):
+        b = await bench_of(dut)
+        await b.path()
+        await b.neighbor()
+        await b.credit(b.spare + 8)
+        image = replace(
+            SHORT, dup_ack_count=THRESH, snd_nxt=end, snd_max=end, cwnd=cwnd, ssthresh=ssthresh, rtx_timeout_delta=500
+        )
+        await b.command(Opcode.INITIATE, image.pack())
+        await b.send(out)
+        only((await b.command(Opcode.START)).tcb, in_recovery=1, cwnd=cwnd)
+        await b.settle()
+        only(await b.ack(ack), in_recovery=1, cwnd=want)
+        await FallingEdge(dut.clk)
+        b.stop()
 
 
 @cocotb.test()
@@ -295,7 +394,8 @@ async def two_duplicates_let_a_segment_out_each_without_sack_s7(dut: Any) -> Non
     only(await b.ack(0), dup_acks=2, cwnd=1000)
     assert await b.sent() == (1100, 1200)
     await b.quiet()
-    only(await b.ack(0), dup_acks=3, in_recovery=1, cwnd=600 + 3 * MSS, ssthresh=600, sb_n=0, high_rxt=UNA)
+    # the two do not count in the threshold (F-3)
+    only(await b.ack(0), dup_acks=3, in_recovery=1, cwnd=500 + 3 * MSS, ssthresh=500, sb_n=0, high_rxt=UNA)
     assert await b.sent() == (0, 100)
 
 
@@ -361,7 +461,7 @@ async def the_scoreboard_costs_no_cycle_when_it_is_empty_and_few_when_it_is_full
         b.offer_segment(**b.fields(0, [(3000 + 100 * n, 3001 + 100 * n) for _ in range(4)]))
     await b.take(TcpEvt.RX_SEGMENT)
     await b.take(TcpEvt.RX_SEGMENT)
-    assert SEGMENT_CYCLES < b.cycles[-1] - b.cycles[-2] <= SEGMENT_CYCLES + 4 + SB_RANGES + 1 <= CYCLES_MAX
+    assert SEGMENT_CYCLES < b.cycles[-1] - b.cycles[-2] <= SEGMENT_CYCLES + 4 + 2 * SB_RANGES + 1 <= CYCLES_MAX
     await b.settle()
     first = len(b.records)
     tcb = await b.ack(200, (2000, 3500))  # many octets left: several grants in a row
@@ -397,6 +497,8 @@ class Sender:
     has: set[int] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     """Rules that sent something."""
+    paced: set[str] = field(default_factory=set)
+    """Branches of S-8 that were taken."""
 
     # ---- S-4
     def unsacked(self, edge: int) -> int:
@@ -416,7 +518,8 @@ class Sender:
 
     # ---- C.8
     def acknowledged(self, ack: int, blocks: list[Block]) -> None:
-        before = self.una
+        before, edge_before, has_before = self.una, self.lost_edge(), len(self.has)
+        credit = self.cwnd - self.pipe() if self.in_recovery else 0
         if ack > before:
             self._new_ack(ack)
         if self.sack:
@@ -425,22 +528,39 @@ class Sender:
                 self.dup_acks = min(self.dup_acks + 1, 255)
                 calls = self.dup_acks >= THRESH or self.lost_edge() > self.una
                 if not self.in_recovery and self.una >= self.recover and calls:
-                    self._enter()
-                    self.cwnd = self.ssthresh
+                    self._enter(len(self.has))
                     self.high_rxt = self.una
                     self.rescued = 0
+            if self.in_recovery:
+                worse = self.lost_edge() > max(self.una, edge_before)
+                self._pace(self.una - before + len(self.has) - has_before, credit, self.una > before and not worse)
         elif ack == before and self.max != self.una:
             self.dup_acks = min(self.dup_acks + 1, 255)
             if self.in_recovery:
                 self.cwnd = min(self.cwnd + MSS, CWND_MAX)
             elif self.dup_acks == THRESH and self.una > self.recover:
-                self._enter()
+                self._enter(2 * MSS)
                 self.cwnd = self.ssthresh + 3 * MSS
 
-    def _enter(self) -> None:
-        self.ssthresh = max((self.max - self.una) // 2, 2 * MSS)
+    def _enter(self, limited: int) -> None:
+        """F-3, S-2; `limited`: the octets that limited transmit can have let out."""
+        flight = self.max - self.una
+        self.ssthresh = max(max(min(flight, self.cwnd), flight - limited) // 2, 2 * MSS)
         self.recover = self.max
         self.in_recovery = self.rtx_head = 1
+
+    def _pace(self, delivered: int, credit: int, safe: bool) -> None:
+        """S-8."""
+        delivered, pipe = max(delivered, 0), self.pipe()
+        if pipe > self.ssthresh:
+            self.paced.add("above" if credit >= 0 else "above, sent too much")
+            cwnd = pipe + credit + delivered // 2
+        else:
+            self.paced.add("safe" if safe else "unsafe" if credit >= 0 else "unsafe, sent too much")
+            cwnd = min(self.ssthresh, pipe + max(credit, 0) + delivered + (MSS if safe else 0))
+        if cwnd < MSS:
+            self.paced.add("least")
+        self.cwnd = min(max(cwnd, MSS), CWND_MAX)
 
     def _take(self, blocks: list[Block]) -> bool:
         """S-1; whether an octet is covered that was not."""
@@ -621,7 +741,7 @@ class Pair:
 
 
 async def random_transfer(dut: Any, *, seed: int, base: int, sack: bool, loss: float, rounds: int) -> set[str]:
-    """Every event and every segment by the rules; the rules that sent something, and whether a timer ran out."""
+    """Every event and every segment by the rules; which of them sent, which parts of S-8, whether a timer ran out."""
     b = await bench_of(dut)
     rng = random.Random(seed)
     cwnd, ssthresh = rng.randrange(5, 50) * MSS, rng.choice((1000, 3000, 10**6))
@@ -663,16 +783,17 @@ async def random_transfer(dut: Any, *, seed: int, base: int, sack: bool, loss: f
     b.stop()
     if timeouts:
         want.seen.add("timeout")
-    return want.seen
+    return want.seen | want.paced
 
 
 @cocotb.test()
 async def random_losses_are_repaired_by_the_rules_with_sack_s(dut: Any) -> None:
     """S57."""
     seen: set[str] = set()
-    for seed, (base, loss) in enumerate(((UNA, 0.05), (UNA, 0.3), (0x7FFF_FC00, 0.15), (5, 0.2))):
+    for seed, base, loss in ((11, UNA, 0.05), (1, UNA, 0.3), (5, 0x7FFF_FC00, 0.15), (11, 5, 0.1)):
         seen |= await random_transfer(dut, seed=seed, base=base, sack=True, loss=loss, rounds=120)
-    assert seen == {"head", "N1", "N2", "N3", "N4", "G-1", "timeout"}
+    paced = {"above", "above, sent too much", "safe", "unsafe", "unsafe, sent too much"}
+    assert seen == {"head", "N1", "N2", "N3", "N4", "G-1", "timeout", *paced}
 
 
 @cocotb.test()

@@ -7,6 +7,7 @@ when they have settled; they happen at the next rising edge. Buffers are overwri
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
@@ -47,6 +49,9 @@ MAC = 0x0605_0403_0202  # interface MAC 02:02:03:04:05:06, byte 0 low
 MASK32 = 0xFFFFFFFF
 RAW_LOST = 0xFFFF  # connection in the record of a raw frame whose read failed
 ACK, PSH, RST, FIN = 0x10, 0x08, 0x04, 0x01
+ETHERTYPE = {4: 0x0800, 6: 0x86DD}
+VLAN = 0x8100
+LONGEST = 1538  # bytes of a frame with 1460 of payload, a tag and no options
 EMIT_LATENCY = 8  # cycles from the last beat of a frame to the completion of an INVALIDATE
 
 
@@ -125,6 +130,8 @@ class Sent:
     conn: int
     gen: int
     frame: bytes
+    octets: int  # of its IP packet
+    family: int  # of the connection
     fine: bool  # its payload can be read
     objects: frozenset[tuple[Object, int]]
     bars: list[Bar] = field(default_factory=list)
@@ -210,10 +217,13 @@ class Bench:
     def put(self, kind: TxKind, conn: int, gen: int, body: int) -> None:
         self.queue.append(Txq(kind=kind, conn=conn, gen=gen, body=body).pack())
 
-    def path_write(self, path: int, nbr: int) -> None:
-        body = TxHdrPath(
-            neighbor_id=nbr, family=4, src_addr=self.rng.getrandbits(32), dst_addr=self.rng.getrandbits(32)
-        )
+    def path_write(self, path: int, nbr: int, family: int = 0) -> None:
+        """A path of this family, 0: of any."""
+        family = family or self.rng.choice((4, 6))
+        bits = 32 if family == 4 else 128
+        full = (1 << bits) - 1  # a large sum
+        src, dst = (self.rng.choice((full, self.rng.getrandbits(bits), self.rng.getrandbits(bits))) for _ in range(2))
+        body = TxHdrPath(neighbor_id=nbr, family=family, src_addr=src, dst_addr=dst)
         self.paths[path] = body
         self.put(TxKind.HDR_PATH, path, 0, body.pack())
 
@@ -226,8 +236,9 @@ class Bench:
 
     def open(self, conn: int, path: int, base: int | None = None) -> Conn:
         hdr = TxHdrConn(
-            local_port=self.rng.getrandbits(16), remote_port=self.rng.getrandbits(16), path_id=path, family=4
-        )
+            local_port=self.rng.getrandbits(16), remote_port=self.rng.getrandbits(16), path_id=path,
+            family=self.paths[path].family, flow_label=self.rng.getrandbits(20),
+        )  # fmt: skip
         self.conns[conn] = Conn(self.rng.getrandbits(8), self.rng.getrandbits(32) if base is None else base, hdr)
         self.put(TxKind.HDR_CONN, conn, self.conns[conn].gen, hdr.pack())
         return self.conns[conn]
@@ -302,11 +313,12 @@ class Bench:
                     fine &= not self.is_bad(addr + low - pos, high - low)
                 pos += size
         assert len(payload) == length, "the scenario sends bytes it does not have"
-        frame = self.frame(c, seg, payload)
+        packet = self.packet(c, seg, payload)
+        frame = self.link(c, seg, packet)
         path = c.hdr.path_id
         nbr = self.paths[path].neighbor_id
         objects = frozenset({(Object.CONNECTION, conn), (Object.PATH, path), (Object.NEIGHBOR, nbr)})
-        sent = Sent(self.segments, conn, c.gen, frame, fine, objects)
+        sent = Sent(self.segments, conn, c.gen, frame, len(packet), c.hdr.family, fine, objects)
         self.expect.records.append(sent)
         if fine:
             self.expect.frames.append(sent)
@@ -315,18 +327,28 @@ class Bench:
         self.segments += 1
         return fine
 
-    def frame(self, c: Conn, seg: TxSegment, payload: bytes) -> bytes:
-        """The frame as scapy builds it."""
+    def link(self, c: Conn, seg: TxSegment, packet: bytes) -> bytes:
+        """The frame of an IP packet as scapy builds it, padded."""
         path = self.paths[c.hdr.path_id]
         nbr = self.nbrs[path.neighbor_id]
         mac = (nbr.dl_src or MAC).to_bytes(6, "little").hex(":")
-        packet: Any = Ether(dst=nbr.dl_dst.to_bytes(6, "little").hex(":"), src=mac)
+        header: Any = Ether(dst=nbr.dl_dst.to_bytes(6, "little").hex(":"), src=mac, type=ETHERTYPE[path.family])
         if nbr.vlan_id or seg.user_priority:
-            packet /= Dot1Q(vlan=nbr.vlan_id, prio=seg.user_priority)
-        packet /= IP(
-            src=".".join(map(str, path.src_addr.to_bytes(4, "big"))), tos=seg.tos, ttl=seg.ttl, flags="DF",
-            dst=".".join(map(str, path.dst_addr.to_bytes(4, "big"))), id=0x8000 | (self.segments & 0x7FFF),
-        )  # fmt: skip
+            header.type = VLAN
+            header /= Dot1Q(vlan=nbr.vlan_id, prio=seg.user_priority, type=ETHERTYPE[path.family])
+        return (bytes(header) + packet).ljust(60, b"\0")
+
+    def packet(self, c: Conn, seg: TxSegment, payload: bytes) -> bytes:
+        """The IP packet as scapy builds it."""
+        path = self.paths[c.hdr.path_id]
+        address = ipaddress.IPv4Address if path.family == 4 else ipaddress.IPv6Address
+        src, dst = str(address(path.src_addr)), str(address(path.dst_addr))
+        packet: Any
+        if path.family == 4:
+            number = 0x8000 | (self.segments & 0x7FFF)
+            packet = IP(src=src, dst=dst, tos=seg.tos, ttl=seg.ttl, flags="DF", id=number)
+        else:
+            packet = IPv6(src=src, dst=dst, tc=seg.tos, fl=c.hdr.flow_label, hlim=seg.ttl)
         nops: list[tuple[str, Any]] = [("NOP", None), ("NOP", None)]
         options = [*nops, ("Timestamp", (seg.tsval, seg.tsecr))] if seg.ts_en else []
         if seg.sack_n:
@@ -336,7 +358,7 @@ class Bench:
             sport=c.hdr.local_port, dport=c.hdr.remote_port, seq=seg.seq, ack=seg.ack, flags=seg.flags,
             window=seg.wnd, options=options,
         )  # fmt: skip
-        return bytes(packet / Raw(payload)).ljust(60, b"\0")
+        return bytes(packet / Raw(payload))
 
     def release(
         self, conn: int, una: int, status: Status | None = None, *, fence: bool = True, reset: bool = False
@@ -570,11 +592,14 @@ class Bench:
             rec = RecTx.unpack(self.get("rec_tx"))
             if x.raw_records and rec == x.raw_records[0]:
                 x.raw_records.popleft()
+                assert not self.get("stat_valid"), "raw frames are not of the offloaded connections"
             else:
                 self.sample_record(rec)
             self.records_out += 1
             counted = [self.get(pulse) for pulse in ("cnt_seg", "cnt_raw", "cnt_disc")]
             assert counted == [int(rec.kind == n) for n in range(3)]
+        else:
+            assert not self.get("stat_valid")
         if self.get("pop_pulse"):
             e = self.conns[self.get("pop_conn")].popped.popleft()
             for addr, size in (*e.pieces, (e.list_addr, 16 * len(e.pieces))):
@@ -610,6 +635,8 @@ class Bench:
         kind = TxRecKind.SEGMENT if sent.left else TxRecKind.DISCARDED
         want = RecTx(kind=kind, order=sent.order, conn=sent.conn, len=len(sent.frame))
         assert rec == want, f"{rec}, expected {want}"
+        told = (self.get("stat_valid"), self.get("stat_octets"), self.get("stat_ipv6"))
+        assert told == (1, sent.octets, int(sent.family == 6)), f"statistics {told} of {sent}"
         self.segments_out += 1
         if not sent.left:
             assert sent.may_be_kept_back(), f"nobody asked to keep {rec} back"
@@ -755,22 +782,22 @@ async def random_traffic(bench: Bench, items: int, bad_percent: int, raw_percent
     )  # fmt: skip
 
 
-async def with_two_paths(dut: Any) -> Bench:
-    """A bench with a path to a neighbor in no VLAN and one to a neighbor in VLAN 77."""
+async def with_a_path_of_each_kind(dut: Any) -> Bench:
+    """A bench with an IPv4 and an IPv6 path to a neighbor in no VLAN (0, 2) and to one in VLAN 77 (1, 3)."""
     bench = Bench(dut, Knobs())
     await bench.start()
     bench.nbr_write(0, vlan=0, own_mac=True)
     bench.nbr_write(1, vlan=77, own_mac=False)
-    bench.path_write(0, 0)
-    bench.path_write(1, 1)
+    for path in range(4):
+        bench.path_write(path, path % 2, family=4 if path < 2 else 6)
     return bench
 
 
 @cocotb.test()
-async def one_segment_of_each_shape_leaves_as_scapy_builds_it(dut: Any) -> None:
-    bench = await with_two_paths(dut)
-    for conn, path in ((0, 0), (1, 1)):
-        bench.open(conn, path)
+async def one_segment_of_each_shape_and_family_leaves_as_scapy_builds_it(dut: Any) -> None:
+    bench = await with_a_path_of_each_kind(dut)
+    for conn in range(4):
+        bench.open(conn, path=conn)
         bench.append(conn, [4000, 1, 1, 3000, 4000])
         for ts in (False, True):
             for prio in (0, 5):
@@ -782,9 +809,9 @@ async def one_segment_of_each_shape_leaves_as_scapy_builds_it(dut: Any) -> None:
 
 @cocotb.test()
 async def acknowledgments_with_sack_blocks_leave_as_scapy_builds_them_m4(dut: Any) -> None:
-    bench = await with_two_paths(dut)
-    for conn, path in ((0, 0), (1, 1)):
-        bench.open(conn, path)
+    bench = await with_a_path_of_each_kind(dut)
+    for conn in range(4):
+        bench.open(conn, path=conn)
         bench.append(conn, [4000])
         for ts in (False, True):
             for blocks in (1, 2, 3, 3) if ts else (1, 2, 3, 4, 4, 4, 4):
@@ -962,7 +989,7 @@ async def an_invalidate_takes_as_long_as_the_frame_on_the_wire_whatever_is_queue
                 bench.segment(conn, 4 * 1460 - 1, 1)  # behind the BARRIER: leaves
             await bench.run(limit=20_000)
             ((offered, completed),) = bench.bar_cycles
-            frame = -(-1518 // bench.lanes)
+            frame = -(-LONGEST // bench.lanes)
             assert completed - offered <= frame + EMIT_LATENCY, f"{completed - offered} cycles, {what.name}"
             assert hit - 1 <= bench.kept_back <= hit, f"{bench.kept_back} of {hit} kept back, one may have begun"
 

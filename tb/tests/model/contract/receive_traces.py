@@ -389,6 +389,17 @@ class Story:
         done = replace(node, status=0, delegated={"nic_reachability_delta": nrd})
         return self.call("NdisMQueryOffloadStateComplete", tree=Tree(root, {root: done}))
 
+    def relink(self, neighbor: int) -> Story:
+        """The path of the connection moves to the neighbor with this context, from call to completion."""
+        root = self._root()
+        nodes = {
+            root: Node(root, 4, 1, neighbor, None, None, root + 1),
+            root + 1: Node(root + 1, 8, 2, 200 + self.link.number, 2000 + self.link.number, cached={}),
+        }
+        self.call("MiniportUpdateOffload", tree=Tree(root, nodes))
+        done = {ident: replace(node, status=0) for ident, node in nodes.items()}
+        return self.call("NdisMUpdateOffloadComplete", tree=Tree(root, done))
+
     def invalidate(self) -> Story:
         """The connection is invalidated, from call to completion."""
         root = self._root()

@@ -419,7 +419,7 @@ def test_g_36_a_query_that_an_abort_overtakes_may_be_of_before() -> None:
 
 
 def test_g_43_a_query_that_a_fin_overtakes_may_be_of_before_and_the_next_may_not() -> None:
-    def tell(story: Story, before: int, after: int) -> None:
+    def tell(story: Story, before: int, after: int, torn: int | None = None) -> None:
         talk = Talk(story).offload()
 
         def closes() -> None:
@@ -427,12 +427,14 @@ def test_g_43_a_query_that_a_fin_overtakes_may_be_of_before_and_the_next_may_not
             talk.sends(0, ack=1)
             talk.event(ndis.DISCONNECT_EVENT)
 
-        talk.query(closes, rcv_nxt=before, state=ndis.ESTABLISHED)
+        state = ndis.CLOSE_WAIT if before else ndis.ESTABLISHED
+        talk.query(closes, rcv_nxt=before, state=torn or state)
         talk.query(rcv_nxt=after, state=ndis.CLOSE_WAIT)
 
     assert broken_rules(lambda story: tell(story, 0, 1)) == []
     assert broken_rules(lambda story: tell(story, 1, 1)) == []
     assert broken_rules(lambda story: tell(story, 0, 0)) == ["G-43"]
+    assert broken_rules(lambda story: tell(story, 1, 1, ndis.ESTABLISHED)) == ["G-43"]
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, ABORTED), (BUSY, BUSY), (ABORTED, ndis.SUCCESS)])

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+import pytest
+
 from tb.monitors.contract.timers import IdleTimers, Reachability, Retransmission
 from tb.monitors.contract.trace import Leave, Node, Tree
 from tb.tests.model.contract.receive_traces import (
@@ -15,6 +17,7 @@ from tb.tests.model.contract.receive_traces import (
     Story,
     Tales,
     breaches,
+    told,
     watch,
 )
 from tb.tests.model.contract.section_tests import ReceiveSection
@@ -433,3 +436,28 @@ def test_with_sack_an_ack_that_tells_of_nothing_new_is_no_duplicate() -> None:
     assert _fast_retransmits(growing, None) == ["CH-216"]
     assert _fast_retransmits(growing, 3) == []
     assert _fast_retransmits([((2000, 3000),)] * 4, None) == []
+
+
+def _asked_behind_a_move(s: Story, nrd: int, wait: int, back: bool) -> Story:
+    """Forward progress, then the path moves (or stays where it is), then the neighbor's age is queried."""
+    s.offload(hrd=200)
+    first = s.link
+    s.offload(1)
+    s.link, second = first, s.link
+    s.send(1, 10).goes(0, 0, 10).wait(20).comes(0, ack=10).wait(wait)
+    s.relink(first.neighbor if back else second.neighbor)
+    return s.wait(500).query_neighbor(nrd)
+
+
+@pytest.mark.rule("CH-225")
+@pytest.mark.parametrize(("wait", "back", "allowed"), [(1, False, True), (1, True, False), (50, False, False)])
+def test_progress_just_before_a_path_leaves_its_neighbor_may_count_for_neither(
+    wait: int, back: bool, allowed: bool
+) -> None:
+    def breaches(nrd: int) -> list[str]:
+        monitors = watch(told(lambda s: _asked_behind_a_move(s, nrd, wait, back)), SECTIONS)
+        return [breach.rule for monitor in monitors for breach in monitor.breaches]
+
+    assert breaches(500 + wait) == []
+    assert breaches(200 + 20 + wait + 500) == ([] if allowed else ["CH-225"])
+    assert breaches(400) == ["CH-225"]
