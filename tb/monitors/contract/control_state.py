@@ -249,6 +249,7 @@ class StateMonitor(FaceMonitor):
             window = _Window(self._now.tick, old, new, self._edges.get(conn, conn.rx.edge))
             shown = conn.rx.edge > window.edge and conn.rx.edge - conn.rx.acked >= self._least_window(conn, window)
             window.advertised = shown
+            window.edge = max(window.edge, conn.rx.edge)  # a frame between call and completion may be of before
             self._windows[conn] = window
             if new > old:
                 self.after(PROMPT, lambda: self._was_advertised(conn))

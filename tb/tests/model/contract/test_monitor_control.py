@@ -312,6 +312,18 @@ def the_window_grows_again_before_the_second_update_completed(s: Story) -> None:
     s.out(window=GROWN).end(ndis.UPDATE, tree).wait(LATER).out(window=GROWN).wait(LATE)
 
 
+@keeps("CH-084")
+def the_edge_moves_once_more_before_the_update_that_shrinks_the_window_completed(s: Story) -> None:
+    tree = s.offload().out().updating(CONN, flags=ndis.UPDATE_RCV_WND, initial_rcv_wnd=9000)
+    s.into(0, DATA).out(ack=100, window=WINDOW).end(ndis.UPDATE, tree).wait(LATER).out(ack=100, window=WINDOW)
+
+
+@breaks("CH-084")
+def the_edge_moves_after_the_update_that_shrinks_the_window_completed(s: Story) -> None:
+    tree = s.offload().out().updating(CONN, flags=ndis.UPDATE_RCV_WND, initial_rcv_wnd=9000)
+    s.into(0, DATA).end(ndis.UPDATE, tree).wait(LATER).out(ack=100, window=WINDOW)
+
+
 @breaks("CH-085")
 def _(s: Story) -> None:
     s.offload(delegated={"total_rt": 900}).update(CONN, flags=ndis.MAX_RT_RESTART).wait(LATER).told(
