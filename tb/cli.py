@@ -32,7 +32,8 @@ COMMANDS: dict[str, Command] = {
     "run": Command(
         "tb.run",
         "send FILE through the device, over a bad network, and back",
-        f"FILE SIZE SIM DEVICE PEER {NETWORK} SEED CONNS FAMILY DATA_W MSS MEM_LATENCY IM CUTS ECN MARK WAVES OUT",
+        f"FILE SIZE SIM DEVICE PEER {NETWORK} SEED CONNS FAMILY DATA_W MSS MEM_LATENCY IM CUTS ECN MARK CUBIC SACK "
+        "WAVES OUT",
     ),
     "serve": Command(
         "tb.run",
@@ -103,6 +104,8 @@ VARIABLE_HELP = (
     ("CUTS", "times that connections are uploaded, live in software, are offloaded again (default 0)"),
     ("ECN", "1 offers ECN and agrees to it (default 0)"),
     ("MARK", "probability that a frame which says it may be is marked CE, 0 to 0.5 (default 0)"),
+    ("CUBIC", "1 offloads the connections with CUBIC instead of Reno (default 0)"),
+    ("SACK", "0 leaves SACK out of the handshakes: recovery is NewReno's (default 1)"),
     ("MSS", "segment size the peer announces, 64 to 1460 (default 1460)"),
     ("VECTORS", "file of TCP traces, one JSON object a line"),
     ("SCRIPTS", "packetdrill scripts, or folders of them"),

@@ -73,6 +73,10 @@ class RunConfig:
     #: ECN is offered and agreed to, and ECT frames are marked CE at this rate (RFC 3168).
     ecn: bool = False
     mark: float = 0.0
+    #: Connections are offloaded with CUBIC instead of Reno (RFC 9438).
+    cubic: bool = False
+    #: Both ends agree on SACK (RFC 2018); without it recovery is NewReno's (RFC 6582).
+    sack: bool = True
     delay: int = 2
     seed: int = 1
     seed_given: bool = False
@@ -141,6 +145,8 @@ class RunConfig:
             corrupt=given.rate("CORRUPT"),
             ecn=given.choice("ECN", ("0", "1"), "0") == "1",
             mark=given.rate("MARK"),
+            cubic=given.choice("CUBIC", ("0", "1"), "0") == "1",
+            sack=given.choice("SACK", ("0", "1"), "1") == "1",
             delay=given.integer("DELAY", 2, 0, MAX_DELAY),
             seed=seed,
             seed_given=given.text("SEED") is not None,
@@ -229,6 +235,10 @@ class RunConfig:
         }
         if self.ecn:
             words["ECN"] = 1
+        if self.cubic:
+            words["CUBIC"] = 1
+        if not self.sack:
+            words["SACK"] = 0
         words["SEED"] = self.seed
         words.update(changes)
         return " ".join(["make", self.command, *(shlex.quote(f"{name}={value}") for name, value in words.items())])
@@ -286,7 +296,8 @@ class _Variables:
         """Paths of files and folders, separated by blanks; patterns of the shell are resolved."""
         found: list[Path] = []
         for word in (self.text(name) or "").split():
-            matches = [Path(match) for match in sorted(glob.glob(str(_absolute(word))))]
+            path = _absolute(word)  # as it is written, or a pattern
+            matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]
             if not matches:
                 raise ConfigError("there is no such file or folder", f"{name}={word}", "give existing files or folders")
             found += matches

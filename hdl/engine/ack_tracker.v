@@ -1,7 +1,7 @@
 // ack_tracker: what the ACK field and the window of an accepted segment do (rules C.6, C.8 and K-4).
 //
 // Why a block: the sender half of a received segment, without congestion control and round-trip arithmetic, which
-// it asks for through `new_ack`, `dup_ack`, `dup_acks` and takes back as fields.
+// it asks for through `new_ack`, `dup_ack`, `dup_acks`, `srtt` and takes back as fields.
 //
 // Combinational. `tcb` is the state before the event, `m_tcb` the state before the text is looked at.
 // Assumes snd_una - max_snd_wnd <= ack <= snd_max (rx_check). With sack_en a duplicate is what the scoreboard takes
@@ -21,6 +21,7 @@ module ack_tracker (
     output wire                 new_ack,           // to congestion
     output wire                 dup_ack,
     output wire [7:0]           dup_acks,
+    output wire [15:0]          srtt,              // behind F-1
 
     input  wire [31:0]          cc_cwnd,           // from congestion
     input  wire [31:0]          cc_ssthresh,
@@ -33,6 +34,7 @@ module ack_tracker (
     input  wire                 cc_keep_timer,
     input  wire [31:0]          cc_high_rxt,
     input  wire                 cc_rescued,
+    input  wire [`TCB_CC_W-1:0] cc_cc,
 
     input  wire [15:0]          est_srtt,          // from rtt_estimator
     input  wire [15:0]          est_rttvar,
@@ -62,6 +64,7 @@ module ack_tracker (
     assign dup_acks = (tcb[`TCB_DUP_ACKS] == 8'hFF) ? 8'hFF : tcb[`TCB_DUP_ACKS] + 8'd1;
 
     wire        sample    = new_ack && tcb[`TCB_RTT_ACTIVE] && seq_lt(tcb[`TCB_RTT_SEQ], ack);
+    assign      srtt      = sample ? est_srtt : tcb[`TCB_SRTT];
     wire [31:0] rto       = sample ? est_rto : tcb[`TCB_RTO];
     wire        fin_acked = tcb[`TCB_FIN_QUEUED] && ack == tcb[`TCB_SND_END];
     wire        half_closed = tcb[`TCB_STATE] == `TCP_STATE_FIN_WAIT_2
@@ -93,6 +96,7 @@ module ack_tracker (
             m_tcb[`TCB_RTX_HEAD]     = cc_rtx_head;
             m_tcb[`TCB_HIGH_RXT]     = cc_high_rxt;
             m_tcb[`TCB_RESCUED]      = cc_rescued;
+            m_tcb[`TCB_CC]           = cc_cc;
             if (cc_rtt_stop) m_tcb[`TCB_RTT_ACTIVE] = 1'b0;
         end
         if (new_ack) begin

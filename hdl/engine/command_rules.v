@@ -97,7 +97,7 @@ module command_rules (
     wire        no_abort   = phase == `PHASE_LOADED;
     wire [31:0] new_end    = snd_end + sqe[`SQE_LENGTH] + {31'd0, is_fin};
     wire        waits      = is_fin && !inherited && live && phase == `PHASE_FROZEN && !fin_queued && !state_ok;
-    // idle restart (RFC 5681 4.1): nothing on its way, and nothing sent for a timeout
+    // idle restart (RFC 5681 4.1, RFC 9438 4.2): nothing on its way, and nothing sent for a timeout
     wire [31:0] mss32      = {16'd0, mss};
     wire [31:0] mss10      = (mss32 << 3) + (mss32 << 1);
     wire [31:0] fresh_wnd  = min32(mss10, max32(mss32 << 1, RESTART_BYTES));
@@ -305,6 +305,7 @@ module command_rules (
                     if (restarts) begin
                         m_tcb[`TCB_CWND]     = min32(tcb[`TCB_CWND], fresh_wnd);
                         m_tcb[`TCB_CWND_ACC] = 32'd0;
+                        m_tcb[`TCB_CC_LSB+`CUBIC_EPOCH_LSB +: `CUBIC_EPOCH_W] = 1'b0;    // Q-1; it is 0 with Reno
                     end
                     appended  = 1'b1;
                     tx0_valid = 1'b1;

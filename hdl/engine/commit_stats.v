@@ -36,7 +36,6 @@ module commit_stats (
 );
 
     localparam [15:0] ETHERNET = 16'd14, TAG = 16'd4;              // bytes
-    localparam [7:0]  FAMILY_IPV6 = 8'd6;
 
     reg  before_reg, before_ipv6_reg;
     wire before_open = before_phase != `PHASE_FREE
@@ -46,7 +45,7 @@ module commit_stats (
 
     always @(posedge clk) begin
         if (check) before_reg      <= before_open;
-        if (check) before_ipv6_reg <= before_family == FAMILY_IPV6;
+        if (check) before_ipv6_reg <= before_family == `FAMILY_IPV6;
     end
 
     assign stat_in        = commit && is_segment && verdict != `VERDICT_PASS_UP;
@@ -56,7 +55,7 @@ module commit_stats (
     assign stat_closed    = commit && written && !after_open && before_reg;
     assign stat_reset     = stat_closed && after_phase != `PHASE_FREE && after_state == `TCP_STATE_CLOSED;
     // an opened connection is new, of a closed one nothing may be left
-    assign stat_ipv6      = stat_opened ? after_family == FAMILY_IPV6 : before_ipv6_reg;
+    assign stat_ipv6      = stat_opened ? after_family == `FAMILY_IPV6 : before_ipv6_reg;
 
     wire unused = &{1'b0, seg};
 

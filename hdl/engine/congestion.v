@@ -1,7 +1,7 @@
 // congestion: Reno with the recovery of NewReno (RFC 5681, RFC 6582) or, with sack_en, of RFC 6675, as a pure function
 // of one event.
 //
-// Why a block: another congestion control is another file with these ports.
+// Why a block: another congestion control is another file with these ports (cubic); congestion_choice has them too.
 //
 // Combinational. `tcb` is the state before the event; at most one of `new_ack`, `dup_ack`, `rto_fired` is set.
 // new_ack (rule F-2, S-3): `ack` is above snd_una.   dup_ack (F-3, S-2): `dup_acks` counts this duplicate already;
@@ -11,144 +11,76 @@
 // Outputs are the fields after the event (unchanged ones pass through). `rtx_head` asks for the segment at
 // snd_una, `rtt_stop` ends a running measurement, `keep_timer` forbids the restart of the timer (F-2). `high_rxt` is
 // where the search for holes goes on, `rescued` that the end of a recovery was sent again already (S-6). In a recovery
-// with SACK cwnd passes through: sack_pace makes it.
+// with SACK cwnd passes through: sack_pace makes it. `cc` is what a congestion control keeps for itself: Reno keeps
+// nothing, has no use for time, and lets it pass.
 `default_nettype none
 `include "chimney_layout.vh"
 
 module congestion (
-    input  wire [`TCB_W-1:0] tcb,
-    input  wire [15:0]       mss,                  // bytes, options subtracted
-    input  wire [7:0]        dup_ack_threshold,
-    input  wire              new_ack,
-    input  wire              dup_ack,
-    input  wire              rto_fired,
-    input  wire [31:0]       ack,
-    input  wire [7:0]        dup_acks,
-    input  wire              lost,
-    input  wire [31:0]       sacked,               // octets
+    input  wire [`TCB_W-1:0]     tcb,
+    input  wire [15:0]           mss,              // bytes, options subtracted
+    input  wire [31:0]           now,              // tick of the event
+    input  wire [31:0]           ticks_per_second,
+    input  wire [7:0]            dup_ack_threshold,
+    input  wire                  new_ack,
+    input  wire                  dup_ack,
+    input  wire                  rto_fired,
+    input  wire [31:0]           ack,
+    input  wire [15:0]           srtt,             // ticks x 8, a sample of this segment included
+    input  wire [7:0]            dup_acks,
+    input  wire                  lost,
+    input  wire [31:0]           sacked,           // octets
 
-    output reg  [31:0]       cwnd,
-    output reg  [31:0]       ssthresh,
-    output reg  [31:0]       cwnd_acc,
-    output reg  [31:0]       recover,
-    output reg               in_recovery,
-    output reg               partial_seen,
-    output reg               rtx_head,
-    output reg               rtt_stop,
-    output reg               keep_timer,
-    output reg  [31:0]       high_rxt,
-    output reg               rescued
+    output reg  [31:0]           cwnd,
+    output wire [31:0]           ssthresh,
+    output reg  [31:0]           cwnd_acc,
+    output wire [31:0]           recover,
+    output wire                  in_recovery,
+    output wire                  partial_seen,
+    output wire                  rtx_head,
+    output wire                  rtt_stop,
+    output wire                  keep_timer,
+    output wire [31:0]           high_rxt,
+    output wire                  rescued,
+    output wire [`TCB_CC_W-1:0]  cc
 );
 
     `include "../engine/seq.vh"
 
     localparam [31:0] CWND_LIMIT = `CWND_MAX;
 
-    wire [31:0] snd_una      = tcb[`TCB_SND_UNA];
-    wire [31:0] snd_max      = tcb[`TCB_SND_MAX];
-    wire [31:0] old_cwnd     = tcb[`TCB_CWND];
-    wire [31:0] old_ssthresh = tcb[`TCB_SSTHRESH];
-    wire [31:0] old_recover  = tcb[`TCB_RECOVER];
+    wire [31:0] old_cwnd = tcb[`TCB_CWND];
+    wire [31:0] base_cwnd, base_acc, cut_from, acked;
+    wire        cut, avoids;
 
-    wire [31:0] mss32   = {16'd0, mss};
-    wire [31:0] acked   = ack - snd_una;
-    wire [31:0] behind  = ack - 32'd1;
-    wire [31:0] flight  = snd_max - snd_una;
-    wire [31:0] two_mss = mss32 << 1;
-    wire [31:0] halved  = max32(flight >> 1, two_mss);               // RFC 5681 equation 4
+    loss_recovery recovery (
+        .tcb(tcb), .mss(mss), .dup_ack_threshold(dup_ack_threshold),
+        .new_ack(new_ack), .dup_ack(dup_ack), .rto_fired(rto_fired),
+        .ack(ack), .dup_acks(dup_acks), .lost(lost), .sacked(sacked),
+        .cut(cut), .cut_from(cut_from), .cut_to(cut_from >> 1), .avoids(avoids), .acked(acked),
+        .cwnd(base_cwnd), .ssthresh(ssthresh), .cwnd_acc(base_acc), .recover(recover),
+        .in_recovery(in_recovery), .partial_seen(partial_seen), .rtx_head(rtx_head),
+        .rtt_stop(rtt_stop), .keep_timer(keep_timer), .high_rxt(high_rxt), .rescued(rescued)
+    );
+
+    // one segment for each window that was acknowledged (RFC 5681 3.1)
     wire [31:0] acc_sum = tcb[`TCB_CWND_ACC] + acked;
-    wire [31:0] grown   = min32(old_cwnd + mss32, CWND_LIMIT);
-
-    // partial acknowledgment: deflate by what was acknowledged, add back one segment (RFC 6582 3.2 step 3)
-    wire [31:0] deflated = ((old_cwnd > acked) ? old_cwnd - acked : 32'd0) + ((acked >= mss32) ? mss32 : 32'd0);
-
-    wire sack_en = tcb[`TCB_SACK_EN];
-
-    // what limited transmit let out behind cwnd does not count (RFC 5681 3.2 step 2, RFC 6675 5 (4.2)); `extra` is the
-    // most that it can have been
-    wire [31:0] extra    = sack_en ? sacked : two_mss;
-    wire [31:0] older    = (flight > extra) ? flight - extra : 32'd0;
-    wire [31:0] base     = max32(min32(flight, old_cwnd), older);
-    wire [31:0] base_cut = max32(base >> 1, two_mss);
-
-    // RFC 6675 5: a recovery may follow another as soon as all of the one before was acknowledged (5.1)
-    wire enters  = dup_ack && !tcb[`TCB_IN_RECOVERY]
-                   && (sack_en ? (dup_acks >= dup_ack_threshold || lost) && seq_le(old_recover, snd_una)
-                               : dup_acks == dup_ack_threshold && seq_lt(old_recover, snd_una));
-
-    wire unused = &{1'b0, tcb};
 
     always @* begin
-        cwnd         = old_cwnd;
-        ssthresh     = old_ssthresh;
-        cwnd_acc     = tcb[`TCB_CWND_ACC];
-        recover      = old_recover;
-        in_recovery  = tcb[`TCB_IN_RECOVERY];
-        partial_seen = tcb[`TCB_PARTIAL_SEEN];
-        rtx_head     = tcb[`TCB_RTX_HEAD];
-        rtt_stop     = 1'b0;
-        keep_timer   = 1'b0;
-        high_rxt     = tcb[`TCB_HIGH_RXT];
-        rescued      = tcb[`TCB_RESCUED];
-        if (rto_fired) begin
-            if (tcb[`TCB_RTX_COUNT] == 8'd0) ssthresh = halved;
-            cwnd         = mss32;
-            cwnd_acc     = 32'd0;
-            recover      = snd_max;
-            in_recovery  = 1'b0;
-            partial_seen = 1'b0;
-            rtx_head     = 1'b0;
-            rtt_stop     = 1'b1;
-            high_rxt     = snd_una;
-            rescued      = 1'b0;
-        end else if (new_ack && tcb[`TCB_IN_RECOVERY]) begin
-            if (seq_le(old_recover, ack)) begin
-                cwnd         = min32(old_ssthresh, CWND_LIMIT);
-                cwnd_acc     = 32'd0;
-                in_recovery  = 1'b0;
-                partial_seen = 1'b0;
-                if (sack_en) rescued = 1'b0;
-            end else if (sack_en) begin            // S-3
-                rtt_stop     = 1'b1;
-                partial_seen = 1'b1;
-                if (seq_le(high_rxt, ack)) begin   // all that was sent again is there: what is missing now is lost
-                    rtx_head = 1'b1;
-                    high_rxt = ack;
-                end
-            end else begin
-                cwnd         = max32(deflated, mss32);
-                rtx_head     = 1'b1;
-                rtt_stop     = 1'b1;
-                keep_timer   = tcb[`TCB_PARTIAL_SEEN];
-                partial_seen = 1'b1;
-            end
-        end else if (new_ack) begin
-            if (old_cwnd < old_ssthresh) begin
-                cwnd = min32(old_cwnd + min32(acked, mss32), CWND_LIMIT);
-            end else if (acc_sum >= old_cwnd) begin
+        cwnd     = base_cwnd;
+        cwnd_acc = base_acc;
+        if (avoids) begin
+            cwnd_acc = acc_sum;
+            if (acc_sum >= old_cwnd) begin
                 cwnd_acc = acc_sum - old_cwnd;
-                cwnd     = grown;
-            end else begin
-                cwnd_acc = acc_sum;
-            end
-        end else if (dup_ack && tcb[`TCB_IN_RECOVERY]) begin
-            if (!sack_en) cwnd = grown;
-        end else if (enters) begin
-            ssthresh     = base_cut;
-            recover      = snd_max;
-            if (!sack_en) cwnd = min32(base_cut + two_mss + mss32, CWND_LIMIT);
-            in_recovery  = 1'b1;
-            partial_seen = 1'b0;
-            rtx_head     = 1'b1;
-            rtt_stop     = 1'b1;
-            if (sack_en) begin
-                high_rxt = snd_una;
-                rescued  = 1'b0;
+                cwnd     = min32(old_cwnd + {16'd0, mss}, CWND_LIMIT);
             end
         end
-        // outside recovery `recover` follows snd_una, so that it never lies half the sequence space away
-        if (new_ack && !in_recovery && seq_lt(old_recover, behind)) recover = behind;
     end
+
+    assign cc = tcb[`TCB_CC];
+
+    wire unused = &{1'b0, tcb, now, ticks_per_second, srtt, cut};
 
 endmodule
 

@@ -1,7 +1,7 @@
-// ecn_rules: what the congestion marks of an accepted segment do (rules N-1 to N-3; RFC 3168 6.1.2, 6.1.3).
+// ecn_rules: what the congestion marks of an accepted segment do (rules N-1 to N-3, Q-1; RFC 3168 6.1.2, 6.1.3).
 //
 // Why a block: both halves of ECN at one place: the marks that the peer's segments met are told back to it (ECE until
-// its CWR), and what it tells of ours cuts the window once for each window of data.
+// its CWR), and what it tells of ours cuts the window once for each window of data: to half, or as cubic_cut says.
 //
 // Combinational. `tcb` is the state behind C.8 (S-2 included), in front of the text; una_before, recovering_before are
 // snd_una and in_recovery as they were in front of C.8. A time-out is told by timer_rules, what is sent is tx_policy's.
@@ -35,7 +35,10 @@ module ecn_rules (
 
     // N-2: behind C.8 snd_una is the ACK field unless that was below it
     wire [31:0] flight = tcb[`TCB_SND_MAX] - una_before;
-    wire [31:0] halved = max32(flight >> 1, mss32 << 1);
+    wire        cubic  = tcb[`TCB_CUBIC_EN];
+    wire [31:0] cubic_to;
+    wire [`CUBIC_W-1:0] cubic_cc;
+    wire [31:0] cut    = max32(cubic ? cubic_to : flight >> 1, mss32 << 1);
     wire        heard  = flags[ECE] && !recovers && seg[`RX_SEG_ACK] == snd_una && seq_lt(told_edge, snd_una);
 
     // N-3
@@ -45,6 +48,8 @@ module ecn_rules (
     wire [31:0] behind = snd_una - 32'd1;
     wire        lags   = snd_una != una_before && seq_lt(told_edge, behind);
 
+    cubic_cut cutter (.from(flight), .cwnd(tcb[`TCB_CWND]), .cc(tcb[`TCB_CC]), .to(cubic_to), .m_cc(cubic_cc));
+
     wire unused = &{1'b0, seg, flags};
 
     always @* begin
@@ -53,9 +58,10 @@ module ecn_rules (
             if (marked)          m_tcb[`TCB_ECN_ECE] = 1'b1;
             else if (flags[CWR]) m_tcb[`TCB_ECN_ECE] = 1'b0;
             if (heard) begin
-                m_tcb[`TCB_SSTHRESH] = halved;
-                m_tcb[`TCB_CWND]     = min32(tcb[`TCB_CWND], halved);
+                m_tcb[`TCB_SSTHRESH] = cut;
+                m_tcb[`TCB_CWND]     = min32(tcb[`TCB_CWND], cut);
                 m_tcb[`TCB_CWND_ACC] = 32'd0;
+                if (cubic) m_tcb[`TCB_CC] = cubic_cc;
             end
             if (heard || enters) begin
                 m_tcb[`TCB_ECN_CWR]  = 1'b1;

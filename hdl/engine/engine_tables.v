@@ -57,8 +57,6 @@ module engine_tables #(
     localparam PATH_W = $clog2(PATHS);
     localparam NBR_W  = $clog2(NEIGHBORS);
 
-    localparam [7:0] FAMILY_IPV4 = 8'd4, FAMILY_IPV6 = 8'd6;
-
     // an address as a number: IPv4 lies in the first four bytes of the field, in network byte order
     function [127:0] address;
         input [7:0]   family;
@@ -66,7 +64,7 @@ module engine_tables #(
         integer i;
         begin
             for (i = 0; i < 16; i = i + 1) address[8*i +: 8] = field[8*(15-i) +: 8];
-            if (family == FAMILY_IPV4) address = address >> 96;
+            if (family == `FAMILY_IPV4) address = address >> 96;
         end
     endfunction
 
@@ -157,7 +155,7 @@ module engine_tables #(
     assign path_valid   = path_valid_reg;
     assign path_invalid = path_dead_reg[path_index_reg];
     assign path_mtu     = path_rec[`PATH_REC_PATH_MTU];
-    assign path_ipv6    = path_rec[`PATH_REC_FAMILY] == FAMILY_IPV6;
+    assign path_ipv6    = path_rec[`PATH_REC_FAMILY] == `FAMILY_IPV6;
 
     ram_sdp #(.WIDTH(`PATH_REC_W), .DEPTH(PATHS)) path_ram (
         .clk(clk),

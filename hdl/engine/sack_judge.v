@@ -23,6 +23,7 @@ module sack_judge (
     input  wire              cc_rtt_stop,
     input  wire [31:0]       cc_high_rxt,
     input  wire              cc_rescued,
+    input  wire [`TCB_CC_W-1:0] cc_cc,
 
     output reg  [`TCB_W-1:0] m_tcb
 );
@@ -42,6 +43,7 @@ module sack_judge (
             m_tcb[`TCB_RTX_HEAD]     = cc_rtx_head;
             m_tcb[`TCB_HIGH_RXT]     = cc_high_rxt;
             m_tcb[`TCB_RESCUED]      = cc_rescued;
+            m_tcb[`TCB_CC]           = cc_cc;
             if (cc_rtt_stop) m_tcb[`TCB_RTT_ACTIVE] = 1'b0;
         end
     end

@@ -21,7 +21,7 @@ module tcb_load (
     `include "../engine/seq.vh"
 
     localparam KEEP_ALIVE = 0;                                     // inside cached_flags
-    localparam FLAG_TS = 0, FLAG_SACK = 1, FLAG_WS = 2, FLAG_ECN = 3;     // inside const_flags
+    localparam FLAG_TS = 0, FLAG_SACK = 1, FLAG_WS = 2, FLAG_ECN = 3, FLAG_CUBIC = 4;     // inside const_flags
     localparam [31:0] NOT_RUNNING = `TIMER_OFF;
 
     wire [15:0] flags     = image[`TCP_IMAGE_CONST_FLAGS];
@@ -57,6 +57,7 @@ module tcb_load (
         m_tcb[`TCB_SACK_EN]             = flags[FLAG_SACK];
         m_tcb[`TCB_WS_EN]               = flags[FLAG_WS];
         m_tcb[`TCB_ECN_EN]              = flags[FLAG_ECN];
+        m_tcb[`TCB_CUBIC_EN]            = flags[FLAG_CUBIC];
         m_tcb[`TCB_SND_WS]              = flags[FLAG_WS] ? snd_scale[3:0] : 4'd0;
         m_tcb[`TCB_RCV_WS]              = flags[FLAG_WS] ? rcv_scale[3:0] : 4'd0;
         m_tcb[`TCB_FAMILY]              = image[`TCP_IMAGE_FAMILY];

@@ -240,6 +240,8 @@ module tcp_engine #(
     wire        cc_in_recovery, cc_partial_seen, cc_rtx_head, cc_rtt_stop, cc_keep_timer;
     wire [31:0] cc_high_rxt;
     wire        cc_rescued, judge_dup;
+    wire [`TCB_CC_W-1:0] cc_cc;
+    wire [15:0] sampled_srtt;
     wire        judge = state_reg == JUDGE;
     wire [31:0] sb_lost_edge, sb_sacked, sb_pipe, sb_hole, sb_hole_end, sb_top;
     wire [15:0] est_srtt, est_rttvar;
@@ -251,14 +253,16 @@ module tcp_engine #(
     wire [`DLV_MSG_FREE_W-1:0] text_free;
     reg  [15:0] credits_reg;
 
-    congestion cc (
-        .tcb(tcb_reg), .mss(mss), .dup_ack_threshold(params[`PARAMS_DUP_ACK_THRESHOLD]),
+    congestion_choice control (
+        .tcb(tcb_reg), .mss(mss), .now(now_reg), .ticks_per_second(rate),
+        .dup_ack_threshold(params[`PARAMS_DUP_ACK_THRESHOLD]),
         .new_ack(is_seg && new_ack && !judge), .dup_ack(judge ? judge_dup : is_seg && dup_ack),
         .rto_fired(is_timer && rto_fired),
-        .ack(seg[`RX_SEG_ACK]), .dup_acks(dup_acks), .lost(sb_lost_edge != tcb_reg[`TCB_SND_UNA]), .sacked(sb_sacked),
+        .ack(seg[`RX_SEG_ACK]), .srtt(sampled_srtt), .dup_acks(dup_acks), .lost(sb_lost_edge != tcb_reg[`TCB_SND_UNA]),
+        .sacked(sb_sacked),
         .cwnd(cc_cwnd), .ssthresh(cc_ssthresh), .cwnd_acc(cc_cwnd_acc), .recover(cc_recover),
         .in_recovery(cc_in_recovery), .partial_seen(cc_partial_seen), .rtx_head(cc_rtx_head),
-        .rtt_stop(cc_rtt_stop), .keep_timer(cc_keep_timer), .high_rxt(cc_high_rxt), .rescued(cc_rescued)
+        .rtt_stop(cc_rtt_stop), .keep_timer(cc_keep_timer), .high_rxt(cc_high_rxt), .rescued(cc_rescued), .cc(cc_cc)
     );
 
     rtt_estimator rtt (
@@ -271,10 +275,11 @@ module tcp_engine #(
     ack_tracker acks (
         .tcb(ka_tcb), .seg(seg), .now(now_reg), .rto_initial(rto_initial), .rto_max(rto_max),
         .fin_wait_2_ticks(fin_wait_2_ticks), .ts_update(ck_ts_update),
-        .new_ack(new_ack), .dup_ack(dup_ack), .dup_acks(dup_acks),
+        .new_ack(new_ack), .dup_ack(dup_ack), .dup_acks(dup_acks), .srtt(sampled_srtt),
         .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_cwnd_acc(cc_cwnd_acc), .cc_recover(cc_recover),
         .cc_in_recovery(cc_in_recovery), .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head),
         .cc_rtt_stop(cc_rtt_stop), .cc_keep_timer(cc_keep_timer), .cc_high_rxt(cc_high_rxt), .cc_rescued(cc_rescued),
+        .cc_cc(cc_cc),
         .est_srtt(est_srtt), .est_rttvar(est_rttvar), .est_rto(est_rto),
         .m_tcb(ack_tcb)
     );
@@ -316,7 +321,7 @@ module tcp_engine #(
         .tcb(tcb_reg), .level(level_reg), .news(news_reg), .dup_ack(judge_dup),
         .cc_ssthresh(cc_ssthresh), .cc_recover(cc_recover), .cc_in_recovery(cc_in_recovery),
         .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head), .cc_rtt_stop(cc_rtt_stop),
-        .cc_high_rxt(cc_high_rxt), .cc_rescued(cc_rescued),
+        .cc_high_rxt(cc_high_rxt), .cc_rescued(cc_rescued), .cc_cc(cc_cc),
         .m_tcb(judged_tcb)
     );
 
@@ -376,7 +381,7 @@ module tcp_engine #(
         .rto_fired(rto_fired),
         .cc_cwnd(cc_cwnd), .cc_ssthresh(cc_ssthresh), .cc_cwnd_acc(cc_cwnd_acc), .cc_recover(cc_recover),
         .cc_in_recovery(cc_in_recovery), .cc_partial_seen(cc_partial_seen), .cc_rtx_head(cc_rtx_head),
-        .cc_rtt_stop(cc_rtt_stop), .cc_high_rxt(cc_high_rxt), .cc_rescued(cc_rescued),
+        .cc_rtt_stop(cc_rtt_stop), .cc_high_rxt(cc_high_rxt), .cc_rescued(cc_rescued), .cc_cc(cc_cc),
         .retrieve(timer_retrieve), .m_tcb(timer_tcb)
     );
 

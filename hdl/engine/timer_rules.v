@@ -1,4 +1,4 @@
-// timer_rules: what a TIMER event does (rules D-1, D-2, K-4 and N-3).
+// timer_rules: what a TIMER event does (rules D-1, D-2, K-4, N-3 and Q-1).
 //
 // Why a block: delayed ACK, retransmission timeout with back-off (RFC 6298 5) and the retry limits of the host.
 // The keep-alive timer has had its turn before (keepalive_rules).
@@ -25,6 +25,7 @@ module timer_rules (
     input  wire              cc_rtt_stop,
     input  wire [31:0]       cc_high_rxt,
     input  wire              cc_rescued,
+    input  wire [`TCB_CC_W-1:0] cc_cc,
 
     output wire              retrieve,
     output reg  [`TCB_W-1:0] m_tcb
@@ -77,6 +78,7 @@ module timer_rules (
                 m_tcb[`TCB_RTX_HEAD]     = cc_rtx_head;
                 m_tcb[`TCB_HIGH_RXT]     = cc_high_rxt;
                 m_tcb[`TCB_RESCUED]      = cc_rescued;
+                m_tcb[`TCB_CC]           = cc_cc;
                 m_tcb[`TCB_SB_N]         = {`TCB_SB_N_W{1'b0}};      // the peer may have reneged (RFC 2018 8)
                 m_tcb[`TCB_SB_LEFT]      = {`TCB_SB_LEFT_W{1'b0}};
                 m_tcb[`TCB_SB_RIGHT]     = {`TCB_SB_RIGHT_W{1'b0}};

@@ -87,7 +87,6 @@ module command_decode #(
   localparam [15:0] CONNS16 = CONNS[15:0], PATHS16 = PATHS[15:0], NEIGHBORS16 = NEIGHBORS[15:0],
                     POOL16 = POOL_BUFS[15:0], RAW16 = RAW_BUFS[15:0];
   localparam [7:0]  SENDS8 = SENDS[7:0];
-  localparam [7:0]  IPV6 = 8'd6;
   localparam [15:0] HEAD_BYTES = `FORWARD_HEAD_BYTES;
 
   reg [3:0]    state;
@@ -171,8 +170,8 @@ module command_decode #(
       assign img_dst[8*(15-g) +: 8] = image[`PATH_IMAGE_DST_ADDR_LSB + 8*g +: 8];
     end
   endgenerate
-  wire img_path_ipv6 = image[`PATH_IMAGE_FAMILY] == IPV6;
-  wire img_conn_ipv6 = image[`TCP_IMAGE_FAMILY] == IPV6;
+  wire img_path_ipv6 = image[`PATH_IMAGE_FAMILY] == `FAMILY_IPV6;
+  wire img_conn_ipv6 = image[`TCP_IMAGE_FAMILY] == `FAMILY_IPV6;
   wire [PATH_W-1:0] img_path = image[`TCP_IMAGE_PATH_ID_LSB +: PATH_W];
   wire [PATH_W-1:0] this_path = conn[PATH_W-1:0];
   wire other_family = flags[0] && path_known[this_path] && path_ipv6[this_path] != img_path_ipv6;

@@ -16,7 +16,7 @@ module image_check #(
     output reg  [7:0]    status
 );
   localparam [15:0] PATHS16 = PATHS[15:0], NEIGHBORS16 = NEIGHBORS[15:0];
-  localparam [7:0]  IPV4 = 8'd4, IPV6 = 8'd6, MAX_SCALE = 8'd14;
+  localparam [7:0]  MAX_SCALE = 8'd14;
   localparam [31:0] MTU_MIN4 = 32'd576, MTU_MIN6 = 32'd1280, MTU_MAX = 32'd1500;   // bytes
   localparam [31:0] OFF = `TIMER_OFF;
   localparam FLAG_WS = 2;                  // inside const_flags
@@ -44,11 +44,11 @@ module image_check #(
   wire [31:0] snd_limit = (snd_says > `RCV_WND_MAX) ? `RCV_WND_MAX : snd_says;
   wire [31:0] rcv_limit = (rcv_says > `RCV_WND_MAX) ? `RCV_WND_MAX : rcv_says;
 
-  wire not_offered = (image[`TCP_IMAGE_FAMILY] != IPV4 && image[`TCP_IMAGE_FAMILY] != IPV6) ||
+  wire not_offered = (image[`TCP_IMAGE_FAMILY] != `FAMILY_IPV4 && image[`TCP_IMAGE_FAMILY] != `FAMILY_IPV6) ||
                      (state != {28'd0, `TCP_STATE_ESTABLISHED} && state != {28'd0, `TCP_STATE_CLOSE_WAIT} &&
                       state != {28'd0, `TCP_STATE_FIN_WAIT_1} && state != {28'd0, `TCP_STATE_FIN_WAIT_2} &&
                       state != {28'd0, `TCP_STATE_CLOSING} && state != {28'd0, `TCP_STATE_LAST_ACK});
-  wire bad_fixed = const_flags[15:4] != 12'd0 || cached_flags[15:5] != 11'd0 || image[`TCP_IMAGE_TTL] == 8'd0 ||
+  wire bad_fixed = const_flags[15:5] != 11'd0 || cached_flags[15:5] != 11'd0 || image[`TCP_IMAGE_TTL] == 8'd0 ||
                    image[`TCP_IMAGE_USER_PRIORITY] > 8'd7 || image[`TCP_IMAGE_FLOW_LABEL] > 32'hFFFFF ||
                    (|rtx_left[31:30] && rtx_left != OFF) || (|ka_left[31:30] && ka_left != OFF) ||
                    |ka_timeout[31:30] || |ka_interval[31:30];
@@ -62,7 +62,7 @@ module image_check #(
   // ---- PATH_WRITE ----
   wire [7:0]  path_family = image[`PATH_IMAGE_FAMILY];
   wire [31:0] mtu         = image[`PATH_IMAGE_PATH_MTU];
-  wire        mtu_short   = mtu < ((path_family == IPV6) ? MTU_MIN6 : MTU_MIN4);
+  wire        mtu_short   = mtu < ((path_family == `FAMILY_IPV6) ? MTU_MIN6 : MTU_MIN4);
 
   // ---- PARAM_WRITE: deadlines are compared by signed difference, also with one that is overdue: below 2^30 ticks ----
   wire [31:0] rate        = image[`PARAM_IMAGE_TICKS_PER_SECOND];
@@ -95,7 +95,7 @@ module image_check #(
         else if (bad_room) status = `STATUS_RCV_WINDOW;
         else if (bad_cwnd) status = `STATUS_BAD_IMAGE;
       `OPCODE_PATH_WRITE:
-        if (path_family != IPV4 && path_family != IPV6) status = `STATUS_NOT_SUPPORTED;
+        if (path_family != `FAMILY_IPV4 && path_family != `FAMILY_IPV6) status = `STATUS_NOT_SUPPORTED;
         else if (mtu_short || other_family) status = `STATUS_BAD_IMAGE;
         else if (mtu > MTU_MAX) status = `STATUS_PATH_MTU;
         else if (image[`PATH_IMAGE_NEIGHBOR_ID] >= NEIGHBORS16) status = `STATUS_BAD_IMAGE;

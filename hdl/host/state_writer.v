@@ -39,7 +39,7 @@ module state_writer #(
   localparam BEAT_W = $clog2(`TCP_IMAGE_W / DATA_W);
   localparam FRONT_W = `TCP_IMAGE_W - `DELEGATED_IMAGE_W;    // const and cached part, bits
   localparam [BEAT_W-1:0] HALF = {1'b1, {(BEAT_W-1){1'b0}}};  // beats of the front: half of all
-  localparam FLAG_TS = 0, FLAG_SACK = 1, FLAG_WS = 2, FLAG_ECN = 3;     // inside const_flags
+  localparam FLAG_TS = 0, FLAG_SACK = 1, FLAG_WS = 2, FLAG_ECN = 3, FLAG_CUBIC = 4;     // inside const_flags
   localparam [1:0] IDLE = 2'd0, WRITE = 2'd1, WAIT = 2'd2, REPORT = 2'd3;
 
   reg [1:0] state;
@@ -102,6 +102,7 @@ module state_writer #(
     const_flags[FLAG_SACK] = s_img_tcb[`TCB_SACK_EN];
     const_flags[FLAG_WS]   = s_img_tcb[`TCB_WS_EN];
     const_flags[FLAG_ECN]  = s_img_tcb[`TCB_ECN_EN];
+    const_flags[FLAG_CUBIC] = s_img_tcb[`TCB_CUBIC_EN];
     front = {`TCP_IMAGE_W{1'b0}};
     front[`TCP_IMAGE_FAMILY]              = s_img_tcb[`TCB_FAMILY];
     front[`TCP_IMAGE_CONST_FLAGS]         = const_flags;

@@ -51,9 +51,8 @@ module header_tables #(
     wire [15:0]               path_id   = conn_body[`TX_HDR_CONN_PATH_ID];
     wire [15:0]               nbr_id    = path_body[`TX_HDR_PATH_NEIGHBOR_ID];
 
-    localparam [7:0] FAMILY_IPV6 = 8'd6;
-    wire conn_family = conn_body[`TX_HDR_CONN_FAMILY] == FAMILY_IPV6;
-    wire path_family = path_body[`TX_HDR_PATH_FAMILY] == FAMILY_IPV6;
+    wire conn_family = conn_body[`TX_HDR_CONN_FAMILY] == `FAMILY_IPV6;
+    wire path_family = path_body[`TX_HDR_PATH_FAMILY] == `FAMILY_IPV6;
 
     reg               s1_reg, s2_reg, ready_reg;       // connection, path, neighbor is at its RAM output
 

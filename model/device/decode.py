@@ -27,6 +27,7 @@ from model.layout.generated import (
     CachedImage,
     Cqe,
     CqKind,
+    Family,
     NeighborImage,
     Object,
     Opcode,
@@ -39,8 +40,6 @@ from model.layout.generated import (
     TcpState,
 )
 from model.tcp.objects import (
-    FAMILY_IPV4,
-    FAMILY_IPV6,
     address_number,
     names_neighbor,
     names_path,
@@ -105,10 +104,11 @@ _GRACEFUL, _ABORTIVE, INHERITED = 1, 2, 4
 _DISCONNECTS = frozenset((_GRACEFUL, _ABORTIVE, _GRACEFUL | INHERITED))
 _HOW = _GRACEFUL | _ABORTIVE | INHERITED
 _MIN_RAW = 14
-_FAMILIES = (FAMILY_IPV4, FAMILY_IPV6)
+_FAMILIES = (Family.IPV4, Family.IPV6)
 _MAX_WIND_SCALE = 14
 _MIN_MSS = 64
-_MIN_MTU, _MAX_MTU = {FAMILY_IPV4: 576, FAMILY_IPV6: 1280}, 1500
+_MIN_MTU: dict[int, int] = {Family.IPV4: 576, Family.IPV6: 1280}
+_MAX_MTU = 1500
 _TICK_RATES = (10, 100, 1000)
 _MAX_DELTA = (1 << 30) - 1
 """Ticks that a signed comparison with the tick counter can tell from the past."""
@@ -123,7 +123,7 @@ _STATES = frozenset(
     )
 )
 """What a connection may be in when it comes to the device (G-21)."""
-_CACHED_FLAGS, _CONST_FLAGS, _WINDOW_SCALING = 0x1F, 0xF, 0x4
+_CACHED_FLAGS, _CONST_FLAGS, _WINDOW_SCALING = 0x1F, 0x1F, 0x4
 _MAX_WINDOW_FIELD = 0xFFFF
 _MAX_USER_PRIORITY = 7
 _MAX_FLOW_LABEL = 0xFFFFF
@@ -284,7 +284,7 @@ class Decoder:
         if error is not None or path is None:
             return Decoded(sqe, sq_index, late=error, image=image)
         family, local, remote = path
-        key = (family == FAMILY_IPV6, local, remote, image.local_port, image.remote_port)
+        key = (family == Family.IPV6, local, remote, image.local_port, image.remote_port)
         return Decoded(sqe, sq_index, image=image, key=key)
 
     def _forward(self, sqe: Sqe, sq_index: int) -> Decoded:

@@ -144,6 +144,13 @@ class Follower(FollowEnd):
         self._reset()
         return self.divergence
 
+    def begin_anew(self, memory: bytes | bytearray) -> None:
+        """A soft reset ended; ``memory`` by back door. A divergence before it is forgotten, nothing is compared."""
+        self.divergence = None
+        self.memory.windows = []
+        self.memory.contents[:] = memory
+        self._reset()
+
     def compare_registers(self, values: Mapping[Csr, int]) -> Divergence | None:
         """Registers read at the end, by offset. Give every one of ``compared_registers``."""
         self._guard(lambda: self._compare_registers(values))

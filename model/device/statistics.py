@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from model.device.registers import Registers
 from model.device.txpath import TxFrame
-from model.layout.generated import Csr, Opcode, Phase, RxSeg, Status, Tcb, TcpState, Verdict
-from model.tcp.objects import FAMILY_IPV4, FAMILY_IPV6
+from model.layout.generated import Csr, Family, Opcode, Phase, RxSeg, Status, Tcb, TcpState, Verdict
 from model.tcp.tx import RST
 from model.tcp.types import Command, Event, RxSegment, StepResult
 
 _ETHERNET_BYTES, _TAG_BYTES = 14, 4
-_BASE = {FAMILY_IPV4: 0, FAMILY_IPV6: Csr.ST6_IN_SEGMENTS_LO - Csr.ST4_IN_SEGMENTS_LO}
+_BASE: dict[int, int] = {Family.IPV4: 0, Family.IPV6: Csr.ST6_IN_SEGMENTS_LO - Csr.ST4_IN_SEGMENTS_LO}
 """Distance of the counters of a family from those of IPv4, bytes."""
 _ESTABLISHED = frozenset((TcpState.ESTABLISHED, TcpState.CLOSE_WAIT))
 

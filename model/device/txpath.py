@@ -15,6 +15,7 @@ from model.layout.generated import (
     SG_ELEM_BYTES,
     Cqe,
     CqKind,
+    Family,
     Object,
     Opcode,
     SgElem,
@@ -29,13 +30,12 @@ from model.layout.generated import (
     TxRelease,
     TxSegment,
 )
-from model.tcp.objects import FAMILY_IPV4, FAMILY_IPV6
 from model.tcp.seq import MASK, le, signed
 from model.wire.frame import SegmentFields, TcpFlag, TcpOptions, Timestamps, VlanTag, build_options, build_segment
 
 _ID_MASK = 0x7FFF
 _ETHERNET_BYTES, _TAG_BYTES = 14, 4
-_TCP_IP_BYTES = {FAMILY_IPV4: 40, FAMILY_IPV6: 60}
+_TCP_IP_BYTES: dict[int, int] = {Family.IPV4: 40, Family.IPV6: 60}
 _MIN_FRAME = 60
 
 
@@ -83,7 +83,7 @@ class TxFrame:
     segment: TxSegment
     objects: tuple[tuple[Object, int], ...]
     invalid: bool = False
-    family: int = FAMILY_IPV4
+    family: int = Family.IPV4
 
     @property
     def ip_bytes(self) -> int:

@@ -109,6 +109,30 @@ OOO_MAX = 8
 SB_RANGES = 8
 """ranges of the SACK scoreboard of a connection"""
 
+CUBIC_BETA = 717
+"""of 1024: what CUBIC keeps of the window after a loss, 0.7 (RFC 9438 4.6)"""
+
+CUBIC_FAST = 870
+"""of 1024: (1 + 0.7) / 2, fast convergence (RFC 9438 4.7)"""
+
+CUBIC_PART_LOG2 = 10
+"""CUBIC_BETA and CUBIC_FAST are parts of 2 to the power of this"""
+
+CUBIC_EST_UP = 9
+"""9 / 17 segments a window: the Reno-friendly estimate below cwnd_prior (RFC 9438 4.3)"""
+
+CUBIC_EST_WINDOW = 17
+"""see CUBIC_EST_UP"""
+
+CUBIC_C = 450360
+"""C = 0.4 segments/s^3 as segments/ms^3, times 2 to the power of CUBIC_C_LOG2 (RFC 9438 5.1)"""
+
+CUBIC_C_LOG2 = 50
+"""see CUBIC_C"""
+
+CUBIC_MS_MAX = 131071
+"""ms: times of CUBIC saturate here (131 s)"""
+
 IW_BYTES = 14600
 """restart window: min(10 * mss, max(2 * mss, this)) (RFC 6928, RFC 5681 4.1)"""
 
@@ -154,6 +178,13 @@ class Object(IntEnum):
     CONNECTION = 0
     PATH = 1
     NEIGHBOR = 2
+
+
+class Family(IntEnum):
+    """enum family"""
+
+    IPV4 = 4
+    IPV6 = 6
 
 
 class Status(IntEnum):
@@ -1806,7 +1837,7 @@ class LkpKey:
 class Tcb:
     """connection state of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 2952
+    WIDTH: ClassVar[int] = 3171
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "phase": (0, 2),
         "gen": (2, 8),
@@ -1865,63 +1896,65 @@ class Tcb:
         "ecn_ece": (1443, 1),
         "ecn_cwr": (1444, 1),
         "ecn_edge": (1445, 32),
-        "partial_seen": (1477, 1),
-        "dup_acks": (1478, 8),
-        "rtx_head": (1486, 1),
-        "probe_owed": (1487, 1),
-        "release_owed": (1488, 1),
-        "ack_now": (1489, 1),
-        "dup_owed": (1490, 3),
-        "srtt": (1493, 16),
-        "rttvar": (1509, 16),
-        "rto": (1525, 32),
-        "rtt_active": (1557, 1),
-        "rtt_seq": (1558, 32),
-        "rtt_tick": (1590, 32),
-        "rtx_on": (1622, 1),
-        "persist": (1623, 1),
-        "rtx_deadline": (1624, 32),
-        "rtx_count": (1656, 8),
-        "snd_wnd_probe_count": (1664, 8),
-        "total_rt": (1672, 32),
-        "dack_on": (1704, 1),
-        "dack_deadline": (1705, 32),
-        "unacked_segs": (1737, 8),
-        "rcv_nxt": (1745, 32),
-        "rcv_adv": (1777, 32),
-        "consumed_seq": (1809, 32),
-        "last_ack_sent": (1841, 32),
-        "fin_rcvd": (1873, 1),
-        "ts_recent": (1874, 32),
-        "ts_recent_tick": (1906, 32),
-        "rr_n": (1938, 4),
-        "rr_left": (1942, 256),
-        "rr_right": (2198, 256),
-        "rr_slot": (2454, 24),
-        "ooo_fin": (2478, 1),
-        "ooo_fin_seq": (2479, 32),
-        "dsack": (2511, 1),
-        "dsack_left": (2512, 32),
-        "dsack_right": (2544, 32),
-        "ts_delta": (2576, 32),
-        "retrieve_sent": (2608, 1),
-        "img_addr": (2609, 64),
-        "img_cookie": (2673, 64),
-        "img_sq_index": (2737, 16),
-        "invalid": (2753, 1),
-        "backlog_told": (2754, 32),
-        "backlog_tick": (2786, 32),
-        "ka_on": (2818, 1),
-        "ka_deadline": (2819, 32),
-        "ka_challenge": (2851, 1),
-        "ka_probe_owed": (2852, 1),
-        "rst_challenged": (2853, 1),
-        "syn_challenged": (2854, 1),
-        "syn_tick": (2855, 32),
-        "answered": (2887, 1),
-        "answer_tick": (2888, 32),
-        "old_segs": (2920, 16),
-        "ooo_segs": (2936, 16),
+        "cubic_en": (1477, 1),
+        "cc": (1478, 218),
+        "partial_seen": (1696, 1),
+        "dup_acks": (1697, 8),
+        "rtx_head": (1705, 1),
+        "probe_owed": (1706, 1),
+        "release_owed": (1707, 1),
+        "ack_now": (1708, 1),
+        "dup_owed": (1709, 3),
+        "srtt": (1712, 16),
+        "rttvar": (1728, 16),
+        "rto": (1744, 32),
+        "rtt_active": (1776, 1),
+        "rtt_seq": (1777, 32),
+        "rtt_tick": (1809, 32),
+        "rtx_on": (1841, 1),
+        "persist": (1842, 1),
+        "rtx_deadline": (1843, 32),
+        "rtx_count": (1875, 8),
+        "snd_wnd_probe_count": (1883, 8),
+        "total_rt": (1891, 32),
+        "dack_on": (1923, 1),
+        "dack_deadline": (1924, 32),
+        "unacked_segs": (1956, 8),
+        "rcv_nxt": (1964, 32),
+        "rcv_adv": (1996, 32),
+        "consumed_seq": (2028, 32),
+        "last_ack_sent": (2060, 32),
+        "fin_rcvd": (2092, 1),
+        "ts_recent": (2093, 32),
+        "ts_recent_tick": (2125, 32),
+        "rr_n": (2157, 4),
+        "rr_left": (2161, 256),
+        "rr_right": (2417, 256),
+        "rr_slot": (2673, 24),
+        "ooo_fin": (2697, 1),
+        "ooo_fin_seq": (2698, 32),
+        "dsack": (2730, 1),
+        "dsack_left": (2731, 32),
+        "dsack_right": (2763, 32),
+        "ts_delta": (2795, 32),
+        "retrieve_sent": (2827, 1),
+        "img_addr": (2828, 64),
+        "img_cookie": (2892, 64),
+        "img_sq_index": (2956, 16),
+        "invalid": (2972, 1),
+        "backlog_told": (2973, 32),
+        "backlog_tick": (3005, 32),
+        "ka_on": (3037, 1),
+        "ka_deadline": (3038, 32),
+        "ka_challenge": (3070, 1),
+        "ka_probe_owed": (3071, 1),
+        "rst_challenged": (3072, 1),
+        "syn_challenged": (3073, 1),
+        "syn_tick": (3074, 32),
+        "answered": (3106, 1),
+        "answer_tick": (3107, 32),
+        "old_segs": (3139, 16),
+        "ooo_segs": (3155, 16),
     }
     phase: int = 0
     gen: int = 0
@@ -1980,6 +2013,8 @@ class Tcb:
     ecn_ece: int = 0
     ecn_cwr: int = 0
     ecn_edge: int = 0
+    cubic_en: int = 0
+    cc: int = 0
     partial_seen: int = 0
     dup_acks: int = 0
     rtx_head: int = 0
@@ -2212,177 +2247,183 @@ class Tcb:
         if self.ecn_edge >> 32:
             raise ValueError(f"tcb.ecn_edge = {self.ecn_edge:#x} does not fit in 32 bits")
         value |= self.ecn_edge << 1445
+        if self.cubic_en >> 1:
+            raise ValueError(f"tcb.cubic_en = {self.cubic_en:#x} does not fit in 1 bits")
+        value |= self.cubic_en << 1477
+        if self.cc >> 218:
+            raise ValueError(f"tcb.cc = {self.cc:#x} does not fit in 218 bits")
+        value |= self.cc << 1478
         if self.partial_seen >> 1:
             raise ValueError(f"tcb.partial_seen = {self.partial_seen:#x} does not fit in 1 bits")
-        value |= self.partial_seen << 1477
+        value |= self.partial_seen << 1696
         if self.dup_acks >> 8:
             raise ValueError(f"tcb.dup_acks = {self.dup_acks:#x} does not fit in 8 bits")
-        value |= self.dup_acks << 1478
+        value |= self.dup_acks << 1697
         if self.rtx_head >> 1:
             raise ValueError(f"tcb.rtx_head = {self.rtx_head:#x} does not fit in 1 bits")
-        value |= self.rtx_head << 1486
+        value |= self.rtx_head << 1705
         if self.probe_owed >> 1:
             raise ValueError(f"tcb.probe_owed = {self.probe_owed:#x} does not fit in 1 bits")
-        value |= self.probe_owed << 1487
+        value |= self.probe_owed << 1706
         if self.release_owed >> 1:
             raise ValueError(f"tcb.release_owed = {self.release_owed:#x} does not fit in 1 bits")
-        value |= self.release_owed << 1488
+        value |= self.release_owed << 1707
         if self.ack_now >> 1:
             raise ValueError(f"tcb.ack_now = {self.ack_now:#x} does not fit in 1 bits")
-        value |= self.ack_now << 1489
+        value |= self.ack_now << 1708
         if self.dup_owed >> 3:
             raise ValueError(f"tcb.dup_owed = {self.dup_owed:#x} does not fit in 3 bits")
-        value |= self.dup_owed << 1490
+        value |= self.dup_owed << 1709
         if self.srtt >> 16:
             raise ValueError(f"tcb.srtt = {self.srtt:#x} does not fit in 16 bits")
-        value |= self.srtt << 1493
+        value |= self.srtt << 1712
         if self.rttvar >> 16:
             raise ValueError(f"tcb.rttvar = {self.rttvar:#x} does not fit in 16 bits")
-        value |= self.rttvar << 1509
+        value |= self.rttvar << 1728
         if self.rto >> 32:
             raise ValueError(f"tcb.rto = {self.rto:#x} does not fit in 32 bits")
-        value |= self.rto << 1525
+        value |= self.rto << 1744
         if self.rtt_active >> 1:
             raise ValueError(f"tcb.rtt_active = {self.rtt_active:#x} does not fit in 1 bits")
-        value |= self.rtt_active << 1557
+        value |= self.rtt_active << 1776
         if self.rtt_seq >> 32:
             raise ValueError(f"tcb.rtt_seq = {self.rtt_seq:#x} does not fit in 32 bits")
-        value |= self.rtt_seq << 1558
+        value |= self.rtt_seq << 1777
         if self.rtt_tick >> 32:
             raise ValueError(f"tcb.rtt_tick = {self.rtt_tick:#x} does not fit in 32 bits")
-        value |= self.rtt_tick << 1590
+        value |= self.rtt_tick << 1809
         if self.rtx_on >> 1:
             raise ValueError(f"tcb.rtx_on = {self.rtx_on:#x} does not fit in 1 bits")
-        value |= self.rtx_on << 1622
+        value |= self.rtx_on << 1841
         if self.persist >> 1:
             raise ValueError(f"tcb.persist = {self.persist:#x} does not fit in 1 bits")
-        value |= self.persist << 1623
+        value |= self.persist << 1842
         if self.rtx_deadline >> 32:
             raise ValueError(f"tcb.rtx_deadline = {self.rtx_deadline:#x} does not fit in 32 bits")
-        value |= self.rtx_deadline << 1624
+        value |= self.rtx_deadline << 1843
         if self.rtx_count >> 8:
             raise ValueError(f"tcb.rtx_count = {self.rtx_count:#x} does not fit in 8 bits")
-        value |= self.rtx_count << 1656
+        value |= self.rtx_count << 1875
         if self.snd_wnd_probe_count >> 8:
             raise ValueError(f"tcb.snd_wnd_probe_count = {self.snd_wnd_probe_count:#x} does not fit in 8 bits")
-        value |= self.snd_wnd_probe_count << 1664
+        value |= self.snd_wnd_probe_count << 1883
         if self.total_rt >> 32:
             raise ValueError(f"tcb.total_rt = {self.total_rt:#x} does not fit in 32 bits")
-        value |= self.total_rt << 1672
+        value |= self.total_rt << 1891
         if self.dack_on >> 1:
             raise ValueError(f"tcb.dack_on = {self.dack_on:#x} does not fit in 1 bits")
-        value |= self.dack_on << 1704
+        value |= self.dack_on << 1923
         if self.dack_deadline >> 32:
             raise ValueError(f"tcb.dack_deadline = {self.dack_deadline:#x} does not fit in 32 bits")
-        value |= self.dack_deadline << 1705
+        value |= self.dack_deadline << 1924
         if self.unacked_segs >> 8:
             raise ValueError(f"tcb.unacked_segs = {self.unacked_segs:#x} does not fit in 8 bits")
-        value |= self.unacked_segs << 1737
+        value |= self.unacked_segs << 1956
         if self.rcv_nxt >> 32:
             raise ValueError(f"tcb.rcv_nxt = {self.rcv_nxt:#x} does not fit in 32 bits")
-        value |= self.rcv_nxt << 1745
+        value |= self.rcv_nxt << 1964
         if self.rcv_adv >> 32:
             raise ValueError(f"tcb.rcv_adv = {self.rcv_adv:#x} does not fit in 32 bits")
-        value |= self.rcv_adv << 1777
+        value |= self.rcv_adv << 1996
         if self.consumed_seq >> 32:
             raise ValueError(f"tcb.consumed_seq = {self.consumed_seq:#x} does not fit in 32 bits")
-        value |= self.consumed_seq << 1809
+        value |= self.consumed_seq << 2028
         if self.last_ack_sent >> 32:
             raise ValueError(f"tcb.last_ack_sent = {self.last_ack_sent:#x} does not fit in 32 bits")
-        value |= self.last_ack_sent << 1841
+        value |= self.last_ack_sent << 2060
         if self.fin_rcvd >> 1:
             raise ValueError(f"tcb.fin_rcvd = {self.fin_rcvd:#x} does not fit in 1 bits")
-        value |= self.fin_rcvd << 1873
+        value |= self.fin_rcvd << 2092
         if self.ts_recent >> 32:
             raise ValueError(f"tcb.ts_recent = {self.ts_recent:#x} does not fit in 32 bits")
-        value |= self.ts_recent << 1874
+        value |= self.ts_recent << 2093
         if self.ts_recent_tick >> 32:
             raise ValueError(f"tcb.ts_recent_tick = {self.ts_recent_tick:#x} does not fit in 32 bits")
-        value |= self.ts_recent_tick << 1906
+        value |= self.ts_recent_tick << 2125
         if self.rr_n >> 4:
             raise ValueError(f"tcb.rr_n = {self.rr_n:#x} does not fit in 4 bits")
-        value |= self.rr_n << 1938
+        value |= self.rr_n << 2157
         if self.rr_left >> 256:
             raise ValueError(f"tcb.rr_left = {self.rr_left:#x} does not fit in 256 bits")
-        value |= self.rr_left << 1942
+        value |= self.rr_left << 2161
         if self.rr_right >> 256:
             raise ValueError(f"tcb.rr_right = {self.rr_right:#x} does not fit in 256 bits")
-        value |= self.rr_right << 2198
+        value |= self.rr_right << 2417
         if self.rr_slot >> 24:
             raise ValueError(f"tcb.rr_slot = {self.rr_slot:#x} does not fit in 24 bits")
-        value |= self.rr_slot << 2454
+        value |= self.rr_slot << 2673
         if self.ooo_fin >> 1:
             raise ValueError(f"tcb.ooo_fin = {self.ooo_fin:#x} does not fit in 1 bits")
-        value |= self.ooo_fin << 2478
+        value |= self.ooo_fin << 2697
         if self.ooo_fin_seq >> 32:
             raise ValueError(f"tcb.ooo_fin_seq = {self.ooo_fin_seq:#x} does not fit in 32 bits")
-        value |= self.ooo_fin_seq << 2479
+        value |= self.ooo_fin_seq << 2698
         if self.dsack >> 1:
             raise ValueError(f"tcb.dsack = {self.dsack:#x} does not fit in 1 bits")
-        value |= self.dsack << 2511
+        value |= self.dsack << 2730
         if self.dsack_left >> 32:
             raise ValueError(f"tcb.dsack_left = {self.dsack_left:#x} does not fit in 32 bits")
-        value |= self.dsack_left << 2512
+        value |= self.dsack_left << 2731
         if self.dsack_right >> 32:
             raise ValueError(f"tcb.dsack_right = {self.dsack_right:#x} does not fit in 32 bits")
-        value |= self.dsack_right << 2544
+        value |= self.dsack_right << 2763
         if self.ts_delta >> 32:
             raise ValueError(f"tcb.ts_delta = {self.ts_delta:#x} does not fit in 32 bits")
-        value |= self.ts_delta << 2576
+        value |= self.ts_delta << 2795
         if self.retrieve_sent >> 1:
             raise ValueError(f"tcb.retrieve_sent = {self.retrieve_sent:#x} does not fit in 1 bits")
-        value |= self.retrieve_sent << 2608
+        value |= self.retrieve_sent << 2827
         if self.img_addr >> 64:
             raise ValueError(f"tcb.img_addr = {self.img_addr:#x} does not fit in 64 bits")
-        value |= self.img_addr << 2609
+        value |= self.img_addr << 2828
         if self.img_cookie >> 64:
             raise ValueError(f"tcb.img_cookie = {self.img_cookie:#x} does not fit in 64 bits")
-        value |= self.img_cookie << 2673
+        value |= self.img_cookie << 2892
         if self.img_sq_index >> 16:
             raise ValueError(f"tcb.img_sq_index = {self.img_sq_index:#x} does not fit in 16 bits")
-        value |= self.img_sq_index << 2737
+        value |= self.img_sq_index << 2956
         if self.invalid >> 1:
             raise ValueError(f"tcb.invalid = {self.invalid:#x} does not fit in 1 bits")
-        value |= self.invalid << 2753
+        value |= self.invalid << 2972
         if self.backlog_told >> 32:
             raise ValueError(f"tcb.backlog_told = {self.backlog_told:#x} does not fit in 32 bits")
-        value |= self.backlog_told << 2754
+        value |= self.backlog_told << 2973
         if self.backlog_tick >> 32:
             raise ValueError(f"tcb.backlog_tick = {self.backlog_tick:#x} does not fit in 32 bits")
-        value |= self.backlog_tick << 2786
+        value |= self.backlog_tick << 3005
         if self.ka_on >> 1:
             raise ValueError(f"tcb.ka_on = {self.ka_on:#x} does not fit in 1 bits")
-        value |= self.ka_on << 2818
+        value |= self.ka_on << 3037
         if self.ka_deadline >> 32:
             raise ValueError(f"tcb.ka_deadline = {self.ka_deadline:#x} does not fit in 32 bits")
-        value |= self.ka_deadline << 2819
+        value |= self.ka_deadline << 3038
         if self.ka_challenge >> 1:
             raise ValueError(f"tcb.ka_challenge = {self.ka_challenge:#x} does not fit in 1 bits")
-        value |= self.ka_challenge << 2851
+        value |= self.ka_challenge << 3070
         if self.ka_probe_owed >> 1:
             raise ValueError(f"tcb.ka_probe_owed = {self.ka_probe_owed:#x} does not fit in 1 bits")
-        value |= self.ka_probe_owed << 2852
+        value |= self.ka_probe_owed << 3071
         if self.rst_challenged >> 1:
             raise ValueError(f"tcb.rst_challenged = {self.rst_challenged:#x} does not fit in 1 bits")
-        value |= self.rst_challenged << 2853
+        value |= self.rst_challenged << 3072
         if self.syn_challenged >> 1:
             raise ValueError(f"tcb.syn_challenged = {self.syn_challenged:#x} does not fit in 1 bits")
-        value |= self.syn_challenged << 2854
+        value |= self.syn_challenged << 3073
         if self.syn_tick >> 32:
             raise ValueError(f"tcb.syn_tick = {self.syn_tick:#x} does not fit in 32 bits")
-        value |= self.syn_tick << 2855
+        value |= self.syn_tick << 3074
         if self.answered >> 1:
             raise ValueError(f"tcb.answered = {self.answered:#x} does not fit in 1 bits")
-        value |= self.answered << 2887
+        value |= self.answered << 3106
         if self.answer_tick >> 32:
             raise ValueError(f"tcb.answer_tick = {self.answer_tick:#x} does not fit in 32 bits")
-        value |= self.answer_tick << 2888
+        value |= self.answer_tick << 3107
         if self.old_segs >> 16:
             raise ValueError(f"tcb.old_segs = {self.old_segs:#x} does not fit in 16 bits")
-        value |= self.old_segs << 2920
+        value |= self.old_segs << 3139
         if self.ooo_segs >> 16:
             raise ValueError(f"tcb.ooo_segs = {self.ooo_segs:#x} does not fit in 16 bits")
-        value |= self.ooo_segs << 2936
+        value |= self.ooo_segs << 3155
         return value
 
     @classmethod
@@ -2447,62 +2488,138 @@ class Tcb:
             (value >> 1444) & 0x1,
             (value >> 1445) & 0xffffffff,
             (value >> 1477) & 0x1,
-            (value >> 1478) & 0xff,
-            (value >> 1486) & 0x1,
-            (value >> 1487) & 0x1,
-            (value >> 1488) & 0x1,
-            (value >> 1489) & 0x1,
-            (value >> 1490) & 0x7,
-            (value >> 1493) & 0xffff,
-            (value >> 1509) & 0xffff,
-            (value >> 1525) & 0xffffffff,
-            (value >> 1557) & 0x1,
-            (value >> 1558) & 0xffffffff,
-            (value >> 1590) & 0xffffffff,
-            (value >> 1622) & 0x1,
-            (value >> 1623) & 0x1,
-            (value >> 1624) & 0xffffffff,
-            (value >> 1656) & 0xff,
-            (value >> 1664) & 0xff,
-            (value >> 1672) & 0xffffffff,
-            (value >> 1704) & 0x1,
-            (value >> 1705) & 0xffffffff,
-            (value >> 1737) & 0xff,
-            (value >> 1745) & 0xffffffff,
+            (value >> 1478) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 1696) & 0x1,
+            (value >> 1697) & 0xff,
+            (value >> 1705) & 0x1,
+            (value >> 1706) & 0x1,
+            (value >> 1707) & 0x1,
+            (value >> 1708) & 0x1,
+            (value >> 1709) & 0x7,
+            (value >> 1712) & 0xffff,
+            (value >> 1728) & 0xffff,
+            (value >> 1744) & 0xffffffff,
+            (value >> 1776) & 0x1,
             (value >> 1777) & 0xffffffff,
             (value >> 1809) & 0xffffffff,
-            (value >> 1841) & 0xffffffff,
-            (value >> 1873) & 0x1,
-            (value >> 1874) & 0xffffffff,
-            (value >> 1906) & 0xffffffff,
-            (value >> 1938) & 0xf,
-            (value >> 1942) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2198) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2454) & 0xffffff,
-            (value >> 2478) & 0x1,
-            (value >> 2479) & 0xffffffff,
-            (value >> 2511) & 0x1,
-            (value >> 2512) & 0xffffffff,
-            (value >> 2544) & 0xffffffff,
-            (value >> 2576) & 0xffffffff,
-            (value >> 2608) & 0x1,
-            (value >> 2609) & 0xffffffffffffffff,
-            (value >> 2673) & 0xffffffffffffffff,
-            (value >> 2737) & 0xffff,
-            (value >> 2753) & 0x1,
-            (value >> 2754) & 0xffffffff,
-            (value >> 2786) & 0xffffffff,
-            (value >> 2818) & 0x1,
-            (value >> 2819) & 0xffffffff,
-            (value >> 2851) & 0x1,
-            (value >> 2852) & 0x1,
-            (value >> 2853) & 0x1,
-            (value >> 2854) & 0x1,
-            (value >> 2855) & 0xffffffff,
-            (value >> 2887) & 0x1,
-            (value >> 2888) & 0xffffffff,
-            (value >> 2920) & 0xffff,
-            (value >> 2936) & 0xffff,
+            (value >> 1841) & 0x1,
+            (value >> 1842) & 0x1,
+            (value >> 1843) & 0xffffffff,
+            (value >> 1875) & 0xff,
+            (value >> 1883) & 0xff,
+            (value >> 1891) & 0xffffffff,
+            (value >> 1923) & 0x1,
+            (value >> 1924) & 0xffffffff,
+            (value >> 1956) & 0xff,
+            (value >> 1964) & 0xffffffff,
+            (value >> 1996) & 0xffffffff,
+            (value >> 2028) & 0xffffffff,
+            (value >> 2060) & 0xffffffff,
+            (value >> 2092) & 0x1,
+            (value >> 2093) & 0xffffffff,
+            (value >> 2125) & 0xffffffff,
+            (value >> 2157) & 0xf,
+            (value >> 2161) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2417) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2673) & 0xffffff,
+            (value >> 2697) & 0x1,
+            (value >> 2698) & 0xffffffff,
+            (value >> 2730) & 0x1,
+            (value >> 2731) & 0xffffffff,
+            (value >> 2763) & 0xffffffff,
+            (value >> 2795) & 0xffffffff,
+            (value >> 2827) & 0x1,
+            (value >> 2828) & 0xffffffffffffffff,
+            (value >> 2892) & 0xffffffffffffffff,
+            (value >> 2956) & 0xffff,
+            (value >> 2972) & 0x1,
+            (value >> 2973) & 0xffffffff,
+            (value >> 3005) & 0xffffffff,
+            (value >> 3037) & 0x1,
+            (value >> 3038) & 0xffffffff,
+            (value >> 3070) & 0x1,
+            (value >> 3071) & 0x1,
+            (value >> 3072) & 0x1,
+            (value >> 3073) & 0x1,
+            (value >> 3074) & 0xffffffff,
+            (value >> 3106) & 0x1,
+            (value >> 3107) & 0xffffffff,
+            (value >> 3139) & 0xffff,
+            (value >> 3155) & 0xffff,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cubic:
+    """what CUBIC keeps of a connection: field cc of the tcb"""
+
+    WIDTH: ClassVar[int] = 218
+    FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
+        "epoch": (0, 1),
+        "start": (1, 32),
+        "w_max": (33, 32),
+        "prior": (65, 32),
+        "gap": (97, 32),
+        "k": (129, 17),
+        "k_bits": (146, 5),
+        "w_est": (151, 32),
+        "est_acc": (183, 35),
+    }
+    epoch: int = 0
+    start: int = 0
+    w_max: int = 0
+    prior: int = 0
+    gap: int = 0
+    k: int = 0
+    k_bits: int = 0
+    w_est: int = 0
+    est_acc: int = 0
+
+    def pack(self) -> int:
+        """The packed vector; raises ValueError when a field does not fit."""
+        value = 0
+        if self.epoch >> 1:
+            raise ValueError(f"cubic.epoch = {self.epoch:#x} does not fit in 1 bits")
+        value |= self.epoch
+        if self.start >> 32:
+            raise ValueError(f"cubic.start = {self.start:#x} does not fit in 32 bits")
+        value |= self.start << 1
+        if self.w_max >> 32:
+            raise ValueError(f"cubic.w_max = {self.w_max:#x} does not fit in 32 bits")
+        value |= self.w_max << 33
+        if self.prior >> 32:
+            raise ValueError(f"cubic.prior = {self.prior:#x} does not fit in 32 bits")
+        value |= self.prior << 65
+        if self.gap >> 32:
+            raise ValueError(f"cubic.gap = {self.gap:#x} does not fit in 32 bits")
+        value |= self.gap << 97
+        if self.k >> 17:
+            raise ValueError(f"cubic.k = {self.k:#x} does not fit in 17 bits")
+        value |= self.k << 129
+        if self.k_bits >> 5:
+            raise ValueError(f"cubic.k_bits = {self.k_bits:#x} does not fit in 5 bits")
+        value |= self.k_bits << 146
+        if self.w_est >> 32:
+            raise ValueError(f"cubic.w_est = {self.w_est:#x} does not fit in 32 bits")
+        value |= self.w_est << 151
+        if self.est_acc >> 35:
+            raise ValueError(f"cubic.est_acc = {self.est_acc:#x} does not fit in 35 bits")
+        value |= self.est_acc << 183
+        return value
+
+    @classmethod
+    def unpack(cls, value: int) -> Cubic:
+        """Fields of a packed vector."""
+        return cls(
+            value & 0x1,
+            (value >> 1) & 0xffffffff,
+            (value >> 33) & 0xffffffff,
+            (value >> 65) & 0xffffffff,
+            (value >> 97) & 0xffffffff,
+            (value >> 129) & 0x1ffff,
+            (value >> 146) & 0x1f,
+            (value >> 151) & 0xffffffff,
+            (value >> 183) & 0x7ffffffff,
         )
 
 
@@ -3852,7 +3969,7 @@ class Plq:
 class RecTcp:
     """commit record of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 5193
+    WIDTH: ClassVar[int] = 5412
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "order": (0, 32),
         "tick": (32, 32),
@@ -3862,19 +3979,19 @@ class RecTcp:
         "cause": (92, 32),
         "opcode": (124, 8),
         "rx": (132, 515),
-        "tcb": (647, 2952),
-        "credits": (3599, 16),
-        "verdict": (3615, 2),
-        "tx0_valid": (3617, 1),
-        "tx0": (3618, 484),
-        "tx1_valid": (4102, 1),
-        "tx1": (4103, 484),
-        "dlv_valid": (4587, 1),
-        "dlv": (4588, 346),
-        "cpl_valid": (4934, 1),
-        "cpl": (4935, 256),
-        "img_valid": (5191, 1),
-        "room": (5192, 1),
+        "tcb": (647, 3171),
+        "credits": (3818, 16),
+        "verdict": (3834, 2),
+        "tx0_valid": (3836, 1),
+        "tx0": (3837, 484),
+        "tx1_valid": (4321, 1),
+        "tx1": (4322, 484),
+        "dlv_valid": (4806, 1),
+        "dlv": (4807, 346),
+        "cpl_valid": (5153, 1),
+        "cpl": (5154, 256),
+        "img_valid": (5410, 1),
+        "room": (5411, 1),
     }
     order: int = 0
     tick: int = 0
@@ -3925,45 +4042,45 @@ class RecTcp:
         if self.rx >> 515:
             raise ValueError(f"rec_tcp.rx = {self.rx:#x} does not fit in 515 bits")
         value |= self.rx << 132
-        if self.tcb >> 2952:
-            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 2952 bits")
+        if self.tcb >> 3171:
+            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 3171 bits")
         value |= self.tcb << 647
         if self.credits >> 16:
             raise ValueError(f"rec_tcp.credits = {self.credits:#x} does not fit in 16 bits")
-        value |= self.credits << 3599
+        value |= self.credits << 3818
         if self.verdict >> 2:
             raise ValueError(f"rec_tcp.verdict = {self.verdict:#x} does not fit in 2 bits")
-        value |= self.verdict << 3615
+        value |= self.verdict << 3834
         if self.tx0_valid >> 1:
             raise ValueError(f"rec_tcp.tx0_valid = {self.tx0_valid:#x} does not fit in 1 bits")
-        value |= self.tx0_valid << 3617
+        value |= self.tx0_valid << 3836
         if self.tx0 >> 484:
             raise ValueError(f"rec_tcp.tx0 = {self.tx0:#x} does not fit in 484 bits")
-        value |= self.tx0 << 3618
+        value |= self.tx0 << 3837
         if self.tx1_valid >> 1:
             raise ValueError(f"rec_tcp.tx1_valid = {self.tx1_valid:#x} does not fit in 1 bits")
-        value |= self.tx1_valid << 4102
+        value |= self.tx1_valid << 4321
         if self.tx1 >> 484:
             raise ValueError(f"rec_tcp.tx1 = {self.tx1:#x} does not fit in 484 bits")
-        value |= self.tx1 << 4103
+        value |= self.tx1 << 4322
         if self.dlv_valid >> 1:
             raise ValueError(f"rec_tcp.dlv_valid = {self.dlv_valid:#x} does not fit in 1 bits")
-        value |= self.dlv_valid << 4587
+        value |= self.dlv_valid << 4806
         if self.dlv >> 346:
             raise ValueError(f"rec_tcp.dlv = {self.dlv:#x} does not fit in 346 bits")
-        value |= self.dlv << 4588
+        value |= self.dlv << 4807
         if self.cpl_valid >> 1:
             raise ValueError(f"rec_tcp.cpl_valid = {self.cpl_valid:#x} does not fit in 1 bits")
-        value |= self.cpl_valid << 4934
+        value |= self.cpl_valid << 5153
         if self.cpl >> 256:
             raise ValueError(f"rec_tcp.cpl = {self.cpl:#x} does not fit in 256 bits")
-        value |= self.cpl << 4935
+        value |= self.cpl << 5154
         if self.img_valid >> 1:
             raise ValueError(f"rec_tcp.img_valid = {self.img_valid:#x} does not fit in 1 bits")
-        value |= self.img_valid << 5191
+        value |= self.img_valid << 5410
         if self.room >> 1:
             raise ValueError(f"rec_tcp.room = {self.room:#x} does not fit in 1 bits")
-        value |= self.room << 5192
+        value |= self.room << 5411
         return value
 
     @classmethod
@@ -3978,19 +4095,19 @@ class RecTcp:
             (value >> 92) & 0xffffffff,
             (value >> 124) & 0xff,
             (value >> 132) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 647) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 3599) & 0xffff,
-            (value >> 3615) & 0x3,
-            (value >> 3617) & 0x1,
-            (value >> 3618) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 4102) & 0x1,
-            (value >> 4103) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 4587) & 0x1,
-            (value >> 4588) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 4934) & 0x1,
-            (value >> 4935) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 5191) & 0x1,
-            (value >> 5192) & 0x1,
+            (value >> 647) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 3818) & 0xffff,
+            (value >> 3834) & 0x3,
+            (value >> 3836) & 0x1,
+            (value >> 3837) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4321) & 0x1,
+            (value >> 4322) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4806) & 0x1,
+            (value >> 4807) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 5153) & 0x1,
+            (value >> 5154) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 5410) & 0x1,
+            (value >> 5411) & 0x1,
         )
 
 

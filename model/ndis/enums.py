@@ -159,6 +159,8 @@ class TcpConstFlags(IntFlag):
     WINDOW_SCALING_ENABLED = 0x04
     #: Not in NDIS: ECN was agreed on (RFC 3168 6.1.1).
     ECN_ENABLED = 0x08
+    #: Not in NDIS: CUBIC instead of Reno (RFC 9438).
+    CUBIC_ENABLED = 0x10
 
 
 class TcpCachedFlags(IntFlag):

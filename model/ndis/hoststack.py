@@ -143,6 +143,8 @@ class HostStack:
             flags |= TcpConstFlags.SACK_ENABLED
         if tcp.ecn.enabled:
             flags |= TcpConstFlags.ECN_ENABLED
+        if config.cubic:
+            flags |= TcpConstFlags.CUBIC_ENABLED
         const = TcpConst(
             remote_port=structure_port(tcp.remote.port),
             local_port=structure_port(tcp.local.port),

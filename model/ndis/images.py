@@ -11,6 +11,7 @@ from dataclasses import replace
 from model.layout.generated import (
     CachedImage,
     DelegatedImage,
+    Family,
     NeighborImage,
     ParamImage,
     PathImage,
@@ -33,9 +34,6 @@ from model.ndis.offload_state import (
 )
 from model.ndis.registration import TcpConnectionOffloadParameters
 from model.ndis.status import CompletionKind, NdisStatus
-
-FAMILY_IPV4 = 4
-FAMILY_IPV6 = 6
 
 #: Device status of INITIATE, PATH_WRITE, NEIGHBOR_WRITE; what is not here is FAILURE.
 _INITIATE = {
@@ -92,7 +90,7 @@ def neighbor_image(const: NeighborConst, cached: NeighborCached, delegated: Neig
 
 def family_of(const: PathConst) -> int:
     """Version of IP of a path, which its addresses tell."""
-    return FAMILY_IPV4 if len(const.source_address) == 4 else FAMILY_IPV6
+    return Family.IPV4 if len(const.source_address) == 4 else Family.IPV6
 
 
 def path_image(const: PathConst, cached: PathCached, neighbor_id: int) -> bytes:

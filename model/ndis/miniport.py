@@ -20,6 +20,7 @@ from model.layout.generated import (
     Cqe,
     CqKind,
     Csr,
+    Family,
     LeftOver,
     Opcode,
     ParamImage,
@@ -44,8 +45,6 @@ from model.ndis.enums import (
 )
 from model.ndis.images import (
     DEFAULT_PARAMETERS,
-    FAMILY_IPV4,
-    FAMILY_IPV6,
     delegated_state,
     family_of,
     initiate_status,
@@ -230,8 +229,8 @@ class MiniportDriver:
         self.misuses: list[str] = []
         self._port = port
         c = self.config
-        keywords = {FAMILY_IPV4: c.offload_ipv4, FAMILY_IPV6: c.offload_ipv6}
-        self._families = frozenset(family for family, on in keywords.items() if on)
+        keywords = {Family.IPV4: c.offload_ipv4, Family.IPV6: c.offload_ipv6}
+        self._families: frozenset[int] = frozenset(family for family, on in keywords.items() if on)
         self._register(Adapter(protocol))
         sq = RingPlace(self._region(allocator, 64 << c.sq_log2), c.sq_log2)
         cq = RingPlace(self._region(allocator, 32 << c.cq_log2), c.cq_log2)
@@ -1305,7 +1304,9 @@ class MiniportDriver:
         UPLOAD_ALL, and RESUME with the other version when nothing is offloaded any more. Capabilities without an IP
         version are none (CH-005): with both off no resume comes. A version that is switched on is a resume at once.
         """
-        switches = {FAMILY_IPV4: wanted.tcp_connection_ipv4, FAMILY_IPV6: wanted.tcp_connection_ipv6}
+        switches: dict[int, Switch] = {
+            Family.IPV4: wanted.tcp_connection_ipv4, Family.IPV6: wanted.tcp_connection_ipv6,
+        }  # fmt: skip
         changed = {family for family, to in switches.items() if to is not Switch.NO_CHANGE}
         on = {family for family, to in switches.items() if to is Switch.ENABLED}
         families = self._switched_to - changed | on
@@ -1336,8 +1337,8 @@ class MiniportDriver:
         can = self.capabilities
         return replace(
             can,
-            support_ipv4=can.support_ipv4 and FAMILY_IPV4 in self._families,
-            support_ipv6=can.support_ipv6 and FAMILY_IPV6 in self._families,
+            support_ipv4=can.support_ipv4 and Family.IPV4 in self._families,
+            support_ipv6=can.support_ipv6 and Family.IPV6 in self._families,
         )
 
     def _statistics_read(self, request: OidRequest, status: NdisStatus) -> None:

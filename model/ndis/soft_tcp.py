@@ -43,6 +43,8 @@ class SoftTcpConfig:
     sack: bool = True
     #: ECN is asked for and agreed to (RFC 3168, 6.1.1).
     ecn: bool = False
+    #: The offload target is asked for CUBIC (RFC 9438); this stack is Reno. Nothing of it is on the wire.
+    cubic: bool = False
     initial_seq: int = 1
     #: Timestamp clock at tick 0.
     initial_ts: int = 0

@@ -21,7 +21,7 @@ from model.layout.generated import (
 from model.tcp.backlog import backlog_of
 from model.tcp.congestion import after_idle
 from model.tcp.forward import forward
-from model.tcp.images import FLAG_ECN, FLAG_SACK, FLAG_TS, FLAG_WS
+from model.tcp.images import FLAG_CUBIC, FLAG_ECN, FLAG_SACK, FLAG_TS, FLAG_WS
 from model.tcp.keepalive import ENABLED as KEEP_ALIVE
 from model.tcp.messages import complete, retrieve
 from model.tcp.reach import unreachable
@@ -77,6 +77,7 @@ def _from_image(i: TcpImage, c: Context) -> TcbWork:
         sack_en=int(bool(i.const_flags & FLAG_SACK)),
         ws_en=int(scaled),
         ecn_en=int(bool(i.const_flags & FLAG_ECN)),
+        cubic_en=int(bool(i.const_flags & FLAG_CUBIC)),
         snd_ws=i.snd_wind_scale if scaled else 0,
         rcv_ws=i.rcv_wind_scale if scaled else 0,
         family=i.family,

@@ -1,10 +1,14 @@
-"""Reno with NewReno recovery (RFC 5681, 6582; F-2, F-3, S-3, congestion in D-2, idle restart of B-5). Bytes."""
+"""Slow start and NewReno recovery (RFC 5681, 6582; F-2, F-3, S-3, congestion in D-2, idle restart of B-5). Bytes.
+
+How far the window falls and how it grows behind slow start is the control's to say: Reno or CUBIC (control).
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 from model.layout.generated import CWND_MAX, IW_BYTES
+from model.tcp.control import control_of
 from model.tcp.ecn import on_reduction
 from model.tcp.seq import MASK, ge, gt, le, seq_max
 from model.tcp.types import Context
@@ -13,14 +17,14 @@ LIMITED_TRANSMIT: Final = 2
 """Segments that duplicate acknowledgments let out without SACK (RFC 3042)."""
 
 
-def halved(c: Context, extra: int = 0) -> int:
-    """Slow start threshold after a loss: half of what is in flight, at least two segments.
+def reduce(c: Context, extra: int = 0) -> None:
+    """Slow start threshold after a loss, of what is in flight, and what else the control notes of it.
 
     ``extra``: octets that limited transmit may have let out. As far as they lie behind cwnd it did, and they do not
     count (RFC 5681 3.2, RFC 6675 5 (4.2)).
     """
     flight = (c.w.snd_max - c.w.snd_una) & MASK
-    return max(max(min(flight, c.w.cwnd), flight - extra) // 2, 2 * c.mss)
+    control_of(c.w).reduce(c, max(min(flight, c.w.cwnd), flight - extra))
 
 
 def on_new_ack(c: Context, ack: int, acked: int) -> bool:
@@ -66,11 +70,8 @@ def _growing(c: Context, acked: int) -> None:
     w, mss = c.w, c.mss
     if w.cwnd < w.ssthresh:
         w.cwnd = min(w.cwnd + min(acked, mss), CWND_MAX)
-        return
-    w.cwnd_acc = (w.cwnd_acc + acked) & MASK
-    if w.cwnd_acc >= w.cwnd:
-        w.cwnd_acc -= w.cwnd
-        w.cwnd = min(w.cwnd + mss, CWND_MAX)
+    else:
+        control_of(w).grow(c, acked)
 
 
 def on_duplicate(c: Context) -> None:
@@ -79,7 +80,7 @@ def on_duplicate(c: Context) -> None:
     if w.in_recovery:
         w.cwnd = min(w.cwnd + mss, CWND_MAX)
     elif w.dup_acks == c.params.dup_ack_threshold and gt(w.snd_una, w.recover):
-        w.ssthresh = halved(c, LIMITED_TRANSMIT * mss)
+        reduce(c, LIMITED_TRANSMIT * mss)
         w.recover = w.snd_max
         w.cwnd = min(w.ssthresh + 3 * mss, CWND_MAX)
         w.in_recovery = 1
@@ -92,6 +93,7 @@ def on_duplicate(c: Context) -> None:
 def after_idle(c: Context) -> None:
     """B-5: nothing was sent for longer than an RTO, so cwnd says nothing of the path any more (RFC 5681 4.1)."""
     w, mss = c.w, c.mss
+    control_of(w).after_idle(c)
     w.cwnd = min(w.cwnd, 10 * mss, max(2 * mss, IW_BYTES))
     w.cwnd_acc = 0
 
@@ -100,8 +102,9 @@ def on_timeout(c: Context) -> None:
     """The retransmission timer expired (D-2): one segment from here on, everything behind snd_una counts as lost."""
     w = c.w
     if w.rtx_count == 0:
-        w.ssthresh = halved(c)
+        reduce(c)
         on_reduction(c)
+    control_of(w).on_timeout(c)
     w.cwnd = c.mss
     w.cwnd_acc = w.in_recovery = w.partial_seen = w.rtx_head = w.dup_acks = w.rtt_active = 0
     w.recover = w.snd_max

@@ -7,6 +7,7 @@ each window of data, and says so by CWR. Only data that was never sent before is
 from __future__ import annotations
 
 from model.layout.generated import RxSeg
+from model.tcp.control import control_of
 from model.tcp.seq import MASK, ge, gt, seq_max
 from model.tcp.types import Context
 from model.tcp.work import TcbWork
@@ -39,8 +40,7 @@ def on_echo(c: Context, seg: RxSeg, una: int) -> None:
     w = c.w
     if not (w.ecn_en and seg.flags & ECE) or w.in_recovery or not ge(seg.ack, una) or not gt(w.snd_una, w.ecn_edge):
         return
-    flight = (w.snd_max - una) & MASK
-    w.ssthresh = max(flight // 2, 2 * c.mss)
+    control_of(w).reduce(c, (w.snd_max - una) & MASK)
     w.cwnd = min(w.cwnd, w.ssthresh)
     w.cwnd_acc = 0
     on_reduction(c)

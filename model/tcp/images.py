@@ -5,7 +5,7 @@ from __future__ import annotations
 from model.layout.generated import TIMER_OFF, DelegatedImage, Phase, Tcb, TcpImage
 from model.tcp.seq import MASK, due
 
-FLAG_TS, FLAG_SACK, FLAG_WS, FLAG_ECN = 1, 2, 4, 8
+FLAG_TS, FLAG_SACK, FLAG_WS, FLAG_ECN, FLAG_CUBIC = 1, 2, 4, 8, 16
 """Bits of const_flags."""
 
 
@@ -51,6 +51,11 @@ def delegated_image(tcb: Tcb, now: int) -> DelegatedImage:
     )
 
 
+def _const_flags(tcb: Tcb) -> int:
+    agreed = FLAG_TS * tcb.ts_en | FLAG_SACK * tcb.sack_en | FLAG_WS * tcb.ws_en | FLAG_ECN * tcb.ecn_en
+    return agreed | FLAG_CUBIC * tcb.cubic_en
+
+
 def whole_image(tcb: Tcb, now: int) -> TcpImage:
     """What QUERY writes: const, cached and delegated state of the instant ``now``, backlogs as they are (B-10)."""
     delegated = delegated_image(tcb, now)
@@ -59,7 +64,7 @@ def whole_image(tcb: Tcb, now: int) -> TcpImage:
     live["receive_backlog_size"] = (tcb.rcv_nxt - tcb.consumed_seq) & MASK
     return TcpImage(
         family=tcb.family,
-        const_flags=(FLAG_TS * tcb.ts_en | FLAG_SACK * tcb.sack_en | FLAG_WS * tcb.ws_en | FLAG_ECN * tcb.ecn_en),
+        const_flags=_const_flags(tcb),
         remote_port=tcb.remote_port,
         local_port=tcb.local_port,
         snd_wind_scale=tcb.snd_ws,

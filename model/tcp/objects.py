@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from model.layout.generated import (
+    Family,
     NbrRec,
     NeighborImage,
     Object,
@@ -27,8 +28,6 @@ from model.tcp.update import barrier
 
 _NAMES_AN_OBJECT = frozenset((Opcode.QUERY, Opcode.INVALIDATE))
 _GLOBAL = frozenset((Opcode.PARAM_WRITE, Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE, Opcode.NEIGHBOR_ANSWER))
-FAMILY_IPV4, FAMILY_IPV6 = 4, 6
-"""Version of IP of a path and of the connections over it."""
 _UPDATE = 1
 _OBJECT_MASK = 3
 
@@ -67,7 +66,7 @@ def address_number(field: int, family: int) -> int:
 
     One of IPv4 is in the first four bytes (a.b.c.d = a<<24 | ..), one of IPv6 fills the field (byte 0 in 127:120).
     """
-    if family == FAMILY_IPV6:
+    if family == Family.IPV6:
         return int.from_bytes(field.to_bytes(16, "little"), "big")
     return int.from_bytes((field & MASK).to_bytes(4, "little"), "big")
 

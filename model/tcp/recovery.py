@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model.layout.generated import CWND_MAX, RxSeg
-from model.tcp.congestion import halved
+from model.tcp.congestion import reduce
+from model.tcp.control import control_of
 from model.tcp.ecn import on_reduction
 from model.tcp.scoreboard import Scoreboard, blocks_of, load, store
 from model.tcp.seq import MASK, distance, ge, gt, seq_max
@@ -36,7 +37,7 @@ def on_duplicate(c: Context) -> None:
         return
     if w.dup_acks < c.params.dup_ack_threshold and not load(w).lost_edge(c.params.dup_ack_threshold, c.mss):
         return
-    w.ssthresh = halved(c, sacked(c))
+    reduce(c, sacked(c))
     w.recover = w.snd_max
     w.in_recovery = w.rtx_head = 1
     w.partial_seen = w.rtt_active = w.rescued = 0
@@ -70,15 +71,15 @@ def before_ack(c: Context) -> Before:
 def pace(c: Context, before: Before) -> None:
     """S-8, proportional rate reduction (RFC 9937): what the acknowledgment lets out, in a recovery.
 
-    Half of what it says was delivered, until pipe has come down to ssthresh; then all of it, and one segment more if
-    the recovery gets on and nothing else turns out to be lost.
+    The part of what it says was delivered that the control keeps of a window (Q-2), until pipe has come down to
+    ssthresh; then all of it, and one segment more if the recovery gets on and nothing else turns out to be lost.
     """
     w, recovery = c.w, recovery_of(c)
     if recovery is None:
         return
     delivered = max(distance(w.snd_una, before.una) + recovery.board.sacked - before.sacked, 0)
     if recovery.pipe > w.ssthresh:
-        cwnd = recovery.pipe + before.credit + delivered // 2
+        cwnd = recovery.pipe + before.credit + control_of(w).part(delivered)
     else:
         worse = recovery.lost_edge > 0 and gt((recovery.una + recovery.lost_edge) & MASK, before.lost_edge)
         more = c.mss if w.snd_una != before.una and not worse else 0

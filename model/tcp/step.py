@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model.layout.generated import (
+    Family,
     Opcode,
     PathRec,
     Phase,
@@ -40,7 +41,7 @@ _NO_TCB = Tcb()
 
 def effective_mss(remote_mss: int, ts_en: int, path: PathRec) -> int:
     """Payload bytes of a full segment, options paid for (RFC 6691)."""
-    headers = IPV6_TCP_HEADER_BYTES if path.family == objects.FAMILY_IPV6 else IP_TCP_HEADER_BYTES
+    headers = IPV6_TCP_HEADER_BYTES if path.family == Family.IPV6 else IP_TCP_HEADER_BYTES
     return min(remote_mss, (path.path_mtu - headers) & MASK) - (TIMESTAMP_OPTION_BYTES if ts_en else 0)
 
 

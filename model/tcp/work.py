@@ -72,6 +72,8 @@ class TcbWork:
     ecn_ece: int = 0
     ecn_cwr: int = 0
     ecn_edge: int = 0
+    cubic_en: int = 0
+    cc: int = 0
     partial_seen: int = 0
     dup_acks: int = 0
     rtx_head: int = 0

@@ -104,6 +104,7 @@ class Life:
             timestamps=rng.random() < 0.7,
             window_scaling=rng.random() < 0.7,
             flow_label=random.Random(f"flow/{local_port}").getrandbits(20),
+            cubic=network.with_cubic(local_port),
         )
         self.stack = host.stack.connect(remote, local_port, config, host.now)
         host.clients.append(self)

@@ -47,7 +47,7 @@ LEAST_MTU_IPV6 = 1280
 #: Share of the operations that go where something is missing, as long as something is.
 STEERED = 0.8
 #: Behind the operations asked for, at most this many ticks and one part in so many more, for what is still missing.
-OVERTIME_TICKS = 800
+OVERTIME_TICKS = 2400
 OVERTIME_PART = 5
 #: Share of the operations that the contract forbids.
 MISUSED = 0.2

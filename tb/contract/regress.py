@@ -109,7 +109,8 @@ def _result(finished: Finished) -> dict[str, Any]:
     folder = finished.job.log.parent
     seed = int(folder.name.removeprefix("seed"))
     found: dict[str, Any] = {
-        "seed": seed, "operations": {}, "shapes": Shapes().as_dict(), "divergences": 0, "violations": [],
+        "seed": seed, "asked": 0, "overtime": 0, "operations": {},
+        "shapes": Shapes().as_dict(), "divergences": 0, "violations": [],
         "nbl_twice": 0, "nbl_never": 0,
         "streams_exact": False, "bytes": 0, "ticks": 0, "legal_share": 0.0, "seconds": finished.seconds,
     }  # fmt: skip
@@ -130,6 +131,8 @@ def _summary(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
     tally = Tally.of(one["operations"] for one in found)
     return {
         "seeds": [one["seed"] for one in found],
+        "asked": sum(one["asked"] for one in found),
+        "overtime": sum(one["overtime"] for one in found),
         "operations": tally.as_dict(),
         "legal_share": round(tally.legal_share, 4),
         "bytes_most": max((one["bytes"] for one in found), default=0),

@@ -93,6 +93,7 @@ class ContractSession(Transfer):
             violations.append("the session did not come to its end")
         return Findings(
             seed=self.config.seed,
+            asked=self.operator.plan.operations,
             operations=self.operator.tally,
             shapes=self.operator.shapes,
             divergences=divergences,

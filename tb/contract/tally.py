@@ -14,6 +14,7 @@ from tb.contract.table import PEER_KINDS, TABLE, Kind, State, legal
 ALLOWED_TIMES, REFUSED_TIMES = 20, 1
 #: Least share of operations that are allowed.
 LEGAL_SHARE = 0.6
+_PEER_PAIRS = [(kind, state) for kind in sorted(PEER_KINDS) for state in State]
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Tally:
     @property
     def total(self) -> int:
         """All operations: calls and answers of the host. What the peer does is none."""
-        return sum(n for (kind, _), n in self.counts.items() if kind not in PEER_KINDS)
+        return sum(self.counts.values()) - sum(self.counts[pair] for pair in _PEER_PAIRS if pair in self.counts)
 
     @property
     def legal_share(self) -> float:
@@ -113,6 +114,8 @@ class Findings:
     """What one seed left behind."""
 
     seed: int
+    asked: int = 0
+    """Operations asked for; what was done beyond them made up for what was missing in the table."""
     operations: Tally = field(default_factory=Tally)
     shapes: Shapes = field(default_factory=Shapes)
     divergences: int = 0
@@ -132,7 +135,8 @@ class Findings:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "seed": self.seed, "operations": self.operations.as_dict(), "shapes": self.shapes.as_dict(),
+            "seed": self.seed, "asked": self.asked, "overtime": max(0, self.operations.total - self.asked),
+            "operations": self.operations.as_dict(), "shapes": self.shapes.as_dict(),
             "divergences": self.divergences,
             "violations": self.violations, "nbl_twice": self.nbl_twice, "nbl_never": self.nbl_never,
             "streams_exact": self.streams_exact, "bytes": self.bytes, "ticks": self.ticks,

@@ -29,6 +29,8 @@ ROUTERS = (bytes.fromhex("0200000000a1"), bytes.fromhex("0200000000a2"))
 TIME_WAIT = 130_000
 #: Share of the connections that are over IPv6 where FAMILY does not say.
 IPV6_SHARE = 0.25
+#: Share of the connections that are offloaded with CUBIC.
+CUBIC_SHARE = 0.5
 #: Of an untagged frame by its ethertype: where protocol, TCP header and the last byte of the destination stand.
 _PLACES = {b"\x08\x00": (23, 34, 33), b"\x86\xdd": (20, 54, 53)}
 #: What the peers announce; a small receive buffer, so that an application that stops reading closes the window.
@@ -147,6 +149,10 @@ class ContractNetwork(Network):
         if "FAMILY" in self._config.given:
             return self._config.family == 6
         return random.Random(f"family/{self._config.seed}/{local_port}").random() < IPV6_SHARE
+
+    def with_cubic(self, local_port: int) -> bool:
+        """The congestion control of the connection from a port, drawn apart from everything else."""
+        return random.Random(f"cubic/{self._config.seed}/{local_port}").random() < CUBIC_SHARE
 
     def poke(self) -> None:
         """An application changed its mind."""

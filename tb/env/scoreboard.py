@@ -84,6 +84,18 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         self.follower.reset_under_traffic(memory)
         self.mirror.contents[:] = memory
 
+    def begin_anew(self, tick: int, memory: bytes) -> None:
+        """A soft reset ended a run that something was wrong with: both sides go on from ``memory``, nothing is judged.
+
+        What was compared and the violations so far stay.
+        """
+        self.reader.read()
+        self.in_flight.clear()
+        self.tick_base = tick
+        self.follower.begin_anew(memory)
+        self.tcb_table.forget()
+        self.mirror.contents[:] = memory
+
     # ---- what the monitors recorded ----------------------------------------------------------
 
     def catch_up(self) -> None:

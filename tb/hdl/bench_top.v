@@ -3,10 +3,11 @@
 // Two threads read what Python did then (tb/tests/rtl/bench_test.py writes it down): +play_host=PATH with memory and
 // register accesses, +play_wire=PATH with frames. Each record says how many frames the device had sent and how many
 // completions it had written when Python acted; the thread waits until that is so again, give or take SLACK frames (the
-// device may cut a request's tail otherwise), and an acknowledgment until its data was sent. Ticks run freely.
+// device may cut a request's tail otherwise), and an acknowledgment until its data was sent. Ticks run freely; a frame
+// waits for its own, too, since what it brings about may depend on it (an event a number of ticks behind another one).
 //   host: 32 bytes {kind, 0[15:0], sent[31:0], completed[31:0], length[15:0], address[63:0], value[31:0]} from bit 255 down,
 //         kind 1 memory (512 bytes of data follow, reversed), 2 register write, 3 register read
-//   wire: 16 bytes {sent[31:0], completed[31:0], length[15:0], 0[47:0]}, then 2048 bytes of frame, reversed
+//   wire: 16 bytes {sent[31:0], completed[31:0], length[15:0], tick[31:0], 0[15:0]}, then 2048 bytes of frame, reversed
 // Ends when both are through and the device is idle: prints "played <cycles> <frames sent>".
 `default_nettype none
 `include "chimney_layout.vh"
@@ -124,7 +125,8 @@ module bench_top #(
             wire_got = $fread(wire_head, wire_fd);
             if (wire_got == 16) begin
                 wire_got = ($fread(wire_data, wire_fd) == 2048) ? 16 : 0;
-                while (t.snk_seq + need < wire_head[127:96] || completed < wire_head[95:64] || (live && ahead[31])) @(negedge t.clk);
+                while (t.snk_seq + need < wire_head[127:96] || completed < wire_head[95:64] || (live && ahead[31])
+                       || t.tick_count < wire_head[47:16]) @(negedge t.clk);
                 t.src_frame = wire_data;
                 t.src_len   = wire_head[63:48];
                 t.src_go    = !t.src_go;

@@ -25,8 +25,6 @@ class Score:
 
     frames: Counter[str] = field(default_factory=Counter)
     reached: Counter[str] = field(default_factory=Counter)
-    #: Those that came in on a live connection with a hostile end.
-    at_victims: int = 0
     #: How victims ended.
     victims: Counter[str] = field(default_factory=Counter)
     #: Numbers of the attack frames among all that entered, from 0.
@@ -85,7 +83,6 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
         "goodput_without": before,
         "ratio": ratio,
         "covered": attacked.get("covered"),
-        "not_judged": attacked.get("not_judged", {}),
         "victims": attacked.get("victims", {}),
         "hang": hang,
         "problems": found,

@@ -7,7 +7,7 @@ none: the same session without the attack, its victims' far ends silent.
 from __future__ import annotations
 
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -49,17 +49,6 @@ AHEAD: Final = 4
 FRAMES_A_TICK: Final = 15
 #: Ticks that a session may last, at least and a frame: reaching it is a hang.
 TICKS_AT_LEAST, TICKS_A_FRAME = 100_000, 2
-
-#: Rules of the contract that are checked against the far end's segments. Their books take them as those of an end that
-#: keeps to RFC 9293: one FIN, one text for a number, no stamp of the past, no answer to what was not sent. Between such
-#: an end and a hostile one they cannot tell, so that what they say of a session with victims under attack is counted
-#: and not judged; attacks from off the path are judged by all rules, and lockstep judges every victim on the RTL.
-INFERRED: Final = frozenset(
-    (
-        "CH-130", "CH-134", "CH-145", "CH-155", "CH-190", "CH-191", "CH-196", "CH-198", "CH-201", "CH-203", "CH-222",
-        "CH-223", "CH-225", "CH-240", "CH-241", "CH-245", "G-19", "G-42", "G-43",
-    )
-)  # fmt: skip
 
 _HOSTILE: Final = (number(HOSTILE_IP), HOSTILE_PORT)
 _NIC: Final = number(NIC_IP)
@@ -209,7 +198,6 @@ class Field:
             far = self._by_port.get(seg.destination[1])
             if far is not None and far.live():
                 far.frames += 1
-                self.score.at_victims += 1
                 self.score.reached[name] += 1
         elif seg.source == (number(PEER_IP), PEER_PORT):
             place = seg.destination[1] - FIRST_LOCAL_PORT
@@ -326,8 +314,6 @@ class HostileTransfer(Transfer):
         self.field = Field(self, config)
         self.hostile.field = self.field
         self.field.targets.marks += [Mark(FIRST_LOCAL_PORT + number) for number in range(config.conns)]
-        #: Breaches of rules in INFERRED, by rule.
-        self.not_judged: Counter[str] = Counter()
         #: Ticks after which it counts as hanging.
         self.bound = TICKS_AT_LEAST + TICKS_A_FRAME * config.frames
 
@@ -376,18 +362,6 @@ class HostileTransfer(Transfer):
             for place, (app, before) in enumerate(zip(self.apps, score.before, strict=True))
         )
 
-    def problems(self) -> list[str]:
-        """As of every session, but for what cannot be told of victims."""
-        found = super().problems()
-        self.not_judged = Counter(rule for line in found if (rule := self._inferred(line)))
-        return [line for line in found if not self._inferred(line)]
-
-    def _inferred(self, line: str) -> str:
-        if not self.field.score.at_victims or not line.startswith("contract: "):
-            return ""
-        rule = line.split()[1]
-        return rule if rule in INFERRED else ""
-
     def outcome(self, problems: list[str], *, hang: bool = False) -> dict[str, Any]:
         """The figures of this session for `judge`; ``problems`` are those that others have with it."""
         score = self.field.score
@@ -399,5 +373,4 @@ class HostileTransfer(Transfer):
             "covered": round(score.covered, 3),
             "hang": hang,
             "problems": [*problems, *summary.verdict(self)],
-            "not_judged": dict(self.not_judged),
         }

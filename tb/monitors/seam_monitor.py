@@ -74,6 +74,8 @@ class _Watch:
     """Its tick, or later by ``lag``: a hand-over down counts from where the target began."""
     resend: bool
     """The head goes out again without the timer: transmission begins there."""
+    count: int
+    """Its expiries so far."""
     lag: int = 0
 
 
@@ -381,12 +383,14 @@ class SeamMonitor:
         if before is not None:
             off = due - before.due
             right = -self.rules.slack <= off <= self.rules.slack + before.lag
+            right |= self._expired_now(state, before, due)
             self._check("SEAM-CARRY", right, flow, f"due at {before.due}, now {off} later")
         elif in_flight and not closed and flow.recover is None and flow.starts and flow.sent == state["snd_max"]:
             self._began(flow, state, due)
         fast = flow.duplicates >= _FAST or flow.recover is not None
         if (in_flight and not closed and not fast) or (closed and pulled_back):
-            flow.watch = _Watch(due, resend=pulled_back and not closed)
+            count = _number(state, "retransmit_count")
+            flow.watch = _Watch(due, resend=pulled_back and not closed, count=count)
 
     def _began(self, flow: _Flow, state: Mapping[str, Value], due: int) -> None:
         """The timer is an RTO of SRtt, RttVar and the count of expiries, from something that starts one."""
@@ -401,6 +405,14 @@ class SeamMonitor:
         fits = any(abs(at + rto - due) <= self.rules.slack for at in starts for rto in rtos)
         text = f"{due - self._now} ticks are left; RTO {rtos[0]}, started at one of {flow.starts}"
         self._check("SEAM-RTO", fits, flow, text)
+
+    def _expired_now(self, state: Mapping[str, Value], before: _Watch, due: int) -> bool:
+        """The timer expired in this very tick: it runs anew, backed off, and the head has not left yet."""
+        count = _number(state, "retransmit_count")
+        if count <= before.count or state["snd_nxt"] != state["snd_una"]:
+            return False
+        on_time = abs(before.due - self._now) <= self.rules.slack + before.lag
+        return on_time and abs(self._now + self._rto(state, count) - due) <= self.rules.slack
 
     def _rto(self, state: Mapping[str, Value], backed_off: int) -> int:
         smoothed, variance = _number(state, "s_rtt"), _number(state, "rtt_var")

@@ -67,7 +67,10 @@ OWN = (
     ),
     Stimulus("six", settings={"size": 4 << 10, "seed": 21, "family": 6}, timeout=120),
     Stimulus("losses", settings={"size": 32 << 10, "seed": 103, "loss": 0.15, "delay": 5}),
-    Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16}),
+    Stimulus("newreno", settings={"size": 32 << 10, "seed": 103, "loss": 0.15, "delay": 5, "sack": False}),
+    Stimulus("cubic", settings={"size": 48 << 10, "seed": 103, "loss": 0.1, "delay": 5, "cubic": True}),
+    # with ticks as long as the test has them, or the transfer is over before the last case begins
+    Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16, "delay": 40}, plusargs={}, timeout=900),
     Stimulus("invalidate", INVALIDATE, settings={"seed": 18}),
     Stimulus("tiny", settings={"size": 4 << 10, "seed": 17}, timeout=120),
 )

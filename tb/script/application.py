@@ -70,6 +70,9 @@ class Application(Established):
 
     def write(self, count: int) -> Scene:
         """Send ``count`` octets."""
+        yield self.is_owned
+        if not self.writable:
+            return
         data = octets(self.written + 1, count)
         if self._resumed:
             self.stack.tcp.send(data, self.host.now)
@@ -77,6 +80,11 @@ class Application(Established):
             self._lists += 1
             yield from self.send(self.make(f"S{self._lists}", data))
         self.written += count
+
+    def is_owned(self) -> bool:
+        """No upload is on its way: the target has the connection, or the software stack has it, or nobody."""
+        leaves = self.reset or self._reason is not None or self._terminating
+        return self._resumed or self.upload is not None or not leaves
 
     @property
     def writable(self) -> bool:
@@ -86,6 +94,7 @@ class Application(Established):
 
     def shutdown(self) -> Scene:
         """No more is sent: FIN behind what was written."""
+        yield self.is_owned
         self.shut_write = True
         if self.reset or self.timed_out:
             return
@@ -115,6 +124,7 @@ class Application(Established):
 
     def pull(self, count: int) -> Scene:
         """Have up to ``count`` octets unread: what the target kept is fetched by a receive request."""
+        yield self.is_owned
         want = count - len(self.unread)
         if want <= 0 or not self.refused or self._resumed or self._terminating:
             return
@@ -124,6 +134,15 @@ class Application(Established):
         name = f"R{self._lists}"
         yield self.came_back(name)
         self.reading = False
+
+    def ask(self, count: int) -> Scene:
+        """Post a receive request before anything is there; what comes in it waits in the socket as the rest does."""
+        yield self.is_owned
+        if self._resumed or self.reset or self.timed_out:
+            return
+        self.refused = False
+        self._lists += 1
+        yield from self.post((f"R{self._lists}", count, False))
 
     def take(self, count: int) -> bytes:
         """Read up to ``count`` octets of those that wait."""

@@ -138,6 +138,11 @@ class Calls:
             return len(data)
         return 0 if (app.eof or app.shut_read) and not app.reset else -1
 
+    def _aio_read(self, call: Call) -> Outcome:
+        """POSIX aio_read: a read that is asked for and not waited for."""
+        yield from self.application.ask(self._size(call, {"aio_read": 2}))
+        return 0
+
     def _ioctl(self, call: Call) -> Outcome:
         """SIOCINQ and SIOCOUTQ tell the number in brackets."""
         yield from ()
@@ -226,7 +231,8 @@ class Calls:
             changed = replace(cached, **{name: amount})  # type: ignore[arg-type]
         else:
             raise UnsupportedError(f"socket option {option}", line)
-        if app.resumed:
+        yield app.is_owned
+        if app.resumed or app.upload is not None:
             return
         yield from app.stages.state(app.host.state.update([(app.connection, changed)]))
 

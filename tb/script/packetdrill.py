@@ -72,6 +72,7 @@ class _Handshake:
             rcv_ws=own_scale if scaled else 0,
             ts=theirs.ts is not None and (ours.any_options or ours.ts is not None),
             snd_wnd=theirs.win or 0,
+            rcv_wnd=ours.win,
             ecn={"E", "W"} <= (theirs if not self.active else ours).flags and answer.flags & {"E", "W"} == {"E"},
             options=tuple(self.options),
         )
@@ -98,6 +99,8 @@ class _Reader:
         first = next((e.segment for e in self._events if isinstance(e, Arrival)), None)
         if first is not None and first.win is not None and not handover.active:
             handover = replace(handover, snd_wnd=first.win << handover.snd_ws)
+        if any(isinstance(e, Departure) and e.segment.win for e in self._events):
+            handover = replace(handover, rcv_wnd=None)  # later segments show more of it than a SYN can (RFC 7323 2.2)
         return Script(self._name, handover, tuple(self._events))
 
     def _keep_time(self, when: When) -> None:

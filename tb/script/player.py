@@ -19,7 +19,8 @@ from tb.script.established import ISS, PEER_ISS, TICK, Opening
 from tb.script.events import Arrival, Call, Departure, Event, Script, ScriptError, UnsupportedError
 from tb.script.exceptions import Excuse
 from tb.script.judge import answered_once, differences, joined, show
-from tb.script.wire import Heard, Speaker
+from tb.script.laws import Laws
+from tb.script.wire import Heard, Speaker, signed
 from tb.tests.stage import Scene
 
 #: Ticks in which everything is done that an event causes at once.
@@ -64,6 +65,10 @@ class Player:
         self._app: Application
         self._far: Speaker
         self._calls: Calls
+        #: What the last call returned; None: none was made.
+        self.returned: int | None = None
+        #: What must hold on the wire whatever happens.
+        self.laws: Laws
         #: Calls that block, with the tick at which each must have returned.
         self._blocked: list[tuple[int, Call]] = []
         self._origin = self._nominal = self._last = self._line = 0
@@ -73,7 +78,8 @@ class Player:
         self._stage = stage
         self._app = app = Application(stage, len(stage.stories))
         stage.stories[app.name] = app
-        self._far = Speaker(app.far, ISS, PEER_ISS, lambda: app.written)
+        handover = self.script.handover
+        self._far = Speaker(app.far, ISS, PEER_ISS, lambda: app.written, handover.una, handover.max)
         app.far_acked = lambda: self._far.acked
         app.sent = lambda: max(0, self._far.sent_end - 1)
         app.heard = self._far.take
@@ -81,9 +87,9 @@ class Player:
         try:
             yield from self._hand_over()
             for event in self.script.events:
-                self._line = event.line
-                yield from self._event(event)
+                yield from self.event(event)
             yield from self._returns(max((tick for tick, _ in self._blocked), default=0))
+            yield from self.behind()
             self.result = self._verdict()
         except MismatchError as error:
             self.result = Result("fail", error.line, error.reason)
@@ -91,7 +97,40 @@ class Player:
             self.result = Result("skip", error.line, error.reason)
         except (ContractError, SoftTcpError, AssertionError) as error:
             self.result = Result("fail", self._line, f"{type(error).__name__}: {error}")
+        was_resumed = app.resumed
         yield from app.drop_all()
+        if self.result is not None and self.result.status == "pass" and not was_resumed:
+            self._given_back()
+
+    def _given_back(self) -> None:
+        """Both sides closed, all was acknowledged: nothing is outstanding in the state that the target gives back."""
+        app, laws = self._app, self.laws
+        delegated = None if app.upload is None else app.upload[1]
+        closed = None not in (laws.fin_heard, laws.fin_said) and laws.acked == (laws.fin_said or 0) + 1
+        if delegated is None or not closed or app.reset or laws.reset_heard or laws.told != laws.sent_end:
+            return
+        una = signed(delegated.snd_una - ISS)
+        if una != laws.sent_end:
+            reason = f"SndUna is {una} at the upload, {laws.sent_end} was acknowledged (RFC 9293 3.10.7.4)"
+            self.result = Result("fail", self._line, reason)
+
+    def hear(self, heard: Heard) -> None:
+        """The target sent a segment."""
+        self.laws.heard(heard)
+
+    def happens(self, event: Event) -> None:
+        """A segment arrives, or a call is made, now."""
+
+    def event(self, event: Event) -> Scene:
+        """Play one event; nothing that a law forbids may have happened until then."""
+        self._line = event.line
+        yield from self._event(event)
+        if self.laws.breaches:
+            raise MismatchError(event.line, self.laws.breaches[0])
+
+    def behind(self) -> Scene:
+        """What is played behind the last event of the trace: nothing."""
+        yield from ()
 
     def _verdict(self) -> Result:
         if not self._excused:
@@ -102,8 +141,11 @@ class Player:
     # ---- hand-over ----
 
     def _hand_over(self) -> Scene:
-        opening = Opening.of(self.script)
-        yield from self._app.establish(self.script.handover, opening)
+        opening, app = Opening.of(self.script), self._app
+        echo = None if opening.clock is None else opening.clock[1]
+        self.laws = Laws(self.script.handover, echo, lambda: app.closed or app.reset or app.timed_out)
+        self._far.on_said, self._far.on_heard = self.laws.said, self.hear
+        yield from app.establish(self.script.handover, opening)
         for _, option, text in self.script.handover.options:
             yield from self._calls.option(option, text, 0)
         self._origin = self._last = self._stage.now
@@ -136,8 +178,10 @@ class Player:
         self._last = max(due, self._stage.now)
         if isinstance(event, Arrival):
             self._nothing_unexpected(event)
+            self.happens(event)
             yield from self._arrive(event)
         elif isinstance(event, Call):
+            self.happens(event)
             yield from self._call(event)
         yield from self._stage.quiet(SETTLE)
 
@@ -260,6 +304,7 @@ class Player:
             outcome = yield from self._calls.run(event)
         except WrongError as error:
             raise MismatchError(event.line, str(error)) from error
+        self.returned = outcome
         wanted = number(event.ret)
         if wanted is not None and outcome != wanted:
             raise MismatchError(event.line, f"{event.name} returns {outcome}, {wanted} expected")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model.ndis.framing import MASK32
 from model.wire.frame import (
@@ -38,7 +38,8 @@ def octets(position: int, count: int) -> bytes:
     return bytes((7 * at + at // 256) & 0xFF for at in range(position, position + count))
 
 
-def _signed(value: int) -> int:
+def signed(value: int) -> int:
+    """A difference modulo 2^32 as the number of least magnitude."""
     value &= MASK32
     return value - (1 << 32) if value >> 31 else value
 
@@ -57,14 +58,22 @@ class Heard:
 
 
 class Speaker:
-    """The far end of one connection, in relative numbers."""
+    """The far end of one connection, in relative numbers.
 
-    def __init__(self, far: SceneFar, iss: int, peer_iss: int, written: Callable[[], int]) -> None:
+    ``una``, ``sent_end``: what the peer had acknowledged and heard when its connection was handed over.
+    """
+
+    def __init__(
+        self, far: SceneFar, iss: int, peer_iss: int, written: Callable[[], int], una: int = 1, sent_end: int = 1
+    ) -> None:
         self.far, self.iss, self.peer_iss = far, iss, peer_iss
         self.heard: deque[Heard] = deque()
         self._written = written
-        #: Largest relative acknowledgment said, and largest end of sequence space heard.
-        self.acked, self.sent_end = 0, 0
+        #: Largest relative acknowledgment said of what was heard, and largest end of sequence space heard.
+        self.acked, self.sent_end = una, sent_end
+        #: Told of every frame that is made (its segment, first octet, octets, acknowledgment), and of what is heard.
+        self.on_said: Callable[[Segment, int, int, int | None], None] = lambda segment, start, count, ack: None
+        self.on_heard: Callable[[Heard], None] = lambda heard: None
 
     # ---- what the peer says ----
 
@@ -90,27 +99,31 @@ class Speaker:
     def _stamps(ts: tuple[int, int]) -> Timestamps:
         return Timestamps((ts[0] + PEER_TS_BASE) & MASK32, (ts[1] + TS_BASE) & MASK32)
 
-    def _acknowledgment(self, segment: Segment) -> int:
-        """What the segment acknowledges, as a sequence number on the wire.
+    def _acknowledgment(self, segment: Segment) -> int | None:
+        """What the segment acknowledges; None: it has no ACK.
 
         Where the trace does not say, a segment without text acknowledges all that was sent, any other repeats what was
         said before.
         """
         if "." not in segment.flags:
-            return 0
+            return None
         if segment.ack is not None:
             value = segment.ack
         else:
             bare = segment.length == 0 and not segment.flags & {"S", "F", "R"}
             value = self.sent_end if bare else self.acked
-        self.acked = max(self.acked, value)
-        return (self.iss + value) & MASK32
+        if value <= self.sent_end:
+            self.acked = max(self.acked, value)
+        return value
 
     def _frame(self, segment: Segment, start: int, count: int, *, last: bool) -> bytes:
         far = self.far
         flags = TcpFlag(0)
         for letter in segment.flags - (frozenset() if last else frozenset("FP")):
             flags |= LETTERS[letter]
+        ack = self._acknowledgment(segment)
+        said = segment if last else replace(segment, flags=segment.flags - {"F"})
+        self.on_said(said, segment.seq + start, count, ack)
         return build_segment(
             SegmentFields(
                 destination_mac=int.from_bytes(NIC_MAC, "big"),
@@ -120,7 +133,7 @@ class Speaker:
                 source_port=far.port,
                 destination_port=far.local_port,
                 sequence=(self.peer_iss + segment.seq + start) & MASK32,
-                acknowledgment=self._acknowledgment(segment),
+                acknowledgment=0 if ack is None else (self.iss + ack) & MASK32,
                 flags=flags,
                 window=(segment.win or 0) & 0xFFFF,
                 ip_id=0,
@@ -139,6 +152,7 @@ class Speaker:
         if heard is not None:
             span = heard.segment.length + len(heard.segment.flags & {"S", "F"})
             self.sent_end = max(self.sent_end, heard.segment.seq + span)
+            self.on_heard(heard)
             self.heard.append(heard)
 
     def _read(self, parsed: ParsedFrame, tick: int) -> Heard | None:
@@ -148,9 +162,9 @@ class Speaker:
         stamps = tcp.options.timestamps
         segment = Segment(
             flags=frozenset(letter for letter, flag in LETTERS.items() if flag in tcp.flags),
-            seq=_signed(tcp.sequence - self.iss),
+            seq=signed(tcp.sequence - self.iss),
             length=len(parsed.payload),
-            ack=_signed(tcp.acknowledgment - self.peer_iss) if TcpFlag.ACK in tcp.flags else None,
+            ack=signed(tcp.acknowledgment - self.peer_iss) if TcpFlag.ACK in tcp.flags else None,
             win=tcp.window,
             mss=tcp.options.mss,
             window_scale=tcp.options.window_scale,
@@ -159,8 +173,7 @@ class Speaker:
             if stamps is None
             else ((stamps.value - TS_BASE) & MASK32, (stamps.echo_reply - PEER_TS_BASE) & MASK32),
             sack=tuple(
-                (_signed(left - self.peer_iss), _signed(right - self.peer_iss))
-                for left, right in tcp.options.sack_blocks
+                (signed(left - self.peer_iss), signed(right - self.peer_iss)) for left, right in tcp.options.sack_blocks
             ),
             ecn=next(name for name, code in CODE_POINTS.items() if code == ip.tos & 3),
             urgent=tcp.urgent_pointer,

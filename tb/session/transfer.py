@@ -134,8 +134,10 @@ class Transfer:
             # by default everything is about to wrap: sequence numbers both ways, timestamps
             window = min(base.tcp.initial_rcv_wnd, POOL_BYTES // config.conns)
             seq = 0xFFFF_F000 - rng.randrange(1 << 15)
-            tcp = replace(base.tcp, ecn=config.ecn, initial_rcv_wnd=window, initial_seq=seq, initial_ts=0xFFFF_FF00)
-            tcp = replace(tcp, flow_label=random.Random(f"flow/{config.seed}/{number}").getrandbits(20))
+            tcp = replace(base.tcp, ecn=config.ecn, cubic=config.cubic, sack=config.sack)
+            tcp = replace(tcp, initial_rcv_wnd=window, initial_seq=seq)
+            label = random.Random(f"flow/{config.seed}/{number}").getrandbits(20)
+            tcp = replace(tcp, initial_ts=0xFFFF_FF00, flow_label=label)
             settings = replace(base, seed=rng.getrandbits(32), tcp=tcp)
             if config.cuts:  # the end of a connection is cut, too
                 settings = replace(
@@ -144,7 +146,11 @@ class Transfer:
             self.apps.append(self.app_type(self.host, settings, part, *self.ends(number)))
         peer = PeerConfig(
             tcp=replace(
-                self.peer_tcp, mss=config.mss, ecn=config.ecn, initial_sequence=0xFFFF_E000 - config.seed % 4096
+                self.peer_tcp,
+                mss=config.mss,
+                ecn=config.ecn,
+                sack=config.sack,
+                initial_sequence=0xFFFF_E000 - config.seed % 4096,
             ),
             rules=JudgeRules(damaged_path=config.corrupt > 0),
         )

@@ -156,7 +156,7 @@ IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
     ("I-23", {"initial_rcv_wnd": _BIG, "rcv_wnd": _BIG}, Status.BAD_IMAGE),
     ("I-51", {"ka_timeout": _LONG, "cached_flags": 1}, Status.BAD_IMAGE),
     ("I-52", {"ka_interval": 0xFFFF_FFFF}, Status.BAD_IMAGE),
-    ("I-53", {"const_flags": 0x10}, Status.BAD_IMAGE),
+    ("I-53", {"const_flags": 0x20}, Status.BAD_IMAGE),
     ("I-54", {"const_flags": 0x8000}, Status.BAD_IMAGE),
     ("I-55", {"cached_flags": 0x20}, Status.BAD_IMAGE),
     ("I-56", {"cached_flags": 0x8000}, Status.BAD_IMAGE),
@@ -185,7 +185,7 @@ IMAGES: tuple[tuple[str, dict[str, int], Status], ...] = (
 
 #: The largest values that are possible, all at once.
 LARGEST: dict[str, int] = {
-    "const_flags": 7,
+    "const_flags": 0x1F,
     "cached_flags": 0x1F,
     "ka_probe_count": 255,
     "ka_timeout": _LONG - 1,

@@ -43,7 +43,6 @@ _LASTING_FLAGS: Final = 0x03
 """KEEP_ALIVE_ENABLED and NAGLING_ENABLED; the other cached flags are requests of one update."""
 _AGEING: Final = frozenset({"host_reachability_delta", "length", "recognized_options"})
 """Not compared: an age, which grows, and the header that NDIS fills."""
-_ECN_BITS: Final = 0x03
 
 
 def _shown(value: Value) -> str:
@@ -252,7 +251,7 @@ class Ownership(BookMonitor):
     def _headers(self, connection: Offloaded, seg: WireSegment, frame: bytes) -> None:
         path = connection.parent
         neighbor = path.parent if path is not None else None
-        self._on_wire(connection, "tos_or_traffic_class", seg.tos, ~_ECN_BITS)
+        self._on_wire(connection, "tos_or_traffic_class", seg.tos, ~ndis.ECN_BITS)
         self._on_wire(connection, "ttl_or_hop_limit", seg.ttl)
         if seg.ipv6:
             self._on_wire(connection, "flow_label", seg.flow_label)

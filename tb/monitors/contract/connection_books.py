@@ -23,8 +23,10 @@ from tb.monitors.contract.connection_parts import (
     whole,
 )
 from tb.monitors.contract.monitor import Desk, Hook, Monitor, hooks_of
+from tb.monitors.contract.receive_stream import Stream
+from tb.monitors.contract.stream_books import forwarded_segment
 from tb.monitors.contract.trace import Enter, Frame, Leave, Node, Record, Setting, Tree, Value
-from tb.monitors.wire_headers import ACK, RST, WireSegment, read_segment
+from tb.monitors.wire_headers import WireSegment, read_segment
 
 _EARLY_TICKS: Final = 2
 """A frame that came in this long before the hand-over may still wait in the target."""
@@ -147,6 +149,8 @@ class Book:
         connection.touched.add(record.function)
         if record.function == ndis.EVENT:
             connection.events.append((record.event, record.info, record.order))
+            if record.event == ndis.DISCONNECT_EVENT:
+                connection.told_of_fin()
 
     def _leave(self, entered: Enter, record: Leave) -> None:
         if entered.function not in (ndis.EVENT, ndis.INDICATE):
@@ -181,15 +185,11 @@ class Book:
             if kind == "disconnect" and record.flags & ndis.ABORTIVE and connection.phase is not Phase.TERMINATING:
                 connection.touched.add("abortive")
 
-    def _forwarded(self, connection: Connection, data: bytes, record: Enter) -> None:
-        if len(data) < 20:
-            return
-        number = int.from_bytes(data[4:8], "big")
-        flags, header = data[13], (data[12] >> 4) * 4
-        connection.hear(number, flags, data[header:], record.tick, record.order)
-        if flags & ACK:
-            window = int.from_bytes(data[14:16], "big")
-            connection.acknowledge(int.from_bytes(data[8:12], "big"), window, record.tick)
+    @staticmethod
+    def _forwarded(connection: Connection, data: bytes, record: Enter) -> None:
+        seg = forwarded_segment(data)
+        if seg is not None:
+            connection.hear(seg, data[20 + seg.option_length :], record.tick, record.order)
 
     def _complete(self, record: Enter, kind: str) -> None:
         for nbl in record.lists:
@@ -244,16 +244,20 @@ class Book:
         level = ndis.level(node.type)
         if level != ndis.TCP_LEVEL:
             return Thing(level, None, node.location, node.handle, *states, parent=parent)
-        new = Connection(level, None, node.location, node.handle, *states, parent=parent, adapter=self.adapter)
-        new.began = record.tick
+        new = Connection(
+            level, None, node.location, node.handle, *states, parent=parent, adapter=self.adapter, began=record.tick
+        )
         new.flow = self._flow(new)
         new.sent_max = signed(whole(new.delegated, "snd_max"), whole(new.delegated, "snd_una"))
         new.send_edge = new.told_edge = whole(new.delegated, "snd_wnd")
         new.windows.add(new.send_edge)
         new.inherited_bytes = sum(nbl.data_length for nbl in node.buffered)
-        new.received += b"".join(nbl.data for nbl in node.buffered)
-        if len(new.received) != new.inherited_bytes:
-            new.received += bytes(new.inherited_bytes - len(new.received))
+        held = b"".join(nbl.data for nbl in node.buffered)
+        new.received = Stream(
+            -new.inherited_bytes, 0, bytearray(held[: new.inherited_bytes].ljust(new.inherited_bytes))
+        )
+        if len(held) != new.inherited_bytes:
+            new.received.doubt(-new.inherited_bytes, 0)
         for nbl in node.chain:
             request = Request("send", nbl, new, record.order, record.tick, record.call, inherited=True)
             self.requests[nbl.ident] = request
@@ -387,9 +391,7 @@ class Book:
 
     @staticmethod
     def _hear(connection: Connection, seg: WireSegment, record: Frame) -> None:
-        connection.hear(seg.sequence, seg.flags, payload_of(record.data, seg), record.tick, record.order)
-        if seg.flags & ACK and not seg.flags & RST:
-            connection.acknowledge(seg.acknowledgment, seg.window, record.tick)
+        connection.hear(seg, payload_of(record.data, seg), record.tick, record.order)
 
 
 class Books:

@@ -2,12 +2,12 @@
 
 Positions of a connection count from the hand-over, differences modulo 2^32: the send stream from SndUna, the receive
 stream from RcvNxt. What was received is an upper bound of what the target has dealt with (a received frame may still
-wait in it, or have been dropped for lack of room).
+wait in it, or have been dropped for lack of room); segments that no receiver takes (`acceptance`) are left out.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from enum import Enum
 from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
+from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate
+from tb.monitors.contract.receive_stream import Stream
 from tb.monitors.contract.trace import List, Node, State, Tree
 from tb.monitors.wire_headers import ACK, FIN, PSH, RST, SYN, WireSegment
 
+_ANYWHERE: Final = 1 << 31
 _HISTORY: Final = 2048
 """Received pieces of one connection that are remembered."""
-_ANYWHERE: Final = 1 << 31
-_KEPT: Final = 1 << 16
-"""Delivered bytes are forgotten in pieces of this size."""
 
 
 def signed(number: int, origin: int) -> int:
@@ -203,10 +203,10 @@ class Connection(Thing):
     stamp: tuple[int, int] | None = None
     """Timestamp of the least delayed frame sent, and the tick at which it left."""
     una: int = 0
-    contiguous: int = 0
-    fin_in: int | None = None
-    fin_order: int = 0
+    fins: Fins = field(default_factory=Fins)
+    """Where the peer's FIN may lie, unless RcvNxt counted it at the hand-over."""
     reset_in: bool = False
+    """An RST came that may lie at RCV.NXT."""
     windows: set[int] = field(default_factory=set)
     send_edge: int = 0
     """Rightmost edge of the peer's window ever."""
@@ -216,16 +216,48 @@ class Connection(Thing):
     """The largest window of the peer since the hand-over, bytes."""
     opened: int = 0
     """Tick at which what was acknowledged, or that edge, moved last."""
-    beyond: list[tuple[int, int]] = field(default_factory=list)
-    pieces: dict[int, bytes] = field(default_factory=dict)
     arrivals: deque[Arrival] = field(default_factory=lambda: deque(maxlen=_HISTORY))
-    received: bytearray = field(default_factory=bytearray)
-    forgotten: int = 0
+    received: Stream = field(default_factory=lambda: Stream(0, 0))
+    """The peer's bytes, those that came with the hand-over before position 0."""
+    early: Early[tuple[WireSegment, bytes, int]] = field(default_factory=Early)
     heard: int = 0
     """Frames and forwarded segments received."""
     inherited_bytes: int = 0
     delivered: int = 0
     """Bytes that the client got since the hand-over, inherited ones included."""
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.const, self.delegated, self.began, 0)
+
+    @property
+    def contiguous(self) -> int:
+        """The position behind all data that came in without a gap."""
+        return self.received.end
+
+    @property
+    def beyond(self) -> bool:
+        """Data came in beyond a gap."""
+        return bool(self.received.beyond)
+
+    @property
+    def fin_in(self) -> int | None:
+        """Where the peer's FIN lies, once the target has it: acknowledged, where no text can be, or told."""
+        return self.fins.known
+
+    @property
+    def fin_near(self) -> bool:
+        """The target may have the peer's FIN."""
+        return self.fins.within(self.contiguous)
+
+    def fin_counted(self, position: int, state: int) -> int | None:
+        """1 if ``position`` of the receive stream, reported in TCP state ``state``, counts a FIN; None: not known."""
+        if self.initial_fin or state in ndis.AFTER_PEER_FIN:
+            return 1
+        if not self.fins.at(position - 1):
+            return 0
+        if self.fin_in is not None or position > self.contiguous:
+            return 1
+        return None if state == ndis.CLOSED else 0  # a far end sent a FIN and text for the same number
 
     @property
     def initial_fin(self) -> int:
@@ -272,10 +304,10 @@ class Connection(Thing):
         """Bytes before ``position`` of the receive stream (which counts ``fin``) that the client has not got."""
         return position - fin + self.initial_fin + self.inherited_bytes - self.delivered
 
-    def tail(self, count: int, position: int, fin: int) -> bytes | None:
-        """The ``count`` last bytes of data before ``position``, None where they are not all known."""
-        end = position - fin + self.initial_fin + self.inherited_bytes - self.forgotten
-        return bytes(self.received[end - count : end]) if end >= count and end <= len(self.received) else None
+    def holds(self, data: bytes, position: int, fin: int) -> bool:
+        """``data`` is the last data before ``position``, as far as it is known (see `Stream.same`)."""
+        end = position - fin + self.initial_fin
+        return self.received.same(end - len(data), data) is not False
 
     def sent_bytes(self, start: int, count: int) -> bytes | None:
         """What the host gave to send at ``start``, None where it is not (all) in the trace."""
@@ -313,69 +345,110 @@ class Connection(Thing):
         if request.end > request.start:
             self.starts.append(request.start)
             self.stream.append(request)
+        self._revive(request.tick)
 
     def consume(self, count: int) -> None:
         """The client got ``count`` bytes."""
         self.delivered += count
-        if self.delivered - self.forgotten > 2 * _KEPT:
-            self.forgotten += _KEPT
-            del self.received[:_KEPT]
+        place = self.delivered - self.inherited_bytes
+        self.received.forget(place)
+        self.fins.passed(place + 1)
 
     # --- frames ----------------------------------------------------------------------------------------
 
-    def hear(self, seq: int, flags: int, payload: bytes, tick: int, order: int) -> None:
+    def bounds(self) -> Bounds:
+        """What the target holds lies between these."""
+        window = whole(self.delegated, "rcv_wnd", _ANYWHERE)
+        edge = window if self.edge is None else self.edge
+        sizes = [whole(state, "initial_rcv_wnd") for state in (self.cached, *self.newer, *(s for s, _ in self.older))]
+        farthest = max(edge, self.contiguous + max(window, *sizes))
+        least = max(self.acked, self.delivered - self.inherited_bytes)
+        narrow, wide = (whole(self.delegated, "max_snd_wnd", default) for default in (0, _ANYWHERE))
+        return Bounds(
+            nxt=(least, self.in_order),
+            told=self.acked,
+            edge=(edge, farthest),
+            una=(self.gate.una, self.una),
+            sent=max(self.sent_max, self.queued + 1),
+            widest=(narrow, max(wide, self.widest, whole(self.delegated, "snd_wnd"))),
+        )
+
+    def judge(self, seg: WireSegment, tick: int) -> Answer:
+        """Whether the target takes a segment that comes now."""
+        return self.gate.judge(seg, self.receive_place(seg.sequence), self._ack_place(seg), self.bounds(), tick)
+
+    def of_the_future(self, seg: WireSegment) -> bool:
+        """It acknowledges what was not sent: it counts if the target sends that before it looks at it."""
+        return self._ack_place(seg) > self.bounds().sent
+
+    def _ack_place(self, seg: WireSegment) -> int:
+        return self.una + signed(seg.acknowledgment, whole(self.delegated, "snd_una") + self.una)
+
+    def hear(self, seg: WireSegment, payload: bytes, tick: int, order: int) -> None:
         """A segment came in, from the wire or forwarded."""
         self.heard += 1
-        start = self.receive_place(seq)
+        start, ack = self.receive_place(seg.sequence), self._ack_place(seg)
+        if seg.flags & RST:
+            bounds = self.bounds()
+            self.reset_in |= bounds.nxt[0] <= start <= bounds.nxt[1]
+        elif seg.flags & ACK and not seg.flags & SYN and ack > self.bounds().sent:
+            self.early.add(tick, ack, (seg, payload, order))
+        else:
+            self._take(seg, payload, tick, order)
+
+    def _take(self, seg: WireSegment, payload: bytes, tick: int, order: int) -> None:
+        start, ack, bounds = self.receive_place(seg.sequence), self._ack_place(seg), self.bounds()
+        answer = self.gate.judge(seg, start, ack, bounds, tick)
+        self.gate.took(seg, start, ack, bounds, tick, answer)
+        if answer is Answer.NO or seg.flags & SYN:
+            return
+        self._acknowledge(seg, ack, tick)
         end = start + len(payload)
-        self.reset_in |= bool(flags & RST)
-        if flags & (RST | SYN):
-            return
         if payload:
-            filled = bool(self.beyond) and start <= self.contiguous < end
-            self.arrivals.append(Arrival(start, end, tick, bool(flags & PSH), filled))
-            self._place(start, end, payload)
-        edge = max(self.edge or 0, whole(self.delegated, "rcv_wnd", _ANYWHERE))
-        if flags & FIN and self.fin_in is None and 0 <= end <= edge:
-            self.fin_in, self.fin_order = end, order
+            filled = self.beyond and start <= self.contiguous < end
+            self.arrivals.append(Arrival(start, end, tick, bool(seg.flags & PSH), filled))
+            limit = bounds.edge[1] if self.fin_in is None else min(bounds.edge[1], self.fin_in)
+            self.received.put(start, payload[: max(0, limit - start)], tick, self.acked)
+        if seg.flags & FIN and not self.initial_fin and end >= self.acked:
+            self.fins.add(end, order)
 
-    def _place(self, start: int, end: int, payload: bytes) -> None:
-        if start > self.contiguous:
-            insort(self.beyond, (start, end))
-            self.pieces[start] = max(payload, self.pieces.get(start, b""), key=len)
-            return
-        self._extend(start, end, payload)
-        while self.beyond and self.beyond[0][0] <= self.contiguous:
-            low, high = self.beyond.pop(0)
-            self._extend(low, high, self.pieces.get(low, b""))
-            if not (self.beyond and self.beyond[0][0] == low):
-                self.pieces.pop(low, None)
+    def _advance(self, position: int) -> None:
+        """The target acknowledged all before ``position``."""
+        self.acked = max(self.acked, position)
+        self.fins.passed(self.acked)
+        if self.contiguous == self.acked - 1 and self.fins.at(self.contiguous):
+            self.fins.settle(self.contiguous)
 
-    def _extend(self, start: int, end: int, payload: bytes) -> None:
-        if end > self.contiguous:
-            self.received += payload[self.contiguous - start : end - start]
-            self.contiguous = end
+    def told_of_fin(self) -> None:
+        """TcpIndicateDisconnect: the FIN lies behind what the client has, if it can."""
+        place = self.delivered - self.inherited_bytes
+        if self.fins.at(place):
+            self.fins.settle(place)
 
     @property
     def in_order(self) -> int:
         """The position behind all that came in without a gap, the peer's FIN included."""
-        return self.contiguous + int(self.fin_in is not None and self.fin_in == self.contiguous)
+        end = self.contiguous if self.fin_in is None else self.fin_in
+        return end + self.fins.at(end)
 
-    def acknowledge(self, ack: int, window: int, tick: int) -> None:
-        """An acknowledgment came in; ``window`` as on the wire."""
-        place = self.una + signed(ack, whole(self.delegated, "snd_una") + self.una)
+    def _acknowledge(self, seg: WireSegment, place: int, tick: int) -> None:
+        """An acknowledgment came in."""
         shift = whole(self.const, "snd_wind_scale") if self.flag(ndis.WINDOW_SCALING) else 0
-        self.windows.add(window << shift)
-        if place > max(self.sent_max, self.queued + 1):
-            return
+        window = seg.window << shift
+        self.windows.add(window)
         before = self.una, self.send_edge
         self.una = max(self.una, place)
         if place == self.una:
-            self.told_edge = place + (window << shift)
-        self.send_edge = max(self.send_edge, place + (window << shift))
-        self.widest = max(self.widest, window << shift)
+            self.told_edge = place + window
+        self.send_edge = max(self.send_edge, place + window)
+        self.widest = max(self.widest, window)
         if before != (self.una, self.send_edge):
             self.opened = tick
+
+    def _revive(self, tick: int) -> None:
+        """What was acknowledged before it was sent is sent now, or may be."""
+        for seg, payload, order in self.early.due(tick, self.bounds().sent):
+            self._take(seg, payload, tick, order)
 
     @property
     def can_override(self) -> bool:
@@ -408,9 +481,10 @@ class Connection(Thing):
         if seg.flags & FIN and self.fin_sent is None:
             self.fin_sent = end
         self.sent_max = max(self.sent_max, end + (seg.flags & FIN))
+        self._revive(tick)
         if seg.flags & ACK:
             ack = self.receive_place(seg.acknowledgment)
-            self.acked = max(self.acked, ack)
+            self._advance(ack)
             shift = whole(self.const, "rcv_wind_scale") if self.flag(ndis.WINDOW_SCALING) else 0
             self.edge = max(self.edge if self.edge is not None else ack, ack + (seg.window << shift))
 

@@ -166,7 +166,7 @@ class StateMonitor(FaceMonitor):
             self.check("CH-079", delta == ndis.NOT_RUNNING, f"nothing to send again, but retransmit delta is {delta!r}")
         enabled = any(int(flags or 0) & ndis.KEEP_ALIVE_ENABLED for flags in conn.accepted("flags", self._now.tick))
         inherited = number_of(conn.delegated, "keep_alive_timeout_delta", ndis.NOT_RUNNING) != ndis.NOT_RUNNING
-        challenged = conn.reset_in or conn.syn_in
+        challenged = conn.challenged
         if steady and not enabled and not inherited and not challenged:
             delta = told.get("keep_alive_timeout_delta")
             self.check("CH-079", delta == ndis.NOT_RUNNING, f"keep-alive is off, but its delta is {delta!r}")
@@ -314,7 +314,7 @@ class StateMonitor(FaceMonitor):
         return start == conn.tx.sent_max - 1 and all_acked and seg.payload_length <= 1 and not seg.flags & FIN
 
     def _probes(self, conn: Connection, tick: int) -> None:
-        challenged = conn.reset_in or conn.syn_in
+        challenged = conn.challenged
         if conn in self._quiet and not challenged:
             late = tick - self._quiet[conn]
             self.check("CH-087", late <= GRACE, f"a keep-alive probe {late} ticks after it was switched off")

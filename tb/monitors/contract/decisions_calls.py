@@ -147,7 +147,7 @@ class CallDecisions(BooksMonitor):
             return
         before = whole(connection.delegated, "state")
         own = connection.fin_sent is not None or before in ndis.AFTER_OWN_FIN
-        peer = connection.fin_in is not None or connection.initial_fin == 1
+        peer = connection.fins.heard or connection.initial_fin == 1
         told = connection.raised(ndis.DISCONNECT_EVENT) or connection.initial_fin == 1
         if (own and not peer) or (told and not own):
             text = f"upload reason {record.info} in {'FinWait' if own else 'CloseWait'}"

@@ -160,7 +160,7 @@ class ReceiveDecisions(BooksMonitor):
         earlier = [r for r in connection.outstanding("receive") if r.number < request.number]
         earlier = [r for r in earlier if r.nbl.ident not in together[: together.index(nbl.ident)]]
         normal = self._frozen(connection) or connection.raised(ndis.DISCONNECT_EVENT)
-        normal = normal or connection.fin_in is not None or bool(connection.initial_fin)
+        normal = normal or connection.fin_near or bool(connection.initial_fin)
         right = not earlier and not nbl.transferred and (normal or nbl.status == ndis.SUCCESS)
         text = f"zero-byte request {nbl.ident}: {nbl.status}, {nbl.transferred} bytes, {len(earlier)} before it wait"
         self.check("G-28", right, text)
@@ -214,13 +214,13 @@ class ReceiveDecisions(BooksMonitor):
         if connection.aborted or not room:
             return
         if connection.phase is Phase.TERMINATING:
-            if 0 < count < room and request.nbl.no_push and connection.fin_in is None:
+            if 0 < count < room and request.nbl.no_push and not connection.fin_near:
                 reset = connection.stopped or connection.reset_in  # the event follows the requests (CH-193)
                 right = nbl.status == ndis.UPLOAD_IN_PROGRESS or (reset and nbl.status == ndis.REQUEST_ABORTED)
                 self.check("G-17", right, f"nonpush request {nbl.ident} with {count} of {room} bytes: {nbl.status}")
             return
-        heard = connection.fin_in is not None and connection.in_order > connection.fin_in
-        if not heard or request.order > connection.fin_order or connection.stopped or count == room:
+        heard = connection.fins.heard_at(connection.contiguous)
+        if heard is None or request.order > heard or connection.stopped or count == room:
             return
         right = nbl.status == ndis.SUCCESS or (count == 0 and nbl.status == ndis.INVALID_STATE)
         self.check("G-17", right, f"request {nbl.ident} with {count} bytes at a FIN: {nbl.status}")
@@ -230,7 +230,7 @@ class ReceiveDecisions(BooksMonitor):
     ) -> None:
         push = book.parameter("tcp_push_ticks", 0)
         partly = 0 < count < request.nbl.data_length and status == ndis.SUCCESS
-        if not push or not partly or request.nbl.no_push or self._frozen(connection) or connection.fin_in is not None:
+        if not push or not partly or request.nbl.no_push or self._frozen(connection) or connection.fin_near:
             return
         first = at - connection.inherited_bytes - connection.initial_fin
         last = first + count - 1
@@ -269,13 +269,15 @@ class ReceiveDecisions(BooksMonitor):
         )
 
     def _disconnect_event(self, connection: Connection) -> None:
-        if connection.fin_in is None and not connection.initial_fin:
+        if not connection.fins.heard and not connection.initial_fin:
             return
-        waiting = [r.nbl.ident for r in connection.outstanding("receive") if r.order < connection.fin_order]
+        places = sorted(connection.fins.places, key=lambda place: abs(connection.undelivered(place + 1, 1)))
+        place = places[0] if places else -1  # a far end may have sent several
+        heard = connection.fins.places.get(place, 0)
+        waiting = [r.nbl.ident for r in connection.outstanding("receive") if r.order < heard]
         if connection.posts:
             self.check("G-17", not waiting, f"TcpIndicateDisconnect is raised before receives {waiting} complete")
-        place = 0 if connection.fin_in is None else connection.fin_in + 1
-        left = connection.undelivered(place, 1)
+        left = connection.undelivered(place + 1, 1)
         self.check("G-42", left <= 0, f"TcpIndicateDisconnect is raised with {left} bytes not consumed")
 
     def _terminated(self, record: Enter, book: Book) -> None:
@@ -287,7 +289,7 @@ class ReceiveDecisions(BooksMonitor):
             if connection.aborted and connection.raised(ndis.ABORT_EVENT):
                 self.check("G-06", not node.buffered, f"{connection.context} was aborted, BufferedData is not NULL")
             place = connection.receive_place(whole(node.delegated, "rcv_nxt"))
-            fin = connection.fin_in is not None and place > connection.fin_in
+            fin = not connection.initial_fin and connection.fin_counted(place, whole(node.delegated, "state"))
             if fin and not connection.aborted and connection.undelivered(place, 1) > 0:
                 told = whole(node.delegated, "state") in {*ndis.AFTER_PEER_FIN, ndis.CLOSED}
                 raised = connection.raised(ndis.DISCONNECT_EVENT)

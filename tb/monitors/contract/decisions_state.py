@@ -179,7 +179,7 @@ class StateDecisions(BooksMonitor):
         if (
             start <= connection.acked < end <= edge
             and stamped
-            and connection.fin_in is None
+            and not connection.fins.heard
             and not connection.initial_fin
         ):
             self._coming[nbl.ident] = (record.order, end)
@@ -311,20 +311,22 @@ class StateDecisions(BooksMonitor):
 
     def _fins(self, connection: Connection, node: Node, state: State, asked: _Asked, query: bool) -> None:
         """A query's answer may be older than what the host heard and the wire saw while it was under way."""
-        if connection.fin_in is None or connection.initial_fin or connection.aborted:
+        if not connection.fins.heard or connection.initial_fin or connection.aborted:
             return
         place = connection.receive_place(whole(state, "rcv_nxt"))
         told = whole(state, "state") in ndis.AFTER_PEER_FIN
-        if place > connection.fin_in and not told and whole(state, "state") != ndis.CLOSED:
+        closed = whole(state, "state") == ndis.CLOSED
+        if not told and not closed and connection.fin_counted(place, whole(state, "state")):
             self.breach("G-43", f"RcvNxt counts the FIN in state {whole(state, 'state')}")
         ended = asked.ended if query else connection.raised(ndis.DISCONNECT_EVENT)
-        if not (told or ended or (asked.acked if query else connection.acked) > connection.fin_in):
+        taken = connection.fin_in is not None and (asked.acked if query else connection.acked) > connection.fin_in
+        if not (told or ended or taken):
             return
-        right = place == connection.fin_in + 1
         held = sum(nbl.data_length for nbl in node.buffered)
         fits = not node.buffered or held <= connection.undelivered(place, 1)
-        text = f"RcvNxt lies {place - connection.fin_in} behind the data, {held} bytes are buffered"
-        self.check("G-43", right and fits, text)
+        behind = sorted(place - fin for fin in connection.fins.places)
+        text = f"RcvNxt lies {behind} behind the data before a FIN, {held} bytes are buffered"
+        self.check("G-43", connection.fins.at(place - 1) and fits, text)
 
     def _chain(self, connection: Connection, node: Node, book: Book) -> None:
         first = next((nbl for nbl in node.chain if nbl.data_length), None)

@@ -25,6 +25,8 @@ _DATA, _WINDOW_PROBE, _KEEP_ALIVE = "data", "window probe", "keep-alive"
 _UNLIMITED: Final = 0xFFFFFFFF
 """MaxRT (CH-215)."""
 _CHALLENGE_PROBES: Final = 10
+_BACK_OFF: Final = 2
+"""A retransmission timer and a probe timer double each time (RFC 6298 5.5); up to their limit, which is not known."""
 """Keep-alive probes behind a challenge, where KaProbeCount says nothing (5.7)."""
 
 
@@ -61,9 +63,10 @@ def header_values(frame: bytes, seg: WireSegment) -> dict[str, int]:
     return values | ({"flow_label": seg.flow_label} if seg.ipv6 else {})
 
 
-def shows(values: Mapping[str, int], cached: State) -> bool:
-    """They are those of CACHED state, as far as it has them."""
-    return all(whole(cached, name, value) == value for name, value in values.items())
+def shows(values: Mapping[str, int], cached: State, *, ecn: bool = False) -> bool:
+    """They are those of CACHED state, as far as it has them; with ``ecn`` two bits are the transport's (RFC 3168 5)."""
+    masks = {"tos_or_traffic_class": ~ndis.ECN_BITS} if ecn else {}
+    return all(not (whole(cached, name, value) ^ value) & masks.get(name, -1) for name, value in values.items())
 
 
 class WireDecisions(BooksMonitor):
@@ -88,6 +91,8 @@ class WireDecisions(BooksMonitor):
         self._heard: dict[Connection, int] = {}
         """Tick of the last frame received."""
         self._syn: dict[Connection, int] = {}
+        #: Everything before that SYN was acknowledged; else the target may lack something in front of it.
+        self._at_rcv_nxt: dict[Connection, bool] = {}
         """Tick of the last SYN at RcvNxt."""
 
     def passes(self, record: Record) -> None:
@@ -125,6 +130,7 @@ class WireDecisions(BooksMonitor):
             place = connection.receive_place(seg.sequence)
             if seg.flags & SYN and connection.acked <= place <= connection.contiguous:
                 self._syn[connection] = record.tick
+                self._at_rcv_nxt[connection] = place == connection.acked
             return
         if record.raw or connection.phase is Phase.GONE:
             return
@@ -136,14 +142,16 @@ class WireDecisions(BooksMonitor):
         self._window(connection, seg)
         self._repeat(record, connection, seg)
         if seg.flags & FIN and connection.fin_sent is None:
-            fin = connection.fin_in
-            self._first_fin[connection] = connection.initial_fin == 0 and (fin is None or connection.acked <= fin)
+            self._first_fin[connection] = connection.initial_fin == 0 and not connection.fins.within(
+                connection.acked - 1
+            )
 
     def _headers(self, record: Frame, connection: Connection, seg: WireSegment) -> None:
         if not connection.older and not connection.newer:
             return
         shown = header_values(record.data, seg)
-        right = any(shows(shown, state) for state in connection.versions(record.tick, _RACE))
+        ecn = connection.flag(ndis.ECN)
+        right = any(shows(shown, state, ecn=ecn) for state in connection.versions(record.tick, _RACE))
         self.check("G-02", right, f"{shown} are of no CACHED state in force")
 
     def _macs(self, record: Frame, connection: Connection) -> None:
@@ -280,7 +288,7 @@ class WireDecisions(BooksMonitor):
             shift = whole(thing.const, "rcv_wind_scale") if thing.flag(ndis.WINDOW_SCALING) else 0
             edge = thing.edge if thing.edge is not None else whole(thing.delegated, "rcv_wnd")
             room = thing.acked + new - max(0, thing.undelivered(thing.contiguous, 0)) - (thing.contiguous - thing.acked)
-            able = thing.phase is Phase.RUNNING and thing.invalid_at() is None and thing.fin_in is None
+            able = thing.phase is Phase.RUNNING and thing.invalid_at() is None and not thing.fins.heard
             if new > old and room > edge + (1 << shift) and new >> shift <= 0xFFFF and able:
                 self._growths[thing] = _Growth(edge, record.tick)
 
@@ -307,7 +315,8 @@ class WireDecisions(BooksMonitor):
         if waits and (not fresh or record.info == ndis.UPLOAD_WANTED):
             causes.add(ndis.UPLOAD_WANTED)
         others = {ndis.HARDWARE_FAILURE} | ({ndis.INVALID} if connection.invalid_at() is not None else set())
-        if causes and record.info not in others:
+        sure = causes != {ndis.UPLOAD_WANTED} or waits or self._at_rcv_nxt.get(connection, False)
+        if causes and sure and record.info not in others:
             self.check("G-25", record.info in causes, f"reason {record.info}, the cause calls for {sorted(causes)}")
 
     def _exhausted(self, connection: Connection, book: Book, tick: int, *, told: bool) -> bool:
@@ -318,7 +327,8 @@ class WireDecisions(BooksMonitor):
         vain = self._vain.get(connection)
         if vain is None or vain.heard != connection.heard:
             return False
-        expired = vain.gap is not None and tick - vain.last >= vain.gap
+        next_gap = None if vain.gap is None else vain.gap * (1 if vain.kind == _KEEP_ALIVE else _BACK_OFF)
+        expired = next_gap is not None and tick - vain.last >= next_gap
         before = "keep_alive_probe_count" if vain.kind == _KEEP_ALIVE else "retransmit_count"
         copies = vain.copies + (whole(connection.delegated, before) if told and vain.inherited else 0)
         longest = whole(connection.cached, "max_rt") if vain.kind == _DATA else 0

@@ -5,11 +5,13 @@ A segment is judged only if its class is the same for every RCV.NXT and window t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 from weakref import WeakKeyDictionary
 
+from tb.monitors.contract.acceptance import Answer
 from tb.monitors.contract.receive_books import (
     CLOSED,
     INVALID_STATE,
@@ -21,7 +23,7 @@ from tb.monitors.contract.receive_books import (
     Shared,
     number,
 )
-from tb.monitors.contract.receive_segments import ACK, FIN, RST, SYN, Segment, unwrap
+from tb.monitors.contract.receive_segments import FIN, RST, SYN, Segment, unwrap
 from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, BookedMonitor
 from tb.monitors.contract.trace import List, Node
 
@@ -30,7 +32,6 @@ _CHALLENGE_SECONDS: Final = 300
 _SYN_PERIOD_SECONDS: Final = 3
 _SETTLED: Final = 4 * LATE
 """Ticks after which everything that came in was answered, but for a delayed ACK."""
-_OLDEST_ACK: Final = 1 << 30
 _KEEP_ALIVE_ENABLED: Final = 1
 _UPLOAD_REQUESTED: Final = 10
 _HARDWARE_FAILURE: Final = 11
@@ -48,8 +49,10 @@ class _Notes:
     exact_syn: int | None = None
     said: tuple[int, int] | None = None
     """(acknowledgment, window) of the last segment sent."""
-    calls: int = 0
-    """Segments that call for an ACK, other than by a challenge."""
+    calls: deque[int] = field(default_factory=deque)
+    """Ticks of text that is acknowledged once, by whatever is sent next."""
+    repeats: deque[int] = field(default_factory=deque)
+    """Ticks of segments that are answered with what was acknowledged before, in segments without text."""
     silent: bool = False
     """An RST outside the window came since the last segment was sent."""
     reset_asks: int = 0
@@ -59,7 +62,13 @@ class _Notes:
     syn_challenged: int | None = None
     challenged: int | None = None
     """Tick of the challenge ACK that armed keepalive, no acceptable segment since."""
-    stamp: int | None = None
+
+    def owed(self, tick: int) -> deque[int] | None:
+        """What an ACK that says nothing new answers, None if there is no such thing."""
+        for ticks in (self.repeats, self.calls):
+            while ticks and ticks[0] + _SETTLED < tick:
+                ticks.popleft()
+        return self.repeats or self.calls or None
 
 
 class PeerEvents(BookedMonitor):
@@ -94,9 +103,9 @@ class PeerEvents(BookedMonitor):
     def event(self, conn: Connection, event: int, info: int) -> None:
         notes = self._of(conn)
         if event == 2:
-            consumed = conn.fin is not None and conn.fin <= conn.arrived and conn.delivered == conn.fin
-            left = conn.arrived - conn.delivered
-            text = "there was no FIN" if conn.fin is None else f"{left} bytes before the FIN are not consumed"
+            consumed = conn.delivered <= conn.arrived and conn.fins.at(conn.delivered)
+            places = sorted(place - conn.delivered for place in conn.fins.places)
+            text = f"a FIN lies {places} bytes behind what is consumed" if conn.fins.heard else "there was no FIN"
             self.check("CH-190", consumed, text)
             notes.disconnects += 1
             self.check("CH-191", notes.disconnects == 1, f"TcpIndicateDisconnect number {notes.disconnects}")
@@ -113,6 +122,8 @@ class PeerEvents(BookedMonitor):
         self._fin_duty(conn)
 
     def segment_sent(self, conn: Connection, seg: Segment) -> None:
+        if conn.revived == self.now:
+            self._acceptable(self._of(conn))
         self._fin_duty(conn)
 
     def _fin_ready(self, conn: Connection) -> bool:
@@ -182,7 +193,7 @@ class PeerEvents(BookedMonitor):
         low, high = conn.next_bounds
         if low <= start <= high:
             notes.possible_reset = True
-            notes.calls += 1
+            notes.repeats.append(self.now)
             if low == high and not self.crowded and not conn.stopped and conn.released is not None:
                 self.trigger("CH-193")
                 self.expect(self.now + PROMPT, lambda: self._aborted_by_now(conn))
@@ -195,7 +206,7 @@ class PeerEvents(BookedMonitor):
             self.trigger("CH-196")
         else:
             notes.possible_reset = True
-            notes.calls += 1
+            notes.repeats.append(self.now)
 
     def _aborted_by_now(self, conn: Connection) -> None:
         if conn.terminating is not None or conn.aborting is not None or conn.muted:
@@ -214,7 +225,7 @@ class PeerEvents(BookedMonitor):
         low, high = conn.next_bounds
         certain = conn.released is not None and not conn.stopped and conn.final_state() is None and not self.crowded
         if start < low or start >= conn.edge_bound:
-            notes.calls += 1
+            notes.repeats.append(self.now)
             if certain:
                 self.trigger("CH-197")
                 came = self.now
@@ -223,7 +234,7 @@ class PeerEvents(BookedMonitor):
             notes.syn_asks += 1
             self.trigger("CH-198")
         else:
-            notes.calls += 1
+            notes.repeats.append(self.now)
             if low == high == start and certain:
                 notes.exact_syn = self.now
                 self.trigger("CH-199")
@@ -246,7 +257,6 @@ class PeerEvents(BookedMonitor):
             return
         notes = self._of(conn)
         if self.now - max(conn.last_in, conn.last_out) > _SETTLED:
-            notes.calls = 0
             notes.silent = False
         start = unwrap(seg.sequence, conn.arrived)
         if seg.has(RST):
@@ -258,16 +268,19 @@ class PeerEvents(BookedMonitor):
 
     def _ordinary_in(self, conn: Connection, notes: _Notes, seg: Segment, start: int) -> None:
         low, high = conn.next_bounds
-        ack = unwrap(seg.acknowledgment, conn.una)
-        new = seg.stamps is None or notes.stamp is None or (seg.stamps[0] - notes.stamp) % (1 << 32) < 1 << 31
-        if seg.stamps is not None and new:
-            notes.stamp = seg.stamps[0]
-        valid = seg.has(ACK) and conn.una - _OLDEST_ACK < ack <= conn.sent and new
-        if seg.length or not low <= start <= high or not valid:
-            notes.calls += 1
-        if valid and start + seg.length >= low and start < conn.edge_bound:
-            notes.reset_challenged = False
-            notes.challenged = None
+        answer = conn.judge(seg, self.now)
+        if seg.length and answer is Answer.YES and start <= high < start + seg.length:
+            notes.calls.append(self.now)
+        elif seg.length or not low <= start <= high or answer is not Answer.YES:
+            notes.repeats.append(self.now)
+        if answer is not Answer.NO:
+            self._acceptable(notes)
+
+    @staticmethod
+    def _acceptable(notes: _Notes) -> None:
+        """A segment came that may have ended the validation period."""
+        notes.reset_challenged = False
+        notes.challenged = None
 
     def segment_out(self, conn: Connection, seg: Segment) -> None:
         notes = self._of(conn)
@@ -279,15 +292,16 @@ class PeerEvents(BookedMonitor):
         if pure and again:
             self._repeated(conn, notes)
         elif notes.calls:
-            notes.calls -= 1
+            notes.calls.popleft()
         notes.silent = False
 
     def _repeated(self, conn: Connection, notes: _Notes) -> None:
         """A pure ACK that says nothing new."""
         period = _SYN_PERIOD_SECONDS * self.ticks_per_second - LATE
         syn_allowed = notes.syn_challenged is None or self.now - notes.syn_challenged >= period
-        if notes.calls:
-            notes.calls -= 1
+        owed = notes.owed(self.now)
+        if owed:
+            owed.popleft()
         elif notes.reset_asks and not notes.reset_challenged:
             notes.reset_asks -= 1
             notes.reset_challenged = True

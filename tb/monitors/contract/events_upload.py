@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 from weakref import WeakKeyDictionary
 
+from tb.monitors.contract.acceptance import Answer, Early
 from tb.monitors.contract.receive_books import (
     CLOSE_WAIT,
     CLOSED,
@@ -31,7 +32,6 @@ from tb.monitors.contract.receive_books import (
     number,
 )
 from tb.monitors.contract.receive_segments import (
-    ACK,
     RST,
     SYN,
     URG,
@@ -77,6 +77,7 @@ class _Notes:
     """Position of an URG segment that is valid for certain."""
     urgent_possible: bool = False
     urgent_invalid: bool = False
+    urgent_early: Early[Segment] = field(default_factory=Early)
     owed: list[tuple[str, bytes]] = field(default_factory=list)
     """(rule, packet) to be passed up, at the latest after the terminate."""
     behind_options: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=64))
@@ -86,8 +87,6 @@ class _Notes:
     stop: _Stop | None = None
     optional: bool = False
     syn_seen: bool = False
-    stamp: int | None = None
-    """TSval of the newest segment that came in."""
     shortage: int | None = None
     """Tick of UploadRequested for want of resources."""
     backlog: tuple[int, int] | None = None
@@ -159,7 +158,11 @@ class Uploads(BookedMonitor):
             return
         seg = segment_of(frame.data)
         conn = self.books(frame).by_ends.get((seg.destination, seg.source)) if seg is not None else None
-        if seg is not None and conn is not None and not self.crowded:
+        if seg is None or conn is None:
+            return
+        if seg.has(URG) and not seg.has(RST | SYN) and conn.accepts_tag(seg):
+            self._urgent_in(conn, self._of(conn), seg)
+        if not self.crowded:
             self._to_be_passed(conn, seg, packet_of(frame.data))
 
     def _exceptional(self, frame: Frame, kind: str) -> None:
@@ -192,8 +195,6 @@ class Uploads(BookedMonitor):
         final, since = notes.final or (None, 0)
         settled = final is not None and since + LATE < self.now
         reset = conn.abort_raised is not None and conn.abort_raised + LATE < self.now
-        if seg.has(URG) and not seg.has(RST | SYN) and conn.accepts_tag(seg):
-            self._urgent_in(conn, notes, seg)
         if notes.urgent is not None:
             rule = "CH-204"
         elif seg.has(SYN) and settled and final == TIME_WAIT:
@@ -248,8 +249,6 @@ class Uploads(BookedMonitor):
     def segment_in(self, conn: Connection, seg: Segment) -> None:
         notes = self._of(conn)
         notes.syn_seen |= seg.has(SYN)
-        if seg.stamps is not None and self._fresh(notes, seg):
-            notes.stamp = seg.stamps[0]
         if seg.forwarded and seg.has(URG) and not seg.has(RST | SYN):
             self._urgent_in(conn, notes, seg)
 
@@ -258,23 +257,19 @@ class Uploads(BookedMonitor):
         start = unwrap(seg.sequence, conn.arrived)
         end = start + max(1, seg.length)
         ack = unwrap(seg.acknowledgment, conn.una)
-        if end <= low or start >= conn.edge_bound or ack > conn.sent or not seg.has(ACK):
+        answer = conn.judge(seg, self.now)
+        if end <= low or answer is Answer.NO:
             notes.urgent_invalid = True
             self.trigger("CH-203")
+            if ack > conn.sent:
+                notes.urgent_early.add(self.now, ack, seg)
             return
         notes.urgent_possible = True
-        certain = end > high and start < conn.edge and conn.una <= ack and self._fresh(notes, seg)
+        certain = end > high and start < conn.edge and conn.una <= ack and answer is Answer.YES
         if certain and notes.urgent is None and not conn.stopped and conn.released is not None and not self.crowded:
             notes.urgent = start
             self.trigger("CH-202")
             self.expect(self.now + PROMPT, lambda: self._urgent_by_now(conn))
-
-    @staticmethod
-    def _fresh(notes: _Notes, seg: Segment) -> bool:
-        """PAWS cannot stop the segment."""
-        if seg.stamps is None or notes.stamp is None:
-            return True
-        return (seg.stamps[0] - notes.stamp) % (1 << 32) < 1 << 31
 
     def _urgent_by_now(self, conn: Connection) -> None:
         if conn.terminating is None and conn.abort_raised is None and conn.aborting is None and not conn.muted:
@@ -321,7 +316,9 @@ class Uploads(BookedMonitor):
             self.check("CH-207", late <= 0, f"{late} bytes acknowledged that came after reason {notes.stop.reason}")
 
     def segment_sent(self, conn: Connection, seg: Segment) -> None:
-        self._review(conn, self._of(conn))
+        notes = self._of(conn)
+        notes.urgent_possible |= any(True for _ in notes.urgent_early.due(self.now, conn.sent))
+        self._review(conn, notes)
 
     def _review(self, conn: Connection, notes: _Notes) -> None:
         if notes.fin_acked is None and conn.fin_surely_in():
@@ -368,19 +365,19 @@ class Uploads(BookedMonitor):
         if notes.final is not None and notes.final[0] == TIME_WAIT and first:
             suppressed = conn.muted and reason == _INVALID_STATE  # G-03: an ACK was kept back
             self.check("CH-211", reason == _UPLOAD_REQUESTED or suppressed, f"upload reason {reason} in TIME_WAIT")
-        elif reason == _UPLOAD_REQUESTED and not notes.syn_seen and conn.fin is None:
+        elif reason == _UPLOAD_REQUESTED and not notes.syn_seen and not conn.fins.heard:
             notes.shortage = self.now
         if notes.stop is None:
             notes.stop = _Stop(self.now, reason, conn.next_bounds[1], conn.sent)
 
     def _open(self, conn: Connection, notes: _Notes) -> bool:
         """False if the connection is half closed for certain (FIN_WAIT_1, FIN_WAIT_2 or CLOSE_WAIT)."""
-        if conn.first_state in (FIN_WAIT_1, FIN_WAIT_2) and conn.fin is None:
+        if conn.first_state in (FIN_WAIT_1, FIN_WAIT_2) and not conn.fins.heard:
             return False
         ours = conn.fin_out is not None and conn.fin_out + LATE < self.now
         handed = conn.first_state == CLOSE_WAIT
         theirs = handed or (notes.fin_acked is not None and notes.fin_acked + LATE < self.now)
-        return not ((ours and conn.fin is None) or (theirs and conn.own_fin is None))
+        return not ((ours and not conn.fins.heard) or (theirs and conn.own_fin is None))
 
     def _backlog(self, conn: Connection, notes: _Notes, value: int) -> None:
         if notes.backlog is not None:

@@ -93,13 +93,13 @@ class Face:
         if request.late:
             request.start = request.end = conn.tx.total
         elif kind == "send" or request.graceful:
-            request.start, request.end = conn.tx.append(nbl)
+            request.start, request.end = conn.tx.append(nbl, record.tick)
         if kind == "send":
             conn.sends += 1
         elif kind == "disconnect":
             self._disconnect(record, conn, request)
         elif kind == "forward":
-            self._forward(conn, nbl)
+            self._forward(conn, nbl, record.tick)
         return request
 
     def _disconnect(self, record: Enter, conn: Connection, request: Request) -> None:
@@ -112,13 +112,13 @@ class Face:
             conn.graceful = request
             conn.tx.fin = conn.tx.total
 
-    def _forward(self, conn: Connection, nbl: List) -> None:
+    @staticmethod
+    def _forward(conn: Connection, nbl: List, tick: int) -> None:
         seg = forwarded_segment(nbl.data)
         if seg is not None:
             conn.rx.heard(seg, forwarded=True)
-            conn.tx.heard(seg)
-            conn.reset_in |= bool(seg.flags & RST)
-            conn.syn_in |= bool(seg.flags & SYN)
+            conn.tx.heard(seg, tick)
+            conn.interrupt(seg)
 
     def give_back(self, request: Request) -> None:
         """A list came back."""
@@ -165,7 +165,7 @@ class Face:
         conn.tx.inherited()
         for flow in flows_of(conn):
             for seg in self._history.get(flow) or ():
-                conn.tx.heard(seg)
+                conn.tx.heard(seg, record.tick)
         return conn
 
     def begin(self, call: StateCall) -> None:
@@ -296,9 +296,8 @@ class Face:
             if self._crowd[1] <= _CROWD:
                 conn.hear(seg, wire.tick, wire.tci)
             conn.rx.heard(seg)
-            conn.tx.heard(seg)
-            conn.reset_in |= bool(seg.flags & RST)
-            conn.syn_in |= bool(seg.flags & SYN)
+            conn.tx.heard(seg, wire.tick)
+            conn.interrupt(seg)
 
     def went_out(self, wire: Wire, conn: Connection | None) -> None:
         """The target sent a frame."""

@@ -9,7 +9,8 @@ from enum import Enum
 from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.stream_books import ReceiveStream, SendStream, number_of, signed
+from tb.monitors.contract.acceptance import Answer, Recent
+from tb.monitors.contract.stream_books import ReceiveStream, SendStream, number_of
 from tb.monitors.contract.trace import List, Node, State, Tree, Value
 from tb.monitors.wire_headers import ACK, RST, SYN, URG, WireSegment
 
@@ -150,7 +151,11 @@ class Connection(Item):
         self.graceful: Request | None = None
         """First graceful disconnect."""
         self.reset_in = False
+        """An RST came that may lie at RCV.NXT."""
         self.syn_in = False
+        """A SYN did."""
+        self.challenged = False
+        """An RST or SYN came that may have been answered by a challenge ACK."""
         self.reset_out: int | None = None
         """Tick of the last RST that the target sent."""
         self.indications: set[int] = set()
@@ -159,7 +164,14 @@ class Connection(Item):
         """What the peer acknowledged so long ago that the target knows it: a lower bound of SndUna."""
         self._fresh: deque[tuple[int, int]] = deque()
         """(tick, position) of acknowledgments that the target must take but may not have seen yet."""
-        self._stamp: int | None = None
+        self._recent = Recent(node.const, node.delegated, tick)
+
+    def interrupt(self, seg: WireSegment) -> None:
+        """A segment came in (the streams have it): RST and SYN count where RCV.NXT may be (RFC 5961, 3 and 4)."""
+        self.challenged |= bool(seg.flags & (RST | SYN))
+        if self.rx.acked <= self.rx.place(seg.sequence) <= self.rx.all.contiguous:
+            self.reset_in |= bool(seg.flags & RST)
+            self.syn_in |= bool(seg.flags & SYN)
 
     def settle(self, tick: int) -> None:
         """Time has passed, and nothing up to now kept the target from taking what came in."""
@@ -168,7 +180,7 @@ class Connection(Item):
         while self._fresh and self._fresh[0][0] + SETTLED < tick:
             self.acknowledged = max(self.acknowledged, self._fresh.popleft()[1])
 
-    def acceptable(self, seg: WireSegment, tci: int | None) -> bool:
+    def acceptable(self, seg: WireSegment, tick: int, tci: int | None) -> bool:
         """Whatever RCV.NXT is, the segment passes the checks of RFC 9293, 3.10.7.4, PAWS and the VLAN filter."""
         if not seg.flags & ACK or seg.flags & (RST | SYN | URG):
             return False
@@ -176,17 +188,20 @@ class Connection(Item):
         vlan = 0 if neighbor is None else number_of(neighbor.const, "vlan_id")
         if vlan and (tci is None or tci & 0xFFF != vlan):
             return False
-        if number_of(self.const, "flags") & ndis.TIMESTAMPS:
-            if seg.stamps is None or (self._stamp is not None and signed(seg.stamps[0], self._stamp) < 0):
-                return False
-            self._stamp = seg.stamps[0]
+        passes = self._recent.passes(seg.stamps, tick)
         start, nxt = self.rx.place(seg.sequence), self.rx.all.contiguous
-        return start == nxt or nxt < start < self.rx.edge or start < nxt < start + seg.payload_length
+        inside = start == nxt or nxt < start < self.rx.edge or start < nxt < start + seg.payload_length
+        taken = passes is Answer.YES and inside
+        surely = (
+            taken and start <= self.rx.acked and self.tx.acked <= self.tx.place(seg.acknowledgment) <= self.tx.sent_max
+        )
+        self._recent.took(seg.stamps, tick, Answer.YES if surely else min(passes, Answer.PERHAPS))
+        return taken
 
     def hear(self, seg: WireSegment, tick: int, tci: int | None) -> None:
         """A segment came in (before the streams have it): its acknowledgment will count."""
         place = self.tx.place(seg.acknowledgment)
-        if self.acceptable(seg, tci) and self.tx.acked <= place <= self.tx.sent_max:
+        if self.acceptable(seg, tick, tci) and self.tx.acked <= place <= self.tx.sent_max:
             self._fresh.append((tick, place))
 
     @property

@@ -57,7 +57,8 @@ class Lists:
         """Lists of which entries are still to be submitted, in turn."""
         self._parted: dict[int, _Request] = {}
         """By connection the receive of which an entry was submitted last."""
-        self._entries: dict[Cookie, _Request] = {}
+        self._entries: dict[Cookie, tuple[_Request, int]] = {}
+        """Entries at the device: their list and their bytes."""
 
     def add(self, handle: int, one: List, function: str, flags: int = 0) -> None:
         """The host gives a list."""
@@ -76,18 +77,19 @@ class Lists:
         if opcode == _SEND:
             request = self._next_sent(record.owner, length)
         elif opcode == _DISCONNECT:
-            request = self._next_disconnect(record.owner, record.entry.get("flags", 0))
+            request = self._next_disconnect(record.owner, length, record.entry.get("flags", 0))
         elif opcode == _RECEIVE:
             request = self._next_received(record.owner, length)
         elif opcode == _FORWARD and self._queues[record.owner, _SEGMENT]:
             request = self._queues[record.owner, _SEGMENT].popleft()
+            request.left = 0
         else:
             return
         if request is not None:
             cookie = record.adapter, record.entry.get("cookie", 0)
             request.begun = True
             request.waiting.add(cookie)
-            self._entries[cookie] = request
+            self._entries[cookie] = request, length
 
     def _next_sent(self, handle: int, length: int) -> _Request | None:
         queue = self._queues[handle, _STREAM]
@@ -99,13 +101,14 @@ class Lists:
             queue.popleft()
         return request
 
-    def _next_disconnect(self, handle: int, flags: int) -> _Request | None:
+    def _next_disconnect(self, handle: int, length: int, flags: int) -> _Request | None:
         if flags & _INHERITED:
             return None
         queue = self._queues[handle, _ABORT if flags & _ABORTIVE else _STREAM]
         request = next((one for one in queue if one.closes or flags & _ABORTIVE), None)
         if request is not None:
             queue.remove(request)
+            request.left -= length
         return request
 
     def _next_received(self, handle: int, length: int) -> _Request | None:
@@ -122,14 +125,16 @@ class Lists:
 
     def completed(self, record: PortEntry) -> None:
         """The device wrote a completion entry."""
-        if record.entry.get("kind", 0) not in _KINDS:
+        kind = record.entry.get("kind", 0)
+        if kind not in _KINDS:
             return
         cookie = record.adapter, record.entry.get("cookie", 0)
-        request = self._entries.pop(cookie, None)
+        request, length = self._entries.pop(cookie, (None, 0))
         if request is None:
             return
         request.waiting.discard(cookie)
-        if record.entry.get("status", 0):
+        short = kind == _RECEIVED_KIND and record.entry.get("nbytes", 0) < length
+        if record.entry.get("status", 0) or short:
             self._no_more(request)
 
     def _no_more(self, request: _Request) -> None:
@@ -149,14 +154,15 @@ class Lists:
         request = self._requests.pop(ident, None)
         if request is None:
             return False
+        entire = not request.left and request not in self._queues[request.handle, request.queue]
         self._no_more(request)
-        return request.begun and (request.over or not request.waiting)
+        return request.begun and (request.over or (entire and not request.waiting))
 
     def forget(self, handles: Iterable[int | None]) -> None:
         """Connections that were terminated, or never offloaded."""
         gone = set(handles)
         self._requests = {ident: one for ident, one in self._requests.items() if one.handle not in gone}
-        self._entries = {cookie: one for cookie, one in self._entries.items() if one.handle not in gone}
+        self._entries = {cookie: one for cookie, one in self._entries.items() if one[0].handle not in gone}
         for key in [key for key in self._queues if key[0] in gone]:
             del self._queues[key]
         for handle in gone:

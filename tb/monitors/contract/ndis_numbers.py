@@ -69,6 +69,9 @@ TIMESTAMPS: Final = 1
 SACK: Final = 2
 WINDOW_SCALING: Final = 4
 ECN: Final = 0x08
+CUBIC: Final = 0x10
+ECN_BITS: Final = 0x03
+"""Of the type of service or traffic class: the transport's where it uses ECN (RFC 3168 5)."""
 KEEP_ALIVE_ENABLED: Final = 0x01
 KEEP_ALIVE_RESTART: Final = 0x04
 MAX_RT_RESTART: Final = 0x08

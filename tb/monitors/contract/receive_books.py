@@ -2,7 +2,9 @@
 
 Which frame the NIC has dealt with is not in the trace. So the receive side has two ends: `Connection.arrived`, the
 end of data that came in without a gap (the NIC cannot have more), and `Connection.acked`, what it acknowledged
-(it has at least that). The send side knows what was on the wire and what the peer's segments said.
+(it has at least that). The send side knows what was on the wire and what the peer's segments said. Segments that no
+receiver takes (`acceptance`) are in neither; where those that it may take contradict each other, `Connection.fins` and
+`Stream.doubts` say what is not known.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate
 from tb.monitors.contract.receive_push import Pushes
 from tb.monitors.contract.receive_segments import ACK, FIN, PSH, RST, SYN, URG, Segment, unwrap
 from tb.monitors.contract.receive_stream import Arrival, Stream
@@ -121,10 +124,11 @@ class Connection:
         held = b"".join(item.data for item in node.buffered)
         size = sum(item.data_length for item in node.buffered)
         # receive side
-        self.fin: int | None = rcv_nxt - 1 if fin_in else None
+        self.fins = Fins(rcv_nxt - 1 if fin_in else None, fin_in)
         self.fin_handed_over = fin_in
         self.stream = Stream(rcv_nxt - fin_in - size, rcv_nxt - fin_in, bytearray(held[:size].ljust(size, b"\0")))
-        self.stream.doubtful = len(held) != size
+        if len(held) != size:
+            self.stream.doubt(self.stream.base, self.stream.end)
         self.first_rcv_nxt = rcv_nxt
         self.acked = rcv_nxt
         self.edge = rcv_nxt + number(self.delegated, "rcv_wnd")
@@ -150,6 +154,12 @@ class Connection:
         self.chain = node.chain
         chain = sum(item.data_length for item in node.chain)
         self.una = self.first_una = number(self.delegated, "snd_una") + (1 << 32)
+        self.gate = Gate(self.const, self.delegated, self.began, self.una)
+        self.early: Early[Segment] = Early()
+        self.revived = -1
+        """Tick at which one of them came to count."""
+        self.widest = max(number(self.delegated, "max_snd_wnd"), number(self.delegated, "snd_wnd"))
+        """The largest window of the peer, bytes."""
         self.sent = unwrap(number(self.delegated, "snd_max"), self.una)
         self.queued = max(self.una + chain, self.sent - (state in (FIN_WAIT_1, CLOSING, LAST_ACK)))
         self.own_fin: int | None = None
@@ -200,15 +210,26 @@ class Connection:
         return self.stream.end
 
     @property
+    def fin(self) -> int | None:
+        """Where the peer's FIN lies, once the target has it: acknowledged, where no text can be, or told."""
+        return self.fins.known
+
+    @property
+    def fin_near(self) -> bool:
+        """The target may have the peer's FIN."""
+        return self.fins.within(self.arrived)
+
+    @property
     def known(self) -> int:
-        """End of the data that the target has for certain: it acknowledged it."""
-        return min(self.acked, self.arrived)
+        """End of the data that the target has for certain: it acknowledged it, and not as a FIN."""
+        end = min(self.acked, self.arrived)
+        return end - (end == self.acked and self.fins.at(end - 1))
 
     @property
     def next_bounds(self) -> tuple[int, int]:
         """RCV.NXT as the NIC's receiver holds it lies between these two."""
-        high = self.arrived + (self.fin is not None and self.fin <= self.arrived)
-        return max(self.acked, self.delivered), high
+        end = self.arrived if self.fin is None else self.fin
+        return max(self.acked, self.delivered), end + self.fins.at(end)
 
     @property
     def edge_bound(self) -> int:
@@ -256,6 +277,18 @@ class Connection:
         """The NIC acknowledged the peer's FIN."""
         return self.fin is not None and not self.fin_handed_over and self.acked > self.fin
 
+    def bounds(self) -> Bounds:
+        """What the target holds lies between these."""
+        nxt = self.next_bounds
+        widest = max(number(self.delegated, "max_snd_wnd"), number(self.delegated, "snd_wnd"))
+        edges = (self.edge, max(self.edge_bound, self.edge))
+        return Bounds(nxt, self.acked, edges, (self.gate.una, self.una), self.sent, (widest, self.widest))
+
+    def judge(self, seg: Segment, tick: int) -> Answer:
+        """Whether the target takes a segment that comes now."""
+        start, ack = unwrap(seg.sequence, self.arrived), unwrap(seg.acknowledgment, self.una)
+        return self.gate.judge(seg, start, ack, self.bounds(), tick)
+
     def final_state(self) -> int | None:
         """TIME_WAIT or CLOSED once both FINs were sent and acknowledged; which of them came first tells."""
         if self.own_fin is None or self.fin_out is None or self.una <= self.own_fin or self.fin is None:
@@ -268,24 +301,35 @@ class Connection:
 
     # --- updates ---------------------------------------------------------------------------------------
 
-    def take_in(self, seg: Segment, tick: int) -> list[Arrival]:
-        """A segment came in that passes the VLAN filter: data that is now without a gap."""
+    def take_in(self, seg: Segment, tick: int, order: int = 0, *, sure: bool = True) -> list[Arrival]:
+        """A segment came in that passes the VLAN filter: data that is now without a gap.
+
+        ``sure``: the NIC cannot have dropped it for want of room.
+        """
         self.last_in = tick
-        start = unwrap(seg.sequence, self.arrived)
+        start, ack = unwrap(seg.sequence, self.arrived), unwrap(seg.acknowledgment, self.una)
         if seg.has(RST):
             low, high = self.next_bounds
             if low <= start <= high:
                 self.reset_in = tick
             return []
-        if seg.has(SYN | URG) or not self._take_ack(seg, start):
+        if seg.has(ACK) and not seg.has(SYN) and ack > self.sent:
+            self.early.add(tick, ack, seg)
             return []
-        return self._take_data(seg, start, tick)
+        bounds = self.bounds()
+        answer = self.gate.judge(seg, start, ack, bounds, tick)
+        self.gate.took(seg, start, ack, bounds, tick, answer if sure else min(answer, Answer.PERHAPS))
+        if answer is Answer.NO or seg.has(SYN | URG):
+            return []
+        self._take_ack(seg, start, ack)
+        return self._take_data(seg, start, tick, order)
 
-    def _take_data(self, seg: Segment, start: int, tick: int) -> list[Arrival]:
-        data = seg.payload[: max(0, self.edge_bound - start)]
+    def _take_data(self, seg: Segment, start: int, tick: int, order: int) -> list[Arrival]:
+        limit = self.edge_bound if self.fin is None else min(self.edge_bound, self.fin)
+        data = seg.payload[: max(0, limit - start)]
         end = start + len(seg.payload)
-        if seg.has(FIN) and self.fin is None and start <= self.edge_bound and end >= self.arrived:
-            self.fin = end
+        if seg.has(FIN) and start <= self.edge_bound and end >= self.acked:
+            self.fins.add(end, order)
         if not data:
             return []
         for arrival in reversed(self.arrivals):
@@ -299,23 +343,19 @@ class Connection:
         if end > self.known:
             self.last_data = tick
         self.pushes.take(start, end, push=seg.has(PSH), acked=self.acked)
-        new = self.stream.put(start, data, tick)
+        new = self.stream.put(start, data, tick, self.known)
         self.arrivals.extend(new)
         return new
 
-    def _take_ack(self, seg: Segment, start: int) -> bool:
-        """False if the ACK makes the segment worthless."""
-        if not seg.has(ACK):
-            return False
-        ack = unwrap(seg.acknowledgment, self.una)
-        if ack > self.sent:
-            return False
-        if ack >= self.una:
-            self.una = ack
-            if start >= self.wl1:
-                self.wl1 = start
-                self.peer_window = seg.window << self.scale("snd_wind_scale")
-        return True
+    def _take_ack(self, seg: Segment, start: int, ack: int) -> None:
+        if ack < self.una:
+            return
+        self.una = ack
+        window = seg.window << self.scale("snd_wind_scale")
+        self.widest = max(self.widest, window)
+        if start >= self.wl1:
+            self.wl1 = start
+            self.peer_window = window
 
     def take_out(self, seg: Segment, tick: int) -> None:
         """The NIC sent a segment."""
@@ -324,6 +364,9 @@ class Connection:
             return
         ack = unwrap(seg.acknowledgment, self.acked)
         self.acked = max(self.acked, min(ack, self.next_bounds[1]))
+        self.fins.passed(self.acked)
+        if self.arrived == self.acked - 1 and self.fins.at(self.arrived):
+            self.fins.settle(self.arrived)
         self.edge = max(self.edge, ack + (seg.window << self.scale("rcv_wind_scale")))
         end = unwrap(seg.sequence, self.sent) + seg.length
         if seg.has(FIN) and self.fin_out is None:
@@ -331,10 +374,14 @@ class Connection:
             self.fin_out_ack = ack
             self.own_fin = end - 1
         self.sent = max(self.sent, end)
+        for early in self.early.due(tick, self.sent):
+            self.revived = tick
+            self.take_in(early, tick, sure=False)
 
     def deliver(self, count: int) -> None:
         """``count`` bytes are the host's now."""
         self.delivered += count
+        self.fins.passed(self.delivered + 1)
         self.stream.forget(self.delivered)
         self.pushes.forget(self.delivered)
         floor = min(self.delivered, self.known)

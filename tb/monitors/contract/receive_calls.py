@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
+from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.receive_books import (
+    CLOSED,
     INVALID_STATE,
     NOT_ACCEPTED,
     PARTIALLY_ACCEPTED,
@@ -153,13 +155,13 @@ class ReceiveCalls(BookedMonitor):
             legal = legal or (status == UPLOAD_IN_PROGRESS and upload) or (status == REQUEST_ABORTED and aborted)
             self.check("CH-137", legal and count == 0, f"{text}, posted after TcpIndicateDisconnect")
         elif status == INVALID_STATE:
-            self.check("CH-137", conn.fin is not None and count == 0, f"{text} without a disconnect")
+            self.check("CH-137", conn.fin_near and count == 0, f"{text} without a disconnect")
         if status == UPLOAD_IN_PROGRESS:
             there = conn.arrived - conn.delivered
             self.check("CH-138", upload, f"{text}, but there is no upload")
             self.check("CH-138", count <= there, f"{text}, but only {there} had come in")
         elif conn.terminating is not None:
-            legal = status in (SUCCESS, REQUEST_ABORTED) or (status == INVALID_STATE and conn.fin is not None)
+            legal = status in (SUCCESS, REQUEST_ABORTED) or (status == INVALID_STATE and conn.fin_near)
             self.check("CH-138", legal, f"{text} in a terminate")
 
     def reported(self, held: Connection | Shared, node: Node, asked: int, terminated: bool) -> None:
@@ -215,4 +217,7 @@ def uploaded_end(conn: Connection, node: Node) -> int | None:
     if node.delegated is None or node.status != SUCCESS or "rcv_nxt" not in node.delegated:
         return None
     end = unwrap(number(node.delegated, "rcv_nxt"), conn.arrived)
-    return end - (conn.fin is not None and end == conn.fin + 1)
+    if not conn.fins.at(end - 1) or conn.fin is not None or conn.arrived < end:
+        return end - conn.fins.at(end - 1)
+    state = number(node.delegated, "state", CLOSED)  # a far end sent a FIN and text for the last number
+    return None if state == CLOSED else end - (state in ndis.AFTER_PEER_FIN)

@@ -190,7 +190,7 @@ class Delivery(BookedMonitor):
             self._review(conn)
 
     def _zero(self, conn: Connection, done: List) -> None:
-        forced = conn.stopped or conn.disconnect_raised is not None or conn.fin is not None
+        forced = conn.stopped or conn.disconnect_raised is not None or conn.fin_near
         legal = done.status == SUCCESS or (
             forced and done.status in (UPLOAD_IN_PROGRESS, REQUEST_ABORTED, INVALID_STATE)
         )
@@ -202,7 +202,7 @@ class Delivery(BookedMonitor):
 
     def _partial(self, conn: Connection, item: Item, count: int) -> None:
         end = conn.delivered + count
-        if conn.fin is not None and end == conn.fin:
+        if conn.fins.at(end):
             self.trigger("CH-129")
             return
         if not item.push:
@@ -339,20 +339,19 @@ class Delivery(BookedMonitor):
 
     @staticmethod
     def _matches(conn: Connection, position: int, data: bytes) -> bool:
-        held = conn.stream.bytes_at(position, len(data))
-        return bool(data) and held == data
+        return bool(data) and bool(conn.stream.same(position, data))
 
     def _content(self, conn: Connection, data: bytes) -> None:
         """Delivered bytes against what came in at that position."""
         notes = self._of(conn)
-        held = conn.stream.bytes_at(conn.delivered, len(data))
-        if held is None or conn.stream.doubtful:
+        same = conn.stream.same(conn.delivered, data)
+        if same is None:
             return
         partial = notes.partial_at == conn.delivered
         notes.partial_at = None
         self.trigger("CH-155")
         self.trigger("CH-159")
-        if held == data:
+        if same:
             return
         found = bytes(conn.stream.held).find(data)
         place = "nowhere" if found < 0 else f"at {conn.stream.base + found - conn.delivered:+d}"
@@ -406,7 +405,7 @@ class Delivery(BookedMonitor):
             rule = "CH-152" if notes.normal_since_refusal else "CH-145" if notes.queued_in_call else "CH-126"
             return _Duty(rule, state, PROMPT)
         ticks = self._push_ticks
-        if ticks is None or not head.push or conn.fin is not None:
+        if ticks is None or not head.push or conn.fin_near:
             return None
         if there <= 0:
             idle = self._prefilled(head) and conn.arrived == conn.delivered

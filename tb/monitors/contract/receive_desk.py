@@ -195,7 +195,7 @@ class ReceiveDesk(Desk):
         for hook in self.segment_in:
             hook(conn, seg)
         if conn.accepts_tag(seg):
-            new = conn.take_in(seg, self.now)
+            new = conn.take_in(seg, self.now, self.record.order, sure=not self.crowded)
             for hook in self.segment_taken:
                 hook(conn, seg, new)
 
@@ -236,7 +236,7 @@ class ReceiveDesk(Desk):
                 for conn in books.initiate(tree, self.now):
                     for came, seg in self._strays.get(enter.adapter, ()):
                         if came + LATE >= self.now and (seg.destination, seg.source) == conn.ends:
-                            conn.take_in(seg, self.now)
+                            conn.take_in(seg, self.now, self.record.order, sure=False)
             case "NdisMInitiateOffloadComplete":
                 for conn, node in books.initiated(tree, self.now):
                     self._inherit(books, conn)
@@ -365,6 +365,8 @@ class ReceiveDesk(Desk):
             return
         if enter.event == 2 and conn.disconnect_raised is None:
             conn.disconnect_raised = self.now
+            if conn.fins.at(conn.delivered):
+                conn.fins.settle(conn.delivered)
         elif enter.event == 3:
             conn.retrieves.append((self.now, enter.info))
         elif enter.event == 4 and conn.abort_raised is None:

@@ -39,8 +39,8 @@ class Stream:
     end: int
     held: bytearray = field(default_factory=bytearray)
     beyond: list[tuple[int, bytes]] = field(default_factory=list)
-    doubtful: bool = False
-    """Copies of the same bytes differed: content says nothing."""
+    doubts: list[tuple[int, int]] = field(default_factory=list)
+    """Ranges in order and apart for which two texts came that differ: which of them was taken is not known."""
 
     def bytes_at(self, start: int, length: int) -> bytes | None:
         """What lies at [start, start + length); None if not all of it is remembered."""
@@ -48,25 +48,48 @@ class Stream:
             return None
         return bytes(self.held[start - self.base : start - self.base + length])
 
-    def put(self, start: int, data: bytes, tick: int) -> list[Arrival]:
-        """Bytes came in: the arrivals that are now without a gap."""
+    def same(self, start: int, data: bytes) -> bool | None:
+        """``data`` is what lies at ``start``, as far as only one text came; None if not all of it is remembered."""
+        held = self.bytes_at(start, len(data))
+        if held is None:
+            return None
+        end = start + len(data)
+        clear = start
+        for low, high in [*((low, high) for low, high in self.doubts if low < end and high > start), (end, end)]:
+            if held[clear - start : max(clear, low) - start] != data[clear - start : max(clear, low) - start]:
+                return False
+            clear = max(clear, high)
+        return True
+
+    def doubt(self, start: int, end: int) -> None:
+        """What lies at [start, end) is not known."""
+        met = [span for span in self.doubts if span[0] <= end and start <= span[1]]
+        self.doubts = sorted([*(span for span in self.doubts if span not in met), _hull([*met, (start, end)])])
+
+    def put(self, start: int, data: bytes, tick: int, floor: int = 0) -> list[Arrival]:
+        """Bytes came in: the arrivals that are now without a gap. Below ``floor`` the target had all before."""
         new: list[Arrival] = []
         if start > self.end:
             if len(self.beyond) < _PIECES:
                 insort(self.beyond, (start, data))
+            else:
+                self.doubt(start, start + len(data))
             return new
-        self._append(start, data, tick, new, whole=True)
+        self._append(start, data, tick, new, floor, whole=True)
         while self.beyond and self.beyond[0][0] <= self.end:
             at, piece = self.beyond.pop(0)
-            self._append(at, piece, tick, new, whole=False)
+            self._append(at, piece, tick, new, floor, whole=False)
         return new
 
-    def _append(self, start: int, data: bytes, tick: int, new: list[Arrival], *, whole: bool) -> None:
+    def _append(self, start: int, data: bytes, tick: int, new: list[Arrival], floor: int, *, whole: bool) -> None:
         old = min(len(data), self.end - start)
-        seen = max(start, self.base)
+        seen = max(start, self.base, floor)
         if old > 0 and seen < start + old:
             known = self.held[seen - self.base : start + old - self.base]
-            self.doubtful |= bytes(known) != data[seen - start : old]
+            other = data[seen - start : old]
+            if known != other:
+                places = [at for at, (one, two) in enumerate(zip(known, other, strict=True), seen) if one != two]
+                self.doubt(places[0], places[-1] + 1)
         if old < len(data):
             new.append(Arrival(self.end, start + len(data), tick, tick, whole=whole and old == 0))
             self.held += data[old:]
@@ -78,3 +101,8 @@ class Stream:
         if surplus > _KEPT:
             del self.held[:surplus]
             self.base += surplus
+            self.doubts = [span for span in self.doubts if span[1] > self.base]
+
+
+def _hull(spans: list[tuple[int, int]]) -> tuple[int, int]:
+    return min(low for low, _ in spans), max(high for _, high in spans)

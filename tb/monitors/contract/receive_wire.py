@@ -152,7 +152,7 @@ class ReceiveWire(BookedMonitor):
             return
         low, _ = conn.next_bounds
         start = unwrap(seg.sequence, conn.arrived)
-        good = bool(seg.payload) and not seg.has(SYN | FIN | RST | URG) and conn.fin is None
+        good = bool(seg.payload) and not seg.has(SYN | FIN | RST | URG) and not conn.fins.heard
         if good and low <= start < conn.edge and unwrap(seg.acknowledgment, conn.una) <= conn.sent:
             self.trigger("CH-161")
             self._tagged.append(frame.data)

@@ -11,8 +11,9 @@ from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 
 from tb.monitors.contract import ndis_numbers as ndis
+from tb.monitors.contract.acceptance import Early
 from tb.monitors.contract.trace import Frame, List, State
-from tb.monitors.wire_headers import ACK, FIN, RST, WireSegment, read_segment
+from tb.monitors.wire_headers import ACK, FIN, RST, WireSegment, read_segment, read_stamps
 
 
 def signed(number: int, origin: int) -> int:
@@ -76,6 +77,7 @@ def forwarded_segment(data: bytes) -> WireSegment | None:
     if len(data) < 20 or not 20 <= (data[12] >> 4) * 4 <= len(data):
         return None
     header = (data[12] >> 4) * 4
+    stamps = read_stamps(data)
     ports = int.from_bytes(data[0:2], "big"), int.from_bytes(data[2:4], "big")
     sequence, acknowledgment = int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")
     window = int.from_bytes(data[14:16], "big")
@@ -90,7 +92,7 @@ def forwarded_segment(data: bytes) -> WireSegment | None:
         header - 20,
         None,
         None,
-        None,
+        stamps,
         0,
     )
 
@@ -152,6 +154,7 @@ class SendStream:
         """What the target itself reported as acknowledged: the end of the last send that succeeded."""
         self.resent = False
         """Something was sent again."""
+        self._early: Early[WireSegment] = Early()
         self._pieces: list[Piece] = []
         self._starts: list[int] = []
         self._state = number_of(delegated, "state", ndis.ESTABLISHED)
@@ -167,10 +170,12 @@ class SendStream:
         """Position of a sequence number."""
         return self.acked + signed(sequence, self._base + self.acked)
 
-    def append(self, nbl: List) -> tuple[int, int]:
+    def append(self, nbl: List, tick: int) -> tuple[int, int]:
         """The host gave a list to send; its place in the stream."""
         start = self.total
         self.total += nbl.data_length
+        for seg in self._early.due(tick, self.total + 1):
+            self.heard(seg, tick)
         data = nbl.data if len(nbl.data) == nbl.data_length else b""
         if self.total > start:
             self._pieces.append(Piece(start, self.total, data, len(nbl.buffers)))
@@ -206,12 +211,14 @@ class SendStream:
             self.fin_sent = True
         self.sent_max = max(self.sent_max, end)
 
-    def heard(self, seg: WireSegment) -> None:
+    def heard(self, seg: WireSegment, tick: int) -> None:
         """A segment of the peer came in."""
         if not seg.flags & ACK or seg.flags & RST:
             return
         ack = self.place(seg.acknowledgment)
-        if 0 <= ack <= self.total + 1:
+        if ack > self.total + 1:
+            self._early.add(tick, ack, seg)
+        elif ack >= 0:
             self.edge = ack + (seg.window << self._shift)
             self.widest = max(self.widest, seg.window << self._shift)
             self.acked = max(self.acked, ack)

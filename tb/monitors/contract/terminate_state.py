@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
+from tb.monitors.contract.acceptance import Answer
 from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, octets, signed, whole
 from tb.monitors.contract.trace import Enter, Frame, List, Node, Record, State
@@ -51,20 +52,23 @@ class RttHull:
     high: int | None = None
     acks: int = 0
     """ACKs that came in: no more times can have been measured."""
-    flight: deque[tuple[int, int]] = field(default_factory=deque)
-    """Data segments sent: position behind the last byte, tick."""
+    flight: deque[tuple[int, int, int]] = field(default_factory=deque)
+    """Data segments sent: position of the first byte and behind the last, tick."""
 
     def add(self, low: int, high: int) -> None:
         """A time of ``low`` to ``high`` ticks could have been measured."""
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
 
-    def heard(self, connection: Connection, seg: WireSegment, tick: int) -> None:
-        """An ACK came in."""
+    def heard(self, connection: Connection, seg: WireSegment, tick: int, answer: Answer) -> None:
+        """An ACK came in that the target may take."""
+        self.acks += 1
         place = signed(seg.acknowledgment, whole(connection.delegated, "snd_una"))
-        ticks: list[int] = []
-        while self.flight and self.flight[0][0] <= place:
-            ticks.append(self.flight.popleft()[1])
+        ticks = [] if answer is Answer.YES else [sent for _, end, sent in self.flight if end <= place]
+        while answer is Answer.YES and self.flight and self.flight[0][1] <= place:
+            ticks.append(self.flight.popleft()[2])
+        # a part of a segment is acknowledged: it may count
+        ticks += [sent for start, end, sent in self.flight if start < place < end]
         if connection.flag(ndis.TIMESTAMPS) and seg.stamps is not None:
             if connection.stamp is not None:
                 value, early = connection.stamp
@@ -72,21 +76,23 @@ class RttHull:
             else:  # nothing was sent yet: its clock is the one that was handed over
                 value, early, late = whole(connection.delegated, "ts_time"), connection.began, connection.begins
             most = signed(value + tick - early, seg.stamps[1])
-            if most >= 0:
-                self.add(max(0, most - (late - early)), most)
+            self.add(max(0, most - (late - early)), max(1, most))  # no sample is less than one tick (G-11)
         elif ticks:
             self.add(tick - max(ticks), tick - min(ticks))
 
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A segment of the peer: what it acknowledges and says of its window; ``good`` if the target must take it."""
+    """A segment of the peer that the target may have taken: what it acknowledges and says of its window."""
 
     tick: int
     acked: int
     window: int
     sequence: int
     good: bool
+    """The target must take it."""
+    sets: bool
+    """It must set the window, too: no segment with text behind it came before (RFC 9293, 3.10.7.4: SND.WL1)."""
 
 
 @dataclass(slots=True)
@@ -94,6 +100,8 @@ class SendNumbers:
     """Bounds of the send half's variables, from what was on the wire since the hand-over."""
 
     heard: deque[_Heard] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    latest_start: int | None = None
+    """The largest sequence number of all, as a position of the receive stream."""
     largest: int = 0
     """Of all windows that came in, bytes."""
     segments: int = 0
@@ -112,16 +120,18 @@ class SendNumbers:
     small: bool = False
     """The window was below a segment: what the timer counts may be probes (CH-068), and ACKs leave TotalRT (C.8b)."""
 
-    def add(self, connection: Connection, seg: WireSegment, tick: int) -> None:
-        """A segment came in; the books do not have it yet."""
+    def add(self, connection: Connection, seg: WireSegment, tick: int, answer: Answer) -> None:
+        """A segment came in that the target may take; the books do not have it yet."""
         place = connection.una + signed(seg.acknowledgment, whole(connection.delegated, "snd_una") + connection.una)
         shift = whole(connection.const, "snd_wind_scale") if connection.flag(ndis.WINDOW_SCALING) else 0
+        plain = not seg.flags & (RST | SYN | URG) and connection.una <= place <= connection.sent_max
+        good = plain and answer is Answer.YES
         start = connection.receive_place(seg.sequence)
-        nxt = connection.in_order
-        inside = start == nxt or nxt < start < (connection.edge or 0) or start < nxt < start + seg.payload_length
-        plain = not seg.flags & (RST | SYN | URG) and not connection.flag(ndis.TIMESTAMPS)
-        good = inside and plain and connection.una <= place <= connection.sent_max
-        self.heard.append(_Heard(tick, place, seg.window << shift, seg.sequence, good))
+        if self.latest_start is None:
+            self.latest_start = connection.receive_place(whole(connection.delegated, "send_wl1", seg.sequence))
+        sets = good and start >= self.latest_start
+        self.latest_start = max(self.latest_start, start)
+        self.heard.append(_Heard(tick, place, seg.window << shift, seg.sequence, good, sets))
         self.largest = max(self.largest, seg.window << shift)
         self.segments += 1
         self.slowed |= bool(seg.flags & ECE) and connection.flag(ndis.ECN)
@@ -153,11 +163,16 @@ class SendNumbers:
         """Segments that may have been the last to set the window; None if it may still be that of the hand-over."""
         found: list[_Heard] = []
         for one in reversed(self.heard):
-            known = found[-1] if found and found[-1].good and found[-1].tick + SETTLED < tick else None
+            known = found[-1] if found and found[-1].sets and found[-1].tick + SETTLED < tick else None
             if known is not None and one.window != known.window:
                 return found
-            found.append(one if known is None else replace(one, good=True, tick=known.tick))
-        return found if found and found[-1].good and found[-1].tick + SETTLED < tick else None
+            found.append(one if known is None else replace(one, sets=True, tick=known.tick))
+        return found if found and found[-1].sets and found[-1].tick + SETTLED < tick else None
+
+
+def _kept(connection: Connection, flight: int) -> int:
+    """The most of ``flight`` bytes that a loss leaves: half, with CUBIC 0.7 to a thousandth (RFC 9438, 4.6)."""
+    return flight * 701 // 1000 if connection.flag(ndis.CUBIC) else flight // 2
 
 
 def _least_segment(connection: Connection, mss: int) -> int:
@@ -246,16 +261,18 @@ class TerminatedState(BooksMonitor):
         connection, seg = found
         hull = self._hulls.setdefault(connection, RttHull())
         numbers = self._numbers.setdefault(connection, SendNumbers())
-        if record.sent and not record.raw:
-            numbers.speak(connection, seg, record.tick)
-        elif not record.sent and seg.flags & ACK:
-            numbers.add(connection, seg, record.tick)
-            hull.acks += 1
-        if record.sent and not record.raw and seg.payload_length:
-            place = signed(seg.sequence, whole(connection.delegated, "snd_una"))
-            hull.flight.append((place + seg.payload_length, record.tick))
-        elif not record.sent and seg.flags & ACK:
-            hull.heard(connection, seg, record.tick)
+        if record.sent:
+            if not record.raw:
+                numbers.speak(connection, seg, record.tick)
+            if not record.raw and seg.payload_length:
+                place = signed(seg.sequence, whole(connection.delegated, "snd_una"))
+                hull.flight.append((place, place + seg.payload_length, record.tick))
+            return
+        answer = connection.judge(seg, record.tick)
+        possible = answer is not Answer.NO or connection.of_the_future(seg)
+        if possible and seg.flags & ACK and not seg.flags & (RST | SYN):
+            numbers.add(connection, seg, record.tick, answer)
+            hull.heard(connection, seg, record.tick, answer)
 
     # --- one node --------------------------------------------------------------------------------------
 
@@ -343,15 +360,16 @@ class TerminatedState(BooksMonitor):
         latest = numbers.latest(connection.terminate_tick)
         heard = list(numbers.heard) if latest is None else latest
         windows, places = {one.window for one in heard}, {one.sequence for one in heard}
+        known = latest is not None or len(numbers.heard) < _REMEMBERED
         if latest is None:
             windows.add(whole(handed, "snd_wnd"))
             places.add(whole(handed, "send_wl1"))
-        least = max([whole(handed, "max_snd_wnd"), *(one.window for one in latest or () if one.good)])
+        least = max([whole(handed, "max_snd_wnd"), *(one.window for one in latest or () if one.sets)])
         most = max(least, whole(handed, "snd_wnd"), numbers.largest)
         wrong = []
-        if whole(state, "snd_wnd") not in windows:
+        if known and whole(state, "snd_wnd") not in windows:
             wrong.append(f"SndWnd {whole(state, 'snd_wnd')}, the peer said {sorted(windows)[:4]}")
-        if whole(state, "send_wl1") not in places:
+        if known and whole(state, "send_wl1") not in places:
             wrong.append(f"SendWL1 {whole(state, 'send_wl1')}, the segments were {sorted(places)[:4]}")
         if not least <= whole(state, "max_snd_wnd") <= most:
             wrong.append(f"MaxSndWnd {whole(state, 'max_snd_wnd')}, not in {least}..{most}")
@@ -362,10 +380,12 @@ class TerminatedState(BooksMonitor):
         # what the timer or the ACKs had decided just before the terminate did not go out any more
         decided = self._fired(connection, state, numbers) or self._told_of_loss(connection, state, numbers, enough)
         if "ss_thresh" in handed and threshold != whole(handed, "ss_thresh"):
-            if not (numbers.resent or numbers.slowed or decided):
+            # the timer may have found no window to send anything again in (RFC 9293 3.8.6.2.1)
+            unseen = numbers.resent or numbers.slowed or numbers.small
+            if not (unseen or decided):
                 wrong.append(f"SsThresh {threshold} without a retransmission or ECE")
-            elif not (numbers.resent or numbers.slowed) and threshold > max(flight // 2, 2 * mss):
-                wrong.append(f"SsThresh {threshold} with {flight} bytes in flight (RFC 5681, 3.1)")
+            elif not unseen and threshold > max(_kept(connection, flight), 2 * mss):
+                wrong.append(f"SsThresh {threshold} with {flight} bytes in flight (RFC 5681, 3.1; RFC 9438, 4.6)")
             elif threshold < 2 * _least_segment(connection, mss):
                 wrong.append(f"SsThresh {threshold}, less than two segments (RFC 5681, 3.1)")
         if "c_wnd" in handed and not numbers.resent:
@@ -446,16 +466,15 @@ class TerminatedState(BooksMonitor):
         if connection.beyond:
             over = max(place, connection.acked) > connection.in_order
             self.check("CH-240", not over, f"RcvNxt is {place - connection.in_order} beyond a gap in what came in")
-        fin = self._fin(connection, node, place)
+        fin = connection.fin_counted(place, whole(node.delegated, "state"))
         # after an abort undelivered data is discarded (G-06)
         lost = connection.acked - place
         if not connection.aborted and not connection.reset_in and connection.acked > 0:
             self.check("CH-241", lost <= 0, f"RcvNxt is {lost} below what was acknowledged on the wire")
-        if not connection.aborted and (held or place != 0 or connection.inherited_bytes):
+        if fin is not None and not connection.aborted and (held or place != 0 or connection.inherited_bytes):
             expected = connection.undelivered(place, fin)
-            known = connection.tail(held, place, fin)
             data = data_of(node.buffered)
-            same = known is None or len(data) != held or data == known
+            same = len(data) != held or connection.holds(data, place, fin)
             text = (
                 f"{held} bytes come up, {expected} are received and not delivered"
                 if held != expected
@@ -465,12 +484,6 @@ class TerminatedState(BooksMonitor):
         if self._owed.pop(connection, False) and self._answers(connection, node):
             behind = place - connection.acked
             self.check("CH-243", behind <= 0, f"RcvNxt is {behind} beyond the last ACK that was sent")
-
-    @staticmethod
-    def _fin(connection: Connection, node: Node, place: int) -> int:
-        if connection.initial_fin or whole(node.delegated, "state") in ndis.AFTER_PEER_FIN:
-            return 1
-        return int(connection.fin_in is not None and place > connection.fin_in)
 
     @staticmethod
     def _answers(connection: Connection, node: Node) -> bool:

@@ -34,6 +34,8 @@ class _Persist:
     probes: list[int] = field(default_factory=list)
     first_delay: int | None = None
     """Persist time of the round before."""
+    exact: bool = True
+    """It began at ``since``; else earlier, with data that met a closed window."""
 
 
 @dataclass(slots=True)
@@ -57,6 +59,8 @@ class _Notes:
     """FIN_WAIT_2: its timer started between these ticks, and runs for so long."""
     expired: bool = False
     last_payload: int = -1
+    closed: bool = False
+    """The window was closed already: data that is sent now meets it, and the timer begins with that."""
 
 
 class IdleTimers(BookedMonitor):
@@ -85,7 +89,8 @@ class IdleTimers(BookedMonitor):
         delta = number(conn.delegated, "retransmit_timeout_delta", NEVER)
         if conn.first_state == FIN_WAIT_2 and delta != NEVER:
             self._start_fin_wait(conn, notes, self.now, self.now, delta)
-        if conn.peer_edge <= conn.una and conn.queued > conn.una:
+        notes.closed = conn.peer_edge <= conn.una
+        if notes.closed and conn.queued > conn.una:
             notes.persist = _Persist(self.now, None)
         rest = number(conn.delegated, "keep_alive_timeout_delta", NEVER)
         if rest != NEVER and self._keeps_alive(conn):
@@ -131,13 +136,14 @@ class IdleTimers(BookedMonitor):
     def _window(self, conn: Connection, notes: _Notes, *, advanced: bool) -> None:
         """An ACK of nothing new says how wide the window is."""
         open_bytes = conn.peer_edge - conn.una
-        persist = notes.persist
+        persist, before = notes.persist, notes.closed
+        notes.closed = open_bytes <= 0
         if open_bytes <= 0:
             if persist is None and conn.una == conn.sent and conn.queued > conn.una:
-                notes.persist = _Persist(self.now, 0)
+                notes.persist = _Persist(self.now, 0, exact=not before)
             elif persist is not None and persist.probes:
                 known = persist.round
-                delay = persist.probes[0] - persist.since
+                delay = persist.probes[0] - persist.since if persist.exact else None
                 notes.persist = _Persist(self.now, None if known is None else known + 1, first_delay=delay)
         elif persist is not None:
             notes.persist = None
@@ -156,7 +162,7 @@ class IdleTimers(BookedMonitor):
         probes = persist.probes
         if len(probes) > 2:
             self._gap("CH-217", probes[-1] - probes[-2], 2 * (probes[-2] - probes[-3]), f"probe {len(probes)}")
-        elif len(probes) == 2 and persist.round is not None:
+        elif len(probes) == 2 and persist.round is not None and persist.exact:
             delay = probes[0] - persist.since
             self._gap("CH-217", probes[1] - probes[0], delay >> persist.round, "probe 2")
         elif len(probes) == 1 and persist.first_delay is not None and persist.round is not None:
@@ -184,7 +190,7 @@ class IdleTimers(BookedMonitor):
     # --- FIN_WAIT_2 ------------------------------------------------------------------------------------
 
     def _in_fin_wait_2(self, conn: Connection) -> bool:
-        return conn.own_fin is not None and conn.fin_out is not None and conn.una > conn.own_fin and conn.fin is None
+        return conn.own_fin is not None and conn.fin_out is not None and conn.una > conn.own_fin and not conn.fins.heard
 
     def _fin_wait_segment(self, conn: Connection, notes: _Notes, seg: Segment) -> None:
         if not self._in_fin_wait_2(conn):

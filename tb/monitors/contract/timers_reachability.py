@@ -1,7 +1,8 @@
 """Section 9.10, neighbor reachability (CH-225..229).
 
 NRT and HRT of a neighbor are kept as two ticks each: the target's value lies between them. A confirmation that came in
-less than `LATE` ticks ago may or may not have been seen by the target.
+less than `LATE` ticks ago may or may not have been seen by the target, and one that came in less than that before its
+connection was stopped may have gone to the host.
 """
 
 from __future__ import annotations
@@ -9,19 +10,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import ClassVar, Final
 from weakref import WeakKeyDictionary
 
+from tb.monitors.contract.acceptance import Answer
 from tb.monitors.contract.ndis_numbers import UPDATED
-from tb.monitors.contract.receive_books import SUCCESS, Connection, Shared, number, octets
+from tb.monitors.contract.receive_books import SUCCESS, Connection, Shared, is_mandatory, number, octets
 from tb.monitors.contract.receive_segments import ACK, RST, SYN, URG, Segment, unwrap
 from tb.monitors.contract.receive_watch import LATE, RACE, BookedMonitor
 from tb.monitors.contract.trace import Enter, Leave, Node, State, Tree, Value
 
 _QUERY: Final = 2
 _NEIGHBOR_STATE: Final = 4
-_KEPT: Final = 256
-"""Ticks of confirmations that are remembered."""
+_KEPT: Final = 1024
+"""Confirmations that are remembered."""
 _QUERY_CALL: Final = "NdisMOffloadEventIndicate"
 
 
@@ -32,14 +35,10 @@ class _Reach:
     nrt: tuple[int, int]
     hrt: tuple[int, int]
     hrt_rule: str = "CH-226"
-    older_nrt: int = 0
-    """Lower bound of NRT before the latest confirmation."""
-    confirmed: int | None = None
-    """Tick of the latest certain confirmation in this offload."""
-    over: Shared | None = None
-    """The path that it came over."""
-    times: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    """Ticks of all of them."""
+    confirmed: bool = False
+    """Forward progress was confirmed in this offload."""
+    times: deque[tuple[int, Connection, Shared]] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    """Confirmations: their ticks, connections and paths."""
     due: int | None = None
     """Tick of a frame that a query must accompany."""
     asked: int = -1
@@ -67,8 +66,7 @@ class Reachability(BookedMonitor):
             early, late = neighbor.placed
             nrd = number(neighbor.delegated, "nic_reachability_delta")
             hrd = number(neighbor.cached, "host_reachability_delta")
-            nrt = (early - nrd, late - nrd)
-            self._reach[neighbor] = _Reach(nrt, (early - hrd, late - hrd), older_nrt=nrt[0])
+            self._reach[neighbor] = _Reach((early - nrd, late - nrd), (early - hrd, late - hrd))
         return self._reach[neighbor]
 
     def offloaded(self, conn: Connection, node: Node) -> None:
@@ -85,17 +83,13 @@ class Reachability(BookedMonitor):
         ack = unwrap(seg.acknowledgment, conn.una)
         good = seg.has(ACK) and not seg.has(RST | SYN | URG) and conn.una < ack <= conn.sent and conn.accepts_tag(seg)
         low, high = conn.next_bounds
-        start = unwrap(seg.sequence, conn.arrived)
-        inside = low <= start <= high and not conn.stopped and conn.released is not None
-        low_nrt = reach.nrt[0]
-        if good and inside:
-            if reach.confirmed is None or reach.confirmed + LATE < self.now:
-                reach.older_nrt = low_nrt
-            reach.confirmed = low_nrt = self.now
-            reach.over = conn.path
-            if not reach.times or reach.times[-1] != self.now:
-                reach.times.append(self.now)
-        reach.nrt = (low_nrt, self.now + LATE)
+        inside = low <= unwrap(seg.sequence, conn.arrived) <= high
+        taken = inside and conn.judge(seg, self.now) is Answer.YES and not self.crowded
+        if good and taken and not conn.stopped and conn.released is not None and conn.path is not None:
+            reach.confirmed = True
+            if not reach.times or reach.times[-1][:2] != (self.now, conn):
+                reach.times.append((self.now, conn, conn.path))
+        reach.nrt = (reach.nrt[0], self.now + LATE)
 
     # --- transmits -------------------------------------------------------------------------------------
 
@@ -134,7 +128,7 @@ class Reachability(BookedMonitor):
             return
         age = self.now - self._surely(neighbor)
         if age <= stale:
-            rule = "CH-225" if reach.confirmed is not None else "CH-226"
+            rule = "CH-225" if reach.confirmed else "CH-226"
             self.breach(rule, f"query though forward progress was confirmed at most {age} ticks ago")
         age = self.now - reach.hrt[0]
         self.check(reach.hrt_rule, age > stale, f"query though the host confirmed at most {age} ticks ago")
@@ -143,8 +137,8 @@ class Reachability(BookedMonitor):
     def _surely(self, neighbor: Shared) -> int:
         """NRT is not before this."""
         reach = self._of(neighbor)
-        fresh = reach.confirmed is not None and reach.confirmed + LATE >= self.now
-        return reach.older_nrt if fresh else reach.nrt[0]
+        seen = (tick for tick, conn, _ in reversed(reach.times) if tick + LATE < min(self.now, _stopped_at(conn)))
+        return next(seen, reach.nrt[0])
 
     def _form(self, tree: Tree | None) -> None:
         node = tree.nodes.get(tree.root) if tree is not None else None
@@ -175,12 +169,8 @@ class Reachability(BookedMonitor):
     def _relinked(self) -> None:
         """A path may have left its neighbor: what came over it just before may have been read just behind."""
         for neighbor, reach in self._reach.items():
-            if reach.over is None or reach.over.below is neighbor:
-                continue
-            reach.over = None
-            while reach.times and reach.times[-1] + LATE >= self.now:
-                reach.times.pop()
-                reach.nrt = (reach.times[-1] if reach.times else reach.older_nrt, reach.nrt[1])
+            for one in [one for one in reach.times if one[0] + LATE >= self.now and one[2].below is not neighbor]:
+                reach.times.remove(one)
 
     def returned(self, enter: Enter, leave: Leave) -> None:
         if enter.function == UPDATED:
@@ -215,6 +205,13 @@ class Reachability(BookedMonitor):
         nrd = number(state, "nic_reachability_delta")
         least, most = asked - self._of(neighbor).nrt[1] - RACE, self.now - self._surely(neighbor) + RACE
         self.check("CH-225", max(0, least) <= nrd <= most, f"NicReachabilityDelta {nrd} is not in {least}..{most}")
+
+
+def _stopped_at(conn: Connection) -> float:
+    """Tick at which the target had reason to take no more of the connection; infinity if it has none."""
+    ends = [conn.terminating, conn.abort_raised, conn.aborting, conn.reset_in]
+    ends += [tick for tick, reason in conn.retrieves if is_mandatory(reason)]
+    return min((end for end in ends if end is not None), default=inf)
 
 
 def is_path(held: Shared) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 from weakref import WeakKeyDictionary
 
+from tb.monitors.contract.acceptance import Answer, Early
 from tb.monitors.contract.receive_books import NEVER, SUCCESS, Connection, Shared, number
 from tb.monitors.contract.receive_segments import ACK, RST, SYN, Segment, segment_of, unwrap
 from tb.monitors.contract.receive_stream import Arrival
@@ -30,7 +31,6 @@ _TIMESTAMPS: Final = 1
 _SACK: Final = 2
 _TIMEOUT_EXPIRATION: Final = 8
 _MAX_SAMPLE: Final = 8191
-_SAMPLE_SPAN: Final = 1 << 24
 _SRTT_SCALE: Final = 8
 
 
@@ -64,12 +64,18 @@ class _Notes:
     """Tick at which the recovery up to there began; its end is not certain for `LATE` ticks."""
     samples: tuple[int, int] | None = None
     """Smallest and largest round-trip sample that the NIC can have taken."""
-    echo_of_host: bool = False
+    early: Early[tuple[int, int]] = field(default_factory=Early)
+    """Samples that came with acknowledgments of what was not sent."""
     told: list[tuple[int, int]] = field(default_factory=list)
     """What SACK blocks told of above the head, in order, apart from each other."""
     largest: int = 0
     """Largest segment that was sent: no more than the NIC's MSS."""
-    stamp: int | None = None
+
+    def sampled(self, sample: tuple[int, int]) -> None:
+        """The NIC may have taken a sample between these two: no less than one tick, no more than it can hold (G-11)."""
+        low, high = (min(max(1, ticks), _MAX_SAMPLE) for ticks in sample)
+        old = self.samples or (low, high)
+        self.samples = (min(low, old[0]), max(high, old[1]))
 
     def lost(self, threshold: int) -> bool:
         """What was told of above the head shows that the head is lost (RFC 6675 4, IsLost)."""
@@ -147,16 +153,20 @@ class Retransmission(BookedMonitor):
     def _sample(self, conn: Connection, notes: _Notes, seg: Segment) -> None:
         ack = unwrap(seg.acknowledgment, conn.una)
         enabled = number(conn.const, "flags") & _TIMESTAMPS
-        if seg.stamps is None or not enabled or not seg.has(ACK) or conn.placed is None or ack > conn.sent:
+        if seg.stamps is None or not enabled or not seg.has(ACK) or conn.placed is None:
             return
         start = number(conn.delegated, "ts_time")
         low = unwrap(start + (self.now - conn.placed) - seg.stamps[1], 0)
-        high = low + (conn.placed - conn.began) + LATE
-        if high < 0 or low > _SAMPLE_SPAN:
-            return
-        old = notes.samples or (low, high)
-        notes.samples = (min(low, old[0]), max(high, old[1]))
-        notes.echo_of_host |= unwrap(seg.stamps[1], start) < start
+        sample = (low, low + (conn.placed - conn.began) + LATE)
+        if ack > conn.sent:
+            notes.early.add(self.now, ack, sample)
+        elif conn.judge(seg, self.now) is not Answer.NO:
+            notes.sampled(sample)
+
+    def segment_sent(self, conn: Connection, seg: Segment) -> None:
+        notes = self._of(conn)
+        for sample in notes.early.due(self.now, conn.sent):
+            notes.sampled(sample)
 
     def reported(self, held: Connection | Shared, node: Node, asked: int, terminated: bool) -> None:
         if not isinstance(held, Connection) or node.delegated is None or node.status != SUCCESS:
@@ -179,8 +189,7 @@ class Retransmission(BookedMonitor):
             return
         value = number(node.delegated, "s_rtt")
         inherited = number(conn.delegated, "s_rtt")
-        low, high = max(0, notes.samples[0] - 1), min(_MAX_SAMPLE, max(1, notes.samples[1])) + 1
-        low, high = min(low, _MAX_SAMPLE) * _SRTT_SCALE, high * _SRTT_SCALE
+        low, high = (notes.samples[0] - 1) * _SRTT_SCALE, (notes.samples[1] + 1) * _SRTT_SCALE
         if inherited:
             low, high = min(low, inherited - _SRTT_SCALE), max(high, inherited + _SRTT_SCALE)
         good = low <= value <= high or (value == 0 and inherited == 0)
@@ -194,13 +203,11 @@ class Retransmission(BookedMonitor):
         notes = self._of(conn)
         self._sample(conn, notes, seg)
         ack = unwrap(seg.acknowledgment, conn.una)
-        fresh = seg.stamps is None or notes.stamp is None or unwrap(seg.stamps[0], notes.stamp) >= notes.stamp
-        if seg.stamps is not None and fresh:
-            notes.stamp = seg.stamps[0]
         window = seg.window << conn.scale("snd_wind_scale")
         same = ack == conn.una and window == conn.peer_window and seg.window
         # a segment from below RCV.NXT is not acceptable, so its ACK does not count (RFC 9293, 3.10.7.4)
-        acceptable = fresh and unwrap(seg.sequence, conn.arrived) >= conn.next_bounds[1]
+        acceptable = conn.judge(seg, self.now) is Answer.YES
+        acceptable = acceptable and unwrap(seg.sequence, conn.arrived) >= conn.next_bounds[1]
         notes.head.doubtful |= self.crowded
         if ack != conn.una or conn.sent <= conn.una:
             return

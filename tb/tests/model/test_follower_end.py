@@ -24,6 +24,7 @@ from model.layout.generated import (
     Opcode,
     RecCq,
     RecRx,
+    RecTcp,
     RecTx,
     RxClass,
     RxReason,
@@ -411,3 +412,23 @@ def test_bounds_follow_the_configuration() -> None:
     assert bounds_for(256, 64)["grant"] == 16 * base["grant"]
     assert bounds_for(16, 64, 256)["wire"] == 4 * base["wire"]
     assert bounds_for(1024, 64, 4096)["frame"] == base["frame"]
+
+
+# ---- a run that begins anew -----------------------------------------------------------------------
+
+
+def test_a_follower_that_begins_anew_forgets_the_divergence_and_sees_the_next_one() -> None:
+    entries, memory = recorded()
+    broken = flip(entries, "T", place(RecTcp, "tcb", "snd_una"))
+    follower = fed(broken)
+    first, compared = found(follower), follower.commits_compared
+    for expected in (None, first):
+        follower.begin_anew(bytes(MEMORY))
+        assert follower.divergence is None
+        for entry in entries if expected is None else broken:
+            follower.feed(entry)
+        assert (follower.divergence is None) == (expected is None)
+        if expected is None:
+            assert follower.final_compare(memory) is None
+    assert found(follower).field == first.field
+    assert follower.commits_compared > compared, "what was compared before still counts"

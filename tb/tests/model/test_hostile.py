@@ -89,7 +89,6 @@ def test_guesses_at_good_connections_break_no_rule_of_the_contract_or_the_wire(s
     run = OffPathRun(session(tmp_path, seed=seed))
     outcome = outcome_of(run)
     assert outcome["problems"] == []
-    assert outcome["not_judged"] == {}
     assert outcome["reached"]["at_good"] > FRAMES // 2
 
 

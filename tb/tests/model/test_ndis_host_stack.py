@@ -111,6 +111,18 @@ def test_ecn_is_agreed_on_if_both_offer_it_and_handed_over(offered: bool, answer
     assert bool(flags & TcpConstFlags.ECN_ENABLED) == both
 
 
+@pytest.mark.rule("Q-1", "B-3")
+@pytest.mark.parametrize("asked", [False, True])
+def test_cubic_is_asked_of_the_target_alone(asked: bool) -> None:
+    """RFC 9438 needs no agreement: the wire shows nothing of it, the peer has no say."""
+    link, plain = Link(), Link()
+    connection = link.open(cubic=asked)
+    plain.open()
+    assert link.sent == plain.sent
+    flags = link.stack.export(connection, link.tick).const.flags
+    assert bool(flags & TcpConstFlags.CUBIC_ENABLED) == asked
+
+
 def test_the_syn_offers_mss_window_scale_and_timestamps() -> None:
     link = Link()
     connection = link.open(initial_rcv_wnd=1 << 20)

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
+from model.layout.generated import Family
 from model.ndis.enums import DELEGATED_TYPE, PATH_TYPE, OffloadStateType
 from model.ndis.file_transfer import AppPhase, FileTransferApp, FileTransferConfig
 from model.ndis.framing import Endpoint, Segment, decode, decode_tcp, encode
 from model.ndis.host import HOST_IP6, SharedObject
 from model.ndis.hoststack import HostStack, StackError
-from model.ndis.images import FAMILY_IPV4, FAMILY_IPV6, family_of
+from model.ndis.images import family_of
 from model.ndis.ip_packet import tcp_packet
 from model.ndis.miniport import DriverConfig
 from model.ndis.multiplexer import _least
@@ -127,8 +128,8 @@ def test_a_tree_over_ipv6_has_path_nodes_of_types_9_to_12() -> None:
     assert (PATH_TYPE[16], DELEGATED_TYPE[PATH_TYPE[16]], OffloadStateType.IP6_CONST, OffloadStateType.IP6_CACHED) == (
         12, 11, 9, 10,
     )  # fmt: skip
-    assert family_of(PathConst(HOST_IP6, PEER_IP6)) == FAMILY_IPV6
-    assert family_of(PathConst(HOST_IP, PEER.ip)) == FAMILY_IPV4
+    assert family_of(PathConst(HOST_IP6, PEER_IP6)) == Family.IPV6
+    assert family_of(PathConst(HOST_IP, PEER.ip)) == Family.IPV4
 
 
 @pytest.mark.rule("NDIS sheet 3.3")

@@ -10,7 +10,7 @@ import pytest
 
 from model.layout.generated import CqKind, Opcode, Sqe
 from model.ndis.enums import DisconnectFlags, OffloadStateType
-from model.ndis.file_transfer import AppPhase
+from model.ndis.file_transfer import AppPhase, FileTransferApp
 from model.ndis.host import OffloadedConnection
 from model.ndis.miniport import DriverConfig
 from model.ndis.netbuffer import BufferShape
@@ -88,11 +88,8 @@ def test_a_state_call_without_an_answer_fails_in_its_time_and_a_late_answer_free
     assert (at.bench.driver.overdue, at.bench.driver.lists.used, at.bench.driver.bounce.used) == (0, 0, 0)
 
 
-@pytest.mark.rule("CH-042", "CH-045", "CH-250")
-@pytest.mark.parametrize("opcode", [Opcode.INITIATE, Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE])
-def test_an_initiate_without_an_answer_fails_and_runs_in_software_and_gives_its_number_back_late(
-    opcode: Opcode,
-) -> None:
+def _opened_with_a_deaf(opcode: Opcode) -> tuple[Bench, Deaf, FileTransferApp]:
+    """A connection whose offload a device leaves without an answer to `opcode`, when the driver has stopped waiting."""
     bench = Bench(3, Wire(delay=2), driver=DriverConfig(conns=4, answer_ticks=LIMIT))
     deaf = Deaf(bench, opcode)
     silent = transfer(bench, 40_000, 4000)
@@ -101,6 +98,15 @@ def test_an_initiate_without_an_answer_fails_and_runs_in_software_and_gives_its_
     assert silent.offload_status is None
     bench.driver.on_tick(bench.driver.now + LIMIT)
     _settle(bench)
+    return bench, deaf, silent
+
+
+@pytest.mark.rule("CH-042", "CH-045", "CH-250")
+@pytest.mark.parametrize("opcode", [Opcode.INITIATE, Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE])
+def test_an_initiate_without_an_answer_fails_and_runs_in_software_and_gives_its_number_back_late(
+    opcode: Opcode,
+) -> None:
+    bench, deaf, silent = _opened_with_a_deaf(opcode)
     assert silent.offload_status is NdisStatus.FAILURE
     other = transfer(bench, 40_000, 4001)
     bench.run(until=lambda: other.offload_status is not None)
@@ -116,14 +122,7 @@ def test_an_initiate_without_an_answer_fails_and_runs_in_software_and_gives_its_
 
 @pytest.mark.rule("CH-155", "CH-251")
 def test_a_connection_whose_start_is_not_answered_is_the_devices_until_it_is_terminated() -> None:
-    bench = Bench(3, Wire(delay=2), driver=DriverConfig(conns=4, answer_ticks=LIMIT))
-    deaf = Deaf(bench, Opcode.START)
-    silent = transfer(bench, 40_000, 4000)
-    bench.run(until=lambda: deaf.kept)
-    _settle(bench)
-    assert silent.offload_status is None
-    bench.driver.on_tick(bench.driver.now + LIMIT)
-    _settle(bench)
+    bench, deaf, silent = _opened_with_a_deaf(Opcode.START)
     assert silent.offload_status is NdisStatus.SUCCESS
     bench.run()
     deaf.answer()

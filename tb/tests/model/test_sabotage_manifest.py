@@ -34,6 +34,8 @@ BLOCKS = {
     "ack_tracker": {"ack_tracker"},
     "rx_tracker": {"rx_tracker"},
     "congestion": {"congestion"},
+    "loss_recovery": {"loss_recovery"},
+    "cubic": {"cubic", "cubic_cut"},
     "rtt_estimator": {"rtt_estimator"},
     "timer_scan": {"timer_scan"},
     "tx_scheduler": {"tx_scheduler"},

@@ -128,6 +128,20 @@ def acknowledged_there(story: Story) -> None:
     story.wait(2 * RTO)
 
 
+def expires_in_the_tick_of_the_hand_over(story: Story) -> None:
+    """The host had it for a while, its timer expired, and it goes down before the head leaves."""
+    expired_there(story, RTO)
+
+
+def expired_there(story: Story, at: int, again: int = 2 * RTO) -> None:
+    story.down(0, 200, 200, RTO)
+    story.wait(100)
+    story.up(0, 200, 200, RTO - 100)
+    story.wait(at - 100)
+    story.down(0, 0, 200, again, retransmit_count=1)
+    story.out(0, 200)
+
+
 def goes_back_to_snd_una(story: Story) -> None:
     """The host's timer had expired: the head is due again without one."""
     story.wait(RTO)
@@ -181,7 +195,8 @@ def fast_retransmit(story: Story) -> None:
 
 
 RIGHT: list[Callable[[Story], None]] = [
-    there_and_back, acknowledged_there, goes_back_to_snd_una, probes, waits_for_the_peers_fin, slow_hand_over,
+    there_and_back, acknowledged_there, goes_back_to_snd_una,
+    expires_in_the_tick_of_the_hand_over, probes, waits_for_the_peers_fin, slow_hand_over,
     nothing_leaves_over_an_invalid_object, frames_of_the_host_leave_late, fast_retransmit,
 ]  # fmt: skip
 
@@ -249,6 +264,14 @@ def timer_starts_anew(story: Story) -> None:
     story.up(0, 200, 200, RTO)
 
 
+def timer_expires_far_too_early(story: Story) -> None:
+    expired_there(story, RTO // 2)
+
+
+def timer_is_backed_off_twice(story: Story) -> None:
+    expired_there(story, RTO, 4 * RTO)
+
+
 def timer_is_lost(story: Story) -> None:
     story.down(0, 200, 200, RTO)
     story.up(0, 200, 200)
@@ -290,6 +313,8 @@ WRONG: list[tuple[str, Callable[[Story], None]]] = [
     ("SEAM-TS", clock_of_the_upload_jumps),
     ("SEAM-RTO", timer_of_nothing),
     ("SEAM-CARRY", timer_starts_anew),
+    ("SEAM-CARRY", timer_expires_far_too_early),
+    ("SEAM-CARRY", timer_is_backed_off_twice),
     ("SEAM-CARRY", timer_is_lost),
     ("SEAM-TIMER", expires_late),
     ("SEAM-TIMER", expires_early),

@@ -105,6 +105,19 @@ def test_the_blocks_of_the_architecture_are_modules_of_the_same_name() -> None:
     assert not set(names.split()) - {path.stem for path in VERILOG}
 
 
+def ports(block: str) -> list[tuple[str, str, str]]:
+    """Direction, range and name of each port of a module of hdl/, in their order."""
+    text = next(path for path in VERILOG if path.stem == block).read_text()
+    code = re.sub(r"//[^\n]*", "", text)
+    return re.findall(r"\b(input|output)\s+(?:wire|reg)\s*(\[[^\]]*\])?\s*(\w+)", code[: code.index("\n);")])
+
+
+def test_every_congestion_control_has_the_ports_of_congestion() -> None:
+    assert len(ports("congestion")) > 20
+    assert ports("cubic") == ports("congestion")
+    assert ports("congestion_choice") == ports("congestion")
+
+
 def test_tracked_files_hold_no_path_of_a_machine_and_no_host_of_a_registry() -> None:
     faults = []
     for path in tracked_files():

@@ -35,13 +35,13 @@ class BenchBench(Bench):
         """Before ``start``."""
         self.doorbells: list[tuple[int, int]] = []
         self.seen = 0
-        # (frames sent, completions taken, then the frame or the access); bytes are made of it after the measurement
-        self._wire_notes: list[tuple[int, int, bytes]] = []
+        # (frames sent, completions taken, tick and frame or the access); bytes are made of it after the measurement
+        self._wire_notes: list[tuple[int, int, int, bytes]] = []
         self._host_notes: list[tuple[int, int, int, int, int, bytes]] = []
         put_frame, write_many = self.frames.put, self.memory.write_many
 
         def put(frame: bytes) -> None:
-            self._wire_notes.append((self.seen, self._completed(), frame))
+            self._wire_notes.append((self.seen, self._completed(), self._tick(), frame))
             put_frame(frame)
 
         async def write(writes: Sequence[tuple[int, bytes]]) -> None:
@@ -59,9 +59,9 @@ class BenchBench(Bench):
     def wire_script(self) -> bytes:
         """Every frame that was played in, as tb/hdl/bench_top.v reads it."""
         parts = []
-        for seen, completed, frame in self._wire_notes:
+        for seen, completed, tick, frame in self._wire_notes:
             parts.append(seen.to_bytes(4, "big") + completed.to_bytes(4, "big") + len(frame).to_bytes(2, "big"))
-            parts.append(bytes(6) + frame[::-1].rjust(2048, b"\0"))
+            parts.append(tick.to_bytes(4, "big") + bytes(2) + frame[::-1].rjust(2048, b"\0"))
         return b"".join(parts)
 
     def host_script(self) -> bytes:

@@ -37,7 +37,7 @@ from model.layout.generated import (
     TcpEventType,
     Verdict,
 )
-from tb.tests.unit.test_unit_rx_parser import Packet
+from tb.tests.unit.test_unit_rx_parser import Packet, ones_sum
 
 POOL = 0x2_0000  # host addresses
 RAW = 0x8_0000
@@ -55,15 +55,6 @@ HIT = (RxClass.SEGMENT, RxReason.NONE)
 
 def dropped(reason: RxReason) -> tuple[RxClass, RxReason]:
     return (RxClass.DROP, reason)
-
-
-def ones_sum(data: bytes) -> int:
-    """Ones' complement sum of 16-bit words, odd length padded (RFC 1071)."""
-    padded = data + b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
 
 
 @dataclass(frozen=True)

@@ -22,18 +22,18 @@ WHOLE, PART = 256, 128  # bytes
 # every field has a value of its own
 STATE = Tcb(
     phase=Phase.RUNNING, gen=7, state=TcpState.CLOSE_WAIT, ts_en=1, sack_en=0, ws_en=1, snd_ws=5, rcv_ws=6, family=4,
-    ecn_en=1, path_id=0x0102, local_port=0x0304, remote_port=0x0506, remote_mss=0x0708, hash_value=0x090A0B0C,
-    cached_flags=0x001C, init_rcv_wnd=0x11121314, rcv_indication_size=0x15161718, ka_probe_count=0x19,
-    ka_timeout=0x1A1B1C1D, ka_interval=0x1E1F2021, max_rt=0x22232425, flow_label=0x62728, ttl=0x29, tos=0x2A,
-    user_priority=5, dlg_flags=0x2B2C, ka_probes_sent=0x2D, ka_timeout_delta=0x99887766, send_backlog_size=0x32333435,
-    receive_backlog_size=0x36373839, dwnd=0x3A3B3C3D, snd_una=0x3E3F4041, snd_nxt=0x42434445, snd_max=0x46474849,
-    snd_end=0x4A4B4C4D, fin_queued=1, snd_wnd=0x4E4F5051, max_snd_wnd=0x52535455, snd_wl1=0x56575859,
-    cwnd=0x5A5B5C5D, ssthresh=0x5E5F6061, cwnd_acc=0x62636465, recover=0x66676869, dup_acks=0x6A, srtt=0x6B6C,
-    rttvar=0x6D6E, rto=0x6F707172, rtx_on=1, rtx_deadline=TICK + 77, rtx_count=0x73, snd_wnd_probe_count=0x74,
-    total_rt=0x75767778, rcv_nxt=1_000_000, rcv_adv=1_050_000, consumed_seq=999_000, last_ack_sent=1, fin_rcvd=1,
-    ts_recent=0x797A7B7C, ts_recent_tick=TICK - 4321, ts_delta=0x10000000, retrieve_sent=1, img_addr=0xDEAD0000,
-    img_cookie=0xDEAD1111, img_sq_index=0xDEAD, invalid=1, backlog_told=0x7D7E7F80, backlog_tick=3, ka_on=1,
-    ka_deadline=TICK + 0x2E2F3031,
+    ecn_en=1, cubic_en=1, cc=(1 << 218) - 3, path_id=0x0102, local_port=0x0304, remote_port=0x0506, remote_mss=0x0708,
+    hash_value=0x090A0B0C, cached_flags=0x001C, init_rcv_wnd=0x11121314, rcv_indication_size=0x15161718,
+    ka_probe_count=0x19, ka_timeout=0x1A1B1C1D, ka_interval=0x1E1F2021, max_rt=0x22232425, flow_label=0x62728, ttl=0x29,
+    tos=0x2A, user_priority=5, dlg_flags=0x2B2C, ka_probes_sent=0x2D, ka_timeout_delta=0x99887766,
+    send_backlog_size=0x32333435, receive_backlog_size=0x36373839, dwnd=0x3A3B3C3D, snd_una=0x3E3F4041,
+    snd_nxt=0x42434445, snd_max=0x46474849, snd_end=0x4A4B4C4D, fin_queued=1, snd_wnd=0x4E4F5051,
+    max_snd_wnd=0x52535455, snd_wl1=0x56575859, cwnd=0x5A5B5C5D, ssthresh=0x5E5F6061, cwnd_acc=0x62636465,
+    recover=0x66676869, dup_acks=0x6A, srtt=0x6B6C, rttvar=0x6D6E, rto=0x6F707172, rtx_on=1, rtx_deadline=TICK + 77,
+    rtx_count=0x73, snd_wnd_probe_count=0x74, total_rt=0x75767778, rcv_nxt=1_000_000, rcv_adv=1_050_000,
+    consumed_seq=999_000, last_ack_sent=1, fin_rcvd=1, ts_recent=0x797A7B7C, ts_recent_tick=TICK - 4321,
+    ts_delta=0x10000000, retrieve_sent=1, img_addr=0xDEAD0000, img_cookie=0xDEAD1111, img_sq_index=0xDEAD, invalid=1,
+    backlog_told=0x7D7E7F80, backlog_tick=3, ka_on=1, ka_deadline=TICK + 0x2E2F3031,
 )  # fmt: skip
 DELEGATED = DelegatedImage(
     state=TcpState.CLOSE_WAIT, dlg_flags=0x2B2C, rcv_nxt=1_000_000, rcv_wnd=50_000, snd_una=0x3E3F4041,
@@ -44,7 +44,7 @@ DELEGATED = DelegatedImage(
     send_backlog_size=0x32333435, receive_backlog_size=0x36373839, dwnd=0x3A3B3C3D,
 )  # fmt: skip
 QUERIED = TcpImage(
-    family=4, const_flags=13, remote_port=0x0506, local_port=0x0304, snd_wind_scale=5, rcv_wind_scale=6,
+    family=4, const_flags=29, remote_port=0x0506, local_port=0x0304, snd_wind_scale=5, rcv_wind_scale=6,
     remote_mss=0x0708, hash_value=0x090A0B0C, path_id=0x0102, cached_flags=0x001C, initial_rcv_wnd=0x11121314,
     rcv_indication_size=0x15161718, ka_probe_count=0x19, ka_timeout=0x1A1B1C1D, ka_interval=0x1E1F2021,
     max_rt=0x22232425, flow_label=0x62728, ttl=0x29, tos=0x2A, user_priority=5, state=TcpState.CLOSE_WAIT,
@@ -197,8 +197,8 @@ async def a_timer_is_reported_as_the_time_that_remains_b10_k3(dut: Any) -> None:
 @cocotb.test()
 async def flags_and_bytes_not_read_are_those_of_the_instant_b10(dut: Any) -> None:
     bench = await bench_of(dut)
-    for n in range(16):
-        agreed = {"ts_en": n & 1, "sack_en": n >> 1 & 1, "ws_en": n >> 2 & 1, "ecn_en": n >> 3}
+    for n in range(32):
+        agreed = {"ts_en": n & 1, "sack_en": n >> 1 & 1, "ws_en": n >> 2 & 1, "ecn_en": n >> 3 & 1, "cubic_en": n >> 4}
         got = await bench.write(replace(STATE, **agreed), whole=True)
         assert TcpImage.from_bytes(got.data).const_flags == n
     got = await bench.write(replace(STATE, consumed_seq=0xFFFF_FFF0, rcv_nxt=0x10, rcv_adv=0x10), whole=True)

@@ -353,7 +353,7 @@ class EcnSender(Sender):
         if self.una > before:
             self.edge = max(self.edge, self.una - 1)
         if ece and not self.in_recovery and ack >= before and self.una > self.edge:
-            self.ssthresh = max(flight // 2, 2 * MSS)
+            self.ssthresh = self.cut(flight)
             self.cwnd, self.cwnd_acc = min(self.cwnd, self.ssthresh), 0
             self.cwr, self.edge = 1, self.max
             self.cuts += 1

@@ -407,7 +407,7 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
     await b.path()
     await b.neighbor()
     image = replace(
-        IMAGE, const_flags=15, snd_wind_scale=5, rcv_wind_scale=6, srtt=803, rttvar=250, ts_recent=70, ts_recent_age=40,
+        IMAGE, const_flags=31, snd_wind_scale=5, rcv_wind_scale=6, srtt=803, rttvar=250, ts_recent=70, ts_recent_age=40,
         ts_time=9000, total_rt=5, dup_ack_count=2, snd_wnd_probe_count=3, ka_probes_sent=1, rtx_count=4,
         rtx_timeout_delta=600, snd_nxt=u32(UNA + 10), snd_max=u32(UNA + 20), state=TcpState.CLOSE_WAIT,
     )  # fmt: skip
@@ -423,7 +423,7 @@ async def initiate_loads_every_field_of_the_image(dut: Any) -> None:
         rtx_deadline=600, rtx_count=4, snd_wnd_probe_count=3, total_rt=5, rcv_nxt=RCV, rcv_adv=RCV + 32768,
         consumed_seq=RCV, last_ack_sent=RCV, fin_rcvd=1, ts_recent=70, ts_recent_tick=960, ts_delta=8000,
         backlog_told=4096, backlog_tick=1000, ka_on=0, ka_deadline=OFF, high_rxt=UNA,
-        ecn_en=1, ecn_edge=UNA - 1,
+        ecn_en=1, ecn_edge=UNA - 1, cubic_en=1, cc=0,
     )  # fmt: skip
     for name in Tcb.FIELDS:
         only(record.tcb, **{name: getattr(want, name)})

@@ -16,9 +16,10 @@ import cocotb
 from cocotb.triggers import FallingEdge
 
 from model.layout.generated import CWND_MAX, IW_BYTES, SB_RANGES, Opcode, Tcb, TcpEvt, TcpState
+from tb.tests.unit.cubic_oracle import BETA, PARTS, CubicOracle
 from tb.tests.unit.test_unit_tcp_engine import ACK, FIN, IMAGE, M32, PSH, UNA, Bench, Commit, only, u32
 
-SACK = 2  # const_flags of an image
+SACK, CUBIC = 2, 16  # const_flags of an image
 MSS = 100
 WND = 60000
 THRESH = 3
@@ -499,6 +500,10 @@ class Sender:
     """Rules that sent something."""
     paced: set[str] = field(default_factory=set)
     """Branches of S-8 that were taken."""
+    cubic: CubicOracle | None = None
+    now: int = 0
+    """Tick of the event; with CUBIC it has to be told, and srtt behind it."""
+    srtt: int = 0
 
     # ---- S-4
     def unsacked(self, edge: int) -> int:
@@ -542,10 +547,14 @@ class Sender:
                 self._enter(2 * MSS)
                 self.cwnd = self.ssthresh + 3 * MSS
 
+    def cut(self, octets: int) -> int:
+        """What a sign of congestion leaves of them (RFC 5681 equation 4, Q-1)."""
+        return max(self.cubic.reduced(octets, self.cwnd) if self.cubic else octets // 2, 2 * MSS)
+
     def _enter(self, limited: int) -> None:
         """F-3, S-2; `limited`: the octets that limited transmit can have let out."""
         flight = self.max - self.una
-        self.ssthresh = max(max(min(flight, self.cwnd), flight - limited) // 2, 2 * MSS)
+        self.ssthresh = self.cut(max(min(flight, self.cwnd), flight - limited))
         self.recover = self.max
         self.in_recovery = self.rtx_head = 1
 
@@ -554,7 +563,8 @@ class Sender:
         delivered, pipe = max(delivered, 0), self.pipe()
         if pipe > self.ssthresh:
             self.paced.add("above" if credit >= 0 else "above, sent too much")
-            cwnd = pipe + credit + delivered // 2
+            part = delivered * BETA // PARTS if self.cubic else delivered // 2  # Q-2
+            cwnd = pipe + credit + part
         else:
             self.paced.add("safe" if safe else "unsafe" if credit >= 0 else "unsafe, sent too much")
             cwnd = min(self.ssthresh, pipe + max(credit, 0) + delivered + (MSS if safe else 0))
@@ -588,6 +598,8 @@ class Sender:
             self.cwnd = max(max(self.cwnd - acked, 0) + (MSS if acked >= MSS else 0), MSS)
         elif self.cwnd < self.ssthresh:
             self.cwnd += min(acked, MSS)
+        elif self.cubic:
+            self._avoid(acked)
         else:
             self.cwnd_acc += acked
             if self.cwnd_acc >= self.cwnd:
@@ -598,10 +610,35 @@ class Sender:
         self.una, self.nxt = ack, max(self.nxt, ack)
         self.dup_acks = self.rtx_count = 0
 
+    def _avoid(self, acked: int) -> None:
+        """Q-4, Q-5."""
+        assert self.cubic is not None
+        before = replace(self.cubic)
+        cwnd, acc = self.cubic.avoid(
+            self.cwnd, self.cwnd_acc, acked, MSS, now=self.now, srtt=self.srtt, rate=1000
+        )  # fmt: skip
+        if not before.epoch:
+            self.seen.add("stage with K" if self.cubic.k_bits else "stage")
+        elif before.k_bits:
+            self.seen.add("bit of K" if self.cubic.k != before.k else "no bit of K")
+        elif cwnd > self.cwnd:
+            self.seen.add("friendly" if cwnd == self.cubic.w_est and acc == 0 else "curve")
+        self.cwnd, self.cwnd_acc = cwnd, acc
+
+    # ---- B-5
+    def restart(self) -> None:
+        """A request behind an idle time."""
+        self.seen.add("idle")
+        self.cwnd, self.cwnd_acc = min(self.cwnd, 10 * MSS, max(2 * MSS, IW_BYTES)), 0
+        if self.cubic:
+            self.cubic.epoch = 0
+
     # ---- D-2
     def timeout(self) -> None:
         if self.rtx_count == 0:
-            self.ssthresh = max((self.max - self.una) // 2, 2 * MSS)
+            self.ssthresh = self.cut(self.max - self.una)
+        if self.cubic:
+            self.cubic.timed_out()
         self.cwnd, self.cwnd_acc, self.in_recovery, self.rtx_head, self.dup_acks = MSS, 0, 0, 0, 0
         self.recover, self.nxt, self.high_rxt, self.rescued = self.max, self.una, self.una, 0
         self.rtx_count += 1
@@ -714,6 +751,7 @@ class Pair:
         for name in ("cwnd", "ssthresh", "cwnd_acc", "in_recovery", "dup_acks", "rtx_head", "rescued", "rtx_count"):
             only(tcb, **{name: getattr(want, name)})
         only(tcb, recover=u32(self.base + want.recover), persist=0)
+        assert CubicOracle.of(tcb.cc) == (want.cubic or CubicOracle()), f"record {record.order}"
         if want.sack and want.in_recovery:
             only(tcb, high_rxt=u32(self.base + want.high_rxt))
 

@@ -82,8 +82,10 @@ def _seen(records: Iterable[Record]) -> list[bool]:
     return every.seen[len(OFFLOADED) :]
 
 
-def _wrote(order: int, kind: int, code: int = 0, owner: int | None = HANDLE, cookie: int = 0) -> PortEntry:
-    return PortEntry(order, 0, entry={"kind": kind, "code": code, "cookie": cookie}, owner=owner)
+def _wrote(
+    order: int, kind: int, code: int = 0, owner: int | None = HANDLE, cookie: int = 0, nbytes: int = 0
+) -> PortEntry:
+    return PortEntry(order, 0, entry={"kind": kind, "code": code, "cookie": cookie, "nbytes": nbytes}, owner=owner)
 
 
 def _given(
@@ -219,12 +221,25 @@ def test_a_receive_in_parts_comes_back_by_the_last_part_and_one_that_was_begun_b
         return _submitted(order, cookie, length, RECEIVE_OPCODE)
 
     lists = [*_given(2, 7, 100, RECEIVE), *_given(4, 8, 100, RECEIVE)]
-    parts = [*lists, posted(6, 30, 60), _wrote(7, RECEIVE_KIND, cookie=30), posted(8, 31, 40)]
+    parts = [*lists, posted(6, 30, 60), _wrote(7, RECEIVE_KIND, cookie=30, nbytes=60), posted(8, 31, 40)]
     assert _seen([*parts, _done(10, 7, RECEIVED)])[-1:] == [False]
     parts += [_wrote(9, RECEIVE_KIND, cookie=31), _done(10, 7, RECEIVED)]
     assert _seen([*parts, _done(12, 8, RECEIVED)])[-2:] == [True, False]
     begun = [*lists, posted(6, 30, 60), posted(7, 31, 100), _wrote(8, RECEIVE_KIND, cookie=31)]
     assert _seen([*begun, _done(10, 7, RECEIVED), _done(12, 8, RECEIVED)])[-2:] == [False, True]
+
+
+@pytest.mark.parametrize(("placed", "counts"), [(60, False), (59, True)])
+def test_a_list_that_a_driver_gives_back_before_its_last_entry_is_the_devices_only_if_the_device_ended_it(
+    placed: int, counts: bool
+) -> None:
+    part = [*_given(2, 7, 100, RECEIVE), _submitted(4, 30, 60, RECEIVE_OPCODE)]
+    part += [_wrote(5, RECEIVE_KIND, cookie=30, nbytes=placed), _done(6, 7, RECEIVED)]
+    assert _seen(part)[-1:] == [counts]
+    sent = [*_given(2, 7, 100), _submitted(4, 20, 60), _wrote(5, SEND_KIND, cookie=20, nbytes=60), _done(6, 7)]
+    assert _seen(sent)[-1:] == [False]
+    closing = [*_given(2, 7, 60, DISCONNECTING, flags=1), _submitted(4, 20, 60), _wrote(5, SEND_KIND, cookie=20)]
+    assert _seen([*closing, _done(6, 7, DISCONNECTED)])[-1:] == [False]
 
 
 def test_forwards_and_both_disconnects_come_back_by_their_own_entries() -> None:

@@ -494,6 +494,32 @@ def _not_sent_again(story: Story, wait: int, doubles: int = 0, **state: Any) -> 
     talk.terminated(**{"snd_una": 0, "snd_nxt": 100, "snd_max": 100, **state})
 
 
+def _ten_segments_lost(story: Story, flags: int, **state: Any) -> None:
+    """Three duplicate ACKs tell of a loss; the retransmission did not go out before the terminate."""
+    talk = Talk(story, const={"flags": flags, "remote_mss": 1460}).offload()
+    request = nbl(60, bytes(14_600))
+    talk.send(request)
+    for n in range(10):
+        talk.sends(1460 * n, bytes(1460))
+    for _ in range(3):
+        talk.hears(0)
+    story.wait(50)
+    talk.terminating()
+    story.complete("send", done(request, BUSY, 0))
+    talk.terminated(**{"snd_una": 0, "snd_nxt": 14_600, "snd_max": 14_600, "dup_ack_count": 3, **state})
+
+
+@pytest.mark.parametrize(
+    ("flags", "threshold", "broken"),
+    [(0, 7300, False), (0, 7301, True), (ndis.CUBIC, 14_600 * 717 >> 10, False), (ndis.CUBIC, 10_240, True)],
+)
+def test_a_loss_leaves_half_the_flight_or_seven_tenths_with_cubic_ch_245(
+    flags: int, threshold: int, broken: bool
+) -> None:
+    found = broken_otherwise(lambda story: _ten_segments_lost(story, flags, ss_thresh=threshold))
+    assert ("CH-245" in found) is broken
+
+
 @pytest.mark.parametrize(
     ("wait", "doubles", "state", "broken"),
     [

@@ -461,3 +461,19 @@ def test_progress_just_before_a_path_leaves_its_neighbor_may_count_for_neither(
     assert breaches(500 + wait) == []
     assert breaches(200 + 20 + wait + 500) == ([] if allowed else ["CH-225"])
     assert breaches(400) == ["CH-225"]
+
+
+@pytest.mark.rule("CH-225")
+@pytest.mark.parametrize(("wait", "allowed"), [(1, True), (50, False)])
+def test_progress_just_before_a_terminate_may_have_gone_to_the_host(wait: int, allowed: bool) -> None:
+    def breaches(nrd: int) -> list[str]:
+        def tell(s: Story) -> None:
+            s.offload(hrd=200).send(1, 10).goes(0, 0, 10).wait(20).comes(0, ack=10).wait(wait)
+            s.terminate_call().terminated(0).wait(500).query_neighbor(nrd)
+
+        monitors = watch(told(tell), SECTIONS)
+        return [breach.rule for monitor in monitors for breach in monitor.breaches if breach.rule == "CH-225"]
+
+    assert breaches(500 + wait) == []
+    assert breaches(20 + wait + 500) == ([] if allowed else ["CH-225"])
+    assert breaches(2000) == ["CH-225"]

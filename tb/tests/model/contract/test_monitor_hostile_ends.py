@@ -1,0 +1,443 @@
+"""Far ends that do not keep to RFC 9293: where the trace cannot tell what the target took, a rule says nothing.
+
+Every story is told twice. With ``open_`` the far end left two readings, and the target acted by one of them: the rule
+must be silent. Without, the story is the nearest one that has a single reading, and the rule must fire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+from tb.monitors.contract import ndis_numbers as ndis
+from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Recent, in_range, in_window
+from tb.monitors.contract.everything import SECTIONS
+from tb.monitors.contract.monitor import Monitor
+from tb.monitors.contract.receive_stream import Stream
+from tb.monitors.contract.trace import Record
+from tb.tests.model.contract.receive_traces import SND_0, told
+from tb.tests.model.contract.receive_traces import Story as Tale
+from tb.tests.model.contract.terminate_traces import FIN, RCV, RST, Story, Talk, done, nbl
+from tb.tests.model.contract.test_monitor_events import URGENT
+
+A: Final = bytes(range(100))
+B: Final = bytes(range(100, 200))
+STAMPED: Final = 1
+#: With `_two_stamps` TS.Recent is one of these two: a stamp between them may be of the past.
+OLDER, NEWER, BETWEEN, PAST = 1000, 5000, 3000, 500
+
+Told = Callable[[bool], list[Record]]
+STORIES: dict[str, Told] = {}
+
+
+def tale(rule: str) -> Callable[[Callable[[Tale, bool], object]], None]:
+    """A story in the language of receive_traces."""
+
+    def add(tell: Callable[[Tale, bool], object]) -> None:
+        assert rule not in STORIES
+        STORIES[rule] = lambda open_: told(lambda story: tell(story, open_))
+
+    return add
+
+
+def talk(rule: str) -> Callable[[Callable[[Story, bool], object]], None]:
+    """A story in the language of terminate_traces."""
+
+    def tell_it(tell: Callable[[Story, bool], object], open_: bool) -> list[Record]:
+        story = Story()
+        story.parameters()
+        tell(story, open_)
+        return story.records
+
+    def add(tell: Callable[[Story, bool], object]) -> None:
+        assert rule not in STORIES
+        STORIES[rule] = lambda open_: tell_it(tell, open_)
+
+    return add
+
+
+def broken(records: list[Record], *rules: str) -> set[str]:
+    """Which of ``rules`` (all: none named) the monitors that watch them find broken."""
+    watching: list[Monitor] = [section() for section in SECTIONS if not rules or set(rules) & set(section.RULES)]
+    for record in records:
+        for monitor in watching:
+            monitor.feed(record)
+    for monitor in watching:
+        monitor.finish()
+    found = {breach.rule for monitor in watching for breach in monitor.breaches}
+    return found & set(rules) if rules else found
+
+
+def _two_stamps(s: Tale) -> Tale:
+    """The second segment came while the first was not acknowledged: TS.Recent has its stamp, or not yet (RFC 7323)."""
+    s.offload(flags=STAMPED, ts_recent=OLDER).comes(0, 100, stamps=(OLDER, 5000))
+    return s.comes(100, stamps=(NEWER, 5000)).wait(1).goes(100, stamps=(5001, OLDER)).wait(100)
+
+
+# --- the FIN --------------------------------------------------------------------------------------------
+
+
+@tale("CH-130")
+def _(s: Tale, open_: bool) -> None:
+    s.offload().post(1, 100).comes(0, 10).wait(1).goes(10).comes(30, flags="AF")
+    if open_:
+        s.comes(10, flags="AF")
+    s.wait(20).done(1, 10)
+
+
+@tale("CH-134")
+def _(s: Tale, open_: bool) -> None:
+    s.offload().post(1, 100).comes(30, flags="AF")
+    if open_:
+        s.comes(0, flags="AF")
+    s.wait(20).done(1, 0)
+
+
+@tale("CH-145")
+def _(s: Tale, open_: bool) -> None:
+    s.offload().comes(0, 30).wait(1).goes(30)
+    call = s.indication(0, 30)
+    s.wait(1).comes(30, 1)
+    if open_:
+        s.comes(30, flags="AF")
+    s.goes(31).leave(call, 0, 30).wait(300)
+
+
+@tale("CH-190")
+def _(s: Tale, open_: bool) -> None:
+    s.offload().comes(50, 50, flags="AF").comes(0, 50, flags="AF" if open_ else "A").wait(1).goes(51)
+    s.indicate(0, 50).event(2)
+
+
+@tale("CH-191")
+def _(s: Tale, open_: bool) -> None:
+    s.offload().comes(0, 100, flags="AF")
+    if open_:
+        s.comes(100, 1)
+    s.wait(1).goes(101).indicate(0, 100).wait(900)
+
+
+@tale("CH-222")
+def _(s: Tale, open_: bool) -> None:
+    s.offload().comes(500, flags="AF").comes(0, 100, flags="AF").wait(1).indicate(0, 100).event(2)
+    s.goes(101 if open_ else 100).terminate(101, state=ndis.CLOSE_WAIT).wait(20)
+
+
+@talk("CH-240")
+def _(story: Story, open_: bool) -> None:
+    _gap_behind_a_fin(story, open_)
+
+
+@talk("G-19")
+def _(story: Story, open_: bool) -> None:
+    _gap_behind_a_fin(story, open_)
+
+
+def _gap_behind_a_fin(story: Story, open_: bool) -> None:
+    talk = Talk(story).offload()
+    talk.hears(0, A)
+    talk.hears(500, flags=FIN)
+    talk.hears(150, B)
+    if open_:
+        talk.hears(100, flags=FIN)
+    talk.sends(0, ack=101)
+    state = ndis.CLOSE_WAIT if open_ else ndis.ESTABLISHED
+    talk.terminate(node={"buffered": (nbl(90, A),)}, rcv_nxt=101, state=state)
+
+
+@talk("G-42")
+def _(story: Story, open_: bool) -> None:
+    talk = Talk(story).offload()
+    talk.hears(50, A[50:], flags=FIN)
+    talk.hears(0, A[:50], flags=FIN if open_ else 0)
+    talk.sends(0, ack=51)
+    talk.indicate(60, A[:50])
+    talk.event(ndis.DISCONNECT_EVENT)
+
+
+@talk("G-43")
+def _(story: Story, open_: bool) -> None:
+    talk = Talk(story).offload()
+    talk.hears(0, A, flags=FIN)
+    if open_:
+        talk.hears(100, b"x")
+    talk.sends(0, ack=101)
+    talk.terminate(node={"buffered": (nbl(90, A + b"x"),)}, rcv_nxt=101, state=ndis.ESTABLISHED)
+
+
+# --- two texts ------------------------------------------------------------------------------------------
+
+
+@tale("CH-155")
+def _(s: Tale, open_: bool) -> None:
+    s.offload().comes(10, 20, data=b"x" * 20)
+    if open_:
+        s.comes(10, 20)
+    s.comes(0, 10).wait(1).goes(30).indicate(0, 30)
+
+
+@talk("CH-241")
+def _(story: Story, open_: bool) -> None:
+    talk = Talk(story).offload()
+    if open_:
+        talk.hears(50, A[50:])
+    talk.hears(50, B[50:])
+    talk.hears(0, A[:50])
+    talk.sends(0, ack=100)
+    talk.terminate(node={"buffered": (nbl(90, A),)}, rcv_nxt=100)
+
+
+# --- stamps of the past ---------------------------------------------------------------------------------
+
+
+@tale("CH-196")
+def _(s: Tale, open_: bool) -> None:
+    _two_stamps(s).comes(300, flags="R").wait(1).goes(100, stamps=(5102, OLDER))
+    s.comes(100, stamps=(BETWEEN if open_ else PAST, 5000)).wait(1).goes(100, stamps=(5103, OLDER))
+    s.comes(300, flags="R").wait(1).goes(100, stamps=(5104, OLDER))
+
+
+@tale("CH-201")
+def _(s: Tale, open_: bool) -> None:
+    _two_stamps(s).comes(300, flags="R").wait(1).goes(100, stamps=(5102, OLDER))
+    s.comes(100, stamps=(BETWEEN if open_ else PAST, 5000)).wait(1000).query(100, keep_alive_timeout_delta=7000)
+
+
+@tale("CH-225")
+def _(s: Tale, open_: bool) -> None:
+    _two_stamps(s).send(1, 10).goes(100, 0, 10, stamps=(5101, OLDER)).wait(20)
+    s.comes(100, ack=10, stamps=(BETWEEN if open_ else NEWER, 5101)).wait(500).query_neighbor(621)
+
+
+@talk("CH-245")
+def _(story: Story, open_: bool) -> None:
+    talk = Talk(story, stamped=True, delegated={"ts_recent": OLDER}).offload()
+    talk.hears(0, A, stamps=(OLDER, 7000))
+    talk.hears(100, stamps=(NEWER, 7000))
+    talk.sends(0, ack=100)
+    story.wait(300)
+    talk.hears(100, window=777, stamps=(BETWEEN if open_ else PAST, 7000))
+    story.wait(300)
+    buffered = {"buffered": (nbl(90, A),)}
+    talk.terminate(node=buffered, rcv_nxt=100, snd_wnd=777, send_wl1=(RCV + 100) % 2**32)
+
+
+# --- what was not sent, answers -------------------------------------------------------------------------
+
+
+@tale("CH-203")
+def _(s: Tale, open_: bool) -> None:
+    s.offload().wait(100).comes(0, 10, ack=50, flags="AU").send(1, 100)
+    if open_:
+        s.goes(0, 0, 100)
+    s.retrieve(URGENT)
+
+
+@tale("CH-223")
+def _(s: Tale, open_: bool) -> None:
+    s.offload(flags=STAMPED, snd_max=SND_0 + 100).wait(50).comes(0, ack=50, stamps=(1, 4970))
+    never_sent = (1, (5050 - (1 << 30)) % 2**32)
+    s.comes(0 if open_ else -5000, ack=100, stamps=never_sent).terminate(0, s_rtt=8 * 1050)
+
+
+@tale("CH-198")
+def _(s: Tale, open_: bool) -> None:
+    s.offload().send(1, 100).wait(100).comes(200, flags="S").wait(1).goes(0)
+    if open_:
+        s.comes(-500, 10)  # is answered, too, and not by a segment with text
+    s.goes(0, 0, 100).comes(300, flags="S").wait(1).goes(0, 100)
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, marks=pytest.mark.rule(rule)) for rule in sorted(STORIES)])
+def test_a_rule_is_silent_where_a_far_end_left_two_readings_and_fires_where_it_left_one(rule: str) -> None:
+    assert broken(STORIES[rule](True), rule) == set()
+    assert broken(STORIES[rule](False), rule) == {rule}
+
+
+# --- more of the same -----------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("CH-155")
+def test_two_texts_leave_open_only_the_bytes_for_which_they_differ() -> None:
+    def tell(s: Tale, *, wrong: bytes) -> None:
+        s.offload().comes(10, 20).comes(10, 1, data=b"?").comes(0, 10).wait(1).goes(30)
+        text = bytearray(s.frame(0, 30)[-30:])
+        text[10:11] = b"?"
+        text[20:21] = wrong or text[20:21]
+        call = s.enter(ndis.INDICATE, target=s.link.handle, lists=[nbl(700, bytes(text))], status=0)
+        s.leave(call, 0, 30)
+
+    assert broken(told(lambda s: tell(s, wrong=b"")), "CH-155") == set()
+    assert broken(told(lambda s: tell(s, wrong=b"!")), "CH-155") == {"CH-155"}
+
+
+@pytest.mark.rule("CH-190", "CH-191", "CH-145")
+def test_what_is_acknowledged_behind_a_fin_shows_that_it_was_none() -> None:
+    def tell(s: Tale, *, event: bool) -> None:
+        s.offload().comes(50, 50, flags="AF").comes(0, 50, flags="AF").wait(1).goes(101).indicate(0, 50)
+        s.indicate(50, 50, answer=0xC023100E)
+        if event:
+            s.event(2)
+        s.wait(300)
+
+    assert broken(told(lambda s: tell(s, event=False)), "CH-190", "CH-191", "CH-145") == set()
+    assert broken(told(lambda s: tell(s, event=True)), "CH-190") == {"CH-190"}
+
+
+@pytest.mark.rule("CH-155", "CH-241")
+@pytest.mark.parametrize("state", [ndis.ESTABLISHED, ndis.CLOSE_WAIT, ndis.CLOSED])
+@pytest.mark.parametrize("up", [b"", b"x"])
+def test_the_reported_state_tells_whether_text_or_fin_was_taken(state: int, up: bytes) -> None:
+    def tell(story: Story) -> None:
+        talk = Talk(story).offload()
+        talk.hears(0, A, flags=FIN)
+        talk.hears(100, b"x")
+        talk.sends(0, ack=101)
+        talk.indicate(60, A)
+        talk.terminate(node={"buffered": (nbl(90, up),) if up else ()}, rcv_nxt=101, state=state)
+
+    story = Story()
+    tell(story)
+    fits = state == ndis.CLOSED or bool(up) == (state == ndis.ESTABLISHED)
+    assert broken(story.records, "CH-155", "CH-241") == (set() if fits else {"CH-155", "CH-241"})
+
+
+@pytest.mark.rule("CH-241")
+@pytest.mark.parametrize(("place", "silent"), [(0, False), (99, False), (100, True), (101, False), (5000, False)])
+def test_only_an_rst_at_the_next_number_excuses_what_an_upload_lacks(place: int, silent: bool) -> None:
+    story = Story()
+    talk = Talk(story).offload()
+    talk.hears(0, A)
+    talk.sends(0, ack=100)
+    talk.hears(place, flags=RST)
+    story.wait(200)
+    talk.terminate(rcv_nxt=0)
+    assert ("CH-241" in broken(story.records, "CH-241")) is not silent
+
+
+@pytest.mark.rule("CH-202", "CH-203")
+@pytest.mark.parametrize("valid", [True, False])
+def test_an_urg_segment_counts_in_a_crowd_of_frames(valid: bool) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().wait(100).comes(-500, 10, flags="AU")
+        for _ in range(20):
+            s.comes(-500, 10)
+        s.comes(0 if valid else -500, 10, flags="AU").retrieve(URGENT)
+
+    assert broken(told(tell), "CH-203") == (set() if valid else {"CH-203"})
+
+
+@pytest.mark.rule("CH-101", "G-31")
+@pytest.mark.parametrize(("late", "rules"), [(1, set()), (50, {"CH-101", "G-31"})])
+def test_an_ack_of_what_is_sent_just_then_may_complete_it(late: int, rules: set[str]) -> None:
+    story = Story()
+    talk = Talk(story).offload()
+    talk.hears(0, ack=100)
+    story.wait(late)
+    request = nbl(60, A)
+    talk.send(request)
+    talk.sends(0, A)
+    story.complete("send", done(request, ndis.SUCCESS, 100))
+    assert broken(story.records, "CH-101", "G-31") == rules
+
+
+# --- the checks themselves ------------------------------------------------------------------------------
+
+
+def _bounds(**changes: object) -> Bounds:
+    usual = {"nxt": (100, 200), "told": 100, "edge": (1000, 1100), "una": (50, 60), "sent": 90, "widest": (20, 30)}
+    return Bounds(**{**usual, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "answer"),
+    [
+        (99, 0, Answer.NO), (100, 0, Answer.PERHAPS), (199, 0, Answer.PERHAPS), (200, 0, Answer.YES),
+        (999, 0, Answer.YES), (1000, 0, Answer.PERHAPS), (1099, 0, Answer.PERHAPS), (1100, 0, Answer.NO),
+        (50, 50, Answer.NO), (50, 51, Answer.PERHAPS), (50, 150, Answer.PERHAPS), (50, 151, Answer.YES),
+        (50, 951, Answer.PERHAPS), (999, 500, Answer.YES), (1000, 500, Answer.PERHAPS), (1100, 1, Answer.NO),
+    ],
+)  # fmt: skip
+def test_a_segment_is_in_the_window_for_all_for_some_or_for_no_values_between_the_bounds(
+    start: int, length: int, answer: Answer
+) -> None:
+    assert in_window(start, length, _bounds()) is answer
+
+
+@pytest.mark.parametrize("length", [0, 1, 100])
+def test_a_segment_at_the_next_number_counts_though_the_window_is_shut(length: int) -> None:
+    shut = _bounds(nxt=(100, 100), edge=(100, 100))
+    assert in_window(100, length, shut) is Answer.YES
+    assert in_window(101, length, shut) is Answer.NO
+
+
+@pytest.mark.parametrize(
+    ("ack", "answer"),
+    [(19, Answer.NO), (20, Answer.PERHAPS), (39, Answer.PERHAPS), (40, Answer.YES), (90, Answer.YES), (91, Answer.NO)],
+)
+def test_an_ack_counts_from_a_window_below_the_first_unacknowledged_number_to_the_last_sent(
+    ack: int, answer: Answer
+) -> None:
+    assert in_range(ack, _bounds()) is answer
+
+
+def _recent(stamp: int = OLDER) -> Recent:
+    return Recent({"flags": STAMPED}, {"ts_recent": stamp}, 0)
+
+
+def test_a_stamp_between_two_that_may_be_the_latest_may_be_of_the_past() -> None:
+    recent = _recent()
+    recent.took((NEWER, 0), 1, Answer.PERHAPS)
+    passed = [recent.passes((stamp, 0), 2) for stamp in (PAST, OLDER, BETWEEN, NEWER)]
+    assert passed == [Answer.NO, Answer.PERHAPS, Answer.PERHAPS, Answer.YES]
+    recent.took((NEWER, 0), 3, Answer.YES)
+    assert recent.passes((BETWEEN, 0), 4) is Answer.NO
+
+
+def test_stamps_wrap_and_grow_old() -> None:
+    recent = _recent(0xFFFF_FFF0)
+    assert recent.passes((5, 0), 1) is Answer.YES
+    assert recent.passes((0xFFFF_FFEF, 0), 1) is Answer.NO
+    assert recent.passes(None, 1) is Answer.NO
+    assert recent.passes((0xFFFF_FFEF, 0), 1 << 31) is Answer.PERHAPS
+    recent.took(((1 << 31) - 17, 0), 1, Answer.PERHAPS)
+    recent.took((0xFFFF_FFE0, 0), 1, Answer.PERHAPS)
+    assert recent.passes((0xFFFF_FFEF, 0), 1) is Answer.PERHAPS
+
+
+def test_a_fin_is_where_nothing_showed_that_it_is_not() -> None:
+    fins = Fins()
+    for order, place in enumerate((30, 100, 70)):
+        fins.add(place, order)
+    fins.passed(31)
+    assert [fins.at(place) for place in (30, 70, 100)] == [True, True, True]
+    fins.passed(32)
+    assert [fins.at(place) for place in (30, 70, 100)] == [False, True, True]
+    assert (fins.within(69), fins.within(70), fins.heard_at(99), fins.heard_at(69)) == (False, True, 2, None)
+    fins.settle(70)
+    fins.add(50)
+    assert (fins.known, fins.at(50), fins.at(100), fins.heard_at(70)) == (70, False, False, 2)
+
+
+def test_what_was_acknowledged_too_early_counts_for_a_while_once() -> None:
+    early: Early[str] = Early()
+    early.add(10, 100, "first")
+    early.add(20, 200, "second")
+    assert list(early.due(25, 99)) == []
+    assert list(early.due(26, 150)) == ["first"]
+    assert list(early.due(27, 150)) == []
+    assert list(early.due(37, 300)) == []
+
+
+def test_bytes_that_differ_are_in_doubt_and_others_are_not() -> None:
+    stream = Stream(0, 0)
+    stream.put(5, b"fghij", 1)
+    stream.put(0, b"abcdeFgHij", 2)
+    assert stream.doubts == [(5, 8)]
+    assert stream.same(0, b"abcde???ij") is True
+    assert stream.same(0, b"abcde???i!") is False
+    assert stream.same(8, b"ijk") is None
+    stream.put(0, b"ABCDE", 3, 10)
+    assert stream.doubts == [(5, 8)]

@@ -1,0 +1,594 @@
+"""Section Q of the contract: CUBIC (RFC 9438), rule by rule and against real numbers (cubic_bench)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.layout.generated import CUBIC_MS_MAX, CWND_MAX, IW_BYTES, Cubic, Params, TcpImage
+from model.tcp.cubic import cube
+from model.tcp.images import whole_image
+from model.tcp.seq import MASK, distance
+from model.tcp.types import RESET_PARAMS
+from tb.tests.model.cubic_bench import (
+    BETA,
+    CUBIC,
+    ECN,
+    SACK,
+    SCALED,
+    SEARCH,
+    C,
+    Clock,
+    LongPath,
+    RealCubic,
+    acknowledge,
+    avoiding,
+    kept,
+    remembering,
+)
+from tb.tests.model.sack_bench import sender
+from tb.tests.model.tcp_bench import ACK, Engine, running
+
+MSS = 1000
+UNA = 1000
+ECE = 0x40
+RATES = (10, 100, 1000)
+"""Ticks a second that a host may set."""
+
+
+def cut(octets: int) -> int:
+    """0.7 of a window, in parts of 1024."""
+    return octets * 717 // 1024
+
+
+def at_rate(rate: int) -> Params:
+    """Parameters with so many ticks a second."""
+    return replace(RESET_PARAMS, ticks_per_second=rate)
+
+
+def loaded(octets: int, **changes: int) -> Engine:
+    """A started CUBIC connection with ``octets`` in flight."""
+    engine = running(RESET_PARAMS, now=0, **({"const_flags": CUBIC} | changes))
+    engine.send(octets)
+    assert sum(s.len for s in engine.segments()) == octets
+    return engine
+
+
+def lose(engine: Engine, times: int = 3) -> None:
+    """Duplicate acknowledgments: of segment after segment behind the head, with SACK."""
+    for n in range(1, times + 1):
+        una = engine.tcb.snd_una
+        blocks = {"sack_n": 1, "sack_left": una + MSS, "sack_right": una + MSS * (1 + n)} if engine.tcb.sack_en else {}
+        engine.rx(**blocks)
+
+
+# ---- who has it
+
+
+@pytest.mark.rule("B-3", "B-10", "Q-1")
+def test_the_flag_of_an_image_chooses_cubic_and_is_given_back() -> None:
+    engine = running(RESET_PARAMS, now=0, const_flags=CUBIC)
+    assert (engine.tcb.cubic_en, engine.tcb.cc) == (1, 0)
+    image = whole_image(engine.tcb, 0)
+    assert isinstance(image, TcpImage)
+    assert image.const_flags == CUBIC
+    engine = running(RESET_PARAMS, now=0, const_flags=15)
+    assert engine.tcb.cubic_en == 0
+    assert whole_image(engine.tcb, 0).const_flags == 15
+
+
+@pytest.mark.rule("Q-1", "F-3")
+@pytest.mark.parametrize("sack", [0, SACK])
+def test_without_the_flag_a_loss_halves_the_window_and_nothing_is_kept(sack: int) -> None:
+    engine = loaded(10_000, const_flags=sack)
+    lose(engine)
+    assert (engine.tcb.ssthresh, engine.tcb.cc) == (5000, 0)
+
+
+# ---- Q-1: reductions
+
+
+@pytest.mark.rule("Q-1", "F-3", "S-2")
+@pytest.mark.parametrize("sack", [0, SACK])
+def test_a_loss_leaves_seven_tenths_of_what_is_in_flight_and_notes_the_window_before_it(sack: int) -> None:
+    engine = loaded(10_000, const_flags=CUBIC | sack, cwnd=10_300)
+    lose(engine)
+    assert engine.tcb.in_recovery
+    assert engine.tcb.ssthresh == cut(10_000) == 7001
+    assert kept(engine) == Cubic(w_max=10_300, prior=10_300)
+
+
+@pytest.mark.rule("Q-1")
+@pytest.mark.parametrize(
+    ("known", "cwnd", "w_max"),
+    [(0, 10_000, 10_000), (9999, 10_000, 10_000), (10_000, 10_000, 10_000), (10_001, 10_000, 10_000 * 870 // 1024)],
+)
+def test_a_window_that_did_not_reach_the_last_one_gives_way(known: int, cwnd: int, w_max: int) -> None:
+    """RFC 9438 4.7: (1 + 0.7) / 2 of it, to a thousandth, becomes w_max."""
+    engine = remembering(loaded(10_000, cwnd=cwnd), w_max=known, prior=3, epoch=1, k=5, gap=6, w_est=7, est_acc=8)
+    lose(engine)
+    assert kept(engine) == Cubic(w_max=w_max, prior=cwnd, k=5, gap=6, w_est=7, est_acc=8)
+    assert known <= cwnd or abs(w_max - cwnd * (1 + BETA) / 2) <= cwnd / 1000
+
+
+@pytest.mark.rule("Q-1", "N-2")
+def test_ece_reduces_to_seven_tenths_of_the_flight_and_notes_what_the_window_had_become() -> None:
+    engine = loaded(8000, const_flags=CUBIC | ECN)
+    engine.rx(ack=2000, flags=ACK | ECE)
+    assert (engine.tcb.ssthresh, engine.tcb.cwnd) == (cut(8000), cut(8000))
+    assert kept(engine) == Cubic(w_max=11_000, prior=11_000)
+
+
+@pytest.mark.rule("Q-1")
+@pytest.mark.parametrize("sack", [0, SACK])
+def test_a_reduction_leaves_two_segments_at_least(sack: int) -> None:
+    engine = loaded(2000, const_flags=CUBIC | sack | ECN, cwnd=2000)
+    engine.rx(flags=ACK | ECE)
+    assert engine.tcb.ssthresh == 2 * MSS
+    engine = loaded(2000, const_flags=CUBIC | sack, cwnd=2000)
+    engine.now = 1000
+    engine.timer()
+    assert engine.tcb.ssthresh == 2 * MSS
+
+
+@pytest.mark.rule("Q-1", "D-2")
+def test_a_timeout_forgets_w_max_and_the_stage_behind_it_begins_at_its_own() -> None:
+    engine = remembering(loaded(10_000), w_max=50_000, epoch=1)
+    engine.now = 1000
+    engine.timer()
+    assert (engine.tcb.ssthresh, engine.tcb.cwnd) == (cut(10_000), MSS)
+    assert kept(engine) == Cubic(prior=10_000)
+    for ack in range(2000, 9000, 1000):
+        engine.rx(ack=ack)
+    assert engine.tcb.cwnd == 8000
+    assert kept(engine) == Cubic(prior=10_000), "slow start is no stage"
+    engine.now = 1500
+    engine.rx(ack=9000)
+    assert kept(engine) == Cubic(epoch=1, start=1500, w_max=8000, prior=10_000, w_est=8000)
+
+
+@pytest.mark.rule("Q-1", "D-2")
+def test_the_second_timeout_in_a_row_reduces_nothing_and_forgets_again() -> None:
+    engine = loaded(10_000)
+    engine.now = 1000
+    engine.timer()
+    before = engine.tcb.ssthresh
+    remembering(engine, w_max=9, epoch=1)
+    engine.now = 100_000
+    engine.timer()
+    assert (engine.tcb.rtx_count, engine.tcb.ssthresh) == (2, before)
+    assert kept(engine) == Cubic(prior=10_000)
+
+
+@pytest.mark.rule("Q-1", "B-5")
+@pytest.mark.parametrize("cwnd", [5000, 300_000])
+def test_an_idle_time_ends_the_stage_whether_or_not_the_window_falls(cwnd: int) -> None:
+    engine = remembering(running(RESET_PARAMS, now=0, const_flags=CUBIC, cwnd=cwnd), w_max=400_000, epoch=1, k=3)
+    engine.now = 1000
+    engine.send(100)
+    assert kept(engine).epoch == 1, "an RTO is not over yet"
+    engine.segments()
+    engine.rx(ack=UNA + 100)
+    cwnd, before = engine.tcb.cwnd, kept(engine)
+    engine.now = 5000
+    engine.send(100)
+    assert engine.tcb.cwnd == min(cwnd, 10 * MSS, IW_BYTES)
+    assert kept(engine) == replace(before, epoch=0)
+    assert before.w_max == 400_000
+
+
+# ---- Q-2: pace
+
+
+@pytest.mark.rule("Q-2", "S-8")
+@pytest.mark.parametrize("flags", [0, CUBIC])
+def test_in_recovery_seven_tenths_of_what_is_delivered_let_something_out(flags: int) -> None:
+    """RFC 9937 with a threshold of 0.7: 7 of 10 while pipe comes down, where Reno sends 5; the head went first."""
+    engine = sender(40, const_flags=SACK | SCALED | flags)
+    engine.send(200 * MSS)
+    engine.segments()
+    first = engine.tcb.snd_una
+
+    def told(n: int) -> int:
+        """Segments 1 to n arrived, the head is missing."""
+        engine.rx(sack_n=1, sack_left=(first + MSS) & MASK, sack_right=(first + (n + 1) * MSS) & MASK)
+        return sum(s.len > 0 for s in engine.segments())
+
+    for n in (1, 2, 3):
+        told(n)
+    assert engine.tcb.in_recovery
+    assert sum(told(n) for n in range(4, 14)) == {0: 5, CUBIC: 7}[flags] - 1
+
+
+# ---- Q-3: time and curve
+
+
+@pytest.mark.rule("Q-3")
+@pytest.mark.parametrize(("rate", "factor"), [(1000, 1), (100, 10), (10, 100), (7, 1)])
+def test_time_is_counted_in_milliseconds_at_every_rate(rate: int, factor: int) -> None:
+    """The curve n ticks behind K, by what the window may become: it is 0.4 n^3 segments above w_max."""
+    ticks = 20_000 // factor
+    engine = remembering(avoiding(1000 * MSS, params=at_rate(rate)), epoch=1, w_max=1000 * MSS, w_est=MSS)
+    engine.now = ticks
+    reached = 1000 + C * 20**3  # segments
+    engine.tcb = replace(engine.tcb, cwnd=int((reached - 1) * MSS))
+    acknowledge(engine, 1 << 26)
+    assert engine.tcb.cwnd == int((reached - 1) * MSS) + 1000
+    engine.tcb = replace(engine.tcb, cwnd=int((reached + 1) * MSS), cwnd_acc=0)
+    acknowledge(engine, 1 << 26)
+    assert (engine.tcb.cwnd, engine.tcb.cwnd_acc) == (int((reached + 1) * MSS), 0)
+
+
+@pytest.mark.rule("Q-3", "Q-5")
+def test_the_target_lies_one_smoothed_round_trip_ahead() -> None:
+    engine = remembering(avoiding(1000 * MSS, srtt=2000 << 3), epoch=1, w_max=1000 * MSS, w_est=MSS)
+    engine.now = 1000
+    ahead = C * 3**3  # of 1 s and 2 s, segments
+    below = 1_000_000 + int(ahead * MSS) - 10
+    engine.tcb = replace(engine.tcb, cwnd=below)
+    for _ in range(2):
+        acknowledge(engine, 1 << 28)
+        assert engine.tcb.cwnd == below + MSS
+
+
+@pytest.mark.rule("Q-3")
+@pytest.mark.parametrize("mss", [52, 536, 1448])
+def test_the_cube_is_that_of_real_numbers_to_a_millionth_and_an_octet(mss: int) -> None:
+    for ms in (0, 1, 7, 99, 1000, 1357, 9086, 30_000, 99_999, CUBIC_MS_MAX):
+        exact = min(C * mss * (ms / 1000) ** 3, CWND_MAX)
+        assert abs(cube(ms, mss) - exact) <= 1 + exact / 1e6, ms
+
+
+@pytest.mark.rule("Q-3", "Q-5")
+@pytest.mark.parametrize(
+    "late",
+    [{"now": CUBIC_MS_MAX}, {"now": CUBIC_MS_MAX + 1}, {"now": 0xFFFF_FFFF}, {"now": 0x2_0000, "srtt": 0xFFFF}],
+    ids=["just", "more", "most", "with the round trip"],
+)
+def test_times_stay_at_their_largest(late: dict[str, int]) -> None:
+    """131.071 s behind the start the curve stands still: 52-octet segments see how high that is."""
+    engine = remembering(avoiding(3 * MSS, remote_mss=64, srtt=0), epoch=1, w_max=3 * MSS, w_est=64)
+    engine = replace(engine, now=late["now"], tcb=replace(engine.tcb, srtt=late.get("srtt", 0)))
+    top = 3 * MSS + int(64 * C * (CUBIC_MS_MAX / 1000) ** 3)
+    for cwnd, grows in ((top - 65, True), (top + 65, False)):
+        engine.tcb = replace(engine.tcb, cwnd=cwnd, cwnd_acc=0)
+        acknowledge(engine, 1 << 28)
+        assert (engine.tcb.cwnd > cwnd) == grows
+    assert distance(engine.tcb.snd_una, UNA) == 2 << 28, "both were heard"
+
+
+# ---- Q-4: a stage begins
+
+
+@pytest.mark.rule("Q-4")
+def test_a_stage_below_w_max_begins_with_a_gap_to_search() -> None:
+    engine = avoiding(70_000, w_max=100_000, prior=100_000, now=12)
+    engine.tcb = replace(engine.tcb, cwnd_acc=999)
+    acknowledge(engine, MSS)
+    begun = Cubic(epoch=1, start=12, w_max=100_000, prior=100_000, gap=30_000, k_bits=SEARCH, w_est=70_000)
+    assert (engine.tcb.cwnd, engine.tcb.cwnd_acc, kept(engine)) == (70_000, 0, begun)
+
+
+@pytest.mark.rule("Q-4")
+@pytest.mark.parametrize("w_max", [0, 69_999, 70_000])
+def test_a_stage_that_is_not_below_w_max_begins_convex(w_max: int) -> None:
+    engine = remembering(avoiding(70_000, w_max=w_max, prior=9), k=77, est_acc=5, gap=3)
+    acknowledge(engine, MSS)
+    assert kept(engine) == Cubic(epoch=1, w_max=70_000, prior=9, w_est=70_000)
+
+
+@pytest.mark.rule("Q-4", "F-2")
+def test_no_stage_begins_in_slow_start_nor_in_recovery() -> None:
+    engine = loaded(10_000, ssthresh=20_000)
+    acknowledge(engine, MSS)
+    assert (engine.tcb.cwnd, kept(engine).epoch) == (11_000, 0)
+    lose(engine)
+    acknowledge(engine, MSS)
+    assert (engine.tcb.in_recovery, kept(engine).epoch) == (1, 0)
+    acknowledge(engine, distance(engine.tcb.snd_max, engine.tcb.snd_una))
+    assert (engine.tcb.in_recovery, engine.tcb.cwnd, kept(engine).epoch) == (0, engine.tcb.ssthresh, 0)
+
+
+# ---- Q-5: growth
+
+
+@pytest.mark.rule("Q-5")
+@pytest.mark.parametrize(("prior", "windows"), [(10_001, 17 / 9), (10_000, 1), (0, 1)])
+def test_reno_as_cubic_estimates_it_grows_slower_until_the_last_reduction(prior: int, windows: float) -> None:
+    """RFC 9438 4.3: 9/17 segments a window below cwnd_prior, then one."""
+    engine = avoiding(10_000, prior=prior)
+    remembering(engine, epoch=1, w_max=0, w_est=10_000)
+    engine.tcb = replace(engine.tcb, cwnd=50_000)
+    needed = int(50_000 * windows)
+    acknowledge(engine, needed - 1)
+    assert kept(engine).w_est == 10_000
+    acknowledge(engine, 2)
+    assert kept(engine).w_est == 10_000 + MSS
+
+
+@pytest.mark.rule("Q-5")
+def test_an_acknowledgment_of_many_windows_leaves_one_at_most_to_the_estimate() -> None:
+    engine = remembering(avoiding(10_000), epoch=1, w_max=0, w_est=2000)
+    acknowledge(engine, 10_000 * 50)
+    assert (kept(engine).w_est, kept(engine).est_acc) == (3000, 17 * 10_000)
+    acknowledge(engine, 1)
+    assert (kept(engine).w_est, kept(engine).est_acc) == (4000, 17)
+
+
+@pytest.mark.rule("Q-5")
+@pytest.mark.parametrize("mss", [536, 1000, 1448])
+@pytest.mark.parametrize("gap", [1, 3, 6, 75, 300, 4000, 90_000, 400_000])
+def test_after_seventeen_acknowledgments_k_is_the_cube_root_to_a_millisecond(mss: int, gap: int) -> None:
+    """RFC 9438 4.2: K = cbrt((w_max - cwnd_epoch) / C); ``gap`` in segments."""
+    cwnd = 100 * mss
+    engine = avoiding(cwnd, w_max=cwnd + gap * mss, remote_mss=mss)
+    for n in range(SEARCH + 1):
+        assert kept(engine).k_bits == (0 if n == 0 else SEARCH - n + 1)
+        acknowledge(engine, 1)
+    found = kept(engine)
+    assert found.k_bits == 0
+    assert abs(found.k - 1000 * (gap / C) ** (1 / 3)) <= 1
+    assert engine.tcb.cwnd == cwnd
+
+
+@pytest.mark.rule("Q-5")
+@settings(deadline=None)
+@given(gap=st.integers(1, CWND_MAX - 2 * 1448), mss=st.integers(52, 1448))
+def test_k_is_the_largest_time_whose_cube_fits_in_the_gap(gap: int, mss: int) -> None:
+    engine = avoiding(2 * mss, w_max=2 * mss + gap, remote_mss=mss + 12, ssthresh=64)
+    engine.tcb = replace(engine.tcb, ts_en=1)  # the options take the twelve octets
+    for _ in range(SEARCH + 1):
+        engine.rx(ack=engine.tcb.snd_una + 1, ts_present=1)
+    found = kept(engine)
+    assert (found.gap, found.k_bits) == (gap, 0)
+    assert cube(found.k, mss) <= found.gap
+    assert found.k == CUBIC_MS_MAX or cube(found.k + 1, mss) > found.gap
+
+
+@pytest.mark.rule("Q-5")
+def test_while_k_is_searched_the_window_grows_as_reno_would() -> None:
+    engine = avoiding(20_000, w_max=60_000)
+    for _ in range(SEARCH):
+        acknowledge(engine, 20_000)
+    assert kept(engine).k_bits == 1
+    assert engine.tcb.cwnd == kept(engine).w_est > 30_000
+
+
+@pytest.mark.rule("Q-5")
+def test_the_window_grows_by_half_in_a_round_trip_at_most() -> None:
+    """RFC 9438 4.2: the target is at most 1.5 cwnd, so two segments acknowledged are worth one."""
+    engine = remembering(avoiding(10_000), epoch=1, w_max=CWND_MAX, w_est=2000)
+    for grown in (0, 1000, 1000, 2000):
+        acknowledge(engine, MSS)
+        assert engine.tcb.cwnd == 10_000 + grown
+
+
+@pytest.mark.rule("Q-5")
+def test_a_curve_below_the_window_leaves_it_alone() -> None:
+    engine = remembering(avoiding(50_000), epoch=1, w_max=50_000, gap=40_000, k=4641, w_est=2000)
+    engine.tcb = replace(engine.tcb, cwnd_acc=77)
+    acknowledge(engine, 10_000)
+    assert (engine.tcb.cwnd, engine.tcb.cwnd_acc) == (50_000, 77)
+
+
+@pytest.mark.rule("Q-5")
+def test_where_reno_would_have_more_the_window_is_renos() -> None:
+    engine = remembering(avoiding(10_000), epoch=1, w_max=10_000, w_est=30_000)
+    engine.tcb = replace(engine.tcb, cwnd_acc=77)
+    acknowledge(engine, 1)
+    assert (engine.tcb.cwnd, engine.tcb.cwnd_acc) == (30_000, 0)
+
+
+# ---- against real numbers
+
+
+@pytest.mark.rule("Q-3", "Q-4", "Q-5")
+@pytest.mark.parametrize(
+    ("window", "round_trip", "times"), [(20, 10, 0.5), (50, 50, 2.2), (100, 100, 2.2), (300, 100, 1.7)]
+)
+def test_a_stage_without_loss_is_within_two_segments_of_rfc_9438(window: int, round_trip: int, times: float) -> None:
+    """The same acknowledgments to a sender of real numbers, ``times`` K long; the curve itself within one segment."""
+    start = window * 7 // 10
+    engine = avoiding(start * MSS, w_max=window * MSS, prior=window * MSS)
+    ideal = RealCubic(start, window, window, round_trip / 1000)
+    clock = Clock(engine, MSS, round_trip)
+    heard = 0
+    for at in clock.run(times * ideal.k, ideal.ack):
+        heard += 1
+        cwnd = engine.tcb.cwnd / MSS
+        assert abs(cwnd - ideal.cwnd) <= 2
+        if heard > SEARCH and at > 4 * round_trip / 1000:
+            assert ideal.curve(at) - 1 <= cwnd <= max(ideal.w_est, ideal.curve(at + round_trip / 1000)) + 1
+    assert engine.tcb.cwnd / MSS > window * 1.05
+    assert heard > 200
+
+
+@pytest.mark.rule("Q-3", "Q-5")
+@pytest.mark.parametrize("rate", RATES)
+def test_the_curve_is_the_same_at_every_rate_of_ticks(rate: int) -> None:
+    """A round trip of a second, behind the third: the search for K takes half of one. 100 ms are a segment more."""
+    engine = avoiding(70 * MSS, w_max=100 * MSS, prior=100 * MSS, params=at_rate(rate), now=50)
+    ideal = RealCubic(70, 100, 100, 1)
+    for at in Clock(engine, MSS, 1000).run(2 * ideal.k, ideal.ack):
+        assert abs(engine.tcb.cwnd / MSS - ideal.cwnd) <= (3 if rate == 10 else 2) or at < 3
+    assert abs(kept(engine).k - 1000 * ideal.k) <= 1
+    assert engine.tcb.cwnd > 120 * MSS
+
+
+@pytest.mark.rule("Q-5")
+def test_at_small_windows_the_window_is_that_of_reno() -> None:
+    """RFC 9438 4.3: 20 segments and 10 ms; from 14 to 20 at 9/17 segments a round trip, then one."""
+    engine = avoiding(14 * MSS, w_max=20 * MSS, prior=20 * MSS)
+    back = None
+    for at in Clock(engine, MSS, 10).run(0.3):
+        assert engine.tcb.cwnd == max(kept(engine).w_est, 14 * MSS)
+        if back is None and engine.tcb.cwnd >= 20 * MSS:
+            back = at
+    assert back is not None
+    assert abs(back / 0.010 - 6 * 17 / 9) <= 1
+    assert abs(engine.tcb.cwnd / MSS - (20 + (0.3 - back) / 0.010)) <= 1.5
+
+
+@pytest.mark.rule("Q-1", "Q-4", "Q-5")
+def test_behind_a_timeout_the_curve_is_convex_from_its_start() -> None:
+    """RFC 9438 4.8: K is 0 and w_max the window at which slow start ended."""
+    engine = avoiding(100 * MSS)
+    engine.tcb = replace(engine.tcb, rtx_on=1, rtx_deadline=0, snd_end=engine.tcb.snd_max)
+    engine.timer()
+    engine.tcb = replace(engine.tcb, cwnd=70 * MSS, ssthresh=70 * MSS, snd_nxt=engine.tcb.snd_max)
+    ideal = RealCubic(70, 0, 100, 0.1)
+    for _ in Clock(engine, MSS, 100).run(6, ideal.ack):
+        assert abs(engine.tcb.cwnd / MSS - ideal.cwnd) <= 2
+    assert (ideal.k, kept(engine).k, kept(engine).gap) == (0, 0, 0)
+    assert engine.tcb.cwnd > 140 * MSS
+
+
+@pytest.mark.rule("Q-1", "Q-2", "Q-5")
+def test_on_a_long_fat_path_cubic_has_its_window_again_long_before_reno() -> None:
+    """One loss at 240 segments and a round trip of 200 ms: some 5 s, where Reno takes 120 round trips."""
+    window, took = 240, {}
+    for flags in (CUBIC, 0):
+        engine = sender(window, const_flags=SACK | SCALED | flags, ssthresh=window * MSS)
+        engine.send(100_000_000)
+        path = LongPath(engine, round_trip=200, rate=4, lost=frozenset({20}))
+        path.send()
+        ended = None
+        for tick in path.run(60_000):
+            if path.far.next > 20 * MSS and not engine.tcb.in_recovery:
+                ended = tick if ended is None else ended
+                if engine.tcb.cwnd >= window * MSS:
+                    took[flags] = tick - ended
+                    break
+        assert engine.tcb.ssthresh < window * MSS, "nothing was lost"
+    k = 1000 * (window * (1 - BETA) / C) ** (1 / 3)
+    assert 0.6 * k < took[CUBIC] < k + 200
+    assert took[0] > 110 * 200 > 4 * took[CUBIC]
+
+
+# ---- ends of the numbers
+
+
+@pytest.mark.rule("Q-5")
+@pytest.mark.parametrize("w_est", [2000, CWND_MAX])
+def test_the_window_stops_at_its_clamp(w_est: int) -> None:
+    engine = avoiding(CWND_MAX - 500)
+    remembering(engine, epoch=1, w_max=CWND_MAX, w_est=w_est, est_acc=17 * CWND_MAX)
+    engine.now = 0xFFFF_FFFF
+    for _ in range(3):
+        acknowledge(engine, 1 << 29)
+        engine.tcb = replace(engine.tcb, snd_max=engine.tcb.snd_una + (1 << 30) & MASK, snd_nxt=engine.tcb.snd_una)
+        assert engine.tcb.cwnd in (CWND_MAX - 500, CWND_MAX)
+        assert kept(engine).w_est <= CWND_MAX
+    assert engine.tcb.cwnd == CWND_MAX
+
+
+@pytest.mark.rule("Q-5")
+def test_acknowledged_octets_that_do_not_move_the_window_are_counted_up_to_32_bits() -> None:
+    """A target one octet above a window of a gigabyte: nothing that fits in 32 bits is enough."""
+    engine = avoiding(CWND_MAX - 1)
+    remembering(engine, epoch=1, w_max=CWND_MAX, k=0, w_est=2000)
+    engine.tcb = replace(engine.tcb, cwnd_acc=0xFFFF_FF00)
+    acknowledge(engine, 0x100)
+    assert (engine.tcb.cwnd, engine.tcb.cwnd_acc) == (CWND_MAX - 1, 0xFFFF_FFFF)
+
+
+@pytest.mark.rule("Q-5")
+def test_a_curve_that_would_be_below_nothing_is_nothing() -> None:
+    """So Reno's window is above it, however small."""
+    engine = remembering(avoiding(9000), epoch=1, w_max=10_000, k=CUBIC_MS_MAX, w_est=1)
+    engine.tcb = replace(engine.tcb, cwnd_acc=77)
+    acknowledge(engine, 1)
+    assert (engine.tcb.cwnd, engine.tcb.cwnd_acc) == (9000, 0)
+
+
+WINDOWS = st.integers(0, 60_000) | st.integers(0, CWND_MAX) | st.just(CWND_MAX)
+"""Of a memory, in octets."""
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["ack", "ack", "ack", "ece", "dup", "timer", "send", "grant", "idle"]),
+            st.integers(0, 3000) | st.sampled_from([1 << 17, 1 << 31, MASK]),
+        ),
+        min_size=5,
+        max_size=80,
+    ),
+    st.sampled_from([0, SACK]),
+    st.sampled_from([64, 536, 1460]),
+    st.integers(2920, CWND_MAX) | st.integers(2920, 60_000) | st.sampled_from([CWND_MAX, CWND_MAX - 1]),
+    st.sampled_from(RATES),
+    st.fixed_dictionaries(
+        dict.fromkeys(("w_max", "prior", "gap", "w_est"), WINDOWS)
+        | {"k": st.integers(0, CUBIC_MS_MAX), "k_bits": st.integers(0, SEARCH), "start": st.sampled_from([0, 9, MASK]),
+           "epoch": st.integers(0, 1), "est_acc": st.integers(0, 17 * CWND_MAX) | st.just(17 * CWND_MAX)}
+    ),
+)  # fmt: skip
+def test_whatever_happens_the_window_falls_at_reductions_alone_and_every_number_fits(
+    events: list[tuple[str, int]], sack: int, mss: int, cwnd: int, rate: int, memory: dict[str, Any]
+) -> None:
+    """Laws of section Q for any order of events and any memory; what does not fit its field raises an error."""
+    engine = running(
+        at_rate(rate), now=0, const_flags=CUBIC | ECN | sack | SCALED, remote_mss=mss, cwnd=cwnd, ssthresh=2 * mss,
+        snd_wnd=900_000, max_snd_wnd=900_000, snd_wind_scale=4, srtt=80, rttvar=20,
+    )  # fmt: skip
+    remembering(engine, **memory | {"k": memory["k"] >> memory["k_bits"] << memory["k_bits"]})
+    engine.send(100_000)
+    engine.segments()
+    for kind, size in events:
+        before = engine.tcb
+        flight = distance(before.snd_max, before.snd_una)
+        idle = kind in ("idle", "send") and before.snd_end == before.snd_una
+        if kind == "send":
+            engine.send(size % 200_000)
+        elif kind in ("ack", "ece"):
+            flags = ACK | (ECE if kind == "ece" else 0)
+            engine.rx(ack=(before.snd_una + min(size, flight)) & MASK, flags=flags)
+        elif kind == "dup":
+            top = min(size % 3000, max(flight - mss, 0))
+            blocks = {"sack_n": 1, "sack_left": (before.snd_una + mss) & MASK,
+                      "sack_right": (before.snd_una + mss + top) & MASK}  # fmt: skip
+            engine.rx(**(blocks if sack else {}))
+        elif kind == "timer":
+            engine.now = (engine.now + size) & MASK
+            engine.timer()
+        elif kind == "idle":
+            engine.now = (engine.now + min(size, 1 << 17)) & MASK
+            engine.send(1)
+        engine.segments(size % 40)
+        after = engine.tcb
+        if after.phase != before.phase:
+            return
+        kept_now = kept(engine)
+        fell = before.in_recovery or after.in_recovery or after.rtx_count != before.rtx_count or kind == "ece" or idle
+        assert after.cwnd >= before.cwnd or fell, (kind, before.cwnd, after.cwnd)
+        assert mss <= after.cwnd <= CWND_MAX
+        assert after.ssthresh >= 2 * mss
+        assert kept_now.w_max <= CWND_MAX
+        assert kept_now.w_est <= CWND_MAX
+        assert kept_now.est_acc <= 17 * CWND_MAX
+        assert kept_now.gap <= CWND_MAX
+        assert kept_now.k + (1 << kept_now.k_bits) - 1 <= CUBIC_MS_MAX
+        assert kept_now.k_bits <= SEARCH
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["ack", "dup", "timer", "send"]), st.integers(1, 3000)), max_size=50))
+def test_without_the_flag_nothing_is_ever_kept(events: list[tuple[str, int]]) -> None:
+    engine = running(RESET_PARAMS, now=0, const_flags=ECN)
+    for kind, size in events:
+        flight = distance(engine.tcb.snd_max, engine.tcb.snd_una)
+        if kind == "send":
+            engine.send(size)
+        elif kind == "timer":
+            engine.now += size
+            engine.timer()
+        else:
+            engine.rx(ack=(engine.tcb.snd_una + (min(size, flight) if kind == "ack" else 0)) & MASK)
+        engine.segments()
+        assert (engine.tcb.cubic_en, engine.tcb.cc) == (0, 0)
