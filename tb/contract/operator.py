@@ -48,7 +48,7 @@ LEAST_MTU_IPV6 = 1280
 STEERED = 0.8
 #: Behind the operations asked for, at most this many ticks and one part in so many more, for what is still missing.
 OVERTIME_TICKS = 2400
-OVERTIME_PART = 5
+OVERTIME_PART = 3
 #: Share of the operations that the contract forbids.
 MISUSED = 0.2
 
@@ -177,19 +177,34 @@ class Operator:
             life.gap_excused = invalid
 
     def _doom(self) -> None:
-        """What the target wants back, or what is closed, goes up some time later; software connections end."""
+        """What the target wants back, or what is closed, goes up some time later; software connections end.
+
+        In overtime others go, too, where nothing is missing: they would keep the places of those that are to come.
+        """
+        missing = set(self.steering.missing()) if self._overtime else None
         for life in self.lives:
             if life.phase is Phase.LIVE:
                 if self.steering.claims(life):
                     continue
-                if life.doomed is None and life.state in (
-                    State.RETRIEVED, State.TIME_WAIT, State.CLOSED, State.INVALID,
-                ):  # fmt: skip
+                over = life.state in (State.RETRIEVED, State.TIME_WAIT, State.CLOSED, State.INVALID)
+                if life.doomed is None and (over or self._in_the_way(life, missing)):
                     life.doomed = self.host.now + self.rng.randint(1, 40)
                 if life.doomed is not None and self.host.now >= life.doomed and not life.busy:
                     self._count_if(Kind.TERMINATE, life.state, life.terminate())
-            elif life.phase is Phase.SOFTWARE and not life.closing and life.stack.tcp.state in _ENDING:
-                life.close_in_software()
+            elif life.phase is Phase.SOFTWARE and not life.closing:
+                room = not self.steering.claims(life) and self._in_the_way(life, missing)
+                if room or life.stack.tcp.state in _ENDING:
+                    life.close_in_software()
+
+    @staticmethod
+    def _in_the_way(life: Life, missing: set[tuple[Kind, State]] | None) -> bool:
+        """In overtime: a connection that has closed on one side at least, where nothing is ``missing``."""
+        if missing is None:
+            return False
+        if life.phase is Phase.SOFTWARE:
+            kind = Kind.REOFFLOAD if life.offloads else Kind.INITIATE
+            return life.software_state is not State.ESTABLISHED and (kind, life.software_state) not in missing
+        return life.state is not State.ESTABLISHED and all(state is not life.state for _, state in missing)
 
     def _wind_down(self) -> bool:
         """No more operations: every connection is uploaded and closed."""

@@ -369,7 +369,7 @@ class Connection(Thing):
             told=self.acked,
             edge=(edge, farthest),
             una=(self.gate.una, self.una),
-            sent=max(self.sent_max, self.queued + 1),
+            sent=max(self.sent_max, self.queued + self.closed),
             widest=(narrow, max(wide, self.widest, whole(self.delegated, "snd_wnd"))),
         )
 

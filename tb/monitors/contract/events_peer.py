@@ -49,10 +49,13 @@ class _Notes:
     exact_syn: int | None = None
     said: tuple[int, int] | None = None
     """(acknowledgment, window) of the last segment sent."""
-    calls: deque[int] = field(default_factory=deque)
-    """Ticks of text that is acknowledged once, by whatever is sent next."""
-    repeats: deque[int] = field(default_factory=deque)
-    """Ticks of segments that are answered with what was acknowledged before, in segments without text."""
+    texts: deque[tuple[int, int]] = field(default_factory=deque)
+    """(tick, end) of text in order that was not acknowledged: one that is refused is answered."""
+    repeats: deque[tuple[int, int]] = field(default_factory=deque)
+    """(tick, 0) of segments that are answered with what was acknowledged before, in segments without text."""
+    strays: deque[tuple[int, int]] = field(default_factory=deque)
+    """(tick, 0) of segments that may be answers themselves: two in half a second are answered once (RFC 5961, 7)."""
+    stray_answered: int | None = None
     silent: bool = False
     """An RST outside the window came since the last segment was sent."""
     reset_asks: int = 0
@@ -63,12 +66,19 @@ class _Notes:
     challenged: int | None = None
     """Tick of the challenge ACK that armed keepalive, no acceptable segment since."""
 
-    def owed(self, tick: int) -> deque[int] | None:
-        """What an ACK that says nothing new answers, None if there is no such thing."""
-        for ticks in (self.repeats, self.calls):
-            while ticks and ticks[0] + _SETTLED < tick:
-                ticks.popleft()
-        return self.repeats or self.calls or None
+    def answers(self, tick: int, pause: int) -> bool:
+        """An ACK that says nothing new answers something; strays have one answer in ``pause`` ticks."""
+        for calls in (self.repeats, self.texts, self.strays):
+            while calls and calls[0][0] + _SETTLED < tick:
+                calls.popleft()
+        rested = self.stray_answered is None or tick - self.stray_answered >= pause
+        owed = self.repeats or self.texts or (self.strays if rested else None)
+        if not owed:
+            return False
+        if owed is self.strays:
+            self.stray_answered = tick
+        owed.popleft()
+        return True
 
 
 class PeerEvents(BookedMonitor):
@@ -193,7 +203,7 @@ class PeerEvents(BookedMonitor):
         low, high = conn.next_bounds
         if low <= start <= high:
             notes.possible_reset = True
-            notes.repeats.append(self.now)
+            notes.repeats.append((self.now, 0))
             if low == high and not self.crowded and not conn.stopped and conn.released is not None:
                 self.trigger("CH-193")
                 self.expect(self.now + PROMPT, lambda: self._aborted_by_now(conn))
@@ -206,7 +216,7 @@ class PeerEvents(BookedMonitor):
             self.trigger("CH-196")
         else:
             notes.possible_reset = True
-            notes.repeats.append(self.now)
+            notes.repeats.append((self.now, 0))
 
     def _aborted_by_now(self, conn: Connection) -> None:
         if conn.terminating is not None or conn.aborting is not None or conn.muted:
@@ -225,7 +235,7 @@ class PeerEvents(BookedMonitor):
         low, high = conn.next_bounds
         certain = conn.released is not None and not conn.stopped and conn.final_state() is None and not self.crowded
         if start < low or start >= conn.edge_bound:
-            notes.repeats.append(self.now)
+            notes.repeats.append((self.now, 0))
             if certain:
                 self.trigger("CH-197")
                 came = self.now
@@ -234,7 +244,7 @@ class PeerEvents(BookedMonitor):
             notes.syn_asks += 1
             self.trigger("CH-198")
         else:
-            notes.repeats.append(self.now)
+            notes.repeats.append((self.now, 0))
             if low == high == start and certain:
                 notes.exact_syn = self.now
                 self.trigger("CH-199")
@@ -267,12 +277,14 @@ class PeerEvents(BookedMonitor):
             self._ordinary_in(conn, notes, seg, start)
 
     def _ordinary_in(self, conn: Connection, notes: _Notes, seg: Segment, start: int) -> None:
-        low, high = conn.next_bounds
+        _, high = conn.next_bounds
         answer = conn.judge(seg, self.now)
         if seg.length and answer is Answer.YES and start <= high < start + seg.length:
-            notes.calls.append(self.now)
-        elif seg.length or not low <= start <= high or answer is not Answer.YES:
-            notes.repeats.append(self.now)
+            notes.texts.append((self.now, start + seg.length))
+        elif seg.length and not conn.only_ack_is_wrong(seg, self.now):
+            notes.repeats.append((self.now, 0))
+        elif answer is not Answer.YES:
+            notes.strays.append((self.now, 0))
         if answer is not Answer.NO:
             self._acceptable(notes)
 
@@ -289,19 +301,18 @@ class PeerEvents(BookedMonitor):
         pure = not seg.length and not seg.has(RST | SYN | FIN) and unwrap(seg.sequence, conn.sent) == conn.sent
         again = said == notes.said or (notes.said is None and ack == conn.acked)
         notes.said = said
+        if any(end <= ack for _, end in notes.texts):
+            notes.texts = deque((tick, end) for tick, end in notes.texts if end > ack)
         if pure and again:
             self._repeated(conn, notes)
-        elif notes.calls:
-            notes.calls.popleft()
         notes.silent = False
 
     def _repeated(self, conn: Connection, notes: _Notes) -> None:
         """A pure ACK that says nothing new."""
         period = _SYN_PERIOD_SECONDS * self.ticks_per_second - LATE
         syn_allowed = notes.syn_challenged is None or self.now - notes.syn_challenged >= period
-        owed = notes.owed(self.now)
-        if owed:
-            owed.popleft()
+        if notes.answers(self.now, self.ticks_per_second // 2 - _SETTLED):
+            pass
         elif notes.reset_asks and not notes.reset_challenged:
             notes.reset_asks -= 1
             notes.reset_challenged = True

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate
+from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate, in_range, in_window
 from tb.monitors.contract.receive_push import Pushes
 from tb.monitors.contract.receive_segments import ACK, FIN, PSH, RST, SYN, URG, Segment, unwrap
 from tb.monitors.contract.receive_stream import Arrival, Stream
@@ -298,6 +298,13 @@ class Connection:
         if not self.fin_surely_in():
             return None
         return CLOSED if self.fin_out_ack > self.fin else TIME_WAIT
+
+    def only_ack_is_wrong(self, seg: Segment, tick: int) -> bool:
+        """Window and stamp are right, but it acknowledges what was not sent, or what was long ago (RFC 5961, 5)."""
+        start, ack = unwrap(seg.sequence, self.arrived), unwrap(seg.acknowledgment, self.una)
+        bounds = self.bounds()
+        others = in_window(start, seg.length, bounds), self.gate.recent.passes(seg.stamps, tick)
+        return min(others) is Answer.YES and seg.has(ACK) and in_range(ack, bounds) is Answer.NO
 
     # --- updates ---------------------------------------------------------------------------------------
 

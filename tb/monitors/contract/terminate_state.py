@@ -150,7 +150,7 @@ class SendNumbers:
         if seg.flags & (RST | SYN) or end == start:
             return
         probe = seg.payload_length == 1 and (end <= connection.una or not self.heard or self.heard[-1].window <= 1)
-        if connection.una >= connection.sent_max:
+        if connection.gate.una >= connection.sent_max:
             self.armed = tick
         self.resent |= start < connection.sent_max  # new bytes may follow the old ones in the same segment
         self.top = self.top if probe else max(self.top, end)
