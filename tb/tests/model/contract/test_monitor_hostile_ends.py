@@ -343,6 +343,47 @@ def test_an_ack_of_what_is_sent_just_then_may_complete_it(late: int, rules: set[
     assert broken(story.records, "CH-101", "G-31") == rules
 
 
+@pytest.mark.rule("CH-198")
+@pytest.mark.parametrize(("answers", "rules"), [(1, set()), (2, {"CH-198"})])
+def test_stray_acks_excuse_one_answer_in_half_a_second(answers: int, rules: set[str]) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().wait(100).comes(200, flags="S").wait(1).goes(0).wait(1000)
+        s.comes(-500).comes(-500).comes(-500).comes(300, flags="S").wait(1)
+        for _ in range(answers):
+            s.goes(0)
+
+    assert broken(told(tell), "CH-198") == rules
+
+
+@pytest.mark.rule("CH-198")
+@pytest.mark.parametrize(("acknowledged", "rules"), [(0, set()), (4, {"CH-198"})])
+def test_text_is_owed_an_answer_until_it_is_acknowledged(acknowledged: int, rules: set[str]) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().send(1, 100).wait(100).comes(200, flags="S").wait(1).goes(0).wait(1000)
+        s.comes(0, 4).goes(acknowledged, 0, 100).comes(300, flags="S").wait(1).goes(acknowledged, 100)
+
+    assert broken(told(tell), "CH-198") == rules
+
+
+@pytest.mark.rule("CH-245")
+@pytest.mark.parametrize(("total", "rules"), [(900, set()), (1900, {"CH-245"})])
+def test_an_ack_of_what_may_be_sent_next_does_not_start_the_timer_of_what_is_sent_again(
+    total: int, rules: set[str]
+) -> None:
+    story = Story()
+    talk = Talk(story).offload()
+    request = nbl(60, A)
+    talk.send(request)
+    talk.sends(0, A)
+    talk.hears(0, ack=101)
+    for _ in range(2):
+        story.wait(500)
+        talk.sends(0, A)
+    story.wait(100)
+    talk.terminate(node={"chain": (request,)}, snd_nxt=100, snd_max=100, total_rt=total, retransmit_count=2)
+    assert broken(story.records, "CH-245") == rules
+
+
 # --- the checks themselves ------------------------------------------------------------------------------
 
 
