@@ -11,7 +11,7 @@ $(foreach v,$(VARIABLES),$(if $(filter undefined,$(origin $(v))),,$(eval overrid
 CHIMNEY := @exec $(PYTHON) tb/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test test-all regress soak interop goodput hostile bench plan seam vectors packetdrill sabotage synth lint replay doctor docs-test layout clean
+.PHONY: help run serve test test-all list regress soak interop goodput hostile bench plan seam vectors packetdrill sabotage synth lint replay waves doctor docs-test layout clean
 # One target at a time: the work inside is already spread over the cores.
 .NOTPARALLEL:
 
@@ -20,6 +20,7 @@ run:       ; $(CHIMNEY) run
 serve:     ; $(CHIMNEY) serve
 test:      ; $(CHIMNEY) test
 test-all:  ; $(CHIMNEY) test-all
+list:      ; $(CHIMNEY) list
 regress:   ; $(CHIMNEY) regress
 soak:      ; $(CHIMNEY) soak
 interop:   ; $(CHIMNEY) interop
@@ -34,6 +35,7 @@ sabotage:  ; $(CHIMNEY) sabotage
 synth:     ; $(CHIMNEY) synth
 lint:      ; $(CHIMNEY) lint
 replay:    ; $(CHIMNEY) replay
+waves:     ; $(CHIMNEY) waves
 doctor:    ; $(CHIMNEY) doctor
 docs-test: ; $(CHIMNEY) docs-test
 layout:    ; $(CHIMNEY) layout

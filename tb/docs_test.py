@@ -1,4 +1,4 @@
-"""`make docs-test`: every `make` command in the `sh` blocks of README.md and docs/ is run, as it stands there.
+"""`make docs-test`: every `make` or `chimney` command in the `sh` blocks of README.md and docs/ is run, as it stands.
 
 A comment in the line before a block changes what is expected of its commands:
 
@@ -82,7 +82,7 @@ def pages() -> list[Path]:
 
 
 def read_page(page: Path) -> list[DocCommand]:
-    """The make commands of a page."""
+    """The commands of a page."""
     commands: list[DocCommand] = []
     marker, inside, pending, start = "", False, "", 0
     for number, line in enumerate(page.read_text().splitlines(), 1):
@@ -96,7 +96,7 @@ def read_page(page: Path) -> list[DocCommand]:
             pending += stripped.removeprefix("$ ").removesuffix("\\")
             if stripped.endswith("\\"):
                 continue
-            if re.match(r"make\b", pending):
+            if re.match(r"(make|chimney)\b", pending):
                 commands.append(_command(page, start, pending.split("  #")[0].strip(), marker))
             pending = ""
         elif stripped:
@@ -150,6 +150,7 @@ def run(command: DocCommand, log: Path) -> tuple[str, float]:
     for name in re.findall(r"\b[A-Z_]+\b", (ROOT / "Makefile").read_text().split("\n\n")[0]):
         if name not in ("PATH", "PYTHON"):
             env.pop(name, None)
+    env["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{env['PATH']}"  # for chimney
     started = time.monotonic()
     try:
         status = run_bounded(["sh", "-c", with_files(command.text)], cwd=ROOT, env=env, log=log, timeout=command.bound)

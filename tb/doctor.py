@@ -110,7 +110,14 @@ def rows() -> list[tuple[str, str, str, str]]:
     return table + optional_rows()
 
 
-def main() -> int:
+def result(_: object) -> tuple[int, list[dict[str, str]]]:
+    """For `--json`: exit status and findings."""
+    table = rows()
+    found = [dict(zip(("state", "what", "detail", "packages"), row, strict=True)) for row in table]
+    return int(any(state == MISSING for state, *_ in table)), found
+
+
+def main(_: object = None) -> int:
     """Print the findings; 1 if something needed is missing."""
     table = rows()
     for state, what, detail, _ in table:

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tb.sim.process import end_group
+from tb.sim.process import end_group, heed_polite_end
 
 #: Seconds between two looks at the running programs.
 POLL = 0.1
@@ -45,11 +45,12 @@ class _Running:
     started: float
 
 
-def run_jobs(jobs: Iterable[Job], parallel: int = 2) -> Iterator[Finished]:
+def run_jobs(jobs: Iterable[Job], parallel: int = 2) -> Generator[Finished, None, None]:
     """Run jobs, at most `parallel` at a time; each is yielded when it ends.
 
     Whatever ends the caller's loop (Ctrl-C, an exception, a break) ends all programs and everything they started.
     """
+    heed_polite_end()
     waiting = iter(jobs)
     running: list[_Running] = []
     try:

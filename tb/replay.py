@@ -18,12 +18,8 @@ from tb.sim.build import build
 from tb.sim.run import AGAIN_NAME, RunResult, read_results, run
 from tb.sim.spec import chimney_spec, unit_spec
 from tb.sim.tools import choose
-from tb.waves import WaveError, read, save_file
+from tb.wave_viewer import describe
 
-#: Nanoseconds from the start to the first rising edge, and between rising edges (tb/hdl/clk_rst.v).
-FIRST_EDGE_NS, PERIOD_NS = 5, 10
-#: Cycles shown around the divergence.
-SHOWN_CYCLES = 400
 TIMEOUT = 3000.0
 
 
@@ -81,7 +77,7 @@ def main(config: RunConfig) -> int:
     again = report_of(out)
     print("\n".join(again) if again else "this run found nothing wrong")
     if config.waves:
-        show_waves(outcome, out, cycle_of(again or failure.report))
+        show_waves(outcome, cycle_of(again or failure.report))
     return compare(failure.report, again, outcome)
 
 
@@ -134,19 +130,9 @@ def compare(recorded: list[str], again: list[str], outcome: RunResult) -> int:
     return 1
 
 
-def show_waves(outcome: RunResult, out: Path, cycle: int | None) -> None:
+def show_waves(outcome: RunResult, cycle: int | None) -> None:
     """Write the save file beside the waves and say how to open both."""
     if outcome.waves is None or not outcome.waves.exists():
         print("this run wrote no waves")
         return
-    try:
-        waves = read(outcome.waves)
-    except WaveError as error:
-        print(f"waves: {outcome.waves} (no save file: {error})")
-        return
-    unit = 10 ** (-9 - waves.timescale)
-    marker = None if cycle is None else (FIRST_EDGE_NS + PERIOD_NS * cycle) * unit
-    file = out / "replay.gtkw"
-    file.write_text(save_file(waves, marker, SHOWN_CYCLES * PERIOD_NS * unit))
-    where = "" if cycle is None else f", marker at cycle {cycle} ({FIRST_EDGE_NS + PERIOD_NS * cycle} ns)"
-    print(f"waves: gtkwave {outcome.waves} {file}{where}")
+    print(describe(outcome.waves, cycle))

@@ -8,6 +8,7 @@
 // would be faster, by the count of w_est, its window is taken.
 // There is one evaluator of the cube. K is a cube root: the first 17 ACKs of a stage find a bit of it each, from the
 // top, with that evaluator, and meanwhile cwnd is that of Reno; then it draws the curve.
+// A window of which less than half is in flight does not grow, and the stage does not grow older with it (Q-6).
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -132,6 +133,11 @@ module cubic (
     wire [31:0] way      = target[31:0] - old_cwnd;               // at most half of cwnd
     wire        due      = {32'd0, acc_sum} * {32'd0, way} >= {32'd0, old_cwnd} * {32'd0, mss32};
 
+    // ---- Q-6: less than half of the window is in flight, so it is not what held the sender back -------------------
+    wire [31:0] flight  = tcb[`TCB_SND_MAX] - tcb[`TCB_SND_UNA];  // in front of this acknowledgment
+    wire        is_used = {flight, 1'b0} >= {1'b0, old_cwnd};
+    wire [31:0] pause   = now - old[`CUBIC_LAST];
+
     always @* begin
         cwnd     = base_cwnd;
         cwnd_acc = base_acc;
@@ -141,17 +147,24 @@ module cubic (
             cc[`CUBIC_EPOCH] = 1'b0;
             cc[`CUBIC_W_MAX] = 32'd0;
         end
-        if (avoids && !old[`CUBIC_EPOCH]) begin    // Q-4
+        if (avoids && !is_used) begin              // Q-6: the curve moves on by the time that does not count
+            if (old[`CUBIC_EPOCH]) begin
+                cc[`CUBIC_START] = old[`CUBIC_START] + pause;
+                cc[`CUBIC_LAST]  = now;
+            end
+        end else if (avoids && !old[`CUBIC_EPOCH]) begin   // Q-4
             cwnd_acc            = 32'd0;
             cc[`CUBIC_EPOCH]    = 1'b1;
             cc[`CUBIC_START]    = now;
+            cc[`CUBIC_LAST]     = now;
             cc[`CUBIC_W_EST]    = old_cwnd;
             cc[`CUBIC_EST_ACC]  = {`CUBIC_EST_ACC_W{1'b0}};
             cc[`CUBIC_K]        = {MS_W{1'b0}};
             cc[`CUBIC_W_MAX]    = max32(w_max, old_cwnd);
             cc[`CUBIC_GAP]      = (w_max > old_cwnd) ? w_max - old_cwnd : 32'd0;
             cc[`CUBIC_K_BITS]   = (w_max > old_cwnd) ? K_BITS[`CUBIC_K_BITS_W-1:0] : {`CUBIC_K_BITS_W{1'b0}};
-        end else if (avoids) begin
+        end else if (avoids) begin                 // Q-5
+            cc[`CUBIC_LAST]     = now;
             cc[`CUBIC_W_EST]    = est_now;
             cc[`CUBIC_EST_ACC]  = est_rest[`CUBIC_EST_ACC_W-1:0];
             if (searches) begin

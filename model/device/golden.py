@@ -13,7 +13,7 @@ from model.delivery.step import Continue, DeliveryEvent, DlvCommand, Message, Pu
 from model.device.config import BACKED_UP, CQ_RESERVE, RAW_WAITING, DeviceConfig
 from model.device.core import RAW_LOST, Core, RxFrame, Write
 from model.device.decode import DELIVERY_OPCODES, INHERITED, TCP_OPCODES, Decoded, completion
-from model.device.memory import ErrorWindow, GoldenMemory
+from model.device.memory import ErrorWindow, GoldenMemory, zeroed
 from model.device.records import Journal, delivery_record, sees_room, tcp_record
 from model.device.registers import (
     ERROR_CQ_WRITE,
@@ -104,7 +104,7 @@ class GoldenDevice:
         journal: Journal | None = None,
     ) -> None:
         self.config = config or DeviceConfig(conns=conns)
-        self.memory = GoldenMemory(bytearray(memory_bytes) if contents is None else bytearray(contents))
+        self.memory = GoldenMemory(zeroed(memory_bytes) if contents is None else bytearray(contents))
         self.mem = HostMemory(self)
         self.now = 0
         self.journal = journal

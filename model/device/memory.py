@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from mmap import mmap
+
+#: Bytes that can be written; those of `zeroed` come from the system when they are touched.
+Contents = bytearray | mmap
 
 
 class GoldenMemoryError(ValueError):
@@ -19,10 +23,15 @@ class ErrorWindow:
     writes: bool = True
 
 
+def zeroed(size: int) -> Contents:
+    """A memory of ``size`` bytes, all 0: a session touches few of its pages, so it pays for few."""
+    return mmap(-1, size)
+
+
 class GoldenMemory:
     """Bytes from address 0. ``read`` and ``write`` are the host's; the device's go through ``device_*``."""
 
-    def __init__(self, contents: bytearray) -> None:
+    def __init__(self, contents: Contents) -> None:
         self.contents = contents
         self.windows: list[ErrorWindow] = []
 

@@ -638,9 +638,14 @@ class NdisHost:
     def _issue_forwards(self) -> bool:
         """Segments that came up while a connection was handed over go down to it (CH-166)."""
         done = False
+        if not self.config.forward:
+            return False
         for connection in self.connections:
-            stack, ledger = connection.stack, connection.ledger
-            if not self.config.forward or not stack.forwardable or not ledger.live or ledger.uploading:
+            stack = connection.stack
+            if not stack.forwardable:
+                continue
+            ledger = connection.ledger
+            if not ledger.live or ledger.uploading:
                 continue
             if connection in self._to_terminate:  # CH-168
                 continue

@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Protocol
 
 PAGE_SIZE = 4096
 #: What a buffer is filled with when it is handed back: a late read or write of it shows.
@@ -81,6 +82,15 @@ class Region:
         return tuple(out)
 
 
+@lru_cache(maxsize=8)
+def _shuffled(first: int, end: int, seed: int) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """Addresses of pages [first, end) in the order of a seed, and the state of its generator behind that."""
+    rng = random.Random(seed)
+    pages = [page * PAGE_SIZE for page in range(first, end)]
+    rng.shuffle(pages)
+    return tuple(pages), rng.getstate()
+
+
 class PageAllocator:
     """Pages of [base, limit) in a seeded order; poisons what comes back.
 
@@ -97,9 +107,11 @@ class PageAllocator:
     ) -> None:
         first = -(-base // PAGE_SIZE)
         self._memory = memory
-        self._free = [p * PAGE_SIZE for p in range(first, limit // PAGE_SIZE)]
-        self._rng = random.Random(seed)
-        self._rng.shuffle(self._free)
+        self._end = limit // PAGE_SIZE * PAGE_SIZE
+        order, state = _shuffled(first, limit // PAGE_SIZE, seed)
+        self._free = list(order)
+        self._rng = random.Random()
+        self._rng.setstate(state)
         self._used: set[int] = set()
         self._on_free = on_free
         if not self._free:
@@ -132,14 +144,18 @@ class PageAllocator:
     def try_contiguous(self, length: int, offset: int = 0, align: int = PAGE_SIZE) -> Region | None:
         """Like allocate, on adjacent pages from an ``align``-aligned address; None if there are none."""
         need = max(1, -(-(offset + length) // PAGE_SIZE))
-        free = set(self._free)
+        size = need * PAGE_SIZE
         for page in self._free:
-            run = tuple(page + i * PAGE_SIZE for i in range(need))
-            if page % align == 0 and all(p in free for p in run):
-                taken = set(run)
-                self._free = [p for p in self._free if p not in taken]
+            if page % align or page + size > self._end:
+                continue
+            run = range(page, page + size, PAGE_SIZE)
+            if self._used.isdisjoint(run):  # what is not used is free
                 self._used.update(run)
-                return Region(run, offset, length)
+                if need == 1:
+                    self._free.remove(page)
+                else:
+                    self._free = [p for p in self._free if p not in run]
+                return Region(tuple(run), offset, length)
         return None
 
     def allocate_contiguous(self, length: int, offset: int = 0, align: int = PAGE_SIZE) -> Region:

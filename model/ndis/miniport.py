@@ -500,8 +500,10 @@ class MiniportDriver:
             return
         self._state.pump()  # first: sends would take all set-up memory again and again
         for connection in list(self._by_id.values()):
-            connection.io.pump()
-            connection.forwards.pump()
+            if connection.io.has_work:
+                connection.io.pump()
+            if connection.forwards.waiting:
+                connection.forwards.pump()
         self._post(Opcode.RAW_POST, self._raw_posts)
         self._post(Opcode.POOL_POST, self._pool_posts)
         self._send_raw_backlog()
@@ -582,6 +584,8 @@ class MiniportDriver:
 
     def _initiated(self, root: OffloadBlock, live: list[LiveObject]) -> None:
         self.flush_up()
+        for entry in live:
+            entry.known = True
         self._complete_initiate(self._handle, root)
         for entry in live:  # nothing is indicated before the call above has returned (CH-056)
             if isinstance(entry, StateObject):
@@ -1242,7 +1246,12 @@ class MiniportDriver:
 
     def object_of(self, node: OffloadBlock) -> StateObject | OffloadedTcp | None:
         """The offloaded object that a node names."""
-        return None if node.context is None else self._contexts.get(node.context)
+        return None if node.context is None else self._known(node.context)
+
+    def _known(self, context: int) -> StateObject | OffloadedTcp | None:
+        """The object of a context; a place that an initiate has filled names nothing before its completion (CH-059)."""
+        entry = self._contexts.get(context)
+        return entry if entry is not None and entry.known else None
 
     def connections_on(self, entry: StateObject) -> list[OffloadedTcp]:
         """The connections that depend on a path or neighbor."""
@@ -1493,7 +1502,7 @@ class MiniportDriver:
 
     def _connection(self, context: int) -> OffloadedTcp | None:
         """The connection that a context names; None for one that is none, or none any more."""
-        entry = self._contexts.get(context)
+        entry = self._known(context)
         return entry if isinstance(entry, OffloadedTcp) else None
 
     def misused(self, what: str) -> None:

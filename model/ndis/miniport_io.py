@@ -280,6 +280,12 @@ class ConnectionIo:
         """The host has asked for a disconnect, or the connection was aborted."""
         return self.aborted or self.fin_inherited or any(job.kind is CompletionKind.DISCONNECT for job in self.jobs)
 
+    @property
+    def has_work(self) -> bool:
+        """Whether `pump` could do anything: most connections of a large device have nothing to post."""
+        owed = self.reminder_owed or self.resume_owed or self.fin_inherited
+        return bool(owed or self.jobs or self.receives)
+
     def pump(self) -> None:
         """Post what the device has room for."""
         abort = next((j for j in self.jobs if j.abortive and j.cuts and j.unsettled), None)

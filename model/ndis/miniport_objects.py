@@ -24,6 +24,8 @@ class StateObject:
     ndis_handle: object = None
     const: NeighborConst | PathConst | None = None
     cached: NeighborCached | PathCached | None = None
+    #: Its initiate is being completed to the host, or was: from then on the host may name it (CH-059).
+    known: bool = False
     #: The initiate has been completed to the host.
     live: bool = False
     #: INVALIDATE was submitted: from its place in the ring on no frame leaves (CH-092).
@@ -49,6 +51,8 @@ class OffloadedTcp:
     feeding: bool = False
     #: A receive was posted since the initiate: what inherited data exceeds it may be indicated (CH-054, CH-055).
     receive_posted: bool = False
+    #: Its initiate is being completed to the host, or was: from then on the host may name it (CH-059).
+    known: bool = False
     live: bool = False
     #: START has not been answered in its time: whether the device runs the connection is not known.
     start_owed: bool = False

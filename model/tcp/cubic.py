@@ -2,7 +2,8 @@
 
 A stage is a time of congestion avoidance between two reductions. In it cwnd follows a cubic of time around the window
 in front of the last reduction (w_max), and is never below what Reno would have (w_est). K, the time at which the curve
-is at w_max again, needs a cube root: one bit of it is found with each of the first acknowledgments.
+is at w_max again, needs a cube root: one bit of it is found with each of the first acknowledgments. While less than
+half of the window is in flight, cwnd is not what holds the sender back: nothing grows, and that time does not count.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from model.layout.generated import (
     CWND_MAX,
     Cubic,
 )
-from model.tcp.seq import MASK
+from model.tcp.seq import MASK, distance
 from model.tcp.types import Context
 from model.tcp.work import TcbWork
 
@@ -66,18 +67,33 @@ def after_idle(c: Context) -> None:
 
 
 def grow(c: Context, acked: int) -> None:
-    """Q-4, Q-5: an acknowledgment when cwnd is not below ssthresh."""
+    """Q-4, Q-5, Q-6: an acknowledgment when cwnd is not below ssthresh, before snd_una moves."""
     kept = load(c.w)
+    if _unused(c):
+        _stand_still(c, kept)
+        return
     if not kept.epoch:
         _begin(c, kept)
         return
-    kept = _estimate(c, kept, acked)
+    kept = _estimate(c, replace(kept, last=c.now), acked)
     if kept.k_bits:
         kept, target = _search(c, kept), 0
     else:
         target = min(_curve(c, kept), c.w.cwnd + (c.w.cwnd >> 1))
     store(c.w, kept)
     _follow(c, kept.w_est, target, acked)
+
+
+def _unused(c: Context) -> bool:
+    """Q-6: less than half of the window is in flight (RFC 9438 5.8; the half is that of RFC 7661)."""
+    return 2 * distance(c.w.snd_max, c.w.snd_una) < c.w.cwnd
+
+
+def _stand_still(c: Context, kept: Cubic) -> None:
+    """Q-6: the start of the stage moves by the ticks since the last acknowledgment, so that they do not count (4.2)."""
+    if kept.epoch:
+        start = (kept.start + distance(c.now, kept.last)) & MASK
+        store(c.w, replace(kept, start=start, last=c.now))
 
 
 def _begin(c: Context, kept: Cubic) -> None:
@@ -88,6 +104,7 @@ def _begin(c: Context, kept: Cubic) -> None:
     begun = Cubic(
         epoch=1,
         start=c.now,
+        last=c.now,
         w_max=max(kept.w_max, w.cwnd),
         prior=kept.prior,
         gap=gap,
@@ -115,7 +132,7 @@ def _search(c: Context, kept: Cubic) -> Cubic:
 
 def _curve(c: Context, kept: Cubic) -> int:
     """Q-5.2: W_cubic(t + RTT), the window that the curve has one round trip from now."""
-    t = _ms(c, (c.now - kept.start) & MASK) + _ms(c, c.w.srtt >> 3)
+    t = _ms(c, distance(c.now, kept.start)) + _ms(c, c.w.srtt >> 3)
     d = min(t, CUBIC_MS_MAX) - kept.k
     return max(kept.w_max - cube(-d, c.mss), 0) if d < 0 else kept.w_max + cube(d, c.mss)
 

@@ -57,3 +57,9 @@ def counted_in(found: Mapping[str, Any], chapters: Iterable[str]) -> frozenset[s
     """Rules that are exercised in these chapters of the run, see `counted`."""
     parts = (found["chapters"].get(chapter) for chapter in chapters)
     return frozenset(rule for part in parts if part is not None for rule in counted(part))
+
+
+def triggered_in(found: Mapping[str, Any], chapters: Iterable[str]) -> frozenset[str]:
+    """Rules whose condition occurred in these chapters of the run, at the device or above it."""
+    parts = (found["chapters"].get(chapter) for chapter in chapters)
+    return frozenset(rule for part in parts if part is not None for rule, count in part["triggers"].items() if count)

@@ -17,6 +17,7 @@ from typing import Any
 from tb.config import ROOT, RunConfig
 from tb.contract.tally import ALLOWED_TIMES, REFUSED_TIMES, Shapes, Tally
 from tb.pool import Finished, Job, run_jobs
+from tb.progress import Meter
 
 OUT = ROOT / "sim_build" / "regress"
 TEST_MODULE = "tb.tests.rtl.contract_random_test"
@@ -38,25 +39,25 @@ def kind_of(config: RunConfig) -> str:
     return "model" if config.device == "model" else config.sim
 
 
+def folder_name(config: RunConfig) -> str:
+    """The folder of the results, below OUT."""
+    return f"contract-{'icarus' if kind_of(config) == 'icarus' else config.device}"
+
+
 def main(config: RunConfig) -> int:
     """Run every seed; 1 if any failed, or if pairs of the table were left out."""
     kind = kind_of(config)
-    out = OUT / f"contract-{'icarus' if kind == 'icarus' else config.device}"
+    out = OUT / folder_name(config)
     out.mkdir(parents=True, exist_ok=True)
     if kind != "model":
         _build(config)
     results: list[dict[str, Any]] = []
-    for finished in run_jobs([_job(config, seed, out) for seed in config.seeds], config.jobs):
-        found = _result(finished)
-        results.append(found)
-        _write(out, results)
-        good = "pass" if found["passed"] else "FAIL"
-        print(f"{good}  {kind} SEED={found['seed']}: {found['done']} operations, {found['bytes']} bytes, "
-              f"{found['ticks']} ticks, {found['seconds']:.1f} s", flush=True)  # fmt: skip
-        for line in found["violations"][:5]:
-            print(f"      {line}")
-        if not found["passed"]:
-            print(f"      again: {_again(config, found['seed'])}", flush=True)
+    with Meter("regress", len(config.seeds)) as meter:
+        for finished in meter.over(run_jobs([_job(config, seed, out) for seed in config.seeds], config.jobs)):
+            found = _result(finished)
+            results.append(found)
+            _write(out, results)
+            _tell(config, found)
     _write(out, results)
     judged = len(config.seeds) * config.operations >= COMPLETE
     shortfalls = Tally.of(one["operations"] for one in results).shortfalls()
@@ -69,6 +70,16 @@ def main(config: RunConfig) -> int:
           f"{whole['bytes_most']} bytes at most in a seed")  # fmt: skip
     print(f"{len(results) - failed} of {len(config.seeds)} seeds passed; {out / 'summary.json'}")
     return 1 if failed or (judged and shortfalls) or len(results) != len(config.seeds) else 0
+
+
+def _tell(config: RunConfig, found: dict[str, Any]) -> None:
+    good = "pass" if found["passed"] else "FAIL"
+    print(f"{good}  {kind_of(config)} SEED={found['seed']}: {found['done']} operations, {found['bytes']} bytes, "
+          f"{found['ticks']} ticks, {found['seconds']:.1f} s", flush=True)  # fmt: skip
+    for line in found["violations"][:5]:
+        print(f"      {line}")
+    if not found["passed"]:
+        print(f"      again: {_again(config, found['seed'])}", flush=True)
 
 
 def _again(config: RunConfig, seed: int) -> str:

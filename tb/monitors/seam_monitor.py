@@ -152,7 +152,8 @@ class SeamMonitor:
         """A frame or a call, in order."""
         self._now = max(self._now, record.tick)
         for flow in self._flows.values():
-            self._overdue(flow)
+            if flow.watch is not None:
+                self._overdue(flow)
         if isinstance(record, Frame):
             segment = read_segment(record.data)
             if segment is not None and segment.sums_right:

@@ -30,6 +30,7 @@ from tb.monitors.wire_headers import (
     read_segment,
     read_stamps,
 )  # fmt: skip
+from tb.monitors.wire_paths import PathSizes
 
 RULES: Final[dict[str, str]] = {
     "MUST-2": "every sent segment has right checksums",
@@ -38,7 +39,7 @@ RULES: Final[dict[str, str]] = {
     "PADDING": "Ethernet padding is zero",
     "MUST-68": "every sent option has a legal length",
     "MUST-69": "TCP header padding is zero",
-    "MUST-16": "payload is at most the peer's MSS minus option bytes",
+    "MUST-16": "payload is at most the peer's MSS, and what the path MTU leaves, minus option bytes",
     "RCV-NXT": "the acknowledgment never falls",
     "ACK-SEEN": "only bytes that came in without a gap are acknowledged",
     "SHLD-14": "the advertised right edge never moves left, scaling included",
@@ -70,6 +71,8 @@ _LOST_SEGMENTS: Final = 2
 """A head is lost once more than this many segments above it were reported (RFC 6675: DupThresh - 1)."""
 _DEFAULT_MSS: Final = {False: 536, True: 1220}
 """Where no MSS is announced, over IPv4 and IPv6 (RFC 9293 MUST-15)."""
+_HEADERS: Final = {False: 40, True: 60}
+"""Octets of the IP and TCP headers without options, over IPv4 and IPv6."""
 _STAMP_OCTETS: Final = 12
 """The timestamps option with its padding (RFC 7323 A)."""
 _HISTORY: Final = 4096
@@ -95,6 +98,10 @@ class MonitorConfig:
     allow_urgent: bool = False
 
 
+_Ends = tuple[tuple[int, int], tuple[int, int]]
+"""Own and peer (IP address, port)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A rule that did not hold."""
@@ -116,6 +123,18 @@ class _Arrival:
     tick: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What a received segment can prove: the text that it brought, its timestamp, and what it acknowledged."""
+
+    start: int
+    end: int
+    stamp: int | None
+    sure: bool
+    """Not wholly old when it came."""
+    ack: int
+
+
 @dataclass(slots=True)
 class _HeadWatch:
     """Retransmissions of the first unacknowledged byte."""
@@ -123,6 +142,8 @@ class _HeadWatch:
     position: int = -1
     last: int = 0
     gaps: list[int] = field(default_factory=list)
+    room: int = 0
+    """Octets of a full segment when it was sent by the timer last: the window is one segment then (RFC 5681 3.1)."""
     by_timer: bool = False
     """The latest one was the timer's: no partial or duplicate ACK can have asked for it."""
 
@@ -141,8 +162,10 @@ def _dotted(end: tuple[int, int]) -> str:
 class Flow:
     """One connection as the NIC's wire shows it. Sent positions count from our ISS, received from the peer's."""
 
-    def __init__(self, name: str, config: MonitorConfig, report: WireMonitor, *, ipv6: bool) -> None:
-        self.name = name
+    def __init__(self, ends: _Ends, config: MonitorConfig, report: WireMonitor, *, ipv6: bool) -> None:
+        self.name = f"{_dotted(ends[0])}>{_dotted(ends[1])}"
+        self._ends = ends
+        self._headers = _HEADERS[ipv6]
         self._config = config
         self._monitor = report
         # What we sent.
@@ -168,6 +191,8 @@ class Flow:
         #: Ticks of ACKs that nobody answers, if they are not kept.
         self._bare_in: deque[int] = deque(maxlen=_HISTORY)
         self._held_back = False
+        #: Segments that came in with an ACK, by which a sender shows what it knows while the rest is held back.
+        self._words: deque[_Word] = deque(maxlen=_HISTORY)
         #: ACKs that were kept, each of which its next reader may answer, and until when.
         self._kept, self._kept_until = 0, 0
         #: Timestamps of segments that the host handed down, and when, as long as newer ones may overtake them.
@@ -280,6 +305,9 @@ class Flow:
         iss = self._iss if self._iss is not None else 0
         ack = self._una + _signed(seg.acknowledgment, iss + self._una)
         over = ack - self._sent_max
+        stamp = None if seg.stamps is None else seg.stamps[0]
+        if not seg.flags & SYN:
+            self._words.append(_Word(start, start + seg.length, stamp, surely, ack if over <= 0 else 0))
         self._check("PEER-ACK", over <= 0, tick, f"ACK {over} above everything sent")
         if over > 0:
             return
@@ -289,7 +317,7 @@ class Flow:
         window = seg.window << (shift or 0)
         if ack == self._una and window == self._window_in and not seg.length:
             self._duplicates_in += 1
-        self._take_blocks(seg, ack)
+        self._take_blocks(seg, ack, tick)
         self.ecn.acknowledged(seg, ack, tick, moved=ack > self._una, repeated=self._loss_told)
         if ack > self._una:
             self._una = ack
@@ -308,7 +336,7 @@ class Flow:
         # an ACK of an older segment moves SND.UNA and leaves SND.WND alone (RFC 9293 3.10.7.4, fifth check)
         self._edge_in = max(self._edge_in, ack + window, self._una + self._wnd)
 
-    def _take_blocks(self, seg: WireSegment, ack: int) -> None:
+    def _take_blocks(self, seg: WireSegment, ack: int, tick: int) -> None:
         """SACK blocks of a received segment: a loss that they tell of needs no third duplicate (RFC 6675 IsLost)."""
         iss, una = self._iss if self._iss is not None else 0, max(ack, self._una)
         spans = [
@@ -324,13 +352,23 @@ class Flow:
                 known.append((left, right))
         if known != self._reported:
             octets = sum(right - left for left, right in known)
-            self._loss_reported = len(known) >= _FAST_RETRANSMIT_ACKS or octets > _LOST_SEGMENTS * self._smss
+            self._loss_reported = len(known) >= _FAST_RETRANSMIT_ACKS or octets > _LOST_SEGMENTS * self._smss(tick)
         self._reported = known
 
-    @property
-    def _smss(self) -> int:
-        """Octets of a full segment (RFC 5681 2): the smaller MSS of both SYNs, less the timestamps that all bear."""
-        return min(self._peer_mss, self._own_mss) - (_STAMP_OCTETS if self._own_stamps and self._peer_stamps else 0)
+    def _smss(self, tick: int) -> int:
+        """Octets of a full segment (RFC 5681 2): the smaller MSS of both SYNs, less the timestamps that all bear.
+
+        The path MTU bounds it (RFC 9293 3.7.1); where it changes, the least that the sender may go by.
+        """
+        sizes = self._monitor.paths.of(*self._ends, tick)
+        path = [] if sizes is None else [sizes.least - self._headers]
+        stamps = _STAMP_OCTETS if self._own_stamps and self._peer_stamps else 0
+        return min(self._peer_mss, self._own_mss, *path) - stamps
+
+    def _room(self, tick: int) -> int:
+        """Octets of options and payload that a segment may have: the peer's MSS, or less if the path MTU says so."""
+        sizes = self._monitor.paths.of(*self._ends, tick)
+        return self._peer_mss if sizes is None else min(self._peer_mss, sizes.most - self._headers)
 
     @property
     def _loss_told(self) -> bool:
@@ -556,13 +594,16 @@ class Flow:
             self._hidden = (self._sent_max if self._hidden is None else self._hidden[0], start)
         self.gap_excused &= gap <= 0
         old = self._una_before(tick - self._config.race_ticks)
+        if self._held_back:
+            old = max(old, self._una_shown(seg))
         probe = seg.payload_length <= 1 and start == old - 1 and not seg.flags & FIN
         useful = end + (seg.flags & FIN) > old or seg.length == 0
         low = start >= old - 1 or seg.length != 0
         self._check("SND-OLD", probe or (useful and low), tick, f"sends [{start}, {end}), acknowledged up to {old}")
         if seg.payload_length:
-            room = self._peer_mss - seg.option_length
-            self._check("MUST-16", seg.payload_length <= room, tick, f"{seg.payload_length} bytes, MSS allows {room}")
+            room = self._room(tick) - seg.option_length
+            text = f"{seg.payload_length} bytes, MSS and path MTU allow {room}"
+            self._check("MUST-16", seg.payload_length <= room, tick, text)
             one = seg.payload_length == 1 and start == self._edge_in
             over = end - self._edge_in
             self._check("SHLD-15", over <= 0 or one, tick, f"{over} bytes beyond the peer's right edge")
@@ -581,6 +622,19 @@ class Flow:
                 una = ack
                 break
         return una
+
+    def _una_shown(self, seg: WireSegment) -> int:
+        """What the sender of a segment knows to be acknowledged, as the segment itself shows.
+
+        Text is taken behind the ACK field of its segment (RFC 9293, 3.10.7.4, fifth and seventh check), so who
+        acknowledges an octet has taken the ACK of one of the segments that held it; who echoes a timestamp, that
+        of a segment which bore it (RFC 7323, 4.3). Of several, the least counts.
+        """
+        last = self._place_in(seg.acknowledgment) - 1
+        held = [word.ack for word in self._words if word.start <= last < word.end]
+        echo = None if seg.stamps is None else seg.stamps[1]
+        stamped = [word.ack if word.sure else 0 for word in self._words if word.stamp == echo] if echo else []
+        return max(min(held, default=0), min(stamped, default=0))
 
     def _fin(self, seg: WireSegment, end: int, tick: int) -> None:
         if seg.flags & FIN:
@@ -606,9 +660,11 @@ class Flow:
                 self._gap(head, tick)
             asked_for = repeated or self._window_in == 0
             sends = seg.payload_length
-            self._check("MUST-19", sends <= self._peer_mss, tick, f"sends {sends} bytes again")
+            room = self._room(tick)
+            self._check("MUST-19", sends <= room, tick, f"sends {sends} bytes again, a segment has {room}")
             head.by_timer = head.gaps[-1] >= self._config.timer_floor and not asked_for
             if head.by_timer:
+                head.room = room
                 self._duplicates_in = 0
         elif start == self._una:
             self._head = _HeadWatch(start, tick)
@@ -616,7 +672,7 @@ class Flow:
             self._head = _HeadWatch(self._una, tick)
         elif head.by_timer and head.position == self._una:
             ahead = start + seg.payload_length - self._una
-            allowed = self._duplicates_in > 0 or ahead <= self._peer_mss
+            allowed = self._duplicates_in > 0 or ahead <= head.room
             self._check("MUST-19", allowed, tick, f"sends up to {ahead} bytes beyond the unacknowledged head")
 
     def _gap(self, head: _HeadWatch, tick: int) -> None:
@@ -639,6 +695,8 @@ class WireMonitor:
 
     def __init__(self, config: MonitorConfig | None = None) -> None:
         self.config: Final = config or MonitorConfig()
+        self.paths: Final = PathSizes(self.config.race_ticks)
+        """What the host port tells of path MTUs: feed it the records there."""
         self.violations: Final[list[Violation]] = []
         """Broken rules in order, at most 200."""
         self.total_violations = 0
@@ -646,7 +704,7 @@ class WireMonitor:
         """How often each rule was looked at; a rule that never was proves nothing."""
         self.frames_sent = 0
         self.frames_received = 0
-        self._flows: dict[tuple[tuple[int, int], tuple[int, int]], Flow] = {}
+        self._flows: dict[_Ends, Flow] = {}
         self._for_the_host: dict[bytes, WireSegment] = {}
         """Segments behind IPv4 options, by their bytes without the checksum: they count when handed down."""
 
@@ -731,5 +789,5 @@ class WireMonitor:
         key = (own, peer)
         flow = self._flows.get(key)
         if flow is None or flow.begins_anew(seg, sent):
-            flow = self._flows[key] = Flow(f"{_dotted(own)}>{_dotted(peer)}", self.config, self, ipv6=seg.ipv6)
+            flow = self._flows[key] = Flow(key, self.config, self, ipv6=seg.ipv6)
         return flow

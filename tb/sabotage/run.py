@@ -22,6 +22,7 @@ from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.pool import Finished, Job, run_jobs
+from tb.progress import Meter
 from tb.sabotage.manifest import CONTRACT, CONTROL, NO_JUDGES, Sabotage, draw, load, sources_of
 from tb.sabotage.stimuli import SHORT, folder_name
 from tb.sim.run import AGAIN_NAME
@@ -152,15 +153,16 @@ def try_all(
     OUT.mkdir(parents=True, exist_ok=True)
     jobs = (prepare(entry, patch, SHORT if short and entry.check == CONTROL else ()) for entry in wanted)
     outcomes: list[Outcome] = []
-    for finished in run_jobs(jobs, PARALLEL):
-        outcome = outcome_of(by_id[finished.job.name], finished)
-        if not keep:
-            shutil.rmtree(folder_of(outcome.sabotage) / "tree", ignore_errors=True)
-        outcomes.append(outcome)
-        print(outcome.line(), flush=True)
-        order = {entry.id: number for number, entry in enumerate(wanted)}
-        outcomes.sort(key=lambda o: order[o.sabotage.id])
-        (OUT / "summary.json").write_text(json.dumps([o.as_json() for o in outcomes], indent=1))
+    order = {entry.id: number for number, entry in enumerate(wanted)}
+    with Meter("sabotage", len(wanted)) as meter:
+        for finished in meter.over(run_jobs(jobs, PARALLEL)):
+            outcome = outcome_of(by_id[finished.job.name], finished)
+            if not keep:
+                shutil.rmtree(folder_of(outcome.sabotage) / "tree", ignore_errors=True)
+            outcomes.append(outcome)
+            print(outcome.line(), flush=True)
+            outcomes.sort(key=lambda o: order[o.sabotage.id])
+            (OUT / "summary.json").write_text(json.dumps([o.as_json() for o in outcomes], indent=1))
     caught = sum(outcome.caught for outcome in outcomes)
     print(f"{caught} of {len(wanted)} as they should be; {OUT / 'summary.json'}")
     return outcomes
@@ -223,6 +225,7 @@ def prepare(entry: Sabotage, patch: Path | None = None, only: Sequence[str] = ()
     (folder / "task.json").write_text(json.dumps(task))
     command = [sys.executable, "-m", "tb.sabotage.trial", str(folder)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["PYTHONPYCACHEPREFIX"] = str(tree / "sim_build" / "pycache")  # of the changed tree, and of no other
     return Job(entry.id, command, tree, environment, folder / "trial.log", TRIAL_TIMEOUT)
 
 

@@ -69,6 +69,12 @@ OWN = (
     Stimulus("losses", settings={"size": 32 << 10, "seed": 103, "loss": 0.15, "delay": 5}),
     Stimulus("newreno", settings={"size": 32 << 10, "seed": 103, "loss": 0.15, "delay": 5, "sack": False}),
     Stimulus("cubic", settings={"size": 48 << 10, "seed": 103, "loss": 0.1, "delay": 5, "cubic": True}),
+    # many small segments: stages of CUBIC that last. A long round trip and few losses: on the curve; more losses in a
+    # shorter one: small windows, where Reno would be faster
+    Stimulus("curve", settings={"size": 24 << 10, "seed": 103, "mss": 140, "loss": 0.02, "delay": 60, "cubic": True}),
+    Stimulus(
+        "friendly", settings={"size": 32 << 10, "seed": 103, "mss": 140, "loss": 0.05, "delay": 30, "cubic": True}
+    ),
     # with ticks as long as the test has them, or the transfer is over before the last case begins
     Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16, "delay": 40}, plusargs={}, timeout=900),
     Stimulus("invalidate", INVALIDATE, settings={"seed": 18}),

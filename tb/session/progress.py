@@ -1,4 +1,4 @@
-"""Progress of a run on the terminal: phases with a bar and seconds, or plain lines where there is no terminal.
+"""Progress of a run on the terminal: phases with a bar, seconds and time left, or plain lines without a terminal.
 
 The simulation runs in a process of its own and leaves its share in a file; a thread here reads it.
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from tb.progress import duration
 
 PROGRESS_NAME = "progress"
 #: Seconds between looks at the file, and between plain lines.
@@ -42,7 +44,7 @@ class Phases:
         self._path = folder / PROGRESS_NAME
         self._bar = Progress(
             TextColumn("{task.description:<9}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(), console=console, disable=not console.is_terminal,
+            TimeElapsedColumn(), TextColumn("{task.fields[left]}"), console=console, disable=not console.is_terminal,
         )  # fmt: skip
 
     def _share(self) -> float:
@@ -58,7 +60,7 @@ class Phases:
         over = threading.Event()
         started = time.monotonic()
         with self._bar:
-            task = self._bar.add_task(name, total=1.0 if measured else None)
+            task = self._bar.add_task(name, total=1.0 if measured else None, left="")
             watcher = threading.Thread(target=self._watch, args=(over, task, name, measured, started), daemon=True)
             watcher.start()
             try:
@@ -74,9 +76,14 @@ class Phases:
         spoken = started
         while not over.wait(POLL):
             share = self._share() if measured else 0.0
-            if measured:
-                self._bar.update(task, completed=share)
             now = time.monotonic()
+            left = f"about {duration((now - started) / share * (1 - share))} left" if share else ""
+            if measured:
+                self._bar.update(task, completed=share, left=left)
             if not self._console.is_terminal and now - spoken >= PLAIN:
                 spoken = now
-                self._console.print(f"{name:<9} {now - started:.0f} s" + (f", {share:.0%}" if measured else ""))
+                self._console.print(
+                    f"{name:<9} {now - started:.0f} s"
+                    + (f", {share:.0%}" if measured else "")
+                    + (f", {left}" if left else "")
+                )

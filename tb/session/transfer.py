@@ -162,6 +162,7 @@ class Transfer:
         self.tap.setting("interface_mac", NIC_MAC)
         self.network.tap = self.tap
         self.tap.listeners.append(self._show_forwards)
+        self.tap.listeners.append(self.network.monitor.paths.feed)
         #: Whether a hand-over shows on the wire.
         self.seam_monitor = SeamMonitor()
         self.tap.listeners.append(self.seam_monitor.feed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,7 @@ class MemoryFaultError(Exception):
     """An access outside the memory."""
 
 
+@lru_cache(maxsize=1)
 def initial_contents(mem_seed: int, address: int, length: int) -> bytes:
     """The bytes that axi_mem holds at time 0 at [address, address + length)."""
     first, last = address // 8, (address + length + 7) // 8

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from pathlib import Path
 _running: set[subprocess.Popen[bytes]] = set()
 #: Seconds between the polite and the final end of a process group.
 GRACE = 5.0
+#: Set once everything is to end: a thread that was between two programs starts no other.
+_stopping = threading.Event()
+
+
+class StoppedError(Exception):
+    """The whole command is ending: nothing more is started."""
 
 
 class ProcessTimeoutError(Exception):
@@ -36,8 +43,15 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def heed_polite_end() -> None:
+    """Let SIGTERM interrupt this process unless it has its own answer: what it started lies in other process groups."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def end_all() -> None:
-    """End every program that any thread started through `run_bounded`."""
+    """End every program that any thread started through `run_bounded`, and let no thread start another."""
+    _stopping.set()
     for process in list(_running):
         end_group(process)
 
@@ -54,8 +68,9 @@ def run_bounded(
     """Run a command in a process group of its own; its output goes to `log`, or to the terminal if there is none.
 
     Returns the exit status. On a time-out (ProcessTimeoutError), on Ctrl-C and on every other exception the whole group
-    is ended before the exception goes on.
+    is ended before the exception goes on; SIGTERM counts as Ctrl-C.
     """
+    heed_polite_end()
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(log.open("ab" if append else "wb")) if log else None
         process = subprocess.Popen(
@@ -69,6 +84,8 @@ def run_bounded(
         )
         _running.add(process)
         try:
+            if _stopping.is_set():
+                raise StoppedError(f"{Path(command[0]).name} is not started: the command is ending")
             return process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise ProcessTimeoutError(command, timeout) from None

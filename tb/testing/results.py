@@ -49,6 +49,8 @@ class Report:
     """Everything of one run, in the order it came."""
 
     seconds: float = 0.0
+    #: Whether the run came to its end; what an interrupted one found is written, too.
+    complete: bool = False
     verdicts: list[Verdict] = field(default_factory=list)
     commits: dict[str, int] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class Report:
         simulators = sorted({v.simulator for v in self.verdicts if v.simulator} | self.commits.keys())
         summary = {
             "schema": 1,
+            "complete": self.complete,
             "tests": len(self.verdicts),
             "passed": len(self.of("passed")),
             "failed": len(self.of("failed")),

@@ -15,6 +15,7 @@ from pathlib import Path
 from model.device.bounds import too_wide
 from tb.config import ROOT, SIMULATORS, ConfigError, RunConfig
 from tb.peers.choice import MISSING
+from tb.progress import Meter
 from tb.session.summary import commit_id
 from tb.sim.build import BuildError, build
 from tb.sim.process import ProcessTimeoutError, end_all, run_bounded
@@ -67,7 +68,7 @@ def run_python(config: RunConfig, tiers: Tiers, tier: str) -> int:
         return NOTHING_COLLECTED
     command = [sys.executable, "-m", "pytest", *paths, f"--junitxml={PYTEST_XML}", "--tb=short"]
     if config.test:
-        command += ["-k", config.test]
+        command += ["-k", " or ".join(config.test.split())]
     return run_bounded(command, cwd=ROOT, env=os.environ, log=OUT / "pytest.log", timeout=PYTEST_BOUND)
 
 
@@ -194,7 +195,7 @@ def simulated_jobs(
     """The simulations of the tier; those that cannot be run get their verdict here."""
     for job in seeded(tiers_without(tools, tiers), config):
         tool = tools.get(job.simulator)
-        if job.simulator not in tools or not wanted(job.tier, tier) or (config.test and config.test not in job.label):
+        if job.simulator not in tools or not wanted(job.tier, tier) or not config.selects(job.label):
             continue
         if tool is None:
             if job.simulator == "icarus":
@@ -212,17 +213,24 @@ def run_tests(
 ) -> None:
     """Run the tier, as many jobs at a time as there are cores (JOBS); pytest is the first of them, and one of them."""
     jobs = list(simulated_jobs(config, tiers, tier, tools, report))
-    with ThreadPoolExecutor(max_workers=config.jobs) as pool:
-        plain = pool.submit(run_python, config, tiers, tier) if python else None
-        futures = [(job, pool.submit(run_job, job, tool, config)) for job, tool in jobs]
+    futures: list[tuple[Job, Future[tuple[RunResult | None, str, float]]]] = []
+    taken = 0
+    with Meter("tests", len(jobs) + python) as meter, ThreadPoolExecutor(max_workers=config.jobs) as pool:
         try:
+            plain = pool.submit(meter.around("pytest", run_python), config, tiers, tier) if python else None
+            futures += [(job, pool.submit(meter.around(job.label, run_job), job, tool, config)) for job, tool in jobs]
             for job, future in futures:
-                take_job(job, future.result(), config, report)
+                outcome = future.result()
+                taken += 1
+                take_job(job, outcome, config, report)
             if plain is not None:
                 take_python(plain, tiers, tier, report)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            over = [(job, future) for job, future in futures[taken:] if future.done() and not future.cancelled()]
             end_all()
+            for job, future in over:  # what ended before the interrupt counts
+                take_job(job, future.result(), config, report)
             raise
     if config.test and not jobs and not report.verdicts:
         raise ConfigError("no test has this in its name", f"TEST={config.test}", "`make test-all` knows more tests")
@@ -305,6 +313,7 @@ def main(config: RunConfig) -> int:
         if config.test is None and config.command != "regress":
             for verdict in floors(tiers, tools, report):
                 report.add(verdict)
+        report.complete = True
     finally:
         report.seconds = time.monotonic() - started
         report.write(OUT)

@@ -10,14 +10,15 @@ import pytest
 from model.ndis.netbuffer import NetBuffer, NetBufferList
 from model.ndis.status import CompletionKind
 from tb.config import ROOT, RunConfig
-from tb.tests.founding.golden import Playing, cases, played
+from tb.tests.founding.golden import Playing, cases, clean, played
 from tb.tests.founding.lies import lies, told
 from tb.tests.founding.page import Judgement, documented
-from tb.tests.founding.rows import JUDGEMENTS
+from tb.tests.founding.rows import JUDGEMENTS, seen_by_rows
 from tb.tests.stage import SIZE, Stage
 from tb.tests.stage.golden import StageRun
 
 LEAST_ROWS = 35
+WITH_DRIVERS = Playing(2, 3)
 
 
 def test_the_rows_that_are_shown_are_those_that_are_asserted_with_the_same_rules_and_names() -> None:
@@ -38,6 +39,14 @@ def test_the_four_files_hold_every_row_once() -> None:
     assert sum(len(cases(letter)) for letter in letters) == len(JUDGEMENTS)
 
 
+@pytest.mark.parametrize("judgement", JUDGEMENTS, ids=lambda judgement: judgement.name)
+def test_the_condition_of_every_rule_that_a_row_cites_occurred_in_the_scenes_it_looks_at(judgement: Judgement) -> None:
+    left = clean(WITH_DRIVERS)
+    judgement.test(left.stage.stories)
+    seen = seen_by_rows(left.stage, left.tap.result(), WITH_DRIVERS.intermediates)
+    assert set(judgement.rules) <= set(seen[judgement.title])
+
+
 @pytest.mark.rule("CH-186")
 def test_two_disconnects_that_complete_together_are_two_calls(tmp_path: Path) -> None:
     run = StageRun(RunConfig(device="model", size=SIZE, out=tmp_path), Stage(()))
@@ -54,7 +63,7 @@ def test_two_disconnects_that_complete_together_are_two_calls(tmp_path: Path) ->
 
 @pytest.mark.parametrize("judgement", JUDGEMENTS, ids=lambda judgement: judgement.name)
 def test_no_row_holds_whatever_the_record_says(judgement: Judgement) -> None:
-    stories = played(Playing(2, 3))
+    stories = played(WITH_DRIVERS)
     judgement.test(stories)
     seen_through = []
     for name, lie in lies():

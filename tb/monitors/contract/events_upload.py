@@ -27,6 +27,7 @@ from tb.monitors.contract.receive_books import (
     UPLOAD_IN_PROGRESS,
     Connection,
     Item,
+    Parameters,
     Shared,
     is_mandatory,
     number,
@@ -43,7 +44,7 @@ from tb.monitors.contract.receive_segments import (
 )
 from tb.monitors.contract.receive_stream import Arrival
 from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, BookedMonitor
-from tb.monitors.contract.trace import Enter, Frame, List, Node, PassedUp, Setting
+from tb.monitors.contract.trace import Enter, Frame, Leave, List, Node, PassedUp, Setting
 from tb.monitors.wire_headers import sums_to_ones, word_sum
 
 _IPV6: Final = b"\x86\xdd"
@@ -53,6 +54,8 @@ _UPLOAD_REQUESTED: Final = 10
 _RETRIEVE: Final = 3
 _BACKLOG_CHANGE: Final = 1
 _OPTIONAL: Final = frozenset((1, 2, 3, 4, 6, 7))
+_TIMER_FLOOR: Final = 100
+"""Ticks: no retransmission timer is shorter than a tenth of a second."""
 _STALLED: Final = 1000
 """Ticks after which data that came twice must have been acknowledged."""
 _RAPID: Final = 100
@@ -86,6 +89,10 @@ class _Notes:
     fin_acked: int | None = None
     stop: _Stop | None = None
     optional: bool = False
+    called: int | None = None
+    """Latest tick at which something called for a frame: a segment, room in the window, an abort."""
+    gone: bool = False
+    """The terminate has completed."""
     syn_seen: bool = False
     shortage: int | None = None
     """Tick of UploadRequested for want of resources."""
@@ -110,14 +117,14 @@ class Uploads(BookedMonitor):
         "CH-200": "a SYN in TIME_WAIT goes to the host",
         "CH-202": "a valid URG segment raises TcpIndicateRetrieve(ReceivedUrgentData) and is never acknowledged",
         "CH-203": "an URG segment that is not valid does not lead to an upload",
-        "CH-204": "the URG segment and those after it go to the host, after the terminate",
+        "CH-204": "the URG segment and those after it go to the host, when the terminate is complete",
         "CH-205": "IPv4 options, IPv6 extension headers, fragments, ARP, ICMP and RIP go to the host as they are",
         "CH-206": "data that comes in state CLOSED goes to the host",
         "CH-207": "after a mandatory upload reason the target goes on with nothing of the connection",
         "CH-208": "after an optional upload reason the connection goes on",
         "CH-209": "TcpIndicateRetrieve names a TCP connection",
         "CH-210": "no optional upload reason in FIN_WAIT_1, FIN_WAIT_2 or CLOSE_WAIT",
-        "CH-211": "TIME_WAIT is followed by TcpIndicateRetrieve(UploadRequested)",
+        "CH-211": "TIME_WAIT is followed by TcpIndicateRetrieve(UploadRequested), or InvalidState if a frame is kept",
         "CH-212": "a want of resources raises UploadRequested, and what is posted then comes back UPLOAD_IN_PROGRESS",
         "CH-213": "SendBacklogChange is not raised for tiny changes nor rapidly",
     }
@@ -127,6 +134,8 @@ class Uploads(BookedMonitor):
         self._notes: WeakKeyDictionary[Connection, _Notes] = WeakKeyDictionary()
         self._macs: dict[str, set[bytes]] = {}
         self._for_host: dict[str, Counter[bytes]] = {}
+        self._invalid: WeakKeyDictionary[Connection | Shared, int] = WeakKeyDictionary()
+        """Tick of the invalidate call."""
 
     def _of(self, conn: Connection) -> _Notes:
         notes = self._notes.get(conn)
@@ -220,7 +229,10 @@ class Uploads(BookedMonitor):
             self.breach(rule, f"{len(packet)} bytes were not passed to the host in {PROMPT} ticks")
 
     def removed(self, held: Connection | Shared, node: Node) -> None:
-        if isinstance(held, Connection) and self._of(held).owed:
+        if not isinstance(held, Connection):
+            return
+        self._of(held).gone = True
+        if self._of(held).owed:
             self.expect(self.now + PROMPT, lambda: self._owed_after_terminate(held))
 
     def _owed_after_terminate(self, conn: Connection) -> None:
@@ -235,13 +247,13 @@ class Uploads(BookedMonitor):
         if waiting is not None and waiting[packet] > 0:
             waiting[packet] -= 1
             return
-        for conn, notes in list(self._notes.items()):
+        for notes in list(self._notes.values()):
             found = next((one for one in notes.owed if one[1] == packet), None)
             if found is None:
                 continue
             notes.owed.remove(found)
             if found[0] == "CH-204":
-                self.check("CH-204", conn.terminating is not None, "a segment behind URG went up before the terminate")
+                self.check("CH-204", notes.gone, "a segment behind URG went up before the terminate was complete")
             return
 
     # --- segments --------------------------------------------------------------------------------------
@@ -249,6 +261,9 @@ class Uploads(BookedMonitor):
     def segment_in(self, conn: Connection, seg: Segment) -> None:
         notes = self._of(conn)
         notes.syn_seen |= seg.has(SYN)
+        bare = not seg.length and not seg.has(RST) and unwrap(seg.acknowledgment, conn.una) == conn.sent
+        if not bare or conn.judge(seg, self.now) is not Answer.YES:
+            notes.called = self.now
         if seg.forwarded and seg.has(URG) and not seg.has(RST | SYN):
             self._urgent_in(conn, notes, seg)
 
@@ -326,13 +341,40 @@ class Uploads(BookedMonitor):
         state = conn.final_state()
         if notes.final is None and state is not None:
             notes.final = (state, self.now)
-            if state == TIME_WAIT and not conn.stopped and conn.released is not None:
+            if state == TIME_WAIT and not conn.given_up and conn.released is not None:
                 self.trigger("CH-211")
                 self.expect(self.now + PROMPT, lambda: self._asked_in_time_wait(conn))
 
     def _asked_in_time_wait(self, conn: Connection) -> None:
-        if conn.terminating is None and conn.abort_raised is None and not conn.muted:
+        if conn.terminating is None and conn.abort_raised is None:
             self.check("CH-211", bool(conn.retrieves), f"no upload request {PROMPT} ticks after entering TIME_WAIT")
+
+    def _kept_back(self, conn: Connection, notes: _Notes) -> bool:
+        """A frame may have been kept back in TIME_WAIT or just before (G-03).
+
+        What the connection depends on is invalid, and since the invalidate call something called for a frame.
+        """
+        path = conn.path
+        held = [conn, path, path.below if path is not None else None]
+        since = min((self._invalid[one] for one in held if one is not None and one in self._invalid), default=None)
+        if since is None or notes.final is None:
+            return False
+        new = since <= conn.began + PROMPT  # what the host owed was handed over with it
+        called = conn.aborting if notes.called is None else max(notes.called, conn.aborting or 0)
+        before = notes.final[1]
+        timer = before - conn.last_out >= _TIMER_FLOOR and self.now <= before + LATE  # our FIN was due once more
+        return new or timer or (called is not None and called + LATE >= since)
+
+    def invalidated(self, held: Connection | Shared) -> None:
+        self._invalid.setdefault(held, self.now)
+
+    def updated(self, held: Connection | Shared, cached: Parameters | None) -> None:
+        if isinstance(held, Connection):  # a larger window is told at once (G-16)
+            self._of(held).called = self.now
+
+    def indicated(self, conn: Connection, enter: Enter, leave: Leave, consumed: int) -> None:
+        if consumed:
+            self._of(conn).called = self.now
 
     # --- events ----------------------------------------------------------------------------------------
 
@@ -363,7 +405,7 @@ class Uploads(BookedMonitor):
             self.breach("CH-203", "upload request for an URG segment that is not valid")
         first = len(conn.retrieves) == 1
         if notes.final is not None and notes.final[0] == TIME_WAIT and first:
-            suppressed = conn.muted and reason == _INVALID_STATE  # G-03: an ACK was kept back
+            suppressed = reason == _INVALID_STATE and self._kept_back(conn, notes)
             self.check("CH-211", reason == _UPLOAD_REQUESTED or suppressed, f"upload reason {reason} in TIME_WAIT")
         elif reason == _UPLOAD_REQUESTED and not notes.syn_seen and not conn.fins.heard:
             notes.shortage = self.now
@@ -398,6 +440,8 @@ class Uploads(BookedMonitor):
         if item is None or item.kind != kind:
             return
         conn, notes = item.connection, self._of(item.connection)
+        if kind == "receive" and done.transferred:
+            notes.called = self.now
         text = f"{kind} NBL {done.ident} came back {done.status!r}"
         if done.status == UPLOAD_IN_PROGRESS and notes.optional and not conn.stopped and not self.uploading:
             self.breach("CH-208", f"{text} after an optional upload request")

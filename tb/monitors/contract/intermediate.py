@@ -23,6 +23,7 @@ _INITIALIZE: Final = "MiniportInitializeEx"
 _IM_RESERVED: Final = slice(4, 7)
 """ImReserved[0..1] and SourceHandle in `Node.reserved`."""
 _DOWN: Final = frozenset({*ndis.REQUESTS, *ndis.STATE_CALLS, ndis.RETURN})
+_STREAMS: Final = ("send", "receive", "forward")
 _UP: Final = frozenset({*ndis.COMPLETIONS, *ndis.STATE_COMPLETIONS, ndis.EVENT, ndis.INDICATE, ndis.NEIGHBOR_EVENT})
 
 
@@ -75,6 +76,16 @@ class Nesting:
         return None
 
 
+def stream_of(kind: str, flags: int) -> str | None:
+    """What may not pass a refused list of its own kind: sends and graceful disconnects are one stream (CH-256).
+
+    An abortive disconnect is in none: it overtakes.
+    """
+    if kind == "disconnect":
+        return None if flags == ndis.ABORTIVE else "send"
+    return kind
+
+
 @dataclass(slots=True)
 class _Given:
     """A list that an upper face was given."""
@@ -83,6 +94,7 @@ class _Given:
     """On a connection that is offloaded below."""
     target: int | None = None
     """The connection: its MiniportOffloadContext at that layer."""
+    stream: str | None = None
     passed: bool = False
 
 
@@ -101,7 +113,7 @@ class IntermediateDriver(Monitor):
         "CH-253": "ImReserved and SourceHandle are back as they came when a state call completes upward",
         "CH-254": "lists and disconnect flags go down as they came, completed lists go up as they came",
         "CH-255": "the driver below gets the IM's own handle, the one above is told its own",
-        "CH-256": "without memory a send chain fails REQUEST_UPLOAD, then UPLOAD_REQUESTED, and none of it goes down",
+        "CH-256": "without memory sends fail REQUEST_UPLOAD, UPLOAD_REQUESTED; nothing of or behind them goes down",
         "CH-257": "an indication goes up with its Status, its answer and BytesConsumed come back down",
         "CH-258": "ReceiveReturn goes down before it returns, and names no connection",
         "CH-259": "an IM without chimney functions blocks the chimney below it",
@@ -122,8 +134,8 @@ class IntermediateDriver(Monitor):
         """(layer, list, kind) outstanding at an upper face."""
         self._back: dict[tuple[int, int, str], int] = {}
         """(layer, list, kind) completed below and not yet above -> order."""
-        self._refusing: set[tuple[int, int | None]] = set()
-        """(layer, connection) whose sends were refused for want of memory."""
+        self._refusing: set[tuple[int, int | None, str]] = set()
+        """(layer, connection, stream) of which lists were refused for want of memory."""
         self._registered: set[int] = set()
         """Layers whose driver registered chimney functions."""
         self._blocking: dict[str, int] = {}
@@ -234,6 +246,7 @@ class IntermediateDriver(Monitor):
             for node, _ in walk(tree):
                 if node.context is not None:
                     self._contexts.pop((record.layer, node.context), None)
+                    self._refusing -= {(record.layer, node.context, each) for each in _STREAMS}
         if record.function != ndis.INITIATED or call.above is None or call.above.enter.tree is None:
             return
         for lower, upper in self._same(call.above.enter.tree, tree):
@@ -242,9 +255,10 @@ class IntermediateDriver(Monitor):
 
     def _request(self, record: Enter, call: Call, kind: str) -> None:
         known = record.target is not None and (record.layer, record.target) in self._contexts
+        stream = stream_of(kind, record.flags)
         for nbl in record.lists:
             if record.layer > 0:
-                self._above[record.layer, nbl.ident, kind] = _Given(known, record.target)
+                self._above[record.layer, nbl.ident, kind] = _Given(known, record.target, stream)
         if call.above is None:
             return
         outer = call.above.enter
@@ -253,6 +267,8 @@ class IntermediateDriver(Monitor):
         same = given[len(gone) : len(gone) + len(passed)] == passed and outer.flags == record.flags
         text = f"lists {given} with flags {outer.flags} go down as {passed} with flags {record.flags}"
         self.check("CH-254", same, text)
+        if stream is not None and (outer.layer, outer.target, stream) in self._refusing:
+            self.breach("CH-256", f"{kind} {passed} goes down at layer {outer.layer} behind what was refused")
         for ident in passed:
             self._above.setdefault((outer.layer, ident, kind), _Given(known=False)).passed = True
         below = self._contexts.get((outer.layer, outer.target)) if outer.target is not None else None
@@ -286,15 +302,20 @@ class IntermediateDriver(Monitor):
         refused = {ndis.REQUEST_UPLOAD, ndis.UPLOAD_REQUESTED} & set(statuses)
         given = [self._above.get((record.layer, nbl.ident, kind)) for nbl in record.lists]
         down = [nbl.ident for nbl, above in zip(record.lists, given, strict=True) if above is not None and above.passed]
-        if kind == "send" and refused:
-            targets = {(record.layer, above.target) for above in given if above is not None}
+        if refused:
+            streams = {(record.layer, above.target, above.stream) for above in given if above is not None}
+            targets = {(layer, target, each) for layer, target, each in streams if each is not None}
             again = bool(targets) and targets <= self._refusing  # 8.4: all later lists, those of later calls, too
             first = ndis.UPLOAD_REQUESTED if again and statuses[0] == ndis.UPLOAD_REQUESTED else ndis.REQUEST_UPLOAD
-            right = statuses == [first] + [ndis.UPLOAD_REQUESTED] * (len(statuses) - 1)
+            # which of the two a list of another kind says is G-14
+            right = kind != "send" or statuses == [first] + [ndis.UPLOAD_REQUESTED] * (len(statuses) - 1)
             self._refusing |= targets
             shown = [f"{status:#x}" for status in statuses if status is not None]
-            self.check("CH-256", right and not down, f"chain fails with {shown}, passed down: {down}")
-        elif not refused and any(above is not None and above.known for above in given):
+            text = f"{kind} chain fails with {shown}, passed down: {down}"
+            self.check("CH-256", right and not down, text)
+            counts = [nbl.transferred for nbl in record.lists if nbl.transferred]
+            self.check("CH-256", not counts, f"refused {kind} lists say that bytes were transferred: {counts}")
+        elif any(above is not None and above.known for above in given):
             self.breach("CH-254", f"{kind} {idents(record.lists)} completes at layer {record.layer}, not below")
 
     def _indication(self, record: Enter, outer: Enter) -> None:

@@ -251,13 +251,17 @@ class Connection:
     @property
     def stopped(self) -> bool:
         """The target need not (or must not) go on with it: upload, abort or invalid state."""
+        return self.given_up or self.muted
+
+    @property
+    def given_up(self) -> bool:
+        """It is being terminated or aborted, or the target asked for the upload for a mandatory reason."""
         return (
             self.terminating is not None
             or self.abort_raised is not None
             or self.aborting is not None
             or self.reset_in is not None
             or any(is_mandatory(reason) for _, reason in self.retrieves)
-            or self.muted
         )
 
     def scale(self, name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
@@ -11,7 +12,7 @@ from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, Thing, payload_of, walk, whole
 from tb.monitors.contract.terminate_state import TerminatedState
 from tb.monitors.contract.trace import Counters, Enter, Frame, Node, PassedUp, Record
-from tb.monitors.wire_headers import ACK, WireSegment
+from tb.monitors.wire_headers import ACK, WireSegment, read_segment
 
 __all__ = ["NOT_APPLICABLE", "TerminateCalls", "TerminatedState"]
 
@@ -22,6 +23,7 @@ _RACE: Final = 1
 """Ticks after which a frame that was on its way when the terminate completed has left."""
 _SETTLE: Final = 16
 """Ticks that a received frame may take to be passed up."""
+_REMEMBERED: Final = 256
 _LEVELS: Final = {"neighbors": ndis.NEIGHBOR_LEVEL, "paths": ndis.PATH_LEVEL, "connections": ndis.TCP_LEVEL}
 _RESTING: Final = (ndis.QUERY, ndis.UPDATE, ndis.INVALIDATE)
 
@@ -72,7 +74,7 @@ class TerminateCalls(BooksMonitor):
         "CH-235": "nothing names the connection after its terminate completed",
         "CH-236": "a send list comes back once: by its completion or in NetBufferListChain",
         "CH-237": "NetBufferListChain holds send lists of this connection alone, in their order",
-        "CH-244": "segments after the terminate are passed up, not processed and not answered",
+        "CH-244": "segments after the terminate are passed up when it is complete, not processed and not answered",
         "CH-249": "FAILURE is written only on an object that is lost",
         "CH-250": "resources are free once the terminate completed, and held until then",
         "CH-251": "an uploaded connection that is offloaded again goes on with the next byte",
@@ -90,6 +92,8 @@ class TerminateCalls(BooksMonitor):
         self._broken: set[Connection] = set()
         """Connections for which HardwareFailure was raised."""
         self._lost = 0
+        self._before: deque[tuple[int, bytes]] = deque(maxlen=_REMEMBERED)
+        """Frames that came in of late for connections that are not under terminate, with their ticks."""
 
     def looks(self, record: Record, book: Book) -> None:
         """Check."""
@@ -101,7 +105,7 @@ class TerminateCalls(BooksMonitor):
         elif isinstance(record, Frame):
             self._frame(record, book)
         elif isinstance(record, PassedUp):
-            self._passed_up(record)
+            self._passed_up(record, book)
         elif isinstance(record, Counters):
             self._counters(record, book)
 
@@ -251,6 +255,7 @@ class TerminateCalls(BooksMonitor):
             return
         ending = self._endings.get(connection)
         if ending is None or connection.phase not in (Phase.TERMINATING, Phase.GONE):
+            self._before.append((record.tick, record.data))
             return
         start = connection.receive_place(seg.sequence)
         gone = connection.phase is Phase.GONE
@@ -281,7 +286,9 @@ class TerminateCalls(BooksMonitor):
         )
         self.check("CH-251", gap <= 0 and same and back <= 0, text)
 
-    def _passed_up(self, record: PassedUp) -> None:
+    def _passed_up(self, record: PassedUp, book: Book) -> None:
+        if record.layer == 0:
+            self._not_too_soon(record, book)
         waiting = self._late.get(record.data)
         late = waiting.pop(0) if waiting else None
         if not waiting:
@@ -291,6 +298,23 @@ class TerminateCalls(BooksMonitor):
             self.trigger("CH-244")
             if late.end > late.start:
                 self._twice(late.ending)
+
+    def _not_too_soon(self, record: PassedUp, book: Book) -> None:
+        """What goes up of a connection under terminate waits for the completion (CH-204 for urgent data, all here).
+
+        A frame that was on its way up as the host called may be seen up to `_RACE` ticks behind the call.
+        """
+        seg = read_segment(record.data)
+        connection = book.flows.get((seg.destination, seg.source)) if seg is not None and seg.sums_right else None
+        if connection is None or connection.phase is not Phase.TERMINATING:
+            return
+        begun = connection.terminate_tick
+        came_behind = bool(self._late.get(record.data))
+        copied = any(data == record.data and tick >= begun - _SETTLE for tick, data in self._before)
+        soon = (came_behind and not copied) or record.tick > begun + _RACE
+        if soon:
+            text = f"a frame of {connection.context} went up {record.tick - begun} ticks behind the terminate call"
+            self.breach("CH-244", f"{text}, before the completion")
 
     def _twice(self, ending: _Ending) -> None:
         if ending.reported is not None and any(late.passed for late in ending.late):

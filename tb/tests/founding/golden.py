@@ -58,12 +58,17 @@ def _played(playing: Playing) -> Played:
         return run_stage(RunConfig(seed=playing.seed, out=Path(out)), playing.intermediates)
 
 
-def played(playing: Playing) -> dict[str, Story]:
+def clean(playing: Playing) -> Played:
     """All scenes on the golden device, played once; the run itself must be clean, by the contract monitors, too."""
     left = _played(playing)
     assert left.problems == ()
     assert left.tap.verdict() == []
-    return left.stage.stories
+    return left
+
+
+def played(playing: Playing) -> dict[str, Story]:
+    """What the scenes of `clean` left to be judged."""
+    return clean(playing).stage.stories
 
 
 def cases(letters: str) -> list[Any]:

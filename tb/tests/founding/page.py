@@ -52,6 +52,8 @@ class Judgement:
     test: Callable[[Stories], None]
     #: Intermediate drivers that the row speaks of.
     intermediates: int = 0
+    #: The driver answers alone, as it has heard of the reset: what the row shows never reaches the device.
+    of_driver: bool = False
 
     @property
     def title(self) -> str:
@@ -62,12 +64,14 @@ class Judgement:
 JUDGEMENTS: list[Judgement] = []
 
 
-def row(name: str, *, intermediates: int = 0) -> Callable[[Callable[[Stories], None]], Callable[[Stories], None]]:
+def row(
+    name: str, *, intermediates: int = 0, of_driver: bool = False
+) -> Callable[[Callable[[Stories], None]], Callable[[Stories], None]]:
     """The function judges this row; the rules stand in its docstring."""
 
     def take(test: Callable[[Stories], None]) -> Callable[[Stories], None]:
         rules = tuple(re.findall(r"(?:CH-\d{3}|G-\d\d)", test.__doc__ or ""))
-        JUDGEMENTS.append(Judgement(name, rules, test, intermediates))
+        JUDGEMENTS.append(Judgement(name, rules, test, intermediates, of_driver))
         return test
 
     return take

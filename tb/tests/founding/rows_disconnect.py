@@ -235,7 +235,7 @@ def request_aborted_says_that_data_and_fin_were_not_delivered_because_the_peer_r
     assert stories["reset in the disconnect"].returned("D").status is ABORTED
 
 
-@row("DC-27")
+@row("DC-27", of_driver=True)
 def a_disconnect_for_a_connection_that_was_reset_comes_back_aborted_at_once(stories: Stories) -> None:
     """CH-180 CH-185 G-23"""
     story = stories["disconnect after reset"]

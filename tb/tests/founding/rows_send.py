@@ -104,7 +104,7 @@ def a_send_that_an_upload_ends_says_so_with_its_acknowledged_bytes(stories: Stor
     assert {back(many, one.name)[0] for one in given(many, "S")} == {UPLOAD}
 
 
-@row("SC-09")
+@row("SC-09", of_driver=True)
 def requests_that_come_after_a_reset_fail_behind_those_that_were_outstanding(stories: Stories) -> None:
     """CH-101 CH-105 CH-107 CH-175"""
     story = stories["late requests"]

@@ -38,6 +38,13 @@ def remembering(engine: Engine, **fields: int) -> Engine:
     return engine
 
 
+def under_way(engine: Engine, octets: int) -> Engine:
+    """The same with so many octets sent and not acknowledged."""
+    top = (engine.tcb.snd_una + octets) & MASK
+    engine.tcb = replace(engine.tcb, snd_nxt=top, snd_max=top, snd_end=top)
+    return engine
+
+
 def avoiding(cwnd: int, *, w_max: int = 0, prior: int = 0, params: Params = RESET_PARAMS, **changes: int) -> Engine:
     """A started CUBIC connection in congestion avoidance with 2^30 octets under way, so that it only hears.
 
@@ -45,9 +52,7 @@ def avoiding(cwnd: int, *, w_max: int = 0, prior: int = 0, params: Params = RESE
     """
     now = changes.pop("now", 0)
     engine = running(params, now=now, **({"const_flags": CUBIC, "cwnd": cwnd, "ssthresh": 2000} | changes))
-    top = (engine.tcb.snd_una + QUEUED) & MASK
-    engine.tcb = replace(engine.tcb, snd_nxt=top, snd_max=top, snd_end=top)
-    return remembering(engine, w_max=w_max, prior=prior)
+    return remembering(under_way(engine, QUEUED), w_max=w_max, prior=prior)
 
 
 def acknowledge(engine: Engine, octets: int) -> None:

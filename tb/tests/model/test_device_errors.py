@@ -125,7 +125,7 @@ def test_the_follower_agrees_with_the_golden_device_in_every_row(seed: int, tmp_
     assert run.run() == ["error register shows 0xc"], f"{lab.where()}: {follower.report('-')}"
     follower.finish()
     follower.compare_registers({r: device.mmio_read(r) for r in follower.compared_registers()})
-    follower.final_compare(device.memory.contents)
+    follower.final_compare(bytes(device.memory.contents))
     assert follower.divergence is None, follower.report("-")
     assert follower.commits_compared > 1000
 

@@ -73,7 +73,7 @@ class Followed:
         follower = follow(self.journal.entries, self.windows)
         values = {r: self.bench.device.mmio_read(r) for r in follower.compared_registers()}
         follower.compare_registers(values)
-        follower.final_compare(self.bench.device.memory.contents)
+        follower.final_compare(bytes(self.bench.device.memory.contents))
         assert follower.divergence is None, follower.report("-")
         return follower
 

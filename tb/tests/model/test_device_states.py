@@ -46,7 +46,7 @@ class Followed:
             follower.feed(entry)
         follower.finish()
         if follower.divergence is None:
-            follower.final_compare(self.bench.device.memory.contents)
+            follower.final_compare(bytes(self.bench.device.memory.contents))
         return follower
 
 

@@ -376,7 +376,7 @@ def test_failures_of_host_memory_are_followed() -> None:
     for entry in journal.entries:
         follower.feed(entry)
     follower.finish()
-    follower.final_compare(bench.device.memory.contents)
+    follower.final_compare(bytes(bench.device.memory.contents))
     assert follower.divergence is None, follower.report("-")
 
 

@@ -160,5 +160,5 @@ def test_any_mixture_is_followed_and_leaves_an_empty_device(seed: int) -> None:
     for entry in journal.entries:
         follower.feed(entry)
     follower.finish()
-    follower.final_compare(bench.device.memory.contents)
+    follower.final_compare(bytes(bench.device.memory.contents))
     assert follower.divergence is None, follower.report("-")

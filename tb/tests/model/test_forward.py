@@ -252,7 +252,7 @@ def follow(bench: DeviceBench, journal: Journal, windows: list[ErrorWindow] | No
     for entry in journal.entries:
         follower.feed(entry)
     follower.finish()
-    follower.final_compare(bench.device.memory.contents)
+    follower.final_compare(bytes(bench.device.memory.contents))
     assert follower.divergence is None, follower.report("-")
     return follower
 

@@ -25,6 +25,7 @@ from model.ndis.offload_state import (
     NeighborConst,
     NeighborDelegated,
     OffloadBlock,
+    OffloadHandle,
     PathCached,
     PathConst,
     PathDelegated,
@@ -778,3 +779,39 @@ def test_what_a_device_says_long_after_it_was_given_up_is_not_told_to_the_host_b
     assert bench.driver._by_id == {}
     assert (bench.driver.lists.used, bench.driver.bounce.used, bench.driver._uploads.used) == (0, 0, 0)
     assert TcpEventType.ABORT.name in bench.host.completions["event"]
+
+
+@pytest.mark.rule("CH-059")
+def test_a_place_that_an_initiate_has_filled_names_nothing_before_the_initiate_is_complete() -> None:
+    bench = Bench(31, Wire(delay=2), driver=DriverConfig())
+    driver, context = bench.driver, bench.driver._adapter_context
+    publish = driver._publish
+    asked: list[OffloadBlock] = []
+    answers: list[OffloadBlock] = []
+
+    def eager(entry: object) -> int:
+        place = publish(entry)  # type: ignore[arg-type]
+        handle = OffloadHandle(place)
+        for call in (driver.terminate_offload, driver.query_offload, driver.update_offload, driver.invalidate_offload):
+            asked.append(OffloadBlock(OffloadStateType.TCP, handle))
+            call(context, asked[-1])
+        assert driver._connection(place) is None, "neither for a send or a receive"
+        return place
+
+    driver._publish = eager  # type: ignore[method-assign]
+    for name in ("terminate_offload", "query_offload_state", "update_offload", "invalidate_offload"):
+        told = getattr(driver.adapter, f"{name}_complete")
+
+        def complete(handle: object, root: OffloadBlock, told: Callable[[object, OffloadBlock], None] = told) -> None:
+            if any(root is one for one in asked):
+                answers.append(root)
+            else:
+                told(handle, root)
+
+        setattr(driver.adapter, f"{name}_complete", complete)
+    app = transfer(bench, port=4000)
+    bench.run()
+    assert {id(one) for one in answers} == {id(one) for one in asked}
+    assert asked
+    assert all(one.status is NdisStatus.FAILURE for one in asked)
+    assert (app.phase, app.failure, bytes(app.sink)) == (AppPhase.DONE, "", app.data)

@@ -18,6 +18,7 @@ from tb.tests.model.cubic_bench import (
     BETA,
     CUBIC,
     ECN,
+    QUEUED,
     SACK,
     SCALED,
     SEARCH,
@@ -29,6 +30,7 @@ from tb.tests.model.cubic_bench import (
     avoiding,
     kept,
     remembering,
+    under_way,
 )
 from tb.tests.model.sack_bench import sender
 from tb.tests.model.tcp_bench import ACK, Engine, running
@@ -110,8 +112,9 @@ def test_a_loss_leaves_seven_tenths_of_what_is_in_flight_and_notes_the_window_be
 def test_a_window_that_did_not_reach_the_last_one_gives_way(known: int, cwnd: int, w_max: int) -> None:
     """RFC 9438 4.7: (1 + 0.7) / 2 of it, to a thousandth, becomes w_max."""
     engine = remembering(loaded(10_000, cwnd=cwnd), w_max=known, prior=3, epoch=1, k=5, gap=6, w_est=7, est_acc=8)
+    remembering(engine, start=9, last=10)
     lose(engine)
-    assert kept(engine) == Cubic(w_max=w_max, prior=cwnd, k=5, gap=6, w_est=7, est_acc=8)
+    assert kept(engine) == Cubic(w_max=w_max, prior=cwnd, start=9, last=10, k=5, gap=6, w_est=7, est_acc=8)
     assert known <= cwnd or abs(w_max - cwnd * (1 + BETA) / 2) <= cwnd / 1000
 
 
@@ -142,13 +145,15 @@ def test_a_timeout_forgets_w_max_and_the_stage_behind_it_begins_at_its_own() -> 
     engine.timer()
     assert (engine.tcb.ssthresh, engine.tcb.cwnd) == (cut(10_000), MSS)
     assert kept(engine) == Cubic(prior=10_000)
+    engine.send(10_000)
     for ack in range(2000, 9000, 1000):
         engine.rx(ack=ack)
+        engine.segments()
     assert engine.tcb.cwnd == 8000
     assert kept(engine) == Cubic(prior=10_000), "slow start is no stage"
     engine.now = 1500
     engine.rx(ack=9000)
-    assert kept(engine) == Cubic(epoch=1, start=1500, w_max=8000, prior=10_000, w_est=8000)
+    assert kept(engine) == Cubic(epoch=1, start=1500, last=1500, w_max=8000, prior=10_000, w_est=8000)
 
 
 @pytest.mark.rule("Q-1", "D-2")
@@ -269,7 +274,9 @@ def test_a_stage_below_w_max_begins_with_a_gap_to_search() -> None:
     engine = avoiding(70_000, w_max=100_000, prior=100_000, now=12)
     engine.tcb = replace(engine.tcb, cwnd_acc=999)
     acknowledge(engine, MSS)
-    begun = Cubic(epoch=1, start=12, w_max=100_000, prior=100_000, gap=30_000, k_bits=SEARCH, w_est=70_000)
+    begun = Cubic(
+        epoch=1, start=12, last=12, w_max=100_000, prior=100_000, gap=30_000, k_bits=SEARCH, w_est=70_000
+    )  # fmt: skip
     assert (engine.tcb.cwnd, engine.tcb.cwnd_acc, kept(engine)) == (70_000, 0, begun)
 
 
@@ -381,6 +388,212 @@ def test_where_reno_would_have_more_the_window_is_renos() -> None:
     engine.tcb = replace(engine.tcb, cwnd_acc=77)
     acknowledge(engine, 1)
     assert (engine.tcb.cwnd, engine.tcb.cwnd_acc) == (30_000, 0)
+
+
+@pytest.mark.rule("Q-5")
+@pytest.mark.parametrize(
+    "memory",
+    [{"w_max": 90_000, "gap": 40_000, "k_bits": 3}, {"w_max": CWND_MAX}, {"w_max": 50_000, "k": 9999}],
+    ids=["search", "growth", "curve below"],
+)
+def test_growth_notes_the_tick_of_the_acknowledgment_and_leaves_the_start(memory: dict[str, int]) -> None:
+    engine = remembering(avoiding(50_000, now=70), epoch=1, start=20, last=60, w_est=2000, **memory)
+    acknowledge(engine, 1)
+    assert (kept(engine).start, kept(engine).last) == (20, 70)
+
+
+# ---- Q-6: a window that is not used
+
+
+@pytest.mark.rule("Q-6")
+@pytest.mark.parametrize(
+    ("text", "window", "grown"), [(4000, 30_000, 0), (10_000, 4000, 0), (10_000, 30_000, 2000)],
+    ids=["application", "receiver", "neither"],
+)  # fmt: skip
+def test_a_window_that_application_or_receiver_leaves_empty_by_half_does_not_grow(
+    text: int, window: int, grown: int
+) -> None:
+    """RFC 9438 5.8. Two round trips; the curve is out of sight, so two segments that count are worth one."""
+    engine = running(RESET_PARAMS, now=0, const_flags=CUBIC, cwnd=10_000, ssthresh=2000, snd_wnd=window)
+    remembering(engine, epoch=1, w_max=CWND_MAX, w_est=2000)
+    for trip in range(1, 3):
+        engine.send(text - distance(engine.tcb.snd_end, engine.tcb.snd_una))
+        engine.segments()
+        assert distance(engine.tcb.snd_max, engine.tcb.snd_una) == min(text, window)
+        engine.now = 100 * trip
+        acknowledge(engine, 4000)
+    assert (engine.tcb.cwnd, engine.tcb.cwnd_acc) == (10_000 + grown, 0)
+    assert kept(engine).last == 200
+
+
+@pytest.mark.rule("Q-6")
+@pytest.mark.parametrize(
+    ("cwnd", "flight", "used"),
+    [(10_000, 5000, True), (10_000, 4999, False), (10_001, 5001, True), (10_001, 5000, False),
+     (CWND_MAX - MSS, (CWND_MAX - MSS) // 2, True), (CWND_MAX - MSS, (CWND_MAX - MSS) // 2 - 1, False)],
+)  # fmt: skip
+def test_half_of_the_window_in_flight_before_the_acknowledgment_is_enough_and_an_octet_less_is_not(
+    cwnd: int, flight: int, used: bool
+) -> None:
+    """All of it is acknowledged. It lies across the end of sequence space."""
+    place: dict[str, Any] = {"snd_una": MASK - 2000, "snd_nxt": MASK - 2000, "snd_max": MASK - 2000}
+    engine = remembering(under_way(avoiding(cwnd, **place), flight), epoch=1, w_max=2 * CWND_MAX, w_est=2000)
+    acknowledge(engine, flight)
+    assert (engine.tcb.cwnd, engine.tcb.snd_una) == (cwnd + MSS * used, engine.tcb.snd_max)
+    engine = under_way(avoiding(cwnd, **place), flight)
+    acknowledge(engine, flight)
+    assert (engine.tcb.cwnd, kept(engine).epoch) == (cwnd, used)
+
+
+@pytest.mark.rule("Q-6")
+def test_what_a_timeout_will_send_again_is_in_flight() -> None:
+    """Up to snd_max, wherever snd_nxt is."""
+    engine = under_way(avoiding(10_000, now=500), 5000)
+    engine.tcb = replace(engine.tcb, snd_nxt=engine.tcb.snd_una + 1000)
+    acknowledge(engine, 1000)
+    assert (kept(engine).epoch, kept(engine).start) == (1, 500)
+
+
+@pytest.mark.rule("Q-6")
+@pytest.mark.parametrize("k_bits", [0, 1, SEARCH])
+def test_of_a_stage_whose_window_is_not_used_nothing_changes_but_its_start(k_bits: int) -> None:
+    """Neither K nor what Reno would have goes on."""
+    engine = under_way(avoiding(10_000, now=500), 4999)
+    before = Cubic(
+        epoch=1, start=100, last=300, w_max=90_000, prior=70_000, gap=80_000, k_bits=k_bits, w_est=9000, est_acc=169_999
+    )  # fmt: skip
+    engine.tcb = replace(engine.tcb, cwnd_acc=77, cc=before.pack())
+    acknowledge(engine, 4000)
+    assert (engine.tcb.cwnd, engine.tcb.cwnd_acc) == (10_000, 77)
+    assert kept(engine) == replace(before, start=300, last=500)
+
+
+@pytest.mark.rule("Q-6")
+def test_further_acknowledgments_of_the_same_tick_leave_the_start_where_it_is() -> None:
+    engine = remembering(under_way(avoiding(10_000, now=500), 4999), epoch=1, start=100, last=300, w_max=10_000)
+    acknowledge(engine, 1000)
+    assert (kept(engine).start, kept(engine).last) == (300, 500)
+    before = kept(engine)
+    for _ in range(3):
+        acknowledge(engine, 1000)
+        assert kept(engine) == before
+    engine.now = 501
+    acknowledge(engine, 1)
+    assert kept(engine) == replace(before, start=301, last=501)
+
+
+@pytest.mark.rule("Q-6", "Q-4")
+def test_a_stage_begins_with_the_first_acknowledgment_that_finds_the_window_used() -> None:
+    engine = under_way(avoiding(10_000, now=500), 4999)
+    remembering(engine, start=1, last=2, w_max=12_000, prior=4, gap=5, k=6, k_bits=7, w_est=8, est_acc=9)
+    engine.tcb = replace(engine.tcb, cwnd_acc=77)
+    before = engine.tcb
+    for engine.now in (500, 600, 600):
+        acknowledge(engine, 1000)
+        assert (engine.tcb.cwnd, engine.tcb.cwnd_acc, engine.tcb.cc) == (10_000, 77, before.cc)
+    engine.now = 700
+    acknowledge(under_way(engine, 5000), 1)
+    assert kept(engine) == Cubic(
+        epoch=1, start=700, last=700, w_max=12_000, prior=4, gap=2000, k_bits=SEARCH, w_est=10_000
+    )  # fmt: skip
+
+
+@pytest.mark.rule("Q-6", "F-2")
+def test_slow_start_recovery_and_reno_do_not_ask_whether_the_window_is_used() -> None:
+    engine = under_way(running(RESET_PARAMS, now=0, const_flags=CUBIC, cwnd=10_000, ssthresh=20_000), 1000)
+    acknowledge(engine, 1000)
+    assert engine.tcb.cwnd == 11_000
+    engine = loaded(5000)
+    lose(engine)
+    assert (engine.tcb.in_recovery, engine.tcb.cwnd) == (1, cut(5000) + 3 * MSS)
+    acknowledge(engine, 4000)
+    assert (engine.tcb.in_recovery, engine.tcb.cwnd) == (1, cut(5000))
+    acknowledge(engine, 1000)
+    assert (engine.tcb.in_recovery, engine.tcb.cwnd) == (0, cut(5000))
+    engine = under_way(avoiding(10_000, const_flags=0), 4000)
+    for _ in range(4):
+        acknowledge(engine, 1000)
+    assert (engine.tcb.cwnd, engine.tcb.cwnd_acc, engine.tcb.cc) == (10_000, 4000, 0)
+
+
+def hear(engine: Engine, tick: int, flight: int) -> None:
+    """An octet is acknowledged at a tick, of so many in flight."""
+    engine.now = tick & MASK
+    acknowledge(under_way(engine, flight), 1)
+
+
+def aims_at(engine: Engine, octets: int) -> bool:
+    """A window twenty octets below grows with the next acknowledgment, one twenty above does not."""
+    grown = []
+    for cwnd in (octets - 20, octets + 20):
+        trial = replace(engine, tcb=replace(under_way(engine, QUEUED).tcb, cwnd=cwnd, cwnd_acc=0))
+        acknowledge(trial, QUEUED)
+        grown.append(trial.tcb.cwnd - cwnd)
+    return grown == [MSS, 0]
+
+
+@pytest.mark.rule("Q-6", "Q-3", "Q-5")
+@pytest.mark.parametrize(
+    ("rate", "origin"), [(1000, 0), (1000, -1500), (1000, -2000), (1000, -2100), (100, -350), (10, -10)]
+)
+@pytest.mark.parametrize(
+    "pauses",
+    [(), (36_000,), (1,) * 50, (10, 0, 0, 690), (1 << 31, 1 << 31, 1 << 31, 7), (MASK, 2)],
+    ids=["none", "one", "many", "bursts", "times that wrap", "twice all of it"],
+)
+def test_time_in_which_the_window_is_not_used_does_not_count(rate: int, origin: int, pauses: tuple[int, ...]) -> None:
+    """RFC 9438 4.2. From 950 segments to w_max = 1000: K = cbrt(50 / 0.4) = 5 s and W(t) = 0.4 (t - 5)^3 + 1000.
+
+    Two seconds in use, then acknowledgments of less than half a window, then one second: W(3) = 1000 - 0.4 * 8. Two
+    more: W(5) = 1000; five more: W(10) = 1000 + 0.4 * 125. ``pauses`` and ``origin`` in ticks.
+    """
+    engine = avoiding(950 * MSS, w_max=1000 * MSS, params=at_rate(rate), now=origin & MASK, srtt=0)
+    for _ in range(SEARCH + 1):
+        acknowledge(engine, 1)
+    assert abs(kept(engine).k - 5000) <= 1
+    tick = origin + 2 * rate
+    hear(engine, tick, QUEUED)
+    for pause in pauses:
+        tick += pause
+        hear(engine, tick, 950 * MSS // 2 - 1)
+        assert kept(engine).last == tick & MASK
+    assert kept(engine).start == (origin + sum(pauses)) & MASK
+    assert (engine.tcb.cwnd, engine.tcb.cwnd_acc) == (950 * MSS, 1)
+    for seconds, segments in ((1, 996.8), (2, 1000), (5, 1050)):
+        tick += seconds * rate
+        engine.now = tick & MASK
+        assert aims_at(engine, int(segments * MSS)), seconds
+        hear(engine, tick, 950 * MSS // 2)
+
+
+@pytest.mark.rule("Q-6", "Q-5")
+@settings(max_examples=25, deadline=None)
+@given(
+    st.dictionaries(
+        st.integers(0, 380),
+        st.lists(st.tuples(st.integers(0, 1 << 20) | st.just(MASK), st.integers(1, 13_000)), min_size=1, max_size=5),
+        max_size=5,
+    ),
+    st.sampled_from([0, MASK - 700]),
+)
+def test_a_stage_with_pauses_is_the_stage_without_them_acknowledgment_for_acknowledgment(
+    pauses: dict[int, list[tuple[int, int]]], began: int
+) -> None:
+    """Pauses by the number of the acknowledgment in front of them: ticks, and octets that each acknowledges."""
+    window: dict[str, Any] = {"w_max": 40 * MSS, "prior": 40 * MSS, "now": began}
+    plain, paused = avoiding(28 * MSS, **window), avoiding(28 * MSS, **window)
+    clock = Clock(paused, MSS, 300)
+    for number, (_, _) in enumerate(zip(Clock(plain, MSS, 300).run(6), clock.run(6), strict=True)):
+        assert (paused.tcb.cwnd, paused.tcb.cwnd_acc) == (plain.tcb.cwnd, plain.tcb.cwnd_acc), number
+        assert replace(kept(paused), start=0, last=0) == replace(kept(plain), start=0, last=0)
+        assert distance(paused.now, kept(paused).start) == distance(plain.now, kept(plain).start)
+        for ticks, octets in pauses.get(number, []):
+            paused.now = (paused.now + ticks) & MASK
+            clock.began += ticks
+            acknowledge(under_way(paused, 13_000), octets)
+        under_way(paused, QUEUED)
+        under_way(plain, QUEUED)
+    assert plain.tcb.cwnd > 45 * MSS
 
 
 # ---- against real numbers
@@ -526,6 +739,7 @@ WINDOWS = st.integers(0, 60_000) | st.integers(0, CWND_MAX) | st.just(CWND_MAX)
     st.fixed_dictionaries(
         dict.fromkeys(("w_max", "prior", "gap", "w_est"), WINDOWS)
         | {"k": st.integers(0, CUBIC_MS_MAX), "k_bits": st.integers(0, SEARCH), "start": st.sampled_from([0, 9, MASK]),
+           "last": st.sampled_from([0, 9, MASK]),
            "epoch": st.integers(0, 1), "est_acc": st.integers(0, 17 * CWND_MAX) | st.just(17 * CWND_MAX)}
     ),
 )  # fmt: skip
@@ -567,6 +781,9 @@ def test_whatever_happens_the_window_falls_at_reductions_alone_and_every_number_
         kept_now = kept(engine)
         fell = before.in_recovery or after.in_recovery or after.rtx_count != before.rtx_count or kind == "ece" or idle
         assert after.cwnd >= before.cwnd or fell, (kind, before.cwnd, after.cwnd)
+        grows = kind == "ack" and after.snd_una != before.snd_una and not before.in_recovery
+        if grows and before.cwnd >= before.ssthresh and 2 * flight < before.cwnd:
+            assert (after.cwnd, after.cwnd_acc) == (before.cwnd, before.cwnd_acc), "it was not used"
         assert mss <= after.cwnd <= CWND_MAX
         assert after.ssthresh >= 2 * mss
         assert kept_now.w_max <= CWND_MAX

@@ -434,6 +434,39 @@ def test_an_ack_that_is_kept_for_the_next_sender_does_not_forbid_the_data_again(
     assert "SND-OLD" in {violation.rule for violation in monitor.violations}
 
 
+@pytest.mark.parametrize("shows", ["nothing", "text", "stamp"])
+@pytest.mark.parametrize("twice", [False, True], ids=["one segment", "a second that acknowledges less"])
+def test_data_is_old_behind_a_hold_once_the_sender_shows_that_it_took_the_ack(shows: str, twice: bool) -> None:
+    """CH-204, CH-230: who acknowledges the text of a segment, or echoes its timestamp, has taken its ACK."""
+    at = pick(CALM, full, 40)
+    sent = segment(CALM[at])
+    came = segment(next(event for event in reversed(CALM[:at]) if not event.sent))
+    port, tick = int.from_bytes(CALM[at].frame[34:36], "big"), CALM[at].tick
+    monitor = WireMonitor()
+    for event in CALM[: at + 1]:
+        (monitor.on_transmit if event.sent else monitor.on_receive)(event.frame, event.tick)
+    monitor.hold_back(port, tick)
+    behind = (came.seq + len(came.payload)) % 2**32
+    text = b"more" if shows != "stamp" else b""
+    ahead = 7 if shows != "text" else 0
+    acks = [(sent.seq + len(sent.payload)) % 2**32]
+    acks += [came.ack] if twice else []
+    for ack in acks:
+        word = replace(came, seq=behind, payload=text, flags=ACK, ack=ack, options=stamps(came, ahead, 0))
+        monitor.on_receive(encode_tcp(word), tick + 1)
+    again = replace(sent, ack=behind)
+    if shows == "text":
+        again = replace(again, ack=(behind + 4) % 2**32)
+    if shows == "stamp":
+        assert came.options.timestamps is not None
+        assert sent.options.timestamps is not None
+        last = came.options.timestamps[0] + ahead
+        again = replace(again, options=stamps(again, 0, last - sent.options.timestamps[1]))
+    monitor.on_transmit(encode_tcp(again), tick + 1)
+    broken = {violation.rule for violation in monitor.violations}
+    assert broken == (set() if shows == "nothing" or twice else {"SND-OLD"})
+
+
 @pytest.mark.parametrize(("held", "later"), [(True, 2), (True, 3), (False, 0)])
 def test_each_ack_that_was_kept_for_the_next_sender_may_be_answered_once_and_at_once(held: bool, later: int) -> None:
     """RFC 7323 5.3: it may be older than what the next sender read before."""

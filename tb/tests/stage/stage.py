@@ -145,8 +145,14 @@ class Stage:
 
     def by_port(self, port: int, far_ip: bytes = b"") -> Story | None:
         """The story of a local port; of several the one with the far end at this address."""
-        found = [story for story in self.stories.values() if story.far.local_port == port]
-        return next((story for story in found if story.far.ip == far_ip), found[0] if found else None)
+        found = None
+        for story in self.stories.values():
+            far = story.far
+            if far.local_port == port:
+                if far.ip == far_ip:
+                    return story
+                found = found or story
+        return found
 
     @property
     def tap(self) -> ContractTap:

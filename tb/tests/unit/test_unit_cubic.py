@@ -90,7 +90,7 @@ def expected(t: Tcb, e: Event) -> dict[str, int]:
         want["cwnd"] = min(t.cwnd + min(e.acked, e.mss), CWND_MAX)
     elif e.acked and t.cubic_en:
         time = {"now": e.now, "srtt": e.srtt, "rate": e.rate}
-        want["cwnd"], want["cwnd_acc"] = own.avoid(t.cwnd, t.cwnd_acc, e.acked, e.mss, **time)
+        want["cwnd"], want["cwnd_acc"] = own.avoid(t.cwnd, t.cwnd_acc, e.acked, e.mss, flight=flight, **time)
     elif e.acked:
         want["cwnd_acc"] = u32(t.cwnd_acc + e.acked)
         if want["cwnd_acc"] >= t.cwnd:
@@ -188,12 +188,22 @@ async def a_stage_begins_with_the_first_acknowledgment_in_avoidance_q4(dut: Any)
     for w_max, gap, k_bits in (
         (0, 0, 0), (99_999, 0, 0), (100_000, 0, 0), (100_001, 1, K_BITS), (CWND_MAX, CWND_MAX - 100_000, K_BITS),
     ):  # fmt: skip
-        left_over = {"start": 1, "k": 4711, "w_est": 3, "est_acc": 99, "gap": 5, "k_bits": 3, "prior": 120_000}
+        left_over = {
+            "start": 1,
+            "last": 2,
+            "k": 4711,
+            "w_est": 3,
+            "est_acc": 99,
+            "gap": 5,
+            "k_bits": 3,
+            "prior": 120_000,
+        }
         t = with_cc(AVOIDING, {"cwnd_acc": 777}, w_max=w_max, **left_over)
         got, kept = await check(dut, t, Event(acked=3 * MSS, now=7654))
         assert (got["cwnd"], got["cwnd_acc"]) == (100_000, 0)
         want = Cubic(
-            epoch=1, start=7654, w_max=max(w_max, 100_000), prior=120_000, gap=gap, k_bits=k_bits, w_est=100_000,
+            epoch=1, start=7654, last=7654, w_max=max(w_max, 100_000), prior=120_000, gap=gap, k_bits=k_bits,
+            w_est=100_000,
         )  # fmt: skip
         assert kept == want
     # not in slow start, not in recovery
@@ -287,13 +297,14 @@ async def the_estimate_of_reno_grows_by_9_17ths_until_it_is_where_the_window_was
             for before in (0, window - acked * factor - 1, window - acked * factor, window - 1, window):
                 if before < 0:
                     continue
-                t = with_cc(replace(STAGE, snd_max=u32(UNA + acked)), {}, w_est=w_est, prior=prior, est_acc=before)
+                out = replace(STAGE, snd_max=u32(UNA + max(acked, 100_000)))
+                t = with_cc(out, {}, w_est=w_est, prior=prior, est_acc=before)
                 _, kept = await check(dut, t, Event(acked=acked))
                 total = before + acked * factor
                 full = total >= window
                 assert kept.w_est == w_est + (MSS if full else 0)
                 assert kept.est_acc == (min(total - window, window) if full else total)
-    top = replace(STAGE, cwnd=CWND_MAX, ssthresh=1)
+    top = replace(STAGE, cwnd=CWND_MAX, ssthresh=1, snd_max=u32(UNA + CWND_MAX))
     for w_est in (CWND_MAX, CWND_MAX - 1, CWND_MAX - MSS, CWND_MAX - MSS - 1):
         t = with_cc(top, {}, w_est=w_est, est_acc=WHOLE * CWND_MAX)
         _, kept = await check(dut, t, Event(acked=1))
@@ -317,7 +328,7 @@ async def a_segment_goes_for_each_part_of_the_way_to_the_target_q5(dut: Any) -> 
         ):  # fmt: skip
             if not 0 <= acc <= M32 or not 0 < acked < 1 << 31:
                 continue
-            t = replace(t, cwnd_acc=acc, snd_max=u32(UNA + acked))
+            t = replace(t, cwnd_acc=acc, snd_max=u32(UNA + max(acked, cwnd)))
             got, _ = await check(dut, with_cc(t, {}, est_acc=0, prior=M32), Event(acked=acked, mss=mss))
             total = min(acc + acked, M32)
             if total < enough:
@@ -332,17 +343,79 @@ async def a_segment_goes_for_each_part_of_the_way_to_the_target_q5(dut: Any) -> 
 
 
 @cocotb.test()
+async def a_window_of_which_less_than_half_is_out_neither_grows_nor_begins_a_stage_q6(dut: Any) -> None:
+    """To the octet: half of it is enough, of an odd window half an octet more."""
+    for cwnd, flight, used in (
+        (100_000, 49_999, 0), (100_000, 50_000, 1), (100_001, 50_000, 0), (100_001, 50_001, 1), (2, 1, 1), (3, 1, 0),
+        (CWND_MAX, CWND_MAX // 2 - 1, 0), (CWND_MAX, CWND_MAX // 2, 1), (1, 1, 1), (100_000, 1, 0),
+        (1, (1 << 31) - 1, 1),
+    ):  # fmt: skip
+        out = {"cwnd": cwnd, "ssthresh": 1, "snd_max": u32(UNA + flight), "cwnd_acc": 12}
+        for acked in {1, flight}:  # what is out in front of the acknowledgment counts
+            e = Event(acked=acked, now=7000)
+            # a stage: of Reno's window, or of the curve's, or one that looks for K
+            for k_bits, w_est in ((0, CWND_MAX), (0, 1), (9, 1)):
+                own = {"w_max": CWND_MAX, "prior": 120_000, "gap": 5, "k": 1 << 11, "k_bits": k_bits, "w_est": w_est}
+                t = with_cc(AVOIDING, out, epoch=1, start=5000, last=6000, est_acc=WHOLE * cwnd, **own)
+                got, kept = await check(dut, t, e)
+                assert kept.last == 7000
+                assert kept.start == (5000 if used else 6000)
+                if not used:
+                    assert (got["cwnd"], got["cwnd_acc"]) == (cwnd, 12)
+                    assert replace(kept, start=5000, last=6000) == Cubic.unpack(t.cc)
+            # no stage as yet
+            t = with_cc(AVOIDING, out, start=5000, last=6000, w_max=120_000, w_est=9)
+            got, kept = await check(dut, t, e)
+            assert kept.epoch == used
+            if not used:
+                assert (got["cwnd"], got["cwnd_acc"], got["cc"]) == (cwnd, 12, t.cc)
+    # Reno does not ask, and slow start does not
+    for changed in ({"cubic_en": 0}, {"ssthresh": 100_001}):
+        t = with_cc(AVOIDING, {"snd_max": UNA + 100, "cwnd_acc": 99_999, **changed}, last=6000)
+        got, _ = await check(dut, t, Event(acked=100, now=7000))
+        assert got["cwnd"] > 100_000
+        assert got["cc"] == t.cc
+
+
+@cocotb.test()
+async def time_in_which_the_window_is_not_used_does_not_count_q6(dut: Any) -> None:
+    """The curve goes on where it was with the last acknowledgment of a window that was used; ticks wrap."""
+    little = {"snd_max": u32(UNA + 49_999)}
+    for start in (5000, 0, M32 - 100, M32 - 5200, (1 << 31) - 5500):
+        for gaps in ((1000,), (1, 70, 1 << 30), (0,), (M32,), ((1 << 31) + 7, 1 << 31)):
+            # 5 s of the stage count, with K 5 s further on: there the curve moves by an octet each ms
+            now = u32(start + 5000)
+            t = with_cc(STAGE, {}, start=start, last=u32(start + 4990), k=10_100)
+            got, kept = await check(dut, t, Event(acked=1, mss=64, now=now))
+            assert (kept.start, kept.last) == (start, now)
+            t = replace(t, cc=got["cc"])
+            for gap in gaps:
+                now = u32(now + gap)
+                got, kept = await check(dut, replace(t, **little), Event(acked=1, mss=64, now=now))
+                assert (got["cwnd"], got["cwnd_acc"]) == (t.cwnd, t.cwnd_acc)
+                assert kept.last == now
+                assert u32(now - kept.start) == 5000
+                t = replace(t, cc=got["cc"])
+            # from the last of them on it counts again
+            for more in (0, 100):
+                e = Event(acked=1, mss=64, now=u32(now + more))
+                await aims_at(dut, t, e, 110_000 - cube(5100 - more, 64))
+    assert cube(5100, 64) > cube(5099, 64)
+
+
+@cocotb.test()
 async def a_loss_leaves_seven_tenths_and_is_remembered_q1_f3_s2(dut: Any) -> None:
     for sack, limited in ((0, 2 * MSS), (1, 30_000)):
         for w_max, want in ((0, 100_000), (99_999, 100_000), (100_000, 100_000), (100_001, 100_000 * 870 // 1024)):
-            t = with_cc(replace(AVOIDING, sack_en=sack), {}, epoch=1, w_max=w_max, k=5, k_bits=2, gap=9, w_est=8)
+            left_over = {"start": 3, "last": 4, "k": 5, "k_bits": 2, "gap": 9, "w_est": 8}
+            t = with_cc(replace(AVOIDING, sack_en=sack), {}, epoch=1, w_max=w_max, **left_over)
             e = Event(dup=True, dup_acks=THRESH, sacked=30_000)
             got, kept = await check(dut, t, e)
             base = max(100_000, 200_000 - limited)
             assert got["ssthresh"] == base * 717 // 1024
             assert got["cwnd"] == (100_000 if sack else got["ssthresh"] + 3 * MSS)
             assert (got["in_recovery"], got["recover"]) == (1, t.snd_max)
-            assert kept == Cubic(epoch=0, w_max=want, prior=100_000, k=5, k_bits=2, gap=9, w_est=8)
+            assert kept == Cubic(epoch=0, w_max=want, prior=100_000, **left_over)
     # two segments stay
     for flight, left in ((1500, 2000), (2857, 2000), (2858, 2001)):
         got, _ = await check(dut, replace(AVOIDING, snd_max=u32(UNA + flight)), Event(dup=True, dup_acks=3, mss=1000))
@@ -357,11 +430,11 @@ async def a_loss_leaves_seven_tenths_and_is_remembered_q1_f3_s2(dut: Any) -> Non
 @cocotb.test()
 async def behind_a_time_out_the_stage_begins_at_the_top_of_its_curve_q1_d2(dut: Any) -> None:
     for count, w_max in product((0, 1, 255), (0, 99_999, 100_001)):
-        t = with_cc(replace(AVOIDING, rtx_count=count), {}, epoch=1, w_max=w_max, prior=7, start=3, w_est=8)
+        t = with_cc(replace(AVOIDING, rtx_count=count), {}, epoch=1, w_max=w_max, prior=7, start=3, last=4, w_est=8)
         got, kept = await check(dut, t, Event(rto=True))
         assert got["cwnd"] == MSS
         assert got["ssthresh"] == (50_000 if count else 200_000 * 717 // 1024)
-        assert kept == Cubic(epoch=0, w_max=0, prior=7 if count else 100_000, start=3, w_est=8)
+        assert kept == Cubic(epoch=0, w_max=0, prior=7 if count else 100_000, start=3, last=4, w_est=8)
 
 
 @cocotb.test()
@@ -381,7 +454,8 @@ def draw(rng: random.Random) -> tuple[Tcb, Event]:
     mss = rng.choice((64, 536, 1448, 1460, 8960, 0xFFFF, rng.randrange(1, 0x10000)))
     rate = rng.choice((1000, 1000, 100, 10))
     cwnd = rng.choice((rng.randrange(1, 1 << rng.randrange(1, 31)), CWND_MAX, CWND_MAX - rng.randrange(mss + 2)))
-    flight = rng.choice((cwnd, rng.randrange(1, 1 << rng.randrange(1, 31))))
+    half = max(cwnd // 2 + rng.randrange(-1, 3), 1)
+    flight = rng.choice((cwnd, cwnd, half, rng.randrange(1, 1 << rng.randrange(1, 31))))
     una = rng.getrandbits(32)
     k_bits = rng.choice((0, 0, 0, rng.randrange(18)))
     k = rng.randrange(1 << rng.randrange(1, 18)) >> k_bits << k_bits
@@ -389,7 +463,8 @@ def draw(rng: random.Random) -> tuple[Tcb, Event]:
     now = rng.getrandbits(32)
     age = rng.choice((rng.randrange(1 << rng.randrange(1, 33)), k * rate // 1000 + rng.randrange(3000)))
     kept = CubicOracle(
-        epoch=rng.choice((0, 1, 1, 1)), start=u32(now - age), w_max=w_max, prior=rng.choice((0, w_max, cwnd)),
+        epoch=rng.choice((0, 1, 1, 1)), start=u32(now - age), last=u32(now - rng.randrange(age + 1)), w_max=w_max,
+        prior=rng.choice((0, w_max, cwnd)),
         gap=rng.choice((0, max(w_max - cwnd, 0), min(cube(k + (1 << k_bits >> 1), mss), CWND_MAX))),
         k=k, k_bits=k_bits, w_est=rng.choice((cwnd, rng.randrange(1, cwnd + 1), min(2 * cwnd, CWND_MAX))),
         est_acc=rng.randrange(WHOLE * cwnd + 1),
@@ -422,7 +497,9 @@ async def random_events_leave_what_the_rules_leave_q_f(dut: Any) -> None:
         got, kept = await check(dut, t, e)
         before = Cubic.unpack(t.cc)
         if e.acked and not t.in_recovery and t.cwnd >= t.ssthresh:
-            if not before.epoch:
+            if 2 * u32(t.snd_max - t.snd_una) < t.cwnd:
+                seen["not used, in a stage" if before.epoch else "not used"] += 1
+            elif not before.epoch:
                 seen["stage"] += 1
             elif before.k_bits:
                 seen["bit" if kept.k != before.k else "no bit"] += 1
@@ -432,4 +509,5 @@ async def random_events_leave_what_the_rules_leave_q_f(dut: Any) -> None:
                 seen["friendly" if got["cwnd"] == kept.w_est else "grows"] += 1
         elif before.epoch and not kept.epoch:
             seen["cut"] += 1
-    assert min(seen[name] for name in ("stage", "bit", "no bit", "waits", "stays", "friendly", "grows", "cut")) > 20
+    rules = "stage", "bit", "no bit", "waits", "stays", "friendly", "grows", "cut", "not used", "not used, in a stage"
+    assert min(seen[name] for name in rules) > 20

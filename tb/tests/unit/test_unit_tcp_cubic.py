@@ -62,14 +62,15 @@ async def a_window_in_avoidance_follows_the_curve_and_costs_no_cycle_q4_q5(dut: 
     b = await in_flight(dut, 20, const_flags=CUBIC, ssthresh=1000)
     tcb = await b.ack(100)
     only(tcb, cwnd=2000, cwnd_acc=0)
-    assert kept(tcb) == Cubic(epoch=1, start=b.now, w_max=2000, w_est=2000)
+    assert kept(tcb) == Cubic(epoch=1, start=b.now, last=b.now, w_max=2000, w_est=2000)
     tcb = await settled(b)
     own, cwnd, acc, octets = CubicOracle.of(tcb.cc), 2000, 0, 100
     for _ in range(12):  # 290 ms each: no timer is due
         b.now += 290
         octets += 100
+        flight = u32(b.records[-1].tcb.snd_max - b.records[-1].tcb.snd_una)
         tcb = await b.ack(octets)
-        cwnd, acc = own.avoid(cwnd, acc, 100, MSS, now=b.now, srtt=tcb.srtt, rate=RATE)
+        cwnd, acc = own.avoid(cwnd, acc, 100, MSS, flight=flight, now=b.now, srtt=tcb.srtt, rate=RATE)
         only(tcb, cwnd=cwnd, cwnd_acc=acc)
         assert CubicOracle.of(tcb.cc) == own
         await settled(b)
@@ -79,6 +80,36 @@ async def a_window_in_avoidance_follows_the_curve_and_costs_no_cycle_q4_q5(dut: 
     for _ in range(2):
         await b.take(TcpEvt.RX_SEGMENT)
     assert b.cycles[-1] - b.cycles[-2] == SEGMENT_CYCLES
+
+
+@cocotb.test()
+async def what_is_out_in_front_of_the_acknowledgment_says_whether_the_window_is_used_q6(dut: Any) -> None:
+    b = await bench_of(dut)
+    await b.open(replace(SHORT, const_flags=CUBIC, cwnd=400, ssthresh=200))
+    octets = 0
+
+    async def acknowledged(length: int, pause: int) -> Tcb:
+        """So many octets are sent, and acknowledged all at once; nothing else is out."""
+        nonlocal octets
+        await b.send(length)
+        await settled(b)
+        octets += length
+        b.now += pause
+        await b.ack(octets)
+        return await settled(b)
+
+    tcb = await acknowledged(199, 10)
+    only(tcb, cwnd=400, cwnd_acc=0, cc=0)
+    tcb = await acknowledged(200, 10)
+    started = b.now
+    assert kept(tcb) == Cubic(epoch=1, start=started, last=started, w_max=400, w_est=400)
+    for n in (1, 2, 3):  # the application has little to send
+        tcb = await acknowledged(199, 100)
+        only(tcb, cwnd=400, cwnd_acc=0)
+        assert kept(tcb) == Cubic(epoch=1, start=started + 100 * n, last=b.now, w_max=400, w_est=400)
+    tcb = await acknowledged(300, 50)
+    assert b.now == started + 350
+    only(kept(tcb), epoch=1, start=started + 300, last=b.now, est_acc=17 * 300)
 
 
 @cocotb.test()
@@ -117,7 +148,7 @@ async def three_duplicates_leave_seven_tenths_without_sack_q1_f3(dut: Any) -> No
     tcb = await b.ack(2300)
     cwnd = part(2000)
     assert kept(tcb) == Cubic(
-        epoch=1, start=b.now, w_max=2000, prior=2000, gap=2000 - cwnd, k_bits=K_BITS, w_est=cwnd
+        epoch=1, start=b.now, last=b.now, w_max=2000, prior=2000, gap=2000 - cwnd, k_bits=K_BITS, w_est=cwnd
     )  # fmt: skip
     # a loss below w_max: others want room
     await settled(b)
@@ -193,7 +224,7 @@ async def a_pause_ends_the_stage_also_where_the_window_stays_q1_b5(dut: Any) -> 
         await settled(b)
         tcb = await b.ack(200)
         started = kept(tcb)
-        only(started, epoch=1, start=b.now, w_max=400)
+        only(started, epoch=1, start=b.now, last=b.now, w_max=400)
         tcb = await settled(b)
         b.now = tcb.last_tx_tick + tcb.rto + 1 - epoch  # longer than a timeout, or not
         tcb = (await b.send(10)).tcb
@@ -266,6 +297,7 @@ async def random_connections_with_sack_follow_the_rules_of_cubic_q(dut: Any) -> 
         )  # fmt: skip
         seen |= want.seen | want.paced
     assert seen >= {"idle", "timeout", "stage", "stage with K", "bit of K", "no bit of K", "friendly", "curve", "above"}
+    assert seen >= {"not used", "not used, in a stage"}
 
 
 @cocotb.test()
@@ -275,6 +307,7 @@ async def random_connections_without_sack_follow_the_rules_of_cubic_q(dut: Any) 
         want = await random_connection(dut, seed=seed, base=base, flags=CUBIC | ECN, loss=loss, ece=ece)
         seen |= want.seen
     assert seen >= {"idle", "timeout", "stage", "stage with K", "bit of K", "no bit of K", "friendly", "curve"}
+    assert seen >= {"not used", "not used, in a stage"}
 
 
 @cocotb.test()

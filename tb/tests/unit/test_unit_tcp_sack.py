@@ -611,13 +611,15 @@ class Sender:
         self.dup_acks = self.rtx_count = 0
 
     def _avoid(self, acked: int) -> None:
-        """Q-4, Q-5."""
+        """Q-4 to Q-6."""
         assert self.cubic is not None
-        before = replace(self.cubic)
+        before, flight = replace(self.cubic), self.max - self.una
         cwnd, acc = self.cubic.avoid(
-            self.cwnd, self.cwnd_acc, acked, MSS, now=self.now, srtt=self.srtt, rate=1000
+            self.cwnd, self.cwnd_acc, acked, MSS, flight=flight, now=self.now, srtt=self.srtt, rate=1000
         )  # fmt: skip
-        if not before.epoch:
+        if 2 * flight < self.cwnd:
+            self.seen.add("not used, in a stage" if before.epoch else "not used")
+        elif not before.epoch:
             self.seen.add("stage with K" if self.cubic.k_bits else "stage")
         elif before.k_bits:
             self.seen.add("bit of K" if self.cubic.k != before.k else "no bit of K")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -403,6 +404,19 @@ def _(s: Story) -> None:
     s.offload().comes(0, flags="AF").wait(1).goes(1).event(2).wait(50).retrieve(2)
 
 
+@OTHERS.breaks("a segment behind URG goes up between the terminate call and its completion")
+def _(s: Story) -> None:
+    s.offload().wait(100).comes(0, 10, flags="AU").retrieve(URGENT).wait(300).goes(0).terminate_call()
+    s.passes_up(s.frame(0, 10, flags="AU")).wait(1).terminated(0, 0, 0).wait(300)
+
+
+@OTHERS.keeps("a segment behind URG that comes between the terminate call and its completion goes up behind it")
+def _(s: Story) -> None:
+    s.offload().wait(100).comes(0, 10, flags="AU").retrieve(URGENT).wait(300).goes(0).terminate_call()
+    s.comes(10, 20).wait(1).terminated(0, 0, 0)
+    s.passes_up(s.frame(0, 10, flags="AU")).passes_up(s.frame(10, 20)).wait(300)
+
+
 class TestEvents(ReceiveSection):
     monitors = SECTIONS
     tales = TALES
@@ -410,18 +424,70 @@ class TestEvents(ReceiveSection):
     numbers = range(190, 214)
 
 
-def _reasons_in_time_wait(s: Story, *, invalid: bool) -> Story:
-    """From CLOSING into TIME_WAIT, where the target gives InvalidState as the reason."""
-    s.offload().send(1, 0, "Disconnect", 1).goes(0, 0, flags="AF").wait(1)
-    s.comes(0, ack=0, flags="AF").wait(1).goes(1, 1).event(2).wait(1)
-    if invalid:
-        s.invalidate()
-    return s.comes(1, ack=1).retrieve(KEPT_BACK).sent(1, 0, 0, "Disconnect").wait(300)
+def _closing(s: Story) -> Story:
+    """Both FINs crossed; ours is not acknowledged yet."""
+    s.offload().wait(1000).send(1, 0, "Disconnect", 1).goes(0, 0, flags="AF").wait(1)
+    return s.comes(0, ack=0, flags="AF").wait(1).goes(1, 1).event(2).wait(20)
+
+
+def _ch_211(tell: Callable[[Story], object]) -> bool:
+    """The rule is broken."""
+
+    def teller(s: Story) -> None:
+        tell(s)
+
+    monitors = watch(told(teller), SECTIONS)
+    assert any(monitor.triggers["CH-211"] for monitor in monitors)
+    return "CH-211" in {breach.rule for monitor in monitors for breach in monitor.breaches}
 
 
 @pytest.mark.rule("CH-211", "G-03")
-@pytest.mark.parametrize("invalid", [False, True], ids=["valid", "invalid"])
-def test_only_an_invalid_connection_may_ask_in_time_wait_because_a_frame_was_kept_back(invalid: bool) -> None:
-    monitors = watch(told(lambda s: _reasons_in_time_wait(s, invalid=invalid)), SECTIONS)
-    assert any(monitor.triggers["CH-211"] for monitor in monitors)
-    assert ("CH-211" in {breach.rule for monitor in monitors for breach in monitor.breaches}) is not invalid
+@pytest.mark.parametrize(
+    ("invalid", "kept", "broken"),
+    [(False, False, True), (False, True, True), (True, False, True), (True, True, False)],
+)
+def test_only_an_invalid_connection_may_ask_in_time_wait_because_a_frame_was_kept_back(
+    invalid: bool, kept: bool, broken: bool
+) -> None:
+    def tell(s: Story) -> None:
+        _closing(s)
+        if invalid:
+            s.invalidate()
+        if kept:  # the FIN once more, which is to be acknowledged
+            s.comes(0, ack=1, flags="AF")
+        s.comes(1, ack=1).retrieve(KEPT_BACK).sent(1, 0, 0, "Disconnect").wait(300)
+
+    assert _ch_211(tell) is broken
+
+
+@pytest.mark.rule("CH-211", "G-03")
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_was_kept_back_before_the_invalidate_call_is_no_reason_in_time_wait(kept: bool) -> None:
+    def tell(s: Story) -> None:
+        _closing(s).comes(0, ack=0, flags="AF").goes(1, 1).wait(50).invalidate()
+        if kept:
+            s.wait(1).comes(0, ack=1, flags="AF")
+        s.wait(1).comes(1, ack=1).wait(17).retrieve(KEPT_BACK).sent(1, 0, 0, "Disconnect").wait(300)
+
+    assert _ch_211(tell) is not kept
+
+
+@pytest.mark.rule("CH-211", "G-03")
+@pytest.mark.parametrize("before", [False, True], ids=["in TIME_WAIT", "before it"])
+@pytest.mark.parametrize("reason", [None, REQUESTED])
+def test_an_invalid_connection_asks_for_the_upload_in_time_wait(reason: int | None, before: bool) -> None:
+    """Nothing that it had to send was kept back, so an invalid object is no excuse."""
+
+    def tell(s: Story) -> None:
+        _closing(s)
+        if before:
+            s.invalidate()
+        s.comes(1, ack=1)
+        if not before:
+            s.invalidate()
+        s.sent(1, 0, 0, "Disconnect")
+        if reason is not None:
+            s.retrieve(reason)
+        s.wait(300)
+
+    assert _ch_211(tell) is (reason is None)

@@ -231,6 +231,79 @@ def test_a_later_chain_of_the_same_connection_alone_may_be_refused_as_what_is_be
     assert judge(tell).breaches == [] if accepted else breaks_first("CH-256", tell)
 
 
+def refuse(story: Story, kind: str, one: List, count: int = 0, flags: int = 0) -> None:
+    """One list of a kind meets no memory at layer 1."""
+    call = {"send": ndis.SEND, "receive": ndis.RECEIVE, "forward": ndis.FORWARD, "disconnect": ndis.DISCONNECT}[kind]
+    outer = story.enter(call, layer=1, target=CONTEXT, lists=(one,), flags=flags)
+    lists = (done(one, ndis.REQUEST_UPLOAD, count),)
+    story.leave(story.enter(ndis.COMPLETION_OF[kind], layer=1, lists=lists), layer=1)
+    story.leave(outer, layer=1, result=ndis.PENDING)
+
+
+def passes(story: Story, function: str, one: List, flags: int = 0) -> None:
+    """One list goes down through layer 1."""
+    outer = story.enter(function, layer=1, target=CONTEXT, lists=(one,), flags=flags)
+    inner = story.enter(function, layer=0, target=CONTEXT + OWN, lists=(one,), flags=flags)
+    story.leave(inner, layer=0, result=ndis.PENDING)
+    story.leave(outer, layer=1, result=ndis.PENDING)
+
+
+_GRACEFUL: Final = {"disconnect": ndis.GRACEFUL}
+
+
+@pytest.mark.rule("CH-256", "G-14")
+@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize("kind", ["send", "receive", "forward", "disconnect"])
+def test_a_refused_list_of_any_kind_says_that_no_byte_was_transferred(kind: str, count: int) -> None:
+    found = judge(lambda story: refuse(story, kind, FIRST, count, _GRACEFUL.get(kind, 0)))
+    assert [breach.rule for breach in found.breaches] == ["CH-256"] * count
+    assert found.triggers["CH-256"] > 0
+
+
+@pytest.mark.rule("CH-256", "G-14")
+@pytest.mark.parametrize(
+    ("refused", "behind", "flags", "allowed"),
+    [
+        ("send", ndis.SEND, 0, False),
+        ("send", ndis.DISCONNECT, ndis.GRACEFUL, False),
+        ("send", ndis.DISCONNECT, ndis.ABORTIVE, True),
+        ("send", ndis.RECEIVE, 0, True),
+        ("send", ndis.FORWARD, 0, True),
+        ("receive", ndis.RECEIVE, 0, False),
+        ("receive", ndis.SEND, 0, True),
+        ("forward", ndis.FORWARD, 0, False),
+        ("forward", ndis.RECEIVE, 0, True),
+        ("disconnect", ndis.DISCONNECT, ndis.ABORTIVE, True),
+    ],
+)
+def test_nothing_goes_down_behind_what_was_refused_of_its_stream(
+    refused: str, behind: str, flags: int, allowed: bool
+) -> None:
+    def tell(story: Story) -> None:
+        offload(story)
+        refuse(story, refused, FIRST, flags=_GRACEFUL.get(refused, 0))
+        passes(story, behind, SECOND, flags)
+        lists = (done(SECOND, ndis.UPLOAD_IN_PROGRESS, 0),)
+        complete(story, lists, lists, ndis.REQUESTS[behind])
+
+    assert judge(tell).breaches == [] if allowed else breaks_first("CH-256", tell)
+
+
+@pytest.mark.rule("CH-256")
+def test_a_connection_that_has_the_context_of_one_that_was_refused_sends_again() -> None:
+    def tell(story: Story) -> None:
+        talk = offload(story)
+        refuse(story, "send", FIRST)
+        node = talk.nodes(0, False, delegated=talk.tcp_delegated())
+        for function in (ndis.TERMINATE, ndis.TERMINATED):
+            outer = story.enter(function, layer=1, tree=node)
+            story.leave(outer, layer=1)
+        passes(story, ndis.SEND, SECOND)
+        complete(story, sent(SECOND), sent(SECOND))
+
+    assert "CH-256" not in {breach.rule for breach in judge(tell).breaches}
+
+
 def test_a_list_that_the_driver_above_a_full_one_gets_back_is_passed_on_as_it_is() -> None:
     lists = (done(FIRST, ndis.REQUEST_UPLOAD, 0), done(SECOND, ndis.UPLOAD_REQUESTED, 0))
 

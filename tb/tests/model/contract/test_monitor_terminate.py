@@ -396,6 +396,57 @@ def test_a_segment_is_not_processed_and_passed_up() -> None:
     assert broken_otherwise(tell) == ["CH-244"]
 
 
+@pytest.mark.rule("CH-244", "CH-204")
+@pytest.mark.parametrize("completed", [False, True])
+@pytest.mark.parametrize("later", [0, 1, 50])
+@pytest.mark.parametrize("earlier", [False, True], ids=["behind the call", "before it"])
+def test_a_frame_of_a_connection_under_terminate_goes_up_when_that_is_complete(
+    later: int, completed: bool, earlier: bool
+) -> None:
+    def tell(story: Story) -> None:
+        talk = Talk(story).offload()
+        came = talk.hears(0, A) if earlier else b""
+        talk.terminating()
+        came = came or talk.hears(0, A)
+        story.wait(later)
+        if not completed:
+            story.passed_up(came)
+        talk.terminated(node={"buffered": ()})
+        if completed:
+            story.passed_up(came)
+
+    # one that came before the call may be seen on its way up for a tick
+    good = completed or (earlier and later <= 1)
+    assert broken_otherwise(tell) == ([] if good else ["CH-244"])
+
+
+@pytest.mark.rule("CH-244")
+def test_a_copy_of_a_frame_that_was_on_its_way_up_is_not_taken_for_it() -> None:
+    def tell(story: Story) -> None:
+        talk = Talk(story).offload()
+        talk.hears(0, A)
+        talk.terminating()
+        copy = talk.hears(0, A)
+        story.passed_up(copy)
+        talk.terminated(node={"buffered": ()})
+        story.passed_up(copy)
+
+    assert broken_otherwise(tell) == []
+
+
+@pytest.mark.rule("CH-244")
+def test_a_frame_of_another_connection_goes_up_while_one_is_under_terminate() -> None:
+    def tell(story: Story) -> None:
+        talk, other = Talk(story).offload(), Talk(story, 2).offload()
+        talk.terminating()
+        came = other.hears(0, A)
+        story.wait(50)
+        story.passed_up(came)
+        talk.terminated()
+
+    assert broken_otherwise(tell) == []
+
+
 def test_a_lost_segment_of_an_ended_connection_is_found_at_the_end_unless_it_was_counted_as_dropped() -> None:
     def tell(story: Story, dropped: int = 0) -> None:
         talk = Talk(story).offload()

@@ -1,0 +1,310 @@
+"""The variables of a command: their names, kinds, bounds, defaults and units, and how their texts are read.
+
+A variable is given to `make` (`make run LOSS=0.05`) or as an option of `chimney` (`chimney run --loss 0.05`). Both ways
+hand texts to one `Reader`, so that bounds and messages are the same. Standard library only: `make help` prints this
+table before anything is installed.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SIMULATORS = ("verilator", "icarus")
+DEVICES = ("rtl", "model")
+#: The TCP at the other end of the wire (tb/peers/choice.py).
+PEERS = ("python", "lwip", "gvisor", "linux")
+#: What a test may need beyond the base; without it the test is skipped, unless REQUIRE names it.
+REQUIRABLE = (*SIMULATORS, "tun", "tshark", "gvisor", "lwip", "x", "chromium", "slurm")
+#: Version of IP.
+FAMILIES = ("4", "6")
+DATA_WIDTHS = (64, 128, 256, 512)
+MAX_CONNS = 64
+#: What `make regress` runs: the tests of a tier, or random contract operations.
+SUITES = ("tests", "contract")
+MAX_RATE = 0.5
+MAX_SIZE = 64 << 20
+#: Seeds of one command, at most.
+MAX_SEEDS = 10_000
+
+#: Texts by the name of their variable; a tuple holds several words that need no splitting.
+Given = Mapping[str, "str | tuple[str, ...]"]
+
+
+class ConfigError(Exception):
+    """Something the user gave is wrong: what, where, and what to do about it."""
+
+    def __init__(self, what: str, where: str, todo: str) -> None:
+        super().__init__(f"{what} ({where}): {todo}")
+        self.what = what
+        self.where = where
+        self.todo = todo
+
+    def report(self) -> str:
+        """The message for the terminal."""
+        return f"error: {self.what}\n  where: {self.where}\n  do:    {self.todo}"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable. `kind` is the method of `Reader` that reads it; `low` and `high` bound an integer.
+
+    `default` is read like a given text; `otherwise` says in words what holds where there is no such text.
+    """
+
+    name: str
+    kind: str
+    help: str
+    default: str = ""
+    low: int = 0
+    high: int = 0
+    choices: tuple[str, ...] = ()
+    unit: str = ""
+    otherwise: str = ""
+
+    @property
+    def option(self) -> str:
+        """As `chimney` takes it: --data-w."""
+        return "--" + self.name.lower().replace("_", "-")
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in a help text."""
+        if self.kind == "choice":
+            return "|".join(self.choices)
+        shown = {"integer": "N", "rate": "RATE", "size": "BYTES", "numbers": "LIST", "words": "NAMES", "text": "NAME"}
+        return shown.get(self.kind, "PATH")
+
+    @property
+    def range(self) -> str:
+        """The values allowed, in words."""
+        if self.kind == "integer":
+            return f"{self.low} to {self.high}"
+        if self.kind == "flag":
+            return "1 or 0"
+        return f"0 to {MAX_RATE}" if self.kind == "rate" else ""
+
+    def described(self) -> str:
+        """Help, unit, range and default in one line."""
+        parts = [part for part in (self.unit and f"in {self.unit}", self.range) if part]
+        default = self.otherwise or self.default
+        return self.help + "".join(f", {part}" for part in parts) + (f" (default {default})" if default else "")
+
+
+def _rate(name: str, help_text: str) -> Variable:
+    return Variable(name, "rate", f"probability that a frame {help_text}", "0")
+
+
+TABLE = (
+    Variable("FILE", "file", "file to send", otherwise="SIZE bytes made from SEED"),
+    Variable("SIZE", "size", "length of the generated file, K and M suffixes", "1M", unit="bytes"),
+    Variable("SIM", "choice", "simulator", "verilator", choices=SIMULATORS, otherwise="verilator; tests take both"),
+    Variable("DEVICE", "choice", "the RTL, or the golden device alone", "rtl", choices=DEVICES),
+    Variable("PEER", "choice", "the TCP at the other end", "python", choices=PEERS),
+    _rate("LOSS", "is lost"),
+    _rate("REORDER", "comes late, behind others"),
+    _rate("DUP", "comes twice"),
+    _rate("CORRUPT", "has a bit wrong"),
+    Variable("DELAY", "integer", "delay of each direction", "2", 0, 10_000, unit="ticks"),
+    Variable("SEED", "integer", "seed of everything random", "1", 0, 0xFFFF_FFFF),
+    Variable("SEEDS", "numbers", "seeds, a list such as 1-20 or 1,4,9", otherwise="SEED"),
+    Variable("CONNS", "integer", "connections at once", "1", 1, MAX_CONNS),
+    Variable(
+        "FAMILY", "choice", "version of IP under the connections", "4", choices=FAMILIES,
+        otherwise="4; SUITE=contract mixes both",
+    ),
+    Variable("IM", "integer", "intermediate drivers between host and miniport driver", "0", 0, 8),
+    Variable("CUTS", "integer", "times that connections are uploaded, live in software, offloaded again", "0", 0, 1000),
+    Variable("ECN", "flag", "offer ECN and agree to it", "0"),
+    _rate("MARK", "which says it may be is marked CE"),
+    Variable("CUBIC", "flag", "offload the connections with CUBIC instead of Reno", "0"),
+    Variable("SACK", "flag", "agree on SACK in the handshakes; without it recovery is NewReno's", "1"),
+    Variable("MSS", "integer", "segment size that the peer announces", "1460", 64, 1460, unit="bytes"),
+    Variable("VECTORS", "existing", "file of TCP traces, one JSON object a line"),
+    Variable("SCRIPTS", "paths", "packetdrill scripts, or folders of them", otherwise="tb/packetdrill"),
+    Variable("DATA_W", "choice", "bus width", "512", choices=tuple(map(str, DATA_WIDTHS)), unit="bits"),
+    Variable("MEM_LATENCY", "integer", "least latency of host memory", "32", 1, 4096, unit="cycles"),
+    Variable("WAVES", "flag", "write waveforms", "0"),
+    Variable("OUT", "path", "result folder", otherwise="sim_build/run"),
+    Variable("TEST", "text", "only tests whose name contains this, or one of several words"),
+    Variable(
+        "TIER", "text", "tests to run: a tier contains the ones before it", "test", choices=("test", "all", "regress")
+    ),
+    Variable("SUITE", "choice", "tests, or random operations against the whole contract", "tests", choices=SUITES),
+    Variable("OPS", "integer", "random operations a seed with SUITE=contract", "1000", 1, 1_000_000),
+    Variable(
+        "FRAMES", "integer", "attack frames a seed", "0", 0, 1_000_000,
+        otherwise="100000 on the golden device, 2000 on the RTL",
+    ),
+    Variable(
+        "JOBS", "integer", "simulations at a time", str(min(4, os.cpu_count() or 1)), 1, 256,
+        otherwise="one a core, at most 4",
+    ),
+    Variable(
+        "REQUIRE", "words", "what must be there, e.g. icarus,tun; tests that lack it fail instead of skip",
+        choices=REQUIRABLE,
+    ),
+    Variable("ID", "text", "sabotages by id, or patterns such as b0*", otherwise="all"),
+    Variable("PATCH", "path", "any diff of hdl/ or model/ as a sabotage"),
+    Variable("FAILURE", "path", "the failure folder that a failed run printed"),
+)  # fmt: skip
+VARIABLES = {variable.name: variable for variable in TABLE}
+
+
+def absolute(text: str) -> Path:
+    """A path as the user meant it."""
+    return Path(os.path.abspath(os.path.expanduser(text)))
+
+
+def checked_file(text: str | None) -> Path | None:
+    """FILE as a path that can be sent."""
+    if text is None:
+        return None
+    path = absolute(text)
+    where = f"FILE={text}"
+    if not path.exists():
+        raise ConfigError("the file to send does not exist", where, "give the path of an existing file")
+    if path.is_dir():
+        raise ConfigError("the file to send is a directory", where, "give the path of one file")
+    try:
+        with path.open("rb") as file:
+            first = file.read(1)
+    except OSError as error:
+        raise ConfigError(
+            f"the file to send cannot be read ({error.strerror})", where, "check its permissions"
+        ) from error
+    if not first:
+        raise ConfigError("the file to send is empty", where, "give a file of at least one byte")
+    if path.stat().st_size > MAX_SIZE:
+        raise ConfigError("the file to send is too large", where, f"give at most {MAX_SIZE >> 20} MiB")
+    return path
+
+
+class Reader:
+    """Checked access to the texts given; messages name the variable and what was given."""
+
+    def __init__(self, environment: Given) -> None:
+        self._environment = environment
+
+    def text(self, name: str) -> str | None:
+        """The text given, None if none or empty."""
+        given = self._environment.get(name) or None
+        return " ".join(given) if isinstance(given, tuple) else given
+
+    def listed(self, name: str) -> tuple[str, ...]:
+        """The words given: those of a text are separated by blanks."""
+        given = self._environment.get(name) or ()
+        return tuple(given.split()) if isinstance(given, str) else given
+
+    def existing(self, name: str) -> Path | None:
+        """The path of something that is there."""
+        text = self.text(name)
+        if text is None:
+            return None
+        path = absolute(text)
+        if not path.exists():
+            raise ConfigError("there is no such file", f"{name}={text}", "give the path of an existing file")
+        return path
+
+    def paths(self, name: str) -> tuple[Path, ...]:
+        """Paths of files and folders, separated by blanks; patterns of the shell are resolved."""
+        found: list[Path] = []
+        for word in self.listed(name):
+            path = absolute(word)  # as it is written, or a pattern
+            matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]
+            if not matches:
+                raise ConfigError("there is no such file or folder", f"{name}={word}", "give existing files or folders")
+            found += matches
+        return tuple(found)
+
+    def names(self, *names: str) -> tuple[str, ...]:
+        """Those of the names that were given."""
+        return tuple(name for name in names if self.text(name) is not None)
+
+    def choice(self, name: str) -> str:
+        """One of a closed list."""
+        text, allowed = self.text(name), VARIABLES[name].choices
+        if text is None:
+            return VARIABLES[name].default
+        if text not in allowed:
+            raise ConfigError(
+                f"{name} is not in the allowed set", f"{name}={text}", f"give one of {', '.join(allowed)}"
+            )
+        return text
+
+    def flag(self, name: str) -> bool:
+        """1 or 0."""
+        text = self.text(name) or VARIABLES[name].default
+        if text not in ("0", "1"):
+            raise ConfigError(f"{name} is not in the allowed set", f"{name}={text}", "give one of 0, 1")
+        return text == "1"
+
+    def integer(self, name: str) -> int:
+        """A whole number within bounds."""
+        low, high = VARIABLES[name].low, VARIABLES[name].high
+        text = self.text(name) or VARIABLES[name].default
+        try:
+            value = int(text, 16) if text.lower().startswith("0x") else int(text)
+        except ValueError:
+            raise ConfigError(
+                f"{name} is not a number", f"{name}={text}", f"give a whole number from {low} to {high}"
+            ) from None
+        if not low <= value <= high:
+            raise ConfigError(f"{name} is out of range", f"{name}={text}", f"give a whole number from {low} to {high}")
+        return value
+
+    def rate(self, name: str) -> float:
+        """A probability."""
+        text = self.text(name) or VARIABLES[name].default
+        try:
+            value = float(text)
+        except ValueError:
+            raise ConfigError(
+                f"{name} is not a number", f"{name}={text}", f"give a rate from 0 to {MAX_RATE}"
+            ) from None
+        if not 0 <= value <= MAX_RATE:
+            raise ConfigError(f"{name} is out of range", f"{name}={text}", f"give a rate from 0 to {MAX_RATE}")
+        return value
+
+    def size(self, name: str) -> int:
+        """A byte count, with K or M behind it if wanted."""
+        text = self.text(name) or VARIABLES[name].default
+        todo = f"give bytes from 1 to {MAX_SIZE >> 20}M, e.g. 256K"
+        factor = {"K": 1 << 10, "M": 1 << 20}.get(text[-1].upper(), 1)
+        try:
+            value = int(text[:-1] if factor > 1 else text) * factor
+        except ValueError:
+            raise ConfigError(f"{name} is not a size", f"{name}={text}", todo) from None
+        if not 1 <= value <= MAX_SIZE:
+            raise ConfigError(f"{name} is out of range", f"{name}={text}", todo)
+        return value
+
+    def numbers(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+        """A list such as 1-20 or 1,4,9."""
+        text = self.text(name)
+        if text is None:
+            return default
+        result: list[int] = []
+        try:
+            for part in text.split(","):
+                first, _, last = part.partition("-")
+                result += range(int(first), int(last or first) + 1)
+        except ValueError:
+            raise ConfigError(f"{name} is not a list of numbers", f"{name}={text}", "give e.g. 1-20 or 1,4,9") from None
+        if not result or len(result) > MAX_SEEDS:
+            raise ConfigError(f"{name} names no or too many seeds", f"{name}={text}", f"give 1 to {MAX_SEEDS} seeds")
+        return tuple(result)
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Words from a closed list, separated by commas or spaces."""
+        allowed = VARIABLES[name].choices
+        words = tuple((self.text(name) or "").replace(",", " ").split())
+        for word in words:
+            if word not in allowed:
+                raise ConfigError(
+                    f"{name} is not in the allowed set", f"{name}={word}", f"give some of {', '.join(allowed)}"
+                )
+        return words
