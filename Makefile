@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VARIABLES := FILE SIM DEVICE PEER LOSS REORDER DUP CORRUPT DELAY SEED SEEDS SIZE CONNS FAMILY DATA_W WAVES OUT \
              FAILURE ID PATCH TIER TEST REQUIRE JOBS MEM_LATENCY MSS IM CUTS SUITE OPS \
-             VECTORS SCRIPTS FRAMES ECN MARK CUBIC SACK
+             VECTORS SCRIPTS FRAMES ECN MARK CUBIC SACK TRACE COMMITS
 
 # A variable reaches Python through the environment exactly as it was typed: `$`, quotes, `#` and spaces are not
 # make's to interpret, so the raw text (value) is assigned again as a simple variable and nothing is pasted in a recipe.
@@ -11,7 +11,7 @@ $(foreach v,$(VARIABLES),$(if $(filter undefined,$(origin $(v))),,$(eval overrid
 CHIMNEY := @exec $(PYTHON) tb/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test test-all list regress soak interop goodput hostile bench plan seam vectors packetdrill sabotage synth lint replay waves doctor docs-test layout clean
+.PHONY: help run serve test test-all list regress soak interop goodput hostile bench plan seam vectors packetdrill sabotage synth lint replay check waves doctor docs-test layout clean
 # One target at a time: the work inside is already spread over the cores.
 .NOTPARALLEL:
 
@@ -35,6 +35,7 @@ sabotage:  ; $(CHIMNEY) sabotage
 synth:     ; $(CHIMNEY) synth
 lint:      ; $(CHIMNEY) lint
 replay:    ; $(CHIMNEY) replay
+check:     ; $(CHIMNEY) check
 waves:     ; $(CHIMNEY) waves
 doctor:    ; $(CHIMNEY) doctor
 docs-test: ; $(CHIMNEY) docs-test

@@ -93,6 +93,14 @@ def main(arguments: list[str]) -> int:
     if name == "help":
         print_help()
         return GOOD
+    if arguments[1:]:
+        print(
+            f"error: {name} takes no {arguments[1]!r}\n  where: {' '.join(arguments)}\n"
+            f"  what to do: give variables to make (`make {name} SIM=icarus`, `make help` lists them) or options to "
+            f"chimney (`chimney {name} --help`)",
+            file=sys.stderr,
+        )
+        return WRONG
     if name in BARE:
         status: int = module_of(name).main()
         return status

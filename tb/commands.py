@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, Command] = {
         "tb.run",
         "send FILE through the device, over a bad network, and back",
         f"FILE SIZE SIM DEVICE PEER {NETWORK} SEED CONNS FAMILY DATA_W MSS MEM_LATENCY IM CUTS ECN MARK CUBIC SACK "
-        "WAVES OUT",
+        "WAVES TRACE OUT",
         results="{out}/summary.json",
         examples=(
             "chimney run --device model --size 64K",
@@ -179,6 +179,14 @@ COMMANDS: Mapping[str, Command] = {
         "FAILURE WAVES",
         argument="FAILURE",
         examples=("chimney replay sim_build/run --waves",),
+    ),
+    "check": Command(
+        "tb.lockstep.check",
+        "the six checks of lockstep on a trace (COMMITS), without a simulator",
+        "COMMITS",
+        argument="COMMITS",
+        computed=True,
+        examples=("chimney check", "chimney check sim_build/run/commits.jsonl.gz --json"),
     ),
     "waves": Command(
         "tb.wave_viewer",

@@ -72,6 +72,8 @@ class RunConfig:
     data_w: int = 512
     data_w_given: bool = False
     waves: bool = False
+    #: Everything that lockstep sees is written to commits.jsonl.gz too.
+    trace: bool = False
     out: Path = ROOT / "sim_build" / "run"
     failure: Path | None = None
     sabotage_id: str | None = None
@@ -93,6 +95,8 @@ class RunConfig:
     frames: int = 0
     #: Traces as JSON lines.
     vectors: Path | None = None
+    #: A trace of lockstep.
+    commits: Path = ROOT / "sim_build" / "run" / "commits.jsonl.gz"
     #: Packetdrill scripts, or folders of such.
     scripts: tuple[Path, ...] = ()
     #: Variables of `make` that were given, for commands with defaults of their own.
@@ -104,6 +108,7 @@ class RunConfig:
         given = Reader(os.environ if environment is None else environment)
         out = given.text("OUT")
         failure = given.text("FAILURE")
+        commits = given.text("COMMITS")
         patch = given.text("PATCH")
         seed = given.integer("SEED")
         file, size = checked_file(given.text("FILE")), given.size("SIZE")
@@ -141,6 +146,7 @@ class RunConfig:
             data_w=int(given.choice("DATA_W")),
             data_w_given=given.text("DATA_W") is not None,
             waves=given.flag("WAVES"),
+            trace=given.flag("TRACE"),
             out=absolute(out) if out else ROOT / "sim_build" / "run",
             failure=absolute(failure) if failure else None,
             sabotage_id=given.text("ID"),
@@ -157,6 +163,7 @@ class RunConfig:
             cuts=given.integer("CUTS"),
             frames=given.integer("FRAMES"),
             vectors=given.existing("VECTORS"),
+            commits=absolute(commits) if commits else RunConfig.commits,
             scripts=given.paths("SCRIPTS"),
             given=given.names(
                 "SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES", "FAMILY"
@@ -185,7 +192,7 @@ class RunConfig:
     def from_json(text: str) -> RunConfig:
         """The inverse of `to_json`."""
         values = json.loads(text)
-        for name in ("file", "out", "failure", "patch", "vectors"):
+        for name in ("file", "out", "failure", "patch", "vectors", "commits"):
             if values.get(name) is not None:
                 values[name] = Path(values[name])
         values["scripts"] = tuple(Path(path) for path in values.get("scripts", ()))
@@ -228,6 +235,8 @@ class RunConfig:
             words["CUBIC"] = 1
         if not self.sack:
             words["SACK"] = 0
+        if self.trace:
+            words["TRACE"] = 1
         words["SEED"] = self.seed
         words.update(changes)
         return " ".join(["make", self.command, *(shlex.quote(f"{name}={value}") for name, value in words.items())])

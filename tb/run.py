@@ -10,17 +10,22 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from model.device.config import DeviceConfig
 from model.ndis.file_transfer import AppPhase
 from tb.config import ConfigError, RunConfig
+from tb.lockstep.trace import TRACE_NAME, Header
 from tb.peers.choice import MISSING, SPEAK_IPV6
 from tb.session import summary
 from tb.session.progress import Phases
 from tb.session.transfer import Transfer
+
+if TYPE_CHECKING:
+    from tb.lockstep.recording import GoldenTrace
 
 #: Connections the simulated device is built for; it serves any smaller number.
 BUILT_CONNS = 64
@@ -87,10 +92,18 @@ def run_model(config: RunConfig, result: dict[str, Any], console: Console) -> li
 
     console.print("no RTL in this run: the golden device alone")
     started = time.monotonic()
-    run = (ServeRun if config.command == "serve" else ModelRun)(config, capture=config.out / "wire.pcapng")
+    trace = golden_trace(config)
+    kind = ServeRun if config.command == "serve" else ModelRun
+    run = kind(config, capture=config.out / "wire.pcapng", journal=trace)
     try:
         problems = run.run()
+        if trace is not None:
+            trace.finish(run.device)
+            if trace.follower.divergence is not None:
+                problems.append("the follower disagrees with the golden device: `chimney check` says where")
     finally:
+        if trace is not None:
+            trace.close()
         result["sim_seconds"] = round(time.monotonic() - started, 2)
         run.transfer.network.close()
         result |= summary.of_transfer(run.transfer, run.tick)
@@ -100,6 +113,24 @@ def run_model(config: RunConfig, result: dict[str, Any], console: Console) -> li
     apps = enumerate(run.transfer.apps)
     problems += [f"connection {n} ended as {a.phase.value}" for n, a in apps if a.phase is not AppPhase.DONE]
     return problems
+
+
+def golden_trace(config: RunConfig) -> GoldenTrace | None:
+    """The trace of a run on the golden device, with TRACE=1."""
+    from tb.device.model_loop import MEMORY_BYTES
+    from tb.lockstep.recording import GoldenTrace
+
+    if not config.trace:
+        return None
+    header = Header(
+        device=DeviceConfig(),
+        memory_bytes=MEMORY_BYTES,
+        busy_conns=config.conns,
+        latency=config.mem_latency,
+        seed=config.seed,
+        origin=config.make_command(),
+    )
+    return GoldenTrace(config.out / TRACE_NAME, header)
 
 
 def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list[str]:
@@ -122,7 +153,7 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
         built = build(spec)
     result["build_seconds"] = round(time.monotonic() - started, 2)
     console.print(f"again    {config.make_command()}", markup=False)
-    for stale in ("rtl.json", "divergence.txt"):
+    for stale in ("rtl.json", "divergence.txt", TRACE_NAME):
         (config.out / stale).unlink(missing_ok=True)
     with phases.phase("simulate", measured=True):
         module = SERVE_MODULE if config.command == "serve" else TEST_MODULE
@@ -163,6 +194,8 @@ def report(console: Console, config: RunConfig, result: dict[str, Any], problems
         value = result.get(key, "none")  # without RTL there is no bus
         table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
     console.print(table)
+    if config.trace:
+        console.print(f"trace    {config.out / TRACE_NAME}; `make check COMMITS=` it", markup=False)
     for name in ("sent", "peer", "received"):
         console.print(f"sha256 {name:<9}{result[f'sha256_{name}']}")
     if problems:

@@ -128,6 +128,7 @@ TABLE = (
     Variable("DATA_W", "choice", "bus width", "512", choices=tuple(map(str, DATA_WIDTHS)), unit="bits"),
     Variable("MEM_LATENCY", "integer", "least latency of host memory", "32", 1, 4096, unit="cycles"),
     Variable("WAVES", "flag", "write waveforms", "0"),
+    Variable("TRACE", "flag", "write commits.jsonl.gz, which `check` judges without a simulator", "0"),
     Variable("OUT", "path", "result folder", otherwise="sim_build/run"),
     Variable("TEST", "text", "only tests whose name contains this, or one of several words"),
     Variable(
@@ -149,6 +150,10 @@ TABLE = (
     ),
     Variable("ID", "text", "sabotages by id, or patterns such as b0*", otherwise="all"),
     Variable("PATCH", "path", "any diff of hdl/ or model/ as a sabotage"),
+    Variable(
+        "COMMITS", "path", "trace to check, of a run with TRACE=1 or of another device",
+        otherwise="sim_build/run/commits.jsonl.gz",
+    ),
     Variable("FAILURE", "path", "the failure folder that a failed run printed"),
 )  # fmt: skip
 VARIABLES = {variable.name: variable for variable in TABLE}

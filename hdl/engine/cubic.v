@@ -8,7 +8,8 @@
 // would be faster, by the count of w_est, its window is taken.
 // There is one evaluator of the cube. K is a cube root: the first 17 ACKs of a stage find a bit of it each, from the
 // top, with that evaluator, and meanwhile cwnd is that of Reno; then it draws the curve.
-// A window of which less than half is in flight does not grow, and the stage does not grow older with it (Q-6).
+// A window of which less than half is in flight does not grow, and the stage does not grow older with it (Q-6), nor by
+// the time between the ACK behind which nothing was out and the next one (Q-7).
 `default_nettype none
 `include "chimney_layout.vh"
 
@@ -107,6 +108,11 @@ module cubic (
     wire [EST_W-1:0] est_rest = !est_full ? est_sum : (est_over > window) ? window : est_over;
     wire [31:0]      est_now  = est_full ? min32(w_est + mss32, CWND_LIMIT) : w_est;
 
+    // ---- Q-7: nothing was out behind the last of these ACKs, so what passed since is not the window's time ----------
+    wire [31:0] pause  = now - old[`CUBIC_LAST];
+    wire [31:0] start  = old[`CUBIC_DRY] ? old[`CUBIC_START] + pause : old[`CUBIC_START];
+    wire        is_dry = ack == tcb[`TCB_SND_MAX]; // behind this acknowledgment
+
     // ---- Q-5.2: the next bit of K, or where the curve is a round trip from now ---------------------------------
     wire [MS_W-1:0] k        = old[`CUBIC_K];
     wire [31:0]     w_max    = old[`CUBIC_W_MAX];
@@ -115,7 +121,7 @@ module cubic (
     wire [MS_W-1:0] tried    = k | ({{(MS_W-1){1'b0}}, 1'b1} << bits_left);      // the bits below are 0 as yet
     wire            bit_set  = cube <= old[`CUBIC_GAP];
 
-    wire [MS_W:0]   arrival  = {1'b0, ms(now - old[`CUBIC_START], factor)} + {1'b0, ms({19'd0, srtt[15:3]}, factor)};
+    wire [MS_W:0]   arrival  = {1'b0, ms(now - start, factor)} + {1'b0, ms({19'd0, srtt[15:3]}, factor)};
     wire [MS_W-1:0] at       = arrival[MS_W] ? MS_MAX : arrival[MS_W-1:0];
     wire            below    = at < k;             // the curve is below w_max, and rises to it
 
@@ -136,7 +142,6 @@ module cubic (
     // ---- Q-6: less than half of the window is in flight, so it is not what held the sender back -------------------
     wire [31:0] flight  = tcb[`TCB_SND_MAX] - tcb[`TCB_SND_UNA];  // in front of this acknowledgment
     wire        is_used = {flight, 1'b0} >= {1'b0, old_cwnd};
-    wire [31:0] pause   = now - old[`CUBIC_LAST];
 
     always @* begin
         cwnd     = base_cwnd;
@@ -147,16 +152,18 @@ module cubic (
             cc[`CUBIC_EPOCH] = 1'b0;
             cc[`CUBIC_W_MAX] = 32'd0;
         end
-        if (avoids && !is_used) begin              // Q-6: the curve moves on by the time that does not count
+        if (avoids && !is_used) begin              // Q-6: the curve moves on by the pause, once with Q-7, too
             if (old[`CUBIC_EPOCH]) begin
                 cc[`CUBIC_START] = old[`CUBIC_START] + pause;
                 cc[`CUBIC_LAST]  = now;
+                cc[`CUBIC_DRY]   = is_dry;
             end
         end else if (avoids && !old[`CUBIC_EPOCH]) begin   // Q-4
             cwnd_acc            = 32'd0;
             cc[`CUBIC_EPOCH]    = 1'b1;
             cc[`CUBIC_START]    = now;
             cc[`CUBIC_LAST]     = now;
+            cc[`CUBIC_DRY]      = is_dry;
             cc[`CUBIC_W_EST]    = old_cwnd;
             cc[`CUBIC_EST_ACC]  = {`CUBIC_EST_ACC_W{1'b0}};
             cc[`CUBIC_K]        = {MS_W{1'b0}};
@@ -164,7 +171,9 @@ module cubic (
             cc[`CUBIC_GAP]      = (w_max > old_cwnd) ? w_max - old_cwnd : 32'd0;
             cc[`CUBIC_K_BITS]   = (w_max > old_cwnd) ? K_BITS[`CUBIC_K_BITS_W-1:0] : {`CUBIC_K_BITS_W{1'b0}};
         end else if (avoids) begin                 // Q-5
+            cc[`CUBIC_START]    = start;
             cc[`CUBIC_LAST]     = now;
+            cc[`CUBIC_DRY]      = is_dry;
             cc[`CUBIC_W_EST]    = est_now;
             cc[`CUBIC_EST_ACC]  = est_rest[`CUBIC_EST_ACC_W-1:0];
             if (searches) begin

@@ -31,7 +31,7 @@ _BY_FIELD = {
     "ecn_cwr": "N-2 to N-4: CWR on the next new data (RFC 3168 6.1.2)",
     "ecn_edge": "N-2, N-3: one reduction for each window of data (RFC 3168 6.1.2)",
     "cubic_en": "B-3: CUBIC instead of Reno (RFC 9438)",
-    "cc": "Q-1, Q-4 to Q-6: what CUBIC keeps (RFC 9438)",
+    "cc": "Q-1, Q-4 to Q-7: what CUBIC keeps (RFC 9438)",
     "partial_seen": "F-2: partial ACK",
     "dup_acks": "C-8c: duplicate ACKs",
     "aborted": "B-6a, C-3, E: aborts",

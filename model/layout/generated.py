@@ -1837,7 +1837,7 @@ class LkpKey:
 class Tcb:
     """connection state of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 3203
+    WIDTH: ClassVar[int] = 3204
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "phase": (0, 2),
         "gen": (2, 8),
@@ -1897,64 +1897,64 @@ class Tcb:
         "ecn_cwr": (1444, 1),
         "ecn_edge": (1445, 32),
         "cubic_en": (1477, 1),
-        "cc": (1478, 250),
-        "partial_seen": (1728, 1),
-        "dup_acks": (1729, 8),
-        "rtx_head": (1737, 1),
-        "probe_owed": (1738, 1),
-        "release_owed": (1739, 1),
-        "ack_now": (1740, 1),
-        "dup_owed": (1741, 3),
-        "srtt": (1744, 16),
-        "rttvar": (1760, 16),
-        "rto": (1776, 32),
-        "rtt_active": (1808, 1),
-        "rtt_seq": (1809, 32),
-        "rtt_tick": (1841, 32),
-        "rtx_on": (1873, 1),
-        "persist": (1874, 1),
-        "rtx_deadline": (1875, 32),
-        "rtx_count": (1907, 8),
-        "snd_wnd_probe_count": (1915, 8),
-        "total_rt": (1923, 32),
-        "dack_on": (1955, 1),
-        "dack_deadline": (1956, 32),
-        "unacked_segs": (1988, 8),
-        "rcv_nxt": (1996, 32),
-        "rcv_adv": (2028, 32),
-        "consumed_seq": (2060, 32),
-        "last_ack_sent": (2092, 32),
-        "fin_rcvd": (2124, 1),
-        "ts_recent": (2125, 32),
-        "ts_recent_tick": (2157, 32),
-        "rr_n": (2189, 4),
-        "rr_left": (2193, 256),
-        "rr_right": (2449, 256),
-        "rr_slot": (2705, 24),
-        "ooo_fin": (2729, 1),
-        "ooo_fin_seq": (2730, 32),
-        "dsack": (2762, 1),
-        "dsack_left": (2763, 32),
-        "dsack_right": (2795, 32),
-        "ts_delta": (2827, 32),
-        "retrieve_sent": (2859, 1),
-        "img_addr": (2860, 64),
-        "img_cookie": (2924, 64),
-        "img_sq_index": (2988, 16),
-        "invalid": (3004, 1),
-        "backlog_told": (3005, 32),
-        "backlog_tick": (3037, 32),
-        "ka_on": (3069, 1),
-        "ka_deadline": (3070, 32),
-        "ka_challenge": (3102, 1),
-        "ka_probe_owed": (3103, 1),
-        "rst_challenged": (3104, 1),
-        "syn_challenged": (3105, 1),
-        "syn_tick": (3106, 32),
-        "answered": (3138, 1),
-        "answer_tick": (3139, 32),
-        "old_segs": (3171, 16),
-        "ooo_segs": (3187, 16),
+        "cc": (1478, 251),
+        "partial_seen": (1729, 1),
+        "dup_acks": (1730, 8),
+        "rtx_head": (1738, 1),
+        "probe_owed": (1739, 1),
+        "release_owed": (1740, 1),
+        "ack_now": (1741, 1),
+        "dup_owed": (1742, 3),
+        "srtt": (1745, 16),
+        "rttvar": (1761, 16),
+        "rto": (1777, 32),
+        "rtt_active": (1809, 1),
+        "rtt_seq": (1810, 32),
+        "rtt_tick": (1842, 32),
+        "rtx_on": (1874, 1),
+        "persist": (1875, 1),
+        "rtx_deadline": (1876, 32),
+        "rtx_count": (1908, 8),
+        "snd_wnd_probe_count": (1916, 8),
+        "total_rt": (1924, 32),
+        "dack_on": (1956, 1),
+        "dack_deadline": (1957, 32),
+        "unacked_segs": (1989, 8),
+        "rcv_nxt": (1997, 32),
+        "rcv_adv": (2029, 32),
+        "consumed_seq": (2061, 32),
+        "last_ack_sent": (2093, 32),
+        "fin_rcvd": (2125, 1),
+        "ts_recent": (2126, 32),
+        "ts_recent_tick": (2158, 32),
+        "rr_n": (2190, 4),
+        "rr_left": (2194, 256),
+        "rr_right": (2450, 256),
+        "rr_slot": (2706, 24),
+        "ooo_fin": (2730, 1),
+        "ooo_fin_seq": (2731, 32),
+        "dsack": (2763, 1),
+        "dsack_left": (2764, 32),
+        "dsack_right": (2796, 32),
+        "ts_delta": (2828, 32),
+        "retrieve_sent": (2860, 1),
+        "img_addr": (2861, 64),
+        "img_cookie": (2925, 64),
+        "img_sq_index": (2989, 16),
+        "invalid": (3005, 1),
+        "backlog_told": (3006, 32),
+        "backlog_tick": (3038, 32),
+        "ka_on": (3070, 1),
+        "ka_deadline": (3071, 32),
+        "ka_challenge": (3103, 1),
+        "ka_probe_owed": (3104, 1),
+        "rst_challenged": (3105, 1),
+        "syn_challenged": (3106, 1),
+        "syn_tick": (3107, 32),
+        "answered": (3139, 1),
+        "answer_tick": (3140, 32),
+        "old_segs": (3172, 16),
+        "ooo_segs": (3188, 16),
     }
     phase: int = 0
     gen: int = 0
@@ -2250,180 +2250,180 @@ class Tcb:
         if self.cubic_en >> 1:
             raise ValueError(f"tcb.cubic_en = {self.cubic_en:#x} does not fit in 1 bits")
         value |= self.cubic_en << 1477
-        if self.cc >> 250:
-            raise ValueError(f"tcb.cc = {self.cc:#x} does not fit in 250 bits")
+        if self.cc >> 251:
+            raise ValueError(f"tcb.cc = {self.cc:#x} does not fit in 251 bits")
         value |= self.cc << 1478
         if self.partial_seen >> 1:
             raise ValueError(f"tcb.partial_seen = {self.partial_seen:#x} does not fit in 1 bits")
-        value |= self.partial_seen << 1728
+        value |= self.partial_seen << 1729
         if self.dup_acks >> 8:
             raise ValueError(f"tcb.dup_acks = {self.dup_acks:#x} does not fit in 8 bits")
-        value |= self.dup_acks << 1729
+        value |= self.dup_acks << 1730
         if self.rtx_head >> 1:
             raise ValueError(f"tcb.rtx_head = {self.rtx_head:#x} does not fit in 1 bits")
-        value |= self.rtx_head << 1737
+        value |= self.rtx_head << 1738
         if self.probe_owed >> 1:
             raise ValueError(f"tcb.probe_owed = {self.probe_owed:#x} does not fit in 1 bits")
-        value |= self.probe_owed << 1738
+        value |= self.probe_owed << 1739
         if self.release_owed >> 1:
             raise ValueError(f"tcb.release_owed = {self.release_owed:#x} does not fit in 1 bits")
-        value |= self.release_owed << 1739
+        value |= self.release_owed << 1740
         if self.ack_now >> 1:
             raise ValueError(f"tcb.ack_now = {self.ack_now:#x} does not fit in 1 bits")
-        value |= self.ack_now << 1740
+        value |= self.ack_now << 1741
         if self.dup_owed >> 3:
             raise ValueError(f"tcb.dup_owed = {self.dup_owed:#x} does not fit in 3 bits")
-        value |= self.dup_owed << 1741
+        value |= self.dup_owed << 1742
         if self.srtt >> 16:
             raise ValueError(f"tcb.srtt = {self.srtt:#x} does not fit in 16 bits")
-        value |= self.srtt << 1744
+        value |= self.srtt << 1745
         if self.rttvar >> 16:
             raise ValueError(f"tcb.rttvar = {self.rttvar:#x} does not fit in 16 bits")
-        value |= self.rttvar << 1760
+        value |= self.rttvar << 1761
         if self.rto >> 32:
             raise ValueError(f"tcb.rto = {self.rto:#x} does not fit in 32 bits")
-        value |= self.rto << 1776
+        value |= self.rto << 1777
         if self.rtt_active >> 1:
             raise ValueError(f"tcb.rtt_active = {self.rtt_active:#x} does not fit in 1 bits")
-        value |= self.rtt_active << 1808
+        value |= self.rtt_active << 1809
         if self.rtt_seq >> 32:
             raise ValueError(f"tcb.rtt_seq = {self.rtt_seq:#x} does not fit in 32 bits")
-        value |= self.rtt_seq << 1809
+        value |= self.rtt_seq << 1810
         if self.rtt_tick >> 32:
             raise ValueError(f"tcb.rtt_tick = {self.rtt_tick:#x} does not fit in 32 bits")
-        value |= self.rtt_tick << 1841
+        value |= self.rtt_tick << 1842
         if self.rtx_on >> 1:
             raise ValueError(f"tcb.rtx_on = {self.rtx_on:#x} does not fit in 1 bits")
-        value |= self.rtx_on << 1873
+        value |= self.rtx_on << 1874
         if self.persist >> 1:
             raise ValueError(f"tcb.persist = {self.persist:#x} does not fit in 1 bits")
-        value |= self.persist << 1874
+        value |= self.persist << 1875
         if self.rtx_deadline >> 32:
             raise ValueError(f"tcb.rtx_deadline = {self.rtx_deadline:#x} does not fit in 32 bits")
-        value |= self.rtx_deadline << 1875
+        value |= self.rtx_deadline << 1876
         if self.rtx_count >> 8:
             raise ValueError(f"tcb.rtx_count = {self.rtx_count:#x} does not fit in 8 bits")
-        value |= self.rtx_count << 1907
+        value |= self.rtx_count << 1908
         if self.snd_wnd_probe_count >> 8:
             raise ValueError(f"tcb.snd_wnd_probe_count = {self.snd_wnd_probe_count:#x} does not fit in 8 bits")
-        value |= self.snd_wnd_probe_count << 1915
+        value |= self.snd_wnd_probe_count << 1916
         if self.total_rt >> 32:
             raise ValueError(f"tcb.total_rt = {self.total_rt:#x} does not fit in 32 bits")
-        value |= self.total_rt << 1923
+        value |= self.total_rt << 1924
         if self.dack_on >> 1:
             raise ValueError(f"tcb.dack_on = {self.dack_on:#x} does not fit in 1 bits")
-        value |= self.dack_on << 1955
+        value |= self.dack_on << 1956
         if self.dack_deadline >> 32:
             raise ValueError(f"tcb.dack_deadline = {self.dack_deadline:#x} does not fit in 32 bits")
-        value |= self.dack_deadline << 1956
+        value |= self.dack_deadline << 1957
         if self.unacked_segs >> 8:
             raise ValueError(f"tcb.unacked_segs = {self.unacked_segs:#x} does not fit in 8 bits")
-        value |= self.unacked_segs << 1988
+        value |= self.unacked_segs << 1989
         if self.rcv_nxt >> 32:
             raise ValueError(f"tcb.rcv_nxt = {self.rcv_nxt:#x} does not fit in 32 bits")
-        value |= self.rcv_nxt << 1996
+        value |= self.rcv_nxt << 1997
         if self.rcv_adv >> 32:
             raise ValueError(f"tcb.rcv_adv = {self.rcv_adv:#x} does not fit in 32 bits")
-        value |= self.rcv_adv << 2028
+        value |= self.rcv_adv << 2029
         if self.consumed_seq >> 32:
             raise ValueError(f"tcb.consumed_seq = {self.consumed_seq:#x} does not fit in 32 bits")
-        value |= self.consumed_seq << 2060
+        value |= self.consumed_seq << 2061
         if self.last_ack_sent >> 32:
             raise ValueError(f"tcb.last_ack_sent = {self.last_ack_sent:#x} does not fit in 32 bits")
-        value |= self.last_ack_sent << 2092
+        value |= self.last_ack_sent << 2093
         if self.fin_rcvd >> 1:
             raise ValueError(f"tcb.fin_rcvd = {self.fin_rcvd:#x} does not fit in 1 bits")
-        value |= self.fin_rcvd << 2124
+        value |= self.fin_rcvd << 2125
         if self.ts_recent >> 32:
             raise ValueError(f"tcb.ts_recent = {self.ts_recent:#x} does not fit in 32 bits")
-        value |= self.ts_recent << 2125
+        value |= self.ts_recent << 2126
         if self.ts_recent_tick >> 32:
             raise ValueError(f"tcb.ts_recent_tick = {self.ts_recent_tick:#x} does not fit in 32 bits")
-        value |= self.ts_recent_tick << 2157
+        value |= self.ts_recent_tick << 2158
         if self.rr_n >> 4:
             raise ValueError(f"tcb.rr_n = {self.rr_n:#x} does not fit in 4 bits")
-        value |= self.rr_n << 2189
+        value |= self.rr_n << 2190
         if self.rr_left >> 256:
             raise ValueError(f"tcb.rr_left = {self.rr_left:#x} does not fit in 256 bits")
-        value |= self.rr_left << 2193
+        value |= self.rr_left << 2194
         if self.rr_right >> 256:
             raise ValueError(f"tcb.rr_right = {self.rr_right:#x} does not fit in 256 bits")
-        value |= self.rr_right << 2449
+        value |= self.rr_right << 2450
         if self.rr_slot >> 24:
             raise ValueError(f"tcb.rr_slot = {self.rr_slot:#x} does not fit in 24 bits")
-        value |= self.rr_slot << 2705
+        value |= self.rr_slot << 2706
         if self.ooo_fin >> 1:
             raise ValueError(f"tcb.ooo_fin = {self.ooo_fin:#x} does not fit in 1 bits")
-        value |= self.ooo_fin << 2729
+        value |= self.ooo_fin << 2730
         if self.ooo_fin_seq >> 32:
             raise ValueError(f"tcb.ooo_fin_seq = {self.ooo_fin_seq:#x} does not fit in 32 bits")
-        value |= self.ooo_fin_seq << 2730
+        value |= self.ooo_fin_seq << 2731
         if self.dsack >> 1:
             raise ValueError(f"tcb.dsack = {self.dsack:#x} does not fit in 1 bits")
-        value |= self.dsack << 2762
+        value |= self.dsack << 2763
         if self.dsack_left >> 32:
             raise ValueError(f"tcb.dsack_left = {self.dsack_left:#x} does not fit in 32 bits")
-        value |= self.dsack_left << 2763
+        value |= self.dsack_left << 2764
         if self.dsack_right >> 32:
             raise ValueError(f"tcb.dsack_right = {self.dsack_right:#x} does not fit in 32 bits")
-        value |= self.dsack_right << 2795
+        value |= self.dsack_right << 2796
         if self.ts_delta >> 32:
             raise ValueError(f"tcb.ts_delta = {self.ts_delta:#x} does not fit in 32 bits")
-        value |= self.ts_delta << 2827
+        value |= self.ts_delta << 2828
         if self.retrieve_sent >> 1:
             raise ValueError(f"tcb.retrieve_sent = {self.retrieve_sent:#x} does not fit in 1 bits")
-        value |= self.retrieve_sent << 2859
+        value |= self.retrieve_sent << 2860
         if self.img_addr >> 64:
             raise ValueError(f"tcb.img_addr = {self.img_addr:#x} does not fit in 64 bits")
-        value |= self.img_addr << 2860
+        value |= self.img_addr << 2861
         if self.img_cookie >> 64:
             raise ValueError(f"tcb.img_cookie = {self.img_cookie:#x} does not fit in 64 bits")
-        value |= self.img_cookie << 2924
+        value |= self.img_cookie << 2925
         if self.img_sq_index >> 16:
             raise ValueError(f"tcb.img_sq_index = {self.img_sq_index:#x} does not fit in 16 bits")
-        value |= self.img_sq_index << 2988
+        value |= self.img_sq_index << 2989
         if self.invalid >> 1:
             raise ValueError(f"tcb.invalid = {self.invalid:#x} does not fit in 1 bits")
-        value |= self.invalid << 3004
+        value |= self.invalid << 3005
         if self.backlog_told >> 32:
             raise ValueError(f"tcb.backlog_told = {self.backlog_told:#x} does not fit in 32 bits")
-        value |= self.backlog_told << 3005
+        value |= self.backlog_told << 3006
         if self.backlog_tick >> 32:
             raise ValueError(f"tcb.backlog_tick = {self.backlog_tick:#x} does not fit in 32 bits")
-        value |= self.backlog_tick << 3037
+        value |= self.backlog_tick << 3038
         if self.ka_on >> 1:
             raise ValueError(f"tcb.ka_on = {self.ka_on:#x} does not fit in 1 bits")
-        value |= self.ka_on << 3069
+        value |= self.ka_on << 3070
         if self.ka_deadline >> 32:
             raise ValueError(f"tcb.ka_deadline = {self.ka_deadline:#x} does not fit in 32 bits")
-        value |= self.ka_deadline << 3070
+        value |= self.ka_deadline << 3071
         if self.ka_challenge >> 1:
             raise ValueError(f"tcb.ka_challenge = {self.ka_challenge:#x} does not fit in 1 bits")
-        value |= self.ka_challenge << 3102
+        value |= self.ka_challenge << 3103
         if self.ka_probe_owed >> 1:
             raise ValueError(f"tcb.ka_probe_owed = {self.ka_probe_owed:#x} does not fit in 1 bits")
-        value |= self.ka_probe_owed << 3103
+        value |= self.ka_probe_owed << 3104
         if self.rst_challenged >> 1:
             raise ValueError(f"tcb.rst_challenged = {self.rst_challenged:#x} does not fit in 1 bits")
-        value |= self.rst_challenged << 3104
+        value |= self.rst_challenged << 3105
         if self.syn_challenged >> 1:
             raise ValueError(f"tcb.syn_challenged = {self.syn_challenged:#x} does not fit in 1 bits")
-        value |= self.syn_challenged << 3105
+        value |= self.syn_challenged << 3106
         if self.syn_tick >> 32:
             raise ValueError(f"tcb.syn_tick = {self.syn_tick:#x} does not fit in 32 bits")
-        value |= self.syn_tick << 3106
+        value |= self.syn_tick << 3107
         if self.answered >> 1:
             raise ValueError(f"tcb.answered = {self.answered:#x} does not fit in 1 bits")
-        value |= self.answered << 3138
+        value |= self.answered << 3139
         if self.answer_tick >> 32:
             raise ValueError(f"tcb.answer_tick = {self.answer_tick:#x} does not fit in 32 bits")
-        value |= self.answer_tick << 3139
+        value |= self.answer_tick << 3140
         if self.old_segs >> 16:
             raise ValueError(f"tcb.old_segs = {self.old_segs:#x} does not fit in 16 bits")
-        value |= self.old_segs << 3171
+        value |= self.old_segs << 3172
         if self.ooo_segs >> 16:
             raise ValueError(f"tcb.ooo_segs = {self.ooo_segs:#x} does not fit in 16 bits")
-        value |= self.ooo_segs << 3187
+        value |= self.ooo_segs << 3188
         return value
 
     @classmethod
@@ -2488,64 +2488,64 @@ class Tcb:
             (value >> 1444) & 0x1,
             (value >> 1445) & 0xffffffff,
             (value >> 1477) & 0x1,
-            (value >> 1478) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 1728) & 0x1,
-            (value >> 1729) & 0xff,
-            (value >> 1737) & 0x1,
+            (value >> 1478) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 1729) & 0x1,
+            (value >> 1730) & 0xff,
             (value >> 1738) & 0x1,
             (value >> 1739) & 0x1,
             (value >> 1740) & 0x1,
-            (value >> 1741) & 0x7,
-            (value >> 1744) & 0xffff,
-            (value >> 1760) & 0xffff,
-            (value >> 1776) & 0xffffffff,
-            (value >> 1808) & 0x1,
-            (value >> 1809) & 0xffffffff,
-            (value >> 1841) & 0xffffffff,
-            (value >> 1873) & 0x1,
+            (value >> 1741) & 0x1,
+            (value >> 1742) & 0x7,
+            (value >> 1745) & 0xffff,
+            (value >> 1761) & 0xffff,
+            (value >> 1777) & 0xffffffff,
+            (value >> 1809) & 0x1,
+            (value >> 1810) & 0xffffffff,
+            (value >> 1842) & 0xffffffff,
             (value >> 1874) & 0x1,
-            (value >> 1875) & 0xffffffff,
-            (value >> 1907) & 0xff,
-            (value >> 1915) & 0xff,
-            (value >> 1923) & 0xffffffff,
-            (value >> 1955) & 0x1,
-            (value >> 1956) & 0xffffffff,
-            (value >> 1988) & 0xff,
-            (value >> 1996) & 0xffffffff,
-            (value >> 2028) & 0xffffffff,
-            (value >> 2060) & 0xffffffff,
-            (value >> 2092) & 0xffffffff,
-            (value >> 2124) & 0x1,
-            (value >> 2125) & 0xffffffff,
-            (value >> 2157) & 0xffffffff,
-            (value >> 2189) & 0xf,
-            (value >> 2193) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2449) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 2705) & 0xffffff,
-            (value >> 2729) & 0x1,
-            (value >> 2730) & 0xffffffff,
-            (value >> 2762) & 0x1,
-            (value >> 2763) & 0xffffffff,
-            (value >> 2795) & 0xffffffff,
-            (value >> 2827) & 0xffffffff,
-            (value >> 2859) & 0x1,
-            (value >> 2860) & 0xffffffffffffffff,
-            (value >> 2924) & 0xffffffffffffffff,
-            (value >> 2988) & 0xffff,
-            (value >> 3004) & 0x1,
-            (value >> 3005) & 0xffffffff,
-            (value >> 3037) & 0xffffffff,
-            (value >> 3069) & 0x1,
-            (value >> 3070) & 0xffffffff,
-            (value >> 3102) & 0x1,
+            (value >> 1875) & 0x1,
+            (value >> 1876) & 0xffffffff,
+            (value >> 1908) & 0xff,
+            (value >> 1916) & 0xff,
+            (value >> 1924) & 0xffffffff,
+            (value >> 1956) & 0x1,
+            (value >> 1957) & 0xffffffff,
+            (value >> 1989) & 0xff,
+            (value >> 1997) & 0xffffffff,
+            (value >> 2029) & 0xffffffff,
+            (value >> 2061) & 0xffffffff,
+            (value >> 2093) & 0xffffffff,
+            (value >> 2125) & 0x1,
+            (value >> 2126) & 0xffffffff,
+            (value >> 2158) & 0xffffffff,
+            (value >> 2190) & 0xf,
+            (value >> 2194) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2450) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 2706) & 0xffffff,
+            (value >> 2730) & 0x1,
+            (value >> 2731) & 0xffffffff,
+            (value >> 2763) & 0x1,
+            (value >> 2764) & 0xffffffff,
+            (value >> 2796) & 0xffffffff,
+            (value >> 2828) & 0xffffffff,
+            (value >> 2860) & 0x1,
+            (value >> 2861) & 0xffffffffffffffff,
+            (value >> 2925) & 0xffffffffffffffff,
+            (value >> 2989) & 0xffff,
+            (value >> 3005) & 0x1,
+            (value >> 3006) & 0xffffffff,
+            (value >> 3038) & 0xffffffff,
+            (value >> 3070) & 0x1,
+            (value >> 3071) & 0xffffffff,
             (value >> 3103) & 0x1,
             (value >> 3104) & 0x1,
             (value >> 3105) & 0x1,
-            (value >> 3106) & 0xffffffff,
-            (value >> 3138) & 0x1,
-            (value >> 3139) & 0xffffffff,
-            (value >> 3171) & 0xffff,
-            (value >> 3187) & 0xffff,
+            (value >> 3106) & 0x1,
+            (value >> 3107) & 0xffffffff,
+            (value >> 3139) & 0x1,
+            (value >> 3140) & 0xffffffff,
+            (value >> 3172) & 0xffff,
+            (value >> 3188) & 0xffff,
         )
 
 
@@ -2553,22 +2553,24 @@ class Tcb:
 class Cubic:
     """what CUBIC keeps of a connection: field cc of the tcb"""
 
-    WIDTH: ClassVar[int] = 250
+    WIDTH: ClassVar[int] = 251
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "epoch": (0, 1),
         "start": (1, 32),
         "last": (33, 32),
-        "w_max": (65, 32),
-        "prior": (97, 32),
-        "gap": (129, 32),
-        "k": (161, 17),
-        "k_bits": (178, 5),
-        "w_est": (183, 32),
-        "est_acc": (215, 35),
+        "dry": (65, 1),
+        "w_max": (66, 32),
+        "prior": (98, 32),
+        "gap": (130, 32),
+        "k": (162, 17),
+        "k_bits": (179, 5),
+        "w_est": (184, 32),
+        "est_acc": (216, 35),
     }
     epoch: int = 0
     start: int = 0
     last: int = 0
+    dry: int = 0
     w_max: int = 0
     prior: int = 0
     gap: int = 0
@@ -2589,27 +2591,30 @@ class Cubic:
         if self.last >> 32:
             raise ValueError(f"cubic.last = {self.last:#x} does not fit in 32 bits")
         value |= self.last << 33
+        if self.dry >> 1:
+            raise ValueError(f"cubic.dry = {self.dry:#x} does not fit in 1 bits")
+        value |= self.dry << 65
         if self.w_max >> 32:
             raise ValueError(f"cubic.w_max = {self.w_max:#x} does not fit in 32 bits")
-        value |= self.w_max << 65
+        value |= self.w_max << 66
         if self.prior >> 32:
             raise ValueError(f"cubic.prior = {self.prior:#x} does not fit in 32 bits")
-        value |= self.prior << 97
+        value |= self.prior << 98
         if self.gap >> 32:
             raise ValueError(f"cubic.gap = {self.gap:#x} does not fit in 32 bits")
-        value |= self.gap << 129
+        value |= self.gap << 130
         if self.k >> 17:
             raise ValueError(f"cubic.k = {self.k:#x} does not fit in 17 bits")
-        value |= self.k << 161
+        value |= self.k << 162
         if self.k_bits >> 5:
             raise ValueError(f"cubic.k_bits = {self.k_bits:#x} does not fit in 5 bits")
-        value |= self.k_bits << 178
+        value |= self.k_bits << 179
         if self.w_est >> 32:
             raise ValueError(f"cubic.w_est = {self.w_est:#x} does not fit in 32 bits")
-        value |= self.w_est << 183
+        value |= self.w_est << 184
         if self.est_acc >> 35:
             raise ValueError(f"cubic.est_acc = {self.est_acc:#x} does not fit in 35 bits")
-        value |= self.est_acc << 215
+        value |= self.est_acc << 216
         return value
 
     @classmethod
@@ -2619,13 +2624,14 @@ class Cubic:
             value & 0x1,
             (value >> 1) & 0xffffffff,
             (value >> 33) & 0xffffffff,
-            (value >> 65) & 0xffffffff,
-            (value >> 97) & 0xffffffff,
-            (value >> 129) & 0xffffffff,
-            (value >> 161) & 0x1ffff,
-            (value >> 178) & 0x1f,
-            (value >> 183) & 0xffffffff,
-            (value >> 215) & 0x7ffffffff,
+            (value >> 65) & 0x1,
+            (value >> 66) & 0xffffffff,
+            (value >> 98) & 0xffffffff,
+            (value >> 130) & 0xffffffff,
+            (value >> 162) & 0x1ffff,
+            (value >> 179) & 0x1f,
+            (value >> 184) & 0xffffffff,
+            (value >> 216) & 0x7ffffffff,
         )
 
 
@@ -3975,7 +3981,7 @@ class Plq:
 class RecTcp:
     """commit record of tcp_engine"""
 
-    WIDTH: ClassVar[int] = 5444
+    WIDTH: ClassVar[int] = 5445
     FIELDS: ClassVar[dict[str, tuple[int, int]]] = {
         "order": (0, 32),
         "tick": (32, 32),
@@ -3985,19 +3991,19 @@ class RecTcp:
         "cause": (92, 32),
         "opcode": (124, 8),
         "rx": (132, 515),
-        "tcb": (647, 3203),
-        "credits": (3850, 16),
-        "verdict": (3866, 2),
-        "tx0_valid": (3868, 1),
-        "tx0": (3869, 484),
-        "tx1_valid": (4353, 1),
-        "tx1": (4354, 484),
-        "dlv_valid": (4838, 1),
-        "dlv": (4839, 346),
-        "cpl_valid": (5185, 1),
-        "cpl": (5186, 256),
-        "img_valid": (5442, 1),
-        "room": (5443, 1),
+        "tcb": (647, 3204),
+        "credits": (3851, 16),
+        "verdict": (3867, 2),
+        "tx0_valid": (3869, 1),
+        "tx0": (3870, 484),
+        "tx1_valid": (4354, 1),
+        "tx1": (4355, 484),
+        "dlv_valid": (4839, 1),
+        "dlv": (4840, 346),
+        "cpl_valid": (5186, 1),
+        "cpl": (5187, 256),
+        "img_valid": (5443, 1),
+        "room": (5444, 1),
     }
     order: int = 0
     tick: int = 0
@@ -4048,45 +4054,45 @@ class RecTcp:
         if self.rx >> 515:
             raise ValueError(f"rec_tcp.rx = {self.rx:#x} does not fit in 515 bits")
         value |= self.rx << 132
-        if self.tcb >> 3203:
-            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 3203 bits")
+        if self.tcb >> 3204:
+            raise ValueError(f"rec_tcp.tcb = {self.tcb:#x} does not fit in 3204 bits")
         value |= self.tcb << 647
         if self.credits >> 16:
             raise ValueError(f"rec_tcp.credits = {self.credits:#x} does not fit in 16 bits")
-        value |= self.credits << 3850
+        value |= self.credits << 3851
         if self.verdict >> 2:
             raise ValueError(f"rec_tcp.verdict = {self.verdict:#x} does not fit in 2 bits")
-        value |= self.verdict << 3866
+        value |= self.verdict << 3867
         if self.tx0_valid >> 1:
             raise ValueError(f"rec_tcp.tx0_valid = {self.tx0_valid:#x} does not fit in 1 bits")
-        value |= self.tx0_valid << 3868
+        value |= self.tx0_valid << 3869
         if self.tx0 >> 484:
             raise ValueError(f"rec_tcp.tx0 = {self.tx0:#x} does not fit in 484 bits")
-        value |= self.tx0 << 3869
+        value |= self.tx0 << 3870
         if self.tx1_valid >> 1:
             raise ValueError(f"rec_tcp.tx1_valid = {self.tx1_valid:#x} does not fit in 1 bits")
-        value |= self.tx1_valid << 4353
+        value |= self.tx1_valid << 4354
         if self.tx1 >> 484:
             raise ValueError(f"rec_tcp.tx1 = {self.tx1:#x} does not fit in 484 bits")
-        value |= self.tx1 << 4354
+        value |= self.tx1 << 4355
         if self.dlv_valid >> 1:
             raise ValueError(f"rec_tcp.dlv_valid = {self.dlv_valid:#x} does not fit in 1 bits")
-        value |= self.dlv_valid << 4838
+        value |= self.dlv_valid << 4839
         if self.dlv >> 346:
             raise ValueError(f"rec_tcp.dlv = {self.dlv:#x} does not fit in 346 bits")
-        value |= self.dlv << 4839
+        value |= self.dlv << 4840
         if self.cpl_valid >> 1:
             raise ValueError(f"rec_tcp.cpl_valid = {self.cpl_valid:#x} does not fit in 1 bits")
-        value |= self.cpl_valid << 5185
+        value |= self.cpl_valid << 5186
         if self.cpl >> 256:
             raise ValueError(f"rec_tcp.cpl = {self.cpl:#x} does not fit in 256 bits")
-        value |= self.cpl << 5186
+        value |= self.cpl << 5187
         if self.img_valid >> 1:
             raise ValueError(f"rec_tcp.img_valid = {self.img_valid:#x} does not fit in 1 bits")
-        value |= self.img_valid << 5442
+        value |= self.img_valid << 5443
         if self.room >> 1:
             raise ValueError(f"rec_tcp.room = {self.room:#x} does not fit in 1 bits")
-        value |= self.room << 5443
+        value |= self.room << 5444
         return value
 
     @classmethod
@@ -4101,19 +4107,19 @@ class RecTcp:
             (value >> 92) & 0xffffffff,
             (value >> 124) & 0xff,
             (value >> 132) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 647) & 0x7ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 3850) & 0xffff,
-            (value >> 3866) & 0x3,
-            (value >> 3868) & 0x1,
-            (value >> 3869) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 4353) & 0x1,
-            (value >> 4354) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 4838) & 0x1,
-            (value >> 4839) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 5185) & 0x1,
-            (value >> 5186) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
-            (value >> 5442) & 0x1,
+            (value >> 647) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 3851) & 0xffff,
+            (value >> 3867) & 0x3,
+            (value >> 3869) & 0x1,
+            (value >> 3870) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4354) & 0x1,
+            (value >> 4355) & 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 4839) & 0x1,
+            (value >> 4840) & 0x3ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
+            (value >> 5186) & 0x1,
+            (value >> 5187) & 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff,
             (value >> 5443) & 0x1,
+            (value >> 5444) & 0x1,
         )
 
 

@@ -4,6 +4,7 @@ A stage is a time of congestion avoidance between two reductions. In it cwnd fol
 in front of the last reduction (w_max), and is never below what Reno would have (w_est). K, the time at which the curve
 is at w_max again, needs a cube root: one bit of it is found with each of the first acknowledgments. While less than
 half of the window is in flight, cwnd is not what holds the sender back: nothing grows, and that time does not count.
+Neither does the time between an acknowledgment that left nothing in flight and the next.
 """
 
 from __future__ import annotations
@@ -67,15 +68,18 @@ def after_idle(c: Context) -> None:
 
 
 def grow(c: Context, acked: int) -> None:
-    """Q-4, Q-5, Q-6: an acknowledgment when cwnd is not below ssthresh, before snd_una moves."""
-    kept = load(c.w)
+    """Q-4 to Q-7: an acknowledgment when cwnd is not below ssthresh, before snd_una moves."""
+    kept, dry = load(c.w), int(acked == _flight(c))
+    if kept.epoch and kept.dry:
+        kept = _without_the_time_since(c, kept)
     if _unused(c):
-        _stand_still(c, kept)
+        if kept.epoch:
+            store(c.w, replace(_without_the_time_since(c, kept), dry=dry))
         return
     if not kept.epoch:
-        _begin(c, kept)
+        _begin(c, kept, dry)
         return
-    kept = _estimate(c, replace(kept, last=c.now), acked)
+    kept = _estimate(c, replace(kept, last=c.now, dry=dry), acked)
     if kept.k_bits:
         kept, target = _search(c, kept), 0
     else:
@@ -84,19 +88,22 @@ def grow(c: Context, acked: int) -> None:
     _follow(c, kept.w_est, target, acked)
 
 
+def _flight(c: Context) -> int:
+    """Octets that were sent and not acknowledged when the acknowledgment came."""
+    return distance(c.w.snd_max, c.w.snd_una)
+
+
 def _unused(c: Context) -> bool:
     """Q-6: less than half of the window is in flight (RFC 9438 5.8; the half is that of RFC 7661)."""
-    return 2 * distance(c.w.snd_max, c.w.snd_una) < c.w.cwnd
+    return 2 * _flight(c) < c.w.cwnd
 
 
-def _stand_still(c: Context, kept: Cubic) -> None:
-    """Q-6: the start of the stage moves by the ticks since the last acknowledgment, so that they do not count (4.2)."""
-    if kept.epoch:
-        start = (kept.start + distance(c.now, kept.last)) & MASK
-        store(c.w, replace(kept, start=start, last=c.now))
+def _without_the_time_since(c: Context, kept: Cubic) -> Cubic:
+    """Q-6, Q-7: the start of the stage moves by the ticks since the last acknowledgment: they do not count (4.2)."""
+    return replace(kept, start=(kept.start + distance(c.now, kept.last)) & MASK, last=c.now)
 
 
-def _begin(c: Context, kept: Cubic) -> None:
+def _begin(c: Context, kept: Cubic, dry: int) -> None:
     """Q-4: a stage begins; the window grows from the next acknowledgment on."""
     w = c.w
     gap = max(kept.w_max - w.cwnd, 0)
@@ -105,6 +112,7 @@ def _begin(c: Context, kept: Cubic) -> None:
         epoch=1,
         start=c.now,
         last=c.now,
+        dry=dry,
         w_max=max(kept.w_max, w.cwnd),
         prior=kept.prior,
         gap=gap,

@@ -225,9 +225,10 @@ class Life:
     @property
     def _peer_is_over(self) -> bool:
         """The peer heard everything, and nothing is on its way."""
+        if not self.network.quiet:
+            return False
         far = self.far
-        over = far is None or far.connection.state in (PeerState.CLOSED, PeerState.TIME_WAIT)
-        return over and self.network.quiet
+        return far is None or far.connection.state in (PeerState.CLOSED, PeerState.TIME_WAIT)
 
     def close_in_software(self) -> None:
         """Not offloaded any more: both ends close."""

@@ -136,6 +136,8 @@ class ContractNetwork(Network):
         self._copies: list[bytes] = []
         #: An application changed: its peer looks again.
         self._poked = False
+        #: Frames that wait because their connection is silent or deaf.
+        self._held = 0
         self._now = 0
 
     def _peer(self, number: int, tcp: TcpConfig, seed: int) -> TcpPeer:
@@ -160,23 +162,28 @@ class ContractNetwork(Network):
 
     def far(self, local_port: int) -> Far | None:
         """The other end of the connection from a port; None until its SYN arrived."""
+        return self.fars.get(local_port)
+
+    def _note_connections(self) -> None:
+        """Peers make connections of SYNs alone, so this is asked behind frames."""
         for number, peer in enumerate(self.peers):
             for index in range(self._known[number], len(peer.connections)):
                 app = peer.apps[index]
                 if isinstance(app, FarApp):
-                    self.fars[peer.connections[index].addresses.other_port] = Far(peer, index, app)
+                    port = peer.connections[index].addresses.other_port
+                    self.forget(port)
+                    self.fars[port] = Far(peer, index, app)
             self._known[number] = len(peer.connections)
-        return self.fars.get(local_port)
 
     @property
     def quiet(self) -> bool:
         """No frame is on its way."""
-        held = any(any(far.waiting.values()) for far in self.fars.values())
-        return not held and all(i.next_deadline() is None for i in self.impairments.values())
+        return not self._held and all(i.next_deadline() is None for i in self.impairments.values())
 
     def forget(self, local_port: int) -> None:
         """Nobody looks at a connection any more."""
-        self.fars.pop(local_port, None)
+        far = self.fars.pop(local_port, None)
+        self._held -= 0 if far is None else sum(map(len, far.waiting.values()))
 
     def reset(self, far: Far, tick: int) -> None:
         """The peer resets a connection."""
@@ -195,14 +202,16 @@ class ContractNetwork(Network):
     def _hold(self, frames: list[bytes], direction: str, tick: int) -> list[bytes]:
         """Frames that go on now: those of silent connections wait, and go first when the silence is over."""
         out: list[bytes] = []
-        for far in self.fars.values():
+        for far in self.fars.values() if self._held else ():
             if far.waiting[direction] and self._hears_from(far, direction) <= tick:
                 out += far.waiting[direction]
+                self._held -= len(far.waiting[direction])
                 far.waiting[direction].clear()
         for frame in frames:
             far_end = self._of(frame, 0 if direction == TO_PEER else 2)
             if far_end is not None and self._hears_from(far_end, direction) > tick:
                 far_end.waiting[direction].append(frame)
+                self._held += 1
             else:
                 out.append(frame)
         return out
@@ -225,6 +234,7 @@ class ContractNetwork(Network):
             number = frame[last] - 2 if last else 0
             if 0 <= number < len(self.peers):
                 answers += self.peers[number].on_frame(_peer_mac(number) + frame[6:], tick)
+        self._note_connections()
         for peer in self.peers:
             if tick > self._now:
                 answers += peer.on_tick(tick)

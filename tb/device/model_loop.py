@@ -6,6 +6,7 @@ from collections import deque
 from pathlib import Path
 
 from model.device.golden import GoldenDevice
+from model.device.records import Journal
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
 from tb.config import RunConfig
@@ -24,8 +25,10 @@ class ModelRun:
     #: What is played; others put their own here.
     transfer_type: type[Transfer] = Transfer
 
-    def __init__(self, config: RunConfig, capture: Path | None = None, conns: int = 64) -> None:
-        self.device = GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed)
+    def __init__(
+        self, config: RunConfig, capture: Path | None = None, conns: int = 64, journal: Journal | None = None
+    ) -> None:
+        self.device = GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed, journal=journal)
         memory = self.device.mem
         allocator = PageAllocator(memory, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
         transfer = self.transfer_type(config, memory, allocator, capture=capture)

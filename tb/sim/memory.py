@@ -1,18 +1,16 @@
-"""Host memory: the back door into tb/hdl/axi_mem.v, and what that memory holds before anyone writes."""
+"""Host memory: the back door into tb/hdl/axi_mem.v."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import cocotb
-import numpy as np
 from cocotb.triggers import Lock, ValueChange
-from numpy.typing import NDArray
 
+from tb.sim.contents import initial_contents
 from tb.sim.ports import read_int
 
 #: Bytes of one access through the back door.
@@ -20,24 +18,10 @@ CHUNK = 512
 #: Reads of at least this many bytes go through a file that the memory writes, which is some hundred times faster.
 BULK = 1 << 18
 BLOCK = 4096
-_MULTIPLIERS = (np.uint64(0x9E37_79B9_7F4A_7C15), np.uint64(0xD6E8_FEB8_6659_FD93))
 
 
 class MemoryFaultError(Exception):
     """An access outside the memory."""
-
-
-@lru_cache(maxsize=1)
-def initial_contents(mem_seed: int, address: int, length: int) -> bytes:
-    """The bytes that axi_mem holds at time 0 at [address, address + length)."""
-    first, last = address // 8, (address + length + 7) // 8
-    lanes: NDArray[np.uint64] = np.arange(first, last, dtype=np.uint64)
-    lanes ^= np.uint64(mem_seed << 32 | mem_seed)
-    for multiplier in _MULTIPLIERS:
-        lanes = lanes * multiplier
-        lanes ^= lanes >> np.uint64(32)
-    data = lanes.astype("<u8").tobytes()
-    return data[address - first * 8 : address - first * 8 + length]
 
 
 class HostMemory:

@@ -305,3 +305,29 @@ def test_an_interrupted_simulation_leaves_nothing_running_and_its_files_whole(
         assert blocks[at + length - 4 : at + length] == blocks[at + 4 : at + 8]
         at += length
     assert at == len(blocks), "the capture ends inside a packet"
+
+
+@pytest.mark.rule("C-18")
+def test_a_file_that_is_no_trace_of_lockstep_is_not_checked(tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl.gz"
+    other.write_bytes(b"no trace\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "tb.cli", "check"],
+        cwd=ROOT, env=environment({"COMMITS": str(other)}), capture_output=True, text=True, timeout=PATIENCE,
+        check=False,
+    )  # fmt: skip
+    refused(done, "this is not a trace", f"{other}, line 1")
+
+
+def test_a_command_of_make_refuses_what_follows_it_and_runs_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tb.cli", "test", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "test takes no '--help'" in done.stderr
+    assert "chimney test --help" in done.stderr

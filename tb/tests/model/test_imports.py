@@ -68,6 +68,7 @@ def sources(folder: str) -> list[Path]:
         ("tb/peers", {"model", "cocotb", "cocotb_bus", "pyuvm"}),
         ("tb/monitors", {"model", "cocotb", "cocotb_bus", "pyuvm"}),
         ("tb/session", {"cocotb", "cocotb_bus", "pyuvm"}),
+        ("tb/lockstep", {"cocotb", "cocotb_bus", "cocotb_tools", "pyuvm"}),
     ],
 )
 def test_a_folder_reaches_nothing_it_must_not_know_through_any_chain_of_imports(

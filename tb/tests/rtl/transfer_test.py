@@ -9,20 +9,21 @@ import cocotb
 from cocotb.triggers import Timer
 from pyuvm import uvm_factory, uvm_root
 
-from model.device.bounds import bounds_for
 from model.device.config import DeviceConfig
 from model.device.follower import Follower
 from model.layout.generated import Csr
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
+from tb.config import RunConfig
 from tb.device.host_port import RtlHostPort
 from tb.env.agents import NdisDriver
 from tb.env.base_test import ChimneyTest, configuration, put, top, write_json
 from tb.env.bench import Bench, back_pressure
 from tb.env.items import NdisItem
+from tb.lockstep.recording import RecordingFollower
+from tb.lockstep.trace import TRACE_NAME, Header, TraceWriter
 from tb.session import summary
 from tb.session.transfer import Transfer
-from tb.sim.memory import initial_contents
 from tb.sim.records import RecordReader
 from tb.sim.run import RECORDS_NAME, replay_command
 
@@ -35,19 +36,30 @@ NS_PER_BYTE, NS_AT_LEAST = 20_000, 2_000_000_000
 class TransferTest(ChimneyTest):
     """Sends the file over the wire and back, then compares all of memory and asks for the verdict."""
 
+    trace: TraceWriter | None = None
+
     def build_phase(self) -> None:
         dut = top()
-        self.config = configuration()
-        self.contents = bytearray(initial_contents(int(dut.mem_seed.value), 0, built("mem_bytes")))
+        self.config = self.configured()
         conns, data_w = built("conns"), self.config.data_w
-        bounds = bounds_for(self.config.conns, data_w, self.config.mem_latency)
         sizes = DeviceConfig(
             conns=conns,
             data_w=data_w,
             pool_bufs=built("pool_bufs", DeviceConfig.pool_bufs),
             ooo_ranges=built("ooo_ranges", DeviceConfig.ooo_ranges),
         )
-        self.follower = Follower(bytes(self.contents), config=sizes, bounds=bounds)
+        header = Header(
+            device=sizes,
+            memory_bytes=built("mem_bytes"),
+            busy_conns=self.config.conns,
+            latency=self.config.mem_latency,
+            seed=self.config.seed,
+            contents="hash",
+            memory_seed=int(dut.mem_seed.value),
+            origin=self.config.make_command(),
+        )
+        self.contents = bytearray(header.initial())
+        self.follower = self._follower(header)
         self.port = RtlHostPort(self.contents, self._on_operation)
         put("dut", dut)
         put("data_w", self.config.data_w)
@@ -58,6 +70,17 @@ class TransferTest(ChimneyTest):
         self.transfer: Transfer | None = None
         self.tick = 0
         super().build_phase()
+
+    def configured(self) -> RunConfig:
+        """The configuration of the run."""
+        return configuration()
+
+    def _follower(self, header: Header) -> Follower:
+        """What lockstep feeds; with TRACE=1 it writes down all that it is fed."""
+        if not self.config.trace:
+            return Follower(bytes(self.contents), config=header.device, bounds=header.bounds())
+        self.trace = TraceWriter(self.config.out / TRACE_NAME, header)
+        return RecordingFollower(header, self.trace)
 
     def _on_operation(self, operation: Any) -> None:
         self.env.scoreboard.on_operation(operation)
@@ -115,6 +138,8 @@ class TransferTest(ChimneyTest):
     def _write_results(self, seconds: float) -> None:
         assert self.transfer is not None
         out = self.config.out
+        if self.trace is not None:
+            self.trace.close()
         result = summary.empty(self.config) | summary.of_transfer(self.transfer, self.tick)
         result |= self.env.scoreboard.summary()
         result["cycles"] = int(top().cycle.value)

@@ -38,6 +38,7 @@ class CubicOracle:
     epoch: int = 0
     start: int = 0
     last: int = 0
+    dry: int = 0
     w_max: int = 0
     prior: int = 0
     gap: int = 0
@@ -75,15 +76,17 @@ class CubicOracle:
     def avoid(
         self, cwnd: int, acc: int, acked: int, mss: int, *, flight: int, now: int, srtt: int, rate: int
     ) -> tuple[int, int]:
-        """Q-4 to Q-6: cwnd and cwnd_acc behind an ACK of new data in congestion avoidance.
+        """Q-4 to Q-7: cwnd and cwnd_acc behind an ACK of new data in congestion avoidance.
 
         `flight` is the octets that were out in front of it, the acknowledged ones included.
         """
-        if 2 * flight < cwnd:  # Q-6
-            if self.epoch:
-                self.start, self.last = (self.start + now - self.last) % (1 << 32), now
+        used = 2 * flight >= cwnd
+        if self.epoch and (self.dry or not used):  # Q-7, Q-6: what passed since the last of these does not count
+            self.start = (self.start + now - self.last) % (1 << 32)
+        if self.epoch or used:
+            self.last, self.dry = now, int(acked == flight)
+        if not used:
             return cwnd, acc
-        self.last = now
         if not self.epoch:
             self.epoch, self.start, self.w_est, self.est_acc, self.k = 1, now, cwnd, 0, 0
             self.gap, self.k_bits = (self.w_max - cwnd, K_BITS) if self.w_max > cwnd else (0, 0)

@@ -360,9 +360,10 @@ async def a_window_of_which_less_than_half_is_out_neither_grows_nor_begins_a_sta
                 got, kept = await check(dut, t, e)
                 assert kept.last == 7000
                 assert kept.start == (5000 if used else 6000)
+                assert kept.dry == (acked == flight)
                 if not used:
                     assert (got["cwnd"], got["cwnd_acc"]) == (cwnd, 12)
-                    assert replace(kept, start=5000, last=6000) == Cubic.unpack(t.cc)
+                    assert replace(kept, start=5000, last=6000, dry=0) == Cubic.unpack(t.cc)
             # no stage as yet
             t = with_cc(AVOIDING, out, start=5000, last=6000, w_max=120_000, w_est=9)
             got, kept = await check(dut, t, e)
@@ -401,6 +402,81 @@ async def time_in_which_the_window_is_not_used_does_not_count_q6(dut: Any) -> No
                 e = Event(acked=1, mss=64, now=u32(now + more))
                 await aims_at(dut, t, e, 110_000 - cube(5100 - more, 64))
     assert cube(5100, 64) > cube(5099, 64)
+
+
+@cocotb.test()
+async def dry_is_written_with_last_and_says_that_nothing_is_out_any_more_q7(dut: Any) -> None:
+    """To the octet, where a rule of growth writes `last`; no other rule writes it."""
+    for cwnd, flight in ((1000, 2), (1000, 499), (1000, 500), (1000, 2000), (1000, 1 << 30), (3, 2), (CWND_MAX, 2000)):
+        out = {"cwnd": cwnd, "ssthresh": 1, "snd_max": u32(UNA + flight)}
+        for acked, dry in product((1, flight - 1, flight), (0, 1)):
+            e, gone = Event(acked=acked, now=7000), int(acked == flight)
+            # a stage begins, or it is none; a stage of the curve, of Reno's window, one that looks for K
+            _, kept = await check(dut, with_cc(AVOIDING, out, last=6000, dry=dry), e)
+            assert kept.epoch == (2 * flight >= cwnd)
+            assert (kept.last, kept.dry) == ((7000, gone) if kept.epoch else (6000, dry))
+            for k_bits, w_est in ((0, 1), (0, CWND_MAX), (9, 1)):
+                own = {"epoch": 1, "start": 5000, "w_max": CWND_MAX, "gap": 5, "k_bits": k_bits, "w_est": w_est}
+                _, kept = await check(dut, with_cc(AVOIDING, out, last=6000, dry=dry, **own), e)
+                assert (kept.last, kept.dry) == (7000, gone)
+    # Reno, slow start, the end of a recovery and a part of one, duplicates, time-outs; all or a part is acknowledged
+    away = {"in_recovery": 1, "recover": u32(UNA + 900)}
+    for changed in ({"cubic_en": 0}, {"ssthresh": 100_001}, away, away | {"sack_en": 1}):
+        for acked, dry, epoch in product((899, 900, 1000), (0, 1), (0, 1)):
+            t = with_cc(AVOIDING, {"snd_max": u32(UNA + 1000), **changed}, epoch=epoch, start=5000, last=6000, dry=dry)
+            got, _ = await check(dut, t, Event(acked=acked, now=7000))
+            assert got["cc"] == t.cc
+    for e, count, dry in product((Event(dup=True, dup_acks=THRESH), Event(rto=True)), (0, 1), (0, 1)):
+        for flight in (0, 100_000):
+            t = with_cc(AVOIDING, {"snd_max": u32(UNA + flight), "rtx_count": count}, epoch=1, start=5, last=6, dry=dry)
+            _, kept = await check(dut, t, e)
+            assert (kept.epoch, kept.start, kept.last, kept.dry) == (0, 5, 6, dry)
+
+
+@cocotb.test()
+async def what_passes_while_nothing_is_out_does_not_count_q7(dut: Any) -> None:
+    """The curve goes on where the ACK found it behind which nothing was out; the time is taken once; ticks wrap."""
+    for start in (5000, 0, M32 - 100, M32 - 5200, (1 << 31) - 5500):
+        for gap in (0, 1, 70, 1000, 1 << 30, 1 << 31, M32):
+            # 5 s of the stage count, with K 5 s further on: there the curve moves by an octet each ms
+            now = u32(start + 5000)
+            t = with_cc(STAGE, {"snd_max": u32(UNA + 50_000)}, start=start, last=u32(start + 4990), k=10_100)
+            _, kept = await check(dut, t, Event(acked=50_000, mss=64, now=now))
+            assert (kept.start, kept.last, kept.dry) == (start, now, 1)
+            # the window is filled again, and the first ACK of it comes
+            t = with_cc(STAGE, {}, **{name: getattr(kept, name) for name in ("start", "last", "dry", "k")})
+            now = u32(now + gap)
+            await aims_at(dut, t, Event(acked=1, mss=64, now=now), 110_000 - cube(5100, 64))
+            got, kept = await check(dut, t, Event(acked=1, mss=64, now=now))
+            assert (kept.start, kept.last, kept.dry) == (u32(start + gap), now, 0)
+            # from there on it counts again
+            await aims_at(
+                dut, replace(t, cc=got["cc"]), Event(acked=1, mss=64, now=u32(now + 100)), 110_000 - cube(5000, 64)
+            )
+            # one that finds the window not used, too, takes the same time once, and the next takes none of it
+            little = replace(t, snd_max=u32(UNA + 49_999))
+            for acked in (1, 49_999):
+                got, kept = await check(dut, little, Event(acked=acked, mss=64, now=now))
+                assert (got["cwnd"], kept.start, kept.last) == (t.cwnd, u32(start + gap), now)
+                assert kept.dry == (acked != 1)
+                await aims_at(dut, replace(t, cc=got["cc"]), Event(acked=1, mss=64, now=now), 110_000 - cube(5100, 64))
+            # while K is searched, and where Reno's window is taken
+            for own in ({"k_bits": 9, "gap": 5, "k": 1 << 11}, {"w_est": 200_000}):
+                _, kept = await check(dut, with_cc(t, {}, **own), Event(acked=1, mss=64, now=now))
+                assert (kept.start, kept.last, kept.dry) == (u32(start + gap), now, 0)
+    assert cube(5101, 64) > cube(5100, 64) > cube(5099, 64)
+
+
+@cocotb.test()
+async def silence_in_front_of_a_stage_is_not_of_it_q7(dut: Any) -> None:
+    """Without a stage `dry` is not asked: one begins now, and a window that is not used leaves all as it was."""
+    for flight, acked in product((49_999, 50_000, 100_000), (1, 49_999)):
+        t = with_cc(AVOIDING, {"snd_max": u32(UNA + flight)}, start=5000, last=6000, dry=1, w_max=120_000)
+        got, kept = await check(dut, t, Event(acked=acked, now=7000))
+        if flight < 50_000:
+            assert got["cc"] == t.cc
+        else:
+            assert (kept.epoch, kept.start, kept.last, kept.dry) == (1, 7000, 7000, 0)
 
 
 @cocotb.test()
@@ -464,6 +540,7 @@ def draw(rng: random.Random) -> tuple[Tcb, Event]:
     age = rng.choice((rng.randrange(1 << rng.randrange(1, 33)), k * rate // 1000 + rng.randrange(3000)))
     kept = CubicOracle(
         epoch=rng.choice((0, 1, 1, 1)), start=u32(now - age), last=u32(now - rng.randrange(age + 1)), w_max=w_max,
+        dry=rng.getrandbits(1),
         prior=rng.choice((0, w_max, cwnd)),
         gap=rng.choice((0, max(w_max - cwnd, 0), min(cube(k + (1 << k_bits >> 1), mss), CWND_MAX))),
         k=k, k_bits=k_bits, w_est=rng.choice((cwnd, rng.randrange(1, cwnd + 1), min(2 * cwnd, CWND_MAX))),
@@ -497,7 +574,12 @@ async def random_events_leave_what_the_rules_leave_q_f(dut: Any) -> None:
         got, kept = await check(dut, t, e)
         before = Cubic.unpack(t.cc)
         if e.acked and not t.in_recovery and t.cwnd >= t.ssthresh:
-            if 2 * u32(t.snd_max - t.snd_una) < t.cwnd:
+            used = 2 * u32(t.snd_max - t.snd_una) >= t.cwnd
+            if before.epoch and before.dry:
+                seen["behind silence" if used else "behind silence, not used"] += 1
+            if kept.dry != before.dry:
+                seen["dry" if kept.dry else "not dry"] += 1
+            if not used:
                 seen["not used, in a stage" if before.epoch else "not used"] += 1
             elif not before.epoch:
                 seen["stage"] += 1
@@ -509,5 +591,9 @@ async def random_events_leave_what_the_rules_leave_q_f(dut: Any) -> None:
                 seen["friendly" if got["cwnd"] == kept.w_est else "grows"] += 1
         elif before.epoch and not kept.epoch:
             seen["cut"] += 1
-    rules = "stage", "bit", "no bit", "waits", "stays", "friendly", "grows", "cut", "not used", "not used, in a stage"
+    rules = (
+        "stage", "bit", "no bit", "waits", "stays", "friendly", "grows", "cut", "not used", "not used, in a stage",
+        "behind silence", "behind silence, not used", "dry", "not dry",
+    )  # fmt: skip
+    dut._log.info("seen: %s", dict(seen))
     assert min(seen[name] for name in rules) > 20

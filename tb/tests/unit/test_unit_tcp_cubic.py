@@ -88,12 +88,13 @@ async def what_is_out_in_front_of_the_acknowledgment_says_whether_the_window_is_
     await b.open(replace(SHORT, const_flags=CUBIC, cwnd=400, ssthresh=200))
     octets = 0
 
-    async def acknowledged(length: int, pause: int) -> Tcb:
-        """So many octets are sent, and acknowledged all at once; nothing else is out."""
+    async def acknowledged(flight: int, pause: int) -> Tcb:
+        """More is sent until so many octets are out, and all of it but the last 50 is acknowledged at once."""
         nonlocal octets
-        await b.send(length)
+        tcb = b.records[-1].tcb
+        await b.send(flight - u32(tcb.snd_max - tcb.snd_una))
         await settled(b)
-        octets += length
+        octets += flight - 50
         b.now += pause
         await b.ack(octets)
         return await settled(b)
@@ -109,21 +110,61 @@ async def what_is_out_in_front_of_the_acknowledgment_says_whether_the_window_is_
         assert kept(tcb) == Cubic(epoch=1, start=started + 100 * n, last=b.now, w_max=400, w_est=400)
     tcb = await acknowledged(300, 50)
     assert b.now == started + 350
-    only(kept(tcb), epoch=1, start=started + 300, last=b.now, est_acc=17 * 300)
+    only(kept(tcb), epoch=1, start=started + 300, last=b.now, est_acc=17 * 250, dry=0)
+
+
+@cocotb.test()
+async def what_passes_while_nothing_is_out_is_not_of_the_stage_q7(dut: Any) -> None:
+    """An application that writes a window at a time and waits, shorter than the timeout: no idle restart (B-5)."""
+    b = await bench_of(dut)
+    await b.open(replace(SHORT, const_flags=CUBIC, cwnd=400, ssthresh=200))
+    octets = counted = 0
+
+    async def written(length: int, trip: int) -> Tcb:
+        """So many octets are sent, and a round trip later all are acknowledged at once."""
+        nonlocal octets
+        await b.send(length)
+        await settled(b)
+        octets += length
+        b.now += trip
+        await b.ack(octets)
+        return await settled(b)
+
+    tcb = await written(400, 10)
+    started = b.now
+    assert kept(tcb) == Cubic(epoch=1, start=started, last=started, dry=1, w_max=400, w_est=400)
+    own, cwnd, acc = CubicOracle.of(tcb.cc), 400, 0
+    for pause, trip, length in ((100, 20, 400), (50, 5, 300), (100, 30, 100), (0, 40, 400), (200, 10, 400)):
+        b.now += pause
+        tcb = await written(length, trip)
+        counted += pause + trip
+        cwnd, acc = own.avoid(cwnd, acc, length, MSS, flight=length, now=b.now, srtt=tcb.srtt, rate=RATE)
+        only(tcb, cwnd=cwnd, cwnd_acc=acc)
+        only(kept(tcb), epoch=1, start=started + counted, last=b.now, dry=1)
+        assert CubicOracle.of(tcb.cc) == own
+    # an ACK that leaves something out: what passes behind it counts
+    await b.send(600)
+    await settled(b)
+    tcb = await b.ack(octets + 100)
+    only(kept(tcb), epoch=1, start=started + counted, last=b.now, dry=0)
+    await settled(b)
+    b.now += 30
+    tcb = await b.ack(octets + 600)
+    only(kept(tcb), epoch=1, start=started + counted, last=b.now, dry=1)
 
 
 @cocotb.test()
 async def the_round_trip_is_the_one_that_this_acknowledgment_showed_f1_q5(dut: Any) -> None:
     """F-1 stands in front of F-2 in C.8b."""
     b = await in_flight(dut, 20, const_flags=CUBIC, ssthresh=1000, srtt=8, rttvar=4000)
-    tcb = await b.ack(2000)  # the first sample is taken, and the stage begins
+    tcb = await b.ack(1900)  # the first sample is taken, and the stage begins; a segment is out still (Q-7)
     only(tcb, rtt_active=0)
     started = b.now
     tcb = await settled(b)
     only(tcb, rtt_active=1)
     b.now += 2000
     before = tcb
-    tcb = await b.ack(2500)
+    tcb = await b.ack(2400)
     assert tcb.srtt > before.srtt + 1000, "this is the sample of a long round trip"
     own = CubicOracle.of(before.cc)
     new, old = (own.target(2000, MSS, now=b.now, srtt=s, rate=RATE) for s in (tcb.srtt, before.srtt))
@@ -224,7 +265,7 @@ async def a_pause_ends_the_stage_also_where_the_window_stays_q1_b5(dut: Any) -> 
         await settled(b)
         tcb = await b.ack(200)
         started = kept(tcb)
-        only(started, epoch=1, start=b.now, last=b.now, w_max=400)
+        only(started, epoch=1, start=b.now, last=b.now, w_max=400, dry=1)
         tcb = await settled(b)
         b.now = tcb.last_tx_tick + tcb.rto + 1 - epoch  # longer than a timeout, or not
         tcb = (await b.send(10)).tcb
@@ -297,7 +338,7 @@ async def random_connections_with_sack_follow_the_rules_of_cubic_q(dut: Any) -> 
         )  # fmt: skip
         seen |= want.seen | want.paced
     assert seen >= {"idle", "timeout", "stage", "stage with K", "bit of K", "no bit of K", "friendly", "curve", "above"}
-    assert seen >= {"not used", "not used, in a stage"}
+    assert seen >= {"not used", "not used, in a stage", "behind silence", "behind silence, not used"}
 
 
 @cocotb.test()
@@ -307,7 +348,7 @@ async def random_connections_without_sack_follow_the_rules_of_cubic_q(dut: Any) 
         want = await random_connection(dut, seed=seed, base=base, flags=CUBIC | ECN, loss=loss, ece=ece)
         seen |= want.seen
     assert seen >= {"idle", "timeout", "stage", "stage with K", "bit of K", "no bit of K", "friendly", "curve"}
-    assert seen >= {"not used", "not used, in a stage"}
+    assert seen >= {"not used", "not used, in a stage", "behind silence", "behind silence, not used"}
 
 
 @cocotb.test()

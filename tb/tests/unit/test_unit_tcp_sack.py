@@ -611,12 +611,14 @@ class Sender:
         self.dup_acks = self.rtx_count = 0
 
     def _avoid(self, acked: int) -> None:
-        """Q-4 to Q-6."""
+        """Q-4 to Q-7."""
         assert self.cubic is not None
         before, flight = replace(self.cubic), self.max - self.una
         cwnd, acc = self.cubic.avoid(
             self.cwnd, self.cwnd_acc, acked, MSS, flight=flight, now=self.now, srtt=self.srtt, rate=1000
         )  # fmt: skip
+        if before.epoch and before.dry:
+            self.seen.add("behind silence" if 2 * flight >= self.cwnd else "behind silence, not used")
         if 2 * flight < self.cwnd:
             self.seen.add("not used, in a stage" if before.epoch else "not used")
         elif not before.epoch:

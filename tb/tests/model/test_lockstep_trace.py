@@ -1,0 +1,405 @@
+"""Traces of lockstep: one that is right checks clean; each lie is named with check and line; no half file passes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.device.divergence import Divergence, PackedStruct
+from model.layout.generated import Cqe, RecCq, RecDlv, RecRx, RecTcp, RecTx, Tcb, WrClient
+from tb import command_line
+from tb.config import RunConfig
+from tb.lockstep.check import Verdict, check, result
+from tb.lockstep.recording import GoldenTrace
+from tb.lockstep.trace import TRACE_NAME, Header, TraceError
+from tb.tests.model.device_bench import CONFIG, MEMORY
+from tb.tests.model.test_follower_lockstep import scenario
+
+Observation = dict[str, Any]
+RECORDS: dict[str, type[PackedStruct]] = {
+    "tcp": RecTcp,
+    "delivery": RecDlv,
+    "rx": RecRx,
+    "tx": RecTx,
+    "completion": RecCq,
+}
+#: Bits that the follower bounds but cannot know: how full the receive buffer is (follow_space.py).
+BOUNDED = {"rx": range(RecRx.FIELDS["fill"][0], sum(RecRx.FIELDS["fill"]))}
+#: Cycles that are over every bound of check 6.
+LONG = 10_000_000
+
+
+def golden(path: Path, seed: int = 1) -> GoldenTrace:
+    """The trace of a scenario on the golden device, written beside the follower that judged it live."""
+    bench, journal = scenario(seed)
+    trace = GoldenTrace(path, Header(device=CONFIG, memory_bytes=MEMORY, busy_conns=8, latency=0, seed=seed))
+    for entry in journal.entries:
+        trace.follower.feed(entry)
+    trace.finish(bench.device)
+    trace.close()
+    return trace
+
+
+@lru_cache
+def recorded(folder: str, seed: int = 1) -> tuple[str, ...]:
+    """The lines of a trace that is right."""
+    path = Path(folder) / f"golden-{seed}.gz"
+    golden(path, seed)
+    return tuple(gzip.decompress(path.read_bytes()).decode().splitlines())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the traces of this module lie."""
+    return str(tmp_path_factory.mktemp("traces"))
+
+
+@pytest.fixture
+def lines(folder: str) -> list[Observation]:
+    """Header, observations, end of a trace that is right."""
+    return [json.loads(text) for text in recorded(folder)]
+
+
+def judged(path: Path, lines: list[Observation]) -> Verdict:
+    """The verdict on changed lines; the end line counts them."""
+    counts = Counter(one["is"] for one in lines[1:-1])
+    text = [json.dumps(one) for one in (*lines[:-1], {"is": "end", "counts": counts})]
+    path.write_text("\n".join(text) + "\n")
+    return check(path)[0]
+
+
+def found(verdict: Verdict) -> Divergence:
+    """The divergence that must be there."""
+    assert verdict.divergence is not None
+    assert not verdict.agrees
+    return verdict.divergence
+
+
+def width(kind: str) -> int:
+    """Bits of a record."""
+    return max(lsb + bits for lsb, bits in RECORDS[kind].FIELDS.values())
+
+
+def first(lines: list[Observation], kind: str, skip: int = 0) -> int:
+    """Where the observation of a kind stands, behind ``skip`` others of it."""
+    return [at for at, one in enumerate(lines) if one.get("is") == kind][skip]
+
+
+def flip_bit(one: Observation, bit: int) -> None:
+    """Turn a bit of a record."""
+    one["record"] = f"{int(one['record'], 16) ^ 1 << bit:x}"
+
+
+def flip_byte(one: Observation, at: int, name: str = "data") -> None:
+    """Turn a bit of a byte."""
+    data = bytearray.fromhex(one[name])
+    data[at] ^= 1
+    one[name] = data.hex()
+
+
+# ---- a device that is right -----------------------------------------------------------------------
+
+
+@pytest.mark.rule("architecture 3")
+@pytest.mark.parametrize("seed", range(4))
+def test_the_trace_of_a_device_that_is_right_checks_clean_with_the_counts_of_the_live_run(
+    tmp_path: Path, seed: int
+) -> None:
+    live = golden(tmp_path / "t.gz", seed).follower
+    assert live.divergence is None, live.report("-")
+    verdict, reader = check(tmp_path / "t.gz")
+    again = verdict.follower
+    assert verdict.agrees
+    assert not verdict.missing
+    assert reader.header.seed == seed
+    assert (again.commits_compared, again.frames_compared, again.completions_compared, again.host_bytes_compared) == (
+        live.commits_compared, live.frames_compared, live.completions_compared, live.host_bytes_compared,
+    )  # fmt: skip
+    assert again.liveness() == live.liveness()
+    assert again.commits_compared > 70
+
+
+def test_one_seed_gives_one_trace_byte_for_byte(tmp_path: Path) -> None:
+    golden(tmp_path / "a.gz", 3)
+    golden(tmp_path / "b.gz", 3)
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+
+
+def test_a_run_on_the_golden_device_leaves_a_trace_that_checks_clean(tmp_path: Path) -> None:
+    words = ["run", "--device", "model", "--size", "8K", "--trace", "--loss", "0.05", "--out", str(tmp_path)]
+    assert command_line.main(words) == 0
+    status, document = result(RunConfig(command="check", commits=tmp_path / TRACE_NAME))
+    assert status == 0
+    assert document["agrees"]
+    assert "TRACE=1" in document["header"]["origin"]
+
+
+# ---- lies, one for each check ---------------------------------------------------------------------
+
+
+def alter_state(lines: list[Observation]) -> int:
+    at = first(lines, "tcp", 30)
+    flip_bit(lines[at], RecTcp.FIELDS["tcb"][0] + Tcb.FIELDS["snd_nxt"][0])
+    return at
+
+
+def alter_frame(lines: list[Observation]) -> int:
+    at = first(lines, "frame_out", 2)
+    flip_byte(lines[at], 60)
+    return at
+
+
+def alter_completion(lines: list[Observation]) -> int:
+    at = first(lines, "completion", 5)
+    flip_bit(lines[at], RecCq.FIELDS["cqe"][0] + Cqe.FIELDS["cookie"][0])
+    return at
+
+
+def alter_register(lines: list[Observation]) -> int:
+    at = first(lines, "registers")
+    lines[at]["values"]["CNT_TX_SEGMENTS"] += 1
+    return at
+
+
+def alter_write(lines: list[Observation]) -> int:
+    at = next(at for at, one in enumerate(lines) if one.get("client") == WrClient.PLACER)
+    flip_byte(lines[at], 3)
+    return at
+
+
+def alter_final_memory(lines: list[Observation]) -> int:
+    at = first(lines, "memory")
+    assert lines[at]["pieces"] == []
+    lines[at]["pieces"] = [[0x500, "01"]]  # golden memory begins as zeros, and nobody writes there
+    return at
+
+
+def alter_event(lines: list[Observation]) -> int:
+    at = first(lines, "tcp", 40)
+    flip_bit(lines[at], RecTcp.FIELDS["order"][0])
+    return at
+
+
+def lose_commit(lines: list[Observation]) -> int:
+    at = first(lines, "tcp", 40)
+    del lines[at]
+    return first(lines, "tcp", 40)
+
+
+def lose_time(lines: list[Observation]) -> int:
+    at = first(lines, "tcp", 40)
+    for one in lines[at:]:
+        if "cycle" in one:
+            one["cycle"] += LONG
+    return at
+
+
+@pytest.mark.rule("architecture 3, checks 1 to 6")
+@pytest.mark.parametrize(
+    ("alter", "number", "field"),
+    [
+        (alter_state, 1, "tcb.snd_nxt"),
+        (alter_frame, 2, "byte 60"),
+        (alter_completion, 3, "cqe.cookie"),
+        (alter_register, 3, "CNT_TX_SEGMENTS"),
+        (alter_write, 4, "byte 0x"),
+        (alter_final_memory, 4, "memory byte 0x500 at the end"),
+        (alter_event, 5, "order"),
+        (lose_commit, 5, "order"),
+        (lose_time, 6, ""),
+    ],
+)
+def test_one_lie_is_found_by_its_check_at_its_line(
+    tmp_path: Path, lines: list[Observation], alter: Callable[[list[Observation]], int], number: int, field: str
+) -> None:
+    at = alter(lines)
+    verdict = judged(tmp_path / "t.jsonl", lines)
+    d = found(verdict)
+    assert (d.check, verdict.line) == (number, at + 1), verdict.follower.report("-")
+    assert field in d.field
+
+
+@pytest.mark.rule("architecture 3, check 2")
+def test_a_byte_of_host_memory_that_was_another_shows_in_the_frame_that_carries_it(
+    tmp_path: Path, lines: list[Observation]
+) -> None:
+    text = b"A" * 64
+    at = next(at for at, one in enumerate(lines) if text.hex() in one.get("data", "") and one["is"] == "host_write")
+    flip_byte(lines[at], bytes.fromhex(lines[at]["data"]).index(text))
+    d = found(judged(tmp_path / "t.jsonl", lines))
+    assert d.check == 2
+
+
+@pytest.mark.rule("architecture 3")
+@pytest.mark.parametrize("kind", [*RECORDS, "frame_out", "write"])
+def test_no_bit_of_a_record_a_frame_or_a_write_can_change_unseen(
+    tmp_path: Path, lines: list[Observation], kind: str
+) -> None:
+    rng = random.Random(f"bits of {kind}")
+    places = [at for at, one in enumerate(lines) if one.get("is") == kind]
+    for _ in range(25):
+        at = rng.choice(places)
+        before = dict(lines[at])
+        if kind in RECORDS:
+            flip_bit(lines[at], rng.choice([bit for bit in range(width(kind)) if bit not in BOUNDED.get(kind, ())]))
+        else:
+            flip_byte(lines[at], rng.randrange(len(before["data"]) // 2))
+        verdict = judged(tmp_path / "t.jsonl", lines)
+        assert verdict.line is not None, (before, lines[at])
+        assert verdict.line >= at + 1
+        lines[at] = before
+
+
+def test_a_run_that_broke_off_does_not_pass(tmp_path: Path, lines: list[Observation]) -> None:
+    kept = [one for one in lines if one.get("is") not in ("finish", "registers", "memory")]
+    verdict = judged(tmp_path / "t.jsonl", kept)
+    assert verdict.divergence is None
+    assert not verdict.agrees
+    assert len(verdict.missing) == 3
+
+
+def test_a_trace_without_a_commit_does_not_pass(tmp_path: Path, lines: list[Observation]) -> None:
+    assert not judged(tmp_path / "t.jsonl", [lines[0], {"is": "finish", "cycle": 1}, lines[-1]]).agrees
+
+
+def test_what_a_trace_does_not_hold_is_said(
+    tmp_path: Path, lines: list[Observation], capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = [one for one in lines if one.get("is") not in ("registers", "memory")]
+    path = tmp_path / "t.jsonl"
+    assert judged(path, kept).agrees
+    assert result(RunConfig(command="check", commits=path))[0] == 0
+    said = capsys.readouterr().out
+    assert "not judged: registers at the end" in said
+    assert "not judged: all of memory at the end" in said
+    assert "checks 1 to 6 hold" not in said
+
+
+# ---- what is no trace -----------------------------------------------------------------------------
+
+
+def refused(path: Path, text: str | bytes, what: str, line: int | None) -> None:
+    """The file is no trace: the message says so and names the line."""
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(TraceError) as caught:
+        check(path)
+    assert what in caught.value.what
+    assert caught.value.where == (f"{path}, line {line}" if line else str(path))
+    assert caught.value.todo
+
+
+def test_other_files_and_other_versions_are_refused(tmp_path: Path, folder: str) -> None:
+    path, texts = tmp_path / "t", recorded(folder)
+    for other in ("", "hello\n", "[1]\n", '{"is":"end"}\n', "\xff\xfe", "{" * 100_000 + "\n"):
+        refused(path, other, "not a trace", 1)
+    header = json.loads(texts[0])
+    later = [json.dumps(header | {"version": 2}), *texts[1:]]
+    refused(path, "\n".join(later) + "\n", "version 2 of the format, this program reads 1", 1)
+    foreign = [json.dumps(header | {"layout": "0123456789abcdef"}), *texts[1:]]
+    refused(path, "\n".join(foreign) + "\n", "layout 0123456789abcdef", 1)
+    for name in header:
+        if name not in ("format", "version", "layout"):
+            lacking = {key: value for key, value in header.items() if key != name}
+            refused(path, json.dumps(lacking) + "\n", f"the field `{name}` is missing", 1)
+    with pytest.raises(TraceError, match="cannot be read"):
+        check(tmp_path / "nothing")
+    with pytest.raises(TraceError, match="cannot be read"):
+        check(tmp_path)
+
+
+def test_a_trace_that_is_cut_off_anywhere_is_refused(tmp_path: Path, folder: str) -> None:
+    path, texts = tmp_path / "t", recorded(folder)
+    whole = "\n".join(texts) + "\n"
+    refused(path, "\n".join(texts[:-1]) + "\n", "no end line", len(texts) - 1)
+    refused(path, whole[:-1], "cut off in the middle of a line", len(texts))
+    refused(path, "\n".join([*texts[:50], *texts[51:]]) + "\n", "does not count", len(texts) - 1)
+    refused(path, whole + texts[-1] + "\n", "behind the end line", len(texts) + 1)
+    packed = (Path(folder) / "golden-1.gz").read_bytes()
+    for length in (len(packed) - 1, len(packed) // 2, 40):
+        path.write_bytes(packed[:length])
+        with pytest.raises(TraceError, match=r"cut off|no end line|not a trace"):
+            check(path)
+    damaged = bytearray(packed)
+    damaged[len(packed) // 2] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(TraceError, match=r", line \d+"):
+        check(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "what"),
+    [
+        ("tcp", {"is": "tpc"}, "no observation `tpc`"),
+        ("tcp", {"record": "xyz"}, "`record`"),
+        ("tcp", {"record": "-1"}, "`record`"),
+        ("tcp", {"record": 7}, "`record` is no text"),
+        ("tcp", {"cycle": -1}, "`cycle`"),
+        ("tcp", {"cycle": True}, "`cycle`"),
+        ("finish", {"cycle": 1}, "`cycle` falls"),
+        ("tcp", {"more": 1}, "no field `more`"),
+        ("frame_in", {"data": "abc"}, "`data`"),
+        ("frame_out", {"data": None}, "`data`"),
+        ("host_write", {"addr": MEMORY}, "leave the memory"),
+        ("register_write", {"value": 1 << 32}, "`value`"),
+        ("write", {"strobe": "zz"}, "`strobe`"),
+        ("write", {"response": 4}, "`response`"),
+        ("registers", {"values": {"NONE": 1}}, "no register NONE"),
+        ("memory", {"pieces": [[1]]}, "`pieces`"),
+        ("memory", {"pieces": [[MEMORY, "00"]]}, "leave the memory"),
+        ("tick", {"tick": "1"}, "`tick`"),
+    ],
+)
+def test_a_line_that_does_not_parse_is_named(
+    tmp_path: Path, lines: list[Observation], kind: str, change: Observation, what: str
+) -> None:
+    at = first(lines, kind)
+    lines[at] |= change
+    with pytest.raises(TraceError) as caught:
+        judged(tmp_path / "t.jsonl", lines)
+    assert what in caught.value.what
+    assert caught.value.where.endswith(f"t.jsonl, line {at + 1}")
+
+
+# ---- the command ----------------------------------------------------------------------------------
+
+
+def test_the_command_prints_the_divergence_in_the_words_of_a_live_run(
+    tmp_path: Path, lines: list[Observation], capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = alter_state(lines)
+    path = tmp_path / "t.jsonl"
+    verdict = judged(path, lines)
+    assert command_line.main(["check", str(path)]) == 1
+    said = capsys.readouterr().out
+    assert f"line {at + 1} of {path}" in said
+    assert verdict.follower.report(f"chimney check {path}") in said
+    assert command_line.main(["check", str(path), "--json"]) == 1
+
+
+def test_the_document_has_verdict_line_and_divergence(tmp_path: Path, lines: list[Observation]) -> None:
+    at = alter_frame(lines)
+    path = tmp_path / "t.jsonl"
+    judged(path, lines)
+    status, document = result(RunConfig(command="check", commits=path))
+    assert status == 1
+    assert json.loads(json.dumps(document)) == document
+    assert (document["agrees"], document["line"], document["divergence"]["check"]) == (False, at + 1, 2)
+
+
+def test_a_file_that_is_no_trace_ends_with_status_2_and_three_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "t"
+    path.write_text("hello\n")
+    assert command_line.main(["check", str(path)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0].strip() for line in said] == ["error", "where", "do"]
+    assert f"{path}, line 1" in said[1]
