@@ -10,10 +10,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from tb.variables import (
+    BOTH,
     DATA_WIDTHS,
     DEVICES,
     FAMILIES,
@@ -36,6 +38,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: Commands whose sessions can be over IPv6.
 IPV6_COMMANDS = ("run", "regress", "seam")
+#: Variables for which it matters whether they were given.
+REMEMBERED = ("SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES", "FAMILY")
 #: The environment variable that names the JSON file for the process inside the simulator.
 CONFIG_FILE_VARIABLE = "CHIMNEY_CONFIG"
 
@@ -72,12 +76,23 @@ class RunConfig:
     data_w: int = 512
     data_w_given: bool = False
     waves: bool = False
+    #: Cycles before the divergence from which a replay writes waves; whether the viewer is opened.
+    margin: int = 2000
+    view: bool = True
     #: Everything that lockstep sees is written to commits.jsonl.gz too.
     trace: bool = False
+    #: Verilator counts lines, branches, expressions and toggles.
+    cover: bool = False
     out: Path = ROOT / "sim_build" / "run"
     failure: Path | None = None
+    #: The cycle that is marked in the waves; None: that of the first divergence.
+    at: int | None = None
+    #: What to report.
+    folder: Path | None = None
     sabotage_id: str | None = None
     patch: Path | None = None
+    #: Folder of a device that is not ours (docs/your-own-dut.md).
+    dut: Path | None = None
     tier: str = "test"
     test: str | None = None
     require: tuple[str, ...] = ()
@@ -91,6 +106,14 @@ class RunConfig:
     operations: int = 1000
     #: Times that connections are uploaded and offloaded again in the middle of a run.
     cuts: int = 0
+    #: Where the jobs of a regression run: local, slurm or the address of a scheduler.
+    cluster: str = "local"
+    #: Seconds after which a regression hands out no more jobs; 0: no bound.
+    time_limit: float = 0.0
+    #: A regular expression for the names of jobs.
+    filter: str | None = None
+    #: Go on with the last regression.
+    resume: bool = False
     #: Attack frames beside a session.
     frames: int = 0
     #: Traces as JSON lines.
@@ -105,11 +128,16 @@ class RunConfig:
     @staticmethod
     def from_environment(command: str, environment: Given | None = None) -> RunConfig:
         """Read and check the variables of `make`, or those given; raises ConfigError. An empty one is not given."""
-        given = Reader(os.environ if environment is None else environment)
+        texts = os.environ if environment is None else environment
+        regress = command == "regress"
+        if regress and texts.get("SIM") == BOTH and texts.get("SUITE") != "contract":  # as without SIM
+            texts = {name: text for name, text in texts.items() if name != "SIM"}
+        given = Reader(texts)
         out = given.text("OUT")
         failure = given.text("FAILURE")
+        folder = given.text("FOLDER")
         commits = given.text("COMMITS")
-        patch = given.text("PATCH")
+        patch, dut = given.text("PATCH"), given.text("DUT")
         seed = given.integer("SEED")
         file, size = checked_file(given.text("FILE")), given.size("SIZE")
         conns = given.integer("CONNS")
@@ -117,6 +145,8 @@ class RunConfig:
             raise ConfigError(
                 "fewer bytes than connections", f"CONNS={conns}", "every connection sends some: give a longer file"
             )
+        if given.choice("SIM") == BOTH:
+            raise ConfigError("one simulator is wanted here", "SIM=both", f"give one of {', '.join(SIMULATORS)}")
         family = int(given.choice("FAMILY"))
         if family == 6 and command not in IPV6_COMMANDS:
             todo = f"give FAMILY=4, or one of {', '.join(IPV6_COMMANDS)}"
@@ -146,11 +176,17 @@ class RunConfig:
             data_w=int(given.choice("DATA_W")),
             data_w_given=given.text("DATA_W") is not None,
             waves=given.flag("WAVES"),
+            margin=given.integer("MARGIN"),
+            view=given.flag("VIEW"),
             trace=given.flag("TRACE"),
+            cover=given.flag("COVER"),
             out=absolute(out) if out else ROOT / "sim_build" / "run",
             failure=absolute(failure) if failure else None,
+            at=given.integer("AT") if given.text("AT") else None,
+            folder=absolute(folder) if folder else None,
             sabotage_id=given.text("ID"),
             patch=absolute(patch) if patch else None,
+            dut=absolute(dut) if dut else None,
             tier=given.text("TIER") or "test",
             test=given.text("TEST"),
             require=given.words("REQUIRE"),
@@ -161,17 +197,21 @@ class RunConfig:
             suite=given.choice("SUITE"),
             operations=given.integer("OPS"),
             cuts=given.integer("CUTS"),
+            cluster=given.cluster("CLUSTER") if regress else RunConfig.cluster,
+            time_limit=given.duration("TIME") if regress else 0.0,  # GNU time has a variable of this name, too
+            filter=given.pattern("FILTER") if regress else None,
+            resume=given.flag("RESUME") if regress else False,
             frames=given.integer("FRAMES"),
             vectors=given.existing("VECTORS"),
             commits=absolute(commits) if commits else RunConfig.commits,
             scripts=given.paths("SCRIPTS"),
-            given=given.names(
-                "SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES", "FAMILY"
-            ),
+            given=given.names(*REMEMBERED, *(("CLUSTER", "FILTER", "TEST") if regress else ())),
         )
 
     def selects(self, name: str) -> bool:
-        """Whether TEST, one or more parts of names, means this one; without TEST all are meant."""
+        """Whether TEST, one or more parts of names, and FILTER mean this one; without them all are meant."""
+        if self.filter is not None and re.search(self.filter, name) is None:
+            return False
         return self.test is None or any(word in name for word in self.test.split())
 
     @staticmethod
@@ -192,7 +232,7 @@ class RunConfig:
     def from_json(text: str) -> RunConfig:
         """The inverse of `to_json`."""
         values = json.loads(text)
-        for name in ("file", "out", "failure", "patch", "vectors", "commits"):
+        for name in ("file", "out", "failure", "folder", "patch", "dut", "vectors", "commits"):
             if values.get(name) is not None:
                 values[name] = Path(values[name])
         values["scripts"] = tuple(Path(path) for path in values.get("scripts", ()))
@@ -237,6 +277,8 @@ class RunConfig:
             words["SACK"] = 0
         if self.trace:
             words["TRACE"] = 1
+        if self.cover:
+            words["COVER"] = 1
         words["SEED"] = self.seed
         words.update(changes)
         return " ".join(["make", self.command, *(shlex.quote(f"{name}={value}") for name, value in words.items())])

@@ -63,6 +63,7 @@ OPTIONAL_PARTS = (
      "golang-go golang-gvisor-gvisor-dev"),
     ("TAP", "PEER=linux", "/dev/net/tun", "iproute2 util-linux curl"),
     ("tshark", "every capture is judged by it", "tshark", "tshark"),
+    ("Chromium", "the report is looked at in it", "chromium", "chromium"),
 )  # fmt: skip
 
 

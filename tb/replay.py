@@ -1,26 +1,35 @@
 """`make replay FAILURE=folder [WAVES=1]`: run a recorded failure again and say whether it is the same one.
 
-A failure folder holds what tb.sim.run wrote before the simulation began (config.json; failure.json: {top, modules,
-testcase, plusargs, parameters, timeout}) and what the test found (divergence.txt, rtl.json, results.xml). The new run
-lies in FAILURE/replay; with WAVES=1 there are waves and a GTKWave save file whose marker stands at the divergence.
+A failure folder holds what tb.sim.run wrote before the simulation began (config.json; again.json: {top, modules,
+testcase, plusargs, parameters, timeout, tree}) and what the test found (failure.json, divergence.txt, rtl.json,
+results.xml). The new run lies in FAILURE/replay; with WAVES=1 there are waves from a margin before the divergence on,
+and files that show them with a marker at it (tb/wave_viewer.py).
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tb.config import ConfigError, RunConfig
+from tb.config import ROOT, ConfigError, RunConfig
 from tb.sim.build import build
-from tb.sim.run import AGAIN_NAME, RunResult, read_results, run
-from tb.sim.spec import chimney_spec, unit_spec
-from tb.sim.tools import choose
-from tb.wave_viewer import describe
+from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER, RunResult, read_results, run
+from tb.sim.spec import SimSpec, chimney_spec, unit_spec
+from tb.sim.tools import Tool, choose
+from tb.story.find import failure_of, story_of
+from tb.story.record import marker_time
+from tb.wave_viewer import WAVE_NAMES, describe
 
 TIMEOUT = 3000.0
+#: What a replay leaves: seconds, cycle, marker_time, identical, waves_from.
+REPLAY_NAME = "replay.json"
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,21 @@ class Failure:
     plusargs: dict[str, int]
     parameters: dict[str, int]
     timeout: float
+    #: The way from the folder to the tree that was simulated.
+    tree: str = ""
+
+    @property
+    def other_tree(self) -> Path | None:
+        """The tree that was simulated, if it is not this one."""
+        if not self.tree:
+            return None
+        found = (self.folder / self.tree).resolve()
+        return found if found != ROOT.resolve() and (found / "Makefile").exists() else None
+
+    @property
+    def cycle(self) -> int | None:
+        """Where it failed."""
+        return cycle_of(self.folder)
 
     @property
     def report(self) -> list[str]:
@@ -47,38 +71,70 @@ def main(config: RunConfig) -> int:
     if config.failure is None:
         raise ConfigError("no failure given", "FAILURE=", "give the folder of a failed run")
     failure = load(config.failure)
+    if (tree := failure.other_tree) is not None:
+        return in_tree(tree, "replay", config)
+    started = time.monotonic()
     tool, remark = choose(failure.config.sim, fall_back=False)
     print(f"{remark}\nreplay {failure.modules}, seed {failure.config.seed}, DATA_W={failure.config.data_w}", flush=True)
-    out = failure.folder / "replay"
-    for stale in ("divergence.txt", "rtl.json", "results.xml"):
+    out = failure.folder / REPLAY_FOLDER
+    for stale in ("divergence.txt", "rtl.json", "results.xml", REPLAY_NAME, *WAVE_NAMES):
         (out / stale).unlink(missing_ok=True)
-    parameters = dict(failure.parameters)
-    if failure.top == "tb_top":
-        spec = chimney_spec(
-            tool,
-            data_w=parameters.pop("DATA_W"),
-            conns=parameters.pop("CONNS"),
-            mem_bytes=parameters.pop("MEM_BYTES"),
-            waves=config.waves,
-            extra_parameters=parameters,
-        )
-    else:
-        spec = unit_spec(tool, failure.top, parameters=parameters, waves=config.waves)
+    recorded = failure.cycle if config.at is None else config.at
+    wave_from = max(0, recorded - config.margin) if recorded is not None else 0
     outcome = run(
-        build(spec, say=print),
+        build(spec_of(failure, tool, waves=config.waves), say=print),
         failure.modules,
         out,
         config=replace(failure.config, out=out, waves=config.waves),
         plusargs=failure.plusargs,
         testcase=failure.testcase,
         waves=config.waves,
+        wave_from=wave_from,
         timeout=max(failure.timeout, TIMEOUT),
     )
     again = report_of(out)
-    print("\n".join(again) if again else "this run found nothing wrong")
+    print(story_of(out).rstrip() or "\n".join(again) or "this run found nothing wrong")
+    cycle = cycle_of(out)
+    status = compare(failure.report, again, outcome)
+    facts = {
+        "seconds": round(time.monotonic() - started, 2),
+        "cycle": cycle,
+        "marker_time": None if cycle is None else marker_time(cycle),
+        "identical": status == 0,
+        "waves_from": wave_from if config.waves else None,
+    }
+    (out / REPLAY_NAME).write_text(json.dumps(facts, indent=1) + "\n")
     if config.waves:
-        show_waves(outcome, cycle_of(again or failure.report))
-    return compare(failure.report, again, outcome)
+        show_waves(outcome, cycle if cycle is not None and config.at is None else recorded)
+    return status
+
+
+def spec_of(failure: Failure, tool: Tool, *, waves: bool) -> SimSpec:
+    """What the failed run simulated, with or without waves."""
+    parameters = dict(failure.parameters)
+    if failure.top != "tb_top":
+        return unit_spec(tool, failure.top, parameters=parameters, waves=waves)
+    return chimney_spec(
+        tool,
+        data_w=parameters.pop("DATA_W"),
+        conns=parameters.pop("CONNS"),
+        mem_bytes=parameters.pop("MEM_BYTES"),
+        waves=waves,
+        extra_parameters=parameters,
+    )
+
+
+def in_tree(tree: Path, command: str, config: RunConfig) -> int:
+    """Run a command of another tree, the one that a failure was simulated in (a sabotage's copy): its exit status."""
+    words = [sys.executable, "-m", "tb", command, str(config.failure), "--margin", str(config.margin)]
+    words += [] if config.at is None else ["--at", str(config.at)]
+    if command == "replay":
+        words.append("--waves" if config.waves else "--no-waves")
+    else:
+        words.append("--view" if config.view else "--no-view")
+    print(f"in the tree {tree}", flush=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(words, cwd=tree, env=environment, check=False).returncode
 
 
 def load(folder: Path) -> Failure:
@@ -91,7 +147,7 @@ def load(folder: Path) -> Failure:
         raise ConfigError("the file that was sent is gone", str(config.file), "put it back and replay again")
     again = folder / AGAIN_NAME
     if not again.exists():
-        raise ConfigError("this is no failure folder: it has no failure.json", f"FAILURE={folder}", "give another")
+        raise ConfigError("this is no failure folder: it has no again.json", f"FAILURE={folder}", "give another")
     return Failure(folder=folder, config=config, **json.loads(again.read_text()))
 
 
@@ -109,9 +165,12 @@ def report_of(folder: Path) -> list[str]:
     return [line.rstrip() for line in lines if "make " not in line and str(folder) not in line]
 
 
-def cycle_of(report: list[str]) -> int | None:
-    """The cycle that a report names first."""
-    for line in report:
+def cycle_of(folder: Path) -> int | None:
+    """The cycle of the recorded failure of a folder, else the one that its report names first; None without any."""
+    record = failure_of(folder)
+    if record is not None:
+        return None if record["cycle"] is None else int(record["cycle"])
+    for line in report_of(folder):
         if match := re.search(r"\bcycle\W+(\d+)", line):
             return int(match.group(1))
     return None

@@ -23,12 +23,15 @@ from tb.peers.choice import MISSING, SPEAK_IPV6
 from tb.session import summary
 from tb.session.progress import Phases
 from tb.session.transfer import Transfer
+from tb.story.find import story_of
 
 if TYPE_CHECKING:
     from tb.lockstep.recording import GoldenTrace
 
 #: Connections the simulated device is built for; it serves any smaller number.
 BUILT_CONNS = 64
+#: With COVER=1, if the session has no more.
+SMALL_CONNS = 4
 TEST_MODULE = "tb.tests.rtl.transfer_test"
 SERVE_MODULE = "tb.tests.rtl.serve_test"
 
@@ -146,7 +149,9 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
         console.print(remark)
     result["simulator"], result["simulator_version"] = tool.kind, tool.version
     phases = Phases(console, config.out)
-    spec = chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS, waves=config.waves)
+    counting = config.cover and tool.kind == "verilator"
+    conns = max(SMALL_CONNS, 1 << (config.conns - 1).bit_length()) if counting else BUILT_CONNS
+    spec = chimney_spec(tool, data_w=config.data_w, conns=conns, waves=config.waves, coverage=counting)
     result["setup_seconds"] = round(time.monotonic() - started, 2)
     started = time.monotonic()
     with phases.phase("build"):
@@ -173,7 +178,7 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
     divergence = config.out / "divergence.txt"
     if divergence.exists():
         problems.insert(0, "the RTL diverged from the golden model")
-        console.print(divergence.read_text(), markup=False)
+    console.print(story_of(config.out), markup=False, end="")
     if not outcome.passed and not problems:
         problems.append(f"the simulation failed; its log is {outcome.log}")
     return problems

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +19,20 @@ DEVICES = ("rtl", "model")
 #: The TCP at the other end of the wire (tb/peers/choice.py).
 PEERS = ("python", "lwip", "gvisor", "linux")
 #: What a test may need beyond the base; without it the test is skipped, unless REQUIRE names it.
-REQUIRABLE = (*SIMULATORS, "tun", "tshark", "gvisor", "lwip", "x", "chromium", "slurm")
+REQUIRABLE = (*SIMULATORS, "tun", "tshark", "gvisor", "lwip", "x", "chromium", "slurm", "targets")
 #: Version of IP.
 FAMILIES = ("4", "6")
 DATA_WIDTHS = (64, 128, 256, 512)
 MAX_CONNS = 64
+#: SIM= of a regression: every simulator.
+BOTH = "both"
 #: What `make regress` runs: the tests of a tier, or random contract operations.
 SUITES = ("tests", "contract")
 MAX_RATE = 0.5
 MAX_SIZE = 64 << 20
+MAX_TIME = 3_600_000.0
+#: Words for CLUSTER, beside addresses.
+CLUSTERS = ("local", "slurm")
 #: Seeds of one command, at most.
 MAX_SEEDS = 10_000
 
@@ -76,6 +82,7 @@ class Variable:
         if self.kind == "choice":
             return "|".join(self.choices)
         shown = {"integer": "N", "rate": "RATE", "size": "BYTES", "numbers": "LIST", "words": "NAMES", "text": "NAME"}
+        shown |= {"duration": "TIME", "cluster": "WHERE"}
         return shown.get(self.kind, "PATH")
 
     @property
@@ -101,7 +108,9 @@ def _rate(name: str, help_text: str) -> Variable:
 TABLE = (
     Variable("FILE", "file", "file to send", otherwise="SIZE bytes made from SEED"),
     Variable("SIZE", "size", "length of the generated file, K and M suffixes", "1M", unit="bytes"),
-    Variable("SIM", "choice", "simulator", "verilator", choices=SIMULATORS, otherwise="verilator; tests take both"),
+    Variable(
+        "SIM", "choice", "simulator", "verilator", choices=(*SIMULATORS, BOTH), otherwise="verilator; tests take both"
+    ),
     Variable("DEVICE", "choice", "the RTL, or the golden device alone", "rtl", choices=DEVICES),
     Variable("PEER", "choice", "the TCP at the other end", "python", choices=PEERS),
     _rate("LOSS", "is lost"),
@@ -128,13 +137,23 @@ TABLE = (
     Variable("DATA_W", "choice", "bus width", "512", choices=tuple(map(str, DATA_WIDTHS)), unit="bits"),
     Variable("MEM_LATENCY", "integer", "least latency of host memory", "32", 1, 4096, unit="cycles"),
     Variable("WAVES", "flag", "write waveforms", "0"),
+    Variable(
+        "MARGIN", "integer", "waves of a replay begin so long before the divergence", "2000", 0, 1_000_000_000,
+        unit="cycles",
+    ),
+    Variable("VIEW", "flag", "open the viewer, not only write what it shows", "1"),
     Variable("TRACE", "flag", "write commits.jsonl.gz, which `check` judges without a simulator", "0"),
+    Variable("COVER", "flag", "Verilator counts lines, branches and toggles, for `coverage`", "0"),
     Variable("OUT", "path", "result folder", otherwise="sim_build/run"),
     Variable("TEST", "text", "only tests whose name contains this, or one of several words"),
     Variable(
         "TIER", "text", "tests to run: a tier contains the ones before it", "test", choices=("test", "all", "regress")
     ),
     Variable("SUITE", "choice", "tests, or random operations against the whole contract", "tests", choices=SUITES),
+    Variable("FILTER", "text", "only jobs in whose name this regular expression is found"),
+    Variable("TIME", "duration", "hand out no more jobs after this, e.g. 90s, 30m, 2h", otherwise="no bound"),
+    Variable("CLUSTER", "cluster", "where jobs run: local, slurm, or a Dask scheduler's tcp://HOST:PORT", "local"),
+    Variable("RESUME", "flag", "go on with the last run, if tree and selection are the same", "0"),
     Variable("OPS", "integer", "random operations a seed with SUITE=contract", "1000", 1, 1_000_000),
     Variable(
         "FRAMES", "integer", "attack frames a seed", "0", 0, 1_000_000,
@@ -145,16 +164,24 @@ TABLE = (
         otherwise="one a core, at most 4",
     ),
     Variable(
-        "REQUIRE", "words", "what must be there, e.g. icarus,tun; tests that lack it fail instead of skip",
+        "REQUIRE", "words", "what must be there, e.g. icarus,tun; what lacks it fails (coverage: targets)",
         choices=REQUIRABLE,
     ),
-    Variable("ID", "text", "sabotages by id, or patterns such as b0*", otherwise="all"),
-    Variable("PATCH", "path", "any diff of hdl/ or model/ as a sabotage"),
+    Variable("ID", "text", "sabotages, proofs or entries of `nightly` by id, or patterns such as b0*", otherwise="all"),
+    Variable("PATCH", "path", "any diff of hdl/ or model/ as a sabotage; with DUT a diff of that folder"),
+    Variable("DUT", "path", "folder of a device of your own (docs/your-own-dut.md)"),
     Variable(
         "COMMITS", "path", "trace to check, of a run with TRACE=1 or of another device",
         otherwise="sim_build/run/commits.jsonl.gz",
     ),
     Variable("FAILURE", "path", "the failure folder that a failed run printed"),
+    Variable(
+        "AT", "integer", "where the marker of the waves stands", "0", 0, 1_000_000_000, unit="cycles",
+        otherwise="the first divergence",
+    ),
+    Variable(
+        "FOLDER", "path", "run, test run or regression to report", otherwise="the newest of regress/latest, test, run"
+    ),
 )  # fmt: skip
 VARIABLES = {variable.name: variable for variable in TABLE}
 
@@ -286,6 +313,40 @@ class Reader:
         if not 1 <= value <= MAX_SIZE:
             raise ConfigError(f"{name} is out of range", f"{name}={text}", todo)
         return value
+
+    def duration(self, name: str) -> float:
+        """Seconds, from a number with s, m or h behind it; 0 if not given."""
+        text = self.text(name)
+        if text is None:
+            return 0.0
+        factor = {"s": 1, "m": 60, "h": 3600}.get(text[-1].lower())
+        try:
+            value = float(text[:-1] if factor else text) * (factor or 1)
+        except ValueError:
+            value = 0.0
+        if not 0 < value <= MAX_TIME:
+            raise ConfigError(f"{name} is not a time", f"{name}={text}", "give e.g. 90s, 30m or 2h, at most 1000h")
+        return value
+
+    def cluster(self, name: str) -> str:
+        """The word local or slurm, or the address of a scheduler."""
+        text = self.text(name) or VARIABLES[name].default
+        if text not in CLUSTERS and not re.fullmatch(r"(tcp|tls)://[\w.:\[\]-]+:\d+", text):
+            raise ConfigError(
+                f"{name} is not a cluster", f"{name}={text}", "give local, slurm or an address such as tcp://host:8786"
+            )
+        return text
+
+    def pattern(self, name: str) -> str | None:
+        """A regular expression."""
+        text = self.text(name)
+        try:
+            re.compile(text or "")
+        except re.error as error:
+            raise ConfigError(
+                f"{name} is not a regular expression ({error})", f"{name}={text}", "give one of Python's syntax"
+            ) from None
+        return text
 
     def numbers(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
         """A list such as 1-20 or 1,4,9."""

@@ -1,70 +1,112 @@
-"""`make waves [FAILURE=folder]`, `chimney waves [FOLDER]`: open the waves that a run or a replay wrote.
+"""`chimney waves [FOLDER]`, `make waves [FAILURE=folder]`: from a failure to its waves.
 
-FAILURE is the folder of a run (default sim_build/run) or a failure folder whose replay wrote waves. GTKWave gets a save
-file (tb/waves.py) that shows the signals by block and puts the marker at the divergence; Surfer opens the waves alone.
+FOLDER is that of a failed run; without one it is the failure that was recorded last below sim_build. If it has no waves
+that are newer than the failure it is replayed with waves first (tb/replay.py), from MARGIN cycles before the divergence
+on. The waves of a run that did not fail (`make run WAVES=1`) are opened as they are. Beside the waves lie a save file
+for GTKWave with its filter files, and a command file for Surfer (tb/waves.py); VIEW=0 leaves it at that.
+With AT=cycle the marker is there: a run without waves that reach it is replayed from MARGIN cycles before it.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tb.config import ROOT, ConfigError, RunConfig
-from tb.waves import WaveError, read, save_file
+from tb.sim.run import AGAIN_NAME
+from tb.story.find import FAILURE_NAME, newest
+from tb.waves import WaveError, command_file, read, save_file, write_words
 
 #: Nanoseconds from the start to the first rising edge, and between rising edges (tb/hdl/clk_rst.v).
 FIRST_EDGE_NS, PERIOD_NS = 5, 10
 #: Cycles shown around the divergence.
-SHOWN_CYCLES = 400
+SHOWN_CYCLES = 200
 WAVE_NAMES = ("waves.fst", "waves.vcd")
-SAVE_NAME = "replay.gtkw"
+SAVE_NAME, COMMAND_NAME, WORDS_FOLDER = "replay.gtkw", "replay.sucl", "words"
 #: Viewers in the order in which they are looked for.
 VIEWERS = ("gtkwave", "surfer")
 
 
 def main(config: RunConfig) -> int:
-    """Open the waves and wait for the viewer; its exit status, 2 if there is no viewer."""
-    from tb.replay import cycle_of, report_of
+    """Open the waves and wait for the viewer: its exit status, 2 if there is no viewer. VIEW=0: 0, or the replay's."""
+    from tb.replay import cycle_of, in_tree, load
+    from tb.replay import main as replay
 
-    folder = config.failure or ROOT / "sim_build" / "run"
+    folder = config.failure or newest() or ROOT / "sim_build" / "run"
+    print(f"failure: {folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder}", flush=True)
+    status = None
     waves = find(folder)
-    marked = describe(waves, cycle_of(report_of(waves.parent) or report_of(folder)))
-    print(marked, flush=True)
+    unreached = waves is None or (config.at is not None and config.at < begin_of(waves))
+    if unreached and ((folder / FAILURE_NAME).exists() or (config.at is not None and (folder / AGAIN_NAME).exists())):
+        if (tree := load(folder).other_tree) is not None:
+            return in_tree(tree, "waves", replace(config, failure=folder))
+        status = replay(replace(config, failure=folder, waves=True))
+        waves = find(folder)
+    if waves is None:
+        raise ConfigError(
+            "there are no waves in this folder", f"FAILURE={folder}",
+            "`make run WAVES=1` writes some; a failed run is replayed with waves, this is none",
+        )  # fmt: skip
+    if status is None:  # a replay says how to open what it wrote
+        cycle = cycle_of(waves.parent) if config.at is None else config.at
+        print(describe(waves, cycle if cycle is not None else cycle_of(folder)), flush=True)
+    if not config.view:
+        return status or 0
     command = viewer(waves)
     if command is None:
         raise ConfigError(
             "no wave viewer on this machine", "PATH: neither gtkwave nor surfer",
             "sudo apt-get install -y gtkwave (macOS: brew install surfer), then the same command again",
         )  # fmt: skip
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        raise ConfigError(
+            "there is no display to open the waves on", "DISPLAY",
+            "open them where there is one (the line above says how), or VIEW=0 (--no-view)",
+        )  # fmt: skip
     return subprocess.run(command, check=False).returncode
 
 
-def find(folder: Path) -> Path:
-    """The newest waves of a run, or of the replay below it."""
+def find(folder: Path) -> Path | None:
+    """The newest waves of a run, or of the replay below it; None if there are none, or the failure is newer."""
     found = [path / name for path in (folder, folder / "replay") for name in WAVE_NAMES if (path / name).exists()]
     if not found:
-        raise ConfigError(
-            "there are no waves in this folder", f"FAILURE={folder}",
-            "`make run WAVES=1` writes some, and `make replay FAILURE=folder WAVES=1` for a failed test",
-        )  # fmt: skip
-    return max(found, key=lambda path: path.stat().st_mtime)
+        return None
+    waves = max(found, key=lambda path: path.stat().st_mtime_ns)
+    failure = folder / FAILURE_NAME
+    own = waves.parent == folder  # a run with WAVES=1 writes its failure behind its waves
+    return None if failure.exists() and not own and failure.stat().st_mtime_ns > waves.stat().st_mtime_ns else waves
+
+
+def begin_of(waves: Path) -> int:
+    """The cycle with which the waves of a replay begin; those of a run have all cycles."""
+    from tb.replay import REPLAY_NAME
+
+    facts = waves.with_name(REPLAY_NAME)
+    return int(json.loads(facts.read_text())["waves_from"] or 0) if facts.exists() else 0
 
 
 def describe(waves: Path, cycle: int | None) -> str:
-    """Write the save file beside the waves; the line that says how both are opened."""
+    """Write what shows the waves beside them; the lines that say how they are opened."""
     try:
         held = read(waves)
     except WaveError as error:
         return f"waves: {waves} (no save file: {error})"
     unit = 10 ** (-9 - held.timescale)
     marker = None if cycle is None else (FIRST_EDGE_NS + PERIOD_NS * cycle) * unit
-    file = waves.with_name(SAVE_NAME)
-    file.write_text(save_file(held, marker, SHOWN_CYCLES * PERIOD_NS * unit))
+    save, commands = waves.with_name(SAVE_NAME), waves.with_name(COMMAND_NAME)
+    words = write_words(waves.with_name(WORDS_FOLDER))
+    save.write_text(save_file(held, marker, SHOWN_CYCLES * PERIOD_NS * unit, words))
+    commands.write_text(command_file(held, marker))
     where = "" if cycle is None else f", marker at cycle {cycle} ({FIRST_EDGE_NS + PERIOD_NS * cycle} ns)"
-    return f"waves: gtkwave {shlex.quote(str(waves))} {shlex.quote(str(file))}{where}"
+    gtkwave = f"gtkwave {shlex.quote(str(waves))} {shlex.quote(str(save))}"
+    return f"waves: {gtkwave}{where}\n       surfer --command-file {shlex.quote(str(commands))}"
 
 
 def viewer(waves: Path, which: Callable[[str], str | None] = shutil.which) -> Sequence[str] | None:
@@ -72,6 +114,8 @@ def viewer(waves: Path, which: Callable[[str], str | None] = shutil.which) -> Se
     for name in VIEWERS:
         program = which(name)
         if program is not None:
-            save = waves.with_name(SAVE_NAME)
+            save, commands = waves.with_name(SAVE_NAME), waves.with_name(COMMAND_NAME)
+            if name == "surfer" and commands.exists():
+                return [program, "--command-file", str(commands)]
             return [program, str(waves), *([str(save)] if name == "gtkwave" and save.exists() else [])]
     return None

@@ -1,5 +1,6 @@
-"""Wave files: which signals they hold, and a GTKWave save file that shows them by block with a marker.
+"""Wave files: which signals they hold, and what shows them by block with a marker: for GTKWave and for Surfer.
 
+A save file for GTKWave (.gtkw) with filter files that show enumerations as words, a command file for Surfer (.sucl).
 The signal names are read from the wave file itself (VCD header, or the hierarchy block of an FST file), because the
 widths of vectors are part of the names and follow from parameters.
 """
@@ -7,10 +8,14 @@ widths of vectors are part of the names and follow from parameters.
 from __future__ import annotations
 
 import gzip
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
+
+from model.layout.generated import DlvEvt, Opcode, Phase, TcpEvt, TcpState, TxKind, Verdict
 
 #: FST block types and hierarchy tags (the format of GTKWave's fstapi.h).
 _HEADER, _HIERARCHY_GZIP, _HIERARCHY_LZ4, _HIERARCHY_LZ4_TWICE = 0, 4, 6, 7
@@ -19,7 +24,7 @@ _ATTRIBUTE_BEGIN, _ATTRIBUTE_END, _SCOPE, _UPSCOPE = 252, 253, 254, 255
 _TIMESCALE_AT = 64
 #: Signals of a block that tell its story; the order is the order shown.
 INTERESTING = (
-    r"(?:state|phase)(?:_reg)?$",
+    r"(?:state|phase|opcode)(?:_reg)?$",
     r"\w*_valid$",
     r"\w*_ready$",
     r"rec_\w+$",
@@ -32,6 +37,27 @@ COMMON = (
     r"snk_toggle|snk_len|src_go|src_done|src_len",
     r"s_axil_(?:awaddr|awvalid|wdata|wvalid|araddr|arvalid|rdata|rvalid)",
 )
+#: The instance of tb/hdl/wave_window.v, and its signals in the order shown.
+WINDOW_INSTANCE = "wave_window_i"
+COMMITS = (
+    "commit_row commit_cycle conn tcp_evt opcode cause phase tcp_state snd_una snd_nxt snd_max snd_wnd rcv_nxt cwnd "
+    "ssthresh verdict tx_kind order tick delivery_row delivery_conn dlv_evt delivery_opcode"
+)
+#: Signals that hold a value of an enumeration of the layout, and their widths.
+WORDS: Mapping[str, type[IntEnum]] = {
+    "tcp_evt": TcpEvt, "opcode": Opcode, "phase": Phase, "tcp_state": TcpState, "verdict": Verdict, "tx_kind": TxKind,
+    "dlv_evt": DlvEvt, "delivery_opcode": Opcode,
+}  # fmt: skip
+WIDTHS = {"tcp_evt": 4, "opcode": 8, "phase": 2, "tcp_state": 4, "verdict": 2, "tx_kind": 4, "dlv_evt": 4,
+          "delivery_opcode": 8}  # fmt: skip
+#: Bits of GTKWave's trace flags.
+_HEX, _DECIMAL, _BIT, _RIGHT, _ASCII, _FILTERED = 0x2, 0x4, 0x8, 0x20, 0x800, 0x2000
+#: Size of GTKWave's window, and how many pixels of it show waves.
+WINDOW, SHOWN_PIXELS = (1600, 900), 1050
+#: GTKWave's zoom is the time of so many pixels, as a power of two; the part of the view that is in front of the marker.
+ZOOM_PIXELS, IN_FRONT = 200, 0.6
+#: What the marker stands at.
+DIVERGENCE = "divergence"
 
 
 class WaveError(Exception):
@@ -55,11 +81,12 @@ class Signal:
 
 @dataclass(frozen=True)
 class WaveFile:
-    """What a wave file holds: signals, and seconds a time unit as a power of ten."""
+    """What a wave file holds: signals, seconds a time unit as a power of ten, the time of its first value."""
 
     path: Path
     signals: tuple[Signal, ...]
     timescale: int
+    start: int = 0
 
 
 def read(path: Path) -> WaveFile:
@@ -80,6 +107,7 @@ def _read_vcd(path: Path) -> WaveFile:
             text.append(line)
             if "$enddefinitions" in line:
                 break
+        start = next((int(line[1:]) for line in file if line.startswith("#")), 0)
     for section in re.findall(r"\$(\w+)\s+(.*?)\s*\$end", "".join(text), re.DOTALL):
         kind, words = section[0], section[1].split()
         if kind == "timescale":
@@ -90,7 +118,7 @@ def _read_vcd(path: Path) -> WaveFile:
             scopes.pop()
         elif kind == "var":
             signals.append(_signal(scopes, "".join(words[3:]), int(words[1])))
-    return WaveFile(path, tuple(signals), timescale)
+    return WaveFile(path, tuple(signals), timescale, start)
 
 
 def _exponent(text: str) -> int:
@@ -110,7 +138,7 @@ def _signal(scopes: Sequence[str], text: str, width: int) -> Signal:
 
 
 def _read_fst(path: Path) -> WaveFile:
-    timescale, hierarchy = -12, b""
+    timescale, start, hierarchy = -12, 0, b""
     with path.open("rb") as file:
         while head := file.read(9):
             if len(head) < 9:
@@ -118,6 +146,7 @@ def _read_fst(path: Path) -> WaveFile:
             kind, length = head[0], int.from_bytes(head[1:], "big")
             if kind == _HEADER:
                 body = file.read(length - 8)
+                start = int.from_bytes(body[:8], "big")
                 timescale = int.from_bytes(body[_TIMESCALE_AT : _TIMESCALE_AT + 1], "big", signed=True)
             elif kind in (_HIERARCHY_GZIP, _HIERARCHY_LZ4, _HIERARCHY_LZ4_TWICE):
                 hierarchy = _unpack(kind, file.read(length - 8))
@@ -125,7 +154,7 @@ def _read_fst(path: Path) -> WaveFile:
                 file.seek(length - 8, 1)
     if not hierarchy:
         raise WaveError(f"{path} has no list of signals; was the simulation cut off?")
-    return WaveFile(path, tuple(_walk(hierarchy)), timescale)
+    return WaveFile(path, tuple(_walk(hierarchy)), timescale, start)
 
 
 def _unpack(kind: int, body: bytes) -> bytes:
@@ -215,32 +244,75 @@ def _walk(data: bytes) -> Iterable[Signal]:
 # ---- GTKWave ----------------------------------------------------------------------------------------
 
 
-def save_file(waves: WaveFile, marker: int | None, window: int) -> str:
+def write_words(folder: Path) -> dict[str, Path]:
+    """Filter files of GTKWave, one an enumeration of the layout: its hexadecimal value, its name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for signal, enum in WORDS.items():
+        path = found[signal] = folder / f"{signal}.txt"
+        digits = -(-WIDTHS[signal] // 4)
+        path.write_text("".join(f"{value:0{digits}x} {value.name}\n" for value in enum))
+    return found
+
+
+def save_file(waves: WaveFile, marker: int | None, window: int, words: Mapping[str, Path] | None = None) -> str:
     """A GTKWave save file: signals by block, a marker at time `marker` and a view of `window` around it (file's units).
 
-    Blocks are the instances of the device down to two levels; of each only the signals of INTERESTING are shown.
+    First the commit stream, then the bench, then the blocks: the instances of the device down to two levels, of each
+    the signals of INTERESTING. `words` are the filter files of `write_words`.
     """
-    lines = ["[*] written by `make replay`", f'[dumpfile] "{waves.path}"']
-    start = max(0, marker - window // 2) if marker is not None else 0
-    zoom = -float(max(1, (window // 200).bit_length()))
-    lines += [f"[timestart] {start}", "[size] 1600 900", "[pos] -1 -1"]
+    lines = ["[*] written by `chimney waves`", f'[dumpfile] "{waves.path}"']
+    start = max(waves.start, marker - int(window * IN_FRONT)) if marker is not None else waves.start
+    zoom = -math.log2(max(1.0, window * ZOOM_PIXELS / SHOWN_PIXELS))
+    lines += [f"[timestart] {start}", f"[size] {WINDOW[0]} {WINDOW[1]}", "[pos] -1 -1"]
     marks = [str(marker if marker is not None else -1)] + ["-1"] * 26
     lines.append(f"*{zoom:.6f} " + " ".join(marks))
-    lines += ["[sst_width] 250", "[signals_width] 320"]
-    for title, signals in _groups(waves.signals):
+    lines += ["[sst_width] 60", "[signals_width] 380", "[sst_expanded] 0"]
+    if marker is not None:
+        lines += ["@200", f"-marker: {DIVERGENCE}"]
+    for title, signals in groups(waves.signals):
         lines += ["@800200", f"-{title}"]
         for signal in signals:
-            lines += ["@28" if signal.width == 1 else "@22", signal.path]
+            filter_file = (words or {}).get(_plain(signal)) if signal.width == WIDTHS.get(_plain(signal)) else None
+            lines.append(f"@{_flags(signal, filter_file is not None):x}")
+            if filter_file is not None:
+                lines.append(f"^1 {filter_file}")
+            lines.append(signal.path)
         lines += ["@1000200", f"-{title}"]
     return "\n".join(lines) + "\n"
 
 
-def _groups(signals: Sequence[Signal]) -> list[tuple[str, list[Signal]]]:
-    """Blocks by name with the signals to show."""
-    top = signals[0].scopes[0] if signals else ""
+def _plain(signal: Signal) -> str:
+    """The name without what says that it is a register."""
+    return signal.name.removesuffix("_reg")
+
+
+def _flags(signal: Signal, translated: bool) -> int:
+    """GTKWave's flags of a trace: hexadecimal, decimal, bits or ASCII, shown at the right, through a filter file."""
+    if signal.name.endswith("_row"):
+        return _ASCII | _RIGHT
+    if translated:
+        return _FILTERED | _HEX | _RIGHT
+    if signal.width == 1:
+        return _BIT | _RIGHT
+    return (_DECIMAL if _in_window(signal) else _HEX) | _RIGHT
+
+
+def _in_window(signal: Signal) -> bool:
+    return signal.scopes[-1:] == (WINDOW_INSTANCE,)
+
+
+def groups(signals: Sequence[Signal]) -> list[tuple[str, list[Signal]]]:
+    """The commit stream, the bench, and blocks by name, each with the signals to show."""
+    top = next((signal.scopes[0] for signal in signals if signal.scopes), "")
     tops = [signal for signal in signals if signal.scopes == (top,) or signal.scopes[-1:] == ("tb_top",)]
     common = [signal for pattern in COMMON for signal in tops if re.fullmatch(pattern, signal.name)]
-    groups = [("bench", common)] if common else []
+    rows = {signal.name: signal for signal in signals if _in_window(signal)}
+    stream = [rows[name] for name in COMMITS.split() if name in rows]
+    found = [("commits", stream)] if stream else []
+    found += [("bench", common)] if common else []
+    if top.endswith("_proof"):  # a harness of tb/formal: what it has at its top is the story
+        found = [(top, [signal for signal in tops if not re.search(r"\$|_EN$|_CHECK$", signal.name)])]
     blocks: dict[tuple[str, ...], list[Signal]] = {}
     for signal in signals:
         inner = [n for n, scope in enumerate(signal.scopes) if scope in ("dut", "u_dut", "u_chimney", "chimney")]
@@ -251,5 +323,36 @@ def _groups(signals: Sequence[Signal]) -> list[tuple[str, list[Signal]]]:
         for pattern in INTERESTING:
             shown += [signal for signal in members if re.match(pattern, signal.name) and signal not in shown]
         if shown:
-            groups.append((".".join(scopes), shown[:PER_BLOCK]))
-    return groups
+            found.append((".".join(scopes), shown[:PER_BLOCK]))
+    return found
+
+
+# ---- Surfer -----------------------------------------------------------------------------------------
+
+
+def command_file(waves: WaveFile, marker: int | None) -> str:
+    """A Surfer command file (`surfer --command-file`): the same groups, the rows as ASCII, a marker at `marker`."""
+    lines = [f"load_file {waves.path}"]
+    shown = 0
+    rows: list[int] = []
+    for title, signals in groups(waves.signals):
+        lines.append(f"divider_add {title}")
+        shown += 1
+        for signal in signals:
+            lines.append(f"variable_add {'.'.join((*signal.scopes, signal.name))}")
+            if signal.name.endswith("_row"):
+                rows.append(shown)
+            shown += 1
+    for row in rows:
+        lines += [f"item_focus {_item(row, shown)}_row", "item_set_format ASCII"]
+    if rows:
+        lines.append("item_unfocus")
+    if marker is not None:
+        lines += [f"cursor_set {marker}", f"marker_set {DIVERGENCE}", "goto_cursor"]
+    return "\n".join(lines) + "\n"
+
+
+def _item(index: int, count: int) -> str:
+    """Surfer's name of the item at a place among `count`: hexadecimal digits, written a to p."""
+    digits = len(f"{max(count, 1):x}")
+    return "".join("abcdefghijklmnop"[int(digit, 16)] for digit in f"{index:0{digits}x}")

@@ -253,7 +253,7 @@ module engine_top #(
         if (!rst && ((put_txq_valid && !txq_space) || (put_dlv_valid && !dlv_space)
                      || (put_verdict_valid && !verdict_space) || (put_bar && !bar_space)
                      || (put_cpl_valid && !cpl_space))) begin
-            $display("engine_top: push into a full queue");
+            $display("ASSERT %m: push into a full queue");
             $finish;
         end
     end

@@ -95,7 +95,7 @@ module barred_objects #(
 `ifdef CHIMNEY_ASSERT
     always @(posedge clk) begin
         if (!rst && ((mark && !room) || (mark && pass) || (pass && !pop && early_reg[IDX_W]))) begin
-            $display("barred_objects: a mark without room, or more BARRIERs than INVALIDATEs");
+            $display("ASSERT %m: a mark without room, or more BARRIERs than INVALIDATEs");
             $finish;
         end
     end

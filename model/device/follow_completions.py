@@ -6,8 +6,9 @@ from model.device.decode import completion
 from model.device.divergence import Halt, field_of, from_records
 from model.device.follow_commands import Posted, refusable
 from model.device.follow_memory import FollowMemory
-from model.device.follow_state import Expected, name_of
+from model.device.follow_state import Expected
 from model.device.rules import rule_of
+from model.device.words import name_of
 from model.layout.generated import (
     CQE_BYTES,
     Cqe,

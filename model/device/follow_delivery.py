@@ -6,9 +6,10 @@ from collections import deque
 
 from model.delivery.step import Continue, DeliveryEvent, DlvCommand, Message, PushTimer
 from model.device.divergence import Halt, field_of, from_records
-from model.device.follow_state import Mark, name_of
+from model.device.follow_state import Mark
 from model.device.follow_wire import FollowWire
 from model.device.records import delivery_record
+from model.device.words import name_of
 from model.layout.generated import (
     CqSource,
     DlvEvt,

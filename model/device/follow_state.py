@@ -18,24 +18,14 @@ from model.device.follow_space import RxSpace
 from model.device.follow_writes import RingWrites, WriteError, WriteLane
 from model.device.memory import GoldenMemory
 from model.device.txpath import TxFrame, TxPathError
+from model.device.words import commit_words
 from model.layout.generated import (
-    CqKind,
     CqSource,
     Csr,
-    DlvEvt,
-    Opcode,
-    Status,
-    TcpEvt,
-    TxKind,
+    Tcb,
 )
 from model.tcp.seq import MASK
-from model.tcp.types import (
-    Command,
-    Event,
-    RxSegment,
-    StepError,
-    StepResult,
-)
+from model.tcp.types import StepError
 
 _CHECK_EVERY = 256
 ROOM_LAG = 64
@@ -68,12 +58,15 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit of a connection, kept for the report."""
+    """A commit of a connection, kept for the report: the golden record, packed, and the state in front of it."""
 
     cycle: int
-    tick: int
-    event: Event
-    result: StepResult
+    record: int
+    before: Tcb
+
+    def words(self) -> str:
+        """One line."""
+        return commit_words(self.record, self.before, self.cycle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +216,7 @@ class FollowState:
             return
         conn = found.conn
         if conn is not None and not found.history:
-            found = found.with_history(tuple(describe(c) for c in self._history.get(conn, ())))
+            found = found.with_history(tuple(commit.words() for commit in self._history.get(conn, ())))
         self.divergence = found
 
     def _finding(
@@ -293,29 +286,3 @@ class FollowState:
     def _fence_live(self) -> None:
         for key in self.core.fence_due():
             self.live.begin("fence", key, self._cycle)
-
-
-def name_of(enum: type[TcpEvt] | type[DlvEvt] | type[CqKind] | type[CqSource] | type[Status], value: int) -> str:
-    """The name of a value of an enumeration; a value it does not have is shown as a number."""
-    try:
-        return enum(value).name
-    except ValueError:
-        return f"unknown {value}"
-
-
-def describe(commit: Commit) -> str:
-    """A commit in words, one line."""
-    event, tcb, a = commit.event, commit.result.tcb, commit.result.actions
-    what = type(event).__name__
-    if isinstance(event, Command):
-        what = f"{Opcode(event.sqe.opcode).name} (sq {event.sq_index})"
-    elif isinstance(event, RxSegment):
-        s = event.seg
-        what = f"segment {s.arrival} seq {s.seq} ack {s.ack} len {s.pay_len} flags {s.flags:#x}"
-    issued = [TxKind(item.kind).name for item in (a.tx0, a.tx1) if item is not None]
-    if a.dlv is not None:
-        issued.append(DlvEvt(a.dlv.kind).name)
-    return (
-        f"{commit.cycle} t{commit.tick} {what}: una {tcb.snd_una} nxt {tcb.snd_nxt} rcv {tcb.rcv_nxt} "
-        f"cwnd {tcb.cwnd} -> {', '.join(issued) or 'nothing'}"
-    )

@@ -8,13 +8,15 @@ from model.device.config import CQ_RESERVE
 from model.device.divergence import Halt, field_of, from_records
 from model.device.follow_commands import Posted, refusable
 from model.device.follow_delivery import FollowDelivery
-from model.device.follow_state import ROOM_LAG, Commit, name_of
+from model.device.follow_state import ROOM_LAG, Commit
 from model.device.records import sees_room, tcp_record
 from model.device.txpath import barred_object
+from model.device.words import name_of
 from model.layout.generated import (
     CqSource,
     Opcode,
     RecTcp,
+    Tcb,
     TcpEvt,
     TcpImage,
     TxKind,
@@ -53,12 +55,13 @@ class FollowTcp(FollowDelivery):
         event, frame = self._tcp_event(kind, conn, gen, cause, tick, name)
         before = self.core.deadlines.get(conn)
         room = self._room(event, field_of(RecTcp, value, "room"), name, conn)
+        before_it = self.core.tcbs[conn] if conn < self.config.conns else Tcb()
         result = self.core.commit_tcp(event, tick, room=room)
         expected = tcp_record(self._orders["tcp"], tick, event, result, room=room)
         on = None if isinstance(event, Credit) or not field_of(RecTcp, expected, "tcb") else conn
         if on is not None:
             history = self._history.setdefault(conn, deque(maxlen=_HISTORY))
-            history.append(Commit(self._cycle, tick, event, result))
+            history.append(Commit(self._cycle, expected, before_it))
         if expected != value:
             raise Halt(
                 from_records(

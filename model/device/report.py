@@ -40,7 +40,8 @@ def render(d: Divergence, replay: str) -> str:
         lines.append(f"frame, {len(d.frame)} bytes:")
         lines += [f"  {line}" for line in describe_frame(d.frame)]
     lines.append(f"replay: {replay}")
-    return "\n".join(line if line.startswith("replay") else line[:_WIDTH] for line in lines) + "\n"
+    whole = ("replay", "  cycle ")
+    return "\n".join(line if line.startswith(whole) else line[:_WIDTH] for line in lines) + "\n"
 
 
 def describe_frame(frame: bytes) -> list[str]:

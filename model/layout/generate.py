@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = Path(__file__).with_name("layout.toml")
 #: Enumerations that number ports, not field values: their macros are plain integers, to index vectors with.
 INDEX_ENUMS = ("rd_client", "wr_client", "cq_source")
+#: Enumerations whose names the test bench shows in waves (tb/hdl/wave_window.v).
+WORD_ENUMS = ("opcode", "tcp_state", "phase", "tcp_evt", "dlv_evt", "tx_kind", "verdict")
 BANNER = "generated from model/layout/layout.toml by `make layout`; do not edit"
 
 
@@ -161,6 +163,18 @@ def enum_width(values: dict[str, int]) -> int:
     return 8
 
 
+def words(layout: Layout) -> str:
+    """Verilog functions ENUM_word(value): the name of a value as ASCII, zero bytes in front; zero if it has none."""
+    out = [f"// {BANNER}"]
+    for enum in WORD_ENUMS:
+        values = layout.enums[enum]
+        width = 8 * max(map(len, values))
+        out += ["", f"function [{width - 1}:0] {enum}_word(input [7:0] value);", "    case (value)"]
+        out += [f'        8\'d{v}: {enum}_word = "{n}";' for n, v in values.items()]
+        out += [f"        default: {enum}_word = {width}'d0;", "    endcase", "endfunction"]
+    return "\n".join(out) + "\n"
+
+
 def python(layout: Layout) -> str:
     """Typed codecs: one frozen dataclass a struct, with ``pack``, ``unpack`` and field placement."""
     out = [
@@ -297,6 +311,7 @@ def generated_files() -> dict[Path, str]:
     layout = load()
     return {
         ROOT / "hdl/include/chimney_layout.vh": verilog(layout),
+        ROOT / "tb/hdl/layout_words.vh": words(layout),
         ROOT / "model/layout/generated.py": python(layout),
         ROOT / "docs/layout.md": reference(layout),
     }

@@ -637,9 +637,9 @@ class NdisHost:
 
     def _issue_forwards(self) -> bool:
         """Segments that came up while a connection was handed over go down to it (CH-166)."""
-        done = False
-        if not self.config.forward:
+        if not self.config.forward or not self.stack.may_forward:
             return False
+        done = False
         for connection in self.connections:
             stack = connection.stack
             if not stack.forwardable:
@@ -654,6 +654,7 @@ class NdisHost:
             if lists:
                 done = True
                 self.issue_forward(connection, lists)
+        self.stack.may_forward = any(connection.stack.forwardable for connection in self.connections)
         return done
 
     def _segment_list(self, raw: bytes) -> NetBufferList | None:

@@ -87,6 +87,8 @@ class HostStack:
         self._send_raw = send_raw
         self._ip_id = first_ip_id & 0x7FFF
         self._connections: dict[tuple[bytes, int, int], StackConnection] = {}
+        self.may_forward = False
+        """Some connection may hold segments to be forwarded: whoever has looked at all of them may clear it."""
         self._listeners: dict[int, tuple[SoftTcpConfig, Callable[[StackConnection], None]]] = {}
 
     # ---- connections -----------------------------------------------------------------------
@@ -167,6 +169,7 @@ class HostStack:
         connection.phase = Phase.OFFLOADED
         self.counters.of_offloaded += len(connection.waiting)
         connection.forwardable, connection.waiting = connection.waiting, []
+        self.may_forward |= bool(connection.forwardable)
         connection.tcp.send_buffer.clear()
         connection.tcp.received.clear()
 
@@ -256,6 +259,7 @@ class HostStack:
             self.counters.of_offloaded += 1
             connection.forwardable.append(segment)
             del connection.forwardable[:-MAX_WAITING]
+            self.may_forward = True
         else:
             connection.waiting.append(segment)
             del connection.waiting[:-MAX_WAITING]

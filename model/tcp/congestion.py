@@ -49,7 +49,7 @@ def _recovering(c: Context, ack: int, acked: int) -> bool:
     """
     w, mss = c.w, c.mss
     if ge(ack, w.recover):
-        w.cwnd = w.ssthresh
+        w.cwnd = min(w.ssthresh, CWND_MAX)
         w.in_recovery = w.partial_seen = w.cwnd_acc = w.rescued = 0
         return False
     w.rtt_active = 0

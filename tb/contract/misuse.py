@@ -541,7 +541,7 @@ class Misuser:
         life = chosen.life
         if life is None or life.connection is None:
             return False
-        pieces = [self.host.build(self.operator.data(100), ONE_BUFFER, self.rng) for _ in range(2)]
+        pieces = [self.host.build(self.operator.data(self.operator.room(100)), ONE_BUFFER, self.rng) for _ in range(2)]
         if pieces[0] is None or pieces[1] is None:
             return False
         nbl = NetBufferList([*pieces[0].net_buffers, *pieces[1].net_buffers])

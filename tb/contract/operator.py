@@ -27,6 +27,8 @@ from tb.session.network import FIRST_LOCAL_PORT
 MAX_SIZE, MAX_CHAIN = 1 << 20, 64
 #: Largest size while a run is ahead of its bytes.
 SPARED = 64
+#: Bytes that are kept for what must have one each.
+KEPT = 4096
 #: Operations at one tick; in a short run fewer, so that connections get as far as in a long one.
 BURST, SHORT_BURST = (1, 1, 2, 3, 4, 6, 8), (1, 1, 1, 2)
 SHORT_RUN = 3000
@@ -68,11 +70,15 @@ _RECEIVES = (Kind.RECEIVE_PUSH, Kind.RECEIVE_NONPUSH, Kind.RECEIVE_ZERO, Kind.RE
 
 @dataclass(frozen=True)
 class Plan:
-    """How much a seed does: operations, bytes, connections at a time, times for each pair of the table."""
+    """How much a seed does: operations, bytes, connections at a time, times for each pair of the table.
+
+    `bytes` is what operations draw their sizes from; what steers to a missing pair adds some, to `most` in all.
+    """
 
     seed: int
     operations: int
     bytes: int
+    most: int = 1 << 40
     slots: int = 12
     allowed_times: int = 1
     refused_times: int = 1
@@ -322,12 +328,17 @@ class Operator:
         """
         pace = self.plan.bytes * (self.tally.total + 50) // max(1, self.plan.operations) - self.bytes
         freely = self.rng.random() < self.plan.bytes / (max(1, self.plan.operations) * MAX_SIZE)
-        most = min(largest, self.plan.bytes // 4 if freely else max(SPARED, pace), max(0, self.plan.bytes - self.bytes))
+        left = min(self.plan.bytes, self.plan.most - KEPT) - self.bytes
+        most = min(largest, self.plan.bytes // 4 if freely else max(SPARED, pace), max(0, left))
         return int(math.exp(self.rng.uniform(0, math.log(most + 1)))) - 1
 
     def chain(self) -> int:
         """Lists in a call."""
         return int(math.exp(self.rng.uniform(0, math.log(MAX_CHAIN + 0.99))))
+
+    def room(self, wanted: int) -> int:
+        """Bytes, up to ``wanted``, for what has a purpose beside them: a small part of what is left, at least 1."""
+        return max(1, min(wanted, (self.plan.most - self.bytes) // SPARED))
 
     def data(self, size: int) -> bytes:
         """Random bytes, counted."""

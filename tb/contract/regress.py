@@ -23,8 +23,10 @@ OUT = ROOT / "sim_build" / "regress"
 TEST_MODULE = "tb.tests.rtl.contract_random_test"
 #: Connections that the simulated device is built for, and the width of its bus.
 BUILT = {"verilator": (64, 512), "icarus": (4, 64)}
-#: Bytes that both ends send in a run, at most.
-BYTES = {"model": 8 << 20, "verilator": 4 << 20, "icarus": 64 << 10}
+#: Bytes that both ends send in a run, at most: a seed with more fails.
+MOST_BYTES = {"model": 32 << 20, "verilator": 4 << 20, "icarus": 64 << 10}
+#: Bytes that the operations draw from; what steers to a missing pair adds its own.
+DRAWN = {"model": 8 << 20, "verilator": 4 << 20, "icarus": 40 << 10}
 #: Connections at a time: more than an Icarus build has, so that the table is full now and then.
 SLOTS = {"model": 24, "verilator": 24, "icarus": 6}
 #: From so many operations on every pair of the table must have been done often enough.
@@ -52,9 +54,10 @@ def main(config: RunConfig) -> int:
     if kind != "model":
         _build(config)
     results: list[dict[str, Any]] = []
+    jobs = [_job(config, seed, out) for seed in config.seeds]
     with Meter("regress", len(config.seeds)) as meter:
-        for finished in meter.over(run_jobs([_job(config, seed, out) for seed in config.seeds], config.jobs)):
-            found = _result(finished)
+        for finished in meter.over(_ends(jobs, config, out)):
+            found = result_of(finished, MOST_BYTES[kind_of(config)])
             results.append(found)
             _write(out, results)
             _tell(config, found)
@@ -70,6 +73,15 @@ def main(config: RunConfig) -> int:
           f"{whole['bytes_most']} bytes at most in a seed")  # fmt: skip
     print(f"{len(results) - failed} of {len(config.seeds)} seeds passed; {out / 'summary.json'}")
     return 1 if failed or (judged and shortfalls) or len(results) != len(config.seeds) else 0
+
+
+def _ends(jobs: list[Job], config: RunConfig, out: Path) -> Iterable[Finished]:
+    """The jobs as they end: in a pool of this machine, or on the cluster that was given."""
+    if "CLUSTER" not in config.given:
+        return run_jobs(jobs, config.jobs)
+    from tb.farm.pool import farm_jobs
+
+    return farm_jobs(jobs, config, out / "farm", files=["job.json"])
 
 
 def _tell(config: RunConfig, found: dict[str, Any]) -> None:
@@ -107,7 +119,7 @@ def _job(config: RunConfig, seed: int, out: Path) -> Job:
         (folder / stale).unlink(missing_ok=True)
     width = BUILT[config.sim][1] if config.device == "rtl" else config.data_w
     settings = replace(
-        config, command="regress", seed=seed, out=folder, delay=DELAY, size=BYTES[kind_of(config)], data_w=width
+        config, command="regress", seed=seed, out=folder, delay=DELAY, size=DRAWN[kind_of(config)], data_w=width
     )
     file = folder / "job.json"
     file.write_text(settings.to_json())
@@ -115,8 +127,8 @@ def _job(config: RunConfig, seed: int, out: Path) -> Job:
     return Job(f"seed{seed}", command, ROOT, dict(os.environ), folder / "run.log", RUN_TIMEOUT)
 
 
-def _result(finished: Finished) -> dict[str, Any]:
-    """What a seed left in its folder."""
+def result_of(finished: Finished, most: int) -> dict[str, Any]:
+    """What a seed left in its folder; it fails, too, if it sent more than ``most`` bytes."""
     folder = finished.job.log.parent
     seed = int(folder.name.removeprefix("seed"))
     found: dict[str, Any] = {
@@ -131,6 +143,10 @@ def _result(finished: Finished) -> dict[str, Any]:
         found["violations"].append(f"ended after its bound of {finished.job.timeout:.0f} s")
     elif finished.status != 0 and not found["violations"]:
         found["violations"].append(f"ended with status {finished.status}; its log is {finished.job.log}")
+    if found["bytes"] > most:
+        found["violations"].append(
+            f"sent {found['bytes']} bytes of at most {most}: DRAWN in {Path(__file__).name} is too much"
+        )
     found["done"] = Tally.of([found["operations"]]).total
     wrong = found["violations"] or found["divergences"] or found["nbl_twice"] or found["nbl_never"]
     found["passed"] = finished.status == 0 and found["streams_exact"] and not wrong
@@ -179,6 +195,7 @@ def plan_of(config: RunConfig) -> Any:
         seed=config.seed,
         operations=config.operations,
         bytes=config.size,
+        most=MOST_BYTES[kind],
         slots=SLOTS[kind],
         allowed_times=-(-ALLOWED_TIMES * 3 * config.operations // (2 * COMPLETE)),
         refused_times=REFUSED_TIMES,

@@ -186,7 +186,7 @@ class Steering:
             return False
         if len(far.app.stream) - len(life.got) > SMALL:
             return False
-        far.app.stream += self.operator.data(self.rng.randint(2, SMALL))
+        far.app.stream += self.operator.data(self.rng.randint(2, max(2, self.operator.room(SMALL))))
         self.operator.network.poke()
         self.operator.note_peer(Kind.PEER_DATA, state)
         return True
@@ -318,7 +318,7 @@ class Steering:
         if far is None or far.app.closing or far.urgent:
             return False
         far.urgent = True
-        far.app.stream += self.operator.data(self.rng.randint(1, SMALL))
+        far.app.stream += self.operator.data(self.rng.randint(1, self.operator.room(SMALL)))
         self.operator.network.poke()
         self.operator.note_peer(Kind.PEER_URGENT, life.state)
         return True

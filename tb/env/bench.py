@@ -52,8 +52,8 @@ class Bench:
         self.env = env
         self.port = port
         self.memory = HostMemory(dut)
-        self.calls = NdisStream("calls")
-        self.frames = FrameStream("frames")
+        self.calls: NdisStream = NdisStream.create("calls")
+        self.frames: FrameStream = FrameStream.create("frames")
         self.frames.lanes = config.data_w // 8
         self.transfer: Transfer | None = None
         self.error: BaseException | None = None

@@ -11,6 +11,7 @@ from pyuvm import ConfigDB, uvm_scoreboard
 from model.device.follower import Follower
 from model.layout.generated import Csr
 from tb.device.host_port import MemoryWrite, MirrorMemory, Operation, RegisterWrite
+from tb.env.coverage import CoverageMonitor
 from tb.env.tcb_back_door import TcbBackDoor
 from tb.sim.records import Record, RecordReader
 
@@ -49,6 +50,8 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         #: Told of every frame that has entered the device, and of the tick.
         self.entered: Callable[[bytes, int], None] = lambda _frame, _tick: None
         self.tcb_table = TcbBackDoor(ConfigDB().get(self, "", "dut"), self.follower)
+        #: Told of each record that was compared and agreed.
+        self.coverage = CoverageMonitor(self.lanes * 8, self.mirror.contents)
 
     # ---- what the host side did --------------------------------------------------------------
 
@@ -58,6 +61,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
             self.follower.host_write(operation.addr, operation.data)
         elif isinstance(operation, RegisterWrite):
             self.follower.mmio_write(operation.offset, operation.value)
+            self.coverage.register_write(operation.offset, operation.value)
 
     def frame_played(self, frame: bytes) -> None:
         """A frame is on its way to the receive port; the record of its last beat makes it count."""
@@ -67,6 +71,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         """A frame left the device."""
         self._on_the_wire("tx", frame)
         self.follower.on_frame_out(frame, self.last_cycle)
+        self.coverage.frame("out", len(frame))
 
     def frames_withdrawn(self, count: int) -> None:
         """The last frames announced do not go in after all."""
@@ -82,6 +87,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         self.catch_up()
         self.tick_base = tick
         self.follower.reset_under_traffic(memory)
+        self.coverage.reset()
         self.mirror.contents[:] = memory
 
     def begin_anew(self, tick: int, memory: bytes) -> None:
@@ -93,6 +99,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         self.in_flight.clear()
         self.tick_base = tick
         self.follower.begin_anew(memory)
+        self.coverage.void = True
         self.tcb_table.forget()
         self.mirror.contents[:] = memory
 
@@ -110,7 +117,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         tag, cycle = record.tag, record.cycle
         self.last_cycle = cycle
         self.tcb_table.passed(cycle)
-        follower = self.follower
+        follower, seen = self.follower, self.coverage
         if tag == "W":
             client, addr, strobe, data, response = record.fields
             if response == 0:
@@ -120,18 +127,24 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
             self.tcb_table.commit(record.value, cycle)
             follower.on_rec_tcp(record.value, cycle)
             self.tcb_table.committed()
+            seen.tcp(record.value)
         elif tag == "D":
             follower.on_rec_dlv(record.value, cycle)
+            seen.delivery(record.value)
         elif tag == "R":
             follower.on_rec_rx(record.value, cycle)
+            seen.verdict(record.value)
         elif tag == "X":
             follower.on_rec_tx(record.value, cycle)
+            seen.sent(record.value)
         elif tag == "C":
             follower.on_rec_cq(record.value, cycle)
+            seen.completion(record.value)
         elif tag == "F":
             frame = self.in_flight.popleft()
             self._on_the_wire("rx", frame)
             follower.on_frame_in(frame, cycle)
+            seen.frame("in", len(frame))
             self.entered(frame, self.tick)
         elif tag == "S":
             self.tick = record.value

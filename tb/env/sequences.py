@@ -35,11 +35,15 @@ class NdisStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
         """Nothing waits."""
         return not self._calls
 
+    async def pause(self) -> None:
+        """What passes in front of a call: nothing."""
+
     async def body(self) -> None:
         while True:
             while not self._calls:
                 self._wake.clear()
                 await self._wake.wait()
+            await self.pause()
             item = NdisItem.create("call")
             await self.start_item(item)
             item.call = self._calls.popleft()
@@ -87,6 +91,10 @@ class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
         """Nothing waits and nothing is being handed over."""
         return not self._frames and not self.busy
 
+    def gap(self, data: bytes) -> int:
+        """Idle cycles in front of a frame."""
+        return max(0, spacing(len(data)) - len(data) // self.lanes)
+
     async def body(self) -> None:
         while True:
             if not self._frames and self.busy:
@@ -99,7 +107,7 @@ class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
             item = FrameItem.create("frame")
             await self.start_item(item)
             item.data = self._frames.popleft()
-            item.gap = max(0, spacing(len(item.data)) - len(item.data) // self.lanes)
+            item.gap = self.gap(item.data)
             await self.finish_item(item)
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.device.divergence import Divergence, first_difference
-from model.device.follow_state import describe
 from model.device.follower import Follower
 from model.layout.generated import Phase, RecTcp, Tcb
 
@@ -153,5 +152,5 @@ class TcbBackDoor:
             expected=wanted,
             got=got,
             rule=RULE,
-            history=tuple(describe(commit) for commit in commits),
+            history=tuple(commit.words() for commit in commits),
         )

@@ -5,6 +5,8 @@
 //   axis_source --frames--> chimney --frames--> axis_sink        tick_gen --strobe--> chimney
 //   recorder: commit records, writes, ticks, violations --> file +records=PATH
 //
+// With OWN_DUT defined as a module's name that device stands in the place of chimney (docs/your-own-dut.md).
+//
 // Settings start from the plusargs of the same name (decimal) and may be changed at run time: mem_seed, seed, lat_min,
 // lat_max, p_ar, p_r, p_aw, p_w, p_b, p_gap, p_stall, prescale, tick_limit, rec_batch.
 `default_nettype none
@@ -162,6 +164,9 @@ module tb_top #(
     assign tb_idle = dut_idle && !src_busy && !snk_busy && !mem_busy;
 
     // ---------------------------------------------------------------- the device
+`ifdef OWN_DUT
+    `OWN_DUT #(.DATA_W (DATA_W)) dut (
+`else
     chimney #(
         .DATA_W      (DATA_W),
         .CONNS       (CONNS),
@@ -169,6 +174,12 @@ module tb_top #(
         .OOO_RANGES  (OOO_RANGES),
         .COMMIT_PORT (COMMIT_PORT)
     ) dut (
+        .rec_tcp_valid (rec_tcp_valid), .rec_tcp (rec_tcp),
+        .rec_dlv_valid (rec_dlv_valid), .rec_dlv (rec_dlv),
+        .rec_rx_valid (rec_rx_valid), .rec_rx (rec_rx),
+        .rec_tx_valid (rec_tx_valid), .rec_tx (rec_tx),
+        .rec_cq_valid (rec_cq_valid), .rec_cq (rec_cq),
+`endif
         .clk (clk), .rst (rst),
         .s_axil_awaddr (s_axil_awaddr), .s_axil_awvalid (s_axil_awvalid), .s_axil_awready (s_axil_awready),
         .s_axil_wdata (s_axil_wdata), .s_axil_wstrb (s_axil_wstrb),
@@ -192,20 +203,28 @@ module tb_top #(
         .s_axis_rx_tvalid (rx_tvalid), .s_axis_rx_tready (rx_tready),
         .m_axis_tx_tdata (tx_tdata), .m_axis_tx_tkeep (tx_tkeep), .m_axis_tx_tlast (tx_tlast),
         .m_axis_tx_tvalid (tx_tvalid), .m_axis_tx_tready (tx_tready),
-        .tick_strobe (tick_strobe), .irq (irq), .idle (dut_idle),
-        .rec_tcp_valid (rec_tcp_valid), .rec_tcp (rec_tcp),
-        .rec_dlv_valid (rec_dlv_valid), .rec_dlv (rec_dlv),
-        .rec_rx_valid (rec_rx_valid), .rec_rx (rec_rx),
-        .rec_tx_valid (rec_tx_valid), .rec_tx (rec_tx),
-        .rec_cq_valid (rec_cq_valid), .rec_cq (rec_cq)
+        .tick_strobe (tick_strobe), .irq (irq), .idle (dut_idle)
     );
 
     // ---------------------------------------------------------------- transactors
     clk_rst clk_rst_i (.clk (clk), .rst (rst), .cycle (cycle), .rst_req (rst_req), .rst_done (rst_done));
 
+    wire        calm, fell_due;
+    wire [31:0] still;
+`ifdef OWN_DUT
+    // Nobody knows the deadlines of a foreign device: time never leaps over idle ticks. It has no commit port.
+    assign still    = 32'd0;
+    assign fell_due = 1'b0;
+    assign {rec_tcp_valid, rec_dlv_valid, rec_rx_valid, rec_tx_valid, rec_cq_valid} = 5'd0;
+    assign rec_tcp = {`REC_TCP_W{1'b0}};
+    assign rec_dlv = {`REC_DLV_W{1'b0}};
+    assign rec_rx  = {`REC_RX_W{1'b0}};
+    assign rec_tx  = {`REC_TX_W{1'b0}};
+    assign rec_cq  = {`REC_CQ_W{1'b0}};
+`else
     // Ticks until the nearest deadline of an idle device: both timer_scans know all there are.
-    wire        calm;
-    wire [31:0] still = calm ? nearest(dut.now) : 32'd0;
+    assign still    = calm ? nearest(dut.now) : 32'd0;
+    assign fell_due = dut.u_engine.timers.m_due_valid || dut.u_rx.delivery.scan.m_due_valid;
 
     function [31:0] sooner(input [31:0] one, input [31:0] left);
         sooner = left[31] ? 32'd0 : (left < one) ? left : one;
@@ -223,10 +242,11 @@ module tb_top #(
             end
         end
     endfunction
+`endif
 
     tick_gen #(.IDLE_GAP (CONNS + 16)) tick_gen_i (
         .clk (clk), .rst (rst), .idle (tb_idle && !hold_idle), .calm (calm), .still (still),
-        .fell_due (dut.u_engine.timers.m_due_valid || dut.u_rx.delivery.scan.m_due_valid),
+        .fell_due (fell_due),
         .prescale (prescale), .tick_limit (tick_limit),
         .tick_strobe (tick_strobe), .tick_count (tick_count), .tick_limit_hit (tick_limit_hit),
         .violation (violation[6]), .code (violation_code[55:48])
@@ -343,5 +363,12 @@ module tb_top #(
         .mark (rec_mark), .rec_batch (rec_batch),
         .rec_count (rec_count), .rec_wake (rec_wake), .violations (violations)
     );
+
+`ifdef WAVES
+    wave_window wave_window_i (
+        .clk (clk), .rst (rst), .cycle (cycle),
+        .tcp_valid (rec_tcp_valid), .tcp_data (rec_tcp), .dlv_valid (rec_dlv_valid), .dlv_data (rec_dlv)
+    );
+`endif
 endmodule
 `default_nettype wire

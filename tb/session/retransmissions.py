@@ -30,7 +30,7 @@ class RetransmissionCounter:
         flow = (tcp.source_port, tcp.destination_port)
         end = (tcp.sequence + length) & 0xFFFF_FFFF
         before = self._next.get(flow)
-        if before is None or ((end - before) & 0xFFFF_FFFF) - 1 < 0x7FFF_FFFF:
+        if before is None or 0 < (end - before) & 0xFFFF_FFFF < 1 << 31:
             self._next[flow] = end
         else:
             self.count += 1

@@ -3,6 +3,7 @@
 cocotb's own runner writes the commands; the subclasses here change what toolchain experience asks for. Verilator: only
 the names of the top's PYTHON section are public (a control file instead of `--public-flat-rw`), `--timing`, FST waves
 where the headers exist, the wheel's make variables, no trace of an outer make. Icarus: `-g2012`, dump file by plusarg.
+Waves of tb_top are opened by tb/hdl/wave_window.v, from a cycle on (tb.sim.run).
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ RANDOM_X = ("--x-assign", "unique", "--x-initial", "unique")
 #: `make lint` judges the sources; a build only translates them.
 QUIET = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-MULTIDRIVEN")
 OUTPUT_SPLIT = ("--output-split", "20000", "--output-split-cfuncs", "5000")
+COVERAGE = ("--coverage-line", "--coverage-expr", "--coverage-toggle")
+#: Bits: wider signals (whole records and states, whose fields are signals of their own) are not looked at for toggles.
+TOGGLE_WIDTH = 512
 #: What is compiled at -O2 runs no faster than at -O1 beside Python, and takes half as long again to compile.
 COMPILE_OPTIONS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")
 
@@ -61,6 +65,15 @@ class BuildResult:
         return self.directory / "build.log"
 
 
+class Captured(Exception):  # noqa: N818 - not an error: how a runner hands over what it would have run
+    """The one command of a simulation and its environment, instead of a run."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        super().__init__(command[0])
+        self.command = tuple(command)
+        self.environment = dict(environment)
+
+
 class _Bounded:
     """What both runners share: commands run with a bound, a log and a clean environment."""
 
@@ -70,9 +83,13 @@ class _Bounded:
     base_environment: Mapping[str, str]
     return_code: int = 0
     append_log: bool = False
+    #: Raise `Captured` instead of running anything.
+    capture: bool = False
 
     def _run_commands(self, commands: Sequence[list[str]], cwd: str | os.PathLike[str]) -> None:
         """Run all commands in one log; the first that fails ends it."""
+        if self.capture:
+            raise Captured(commands[0], self._clean())
         log = Path(str(self.log_file)) if self.log_file is not None else None
         for number, command in enumerate(commands):
             self.return_code = run_bounded(
@@ -114,7 +131,7 @@ class ChimneyVerilator(_Bounded, Verilator):
             "-O3", *RANDOM_X, *QUIET, *OUTPUT_SPLIT,
             "--timescale", "/".join(TIMESCALE), "-j", jobs,
             "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
-            *trace_flags(self.spec), *self.spec.extra_args,
+            *trace_flags(self.spec), *coverage_flags(self.spec), *self.spec.extra_args,
             *self._get_define_options(self.spec.defines), *self._get_include_options(self.spec.includes),
             *self._get_parameter_options(self.spec.parameters),
             str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"), str(control),
@@ -143,7 +160,8 @@ class ChimneyVerilator(_Bounded, Verilator):
 
     def _test_command(self) -> list[list[str]]:
         """Run the built program."""
-        trace = ["--trace", "--trace-file", str(self.test_dir / wave_name(self.spec))] if self.want_waves else []
+        all_of_it = self.want_waves and not self.spec.has_window
+        trace = ["--trace", "--trace-file", str(self.test_dir / wave_name(self.spec))] if all_of_it else []
         return [[str(self.build_dir / self.spec.top), *trace, *self.test_args, *self.plusargs]]
 
     def _execute_cmds(
@@ -160,12 +178,13 @@ class ChimneyIcarus(_Bounded, Icarus):
 
     def _build_command(self) -> list[list[str]]:
         """Compile."""
-        self.waves = self.spec.waves
+        self.waves = self.spec.waves and not self.spec.has_window
         return super()._build_command()
 
     def _test_command(self) -> list[list[str]]:
         """Run the compiled program."""
-        waves = ["-fst", f"+dumpfile_path={self.test_dir / wave_name(self.spec)}"] if self.want_waves else ["-none"]
+        file = [] if self.spec.has_window else [f"+dumpfile_path={self.test_dir / wave_name(self.spec)}"]
+        waves = ["-fst", *file] if self.want_waves else ["-none"]
         library = cocotb_tools.config.lib_entry("vpi", "icarus")
         return [["vvp", "-n", "-m", library, *self.test_args, str(self.sim_file), *waves, *self.plusargs]]
 
@@ -185,7 +204,10 @@ def make_runner(spec: SimSpec) -> ChimneyVerilator | ChimneyIcarus:
 
 def runtime_key(spec: SimSpec) -> str:
     """What the compiled runtime library of Verilator depends on."""
-    facts = [spec.tool.label, str(spec.tool.executable), wave_format(spec), COMPILE_OPTIONS, spec.tool.make_variables]
+    facts = [
+        spec.tool.label, str(spec.tool.executable), wave_format(spec), spec.coverage, COMPILE_OPTIONS,
+        spec.tool.make_variables,
+    ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
@@ -232,6 +254,11 @@ def trace_flags(spec: SimSpec) -> list[str]:
     if kind is None:
         return []
     return ["--trace-fst" if kind == "fst" else "--trace", "--trace-max-width", "4096", "--trace-max-array", "8"]
+
+
+def coverage_flags(spec: SimSpec) -> list[str]:
+    """Verilator's flags for coverage: lines and branches, expressions, toggles of signals up to so many bits."""
+    return [*COVERAGE, "--coverage-max-width", str(TOGGLE_WIDTH)] if spec.coverage else []
 
 
 @contextlib.contextmanager

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shlex
+import shutil
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tb.config import CONFIG_FILE_VARIABLE, ROOT, RunConfig
-from tb.sim.build import BuildError, BuildResult, log_tail, make_runner, wave_name
+from tb.sim.build import (
+    BuildError,
+    BuildResult,
+    Captured,
+    ChimneyIcarus,
+    ChimneyVerilator,
+    log_tail,
+    make_runner,
+    wave_name,
+)
 from tb.sim.process import ProcessTimeoutError
 
 RECORDS_NAME = "records.txt"
 MEMORY_NAME = "memory.bin"
 BATCH_NAME = "batch.bin"
+#: How the line begins that an assertion in hdl/ prints before it ends the simulation.
+ASSERTION = "ASSERT "
+#: What a passing run leaves for coverage: bins it hit, and with COVER=1 what Verilator counted.
+SAMPLES_NAME, COUNTS_NAME = "coverage.json", "coverage.dat.gz"
+COVERAGE_NAMES = (SAMPLES_NAME, COUNTS_NAME, COUNTS_NAME.removesuffix(".gz"))
 #: Files whose assertions explain themselves when they fail; to compile all of model/ and tb/ anew costs a second a run.
 ASSERTING_FILES = "*_test.py test_*.py"
 #: Which test a folder is of and how it was built: what `make replay` needs beside config.json.
-AGAIN_NAME = "failure.json"
+AGAIN_NAME = "again.json"
+#: What is told of a failure (tb/story/record.py).
+STORY_NAMES = ("divergence.txt", "failure.json", "story.txt")
+#: Where a replay of a folder lies.
+REPLAY_FOLDER = "replay"
 #: Cycles a tick where connections are handed over: a hand-over takes less than a tick, as it does with ticks of 1 ms.
 CUT_PRESCALE = 4000
 
@@ -59,6 +80,14 @@ class RunResult:
         return not self.problem and bool(self.outcomes) and all(outcome.status != "failed" for outcome in self.outcomes)
 
 
+def broken_assertion(log: Path) -> str:
+    """What an assertion of the design said when it ended the simulation, or nothing."""
+    if not log.exists():
+        return ""
+    lines = log.read_text(errors="replace").splitlines()
+    return next((f"an assertion of the design: {line}" for line in lines if line.startswith(ASSERTION)), "")
+
+
 def read_results(path: Path) -> tuple[TestOutcome, ...]:
     """The outcomes in cocotb's results file; none if the simulator never wrote it."""
     if not path.exists():
@@ -87,8 +116,9 @@ def again(
     testcase: str | Sequence[str] | None,
     plusargs: Mapping[str, int],
     timeout: float,
+    directory: Path,
 ) -> str:
-    """The text of failure.json."""
+    """The text of again.json; `tree` is the way from the folder to the tree that was simulated."""
     spec = build.spec
     facts = {
         "top": spec.top,
@@ -97,6 +127,7 @@ def again(
         "plusargs": dict(plusargs),
         "parameters": dict(spec.parameters),
         "timeout": timeout,
+        "tree": os.path.relpath(ROOT, directory),
     }
     return json.dumps(facts, indent=1)
 
@@ -105,6 +136,105 @@ def replay_command(directory: Path) -> str:
     """The command that runs a folder's test again exactly, with waves."""
     where = directory.relative_to(ROOT) if directory.is_relative_to(ROOT) else directory
     return f"make replay FAILURE={shlex.quote(str(where))} WAVES=1"
+
+
+def pack(path: Path) -> None:
+    """Compress a file that may be there, to a twentieth of its size."""
+    if not path.exists():
+        return
+    with path.open("rb") as plain, gzip.open(f"{path}.gz", "wb", compresslevel=1) as packed:
+        shutil.copyfileobj(plain, packed)
+    path.unlink()
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """A simulation that is ready to run in its folder: the runner, what it is called with, and the files laid out."""
+
+    runner: ChimneyVerilator | ChimneyIcarus
+    arguments: Mapping[str, Any]
+    directory: Path
+    log: Path
+    words: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    def command(self) -> Captured:
+        """The simulator's command and environment, for somebody else to run in the folder."""
+        self.runner.capture = True
+        try:
+            self.runner.test(**self.arguments)
+        except Captured as found:
+            return found
+        raise BuildError("the runner has no command")
+
+
+def arrange(
+    build: BuildResult,
+    modules: str | Sequence[str],
+    directory: Path,
+    *,
+    config: RunConfig,
+    plusargs: Mapping[str, int] | None = None,
+    testcase: str | Sequence[str] | None = None,
+    timeout: float = 600.0,
+    waves: bool = False,
+    wave_from: int = 0,
+    echo: bool = False,
+    extra_env: Mapping[str, str] | None = None,
+) -> Arranged:
+    """Lay out the folder of a simulation; the parameters are those of `run`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for stale in (
+        "results.xml",
+        RECORDS_NAME,
+        "sim.log",
+        "divergence.txt",
+        "failure.json",
+        "story.txt",
+        *COVERAGE_NAMES,
+    ):
+        (directory / stale).unlink(missing_ok=True)
+    config_file = directory / "config.json"
+    config_file.write_text(config.to_json())
+    (directory / AGAIN_NAME).write_text(again(build, modules, testcase, plusargs or {}, timeout, directory))
+    built = {name.lower(): value for name, value in build.spec.parameters.items()}
+    ticks = {"prescale": CUT_PRESCALE} if config.cuts else {}
+    settings = {"seed": config.seed, "mem_seed": config.seed, **built, **ticks, **(plusargs or {})}
+    words = [f"+{name}={value}" for name, value in settings.items()]
+    words += [f"+records={directory / RECORDS_NAME}", f"+memory={directory / MEMORY_NAME}"]
+    words += [f"+batch={directory / BATCH_NAME}", f"+design={build.spec.design()}"]
+    counts = directory / COUNTS_NAME.removesuffix(".gz")
+    if build.spec.tool.kind == "verilator":
+        words += ["+verilator+rand+reset+2", f"+verilator+seed+{config.seed % 0x7FFF_FFFE + 1}"]
+        words += [f"+verilator+coverage+file+{counts}"] if build.spec.coverage else []
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+
+    runner = make_runner(build.spec)
+    runner.timeout = timeout
+    runner.want_waves = waves and build.spec.waves
+    if runner.want_waves and build.spec.has_window:
+        words += [f"+wave_file={directory / wave_name(build.spec)}", f"+wave_from={wave_from}"]
+    log = directory / "sim.log"
+    arguments = {
+        "test_module": modules,
+        "hdl_toplevel": build.spec.top,
+        "hdl_toplevel_lang": "verilog",
+        "build_dir": build.directory,
+        "test_dir": directory,
+        "testcase": testcase,
+        "seed": config.seed,
+        "plusargs": words,
+        "results_xml": str(directory / "results.xml"),
+        "extra_env": {
+            CONFIG_FILE_VARIABLE: str(config_file),
+            "COCOTB_ANSI_OUTPUT": "0",
+            "COCOTB_REWRITE_ASSERTION_FILES": ASSERTING_FILES,
+            **(extra_env or {}),
+        },
+        "log_file": None if echo else log,
+    }
+    return Arranged(runner, arguments, directory, log, tuple(words), (config_file, directory / AGAIN_NAME))
 
 
 def run(
@@ -117,6 +247,7 @@ def run(
     testcase: str | Sequence[str] | None = None,
     timeout: float = 600.0,
     waves: bool = False,
+    wave_from: int = 0,
     echo: bool = False,
     extra_env: Mapping[str, str] | None = None,
 ) -> RunResult:
@@ -124,67 +255,66 @@ def run(
 
     `plusargs` are settings of tb_top (see its header). The seed of the configuration seeds cocotb, the transactors, the
     memory's contents and the random start values. With `echo` the log goes to the terminal instead of sim.log.
-    A failing test is in the result; only a wrong call raises.
+    `waves` of tb_top begin with the cycle `wave_from`.
+    A failing test is in the result, and its story in the folder (tb/story/record.py); only a wrong call raises.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    for stale in ("results.xml", RECORDS_NAME, "sim.log"):
-        (directory / stale).unlink(missing_ok=True)
-    config_file = directory / "config.json"
-    config_file.write_text(config.to_json())
-    (directory / AGAIN_NAME).write_text(again(build, modules, testcase, plusargs or {}, timeout))
-    built = {name.lower(): value for name, value in build.spec.parameters.items()}
-    ticks = {"prescale": CUT_PRESCALE} if config.cuts else {}
-    settings = {"seed": config.seed, "mem_seed": config.seed, **built, **ticks, **(plusargs or {})}
-    words = [f"+{name}={value}" for name, value in settings.items()]
-    words += [f"+records={directory / RECORDS_NAME}", f"+memory={directory / MEMORY_NAME}"]
-    words += [f"+batch={directory / BATCH_NAME}"]
-    if build.spec.tool.kind == "verilator":
-        words += ["+verilator+rand+reset+2", f"+verilator+seed+{config.seed % 0x7FFF_FFFE + 1}"]
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
-
-    runner = make_runner(build.spec)
-    runner.timeout = timeout
-    runner.want_waves = waves and build.spec.waves
-    log = directory / "sim.log"
+    arranged = arrange(
+        build, modules, directory, config=config, plusargs=plusargs, testcase=testcase, timeout=timeout, waves=waves,
+        wave_from=wave_from, echo=echo, extra_env=extra_env,
+    )  # fmt: skip
+    runner, log = arranged.runner, arranged.log
     problem = ""
     started = time.monotonic()
     try:
-        runner.test(
-            test_module=modules,
-            hdl_toplevel=build.spec.top,
-            hdl_toplevel_lang="verilog",
-            build_dir=build.directory,
-            test_dir=directory,
-            testcase=testcase,
-            seed=config.seed,
-            plusargs=words,
-            results_xml=str(directory / "results.xml"),
-            extra_env={
-                CONFIG_FILE_VARIABLE: str(config_file),
-                "COCOTB_ANSI_OUTPUT": "0",
-                "COCOTB_REWRITE_ASSERTION_FILES": ASSERTING_FILES,
-                **(extra_env or {}),
-            },
-            log_file=None if echo else log,
-        )
+        runner.test(**arranged.arguments)
     except ProcessTimeoutError as error:
         problem = str(error)
     except BuildError as error:
         problem = f"the simulator failed: {error}"
     except SystemExit as error:  # how cocotb's runner reports a failing test under pytest
         problem = f"the simulator ended with status {error.code}" if not os.environ.get("PYTEST_CURRENT_TEST") else ""
-    outcomes = read_results(directory / "results.xml")
-    if not outcomes and not problem:
-        problem = "the simulator ended without results:\n" + ("" if echo else log_tail(log, 6))
     wave_file = directory / wave_name(build.spec) if runner.want_waves else None
-    return RunResult(
+    seconds, told = time.monotonic() - started, None if echo else log
+    return gather(directory, seconds, problem, log=told, waves=wave_file, plusargs=arranged.words)
+
+
+def gather(
+    directory: Path,
+    seconds: float,
+    problem: str = "",
+    *,
+    log: Path | None,
+    waves: Path | None = None,
+    plusargs: tuple[str, ...] = (),
+) -> RunResult:
+    """What a simulation that has ended left in its folder; a failure gets its record and its story there.
+
+    `problem` is what kept the simulator from its end; `log` is None where the log went to the terminal.
+    """
+    pack(directory / COUNTS_NAME.removesuffix(".gz"))
+    try:
+        outcomes = read_results(directory / "results.xml")
+    except ElementTree.ParseError:
+        outcomes, problem = (), problem or "the simulator's results are cut off"
+    if broken := "" if log is None else broken_assertion(log):
+        problem = problem or ("" if any(case.status == "failed" for case in outcomes) else broken)
+        outcomes = tuple(
+            replace(case, message=f"{broken}\n{case.message}") if case.status == "failed" else case for case in outcomes
+        )
+    if not outcomes and not problem:
+        problem = "the simulator ended without results:\n" + ("" if log is None else log_tail(log, 6))
+    result = RunResult(
         outcomes=outcomes,
         directory=directory,
-        log=log,
+        log=directory / "sim.log",
         records=directory / RECORDS_NAME,
-        waves=wave_file,
-        seconds=time.monotonic() - started,
+        waves=waves,
+        seconds=seconds,
         problem=problem,
-        plusargs=tuple(words),
+        plusargs=plusargs,
     )
+    if not result.passed:
+        from tb.story.record import tell
+
+        tell(result)
+    return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class SimSpec:
     defines: Mapping[str, str] = field(default_factory=dict)
     top: str = "tb_top"
     waves: bool = False
+    coverage: bool = False
     extra_args: tuple[str, ...] = ()
     public_tables: tuple[tuple[str, str], ...] = ()
     build_root: Path = ROOT / "sim_build"
@@ -64,6 +65,7 @@ class SimSpec:
             "defines": dict(self.defines),
             "top": self.top,
             "waves": self.waves,
+            "coverage": self.coverage,
             "extra": self.extra_args,
             "public": self.public_tables,
         }
@@ -72,14 +74,31 @@ class SimSpec:
             digest.update((Path(__file__).parent / module).read_bytes())
         return digest.hexdigest()[:16]
 
+    def design(self) -> str:
+        """A hash of what of this is synthesized: 16 hex digits over the sources of hdl/ and their includes."""
+        own = [path for path in self.sources if not path.is_relative_to(TRANSACTORS)]
+        return contents_hash((*own, *(path for folder in self.includes for path in sorted(folder.glob("*.vh")))))
+
+    def _kind(self) -> list[str]:
+        return [*(["waves"] if self.waves else []), *(["coverage"] if self.coverage else [])]
+
+    @property
+    def has_window(self) -> bool:
+        """Whether the waves are written by tb/hdl/wave_window.v, from a cycle on; a block alone has all of them."""
+        return self.waves and self.top == "tb_top"
+
     def build_dir(self) -> Path:
         """Where this build lives."""
         words = [f"{name.lower()}{value}" for name, value in sorted(self.parameters.items()) if name != "MEM_BYTES"]
-        return (
-            self.build_root
-            / self.tool.kind
-            / "-".join([self.top, *words, *(["waves"] if self.waves else []), self.key()])
-        )
+        return self.build_root / self.tool.kind / "-".join([self.top, *words, *self._kind(), self.key()])
+
+
+def contents_hash(paths: Iterable[Path]) -> str:
+    """16 hex digits over names and contents of files."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def design_sources(hdl: Path = HDL) -> tuple[Path, ...]:
@@ -107,6 +126,11 @@ def header_folders(hdl: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(path.parent for path in sorted(hdl.rglob("*.vh"))))
 
 
+def assertions(hdl: Path) -> dict[str, str]:
+    """The assertions of hdl/ are compiled in; a changed copy is left to the checks that it is there to try."""
+    return {"CHIMNEY_ASSERT": "1"} if hdl == HDL else {}
+
+
 def unit_spec(
     tool: Tool,
     top: str,
@@ -116,14 +140,15 @@ def unit_spec(
     hdl: Path = HDL,
     build_root: Path = ROOT / "sim_build",
 ) -> SimSpec:
-    """One block of hdl/, or a checker, alone, for a test that drives its ports."""
-    checkers = sorted((TRANSACTORS / "checkers").glob("*.v"))
+    """One block of hdl/, or a checker, alone, for a test that drives its ports; or a bench of tb/hdl around a block."""
+    benches = (*sorted(TRANSACTORS.glob("*.v")), *sorted((TRANSACTORS / "checkers").glob("*.v")))
     return SimSpec(
         tool=tool,
-        sources=needed_sources((*design_sources(hdl), *checkers), top),
+        sources=needed_sources((*design_sources(hdl), *benches), top),
         includes=header_folders(hdl),
         parameters=dict(parameters or {}),
         top=top,
+        defines=assertions(hdl),
         waves=waves,
         build_root=build_root,
     )
@@ -135,6 +160,7 @@ def chimney_spec(
     data_w: int = 512,
     conns: int = 64,
     waves: bool = False,
+    coverage: bool = False,
     mem_bytes: int = 32 << 20,
     hdl: Path = HDL,
     defines: Mapping[str, str] | None = None,
@@ -153,10 +179,11 @@ def chimney_spec(
     return SimSpec(
         tool=tool,
         sources=needed_sources((*design, *transactors), "tb_top"),
-        includes=header_folders(hdl),
+        includes=(*header_folders(hdl), TRANSACTORS),
         parameters={"DATA_W": data_w, "CONNS": conns, "MEM_BYTES": mem_bytes, **(extra_parameters or {})},
-        defines=dict(defines or {}),
+        defines={**assertions(hdl), **(defines or {}), **({"WAVES": "1"} if waves else {})},
         waves=waves,
+        coverage=coverage,
         public_tables=tables,
         build_root=build_root,
     )

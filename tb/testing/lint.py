@@ -9,12 +9,16 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from tb.config import ROOT, RunConfig
+from tb.owndut.device import OwnDevice
 from tb.sim.spec import HDL, design_sources, header_folders
-from tb.sim.tools import find
+from tb.sim.tools import Tool, find
 from tb.testing.results import Report, Verdict
 
+#: Devices that come with the documentation.
+EXAMPLES = ROOT / "docs" / "examples"
 #: Waivers allowed in all of hdl/, each with its reason on the line.
 MAX_WAIVERS = 20
 NEVER_WAIVED = re.compile(r"LATCH|MULTIDRIVEN|UNDRIVEN|WIDTH|BLKSEQ|CASEINCOMPLETE")
@@ -60,7 +64,20 @@ def verilator_is_content() -> str:
         findings = [line for line in output.splitlines() if line.startswith(("%Warning", "%Error"))]
         if done.returncode != 0 or findings:
             return f"DATA_W={width} CONNS={conns}:\n" + "\n".join(findings[:40] or [output])
-    return ""
+    return "\n".join(filter(None, (example_problem(tool, path.parent) for path in sorted(EXAMPLES.glob("*/dut.toml")))))
+
+
+def example_problem(tool: Tool, folder: Path) -> str:
+    """What Verilator says at -Wall of a device of docs/examples, alone."""
+    device = OwnDevice.load(folder)
+    includes = [f"-I{path}" for path in (*header_folders(HDL), folder)]
+    done = subprocess.run(
+        [str(tool.executable), "--lint-only", "-Wall", "--top-module", device.top, f"-GDATA_W={device.data_w}",
+         *includes, *map(str, sorted(folder.glob("*.v")))],
+        cwd=ROOT, env=tool.environment(), capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    findings = [line for line in done.stderr.splitlines() if line.startswith(("%Warning", "%Error"))]
+    return f"{folder.name}:\n" + "\n".join(findings[:40]) if done.returncode != 0 or findings else ""
 
 
 def icarus_elaborates() -> str:
@@ -134,3 +151,15 @@ def main(_: RunConfig) -> int:
         print(f"\n---- {verdict.test}\n{verdict.message}")
     print(report.closing_line())
     return 0 if report.passed else 1
+
+
+def some(names: list[str]) -> int:
+    """Checks whose names begin with these words, for `pre-commit`; 1 if one complains, 2 if there is none."""
+    chosen = [check for check in CHECKS if check[0].startswith(tuple(names))]
+    failed = [f"{verdict.test}\n{verdict.message}" for verdict in map(verdict_of, chosen) if verdict.status == "failed"]
+    print(*failed, sep="\n")
+    return 2 if not chosen or not names else int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(some(sys.argv[1:]))

@@ -14,6 +14,9 @@ SKIP_REASONS = (
     "no-icarus", "no-tun", "no-tshark", "no-gvisor", "no-lwip", "no-x", "no-chromium", "no-slurm", "exempt on icarus: ",
 )  # fmt: skip
 
+#: Lines of a message that are printed: a story (tb/story) whole.
+SHOWN = 30
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -38,7 +41,7 @@ class Verdict:
         if self.status == "skipped":
             text += f"  {self.message}"
         if self.status == "failed":
-            tail = self.message.strip().splitlines()[-12:]
+            tail = self.message.strip().splitlines()[-SHOWN:]
             text += "".join(f"\n        | {line[:200]}" for line in tail)
             text += f"\n        again: {self.again}" if self.again else ""
         return text
@@ -118,24 +121,30 @@ class Report:
             "seconds": round(self.seconds, 1),
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-        suite = ElementTree.Element(
-            "testsuite",
-            name="chimney",
-            tests=str(len(self.verdicts)),
-            failures=str(len(self.of("failed"))),
-            skipped=str(len(self.of("skipped"))),
-            time=f"{self.seconds:.3f}",
+        write_junit(folder / "junit.xml", "chimney", self.verdicts, self.seconds)
+
+
+def write_junit(path: Path, name: str, verdicts: Sequence[Verdict], seconds: float = 0.0) -> None:
+    """The verdicts as JUnit XML."""
+    count = {status: sum(verdict.status == status for verdict in verdicts) for status in ("failed", "skipped")}
+    suite = ElementTree.Element(
+        "testsuite",
+        name=name,
+        tests=str(len(verdicts)),
+        failures=str(count["failed"]),
+        skipped=str(count["skipped"]),
+        time=f"{seconds:.3f}",
+    )
+    for verdict in verdicts:
+        group, _, test = verdict.test.partition("::")
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=group, name=test or group, time=f"{verdict.seconds:.3f}"
         )
-        for verdict in self.verdicts:
-            group, _, name = verdict.test.partition("::")
-            case = ElementTree.SubElement(
-                suite, "testcase", classname=group, name=name or group, time=f"{verdict.seconds:.3f}"
-            )
-            if verdict.status == "failed":
-                ElementTree.SubElement(case, "failure", message=verdict.again).text = printable(verdict.message)
-            elif verdict.status == "skipped":
-                ElementTree.SubElement(case, "skipped", message=verdict.message)
-        ElementTree.ElementTree(suite).write(folder / "junit.xml", encoding="unicode", xml_declaration=True)
+        if verdict.status == "failed":
+            ElementTree.SubElement(case, "failure", message=verdict.again).text = printable(verdict.message)
+        elif verdict.status == "skipped":
+            ElementTree.SubElement(case, "skipped", message=verdict.message)
+    ElementTree.ElementTree(suite).write(path, encoding="unicode", xml_declaration=True)
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`make test`, `test-all`, `regress`: lint, plain Python tests, then the cocotb tests on every simulator."""
+"""`make test`, `test-all`: lint, plain Python tests, then the cocotb tests on every simulator."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tb.sim.process import ProcessTimeoutError, end_all, run_bounded
 from tb.sim.run import RunResult, replay_command, run
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, find
+from tb.story.find import story_of
 from tb.testing.lint import lint
 from tb.testing.results import Report, Verdict
 from tb.testing.tiers import TIERS, Job, Tiers, load, wanted
@@ -114,28 +115,46 @@ def folder(job: Job) -> Path:
     return OUT / job.label
 
 
-def spec_of(job: Job, tool: Tool) -> SimSpec:
-    """What a job simulates."""
+def spec_of(job: Job, tool: Tool, *, cover: bool = False) -> SimSpec:
+    """What a job simulates. Counted coverage is that of the small device that Icarus simulates, where there is one."""
     if job.top != "tb_top":
         return unit_spec(tool, job.top, parameters=job.parameters)
-    return chimney_spec(tool, data_w=job.data_w, conns=job.built_conns, extra_parameters=job.parameters)
+    counting = cover and tool.kind == "verilator"
+    conns = small_conns(job) if counting else job.built_conns
+    return chimney_spec(tool, data_w=job.data_w, conns=conns, coverage=counting, extra_parameters=job.parameters)
 
 
-def run_job(job: Job, tool: Tool, config: RunConfig) -> tuple[RunResult | None, str, float]:
-    """Build and run one job: what came of it, why there is nothing, seconds."""
-    started = time.monotonic()
-    directory = folder(job)
-    settings = replace(
+def power_of_two(number: int) -> int:
+    """The least power of two that is not below a number."""
+    return 1 << max(0, number - 1).bit_length()
+
+
+def small_conns(job: Job) -> int:
+    """The fewest connections that the job's test is built for on any simulator, if they suffice here."""
+    twins = [other.built_conns for other in load().jobs if (other.name, other.data_w) == (job.name, job.data_w)]
+    return power_of_two(max(min(twins), job.settings.get("conns", 1)))
+
+
+def settings_of(job: Job, config: RunConfig, directory: Path) -> RunConfig:
+    """The configuration of a job's run."""
+    return replace(
         config,
         **{**({"seed": config.seed} if config.seed_given else {}), **job.settings},
         sim=job.simulator,
         data_w=job.data_w or 512,
         out=directory,
     )
+
+
+def run_job(job: Job, tool: Tool, config: RunConfig) -> tuple[RunResult | None, str, float]:
+    """Build and run one job: what came of it, why there is nothing, seconds."""
+    started = time.monotonic()
+    directory = folder(job)
+    settings = settings_of(job, config, directory)
     for stale in directory.glob(NUMBERS):
         stale.unlink()
     try:
-        built = build(spec_of(job, tool))
+        built = build(spec_of(job, tool, cover=config.cover))
         result = run(
             built,
             job.module,
@@ -154,11 +173,13 @@ def run_job(job: Job, tool: Tool, config: RunConfig) -> tuple[RunResult | None, 
 def take_job(job: Job, outcome: tuple[RunResult | None, str, float], config: RunConfig, report: Report) -> None:
     """The verdicts and numbers of one finished job."""
     result, problem, seconds = outcome
-    again = replay_command(folder(job))
+    directory = result.directory if result is not None else folder(job)
+    again, story = replay_command(directory), story_of(directory)
     if result is not None:
         for case in result.outcomes:
             name = f"{job.label}::{case.name.rpartition('.')[2]}"
-            report.add(Verdict(name, case.status, case.seconds, case.message, again, job.simulator))
+            message, story = (story or case.message, "") if case.status == "failed" else (case.message, story)
+            report.add(Verdict(name, case.status, case.seconds, message, again, job.simulator))
         for path in result.directory.glob(NUMBERS):
             numbers = json.loads(path.read_text())
             report.count(job.simulator, int(numbers.get("commits_compared", 0)), int(numbers.get("frames_compared", 0)))
@@ -289,10 +310,10 @@ def commit_hash() -> str:
 
 def main(config: RunConfig) -> int:
     """Run the tier; the last line printed is 'N passed, N failed'."""
-    if config.command == "regress" and config.suite == "contract":
-        from tb.contract.regress import main as contract
+    if config.dut is not None:
+        from tb.owndut.run import main as own
 
-        return contract(config)
+        return own(config)
     started = time.monotonic()
     report = Report(required=config.require)
     tier = chosen_tier(config)
@@ -301,7 +322,7 @@ def main(config: RunConfig) -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     tiers = load()
     try:
-        everything = not config.sim_given and config.command != "regress"
+        everything = not config.sim_given
         if config.sim_given:
             print(f"SIM={config.sim}: only the simulated tests, without lint, model tests and sabotages")
         if config.test is None and everything:
@@ -310,7 +331,7 @@ def main(config: RunConfig) -> int:
         if config.test is None and everything:
             for verdict in sabotages(tools):
                 report.add(verdict)
-        if config.test is None and config.command != "regress":
+        if config.test is None:
             for verdict in floors(tiers, tools, report):
                 report.add(verdict)
         report.complete = True

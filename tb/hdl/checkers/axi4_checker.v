@@ -125,8 +125,6 @@ module axi4_checker #(
                 if (wstrb == {BYTES{1'b0}} || (filled & (filled + {{BYTES-1{1'b0}}, 1'b1})) != {BYTES{1'b0}}
                     || (w_beat != 9'd0 && !wstrb[0]) || (!wlast && !wstrb[BYTES-1]))
                     found = 8'd13;
-                if (aw_wr == aw_rd || wlast != (w_beat == {1'b0, aw_queue[aw_rd % DEPTH][7:0]})) found = 8'd10;
-                w_beat = w_beat + 9'd1;
             end
             if (rvalid && rready) begin
                 if (ar_wr == ar_rd || rid != ar_queue[ar_rd % DEPTH][11:8]
@@ -141,6 +139,10 @@ module axi4_checker #(
             if (bvalid && bready) begin
                 if (b_wr == b_rd || bid != b_queue[b_rd % DEPTH]) found = 8'd11;
                 b_rd = b_rd + 32'd1;
+            end
+            if (wvalid && wready) begin
+                if (aw_wr == aw_rd || wlast != (w_beat == {1'b0, aw_queue[aw_rd % DEPTH][7:0]})) found = 8'd10;
+                w_beat = w_beat + 9'd1;
             end
             if (wvalid && wready && wlast) begin
                 b_queue[b_wr % DEPTH] = aw_queue[aw_rd % DEPTH][11:8];

@@ -4,7 +4,7 @@
 //   1 AW, 2 W, 3 B, 4 AR, 5 R: valid dropped, or payload changed, while waiting for ready
 //   6 a B without a write, or an R without a read
 //   7 a valid or ready is X after the first reset (4-state simulators)
-//   8 a request waited, or an answer was missing, for more than WAIT_MAX cycles
+//   8 a request waited, or an answer was missing, for WAIT_MAX cycles without any transfer
 //   9 the slave drives bvalid or rvalid during reset
 `default_nettype none
 module axil_checker #(

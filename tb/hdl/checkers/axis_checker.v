@@ -5,7 +5,7 @@
 //   2 tkeep wrong: not all ones before the last beat, or at the last beat empty or not contiguous from bit 0
 //   3 tvalid or tready is X after the first reset (4-state simulators)
 //   4 tlast, tkeep or a kept byte of tdata is X while valid (4-state simulators)
-//   5 waited more than WAIT_MAX cycles for ready (0: not checked)
+//   5 waited WAIT_MAX cycles for ready (0: not checked)
 //   6 valid during reset
 //   7 a frame of more than MAX_BYTES bytes
 `default_nettype none
@@ -49,6 +49,7 @@ module axis_checker #(
         rst_q <= rst;
         if (rst) begin
             waiting <= 1'b0;
+            waited  <= 32'd0;
             bytes   <= 32'd0;
             if (rst_q && tvalid !== 1'b0) begin
                 violation <= 1'b1;

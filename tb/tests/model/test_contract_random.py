@@ -34,13 +34,14 @@ from model.ndis.status import NdisStatus
 from tb.config import ROOT, RunConfig
 from tb.contract.misuse import Chosen
 from tb.contract.operator import MAX_SIZE, Plan
-from tb.contract.regress import plan_of
+from tb.contract.regress import MOST_BYTES, plan_of, result_of
 from tb.contract.table import TABLE, Kind, State, legal
 from tb.contract.tally import ALLOWED_TIMES, REFUSED_TIMES, Findings, Tally
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.host_misuse import HostMisuse
 from tb.monitors.contract.monitor import ContractMonitors
 from tb.monitors.contract.trace import Record
+from tb.pool import Finished, Job
 from tb.session.network import NIC_IP
 
 OPERATIONS, BYTES = 400, 512 << 10
@@ -288,3 +289,15 @@ def test_links_that_make_no_tree_are_told_apart() -> None:
 )
 def test_an_impossible_count_of_consumed_bytes_says_none(result: Any, consumed: int, taken: int) -> None:
     assert ndis.taken(10, result, consumed) == taken
+
+
+@pytest.mark.parametrize("past", [0, 1])
+def test_a_seed_that_sends_more_bytes_than_its_device_may_fails(tmp_path: Path, past: int) -> None:
+    most = MOST_BYTES["icarus"]
+    folder = tmp_path / "seed9"
+    folder.mkdir()
+    (folder / "findings.json").write_text(json.dumps({"bytes": most + past, "streams_exact": True}))
+    job = Job("seed9", ["true"], tmp_path, {}, folder / "run.log", 1.0)
+    found = result_of(Finished(job, 0, 1.0), most)
+    assert found["passed"] == (not past), found
+    assert (f"sent {most + past} bytes of at most {most}" in str(found["violations"])) == bool(past)

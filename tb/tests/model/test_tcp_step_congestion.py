@@ -189,6 +189,15 @@ def test_an_ack_of_the_recovery_point_ends_recovery_at_the_threshold() -> None:
     assert (t.in_recovery, t.cwnd, t.ssthresh, t.dup_acks) == (0, 5000, 5000, 0)
 
 
+@pytest.mark.rule("F-2")
+def test_the_end_of_a_recovery_that_the_host_began_leaves_cwnd_within_its_limit() -> None:
+    engine = loaded()
+    duplicate(engine, 3)
+    engine.tcb = replace(engine.tcb, ssthresh=MASK)  # an image may say that there is no threshold
+    engine.rx(ack=11000)
+    assert (engine.tcb.in_recovery, engine.tcb.cwnd, engine.tcb.ssthresh) == (0, CWND_MAX, MASK)
+
+
 @pytest.mark.rule("F-3")
 def test_duplicates_of_an_old_recovery_start_no_new_one() -> None:
     engine = loaded()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import cocotb
@@ -14,7 +15,10 @@ from model.device.follower import Follower
 from model.layout.generated import Csr
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
-from tb.config import RunConfig
+from model.ndis.status import NdisStatus
+from tb.config import ROOT, RunConfig
+from tb.contract.duties import counted, duties
+from tb.coverage.samples import Samples, by_group
 from tb.device.host_port import RtlHostPort
 from tb.env.agents import NdisDriver
 from tb.env.base_test import ChimneyTest, configuration, put, top, write_json
@@ -22,10 +26,11 @@ from tb.env.bench import Bench, back_pressure
 from tb.env.items import NdisItem
 from tb.lockstep.recording import RecordingFollower
 from tb.lockstep.trace import TRACE_NAME, Header, TraceWriter
+from tb.monitors.call_statuses import CallStatuses
 from tb.session import summary
 from tb.session.transfer import Transfer
 from tb.sim.records import RecordReader
-from tb.sim.run import RECORDS_NAME, replay_command
+from tb.sim.run import RECORDS_NAME, SAMPLES_NAME, replay_command
 
 #: Host memory below this address is left alone: a stray access to address 0 shows.
 MEMORY_BASE = 0x1_0000
@@ -68,6 +73,7 @@ class TransferTest(ChimneyTest):
         put("records", RecordReader(self.config.out / RECORDS_NAME))
         put("execute", self._execute)
         self.transfer: Transfer | None = None
+        self.calls = CallStatuses()
         self.tick = 0
         super().build_phase()
 
@@ -99,6 +105,7 @@ class TransferTest(ChimneyTest):
         await bench.reset_device()
         allocator = PageAllocator(self.port.mem, MEMORY_BASE, len(self.contents), seed=config.seed)
         self.transfer, driver = self.session(allocator)
+        self.transfer.tap.listeners.append(self.calls)
         self.transfer.attach(driver)
         if self.transfer.seam is not None:
             self.transfer.seam.core = lambda: self.follower.core
@@ -129,6 +136,40 @@ class TransferTest(ChimneyTest):
 
     def extra_problems(self) -> list[str]:
         return [] if self.transfer is None else summary.verdict(self.transfer)
+
+    def leave_coverage(self) -> None:
+        if self.transfer is not None:
+            self.store_samples(self.transfer)
+
+    def store_samples(self, transfer: Transfer) -> None:
+        """coverage.json: the bins that this run hit, unless something diverged on purpose."""
+        scoreboard, config, out = self.env.scoreboard, self.config, self.config.out
+        if scoreboard.coverage.void or scoreboard.diverged:
+            return
+        inside = out.is_relative_to(ROOT / "sim_build")
+        samples = Samples(
+            design=str(cocotb.plusargs.get("design", "")),
+            test=str(out.relative_to(ROOT / "sim_build")) if inside else out.name,
+            seed=config.seed,
+            simulator=config.sim,
+            data_w=config.data_w,
+            conns=built("conns"),
+            hits=by_group([*scoreboard.coverage.hits(), *self._hits_above(transfer)]),
+        )
+        samples.store(out / SAMPLES_NAME)
+
+    def _hits_above(self, transfer: Transfer) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """What the monitors above the commit port have seen: rules, statuses, faults of the network."""
+        known = {int(status): status.name for status in NdisStatus}
+        yield from (("status", (call, known[status])) for call, status in self.calls.seen if status in known)
+        table = {duty.id for duty in duties()}  # monitors watch the host's own manners, too
+        seen = table & counted(transfer.tap.result()).keys()
+        yield from (("rule", (rule, self.config.sim)) for rule in seen)
+        family = f"IPV{self.config.family}"
+        for direction, injector in transfer.network.impairments.items():
+            for kind, count in injector.counts.as_dict().items():
+                if count:
+                    yield "impairment", (kind, direction, family)
 
     def contract_result(self) -> dict[str, Any]:
         """What the plan wants to know of the run, see `ContractTap.result`."""

@@ -1,0 +1,1 @@
+"""The documentation as a site of its own (`make docs`): pages, their links, and the generated reference."""

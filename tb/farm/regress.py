@@ -1,0 +1,403 @@
+"""`make regress`: the RTL tests of a tier, once for each seed, on a farm of workers (docs/regression.md).
+
+Everything is built before the first job goes out. Results lie in sim_build/regress/latest: results.sqlite (all runs),
+summary.json and junit.xml (the last one), jobs/ (a folder a job), farm/ (logs of scheduler and workers).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tb.config import ROOT, ConfigError, RunConfig
+from tb.farm.cluster import FarmError, cluster_of
+from tb.farm.farm import Ended, Farm
+from tb.farm.job import FarmJob, Outcome
+from tb.farm.results import FigureRow, JobRow, ResultsError, ResultsReader, ResultsWriter
+from tb.progress import Meter
+from tb.report.command import write_report
+from tb.session.summary import commit_id
+from tb.sim.build import BuildError, BuildResult, build
+from tb.sim.run import RunResult, arrange, gather, replay_command
+from tb.sim.tools import Tool
+from tb.story.find import FAILURE_NAME
+from tb.testing.results import Report, Verdict, write_junit
+from tb.testing.runner import chosen_tier, chosen_tools, settings_of, simulated_jobs, spec_of, take_job
+from tb.testing.tiers import Job, load
+
+OUT = ROOT / "sim_build" / "regress"
+LATEST = OUT / "latest"
+RESULTS = LATEST / "results.sqlite"
+#: What a resumed run must have in common with the one that it goes on with.
+STATE = LATEST / "run.json"
+JOBS = LATEST / "jobs"
+FARM = LATEST / "farm"
+#: Folders whose files decide what a job does.
+SOURCES = ("hdl", "model", "tb")
+#: Seconds beyond the bound of a simulation: its end is judged by itself before the keeper's bound comes.
+MARGIN = 30.0
+TIME_OVER, INTERRUPTED = "time is over", "interrupted"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job of the selection."""
+
+    job: Job
+    tool: Tool
+    test: str
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Its name in all results."""
+        return self.job.label
+
+    @property
+    def folder(self) -> Path:
+        """Where it runs."""
+        return JOBS / self.job.label
+
+
+@dataclass
+class Books:
+    """What came of the jobs so far."""
+
+    rows: dict[str, JobRow] = field(default_factory=dict)
+    retried: list[dict[str, str]] = field(default_factory=list)
+
+    def of(self, status: str) -> list[JobRow]:
+        """The rows of one status."""
+        return [row for row in self.rows.values() if row.status == status]
+
+
+def main(config: RunConfig) -> int:
+    """Run the suite; the last line printed is 'N passed, N failed'."""
+    if config.suite == "contract":
+        from tb.contract.regress import main as contract
+
+        given = {"TIME": config.time_limit, "FILTER": config.filter, "TEST": config.test, "RESUME": config.resume}
+        for name in (name for name, value in given.items() if value):
+            raise ConfigError(f"{name} is for the tests", f"{name}=", "leave it out, or SUITE=contract")
+        return contract(config)
+    try:
+        with ResultsWriter(RESULTS) as writer:
+            return Regression(config, writer).run()
+    except ResultsError as error:
+        raise ConfigError(str(error), "make regress", "wait for it, or end it") from error
+
+
+class Regression:
+    """One call of the command."""
+
+    def __init__(self, config: RunConfig, writer: ResultsWriter) -> None:
+        self._config = config
+        self._writer = writer
+        self._started = time.monotonic()
+        self._report = Report()
+        self._books = Books()
+        self._before = 0.0
+        self._run = 0
+        self._token = ""
+        self._built: dict[Path, BuildResult | str] = {}
+
+    def run(self) -> int:
+        """All of it; the exit status."""
+        planned = self._plan()
+        self._begin(planned)
+        todo = [one for one in planned if one.id not in self._books.rows]
+        reason = INTERRUPTED
+        try:
+            self._build(todo)
+            self._farm(todo)
+            reason = TIME_OVER
+        except FarmError as error:
+            reason = str(error)
+            print(f"error: {error}", flush=True)
+        finally:
+            for one in todo:
+                if one.id not in self._books.rows:
+                    self._record(self._row(one, "not_run", cause=reason))
+            self._write(planned)
+        write_report(LATEST)
+        return self._tell()
+
+    # ---- what is to be run ------------------------------------------------------------------------------------------
+
+    def _plan(self) -> list[Planned]:
+        """The selection; what cannot be run here is a verdict of the report already."""
+        config = self._config
+        tools = chosen_tools(config)
+        print(
+            "simulators: " + ", ".join(f"{tool.label if tool else f'{kind} missing'}" for kind, tool in tools.items())
+        )
+        jobs = simulated_jobs(config, load(), chosen_tier(config), tools, self._report)
+        planned = [Planned(job, tool, test_of(job), int(job.settings.get("seed", config.seed))) for job, tool in jobs]
+        if not planned and not self._report.verdicts:
+            given = next((name for name in ("FILTER", "TEST") if name in config.given), "TIER")
+            raise ConfigError("no test is selected", f"{given}=", "`make list` has their names; TIER=all has more")
+        return planned
+
+    def _begin(self, planned: Sequence[Planned]) -> None:
+        """A new run, or the last one again (RESUME)."""
+        now = {"suite": self._config.suite, "tree": fingerprint(), "ids": [one.id for one in planned]}
+        if self._config.resume:
+            self._resume(now, planned)
+        else:
+            for folder in (JOBS, FARM):
+                shutil.rmtree(folder, ignore_errors=True)
+            started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            self._token = uuid.uuid4().hex
+            self._run = self._writer.begin(self._config.suite, commit_id(), started)
+            write_json(STATE, {"run": self._run, "token": self._token, **now})
+        for verdict in self._report.of("skipped"):
+            self._record(JobRow(
+                id=verdict.test, suite=self._config.suite, test=verdict.test, simulator=verdict.simulator, width=0,
+                seed=0, status="not_run", cause=verdict.message,
+            ))  # fmt: skip
+
+    def _resume(self, now: dict[str, Any], planned: Sequence[Planned]) -> None:
+        try:
+            state = json.loads(STATE.read_text())
+        except (OSError, ValueError):
+            raise ConfigError("there is no run to go on with", "RESUME=1", "run without RESUME") from None
+        for what, words in (("tree", "files changed"), ("suite", "it is another suite"), ("ids", "the jobs differ")):
+            if state[what] != now[what]:
+                raise ConfigError(
+                    f"the last run cannot be gone on with: {words} since", "RESUME=1", "run without RESUME"
+                )
+        self._run, self._token = state["run"], state["token"]
+        reader = ResultsReader(RESULTS)
+        self._before = next(run.seconds for run in reader.runs() if run.id == self._run)
+        self._writer.resume(self._run)
+        self._books.rows = {row.id: row for row in reader.jobs(self._run)}
+        self._books.retried = [
+            {"id": row.id, "cause": row.cause} for row in self._books.rows.values() if row.cause is not None
+        ]
+        with contextlib.redirect_stdout(io.StringIO()):
+            for one in planned:
+                if one.id in self._books.rows:
+                    take_job(one.job, self._found(one, self._bare(one).outcome()), self._config, self._report)
+        print(f"run {self._run} goes on: {len(self._books.rows)} of {len(planned)} jobs have ended")
+
+    # ---- running ----------------------------------------------------------------------------------------------------
+
+    def _build(self, todo: Sequence[Planned]) -> None:
+        """Build every simulator once; whose build fails has failed."""
+        for one in todo:
+            spec = spec_of(one.job, one.tool, cover=self._config.cover)
+            directory = spec.build_dir()
+            if directory not in self._built and self._bare(one).outcome() is None:
+                try:
+                    self._built[directory] = build(spec, say=print)
+                except BuildError as error:
+                    self._built[directory] = str(error)
+            problem = self._built.get(directory)
+            if isinstance(problem, str):
+                take_job(one.job, (None, problem, 0.0), self._config, self._report)
+                self._record(self._row(one, "failed", title=problem.splitlines()[0]))
+
+    def _farm(self, todo: Sequence[Planned]) -> None:
+        by_id = {one.id: one for one in todo if one.id not in self._books.rows}
+        if not by_id:
+            return
+        limit = self._config.time_limit
+        deadline = self._started + limit if limit else None
+        farm = Farm(cluster_of(self._config, FARM), deadline=deadline)
+        try:
+            with Meter("regress", len(by_id)) as meter, contextlib.closing(farm.run(self._jobs(by_id))) as ended:
+                for one in meter.over(ended):
+                    self._take(by_id[one.job.id], one)
+        finally:
+            for job in farm.unfinished:  # its end came while everything was ended
+                outcome = job.outcome()
+                if outcome is not None:
+                    self._take(by_id[job.id], Ended(job, outcome))
+
+    def _jobs(self, by_id: dict[str, Planned]) -> Iterator[FarmJob]:
+        for one in by_id.values():
+            bare = self._bare(one)
+            yield bare if bare.outcome() is not None else self._job(one)
+
+    def _bare(self, one: Planned) -> FarmJob:
+        """As much of a job as its outcome needs: nothing is touched."""
+        return FarmJob(id=one.id, token=self._token, folder=one.folder, command=(), cwd=one.folder)
+
+    def _job(self, one: Planned) -> FarmJob:
+        """The simulation as a job: the simulator's own command, with the files that it reads."""
+        built = self._built[spec_of(one.job, one.tool, cover=self._config.cover).build_dir()]
+        assert isinstance(built, BuildResult)  # noqa: S101 - the others have failed
+        return simulation(one.job, built, one.folder, self._config, self._token)
+
+    # ---- what came of it --------------------------------------------------------------------------------------------
+
+    def _take(self, one: Planned, ended: Ended) -> None:
+        """A job has ended: print it, count it, write it down."""
+        found = self._found(one, ended.outcome)
+        take_job(one.job, found, self._config, self._report)
+        causes = "; ".join(ended.causes)
+        if ended.causes:
+            self._books.retried.append({"id": one.id, "cause": causes})
+        if ended.outcome is None:
+            row = self._row(one, "lost", cause=causes)
+        elif found[0] is not None and found[0].passed:
+            row = self._row(one, "passed", cause=causes)
+        else:
+            key, title = failure_of(one.folder)
+            row = replace(self._row(one, "failed", cause=causes, title=title or title_of(found)), failure_key=key)
+        self._record(replace(row, attempts=ended.job.attempts(), seconds=round(found[2], 3)))
+
+    def _found(self, one: Planned, outcome: Outcome | None) -> tuple[RunResult | None, str, float]:
+        """What a job left in its folder, as the runner of tests takes it."""
+        if outcome is None:
+            return None, "lost: the farm could not bring it to its end", 0.0
+        problem = outcome.problem(one.job.timeout)
+        result = gather(
+            one.folder, outcome.seconds, f"the simulator {problem}" if problem else "", log=one.folder / "sim.log"
+        )
+        return result, result.problem, outcome.seconds
+
+    def _row(self, one: Planned, status: str, *, cause: str = "", title: str | None = None) -> JobRow:
+        return JobRow(
+            id=one.id, suite=self._config.suite, test=one.test, simulator=one.job.simulator, width=one.job.data_w,
+            seed=one.seed, status=status, cause=cause or None, folder=shown(one.folder), title=title,
+            replay=replay_command(one.folder) if status in ("passed", "failed", "lost") else None,
+        )  # fmt: skip
+
+    def _record(self, row: JobRow) -> None:
+        self._writer.add(self._run, row)
+        self._books.rows[row.id] = row
+
+    def _write(self, planned: Sequence[Planned]) -> None:
+        """summary.json, junit.xml, and the run's row."""
+        report, books = self._report, self._books
+        seconds = self._before + time.monotonic() - self._started
+        open_jobs = {one.id for one in planned} & {row.id for row in (*books.of("not_run"), *books.of("lost"))}
+        self._writer.finish(self._run, seconds=seconds, complete=not open_jobs)
+        for simulator in sorted(report.commits):
+            compared = {"commits": report.commits[simulator], "frames": report.frames[simulator]}
+            for what, value in compared.items():
+                self._writer.figure(self._run, FigureRow(f"{what}_compared_{simulator}", value, what))
+        for row in (*books.of("not_run"), *books.of("lost")):
+            if row.id in open_jobs and row.status == "not_run":
+                message = f"not run: {row.cause}"
+                self._report.verdicts.append(Verdict(row.id, "skipped", message=message, simulator=row.simulator))
+        write_junit(LATEST / "junit.xml", "chimney regress", self._report.verdicts)
+        write_json(LATEST / "summary.json", {
+            "schema": 1,
+            "complete": not open_jobs,
+            "run": self._run,
+            "suite": self._config.suite,
+            "commit": commit_id(),
+            "cluster": self._config.cluster,
+            "jobs": len(books.rows),
+            **{status: len(books.of(status)) for status in ("passed", "failed", "lost", "not_run")},
+            "retried": books.retried,
+            "failures": [
+                {"id": row.id, "title": row.title, "folder": row.folder, "replay": row.replay}
+                for row in (*books.of("failed"), *books.of("lost"))
+            ],
+            "not_run_causes": dict(Counter(str(row.cause) for row in books.of("not_run"))),
+            "simulators": {
+                name: {"commits_compared": report.commits[name], "frames_compared": report.frames[name]}
+                for name in sorted(report.commits)
+            },
+            "seconds": round(seconds, 1),
+        })  # fmt: skip
+
+    def _tell(self) -> int:
+        """The closing lines; the exit status."""
+        books = self._books
+        print(f"results: {shown(LATEST)}/{{summary.json, report.html, results.sqlite, junit.xml}}; run {self._run}")
+        for cause, count in Counter(str(row.cause) for row in books.of("not_run")).items():
+            print(f"not run: {count} jobs: {cause}")
+        if any(row.cause in (TIME_OVER, INTERRUPTED) for row in books.of("not_run")):
+            print("the same command with --resume (RESUME=1) runs the rest")
+        if books.retried:
+            print(f"handed out again for want of a worker or a scheduler: {len(books.retried)} jobs")
+        bad = len(books.of("failed")) + len(books.of("lost"))
+        good = bool(books.of("passed")) and not bad
+        failed = any(row.cause not in (TIME_OVER, INTERRUPTED) and row.folder for row in books.of("not_run"))
+        print("PASS" if good and not failed else "FAIL")
+        print(f"{len(books.of('passed'))} passed, {bad} failed, {len(books.of('not_run'))} skipped", flush=True)
+        return 0 if good and not failed else 1
+
+
+def simulation(job: Job, built: BuildResult, folder: Path, config: RunConfig, token: str) -> FarmJob:
+    """A job of the test list as a job of the farm."""
+    arranged = arrange(
+        built, job.module, folder, config=settings_of(job, config, folder), plusargs=job.plusargs, timeout=job.timeout,
+        testcase=job.testcase, extra_env={"PYTHONWARNINGS": "ignore::DeprecationWarning"},
+    )  # fmt: skip
+    captured = arranged.command()
+    always = ("PATH", "PYTHONPYCACHEPREFIX")
+    return FarmJob(
+        id=job.label, token=token, folder=folder, command=captured.command, cwd=folder,
+        env={n: v for n, v in captured.environment.items() if n in always or os.environ.get(n) != v},
+        files={path.name: path.read_text() for path in arranged.files}, log="sim.log", timeout=job.timeout,
+    )  # fmt: skip
+
+
+def test_of(job: Job) -> str:
+    """The test's name without its seed."""
+    return job.name.removesuffix(f"-s{job.settings['seed']}") if "seed" in job.settings else job.name
+
+
+def failure_of(folder: Path) -> tuple[str | None, str | None]:
+    """Key and title of the failure record, if the simulation left one."""
+    try:
+        found = json.loads((folder / FAILURE_NAME).read_text())
+    except (OSError, ValueError):
+        return None, None
+    return found.get("key"), found.get("title")
+
+
+def title_of(found: tuple[RunResult | None, str, float]) -> str:
+    """What failed, in one line."""
+    result, problem, _ = found
+    if problem or result is None:
+        return problem.splitlines()[0]
+    case = next(case for case in result.outcomes if case.status == "failed")
+    return f"{case.name.rpartition('.')[2]}: {(case.message.splitlines() or [''])[-1]}"[:200]
+
+
+def fingerprint() -> str:
+    """A hash of every file that decides what a job does, tracked or not."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SOURCES],
+        cwd=ROOT, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    names = sorted(set(listing.stdout.decode().split("\0")) - {""}) if listing.returncode == 0 else None
+    if names is None:  # not a checkout
+        names = sorted(str(p.relative_to(ROOT)) for folder in SOURCES for p in (ROOT / folder).rglob("*.[pvt]*"))
+    digest = hashlib.sha256()
+    for name in names:
+        path = ROOT / name
+        if path.is_file():
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def shown(path: Path) -> str:
+    """As the user would type it at the root."""
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file in one step."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, path)

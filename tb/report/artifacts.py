@@ -1,0 +1,122 @@
+"""What other commands left under sim_build/ and the report shows: plan, coverage, sabotages, bench.
+
+Every reader takes what is not there, or is not what it should be, as None: the page says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tb.config import ROOT
+from tb.report.results import Figure, Results, read_json
+from tb.sabotage.manifest import load as load_sabotages
+
+BUILD = ROOT / "sim_build"
+#: Kinds of code coverage, in the order shown.
+CODE_KINDS = ("line", "branch", "expression", "toggle")
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Files of other commands, as they are; None where there is none."""
+
+    plan: dict[str, Any] | None = None
+    coverage: dict[str, Any] | None = None
+    sabotages: list[dict[str, Any]] | None = None
+    bench: Mapping[str, dict[str, Any]] | None = None
+
+
+def gather(build: Path = BUILD) -> Artifacts:
+    """All files below `build`."""
+    plan, coverage = read_json(build / "plan" / "plan.json"), read_json(build / "coverage" / "summary.json")
+    sabotages = read_json(build / "sabotage" / "summary.json")
+    bench = {
+        path.name: found
+        for path in sorted((build / "bench").glob("*.json"))
+        if isinstance(found := read_json(path), dict)
+    }
+    return Artifacts(
+        plan if isinstance(plan, dict) and isinstance(plan.get("rules"), list) else None,
+        coverage if isinstance(coverage, dict) else None,
+        [one for one in sabotages if isinstance(one, dict)] if isinstance(sabotages, list) else None,
+        bench,
+    )
+
+
+# ---- coverage -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Share:
+    """Points hit of `total`. `percent` is of those that are not excluded; alone, nothing was counted."""
+
+    name: str
+    percent: float
+    hit: int | None = None
+    total: int | None = None
+    excluded: int | None = None
+
+
+def shares(coverage: Mapping[str, Any]) -> list[Share]:
+    """Code coverage by kind, then the functional bins."""
+    found = []
+    for name in (*CODE_KINDS, "functional"):
+        value = coverage.get(name)
+        if isinstance(value, int | float):
+            found.append(Share(name, float(value)))
+        elif isinstance(value, dict) and isinstance(value.get("total"), int):
+            hit, total, excluded = int(value.get("hit") or 0), int(value["total"]), int(value.get("excluded") or 0)
+            needed = total - excluded
+            found.append(Share(name, 100.0 * hit / needed if needed > 0 else 0.0, hit, total, excluded))
+    return found
+
+
+def bins_of(coverage: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The functional bins by group."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for one in coverage.get("bins") or ():
+        if isinstance(one, dict):
+            groups.setdefault(str(one.get("group", "")), []).append(one)
+    return groups
+
+
+# ---- sabotages ------------------------------------------------------------------------------------
+
+
+def blind_spots() -> list[tuple[str, str, str]]:
+    """Sabotages that nothing is known to catch: id, rule, note."""
+    return [(entry.id, entry.rule, entry.note) for entry in load_sabotages() if entry.blind]
+
+
+# ---- figures --------------------------------------------------------------------------------------
+
+
+def numbers_of(bench: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, float]]:
+    """File, name and value of every number that stands at the top of a file of figures."""
+    for file, values in bench.items():
+        for name, value in values.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                yield file, name, float(value)
+
+
+@dataclass(frozen=True)
+class Trend:
+    """One figure over runs: (run number, value), the oldest first."""
+
+    name: str
+    unit: str
+    points: tuple[tuple[int, float], ...]
+
+
+def trends(results: Results) -> list[Trend]:
+    """Every figure of results.sqlite over the runs that measured it."""
+    groups: dict[str, list[Figure]] = {}
+    for figure in results.figures:
+        groups.setdefault(figure.name, []).append(figure)
+    return [
+        Trend(name, figures[-1].unit, tuple((one.run, one.value) for one in figures))
+        for name, figures in sorted(groups.items())
+    ]

@@ -1,0 +1,94 @@
+"""`chimney report [FOLDER]`: read what a run or a regression left, and write FOLDER/report.html (docs/report.md)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tb.config import ROOT, ConfigError, RunConfig
+from tb.report.artifacts import BUILD, gather
+from tb.report.buckets import Bucket, buckets, shown_seeds
+from tb.report.page import page
+from tb.report.results import DATABASE_NAME, JUNIT_NAME, SUMMARY_NAME, Results, read, shown_path
+from tb.report.sections import counts
+from tb.report.traces import Chosen, choose
+
+REPORT_NAME = "report.html"
+#: What a call without a folder reports: the newest of these.
+DEFAULTS = (
+    BUILD / "regress" / "latest" / DATABASE_NAME, BUILD / "test" / JUNIT_NAME, BUILD / "run" / SUMMARY_NAME,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Written:
+    """A report that was written."""
+
+    path: Path
+    bytes: int
+    results: Results
+    buckets: tuple[Bucket, ...]
+    traces: Chosen
+
+
+def write_report(folder: Path, *, build: Path = BUILD, out: Path | None = None) -> Written:
+    """Write the report of a folder, by default into it; ConfigError if the folder has no results."""
+    results = read(folder)
+    found = buckets(results.jobs)
+    chosen = choose(found, results.jobs)
+    text = page(results, found, chosen, gather(build)).encode()
+    path = out or folder / REPORT_NAME
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_bytes(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ConfigError(
+            f"the report cannot be written ({error.strerror})", str(path), "make the folder writable"
+        ) from error
+    return Written(path, len(text), results, found, chosen)
+
+
+def newest() -> Path:
+    """The folder of the newest results; ConfigError if there are none."""
+    there = [path for path in DEFAULTS if path.exists()]
+    if not there:
+        raise ConfigError(
+            "there are no results yet", f"FOLDER={shown_path(ROOT / 'sim_build')}",
+            "run `make run`, `make test` or `make regress` first, or give a folder",
+        )  # fmt: skip
+    return max(there, key=lambda path: path.stat().st_mtime).parent
+
+
+def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
+    """Write the report and say where it is; exit status 0 once it is written, whatever it says."""
+    written = write_report(config.folder or newest())
+    number = counts(written.results.jobs)
+    shown = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in number.items() if count)
+    print(f"{len(written.results.jobs)} jobs: {shown}")
+    for bucket in written.buckets:
+        seeds = shown_seeds(bucket.seeds)
+        print(f"  {len(bucket.jobs)}x {bucket.title}" + (f", seeds {seeds}" if seeds else ""))
+        print(f"      {bucket.replay}" if bucket.replay else "      no replay command was recorded")
+    for line in written.traces.notes:
+        print(f"note: {line}")
+    print(f"report: {shown_path(written.path)}, {written.bytes:,} bytes")
+    document = {
+        "report": shown_path(written.path),
+        "bytes": written.bytes,
+        "jobs": {"total": len(written.results.jobs), **number},
+        "buckets": [
+            {"key": one.key, "title": one.title, "count": len(one.jobs), "seeds": one.seeds, "replay": one.replay}
+            for one in written.buckets
+        ],
+        "traces": [one.job.id for one in written.traces.shown],
+        "notes": written.traces.notes,
+    }
+    return 0, document
+
+
+def main(config: RunConfig) -> int:
+    """Exit status: 0 the report is written; a folder without results raises."""
+    return result(config)[0]

@@ -1,0 +1,113 @@
+"""Which traces a report holds, and the commands that open waves at an event."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tb.lockstep.trace import TRACE_NAME, TraceError
+from tb.report.buckets import Bucket
+from tb.report.markup import Html, packed_block
+from tb.report.results import FAILED, PASSED, Job, divergence_cycle, read_json, shown_path
+from tb.report.timeline import MOST_ITEMS, read
+from tb.wave_viewer import WAVE_NAMES
+
+#: Traces of one page, at most, and their bytes in it.
+MOST_TRACES = 12
+MOST_BYTES = 6 << 20
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A trace in the page: its job, its packed content, and what the page says about it."""
+
+    id: str
+    job: Job
+    block: Html
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The traces of a page; `available` is how many failed jobs have one, `notes` what is missing, in words."""
+
+    shown: tuple[Shown, ...]
+    available: int
+    notes: tuple[str, ...]
+
+
+def has_trace(job: Job) -> bool:
+    """Whether the job left a trace."""
+    return job.path is not None and (job.path / TRACE_NAME).exists()
+
+
+def choose(buckets: Sequence[Bucket], jobs: Sequence[Job]) -> Chosen:
+    """One trace of every bucket, further ones of failed jobs while there is room, and one of a job that passed."""
+    first = [next((job for job in bucket.jobs if has_trace(job)), None) for bucket in buckets]
+    failed = [job for bucket in buckets for job in bucket.jobs if has_trace(job)]
+    sample = next((job for job in jobs if job.status == PASSED and has_trace(job)), None)
+    order = [job for job in (*first, sample, *failed) if job is not None]
+    shown: list[Shown] = []
+    notes: list[str] = []
+    used = 0
+    for job in dict.fromkeys(order):
+        if len(shown) >= MOST_TRACES:
+            break
+        made = show(job, f"trace-{len(shown)}", notes)
+        if made is None:
+            continue
+        if used + len(made.block) > MOST_BYTES:
+            break
+        used += len(made.block)
+        shown.append(made)
+    without = sum(job.status == FAILED for job in jobs) - len(failed)
+    if without:
+        notes.append(f"{without} failed job(s) left no trace: only jobs that ran with TRACE=1 have one")
+    kept = sum(one.job.status == FAILED for one in shown)
+    if kept < len(failed):
+        notes.append(f"traces of {kept} of {len(failed)} failed jobs with a trace are in this page, one a bucket first")
+    return Chosen(tuple(shown), len(failed), tuple(notes))
+
+
+def show(job: Job, name: str, notes: list[str]) -> Shown | None:
+    """A job's trace; None, with a note, if it is none or cut off."""
+    if job.path is None:
+        return None
+    at = divergence_cycle(job.path) if job.status == FAILED else None
+    path = job.path / TRACE_NAME
+    try:
+        timeline = read(path, shown_path(path), divergence=at)
+    except TraceError as error:
+        notes.append(f"{error.where}: {error.what}")
+        return None
+    content = timeline.content()
+    kept = len(timeline.items)
+    limit = "" if kept == timeline.total else (
+        f"the last {kept:,} of {timeline.total:,} events and commits up to the divergence"
+        if at is not None
+        else f"the first {kept:,} of {timeline.total:,} events and commits"
+    )  # fmt: skip
+    facts = {
+        "id": name, "job": job.id, "status": job.status, "key": job.failure_key, "folder": job.folder,
+        "limit": limit, "most": MOST_ITEMS, **commands(job.path, job.folder),
+    }  # fmt: skip
+    return Shown(name, job, packed_block(name, content), facts)
+
+
+def commands(path: Path, folder: str) -> dict[str, str | None]:
+    """`waves`: the command that opens the waves, without the cycle; `prepare`: what must run before, if anything."""
+    if is_golden(path):
+        return {"waves": None, "prepare": None}
+    quoted = shlex.quote(folder)
+    written = any((place / name).exists() for place in (path, path / "replay") for name in WAVE_NAMES)
+    prepare = None if written else f"chimney replay {quoted} --waves"
+    return {"waves": f"chimney waves {quoted} --at ", "prepare": prepare}
+
+
+def is_golden(path: Path) -> bool:
+    """Whether the run was on the golden device, which has no waves."""
+    facts = [read_json(path / name) for name in ("config.json", "summary.json")]
+    return any(isinstance(one, dict) and one.get("device") == "model" for one in facts)

@@ -1,0 +1,353 @@
+"""The report: what it reads, buckets, traces, and that no text of a job becomes HTML."""
+
+from __future__ import annotations
+
+import gzip
+import html
+import html.parser
+import json
+import re
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.layout.generated import RecCq, RecDlv, RecTcp
+from tb import command_line
+from tb.config import ConfigError
+from tb.lockstep.trace import TRACE_NAME
+from tb.report import timeline
+from tb.report.artifacts import Artifacts, gather, shares
+from tb.report.buckets import buckets, shown_seeds
+from tb.report.command import write_report
+from tb.report.markup import json_block, tag
+from tb.report.record_fields import Table
+from tb.report.results import Job, read
+from tb.report.sections import coverage
+from tb.report.timeline import FRAME_BYTES
+from tb.report.traces import choose
+from tb.tests.model.report_bench import (
+    FAILED,
+    HOSTILE,
+    LOST,
+    NOT_RUN,
+    TRACED,
+    Regression,
+    lines_of,
+    middle,
+    regression,
+    session,
+)
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session with its trace."""
+    return session(str(tmp_path_factory.mktemp("traced")))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory, traced: Path) -> Regression:
+    """A regression of 200 jobs."""
+    return regression(tmp_path_factory.mktemp("many"), traced, jobs=200)
+
+
+# ---- results and buckets --------------------------------------------------------------------------
+
+
+def test_jobs_of_one_failure_key_are_one_bucket_with_count_seeds_and_replay_command(many: Regression) -> None:
+    results = read(many.folder)
+    found = buckets(results.jobs)
+    assert [len(bucket.jobs) for bucket in found] == list(FAILED)
+    assert found[0].seeds == tuple(range(FAILED[0]))
+    assert found[0].replay == "chimney replay 'job 0'"
+    assert found[0].title.startswith("cwnd is wrong 0 ")
+    assert {job.failure_key for job in found[0].jobs} == {found[0].key}
+
+
+def test_only_the_newest_run_is_reported_and_figures_are_of_all_runs(many: Regression) -> None:
+    results = read(many.folder)
+    assert (results.run.id, len(results.jobs), len(results.runs)) == (30, 200, 30)
+    assert Counter(job.status for job in results.jobs)["lost"] == LOST
+    assert Counter(job.status for job in results.jobs)["not_run"] == NOT_RUN
+    assert sum(figure.name == "functional bins" for figure in results.figures) == 30
+
+
+def test_a_failed_job_without_a_record_is_in_the_bucket_of_its_divergence_whatever_the_numbers(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "results.sqlite")
+    database.executescript(
+        "CREATE TABLE run(id, suite, commit_hash, started, seconds, complete); CREATE TABLE figure(run, name, value);"
+        "CREATE TABLE job(run, id, status, folder, seed);"
+    )
+    database.execute("INSERT INTO run VALUES (1, 's', NULL, NULL, NULL, 0)")
+    for seed, cycle in ((3, 100), (9, 24_000)):
+        place = tmp_path / f"job{seed}"
+        place.mkdir()
+        (place / "divergence.txt").write_text(
+            f"first divergence: check 1, state and actions at a commit\n  cycle      {cycle}\n  event      segment "
+            f"{seed}\n  field      tcb.cwnd\n  expected   {seed} (0x{seed:x})\n  rule       F-2\n"
+        )
+        database.execute("INSERT INTO job VALUES (1, ?, 'failed', ?, ?)", (f"j{seed}", str(place), seed))
+    database.commit()
+    database.close()
+    results = read(tmp_path)
+    (bucket,) = buckets(results.jobs)
+    assert bucket.seeds == (3, 9)
+    assert "tcb.cwnd" in bucket.title
+    assert not results.run.complete
+
+
+def test_the_files_of_make_test_are_read_with_simulator_width_seed_and_reason(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text('{"complete": true, "seconds": 4.5}')
+    (tmp_path / "junit.xml").write_text(
+        '<testsuite><testcase classname="transfer-s7[icarus-64]" name="a" time="2.5"><failure message="make replay X">'
+        'first\n  boom 12\n</failure></testcase><testcase classname="unit[verilator]" name="b" time="1"/>'
+        '<testcase classname="tb.x" name="c"><skipped message="no-x: none"/></testcase></testsuite>'
+    )
+    failed, passed, skipped = read(tmp_path).jobs
+    assert (failed.test, failed.simulator, failed.width, failed.seed) == ("transfer", "icarus", 64, 7)
+    assert (failed.status, failed.title, failed.replay) == ("failed", "boom 12", "make replay X")
+    assert (passed.status, passed.simulator) == ("passed", "verilator")
+    assert (skipped.status, skipped.cause) == ("not_run", "no-x: none")
+
+
+@pytest.mark.parametrize("content", [None, "not a database", "empty"])
+def test_a_folder_without_results_is_refused_with_what_to_do(tmp_path: Path, content: str | None) -> None:
+    if content == "empty":
+        sqlite3.connect(tmp_path / "results.sqlite").executescript("CREATE TABLE run(id); CREATE TABLE job(run, id);")
+    elif content is not None:
+        (tmp_path / "results.sqlite").write_text(content * 200)
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path)
+    assert caught.value.todo
+
+
+@pytest.mark.parametrize(
+    ("seeds", "text"), [((), ""), ((4,), "4"), ((1, 2, 3, 9), "1-3,9"), ((1, 3, 5), "1,3 and 1 more")]
+)
+def test_seeds_are_shown_as_seeds_takes_them(seeds: tuple[int, ...], text: str) -> None:
+    assert shown_seeds(seeds, most=2) == text
+
+
+# ---- traces ---------------------------------------------------------------------------------------
+
+
+def test_the_changes_of_the_commits_add_up_to_every_record_of_the_trace(traced: Path) -> None:
+    content = timeline.read(traced / TRACE_NAME, "trace", most=1 << 30).content()
+    tables = (Table(RecTcp), Table(RecDlv))
+    lines = [line for line in lines_of(traced) if line.get("is") in ("tcp", "delivery")]
+    assert len(content["commits"]) == len(lines) > 150
+    state: dict[tuple[int, int], dict[int, Any]] = {}
+    for commit, line in zip(content["commits"], lines, strict=True):
+        row = state.setdefault((commit["n"], commit["e"]), {})
+        row.update(zip(commit["d"][::2], commit["d"][1::2], strict=True))
+        assert commit["e"] == (line["is"] == "delivery")
+        assert {at: value for at, value in row.items() if value} == tables[commit["e"]].row(int(line["record"], 16))
+
+
+def test_every_frame_and_completion_of_the_trace_is_an_event_with_its_bytes(traced: Path) -> None:
+    content = timeline.read(traced / TRACE_NAME, "trace").content()
+    for kind, is_ in (("tx", "frame_out"), ("rx", "frame_in")):
+        frames = [bytes.fromhex(line["data"]) for line in lines_of(traced) if line.get("is") == is_]
+        events = [event for event in content["events"] if event["k"] == kind]
+        assert [content["frames"][e["f"]] for e in events] == [[len(f), f[:FRAME_BYTES].hex()] for f in frames]
+    told = [RecCq.unpack(int(line["record"], 16)) for line in lines_of(traced) if line.get("is") == "completion"]
+    assert sum(event["k"] == "completion" for event in content["events"]) == len(told)
+
+
+def test_segments_calls_and_indications_name_the_commit_behind_them(traced: Path) -> None:
+    content = timeline.read(traced / TRACE_NAME, "trace").content()
+    names = [table["names"] for table in content["tables"]]
+
+    def fields(event: dict[str, Any]) -> dict[str, Any]:
+        commit = content["commits"][event["r"]]
+        assert commit["n"] == event["n"]
+        row: dict[int, Any] = {}
+        for one in content["commits"][: event["r"] + 1]:
+            if (one["n"], one["e"]) == (commit["n"], commit["e"]):
+                row.update(zip(one["d"][::2], one["d"][1::2], strict=True))
+        return {names[commit["e"]][at]: value for at, value in row.items()}
+
+    own = [event for event in content["events"] if event["n"] >= 0]
+    sent = [event for event in own if event["k"] == "tx"]
+    assert len(sent) > 20
+    for event in sent[::7]:
+        record = fields(event)
+        assert event["a0"] in (record.get("tx0.segment.seq"), record.get("tx1.segment.seq"))
+    received = [event for event in own if event["k"] == "rx" and event["o"] == "SEGMENT"]
+    for event in received[::7]:
+        assert fields(event)["rx.seq"] == event["a0"]
+    sends = [event for event in own if event["k"] == "call" and event["o"] in ("SEND", "RECEIVE")]
+    assert {event["o"] for event in sends} == {"SEND", "RECEIVE"}
+    assert all(fields(event)["cause"] == event["q"] for event in sends)
+    assert all("r" in event for event in own if event["k"] == "completion" and event["o"] == "INDICATION")
+
+
+def test_of_a_failed_job_the_last_events_before_the_divergence_are_kept(traced: Path) -> None:
+    at = middle(traced)
+    whole = timeline.read(traced / TRACE_NAME, "trace", most=1 << 30)
+    cut = timeline.read(traced / TRACE_NAME, "trace", divergence=at - timeline.AFTER, most=50)
+    cycles = [item.cycle for item in whole.items if item.cycle <= at]
+    assert [item.cycle for item in cut.items] == cycles[-50:]
+    assert (cut.total, len(cut.items)) == (len(cycles), 50)
+    first = timeline.read(traced / TRACE_NAME, "trace", most=50)
+    assert [item.cycle for item in first.items] == [item.cycle for item in whole.items[:50]]
+    assert cut.content()["commits"]  # links to what was cut are gone
+    assert all(event.get("r", 0) < len(cut.content()["commits"]) for event in cut.content()["events"])
+
+
+def test_every_bucket_has_a_trace_first_and_one_job_that_passed_is_a_sample(many: Regression) -> None:
+    results = read(many.folder)
+    chosen = choose(buckets(results.jobs), results.jobs)
+    assert len({one.job.failure_key for one in chosen.shown if one.job.status == "failed"}) == TRACED
+    assert [one.job.status for one in chosen.shown].count("passed") == 1
+    assert any(f"{sum(FAILED) - TRACED} failed job(s) left no trace" in note for note in chosen.notes)
+
+
+def test_a_trace_that_is_cut_off_is_said_and_the_report_is_written(tmp_path: Path, traced: Path) -> None:
+    packed = (traced / TRACE_NAME).read_bytes()
+    (tmp_path / TRACE_NAME).write_bytes(packed[: len(packed) // 2])
+    (tmp_path / "summary.json").write_text('{"complete": false, "problems": ["boom"]}')
+    written = write_report(tmp_path)
+    assert not written.traces.shown
+    assert any("cut off" in note for note in written.traces.notes)
+    assert "cut off" in written.path.read_text()
+
+
+def test_the_command_that_opens_the_waves_says_what_must_run_before(tmp_path: Path, traced: Path) -> None:
+    from tb.report.traces import commands
+
+    assert commands(traced, "x") == {"waves": None, "prepare": None}
+    (tmp_path / "config.json").write_text('{"device": "rtl"}')
+    assert commands(tmp_path, "a b") == {
+        "waves": "chimney waves 'a b' --at ", "prepare": "chimney replay 'a b' --waves",
+    }  # fmt: skip
+    (tmp_path / "waves.vcd").write_text("")
+    assert commands(tmp_path, "a b")["prepare"] is None
+
+
+def test_that_command_puts_the_marker_of_the_waves_at_the_cycle_and_not_at_the_divergence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "waves.vcd").write_text(
+        "$timescale 1ps $end $scope module tb_top $end $var wire 1 ! clk $end $enddefinitions $end\n"
+    )
+    (tmp_path / "divergence.txt").write_text("field snd_nxt in cycle 12\n")
+    monkeypatch.setenv("PATH", str(tmp_path))  # without a viewer
+    assert command_line.run_command("waves", FAILURE=str(tmp_path), AT="77") == 2
+    assert "marker at cycle 77 (775 ns)" in capfd.readouterr().out
+    assert "775000" in (tmp_path / "replay.gtkw").read_text()
+
+
+# ---- the page -------------------------------------------------------------------------------------
+
+
+class Elements(html.parser.HTMLParser):
+    """Elements and attributes of a page, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+        self.attributes: set[str] = set()
+        self.links: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found[tag] += 1
+        self.attributes |= {name for name, _ in attrs}
+        self.links |= {value or "" for name, value in attrs if name in ("href", "src", "action")}
+
+
+def test_no_name_of_a_job_a_rule_or_a_bin_becomes_html(many: Regression) -> None:
+    text = write_report(many.folder, build=many.build).path.read_text()
+    page = Elements()
+    page.feed(text)
+    assert not page.found["img"]
+    assert page.found["script"] == 3 + TRACED + 1 + 1  # jobs, index of traces, bins; traces; the program
+    assert not [name for name in page.attributes if name.startswith("on")]
+    assert all(link.startswith("#") for link in page.links)
+    for evil in HOSTILE:
+        assert evil not in text
+    assert "&lt;/script&gt;&lt;script&gt;window.owned=1" in text
+
+
+def test_the_page_names_nothing_outside_itself(many: Regression) -> None:
+    text = write_report(many.folder, build=many.build).path.read_text()
+    assert set(re.findall(r"\w+://[^\s\"'<>]+", text)) == {"http://www.w3.org/2000/svg"}  # a name, not an address
+    assert "default-src 'none'" in html.unescape(text)
+
+
+def test_embedded_json_cannot_end_its_element() -> None:
+    block = json_block("x", ["</script>", "<!--", "\u2028"])
+    inner = block.removeprefix('<script type="application/json" id="x">').removesuffix("</script>")
+    assert "<" not in inner
+    assert json.loads(inner) == ["</script>", "<!--", "\u2028"]
+
+
+def test_attributes_and_children_are_escaped_and_control_characters_replaced() -> None:
+    shown = tag("p", "<a>\x07\ud800", [1, None, tag("i", "&")], data_x='"><b>', hidden=True, lang=None)
+    assert shown == '<p data-x="&quot;&gt;&lt;b&gt;" hidden>&lt;a&gt;\ufffd\ufffd1<i>&amp;</i></p>'
+
+
+def test_the_same_results_give_the_same_report(many: Regression, tmp_path: Path) -> None:
+    first = write_report(many.folder, build=many.build, out=tmp_path / "a.html")
+    again = write_report(many.folder, build=many.build, out=tmp_path / "b.html")
+    assert first.path.read_bytes() == again.path.read_bytes()
+
+
+def test_what_was_not_measured_is_said_and_not_taken_as_good(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text('{"complete": true}')
+    text = write_report(tmp_path, build=tmp_path / "nothing").path.read_text()
+    for file in ("plan/plan.json", "coverage/summary.json", "sabotage/summary.json", "bench/*.json"):
+        assert f"There is no <code>sim_build/{file}</code>" in text
+    assert "No job of this folder left a trace." in text
+
+
+def test_holes_and_exclusions_are_listed_one_by_one(many: Regression) -> None:
+    found = gather(many.build)
+    shown = coverage(found)
+    holes = shown[shown.index("Holes: 80") : shown.index("Excluded: 10")]
+    assert holes.count("<tr><td>") == 80
+    assert "bin 79 " in holes
+    assert "bin 85 " not in holes
+    assert found.coverage is not None
+    by_name = {share.name: share for share in shares(found.coverage)}
+    assert by_name["line"].percent == pytest.approx(100 * 970 / 990)
+    assert by_name["toggle"].percent == 91.5
+    assert "chimney coverage" in coverage(Artifacts())
+
+
+def test_a_lost_job_or_an_unfinished_run_is_no_pass(tmp_path: Path) -> None:
+    from tb.report.results import Results, Run
+    from tb.report.sections import summary
+
+    good = Results(Run(), (Job("a"),))
+    assert ">PASS<" in summary(good, ())
+    for bad in (
+        Results(Run(complete=False), good.jobs), Results(Run(), (Job("a"), Job("b", status="lost"))),
+        Results(Run(), (Job("a"), Job("b", status="failed"))), Results(Run(), ()),
+    ):  # fmt: skip
+        assert ">FAIL<" in summary(bad, ())
+
+
+def test_the_command_writes_the_report_and_says_the_buckets(
+    many: Regression, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line.run_command("report", FOLDER=str(many.folder)) == 0
+    shown = capfd.readouterr().out
+    assert f"{FAILED[0]}x cwnd is wrong 0" in shown
+    assert "seeds 0-16" in shown
+    assert (many.folder / "report.html").exists()
+
+
+def test_a_packed_trace_is_gzip_of_json(traced: Path) -> None:
+    import base64
+
+    from tb.report.traces import show
+
+    shown = show(Job("a", folder=str(traced)), "trace-0", [])
+    assert shown is not None
+    inner = re.fullmatch(r'<script type="application/gzip" id="trace-0">(.*)</script>', shown.block)
+    assert inner is not None
+    assert json.loads(gzip.decompress(base64.b64decode(inner[1])))["total"] > 100

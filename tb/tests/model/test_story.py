@@ -1,0 +1,244 @@
+"""A failure is a story: what must hold, where it first does not, what came before, three commands, one stable key."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model.device.divergence import PackedStruct
+from model.device.rules import _BY_FIELD, _BY_PREFIX
+from model.device.words import commit_words
+from model.layout.generated import (
+    DlvMsg,
+    Opcode,
+    Phase,
+    RecDlv,
+    RecTcp,
+    RxSeg,
+    Tcb,
+    TcpEvt,
+    TcpState,
+    TxKind,
+    Txq,
+    TxSegment,
+)  # fmt: skip
+from tb.config import ROOT
+from tb.sim.run import RunResult, TestOutcome
+from tb.story.find import failures, newest
+from tb.story.record import FAILURE_NAME, STORY_NAME, last_events, marker_time, parse_divergence, stable, story, tell
+from tb.story.rules import CHECKERS, TABLE, TCP_STEP, ids_in, of_divergence, of_problem, table
+from tb.tests.model.test_follower_lockstep import flip, follow, place, recorded, tcp
+
+JOINT = {
+    "schema", "key", "title", "must_hold", "rule", "reference", "check", "cycle", "marker_time", "connection",
+    "expected", "got", "last_events", "commands",
+}  # fmt: skip
+
+
+def failed(folder: Path, message: str = "wrong", report: str = "") -> RunResult:
+    """A run that failed, as tb.sim.run sees it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "again.json").write_text(json.dumps({"top": "tb_top"}))
+    if report:
+        (folder / "divergence.txt").write_text(report)
+    outcome = TestOutcome("module.the_test", "failed", 1.0, message, 12_345.0)
+    return RunResult((outcome,), folder, folder / "sim.log", folder / "records.txt", None, 1.0)
+
+
+def divergence(tag: str, bit: int, when: Callable[[int], bool]) -> str:
+    """The report of a journal with one bit turned."""
+    return follow(flip(recorded()[0], tag, bit, when)).report("make replay FAILURE=x")
+
+
+CASES = {
+    "cwnd": ("T", place(RecTcp, "tcb", "cwnd"), tcp(TcpEvt.RX_SEGMENT), "F-2"),
+    "rcv_nxt": ("T", place(RecTcp, "tcb", "rcv_nxt"), tcp(TcpEvt.RX_SEGMENT), "C-9"),
+    "order": ("T", place(RecTcp, "order"), tcp(TcpEvt.TX_GRANT), "order"),
+    "delivery": ("D", place(RecDlv, "dcb"), lambda _: True, "dcb"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_story_has_under_30_lines_and_names_rule_divergence_events_and_three_commands(
+    name: str, tmp_path: Path
+) -> None:
+    tag, bit, when, rule = CASES[name]
+    report = divergence(tag, bit, when)
+    found = parse_divergence(report)
+    assert found is not None
+    record = tell(failed(tmp_path, report=report))
+    text = (tmp_path / STORY_NAME).read_text()
+    lines = text.splitlines()
+    assert len(lines) < 30
+    assert record.rule is not None
+    assert record.rule.split(", ")[0] == rule
+    for rule_told in record.rules:
+        joined = " ".join(text.split())
+        assert rule_told.must_hold in joined
+        assert rule_told.reference in joined
+    assert f"cycle {found.cycle} ({5 + 10 * found.cycle} ns)" in text
+    assert found.expected in text
+    assert found.got in text
+    assert [line.split()[0] for line in lines[-3:]] == ["replay", "waves", "report"]
+    for line in lines[-3:]:
+        assert f"chimney {line.split()[0]} {tmp_path}" in line
+    assert (record.expected is None or found.expected in record.expected, record.cycle) == (True, found.cycle)
+
+
+def test_the_record_has_the_agreed_keys_and_absent_values_are_null(tmp_path: Path) -> None:
+    tell(failed(tmp_path, "AssertionError: 3 is not 4"))
+    record = json.loads((tmp_path / FAILURE_NAME).read_text())
+    assert set(record) == JOINT
+    assert set(record["commands"]) == {"replay", "waves", "report"}
+    assert (record["expected"], record["connection"], record["schema"]) == (None, None, 1)
+    assert (record["check"], record["got"]) == ("crash", "AssertionError: 3 is not 4")
+    assert (record["cycle"], record["marker_time"]) == (1234, marker_time(1234))
+
+
+@pytest.mark.parametrize("name", ["cwnd", "rcv_nxt"])
+def test_the_same_fault_at_another_event_with_other_numbers_has_the_same_key(name: str, tmp_path: Path) -> None:
+    """What a seed changes is the event, its cycle, its values: the key has none of them."""
+    tag, bit, when, _ = CASES[name]
+    first = next(entry.values[0] for entry in recorded()[0] if entry.tag == tag and when(entry.values[0]))
+    one = tell(failed(tmp_path / "one", report=divergence(tag, bit, when)))
+    two = tell(failed(tmp_path / "two", report=divergence(tag, bit + 3, lambda value: when(value) and value != first)))
+    assert (one.cycle, one.got) != (two.cycle, two.got)
+    assert one.key == two.key == f"check 1: tcp tcb.{name}"
+
+
+def test_faults_in_different_places_have_different_keys(tmp_path: Path) -> None:
+    keys = {tell(failed(tmp_path / name, report=divergence(*CASES[name][:3]))).key for name in CASES}
+    assert len(keys) == len(CASES)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "key", "rule"),
+    [
+        ("wire: flow 10.0.0.1:4000: seq 17 is beyond 16", "wire: flow 10.0.0.2:4001: seq 27 is beyond 9",
+         "wire: flow #: seq # is beyond #", "wire"),
+        ("rings: rule 4 broken in cycle 99", "rings: rule 4 broken in cycle 7",
+         "checker: ring_checker 4", "ring_checker 4"),
+        ("contract: CH-093 broken: send 4", "contract: CH-093 broken: send 5", "contract: CH-093", "CH-093"),
+        ("AssertionError: at 0x1f00", "AssertionError: at 0x2e00", "crash: the_test: AssertionError: at #", "crash"),
+    ],
+)  # fmt: skip
+def test_a_complaint_of_another_judge_has_its_rule_and_a_key_without_numbers(
+    one: str, other: str, key: str, rule: str, tmp_path: Path
+) -> None:
+    records = [tell(failed(tmp_path / str(n), message)) for n, message in enumerate((one, other))]
+    assert [record.key for record in records] == [key, key]
+    assert records[0].rule == rule
+    assert one in (tmp_path / "0" / STORY_NAME).read_text()
+
+
+def test_a_cycle_that_is_told_is_the_marker_not_the_end_of_the_test(tmp_path: Path) -> None:
+    record = tell(failed(tmp_path, "rings: rule 4 broken in cycle 99"))
+    assert (record.cycle, record.marker_time) == (99, 995_000)
+
+
+def test_every_rule_that_a_field_names_has_its_sentence_and_its_place_in_the_contract() -> None:
+    page = (ROOT / TCP_STEP).read_text()
+    known = table()["tcp_step"]
+    for text in (*_BY_FIELD.values(), *_BY_PREFIX.values()):
+        ids = ids_in(text)
+        assert ids or "docs/" in text or "mechanisms" in text or "rx_parser" in text, text
+        for name in ids:
+            assert name in known, f"{TABLE.name} has no sentence for {name}"
+    for name, rule in known.items():
+        letter, _, rest = name.partition("-")
+        section = next(part for part in page.split("\n## ") if part.startswith(f"{letter}. "))
+        point = re.escape(rest) if letter not in "CD" or not rest else re.escape(rest[0])
+        spelled = rf"(?:\*\*|\* ){letter}-{point}\b" if letter != "C" else rf"^{point}\. "
+        assert not rest or re.search(spelled, section if letter != "E" else page, re.MULTILINE), name
+        assert rule.must_hold
+        assert rule.reference
+
+
+def test_every_rule_of_a_checker_has_the_sentence_of_its_header() -> None:
+    for label, name, rules in (("AXI4 memory port", "axi4_checker", 17), ("AXI4-Lite register port", "axil_checker", 9),
+                               ("AXI4-Stream receive port", "axis_checker", 7), ("rings", "ring_checker", 8),
+                               ("unknown values after reset", "known_checker", 2)):  # fmt: skip
+        assert (CHECKERS / f"{name}.v").exists()
+        found = [of_problem("checker", f"{label}: rule {n} broken in cycle 1")[0] for n in range(1, rules + 1)]
+        assert [rule.id for rule in found] == [f"{name} {n}" for n in range(1, rules + 1)]
+        assert all(len(rule.must_hold.split()) > 5 for rule in found)
+
+
+def test_rules_of_other_events_are_left_out_and_an_unknown_field_falls_back_to_its_check() -> None:
+    rule = f"{TCP_STEP} F-2, F-3, D-2: congestion window (RFC 5681, 6582)"
+    assert [one.id for one in of_divergence(rule, 1, "tcp", "TIMER", "tcb.cwnd")] == ["D-2"]
+    assert [one.id for one in of_divergence(rule, 1, "tcp", "RX_SEGMENT", "tcb.cwnd")] == ["F-2", "F-3"]
+    assert [one.id for one in of_divergence("M3", 2, "wire", "frame", "tcp.window")] == ["2"]
+    assert [one.id for one in of_divergence("", 1, "tcb_table", "back door", "tcb.snd_una")] == ["tcb_table"]
+
+
+def packed(struct: type[PackedStruct], **values: int) -> int:
+    """A packed vector from its fields."""
+    return sum(value << struct.FIELDS[name][0] for name, value in values.items())
+
+
+def test_an_ack_of_the_peer_is_told_with_what_it_changes() -> None:
+    before = Tcb(phase=Phase.RUNNING, state=TcpState.ESTABLISHED, snd_una=4000, snd_max=6000, snd_nxt=6000)
+    after = Tcb(phase=Phase.RUNNING, state=TcpState.ESTABLISHED, snd_una=4711, snd_max=6000, snd_nxt=6000)
+    seg = RxSeg(flags=16, ack=4711).pack()
+    record = packed(RecTcp, kind=TcpEvt.RX_SEGMENT, rx=seg, tcb=after.pack())
+    assert commit_words(record, before, 1203) == "cycle 1203: ACK 4711 of the peer, SND.UNA 4000 -> 4711"
+    again = packed(RecTcp, kind=TcpEvt.RX_SEGMENT, rx=RxSeg(flags=16, ack=4000).pack(), tcb=before.pack())
+    assert commit_words(again, before, 7) == "cycle 7: duplicate ACK 4000 of the peer"
+
+
+def test_commands_segments_and_messages_are_told_by_their_names() -> None:
+    before = Tcb(phase=Phase.RUNNING, state=TcpState.ESTABLISHED, snd_nxt=10)
+    segment = Txq(kind=TxKind.SEGMENT, body=TxSegment(seq=10, len=5, flags=24, ack=3, wnd=9).pack())
+    record = packed(RecTcp, kind=TcpEvt.TX_GRANT, tcb=before.pack(), tx0_valid=1, tx0=segment.pack())
+    assert commit_words(record, before, 1) == "cycle 1: turn to send, sends 10 to 15 PSH+ACK ack 3 win 9"
+    frozen = Tcb(phase=Phase.FROZEN, state=TcpState.CLOSED, snd_nxt=10)
+    record = packed(RecTcp, kind=TcpEvt.COMMAND, opcode=Opcode.TERMINATE, cause=7, tcb=frozen.pack(), dlv_valid=1,
+                    dlv=DlvMsg(kind=4).pack())  # fmt: skip
+    told = commit_words(record, before, 2)
+    assert told.startswith("cycle 2: TERMINATE of the host (entry 7), phase RUNNING -> FROZEN")
+    assert "state ESTABLISHED -> CLOSED" in told
+
+
+def test_the_last_events_of_a_run_without_divergence_come_from_its_records(tmp_path: Path) -> None:
+    entries = [entry for entry in recorded()[0] if entry.tag == "T"]
+    file = tmp_path / "records.txt"
+    lines = [f"T {entry.cycle} {entry.values[0]:x}\n" for entry in entries]
+    file.write_text("S 1 1\n" + "".join(lines) + "T 999999 xx\n")
+    told = last_events(file, None, None)
+    assert len(told) == 8
+    assert told[-1].startswith(f"cycle {entries[-1].cycle}: ")
+    cut = last_events(file, entries[9].cycle, None)
+    assert cut[-1].startswith(f"cycle {entries[9].cycle}: ")
+
+
+def test_what_differs_from_run_to_run_is_not_in_a_key() -> None:
+    assert stable("seed 7 at 0xdeadbeef from 10.0.0.1:80") == "seed # at # from #"
+    assert stable("check 1: tcp byte 54", keep="check 1") == "check 1: tcp byte #"
+
+
+def test_the_newest_failure_is_found_and_replays_are_none(tmp_path: Path) -> None:
+    assert newest(tmp_path / "absent") is None
+    for at, name in enumerate(("test/a", "regress/b", "regress/b/replay", "test/c/tree/d")):
+        tell(failed(tmp_path / name))
+        os.utime(tmp_path / name / FAILURE_NAME, (at + 1, at + 1))
+    assert {path.name for path in failures(tmp_path)} == {"a", "b"}
+    assert newest(tmp_path) == tmp_path / "regress" / "b"
+
+
+def test_a_story_with_much_to_tell_leaves_out_the_oldest_events_not_the_commands(tmp_path: Path) -> None:
+    record = tell(failed(tmp_path, report=divergence(*CASES["cwnd"][:3])))
+    long = tuple(replace(rule, must_hold=" ".join(["words"] * 80)) for rule in record.rules * 2)
+    events = tuple(f"cycle {number}: something" for number in range(8))
+    much = replace(record, rules=long, last_events=events, frame=("line",) * 5)
+    lines = story(much).splitlines()
+    assert len(lines) == 29
+    assert f"  {events[-1]}" in lines
+    assert f"  {events[0]}" not in lines
+    assert [line.split()[0] for line in lines[-3:]] == ["replay", "waves", "report"]

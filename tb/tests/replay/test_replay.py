@@ -1,0 +1,98 @@
+"""A planted failure on Icarus at the small configuration: its replays, its waves, its key with another seed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tb.config import RunConfig
+from tb.display.screen import Screen, missing
+from tb.replay import REPLAY_NAME
+from tb.sabotage import run as sabotage
+from tb.sim.tools import find
+from tb.story.find import FAILURE_NAME, STORY_NAME
+from tb.story.planted import in_planted_tree, plant
+from tb.story.record import marker_time
+from tb.wave_viewer import SAVE_NAME
+from tb.waves import read
+
+TIMES = 10
+SEED = 4711
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the failure."""
+    if find("icarus") is None:
+        pytest.skip("no-icarus: Icarus Verilog is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sabotage, "OUT", tmp_path_factory.mktemp("planted"))
+        return plant()
+
+
+def of(folder: Path, name: str) -> dict[str, object]:
+    """A JSON file of a folder."""
+    return dict(json.loads((folder / name).read_text()))
+
+
+def test_the_story_of_the_planted_fault_names_its_rule_and_the_events_before_it(planted: Path) -> None:
+    story = (planted / STORY_NAME).read_text()
+    assert len(story.splitlines()) < 30
+    assert "F-2: a new ACK opens cwnd" in story
+    assert "RFC 5681" in story
+    record = of(planted, FAILURE_NAME)
+    assert record["key"] == "check 1: tcp tcb.cwnd"
+    assert "SND.UNA" in str(record["last_events"])
+
+
+def test_ten_replays_of_ten_find_the_same_first_divergence_in_the_same_cycle(planted: Path) -> None:
+    recorded = (planted / "divergence.txt").read_text().partition("replay:")[0]
+    cycle = of(planted, FAILURE_NAME)["cycle"]
+    for _ in range(TIMES):
+        done = in_planted_tree(planted, "replay", str(planted))
+        assert done.returncode == 0, done.stdout + done.stderr
+        again = (planted / "replay" / "divergence.txt").read_text().partition("replay:")[0]
+        assert again == recorded
+        replay = of(planted / "replay", REPLAY_NAME)
+        assert (replay["cycle"], replay["identical"]) == (cycle, True)
+        assert isinstance(cycle, int)
+        assert replay["marker_time"] == marker_time(cycle)
+
+
+def test_another_seed_fails_elsewhere_with_the_same_key(planted: Path) -> None:
+    other = planted.parent / "other"
+    shutil.copytree(planted, other, ignore=shutil.ignore_patterns("replay"))
+    config = RunConfig.from_json((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**json.loads(config.to_json()), "seed": SEED}))
+    done = in_planted_tree(planted, "replay", str(other))
+    assert done.returncode == 1, done.stdout + done.stderr  # not the recorded run
+    one, two = of(planted, FAILURE_NAME), of(other / "replay", FAILURE_NAME)
+    assert one["key"] == two["key"]
+    assert (one["got"], one["last_events"]) != (two["got"], two["last_events"])
+
+
+def test_waves_begin_at_the_margin_and_gtkwave_shows_the_diverging_commit_at_the_marker(planted: Path) -> None:
+    margin = 300
+    done = in_planted_tree(planted, "waves", str(planted), "--margin", str(margin), "--no-view")
+    assert done.returncode == 0, done.stdout + done.stderr
+    replay = of(planted / "replay", REPLAY_NAME)
+    cycle, marker = replay["cycle"], replay["marker_time"]
+    assert isinstance(cycle, int)
+    assert replay["waves_from"] == cycle - margin
+    waves = read(planted / "replay" / "waves.fst")
+    assert (waves.start, waves.timescale) == (10_000 * (cycle - margin), -12)
+    save = planted / "replay" / SAVE_NAME
+    assert f" {marker} -1" in save.read_text()
+    if (lack := missing()) is not None:
+        pytest.skip(lack)
+    with Screen() as screen:
+        shown = screen.gtkwave(waves.path, save)
+    assert shown.marker == marker
+    assert shown.values["commit_cycle"] == str(cycle)
+    assert shown.values["tcp_evt"] == "RX_SEGMENT"
+    assert shown.values["tcp_state"] == "ESTABLISHED"
+    assert shown.values["cwnd"] == str(of(planted, FAILURE_NAME)["got"]).split()[0]
+    assert shown.values["commit_row"].startswith("c0 RX_SEGMENT")
