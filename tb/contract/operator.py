@@ -72,13 +72,15 @@ _RECEIVES = (Kind.RECEIVE_PUSH, Kind.RECEIVE_NONPUSH, Kind.RECEIVE_ZERO, Kind.RE
 class Plan:
     """How much a seed does: operations, bytes, connections at a time, times for each pair of the table.
 
-    `bytes` is what operations draw their sizes from; what steers to a missing pair adds some, to `most` in all.
+    `bytes` is what operations draw their sizes from; what steers to a missing pair adds some, to `most` in all:
+    each time at most one of so many `parts` of what is left.
     """
 
     seed: int
     operations: int
     bytes: int
     most: int = 1 << 40
+    parts: int = SPARED
     slots: int = 12
     allowed_times: int = 1
     refused_times: int = 1
@@ -338,7 +340,7 @@ class Operator:
 
     def room(self, wanted: int) -> int:
         """Bytes, up to ``wanted``, for what has a purpose beside them: a small part of what is left, at least 1."""
-        return max(1, min(wanted, (self.plan.most - self.bytes) // SPARED))
+        return max(1, min(wanted, (self.plan.most - self.bytes) // self.plan.parts))
 
     def data(self, size: int) -> bytes:
         """Random bytes, counted."""

@@ -27,6 +27,8 @@ BUILT = {"verilator": (64, 512), "icarus": (4, 64)}
 MOST_BYTES = {"model": 32 << 20, "verilator": 4 << 20, "icarus": 64 << 10}
 #: Bytes that the operations draw from; what steers to a missing pair adds its own.
 DRAWN = {"model": 8 << 20, "verilator": 4 << 20, "icarus": 40 << 10}
+#: It takes at most one of so many parts of what is left, each time.
+PARTS = {"model": 64, "verilator": 64, "icarus": 512}
 #: Connections at a time: more than an Icarus build has, so that the table is full now and then.
 SLOTS = {"model": 24, "verilator": 24, "icarus": 6}
 #: From so many operations on every pair of the table must have been done often enough.
@@ -196,6 +198,7 @@ def plan_of(config: RunConfig) -> Any:
         operations=config.operations,
         bytes=config.size,
         most=MOST_BYTES[kind],
+        parts=PARTS[kind],
         slots=SLOTS[kind],
         allowed_times=-(-ALLOWED_TIMES * 3 * config.operations // (2 * COMPLETE)),
         refused_times=REFUSED_TIMES,
