@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.files import write_json
 from tb.peers.choice import MISSING
 from tb.pool import Finished, Job, run_jobs
 
@@ -66,9 +67,7 @@ def main(config: RunConfig) -> int:
         run, problems = _result(finished, config)
         runs.append(run)
         failed += bool(problems)
-        temporary = target.with_suffix(".tmp")
-        temporary.write_text(json.dumps([asdict(one) for one in sorted(runs, key=lambda one: one.seed)], indent=1))
-        os.replace(temporary, target)
+        write_json(target, [asdict(one) for one in sorted(runs, key=lambda one: one.seed)])
         print(
             f"{'FAIL' if problems else 'pass'}  {config.peer} SEED={run.seed}: {run.bytes} bytes each way, "
             f"{run.retransmissions} retransmissions, {run.rto_count} timeouts, {run.virtual_seconds:.1f} s of protocol "

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-import os
 import re
 import sys
 import time
@@ -26,6 +25,7 @@ from rich.table import Table
 from tb.config import ROOT, RunConfig
 from tb.contract.duties import PAGE, Duty, counted, duties
 from tb.contract.scenarios import SCENARIOS, Scenario
+from tb.files import write_json, write_whole
 from tb.sim.tools import find
 
 OUT = ROOT / "sim_build" / "plan"
@@ -110,8 +110,8 @@ def main(config: RunConfig) -> int:
     rules = compute(duties(), results, sabotages())
     OUT.mkdir(parents=True, exist_ok=True)
     found = {"tree": tree, "rules": [rule.__dict__ for rule in rules], "tests": outcomes(results)}
-    write(OUT / "plan.json", json.dumps(found, indent=1))
-    write(OUT / "plan.html", page(rules, results))
+    write_json(OUT / "plan.json", found)
+    write_whole(OUT / "plan.html", page(rules, results))
     return report(console, rules, results)
 
 
@@ -264,10 +264,3 @@ def page(rules: list[RuleState], results: list[RunResult]) -> str:
         f"<h1>Rules of the NDIS contract</h1><table><tr>{head}</tr>{''.join(rows)}</table>"
         f"<h2>Runs</h2><ul>{runs}</ul>\n"
     )
-
-
-def write(path: Path, text: str) -> None:
-    """A file, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)

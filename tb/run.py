@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ from rich.table import Table
 from model.device.config import DeviceConfig
 from model.ndis.file_transfer import AppPhase
 from tb.config import ConfigError, RunConfig
+from tb.files import write_json
 from tb.lockstep.trace import TRACE_NAME, Header
 from tb.peers.choice import MISSING, SPEAK_IPV6
 from tb.session import summary
@@ -78,9 +78,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def write(out: Path, result: dict[str, Any]) -> None:
     """summary.json, whole or not at all."""
-    temporary = out / "summary.tmp"
-    temporary.write_text(json.dumps(result, indent=1))
-    os.replace(temporary, out / "summary.json")
+    write_json(out / "summary.json", result)
 
 
 def write_contract(out: Path, transfer: Transfer) -> None:

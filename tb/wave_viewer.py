@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.files import shown
 from tb.sim.run import AGAIN_NAME
 from tb.story.find import FAILURE_NAME, newest
 from tb.waves import WaveError, command_file, read, save_file, write_words
@@ -40,7 +41,7 @@ def main(config: RunConfig) -> int:
     from tb.replay import main as replay
 
     folder = config.failure or newest() or ROOT / "sim_build" / "run"
-    print(f"failure: {folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder}", flush=True)
+    print(f"failure: {shown(folder)}", flush=True)
     status = None
     waves = find(folder)
     unreached = waves is None or (config.at is not None and config.at < begin_of(waves))

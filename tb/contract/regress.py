@@ -16,6 +16,7 @@ from typing import Any
 
 from tb.config import ROOT, RunConfig
 from tb.contract.tally import ALLOWED_TIMES, REFUSED_TIMES, Shapes, Tally
+from tb.files import write_json
 from tb.pool import Finished, Job, run_jobs
 from tb.progress import Meter
 
@@ -177,9 +178,7 @@ def _summary(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
 def _write(out: Path, results: list[dict[str, Any]]) -> None:
     """summary.json; seeds.json has the findings of each seed."""
     for name, content in (("summary.json", _summary(results)), ("seeds.json", results)):
-        temporary = out / f"{name}.tmp"
-        temporary.write_text(json.dumps(content, indent=1))
-        os.replace(temporary, out / name)
+        write_json(out / name, content)
 
 
 # ---- one seed, in its own process -----------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from dataclasses import replace
@@ -12,7 +11,7 @@ from tb.coverage import functional
 from tb.coverage.exclusions import load
 from tb.coverage.samples import Samples, design_hash, passed
 from tb.coverage.space import groups
-from tb.plan import write
+from tb.files import write_json
 from tb.sim.build import build
 from tb.sim.run import SAMPLES_NAME, replay_command, run
 from tb.sim.spec import chimney_spec
@@ -48,7 +47,7 @@ def judge(samples: Samples) -> int:
     good = share <= functional.NULL_SHARE and not found.problems and found.runs == 1
     hit = [f"{one.group}: {one.name}" for one in found.first]
     document = {**figures, "share": share, "most": functional.NULL_SHARE, "problems": found.problems, "bins": hit}
-    write(OUT / "summary.json", json.dumps(document, indent=1))
+    write_json(OUT / "summary.json", document)
     for name in found.groups:
         if count := found.figures(name)["hit"]:
             print(f"{name:<14}{count:>6,}")

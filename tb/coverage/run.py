@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from tb.coverage import code, functional
 from tb.coverage.exclusions import load
 from tb.coverage.samples import Samples, design_hash, folders
 from tb.coverage.space import groups
-from tb.plan import write
+from tb.files import write_json, write_whole
 from tb.sim.run import COUNTS_NAME, SAMPLES_NAME
 
 OUT = ROOT / "sim_build" / "coverage"
@@ -38,8 +37,8 @@ def main(config: RunConfig) -> int:
     problems = [*found.problems, *lines.problems]
     targets = judge(found, lines)
     OUT.mkdir(parents=True, exist_ok=True)
-    write(OUT / "summary.json", json.dumps(summary(found, lines, targets, problems), indent=1))
-    write(OUT / "holes.txt", "\n".join(holes(found, lines)) + "\n")
+    write_json(OUT / "summary.json", summary(found, lines, targets, problems))
+    write_whole(OUT / "holes.txt", "\n".join(holes(found, lines)) + "\n")
     report(console, found, lines, targets, problems)
     short = TARGETS in config.require and not all(t["met"] for t in targets.values())
     good = not problems and not short and found.runs > 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT
+from tb.files import write_whole
 from tb.sim.run import read_results
 from tb.sim.spec import HDL, TRANSACTORS, contents_hash, design_sources, header_folders, needed_sources
 
@@ -35,9 +36,7 @@ class Samples:
 
     def store(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}))
-        temporary.replace(path)
+        write_whole(path, json.dumps({"schema": SCHEMA, **asdict(self)}))
 
     @staticmethod
     def load(path: Path) -> Samples | None:

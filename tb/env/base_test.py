@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from pathlib import Path
 from typing import Any
 
 import cocotb
@@ -87,13 +85,6 @@ class ChimneyTest(uvm_test):  # type: ignore[misc]  # pyuvm is untyped
 def put(name: str, value: Any) -> None:
     """Give every component of the environment a value."""
     ConfigDB().set(None, "*", name, value)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """A result file, whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=1))
-    temporary.replace(path)
 
 
 def top() -> Any:

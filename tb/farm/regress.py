@@ -27,6 +27,7 @@ from tb.farm.cluster import FarmError, cluster_of
 from tb.farm.farm import Ended, Farm
 from tb.farm.job import FarmJob, Outcome
 from tb.farm.results import FigureRow, JobRow, ResultsError, ResultsReader, ResultsWriter
+from tb.files import shown, write_json
 from tb.progress import Meter
 from tb.report.command import write_report
 from tb.session.summary import commit_id
@@ -389,15 +390,3 @@ def fingerprint() -> str:
         if path.is_file():
             digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def shown(path: Path) -> str:
-    """As the user would type it at the root."""
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a file in one step."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tb.config import ROOT, RunConfig
+from tb.files import shown
 from tb.formal import sby
 from tb.formal.manifest import STEP, Manifest, Planted, Proof, load
 from tb.formal.sby import OUT, Found
@@ -161,11 +162,6 @@ def keep(proof: Proof, found: Found, folder: Path) -> str:
     at = [] if found.cycle is None else [f"does not hold in cycle {found.cycle}"]
     (folder / "divergence.txt").write_text("\n".join([*said, *at]) + "\n")
     return shown(folder / "waves.vcd")
-
-
-def shown(path: Path) -> str:
-    """A path as messages have it."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def story(proof: Proof, label: str, sentence: str, status: str, trace: str | None) -> str:

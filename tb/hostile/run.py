@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tb.config import ROOT, RunConfig
+from tb.files import write_json
 from tb.hostile.score import CYCLES_MOST, RATIO_LEAST, REACHED_LEAST, judge
 from tb.pool import Finished, Job, run_jobs
 
@@ -54,9 +55,7 @@ def main(config: RunConfig) -> int:
         found = _result(finished)
         seeds.append(found)
         result = summary(seeds, len(config.seeds))
-        temporary = target.with_suffix(".tmp")
-        temporary.write_text(json.dumps(result, indent=1))
-        os.replace(temporary, target)
+        write_json(target, result)
         print(
             f"{'FAIL' if found['problems'] else 'pass'}  {config.device} SEED={found['seed']}: "
             f"{sum(found['frames'].values())} frames, {found['reached']:.1%} reached a live connection, "
@@ -158,9 +157,7 @@ def run_one(file: Path) -> int:
     """In the child process: one seed."""
     config = RunConfig.from_json(file.read_text())
     found = play(config)
-    temporary = config.out / "hostile.tmp"
-    temporary.write_text(json.dumps(found, indent=1))
-    os.replace(temporary, config.out / RESULT)
+    write_json(config.out / RESULT, found)
     return 1 if found["problems"] else 0
 
 

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tb.config import ROOT, RunConfig
+from tb.files import write_json
 from tb.nightly.entries import Entry, chosen, load
 from tb.progress import Meter, duration
 from tb.sim.process import ProcessTimeoutError, run_bounded
@@ -144,9 +145,7 @@ class Nightly:
             "seconds": round(time.monotonic() - self._started, 1),
             "entries": [asdict(verdict) for verdict in self._verdicts],
         }
-        temporary = self._out / "summary.tmp"
-        temporary.write_text(json.dumps(summary, indent=1) + "\n")
-        os.replace(temporary, self._out / "summary.json")
+        write_json(self._out / "summary.json", summary)
 
 
 def shown(entry: Entry) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.files import shown, write_whole
 from tb.report.artifacts import BUILD, gather
 from tb.report.buckets import Bucket, buckets, shown_seeds
 from tb.report.page import page
-from tb.report.results import DATABASE_NAME, JUNIT_NAME, SUMMARY_NAME, Results, read, shown_path
+from tb.report.results import DATABASE_NAME, JUNIT_NAME, SUMMARY_NAME, Results, read
 from tb.report.sections import counts
 from tb.report.traces import Chosen, choose
 
@@ -40,10 +40,8 @@ def write_report(folder: Path, *, build: Path = BUILD, out: Path | None = None) 
     chosen = choose(found, results.jobs)
     text = page(results, found, chosen, gather(build)).encode()
     path = out or folder / REPORT_NAME
-    temporary = path.with_suffix(".tmp")
     try:
-        temporary.write_bytes(text)
-        os.replace(temporary, path)
+        write_whole(path, text)
     except OSError as error:
         raise ConfigError(
             f"the report cannot be written ({error.strerror})", str(path), "make the folder writable"
@@ -56,7 +54,7 @@ def newest() -> Path:
     there = [path for path in DEFAULTS if path.exists()]
     if not there:
         raise ConfigError(
-            "there are no results yet", f"FOLDER={shown_path(ROOT / 'sim_build')}",
+            "there are no results yet", f"FOLDER={shown(ROOT / 'sim_build')}",
             "run `make run`, `make test` or `make regress` first, or give a folder",
         )  # fmt: skip
     return max(there, key=lambda path: path.stat().st_mtime).parent
@@ -66,17 +64,17 @@ def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
     """Write the report and say where it is; exit status 0 once it is written, whatever it says."""
     written = write_report(config.folder or newest())
     number = counts(written.results.jobs)
-    shown = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in number.items() if count)
-    print(f"{len(written.results.jobs)} jobs: {shown}")
+    by_status = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in number.items() if count)
+    print(f"{len(written.results.jobs)} jobs: {by_status}")
     for bucket in written.buckets:
         seeds = shown_seeds(bucket.seeds)
         print(f"  {len(bucket.jobs)}x {bucket.title}" + (f", seeds {seeds}" if seeds else ""))
         print(f"      {bucket.replay}" if bucket.replay else "      no replay command was recorded")
     for line in written.traces.notes:
         print(f"note: {line}")
-    print(f"report: {shown_path(written.path)}, {written.bytes:,} bytes")
+    print(f"report: {shown(written.path)}, {written.bytes:,} bytes")
     document = {
-        "report": shown_path(written.path),
+        "report": shown(written.path),
         "bytes": written.bytes,
         "jobs": {"total": len(written.results.jobs), **number},
         "buckets": [

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tb.config import ROOT, ConfigError
+from tb.files import shown
 from tb.sim.run import read_results
 
 DATABASE_NAME = "results.sqlite"
@@ -169,7 +170,7 @@ def _case(folder: Path, case: ElementTree.Element) -> Job:
         width, seed = match["width"], match["seed"]
         job = replace(
             job, suite="rtl", test=match["test"], simulator=match["simulator"], width=int(width) if width else None,
-            seed=int(seed) if seed else None, folder=shown_path(place) if place.is_dir() else "",
+            seed=int(seed) if seed else None, folder=shown(place) if place.is_dir() else "",
         )  # fmt: skip
     for child in case:
         if child.tag == "failure":
@@ -199,7 +200,7 @@ def read_run(folder: Path) -> Results:
     job = Job(
         id=folder.name, suite="run", test=folder.name, seed=facts.get("seed"), width=facts.get("data_w"),
         simulator="golden device" if device == "model" else str(facts.get("simulator") or facts.get("sim") or ""),
-        seconds=run.seconds, folder=shown_path(folder), status=FAILED if problem else PASSED, title=problem,
+        seconds=run.seconds, folder=shown(folder), status=FAILED if problem else PASSED, title=problem,
         failure_key=keyed(problem), replay=replay_of(folder, problem),
     )  # fmt: skip
     figures = tuple(
@@ -228,7 +229,7 @@ def problem_of(folder: Path, summary: Any) -> str:
 
 def replay_of(folder: Path, problem: str) -> str:
     """The command that runs a failed folder again."""
-    return f"chimney replay {shlex.quote(shown_path(folder))}" if problem else ""
+    return f"chimney replay {shlex.quote(shown(folder))}" if problem else ""
 
 
 # ---- why a job failed -----------------------------------------------------------------------------
@@ -298,9 +299,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-def shown_path(path: Path) -> str:
-    """A path below the root as people type it there, any other as it is."""
-    path = path.absolute()
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

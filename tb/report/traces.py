@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tb.files import shown
 from tb.lockstep.trace import TRACE_NAME, TraceError
 from tb.report.buckets import Bucket
 from tb.report.markup import Html, packed_block
-from tb.report.results import FAILED, PASSED, Job, divergence_cycle, read_json, shown_path
+from tb.report.results import FAILED, PASSED, Job, divergence_cycle, read_json
 from tb.report.timeline import MOST_ITEMS, read
 from tb.wave_viewer import WAVE_NAMES
 
@@ -79,7 +80,7 @@ def show(job: Job, name: str, notes: list[str]) -> Shown | None:
     at = divergence_cycle(job.path) if job.status == FAILED else None
     path = job.path / TRACE_NAME
     try:
-        timeline = read(path, shown_path(path), divergence=at)
+        timeline = read(path, shown(path), divergence=at)
     except TraceError as error:
         notes.append(f"{error.where}: {error.what}")
         return None

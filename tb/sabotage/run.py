@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.files import shown
 from tb.pool import Finished, Job, run_jobs
 from tb.progress import Meter
 from tb.sabotage.manifest import CONTRACT, CONTROL, NO_JUDGES, Sabotage, draw, load, sources_of
@@ -187,11 +188,6 @@ def told(outcomes: list[Outcome]) -> list[Outcome]:
         print("\n".join(line for line in lines if not line.startswith("replay:")))
         print(f"replay: make -C {shlex.quote(shown(folder / 'tree'))} replay FAILURE={shlex.quote(str(run))} WAVES=1")
     return outcomes
-
-
-def shown(path: Path) -> str:
-    """A path as the user would type it."""
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 def prepare(entry: Sabotage, patch: Path | None = None, only: Sequence[str] = ()) -> Job:

@@ -184,15 +184,7 @@ def arrange(
 ) -> Arranged:
     """Lay out the folder of a simulation; the parameters are those of `run`."""
     directory.mkdir(parents=True, exist_ok=True)
-    for stale in (
-        "results.xml",
-        RECORDS_NAME,
-        "sim.log",
-        "divergence.txt",
-        "failure.json",
-        "story.txt",
-        *COVERAGE_NAMES,
-    ):
+    for stale in ("results.xml", RECORDS_NAME, "sim.log", *STORY_NAMES, *COVERAGE_NAMES):
         (directory / stale).unlink(missing_ok=True)
     config_file = directory / "config.json"
     config_file.write_text(config.to_json())

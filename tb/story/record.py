@@ -34,7 +34,7 @@ from model.layout.generated import (
     TxKind,
     Verdict,
 )
-from tb.config import ROOT
+from tb.files import shown
 from tb.sim.records import RecordError, parse
 from tb.sim.run import RECORDS_NAME, REPLAY_FOLDER, RunResult
 from tb.story.rules import Rule, of_divergence, of_problem
@@ -297,7 +297,7 @@ def commands(folder: Path) -> dict[str, str]:
     """How to see it again: the recorded run, with waves, in the report. Run them where the tree begins."""
     if folder.name == REPLAY_FOLDER:
         folder = folder.parent
-    where = shlex.quote(str(folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder))
+    where = shlex.quote(shown(folder))
     program = "chimney" if shutil.which("chimney") else os.path.join(".venv", "bin", "chimney")
     return {name: f"{program} {name} {where}" for name in ("replay", "waves", "report")}
 

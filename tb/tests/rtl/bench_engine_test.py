@@ -9,7 +9,8 @@ import cocotb
 from cocotb.triggers import FallingEdge
 
 from model.layout.generated import Opcode, Sqe
-from tb.env.base_test import configuration, write_json
+from tb.env.base_test import configuration
+from tb.files import write_json
 from tb.tests.unit.test_unit_tcp_engine import GEN, IMAGE, RCV, UNA, Bench, bench_of
 
 #: Segments, each with a report of consumed bytes, and some credits, while every connection can always send.

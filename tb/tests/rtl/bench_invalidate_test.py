@@ -20,8 +20,9 @@ from pyuvm import uvm_factory, uvm_root
 from model.layout.generated import Cqe, Csr, Object, Opcode, RecCq, RecTcp, Sqe, TcpEvt
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
-from tb.env.base_test import top, write_json
+from tb.env.base_test import top
 from tb.env.bench import Bench
+from tb.files import write_json
 from tb.session.transfer import Transfer
 from tb.sim.ports import SeenFrame, read_int
 from tb.sim.run import RECORDS_NAME

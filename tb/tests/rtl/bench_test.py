@@ -17,8 +17,9 @@ from pyuvm import uvm_factory, uvm_root
 from model.layout.generated import Csr
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
-from tb.env.base_test import top, write_json
+from tb.env.base_test import top
 from tb.env.bench import Bench
+from tb.files import write_json
 from tb.session.bench import BulkTransfer, Play
 from tb.sim.memory import CHUNK
 from tb.sim.ports import SeenFrame, read_int

@@ -12,7 +12,7 @@ from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
 from tb.contract.regress import plan_of
 from tb.contract.session import ContractSession
-from tb.env.base_test import write_json
+from tb.files import write_json
 from tb.session.transfer import Transfer
 from tb.sim.run import replay_command
 from tb.tests.rtl.transfer_test import TransferTest, built

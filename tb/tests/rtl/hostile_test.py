@@ -12,7 +12,7 @@ from pyuvm import uvm_factory, uvm_root
 from model.layout.generated import RecTcp, TcpEvt
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
-from tb.env.base_test import write_json
+from tb.files import write_json
 from tb.hostile.score import CYCLES_MOST, REACHED_LEAST
 from tb.hostile.session import HostileTransfer
 from tb.session.transfer import Transfer

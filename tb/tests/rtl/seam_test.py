@@ -10,7 +10,8 @@ from pyuvm import uvm_factory, uvm_root
 
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
-from tb.env.base_test import top, write_json
+from tb.env.base_test import top
+from tb.files import write_json
 from tb.seam import session_result
 from tb.session.seam_sessions import SeamTransfer
 from tb.session.transfer import Transfer

@@ -21,9 +21,10 @@ from tb.contract.duties import counted, duties
 from tb.coverage.samples import Samples, by_group
 from tb.device.host_port import RtlHostPort
 from tb.env.agents import NdisDriver
-from tb.env.base_test import ChimneyTest, configuration, put, top, write_json
+from tb.env.base_test import ChimneyTest, configuration, put, top
 from tb.env.bench import Bench, back_pressure
 from tb.env.items import NdisItem
+from tb.files import write_json
 from tb.lockstep.recording import RecordingFollower
 from tb.lockstep.trace import TRACE_NAME, Header, TraceWriter
 from tb.monitors.call_statuses import CallStatuses

@@ -16,7 +16,8 @@ from typing import Any
 import cocotb
 from cocotb.triggers import Timer, ValueChange
 
-from tb.env.base_test import configuration, write_json
+from tb.env.base_test import configuration
+from tb.files import write_json
 from tb.sim.records import RecordReader
 from tb.sim.run import BATCH_NAME, RECORDS_NAME, replay_command
 from tb.tests.unit.tcp_draw import TcpDraw, Weights
