@@ -221,8 +221,9 @@ class Steering:
                 return False
             first = not any(goal is wish[0] for goal, _ in self._wishes.values()) or self.rng.random() < WITH_LISTS
             self._wishes[life.local_port] = wish
-        lists = self.operator.lacks(Kind.RECEIVE_RETURN, wish[0]) > 0 and (life.local_port in self._lists_by or first)
-        if lists and self._waits_for_lists(life):
+        # what is not given back there goes back behind the terminate that ends the visit
+        lacks = any(self.operator.lacks(Kind.RECEIVE_RETURN, state) > 0 for state in (wish[0], State.TERMINATING))
+        if lacks and (life.local_port in self._lists_by or first) and self._waits_for_lists(life):
             return False
         return self._toward(life, wish[0])
 

@@ -169,7 +169,9 @@ class Face:
         return conn
 
     def begin(self, call: StateCall) -> None:
-        """Note that a call is in progress."""
+        """Note that a call is in progress; a terminate is not of objects that another one is ending."""
+        if call.function == ndis.TERMINATE:
+            call.items = {ident: item for ident, item in call.items.items() if item.phase is not Phase.LEAVING}
         if call.function == ndis.UPDATE:
             call.changed = {item for ident, item in call.items.items() if call.tree.nodes[ident].cached is not None}
             call.changed |= {path for path, _ in relinks(call)}

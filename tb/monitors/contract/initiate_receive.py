@@ -97,7 +97,7 @@ class InitiateReceive(BookMonitor):
             self._initiated(face, record, record.tree)
         elif record.function == ndis.TERMINATED and record.tree is not None:
             for node, _ in depth_first(record.tree):
-                found = face.terminated(node)
+                found = face.terminated(record.tree, node)
                 if found is not None and found.level == ndis.TCP_LEVEL:
                     self._terminated(face, found, node)
         if record.function == ndis.INITIATE and record.tree is not None:

@@ -98,7 +98,7 @@ class InitiateSend(BookMonitor):
                 self._forwarded(face, record)
             elif record.function == ndis.TERMINATED and record.tree is not None:
                 for node, _ in depth_first(record.tree):
-                    found_object = face.terminated(node)
+                    found_object = face.terminated(record.tree, node)
                     if found_object is not None and found_object.level == ndis.TCP_LEVEL:
                         self._terminated(face, found_object, node)
 

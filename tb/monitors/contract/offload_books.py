@@ -183,6 +183,8 @@ class StateCall:
     call: int
     new: dict[int, Offloaded] = field(default_factory=dict)
     """Objects of its new-offload nodes by node identity."""
+    ends: list[Offloaded] = field(default_factory=list)
+    """Of a terminate: what it ends, and no other call is ending already."""
     returned: bool = False
     overlapped: bool = False
     """An initiate that was in progress together with another."""
@@ -246,13 +248,14 @@ class Face:
             found = self.objects.get(node.context)
         return found if found is not None and found.live else None
 
-    def terminated(self, node: Node) -> Offloaded | None:
-        """The object that a node of a completed terminate has ended.
+    def terminated(self, tree: Tree, node: Node) -> Offloaded | None:
+        """The object that a node of a completing terminate has ended.
 
-        A terminate that came while the initiate was under way found none, whatever its place holds by now.
+        A terminate that came while the initiate was under way, or another terminate, ends none, whatever its place
+        holds by now.
         """
-        found = self.named(node)
-        return found if found is not None and found.terminate_asked else None
+        call, found = self.calls.get(tree.root), self.named(node)
+        return found if call is not None and found in call.ends else None
 
     def of_frame(self, record: Frame) -> tuple[Offloaded, WireSegment] | None:
         """The connection, gone or not, of an undamaged frame."""
@@ -363,6 +366,8 @@ class Face:
                 if found is None:
                     continue
                 if record.function == ndis.TERMINATE:
+                    if not found.terminate_asked:
+                        call.ends.append(found)
                     found.terminate_asked = True
                     found.stage = Stage.TERMINATING
                     continue
@@ -416,16 +421,16 @@ class Face:
         call = self.state_call(record)
         if call is None:
             return
-        del self.calls[tree.root]
         if call.function == ndis.INITIATE:
             self._initiated(record, tree, call)
         elif call.function == ndis.TERMINATE:
             for node, _ in depth_first(tree):
-                found = self.terminated(node)
+                found = self.terminated(tree, node)
                 if found is not None:
                     self._ended(found, node)
         elif call.function == ndis.UPDATE:
             self._updated(record, tree, call)
+        del self.calls[tree.root]
 
     def _initiated(self, record: Enter, tree: Tree, call: StateCall) -> None:
         for ident, new in call.new.items():

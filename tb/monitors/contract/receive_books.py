@@ -72,6 +72,7 @@ class Shared:
     invalid: bool = False
     placed: tuple[int, int] = (0, 0)
     """Ticks between which it was offloaded."""
+    terminating: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -430,6 +431,17 @@ def parents_of(tree: Tree) -> dict[int, Node]:
     return found
 
 
+@dataclass(slots=True)
+class Asked:
+    """A query or a terminate in progress: when it was called and the objects that it is of.
+
+    A terminate is not of an object that is offloaded only while it waits, nor of one that another is ending.
+    """
+
+    tick: int
+    objects: list[Connection | Shared]
+
+
 class Books:
     """All objects and NBLs of one face."""
 
@@ -444,8 +456,8 @@ class Books:
         self.pending: dict[int, dict[int, Connection | Shared]] = {}
         """New objects of an initiate call in progress: root -> node -> object."""
         self.updates: dict[int, Tree] = {}
-        self.asked: dict[int, int] = {}
-        """Queries and terminates in progress: root -> tick."""
+        self.asked: dict[int, Asked] = {}
+        """Queries and terminates in progress, by root."""
 
     def find(self, target: int | None) -> Connection | None:
         """The connection of an I/O call down."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.monitor import Desk, Hook, Monitor, Origin, hooks_of
-from tb.monitors.contract.receive_books import Books, Connection, Item, Parameters
+from tb.monitors.contract.receive_books import Asked, Books, Connection, Item, Parameters
 from tb.monitors.contract.receive_segments import Segment, forwarded_segment, segment_of
 from tb.monitors.contract.trace import Enter, Frame, Leave, PassedUp, Record, Setting, Tree, Value
 
@@ -254,14 +254,14 @@ class ReceiveDesk(Desk):
                     for hook in self.invalidated:
                         hook(held)
             case "MiniportQueryOffload":
-                books.asked[tree.root] = self.now
+                books.asked[tree.root] = Asked(self.now, [held for held, _ in books.objects(tree)])
             case "MiniportTerminateOffload":
-                books.asked[tree.root] = self.now
-                for held, _ in books.objects(tree):
-                    if isinstance(held, Connection):
-                        held.terminating = self.now
-                        for hook in self.terminating:
-                            hook(held)
+                ends = [held for held, _ in books.objects(tree) if held.terminating is None]
+                books.asked[tree.root] = Asked(self.now, ends)
+                for held in ends:
+                    held.terminating = self.now
+                    for hook in self.terminating if isinstance(held, Connection) else ():
+                        hook(held)
             case "NdisMQueryOffloadStateComplete" | "NdisMTerminateOffloadComplete":
                 self._report(books, tree, enter.function == TERMINATE_COMPLETE)
 
@@ -274,11 +274,13 @@ class ReceiveDesk(Desk):
             conn.sends.append(item)
 
     def _report(self, books: Books, tree: Tree, terminated: bool) -> None:
-        asked = books.asked.pop(tree.root, self.now)
-        held_nodes = list(books.objects(tree))
+        asked = books.asked.pop(tree.root, None)
+        if asked is None:
+            return
+        held_nodes = [(held, node) for held, node in books.objects(tree) if held in asked.objects]
         for held, node in held_nodes:
             for hook in self.reported:
-                hook(held, node, asked, terminated)
+                hook(held, node, asked.tick, terminated)
         for held, node in held_nodes if terminated else ():
             for item in node.chain:
                 books.items.pop(item.ident, None)

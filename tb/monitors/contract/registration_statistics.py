@@ -177,7 +177,7 @@ class Statistics(BookMonitor):
             port.failed |= record.info == ndis.HARDWARE_FAILURE
         elif record.function == ndis.TERMINATED and record.tree is not None:
             for node in record.tree.nodes.values():
-                ended = face.terminated(node)
+                ended = face.terminated(record.tree, node)
                 if ended is not None and ended in port.watched:
                     port.watched[ended].left = port.watched[ended].left or record.tick
 

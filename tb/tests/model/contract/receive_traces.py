@@ -372,6 +372,19 @@ class Story:
         self.terminate_call()
         return self.terminated(received, uploaded, 0, **delegated)
 
+    def vain_call(self, context: int | None) -> Tree:
+        """A terminate that ends nothing: of what is not offloaded yet (no context) or is being ended by another."""
+        root = self._root()
+        node = Node(root, 15, 3, context, None, delegated={})
+        tree = Tree(root, {root: node})
+        self.call("MiniportTerminateOffload", tree=tree)
+        return tree
+
+    def vain_done(self, tree: Tree) -> Story:
+        """It fails, when its place holds the context of the connection."""
+        node = replace(tree.nodes[tree.root], context=self.link.context, status=FAILURE)
+        return self.call("NdisMTerminateOffloadComplete", tree=Tree(tree.root, {tree.root: node}))
+
     def query(self, received: int = 0, **delegated: Value) -> Story:
         """The connection's delegated state is queried."""
         root = self._root()

@@ -542,3 +542,27 @@ def _behind_the_first_of_two(s: Story) -> None:
 @pytest.mark.parametrize("tell", [_crossed, _behind_an_empty_request, _behind_the_first_of_two])
 def test_an_indication_that_passes_a_request_is_seen_however_late_the_request_came(tell: Teller) -> None:
     assert [one.rule for one in breaches(watch(told(tell), SECTIONS))][:1] == ["CH-142"]
+
+
+def _vain_terminate_before_the_offload(s: Story) -> None:
+    """It came while the initiate was under way, and fails when that is done and its place holds the new context."""
+    vain = s.vain_call(None)
+    s.offload().vain_done(vain).comes(0, 60).wait(1).goes(60)
+
+
+def _vain_terminate_behind_another(s: Story) -> None:
+    s.offload().comes(0, 60).wait(1).goes(60).terminate_call()
+    s.vain_done(s.vain_call(s.link.context))
+
+
+@pytest.mark.rule("CH-150")
+@pytest.mark.parametrize("tell", [_vain_terminate_before_the_offload, _vain_terminate_behind_another])
+@pytest.mark.parametrize(("took", "found"), [(20, []), (60, ["CH-150"])])
+def test_a_terminate_that_ends_nothing_does_not_end_the_watch_over_answers(
+    tell: Teller, took: int, found: list[str]
+) -> None:
+    def whole(s: Story) -> None:
+        tell(s)
+        s.indicate(0, 60, answer=PARTLY, took=took)
+
+    assert [one.rule for one in breaches(watch(told(whole), SECTIONS))] == found
