@@ -12,7 +12,7 @@ from typing import Any
 from tb.config import ROOT
 from tb.files import write_whole
 from tb.sim.run import read_results
-from tb.sim.spec import HDL, TRANSACTORS, contents_hash, design_sources, header_folders, needed_sources
+from tb.sim.spec import HDL, contents_hash, design_sources, header_folders, needed_sources, transactors
 
 SCHEMA = 1
 #: Folders of sim_build in which runs leave samples.
@@ -61,10 +61,8 @@ def by_group(hits: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, list[str]
 @cache
 def design_hash(hdl: Path = HDL) -> str:
     """Of the device as it is now, what `SimSpec.design` says of one that is built."""
-    top = TRANSACTORS / "tb_top.v"
     design = design_sources(hdl)
-    transactors = (top, *sorted((TRANSACTORS / "checkers").glob("*.v")))
-    own = [path for path in needed_sources((*design, *transactors), top.stem) if path in design]
+    own = [path for path in needed_sources((*design, *transactors()), "tb_top") if path in design]
     return contents_hash((*own, *(path for folder in header_folders(hdl) for path in sorted(folder.glob("*.vh")))))
 
 

@@ -77,7 +77,8 @@ class SimSpec:
     def design(self) -> str:
         """A hash of what of this is synthesized: 16 hex digits over the sources of hdl/ and their includes."""
         own = [path for path in self.sources if not path.is_relative_to(TRANSACTORS)]
-        return contents_hash((*own, *(path for folder in self.includes for path in sorted(folder.glob("*.vh")))))
+        folders = [folder for folder in self.includes if not folder.is_relative_to(TRANSACTORS)]
+        return contents_hash((*own, *(path for folder in folders for path in sorted(folder.glob("*.vh")))))
 
     def _kind(self) -> list[str]:
         return [*(["waves"] if self.waves else []), *(["coverage"] if self.coverage else [])]
@@ -106,6 +107,11 @@ def design_sources(hdl: Path = HDL) -> tuple[Path, ...]:
     return tuple(
         path for path in sorted(hdl.rglob("*.v")) if not set(path.relative_to(hdl).parts[:-1]) & set(SKIPPED_FOLDERS)
     )
+
+
+def transactors() -> tuple[Path, ...]:
+    """What the device is tried with: benches, transactors and checkers."""
+    return (*sorted(TRANSACTORS.glob("*.v")), *sorted((TRANSACTORS / "checkers").glob("*.v")))
 
 
 def needed_sources(sources: Sequence[Path], top: str) -> tuple[Path, ...]:
@@ -141,10 +147,9 @@ def unit_spec(
     build_root: Path = ROOT / "sim_build",
 ) -> SimSpec:
     """One block of hdl/, or a checker, alone, for a test that drives its ports; or a bench of tb/hdl around a block."""
-    benches = (*sorted(TRANSACTORS.glob("*.v")), *sorted((TRANSACTORS / "checkers").glob("*.v")))
     return SimSpec(
         tool=tool,
-        sources=needed_sources((*design_sources(hdl), *benches), top),
+        sources=needed_sources((*design_sources(hdl), *transactors()), top),
         includes=header_folders(hdl),
         parameters=dict(parameters or {}),
         top=top,
@@ -168,7 +173,6 @@ def chimney_spec(
     extra_parameters: Mapping[str, int] | None = None,
 ) -> SimSpec:
     """The device in its test bench. `hdl` may be a changed copy of the folder (sabotage), headers included."""
-    transactors = (*sorted(TRANSACTORS.glob("*.v")), *sorted((TRANSACTORS / "checkers").glob("*.v")))
     design = design_sources(hdl)
     texts = {path.stem: path.read_text() for path in design}
     tables = tuple(
@@ -178,7 +182,7 @@ def chimney_spec(
     )
     return SimSpec(
         tool=tool,
-        sources=needed_sources((*design, *transactors), "tb_top"),
+        sources=needed_sources((*design, *transactors()), "tb_top"),
         includes=(*header_folders(hdl), TRANSACTORS),
         parameters={"DATA_W": data_w, "CONNS": conns, "MEM_BYTES": mem_bytes, **(extra_parameters or {})},
         defines={**assertions(hdl), **(defines or {}), **({"WAVES": "1"} if waves else {})},

@@ -14,13 +14,15 @@ from tb.config import ROOT, ConfigError
 from tb.contract.duties import duties
 from tb.coverage import code, functional, null
 from tb.coverage.exclusions import CodeRow, judge, load
-from tb.coverage.samples import Samples, by_group, folders, passed
+from tb.coverage.samples import Samples, by_group, design_hash, folders, passed
 from tb.coverage.space import Bin, Group, answers, groups
 from tb.coverage.states import STATES
 from tb.env.coverage import CoverageMonitor
 from tb.monitors.call_statuses import CallStatuses
 from tb.monitors.contract.trace import Enter, Leave, List, Node, Tree
 from tb.sim.run import SAMPLES_NAME, pack
+from tb.sim.spec import chimney_spec
+from tb.sim.tools import find
 from tb.tests.model.test_follower_lockstep import scenario
 
 DESIGN = "0123456789abcdef"
@@ -297,3 +299,10 @@ def test_an_exclusion_of_code_must_take_away_something_that_nobody_hits(tmp_path
     merged = counted(tmp_path, point("v_line", file, line + 1, 0))
     merged.exclude([row])
     assert merged.problems == [f"{row} excludes nothing"]
+
+
+def test_a_run_is_told_the_hash_that_the_merge_asks_for() -> None:
+    """Otherwise every run would be one of another design, and the figures would be those of no run."""
+    tool = find("verilator") or find("icarus")
+    assert tool is not None
+    assert chimney_spec(tool).design() == chimney_spec(tool, data_w=64, conns=4).design() == design_hash()
