@@ -33,7 +33,7 @@ COMPLETION_EXAMPLES = (
 HELP = (
     "Chimney: a TCP chimney offload NIC in Verilog, held to a golden model event by event. "
     "Exit status: 0 good, 1 a check failed, 2 something given is wrong or something needed is missing, "
-    "3 a sabotage survived, 130 interrupted."
+    "3 a sabotage survived, 4 a bound in time left a sabotage unjudged, 130 interrupted."
 )
 
 

@@ -14,9 +14,9 @@ class Command:
     """One command: a module with `main(config: RunConfig) -> int`, the exit status.
 
     `variables` are names of tb/variables.py. `argument` is the one of them that `chimney` also takes without its option
-    (`*` behind it: several). `results` is the JSON file that the command leaves, below the root; `{device}`, `{peer}`
-    and `{out}` stand for what the configuration has. With `computed` the module has `result(config)` instead: the exit
-    status and what the file would hold. `examples` are command lines of `chimney`.
+    (`*` behind it: several). `results` is the JSON file that the command leaves, below the root; `{device}`, `{peer}`,
+    `{out}` and `{failure}` stand for what the configuration has. With `computed` the module has `result(config)`
+    instead: the exit status and what the file would hold. `examples` are command lines of `chimney`.
     """
 
     module: str
@@ -227,6 +227,7 @@ COMMANDS: Mapping[str, Command] = {
         "run a recorded failure again, exactly",
         "FAILURE WAVES MARGIN",
         argument="FAILURE",
+        results="{failure}/replay/replay.json",
         examples=("chimney replay sim_build/run --waves",),
     ),
     "check": Command(
@@ -242,6 +243,7 @@ COMMANDS: Mapping[str, Command] = {
         "from a failure (default: the newest) to its waves: replay, signals by block, marker at the divergence",
         "FAILURE AT MARGIN VIEW",
         argument="FAILURE",
+        computed=True,
         examples=("chimney waves", "chimney waves sim_build/run --no-view", "chimney waves sim_build/run --at 1200"),
     ),
     "report": Command(
@@ -268,6 +270,7 @@ COMMANDS: Mapping[str, Command] = {
         "run every command of the README and docs/",
         "TEST",
         argument="TEST",
+        results="sim_build/docs-test/summary.json",
         examples=('chimney docs-test "make run DEVICE=model"',),
     ),
     "pictures": Command(
@@ -280,7 +283,8 @@ COMMANDS: Mapping[str, Command] = {
     "layout": Command(
         "tb.testing.layout",
         "generate includes, codecs and the reference page from the layout source",
+        computed=True,
         examples=("chimney layout",),
     ),
-    "clean": Command("tb.clean", "delete everything under sim_build/", examples=("chimney clean",)),
+    "clean": Command("tb.clean", "delete everything under sim_build/", computed=True, examples=("chimney clean",)),
 }

@@ -16,10 +16,13 @@ import random
 import re
 import shlex
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tb.config import ROOT, RunConfig
+from tb.files import shown, write_json
 from tb.sim.process import ProcessTimeoutError, run_bounded
 from tb.sim.tools import MAKE_INTERNALS
 
@@ -51,12 +54,12 @@ class DocCommand:
 
 
 def main(config: RunConfig) -> int:
-    """Run every command once; 1 if one does not end as its page says."""
+    """Run every command once; 1 if one does not end as its page says. summary.json has what came of each so far."""
     commands = [command for page in pages() for command in read_page(page)]
     if config.test:
         commands = [command for command in commands if config.test in command.text]
     seen: set[str] = set()
-    failed = 0
+    rows: list[dict[str, Any]] = []
     OUT.mkdir(parents=True, exist_ok=True)
     for number, command in enumerate(commands):
         if command.text in seen:
@@ -64,16 +67,35 @@ def main(config: RunConfig) -> int:
         seen.add(command.text)
         if command.skip:
             print(f"skip  {command.where}: {command.text} ({command.skip})", flush=True)
+            rows.append(row_of(command, "skipped", 0.0, command.skip))
             continue
         log = OUT / f"{number:03d}.log"
         problem, seconds = run(command, log)
         problem = problem or stale_output(command, log)
-        failed += bool(problem)
+        rows.append(row_of(command, "failed" if problem else "passed", seconds, problem, log))
+        write_summary(rows, complete=False)
         print(f"{'FAIL' if problem else 'ok  '}  {command.where}: {command.text} ({seconds:.1f} s)", flush=True)
         if problem:
             print(f"      {problem}; its output is {OUT / f'{number:03d}.log'}")
+    failed = write_summary(rows, complete=True)
     print(f"{len(seen)} different commands, {failed} failed")
     return 1 if failed or not seen else 0
+
+
+def row_of(command: DocCommand, status: str, seconds: float, problem: str, log: Path | None = None) -> dict[str, Any]:
+    """What came of a command; ``problem`` of a skipped one is the reason not to run it."""
+    return {
+        "where": command.where, "command": command.text, "status": status, "seconds": round(seconds, 1),
+        "problem": problem, "log": None if log is None else shown(log),
+    }  # fmt: skip
+
+
+def write_summary(rows: list[dict[str, Any]], *, complete: bool) -> int:
+    """Write summary.json; how many commands failed."""
+    counts = Counter({"passed": 0, "failed": 0, "skipped": 0})
+    counts.update(str(one["status"]) for one in rows)
+    write_json(OUT / "summary.json", {"schema": 1, "complete": complete, **counts, "commands": rows})
+    return counts["failed"]
 
 
 def pages() -> list[Path]:

@@ -25,7 +25,9 @@ def results_file(config: RunConfig) -> Path | None:
 
         return OUT / folder_name(config) / "summary.json"
     pattern = COMMANDS[config.command].results
-    text = pattern.format(out=config.out, device=config.device, peer=config.peer)
+    if "{failure}" in pattern and config.failure is None:
+        return None
+    text = pattern.format(out=config.out, device=config.device, peer=config.peer, failure=config.failure)
     return ROOT / text if text else None
 
 

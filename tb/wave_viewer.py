@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import shown
@@ -37,7 +38,12 @@ VIEWERS = ("gtkwave", "surfer")
 
 def main(config: RunConfig) -> int:
     """Open the waves and wait for the viewer: its exit status, 2 if there is no viewer. VIEW=0: 0, or the replay's."""
-    from tb.replay import cycle_of, in_tree, load
+    return result(config)[0]
+
+
+def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
+    """What `main` does: exit status, and the document for --json: where the waves are and what opens them."""
+    from tb.replay import in_tree, load
     from tb.replay import main as replay
 
     folder = config.failure or newest() or ROOT / "sim_build" / "run"
@@ -47,7 +53,8 @@ def main(config: RunConfig) -> int:
     unreached = waves is None or (config.at is not None and config.at < begin_of(waves))
     if unreached and ((folder / FAILURE_NAME).exists() or (config.at is not None and (folder / AGAIN_NAME).exists())):
         if (tree := load(folder).other_tree) is not None:
-            return in_tree(tree, "waves", replace(config, failure=folder))
+            status = in_tree(tree, "waves", replace(config, failure=folder))
+            return status, document(config, folder, find(folder), replayed=True)
         status = replay(replace(config, failure=folder, waves=True))
         waves = find(folder)
     if waves is None:
@@ -56,10 +63,10 @@ def main(config: RunConfig) -> int:
             "`make run WAVES=1` writes some; a failed run is replayed with waves, this is none",
         )  # fmt: skip
     if status is None:  # a replay says how to open what it wrote
-        cycle = cycle_of(waves.parent) if config.at is None else config.at
-        print(describe(waves, cycle if cycle is not None else cycle_of(folder)), flush=True)
+        print(describe(waves, marked(config, folder, waves)), flush=True)
+    facts = document(config, folder, waves, replayed=status is not None)
     if not config.view:
-        return status or 0
+        return status or 0, facts
     command = viewer(waves)
     if command is None:
         raise ConfigError(
@@ -71,7 +78,31 @@ def main(config: RunConfig) -> int:
             "there is no display to open the waves on", "DISPLAY",
             "open them where there is one (the line above says how), or VIEW=0 (--no-view)",
         )  # fmt: skip
-    return subprocess.run(command, check=False).returncode
+    return subprocess.run(command, check=False).returncode, facts
+
+
+def document(config: RunConfig, folder: Path, waves: Path | None, *, replayed: bool) -> dict[str, Any]:
+    """Folder of the failure, waves and the files that open them (null: not there), cycle of the marker."""
+    files: dict[str, Path] = {}
+    if waves is not None:
+        files = {"waves": waves, "save": waves.with_name(SAVE_NAME), "commands": waves.with_name(COMMAND_NAME)}
+    there = {name: shown(path) for name, path in files.items() if path.exists()}
+    return {
+        "failure": shown(folder),
+        **{name: there.get(name) for name in ("waves", "save", "commands")},
+        "cycle": marked(config, folder, waves),
+        "replayed": replayed,
+    }
+
+
+def marked(config: RunConfig, folder: Path, waves: Path | None) -> int | None:
+    """The cycle of the marker: AT, else where the run of these waves failed, else where the recorded one did."""
+    from tb.replay import cycle_of
+
+    cycle = config.at
+    if cycle is None and waves is not None:
+        cycle = cycle_of(waves.parent)
+    return cycle if cycle is not None else cycle_of(folder)
 
 
 def find(folder: Path) -> Path | None:

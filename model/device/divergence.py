@@ -64,7 +64,8 @@ class PackedStruct(Protocol):
     FIELDS: ClassVar[dict[str, tuple[int, int]]]
 
 
-_NESTED: dict[tuple[type[PackedStruct], str], type[PackedStruct]] = {
+#: What a field of a record is made of, and the body of an entry of the transmit queue by its kind.
+NESTED: dict[tuple[type[PackedStruct], str], type[PackedStruct]] = {
     (RecTcp, "rx"): RxSeg,
     (RecTcp, "tcb"): Tcb,
     (RecTcp, "tx0"): Txq,
@@ -76,7 +77,7 @@ _NESTED: dict[tuple[type[PackedStruct], str], type[PackedStruct]] = {
     (Plq, "cqe"): Cqe,
     (RecCq, "cqe"): Cqe,
 }
-_BODIES: dict[int, type[PackedStruct]] = {
+BODIES: dict[int, type[PackedStruct]] = {
     TxKind.SEGMENT: TxSegment,
     TxKind.APPEND: TxAppend,
     TxKind.RELEASE: TxRelease,
@@ -100,9 +101,9 @@ def first_difference(struct: type[PackedStruct], expected: int, got: int, prefix
         e, g = field_of(struct, expected, name), field_of(struct, got, name)
         if e == g:
             continue
-        nested = _NESTED.get((struct, name))
+        nested = NESTED.get((struct, name))
         if struct is Txq and name == "body":
-            nested = _BODIES.get(field_of(Txq, expected, "kind"))
+            nested = BODIES.get(field_of(Txq, expected, "kind"))
         dotted = f"{prefix}{name}"
         if nested is None:
             return dotted, e, g

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 from model.layout.generate import generated_files
+
+
+def stale_files(*, write: bool) -> Iterator[Path]:
+    """Generated files that are not what the layout source says, each written anew if ``write``."""
+    for path, text in generated_files().items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        if write:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        yield path
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -13,18 +26,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.layout", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail when a file is stale")
     args = parser.parse_args(argv)
-    stale = []
-    for path, text in generated_files().items():
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            continue
-        if args.check:
-            stale.append(path.name)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    if stale:
+    stale = [path.name for path in stale_files(write=not args.check)]
+    if stale and args.check:
         print(f"stale generated files: {', '.join(stale)}; run `make layout`", file=sys.stderr)
-    return 1 if stale else 0
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ from model.ndis.status import NdisStatus
 
 #: (smallest, largest, weight) of a size in bytes.
 SizeMix = tuple[tuple[int, int, int], ...]
+#: Receive requests in a row that may come back without success before the application gives the device up. A sound
+#: device says beside the first of them why (an event, a mandatory upload): then no more are posted.
+MOST_REFUSALS = 64
 
 
 class AppPhase(Enum):
@@ -136,6 +139,10 @@ class FileTransferApp:
         self._disconnect_done = False
         self._disconnect_issued = False
         self._want_upload = False
+        #: Receive requests that came back without success since the last one that had it.
+        self._refusals = 0
+        #: Why the application gave the device up; it fails with this once the connection is back.
+        self._given_up = ""
         #: Send and disconnect lists that came back unfinished.
         self._unfinished: list[Outstanding] = []
         host.clients.append(self)
@@ -399,10 +406,23 @@ class FileTransferApp:
         memory = self.host.memory
         self._want_upload = self._want_upload or done.nbl.status in REFUSED_ABOVE
         self.sink += b"".join(memory.read(addr, n) for addr, n in done.placed())
+        self._count_refusal(done.nbl.status)
         free_net_buffer_list(self.host.allocator, done.nbl)
         active = self.phase in (AppPhase.RUNNING, AppPhase.DISCONNECTING)
         if active and self._rng.random() < self.config.reentrant_post:
             self._post_receives()
+
+    def _count_refusal(self, status: NdisStatus | None) -> None:
+        """Posting again is right until the device has said no too often without a reason: then the offload ends."""
+        self._refusals = 0 if status is NdisStatus.SUCCESS else self._refusals + 1
+        if self._refusals < MOST_REFUSALS or self._want_upload or status is None:
+            return
+        self._given_up = (
+            f"{self._refusals} receive requests in a row came back {status.name}, the connection (port "
+            f"{self.local_port}) neither aborted nor asked back: look why the device answers RECEIVE with an error "
+            "(its RECEIVE completions, docs/layout.md)"
+        )
+        self._want_upload = True
 
     def indicated(self, nbl: NetBufferList) -> tuple[NdisStatus, int]:
         """OffloadClient: accept all, a part, or nothing."""
@@ -473,6 +493,9 @@ class FileTransferApp:
         self._unfinished.clear()
         self._handed_back(status, delegated, rest, buffered)
         ledger = self._offloaded().ledger
+        if self._given_up:
+            self._fail(self._given_up)
+            return
         if delegated is None or status is not NdisStatus.SUCCESS or aborted or ledger.aborted or ledger.abort_asked:
             self._fail(f"aborted (terminate {status.name})")
             return

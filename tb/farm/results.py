@@ -18,11 +18,11 @@ import contextlib
 import dataclasses
 import fcntl
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self, TypeVar
 
 STATUSES = ("passed", "failed", "lost", "not_run")
 #: Those that a resumed regression tries again.
@@ -39,20 +39,23 @@ CREATE TABLE IF NOT EXISTS figure(run INTEGER, name TEXT, value REAL, unit TEXT)
 """
 
 
+T = TypeVar("T")
+
+
 class ResultsError(Exception):
     """The results cannot be written so: somebody else writes them, or a job would end twice."""
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """A regression."""
+    """A regression, or another run that is reported; `started` may be empty, `seconds` is how long it took."""
 
-    id: int
-    suite: str
-    commit_hash: str
-    started: str
-    seconds: float
-    complete: bool
+    id: int = 1
+    suite: str = ""
+    commit_hash: str = ""
+    started: str = ""
+    seconds: float = 0.0
+    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,12 @@ class FigureRow:
 
 
 JOB_COLUMNS = tuple(one.name for one in dataclasses.fields(JobRow))
+
+
+def made(kind: type[T], row: Mapping[str, Any]) -> T:
+    """A value object (a dataclass) of the columns that it knows; NULL is its default."""
+    known = {one.name for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in row.items() if name in known and value is not None})
 
 
 class ResultsWriter:
@@ -178,29 +187,28 @@ class ResultsReader:
     def _open(self) -> Iterator[sqlite3.Connection]:
         if not self._path.exists():
             raise ResultsError(f"there are no results: {self._path}")
-        database = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=BUSY)
+        database = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY)
         try:
             yield database
         finally:
             database.close()
 
+    def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """The rows of a query, each by the names of its columns; sqlite3.Error if the file cannot be read so."""
+        with self._open() as database:
+            cursor = database.execute(query, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
     def runs(self) -> tuple[RunRow, ...]:
         """All runs, the oldest first."""
-        with self._open() as database:
-            rows = database.execute("SELECT id, suite, commit_hash, started, seconds, complete FROM run ORDER BY id")
-            return tuple(RunRow(row[0], row[1], row[2], row[3], row[4], bool(row[5])) for row in rows)
+        rows = self.rows("SELECT * FROM run ORDER BY id")
+        return tuple(made(RunRow, {**row, "complete": bool(row.get("complete"))}) for row in rows)
 
     def jobs(self, run: int) -> tuple[JobRow, ...]:
         """The jobs of a run, by name."""
-        with self._open() as database:
-            rows = database.execute(
-                f"SELECT {','.join(JOB_COLUMNS)} FROM job WHERE run = ? ORDER BY id",  # noqa: S608 - our own
-                (run,),
-            )
-            return tuple(JobRow(*row) for row in rows)
+        return tuple(made(JobRow, row) for row in self.rows("SELECT * FROM job WHERE run = ? ORDER BY id", run))
 
     def figures(self, run: int) -> tuple[FigureRow, ...]:
         """The numbers of a run."""
-        with self._open() as database:
-            rows = database.execute("SELECT name, value, unit FROM figure WHERE run = ? ORDER BY name", (run,))
-            return tuple(FigureRow(*row) for row in rows)
+        return tuple(made(FigureRow, row) for row in self.rows("SELECT * FROM figure WHERE run = ? ORDER BY name", run))

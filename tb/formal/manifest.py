@@ -22,6 +22,8 @@ from tb.sabotage.manifest import Edit
 FOLDER = Path(__file__).parent
 MANIFEST = FOLDER / "proofs.toml"
 BLOCKS = FOLDER / "blocks"
+#: What harnesses share: clock, reset and counts, no properties.
+INCLUDE = BLOCKS / "proof.svh"
 LABELLED = re.compile(r"^[^/\n]*?\b(\w+): (assert|cover) (.*)$", re.MULTILINE)
 SENTENCE = re.compile(r"//\s*(\S.*)$")
 PEEK = re.compile(r'\(\*\s*peek\s*=\s*"([^"]+)"\s*\*\)\s*wire\s*(?:\[[^\]]*\]\s*)?(\w+)\s*;')

@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from tb.config import ROOT, ConfigError
-from tb.formal.manifest import STEP, Proof
+from tb.formal.manifest import INCLUDE, STEP, Proof
 from tb.sim.process import ProcessTimeoutError, run_bounded
 from tb.sim.spec import HDL
 
@@ -88,7 +88,7 @@ def text(proof: Proof, mode: str, depth: int, folder: Path) -> str:
         "cd",
         f"prep -top {proof.top}", "",
         "[files]",
-        *map(str, (*files, *(folder / name for name in (LAYOUT.name, proof.harness.name)))),
+        *map(str, (*files, *(folder / name for name in (LAYOUT.name, INCLUDE.name, proof.harness.name)))),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
@@ -104,7 +104,8 @@ def run(proof: Proof, mode: str, depth: int, folder: Path, tree: Path = ROOT, ti
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "proof.sby").write_text(text(proof, mode, depth, folder))
-    shutil.copyfile(LAYOUT, folder / LAYOUT.name)
+    for shared in (LAYOUT, INCLUDE):
+        shutil.copyfile(shared, folder / shared.name)
     for source in proof.sources:
         (folder / Path(source).name).write_text(two_valued((tree / source).read_text()))
     for edit in proof.shrink:

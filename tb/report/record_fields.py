@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from model.device.divergence import PackedStruct
+from model.device.divergence import BODIES, NESTED, PackedStruct
 from model.layout.generated import (
     Cqe,
     CqKind,
     CqSource,
-    Dcb,
     DlvEvt,
     DlvMsg,
     Opcode,
@@ -21,33 +20,17 @@ from model.layout.generated import (
     RecCq,
     RecDlv,
     RecTcp,
-    RxSeg,
     Status,
     Tcb,
     TcpEvt,
     TcpState,
-    TxAppend,
-    TxBarrier,
-    TxHdrConn,
-    TxHdrNbr,
-    TxHdrPath,
     TxKind,
     Txq,
-    TxRelease,
-    TxSegment,
     Verdict,
 )
 
 #: The largest whole number that a program in JavaScript holds exactly.
 EXACT = (1 << 53) - 1
-_NESTED: Mapping[tuple[type[PackedStruct], str], type[PackedStruct]] = {
-    (RecTcp, "rx"): RxSeg, (RecTcp, "tcb"): Tcb, (RecTcp, "tx0"): Txq, (RecTcp, "tx1"): Txq, (RecTcp, "dlv"): DlvMsg,
-    (RecTcp, "cpl"): Cqe, (RecDlv, "dcb"): Dcb, (RecDlv, "plq"): Plq, (Plq, "cqe"): Cqe, (RecCq, "cqe"): Cqe,
-}  # fmt: skip
-_BODIES: Mapping[int, type[PackedStruct]] = {
-    TxKind.SEGMENT: TxSegment, TxKind.APPEND: TxAppend, TxKind.RELEASE: TxRelease, TxKind.FENCE: TxRelease,
-    TxKind.HDR_CONN: TxHdrConn, TxKind.HDR_PATH: TxHdrPath, TxKind.HDR_NEIGHBOR: TxHdrNbr, TxKind.BARRIER: TxBarrier,
-}  # fmt: skip
 _ENUMS: Mapping[tuple[type[PackedStruct], str], type[IntEnum]] = {
     (RecTcp, "kind"): TcpEvt, (RecTcp, "opcode"): Opcode, (RecTcp, "verdict"): Verdict, (Tcb, "state"): TcpState,
     (Tcb, "phase"): Phase, (Txq, "kind"): TxKind, (DlvMsg, "kind"): DlvEvt, (Cqe, "kind"): CqKind,
@@ -75,11 +58,11 @@ def columns(struct: type[PackedStruct]) -> tuple[Column, ...]:
 
 def _columns(struct: type[PackedStruct], prefix: str, base: int) -> Iterator[Column]:
     for name, (lsb, width) in struct.FIELDS.items():
-        nested = _NESTED.get((struct, name))
+        nested = NESTED.get((struct, name))
         if nested is not None:
             yield from _columns(nested, f"{prefix}{name}.", base + lsb)
         elif struct is Txq and name == "body":
-            for kind, body in _BODIES.items():
+            for kind, body in BODIES.items():
                 for part, (at, bits) in body.FIELDS.items():
                     shown = f"{prefix}{TxKind(kind).name.lower()}.{part}"
                     yield Column(shown, base + lsb + at, bits, None, kind, base + struct.FIELDS["kind"][0])

@@ -7,14 +7,15 @@ import re
 import shlex
 import sqlite3
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tb.config import ROOT, ConfigError
+from tb.farm.results import ResultsReader, RunRow, made
 from tb.files import shown
 from tb.sim.run import read_results
+from tb.story.divergence import facts_of
 
 DATABASE_NAME = "results.sqlite"
 SUMMARY_NAME = "summary.json"
@@ -24,18 +25,6 @@ PASSED, FAILED, LOST, NOT_RUN = "passed", "failed", "lost", "not_run"
 STATUSES = (FAILED, LOST, NOT_RUN, PASSED)
 #: Version of failure.json that is read; one without it says only how to run the job again.
 FAILURE_SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Run:
-    """One regression, test run or session. `started` is a time in ISO 8601 or empty, `seconds` how long it took."""
-
-    id: int = 1
-    suite: str = ""
-    commit_hash: str = ""
-    started: str = ""
-    seconds: float = 0.0
-    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,14 +66,11 @@ class Figure:
 class Results:
     """The newest run of a folder with its jobs; `runs` and `figures` are of all runs, the oldest first."""
 
-    run: Run
+    run: RunRow
     jobs: tuple[Job, ...]
-    runs: tuple[Run, ...] = ()
+    runs: tuple[RunRow, ...] = ()
     figures: tuple[Figure, ...] = ()
     source: str = ""
-
-
-T = TypeVar("T", Run, Job, Figure)
 
 
 def read(folder: Path) -> Results:
@@ -109,37 +95,15 @@ def read(folder: Path) -> Results:
 def read_database(path: Path) -> Results:
     """The newest run in a results.sqlite, opened for reading only."""
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
-            runs = tuple(_run(row) for row in _rows(connection, "SELECT * FROM run ORDER BY id"))
-            if not runs:
-                raise ConfigError("the results have no run", str(path), "run `chimney regress` again")
-            jobs = _rows(connection, "SELECT * FROM job WHERE run = ? ORDER BY id", runs[-1].id)
-            figures = _rows(connection, "SELECT * FROM figure ORDER BY run, name")
-            return Results(
-                runs[-1], tuple(_made(Job, row) for row in jobs), runs,
-                tuple(_made(Figure, row) for row in figures if row["value"] is not None), DATABASE_NAME,
-            )  # fmt: skip
-        finally:
-            connection.close()
+        reader = ResultsReader(path)
+        runs = reader.runs()
+        if not runs:
+            raise ConfigError("the results have no run", str(path), "run `chimney regress` again")
+        jobs = tuple(made(Job, row) for row in reader.rows("SELECT * FROM job WHERE run = ? ORDER BY id", runs[-1].id))
+        figures = reader.rows("SELECT * FROM figure WHERE value IS NOT NULL ORDER BY run, name")
+        return Results(runs[-1], jobs, runs, tuple(made(Figure, row) for row in figures), DATABASE_NAME)
     except sqlite3.Error as error:
         raise ConfigError(f"the results cannot be read ({error})", str(path), "run `chimney regress` again") from error
-
-
-def _rows(connection: sqlite3.Connection, query: str, *values: object) -> list[dict[str, Any]]:
-    cursor = connection.execute(query, values)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
-
-
-def _run(row: Mapping[str, Any]) -> Run:
-    return replace(_made(Run, row), complete=bool(row.get("complete")))
-
-
-def _made(kind: type[T], row: Mapping[str, Any]) -> T:
-    """A value object of the columns that it knows; NULL is its default."""
-    known = {one.name for one in fields(kind)}
-    return kind(**{name: value for name, value in row.items() if name in known and value is not None})
 
 
 # ---- the files of `make test` ---------------------------------------------------------------------
@@ -153,7 +117,7 @@ def read_tests(folder: Path) -> Results:
         cases = list(ElementTree.parse(folder / JUNIT_NAME).iter("testcase"))  # noqa: S314 - our own file
     except ElementTree.ParseError as error:
         raise ConfigError(f"{JUNIT_NAME} cannot be read ({error})", str(folder), "run the tests again") from error
-    run = Run(
+    run = RunRow(
         suite=folder.name, seconds=float(facts.get("seconds") or 0), complete=bool(facts.get("complete", False))
     )  # fmt: skip
     return Results(run, tuple(_case(folder, case) for case in cases), (run,), (), JUNIT_NAME)
@@ -192,7 +156,7 @@ def read_run(folder: Path) -> Results:
     summary, config = read_json(folder / SUMMARY_NAME), read_json(folder / "config.json")
     facts: dict[str, Any] = {**(config or {}), **(summary or {})}
     device = facts.get("device", "rtl")
-    run = Run(
+    run = RunRow(
         suite="run", commit_hash=str(facts.get("commit") or ""), complete=bool(facts.get("complete", True)),
         seconds=float(facts.get("sim_seconds") or 0),
     )  # fmt: skip
@@ -260,17 +224,11 @@ def failure_record(folder: Path | None) -> dict[str, Any]:
 
 def divergence_title(text: str) -> str:
     """Check, event, field and rule of a divergence.txt in one line."""
-    facts = dict(_facts(text))
+    facts = facts_of(text)
     first = text.splitlines()[0] if text else ""
     check = first.partition(":")[2].strip() or first
     where = [facts[name] for name in ("event", "field", "rule") if facts.get(name)]
     return "; ".join([check, *where])
-
-
-def _facts(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines()[1:]:
-        if match := re.fullmatch(r"  (\w+) +(.*)", line):
-            yield match[1], match[2]
 
 
 def divergence_cycle(folder: Path | None) -> int | None:
@@ -279,9 +237,9 @@ def divergence_cycle(folder: Path | None) -> int | None:
     if isinstance(cycle, int) or folder is None:
         return cycle if isinstance(cycle, int) else None
     for path in sorted(folder.glob("*divergence.txt")):
-        shown = dict(_facts(path.read_text(errors="replace"))).get("cycle", "")
-        if shown.isdigit():
-            return int(shown)
+        told = facts_of(path.read_text(errors="replace")).get("cycle", "")
+        if told.isdigit():
+            return int(told)
     return None
 
 

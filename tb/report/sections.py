@@ -282,6 +282,8 @@ def status_of(entry: Mapping[str, Any]) -> Html:
     """What came of a sabotage."""
     if entry.get("error"):
         return tag("span", "error", class_=f"status {LOST}")
+    if entry.get("not_judged"):
+        return tag("span", "not judged: out of time", class_=f"status {LOST}")
     good = bool(entry.get("caught"))
     return tag("span", "as it should be" if good else "survived", class_=f"status {PASSED if good else FAILED}")
 

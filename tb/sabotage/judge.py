@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tb.sabotage import contract_verdict
-from tb.sabotage.manifest import CONTRACT
+from tb.sabotage.manifest import BOUND, CONTRACT
+from tb.sim.process import ENDED
 from tb.sim.run import RunResult
+from tb.story.divergence import check_of, facts_of
 
 #: First words of a problem -> judge; the order is their rank when several complain at once.
 PATTERNS = (
@@ -23,7 +25,8 @@ PATTERNS = (
     (r"invalid literal for int\(\) with base 2|unknown \(x\)|annot convert Logic|can't convert Logic", "x"),
     (r"Can't convert Logic|not resolvable", "x"),
     (r"Standstill|not over after|not come to its end|never became idle", "timeout"),
-    (r"was ended after its bound|no byte came|the lab waits", "timeout"),
+    (r"no byte came|the lab waits", "timeout"),
+    (ENDED, BOUND),
 )
 
 
@@ -64,11 +67,14 @@ def judge(out: Path, result: RunResult) -> Detection | None:
     return Detection("crash", problems[-1][:160], None)
 
 
-def judge_contract(out: Path) -> Detection | None:
-    """What the monitors of the contract saw first. Without a breach: that lockstep diverged, or that the run broke."""
+def judge_contract(out: Path, ended: str = "") -> Detection | None:
+    """What the monitors of the contract saw first. Without a breach: that lockstep diverged, or that the run broke.
+
+    ``ended`` is what is said of a run that was ended for its wall clock.
+    """
     verdict = contract_verdict.read(out)
     if verdict is None:
-        return Detection("crash", "the run left no verdict", None)
+        return Detection(BOUND, ended[:160], None) if ended else Detection("crash", "the run left no verdict", None)
     if verdict.first:
         return Detection(CONTRACT, ", ".join(verdict.first), None, verdict.text[:300], verdict.lockstep or "agrees")
     if verdict.lockstep:
@@ -78,11 +84,8 @@ def judge_contract(out: Path) -> Detection | None:
 
 def read_divergence(text: str) -> Detection | None:
     """Check, field and cycle of a divergence report. A field seen by back door has `table` in front."""
-    check = re.search(r"^first divergence: check (\d)", text, re.MULTILINE)
+    check, facts = check_of(text), facts_of(text)
     if check is None:
         return None
-    field = re.search(r"^ *field +(.+?) *$", text, re.MULTILINE)
-    cycle = re.search(r"^ *cycle +(\d+)", text, re.MULTILINE)
-    table = "table " if re.search(r"^ *stream +tcb_table\b", text, re.MULTILINE) else ""
-    name = table + (field.group(1) if field else "")
-    return Detection(int(check.group(1)), name, int(cycle.group(1)) if cycle else None)
+    table = "table " if facts.get("stream", "").startswith("tcb_table") else ""
+    return Detection(check, table + facts.get("field", ""), int(facts["cycle"]) if "cycle" in facts else None)

@@ -21,8 +21,10 @@ CONTRACT = "contract"
 #: With `witnesses` the judge is one of these: the entry's own script or test.
 WITNESS_JUDGES = ("script", "test")
 OTHER_JUDGES = ("checker", "wire", "peer", "sums", "host", "images", CONTRACT, *WITNESS_JUDGES)
-#: What alone never counts: the run stood still or was ended, an unknown value was read, the simulator broke down.
-NO_JUDGES = ("timeout", "x", "crash")
+#: No judge at all: a run was ended for its wall clock. What nobody else caught then is not judged.
+BOUND = "bound"
+#: What alone never counts: the run stood still, an unknown value was read, the simulator broke down.
+NO_JUDGES = ("timeout", "x", "crash", BOUND)
 CONTROL = "control"
 
 

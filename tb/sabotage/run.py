@@ -2,7 +2,8 @@
 
 Each sabotage is applied to a copy of the tree under sim_build/sabotage/<id>, built for Icarus in a small configuration
 and put through the ordinary tests until a judge complains. Exit status 0: everything was caught (and the control edit,
-which changes nothing, passed); 3: something survived; 2: an entry or a patch does not fit the tree.
+which changes nothing, passed); 3: something survived; 2: an entry or a patch does not fit the tree; 4: nothing
+survived, but a bound in time ended a run before anybody could judge it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import shown
 from tb.pool import Finished, Job, run_jobs
 from tb.progress import Meter
-from tb.sabotage.manifest import CONTRACT, CONTROL, NO_JUDGES, Sabotage, draw, load, sources_of
+from tb.sabotage.manifest import BOUND, CONTRACT, CONTROL, NO_JUDGES, Sabotage, draw, load, sources_of
 from tb.sabotage.stimuli import SHORT, folder_name
+from tb.sim.process import ENDED
 from tb.sim.run import AGAIN_NAME
 from tb.sim.tools import find
 
@@ -36,7 +38,7 @@ COPIED_FILES = ("pyproject.toml", "requirements.txt", "Makefile")
 PARALLEL = 2
 #: Seconds for all stimuli of one sabotage.
 TRIAL_TIMEOUT = 3000.0
-CAUGHT, BROKEN_ENTRY, SURVIVED = 0, 2, 3
+CAUGHT, BROKEN_ENTRY, SURVIVED, NOT_JUDGED = 0, 2, 3, 4
 
 __all__ = ["Outcome", "draw", "main", "run_ids", "try_all"]
 
@@ -56,6 +58,9 @@ class Outcome:
     #: What the monitor of the contract reported, and what lockstep said of the same run.
     detail: str = ""
     lockstep: str = ""
+    #: Which bound in time ended which run, if that is why nobody caught it, and the command that tries it again alone.
+    not_judged: str = ""
+    again: str = ""
 
     @property
     def as_expected(self) -> bool:
@@ -81,6 +86,7 @@ class Outcome:
             "rare": entry.rare,
             "as_expected": self.as_expected,
             **({"detail": self.detail, "lockstep": self.lockstep} if self.lockstep else {}),
+            **({"not_judged": self.not_judged, "again": self.again} if self.not_judged else {}),
             **({"error": self.error} if self.error else {}),
         }
 
@@ -89,6 +95,9 @@ class Outcome:
         entry = self.sabotage
         if self.error:
             return f"ERROR    {entry.id}: {self.error}"
+        if self.not_judged:
+            ran = f"the trial took {self.seconds:.0f} s"
+            return f"TIMEOUT  {entry.id}: not judged: {self.not_judged}; {ran}; alone: {self.again}"
         if entry.check == CONTROL:
             seen = "" if self.caught else f": {self.by}, {self.field}"
             return f"{'pass' if self.caught else 'FAIL':<8} {entry.id} (an edit that changes nothing){seen}"
@@ -112,7 +121,8 @@ def main(config: RunConfig) -> int:
         return status_of(told(run_ids(chosen(config.sabotage_id), alone=True)))
     known = load()
     blind = [entry.id for entry in known if entry.blind]
-    print(f"known blind spots, tried only by ID=: {', '.join(blind)}", flush=True)
+    if blind:
+        print(f"known blind spots, tried only by ID=: {', '.join(blind)}", flush=True)
     return status_of(try_all(entry for entry in known if not entry.blind))
 
 
@@ -139,7 +149,9 @@ def status_of(outcomes: Iterable[Outcome]) -> int:
     found = list(outcomes)
     if any(outcome.error for outcome in found):
         return BROKEN_ENTRY
-    return CAUGHT if all(outcome.caught or outcome.sabotage.blind for outcome in found) else SURVIVED
+    if not all(outcome.caught or outcome.not_judged or outcome.sabotage.blind for outcome in found):
+        return SURVIVED
+    return NOT_JUDGED if any(outcome.not_judged for outcome in found) else CAUGHT
 
 
 def try_all(
@@ -157,7 +169,7 @@ def try_all(
     order = {entry.id: number for number, entry in enumerate(wanted)}
     with Meter("sabotage", len(wanted)) as meter:
         for finished in meter.over(run_jobs(jobs, PARALLEL)):
-            outcome = outcome_of(by_id[finished.job.name], finished)
+            outcome = outcome_of(by_id[finished.job.name], finished, patch)
             if not keep:
                 shutil.rmtree(folder_of(outcome.sabotage) / "tree", ignore_errors=True)
             outcomes.append(outcome)
@@ -165,7 +177,9 @@ def try_all(
             outcomes.sort(key=lambda o: order[o.sabotage.id])
             (OUT / "summary.json").write_text(json.dumps([o.as_json() for o in outcomes], indent=1))
     caught = sum(outcome.caught for outcome in outcomes)
-    print(f"{caught} of {len(wanted)} as they should be; {OUT / 'summary.json'}")
+    late = sum(bool(outcome.not_judged) for outcome in outcomes)
+    tail = f", {late} not judged (a bound in time; each line has the command that tries it alone)" if late else ""
+    print(f"{caught} of {len(wanted)} as they should be{tail}; {OUT / 'summary.json'}")
     return outcomes
 
 
@@ -225,15 +239,18 @@ def prepare(entry: Sabotage, patch: Path | None = None, only: Sequence[str] = ()
     return Job(entry.id, command, tree, environment, folder / "trial.log", TRIAL_TIMEOUT)
 
 
-def outcome_of(entry: Sabotage, finished: Finished) -> Outcome:
+def outcome_of(entry: Sabotage, finished: Finished, patch: Path | None = None) -> Outcome:
     """What a trial found, judged."""
     folder = finished.job.log.parent
     file = folder / "trial.json"
+    seconds = round(finished.seconds, 1)
+    again = f"make sabotage ID={entry.id}" if patch is None else f"make sabotage PATCH={shlex.quote(str(patch))}"
+    if not file.exists() and finished.status is None:
+        late = f"the trial {ENDED} of {finished.job.timeout:.0f} s ({shown(finished.job.log)})"
+        return Outcome(entry, False, BOUND, late, None, "", seconds, not_judged=late, again=again)
     if not file.exists():
-        why = "was ended after its bound" if finished.status is None else f"ended with status {finished.status}"
-        return Outcome(
-            entry, False, None, "", None, "", round(finished.seconds, 1), f"the trial {why}: {finished.job.log}"
-        )
+        why = f"the trial ended with status {finished.status}: {finished.job.log}"
+        return Outcome(entry, False, None, "", None, "", seconds, why)
     found = json.loads(file.read_text())
     by = found["by"]
     if entry.check == CONTROL:
@@ -244,9 +261,10 @@ def outcome_of(entry: Sabotage, finished: Finished) -> Outcome:
         caught = isinstance(by, str) and by not in NO_JUDGES
     else:
         caught = by is not None and (by not in NO_JUDGES or (by == "timeout" and entry.timeout_counts))
+    late = "" if caught else "; ".join(found.get("bounded", ()))
     return Outcome(
-        entry, caught, by, found["field"], found["cycle"], found["test"], round(finished.seconds, 1), found["error"],
-        found["detail"], found["lockstep"],
+        entry, caught, by, found["field"], found["cycle"], found["test"], seconds, found["error"],
+        found["detail"], found["lockstep"], late, again if late else "",
     )  # fmt: skip
 
 

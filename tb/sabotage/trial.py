@@ -6,7 +6,6 @@ changed design, runs one stimulus after the other, stops at the first detection 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import subprocess
@@ -18,7 +17,7 @@ from typing import Any
 from tb.config import ROOT
 from tb.sabotage import contract_verdict, witness
 from tb.sabotage.judge import Detection, judge, judge_contract
-from tb.sabotage.manifest import CONTRACT
+from tb.sabotage.manifest import BOUND, CONTRACT
 from tb.sabotage.stimuli import (
     CONTRACT_GOLDEN,
     CONTRACT_RTL,
@@ -32,6 +31,7 @@ from tb.sabotage.stimuli import (
     stimuli,
 )
 from tb.sim.build import BuildError, build
+from tb.sim.process import ENDED, ProcessTimeoutError
 from tb.sim.run import run
 from tb.sim.spec import chimney_spec
 from tb.sim.tools import find
@@ -53,6 +53,7 @@ def main(folder: Path) -> int:
         "detail": "",
         "lockstep": "",
         "error": "",
+        "bounded": [],
         "seconds": 0.0,
         "runs": [],
     }
@@ -62,13 +63,17 @@ def main(folder: Path) -> int:
             result |= witnessed(folder, task)
         for name, found in attempts(folder, task):
             result["runs"].append(name)
+            result["bounded"] += [f"{name}: {found.field}"] if found is not None and found.by == BOUND else []
             if found is None or (result["by"] is not None and found.by != CONTRACT):
                 continue
             result |= vars(found) | {"test": name}
             if not task["contract"] or found.by == CONTRACT:
                 break
     except BuildError as error:
-        result["error"] = f"the changed design cannot be built: {error}"
+        if ENDED in str(error):
+            result["bounded"].append(f"the build: {str(error).splitlines()[0]}")
+        else:
+            result["error"] = f"the changed design cannot be built: {error}"
     result["seconds"] = round(time.monotonic() - started, 1)
     (folder / "trial.json").write_text(json.dumps(result, indent=1))
     return 0
@@ -88,7 +93,7 @@ def attempts(folder: Path, task: dict[str, Any]) -> Any:
 def witnessed(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     """What the witnesses of an entry say: on each side that it breaks one of them must, or the entry survived."""
     seen: dict[str, tuple[str, Detection]] = {}
-    runs, mute = [], []
+    runs, mute, bounded = [], [], []
     for side in task["sides"]:
         for name in (name for name in task["witnesses"] if witness.speaks_of(name, side)):
             runs.append(f"{side} {name}")
@@ -97,8 +102,9 @@ def witnessed(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
                 seen[side] = (name, found)
                 break
             mute.append(f"{side} {name}: {found.by if found else 'passes'}{f', {found.field}' if found else ''}")
+            bounded += [f"{side} {found.field}"] if found is not None and found.by == BOUND else []
     if len(seen) < len(task["sides"]):
-        return {"runs": runs, "detail": "; ".join(mute)}
+        return {"runs": runs, "detail": "; ".join(mute), "bounded": bounded}
     first = seen[task["sides"][-1]][1]
     return vars(first) | {
         "runs": runs,
@@ -116,9 +122,12 @@ def chosen(task: dict[str, Any]) -> list[Stimulus]:
 
 def hand_typed_images() -> Detection | None:
     """The test of the images typed by hand, on this tree's generated files (made anew)."""
-    subprocess.run([sys.executable, "-m", "model.layout"], cwd=ROOT, check=False, timeout=60)
     command = [sys.executable, "-m", "pytest", "-x", "-q", IMAGES_TEST]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    try:
+        subprocess.run([sys.executable, "-m", "model.layout"], cwd=ROOT, check=False, timeout=60)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    except subprocess.TimeoutExpired as error:
+        return Detection(BOUND, str(ProcessTimeoutError(error.cmd, error.timeout)), None)
     if done.returncode == 0:
         return None
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
@@ -133,9 +142,12 @@ def simulate(folder: Path, stimulus: Stimulus) -> Detection | None:
         stale.unlink()
     if stimulus.module == CONTRACT_GOLDEN:
         command = [sys.executable, "-m", stimulus.module, str(out), stimulus.testcase or "", str(LAYERS)]
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        ended = ""
+        try:
             subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, timeout=stimulus.timeout, check=False)
-        return judge_contract(out)
+        except subprocess.TimeoutExpired:
+            ended = str(ProcessTimeoutError(command, stimulus.timeout))
+        return judge_contract(out, ended)
     tool = find(SIMULATOR)
     if tool is None:
         raise BuildError(f"no usable {SIMULATOR} on this machine")
@@ -156,7 +168,9 @@ def simulate(folder: Path, stimulus: Stimulus) -> Detection | None:
         timeout=stimulus.timeout,
         extra_env={"PYTHONWARNINGS": "ignore::DeprecationWarning"},
     )
-    return judge_contract(out) if stimulus.module == CONTRACT_RTL else judge(out, result)
+    if stimulus.module == CONTRACT_RTL:
+        return judge_contract(out, result.problem if result.out_of_time else "")
+    return judge(out, result)
 
 
 if __name__ == "__main__":

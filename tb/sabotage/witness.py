@@ -15,9 +15,11 @@ from tb.config import ROOT, RunConfig
 from tb.contract.scenes.stage import CONNS
 from tb.sabotage import witness_verdict
 from tb.sabotage.judge import Detection
+from tb.sabotage.manifest import BOUND
 from tb.sabotage.stimuli import DATA_W, GOLDEN, SIMULATOR, folder_name
 from tb.script.run_packetdrill import COLLECTION
 from tb.sim.build import BuildError, build
+from tb.sim.process import ProcessTimeoutError
 from tb.sim.run import RunResult, run
 from tb.sim.spec import chimney_spec, unit_spec
 from tb.sim.tools import Tool, find
@@ -68,13 +70,20 @@ def exists(name: str) -> bool:
     return path.exists() and re.search(rf"^(async )?def {function}\(", path.read_text(), re.MULTILINE) is not None
 
 
+class OutOfTimeError(Exception):
+    """A witness was ended for its wall clock, before it could say anything."""
+
+
 def hear(name: str, side: str, folder: Path) -> Detection | None:
     """What a witness says of the tree that this module is in; None: nothing."""
     out = folder / folder_name(f"{side} {name}")
     out.mkdir(parents=True, exist_ok=True)
-    if is_script(name):
-        return of_verdict(name, on_golden(name, out) if side == GOLDEN else on_rtl(name, out))
-    return model_test(name) if side == GOLDEN else block_test(name, out)
+    try:
+        if is_script(name):
+            return of_verdict(name, on_golden(name, out) if side == GOLDEN else on_rtl(name, out))
+        return model_test(name) if side == GOLDEN else block_test(name, out)
+    except OutOfTimeError as error:
+        return Detection(BOUND, f"{name}: {error}"[:160], None)
 
 
 # ---- scripts -------------------------------------------------------------------------------------
@@ -88,7 +97,7 @@ def on_golden(name: str, out: Path) -> witness_verdict.Verdict | None:
         try:
             subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, timeout=PATIENCE, check=False)
         except subprocess.TimeoutExpired:
-            return None
+            raise OutOfTimeError(ProcessTimeoutError(command, PATIENCE)) from None
     return witness_verdict.read(out)
 
 
@@ -100,8 +109,11 @@ def on_rtl(name: str, out: Path) -> witness_verdict.Verdict | None:
         scripts=(script_file(name),),
     )  # fmt: skip
     spec = chimney_spec(_tool(), data_w=DATA_W, conns=CONNS)
-    run(build(spec), "tb.sabotage.witness_rtl", out, config=config, timeout=PATIENCE)
-    return witness_verdict.read(out)
+    result = run(build(spec), "tb.sabotage.witness_rtl", out, config=config, timeout=PATIENCE)
+    verdict = witness_verdict.read(out)
+    if verdict is None and result.out_of_time:
+        raise OutOfTimeError(result.problem)
+    return verdict
 
 
 def of_verdict(name: str, verdict: witness_verdict.Verdict | None) -> Detection | None:
@@ -125,7 +137,7 @@ def model_test(name: str) -> Detection | None:
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired:
-        return Detection("timeout", f"{name} did not end", None)
+        raise OutOfTimeError(ProcessTimeoutError(command, PATIENCE)) from None
     if done.returncode == 0:
         return None
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
@@ -160,7 +172,7 @@ def of_test(name: str, result: RunResult) -> Detection | None:
         return None
     failed = [outcome.message for outcome in result.outcomes if outcome.status == "failed"]
     if not failed:
-        return Detection("timeout" if result.problem else "crash", f"{name}: {result.problem}"[:160], None)
+        return Detection(BOUND if result.out_of_time else "crash", f"{name}: {result.problem}"[:160], None)
     words = " ".join(failed[0].split())
     return Detection("timeout" if any(word in words for word in WAITED) else TEST, f"{name}: {words}"[:160], None)
 

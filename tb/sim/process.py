@@ -14,6 +14,8 @@ from pathlib import Path
 _running: set[subprocess.Popen[bytes]] = set()
 #: Seconds between the polite and the final end of a process group.
 GRACE = 5.0
+#: What is said of a program that was ended for its wall clock; by it the judges know such a run.
+ENDED = "was ended after its bound"
 #: Set once everything is to end: a thread that was between two programs starts no other.
 _stopping = threading.Event()
 
@@ -26,7 +28,7 @@ class ProcessTimeoutError(Exception):
     """A program ran longer than its bound and was ended."""
 
     def __init__(self, command: Sequence[str], seconds: float) -> None:
-        super().__init__(f"{Path(command[0]).name} was ended after its bound of {seconds:.0f} s")
+        super().__init__(f"{Path(command[0]).name} {ENDED} of {seconds:.0f} s")
         self.seconds = seconds
 
 

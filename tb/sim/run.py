@@ -26,7 +26,7 @@ from tb.sim.build import (
     make_runner,
     wave_name,
 )
-from tb.sim.process import ProcessTimeoutError
+from tb.sim.process import ENDED, ProcessTimeoutError
 
 RECORDS_NAME = "records.txt"
 MEMORY_NAME = "memory.bin"
@@ -78,6 +78,11 @@ class RunResult:
     def passed(self) -> bool:
         """Whether at least one test ran, all of them passed, and the process ended well."""
         return not self.problem and bool(self.outcomes) and all(outcome.status != "failed" for outcome in self.outcomes)
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the process was ended for its wall clock, which says more of the machine than of the design."""
+        return ENDED in self.problem
 
 
 def broken_assertion(log: Path) -> str:

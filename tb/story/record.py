@@ -20,23 +20,16 @@ from typing import Any
 
 from model.device.words import commit_connection, commit_words, name_of
 from model.layout.generated import (
-    CqKind,
-    CqSource,
-    DlvEvt,
-    Opcode,
-    Phase,
-    PlOp,
+    RecCq,
+    RecDlv,
     RecTcp,
-    Status,
     Tcb,
-    TcpEvt,
-    TcpState,
-    TxKind,
-    Verdict,
 )
 from tb.files import shown
+from tb.report.record_fields import columns
 from tb.sim.records import RecordError, parse
 from tb.sim.run import RECORDS_NAME, REPLAY_FOLDER, RunResult
+from tb.story.divergence import check_of, facts_of
 from tb.story.rules import Rule, of_divergence, of_problem
 
 FAILURE_NAME, STORY_NAME = "failure.json", "story.txt"
@@ -47,13 +40,11 @@ FIRST_EDGE_PS, PERIOD_PS = 5_000, 10_000
 MAX_LINES, MAX_EVENTS, WIDTH = 29, 8, 118
 #: Bytes at the end of the records in which the last events are looked for.
 TAIL = 8 << 20
-#: Fields whose values have names.
+#: Fields whose values have names; `table` stands before those that were seen by back door.
 ENUMS: dict[str, type[IntEnum]] = {
-    "tcb.state": TcpState, "tcb.phase": Phase, "verdict": Verdict, "opcode": Opcode, "kind": TcpEvt, "tx0.kind": TxKind,
-    "tx1.kind": TxKind, "dlv.kind": DlvEvt, "plq.op": PlOp, "cqe.kind": CqKind, "cpl.kind": CqKind, "source": CqSource,
-    "cqe.status": Status, "cpl.status": Status, "plq.cqe.kind": CqKind, "plq.cqe.status": Status,
-    "table tcb.state": TcpState, "table tcb.phase": Phase,
-}  # fmt: skip
+    column.name: column.enum for struct in (RecDlv, RecCq, RecTcp) for column in columns(struct) if column.enum
+}
+ENUMS |= {f"table {name}": ENUMS[name] for name in ("tcb.state", "tcb.phase")}
 
 
 @dataclass(frozen=True)
@@ -130,14 +121,12 @@ class ReportedDivergence:
 
 def parse_divergence(text: str) -> ReportedDivergence | None:
     """Read the report back; None if it is none."""
-    check = re.search(r"^first divergence: check (\d)", text, re.MULTILINE)
+    check, facts = check_of(text), facts_of(text)
     if check is None:
         return None
-    head = re.split(r"^(?:last commits|frame, )", text, maxsplit=1, flags=re.MULTILINE)[0]
-    facts = dict(re.findall(r"^  (cycle|stream|connection|event|field|expected|got|rule) +(.*)$", head, re.MULTILINE))
     connection = facts.get("connection", "none")
     return ReportedDivergence(
-        check=int(check.group(1)),
+        check=check,
         cycle=int(facts["cycle"]),
         stream=facts["stream"].partition(", record")[0],
         connection=int(connection) if connection.isdigit() else None,
@@ -190,6 +179,7 @@ def _named(name: str, value: str) -> str:
 def of_complaint(result: RunResult) -> FailureRecord:
     """The record of a failure that lockstep did not see."""
     from tb.sabotage.judge import judge
+    from tb.sabotage.manifest import BOUND
 
     folder = result.directory
     seen = judge(folder, result)
@@ -198,6 +188,8 @@ def of_complaint(result: RunResult) -> FailureRecord:
     by, line, cycle = (str(seen.by), seen.field, seen.cycle) if seen is not None else ("crash", "", None)
     if by == "crash" and (not line or Path(line) == result.log):
         line = (failed.message if failed else result.problem).strip().rpartition("\n")[2] or "the test failed"
+    if by == BOUND:
+        by = "timeout"  # for the bucket of a failure it is one thing which clock ended the wait
     if by == "wire" and line.startswith("seam: "):
         by = "seam"
     whole = _top(folder) == "tb_top"

@@ -104,6 +104,9 @@ class Lab:
         self.driver: LabDriver
         self.memory: HostMemory
         self.progress: Callable[[], float] = lambda: 1.0
+        self.now = 0
+        self.deadline: int | None = None
+        """Tick of the session at which the running case goes on, if it waits for time."""
         self._allocator: PageAllocator
         self._cases = list(cases)
         self._count = len(self._cases)
@@ -280,21 +283,16 @@ class Lab:
         return value
 
     def ticks(self, count: int) -> Generator[Callable[[], bool], None, None]:
-        """Wait until the device's tick counter has moved on by ``count``."""
-        start = yield from self.register(Csr.TICK)
-        get = self.port.ask(Csr.TICK)
+        """Wait until the device's tick counter has moved on by ``count``; time may be skipped meanwhile."""
+        start, passed = (yield from self.register(Csr.TICK)), 0
+        while passed < count:
+            self.deadline = self.now + count - passed
+            yield self._is_time
+            self.deadline = None
+            passed = ((yield from self.register(Csr.TICK)) - start) & 0xFFFF_FFFF
 
-        def passed() -> bool:
-            nonlocal get
-            value = get()
-            if value is None:
-                return False
-            if (value - start) & 0xFFFF_FFFF >= count:
-                return True
-            get = self.port.ask(Csr.TICK)
-            return False
-
-        yield passed
+    def _is_time(self) -> bool:
+        return self.deadline is None or self.now >= self.deadline
 
     def counters(self, *registers: Csr) -> Generator[Callable[[], bool], None, tuple[int, ...]]:
         """Read some counters."""
@@ -548,6 +546,17 @@ class LabTransfer(Transfer):
             moved = True
             super().pump()
         return moved
+
+    def on_tick(self, tick: int) -> None:
+        """The time of the lab is that of the device."""
+        super().on_tick(tick)
+        if self.lab is not None:
+            self.lab.now = tick
+
+    def next_deadline(self) -> int | None:
+        """The next of the session or of the lab."""
+        ticks = (super().next_deadline(), None if self.lab is None else self.lab.deadline)
+        return min((tick for tick in ticks if tick is not None), default=None)
 
     @property
     def over(self) -> bool:

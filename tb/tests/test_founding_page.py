@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from model.ndis.netbuffer import NetBuffer, NetBufferList
 from model.ndis.status import CompletionKind
 from tb.config import ROOT, RunConfig
 from tb.tests.founding.golden import Playing, cases, clean, played
-from tb.tests.founding.lies import lies, told
+from tb.tests.founding.lies import Told, lies
 from tb.tests.founding.page import Judgement, documented
 from tb.tests.founding.rows import JUDGEMENTS, seen_by_rows
 from tb.tests.stage import SIZE, Stage
@@ -39,12 +40,17 @@ def test_the_four_files_hold_every_row_once() -> None:
     assert sum(len(cases(letter)) for letter in letters) == len(JUDGEMENTS)
 
 
+@cache
+def _seen() -> dict[str, list[str]]:
+    """What each row saw of the scenes, which are the same for all of them."""
+    left = clean(WITH_DRIVERS)
+    return seen_by_rows(left.stage, left.tap.result(), WITH_DRIVERS.intermediates)
+
+
 @pytest.mark.parametrize("judgement", JUDGEMENTS, ids=lambda judgement: judgement.name)
 def test_the_condition_of_every_rule_that_a_row_cites_occurred_in_the_scenes_it_looks_at(judgement: Judgement) -> None:
-    left = clean(WITH_DRIVERS)
-    judgement.test(left.stage.stories)
-    seen = seen_by_rows(left.stage, left.tap.result(), WITH_DRIVERS.intermediates)
-    assert set(judgement.rules) <= set(seen[judgement.title])
+    judgement.test(clean(WITH_DRIVERS).stage.stories)
+    assert set(judgement.rules) <= set(_seen()[judgement.title])
 
 
 @pytest.mark.rule("CH-186")
@@ -68,7 +74,7 @@ def test_no_row_holds_whatever_the_record_says(judgement: Judgement) -> None:
     seen_through = []
     for name, lie in lies():
         try:
-            judgement.test(told(lie, stories))
+            judgement.test(Told(lie, stories))
         except (AssertionError, LookupError, StopIteration, TypeError, ValueError):
             seen_through.append(name)
     assert seen_through

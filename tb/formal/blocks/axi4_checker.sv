@@ -70,9 +70,10 @@ module axi4_checker_proof #(
     assign beats[4*P +: P] = {rid, rresp, rlast, rdata};
 
     // ---- what was seen since the reset
-    reg           started = 1'b0;
-    reg           was_rst = 1'b0;
-    reg           clean, was_clean;
+    localparam RULES = 17;
+    `define PROOF_RULES
+    `include "proof.svh"
+
     reg [4:0]     waiting;                     // offered in the cycle before, not taken
     reg [5*P-1:0] offered;
     reg [1:0]     writes, answers, reads;      // write bursts without all data, without a B; read bursts without all data
@@ -94,7 +95,6 @@ module axi4_checker_proof #(
         endcase
     endfunction
 
-    reg [17:0] broken, was_broken;
     integer    n;
     always @* begin
         broken = 18'd0;
@@ -114,11 +114,6 @@ module axi4_checker_proof #(
     end
 
     always @(posedge clk) begin
-        started    <= 1'b1;
-        was_rst    <= rst;
-        clean      <= (rst || clean) && broken == 18'd0;
-        was_clean  <= rst || clean;
-        was_broken <= broken;
         waiting    <= rst ? 5'd0 : valid & ~ready;
         offered    <= beats;
         still      <= rst || idle || moves != 0 ? 32'd0 : still + 32'd1;
@@ -145,15 +140,7 @@ module axi4_checker_proof #(
         end
     end
 
-    reg [7:0] lowest;
-    integer   m;
     always @* begin
-        lowest = 8'd0;
-        for (m = 17; m > 0; m = m - 1) if (was_broken[m]) lowest = m;
-    end
-
-    always @* begin
-        if (!started) assume (rst);
         if (writes == 2 && !w_end) assume (!moves[0]);
         if (reads == 2 && !r_end) assume (!moves[3]);
         if (answers == 2 && !moves[2]) assume (!w_end);

@@ -54,16 +54,16 @@ module axil_checker_proof #(
     assign beats[4*P +: P] = {rresp, rdata};
 
     // ---- what was seen since the reset
-    reg           started = 1'b0;
-    reg           was_rst = 1'b0;
-    reg           clean, was_clean;
+    localparam RULES = 9;
+    `define PROOF_RULES
+    `include "proof.svh"
+
     reg [4:0]     waiting;                     // offered in the cycle before, not taken
     reg [5*P-1:0] offered;
     reg [31:0]    writes, datas, reads;        // addresses, data, read addresses without an answer
     reg [31:0]    still;                       // cycles without a transfer, while something is offered or open
     wire          idle = valid == 0 && waiting == 0 && writes == 0 && datas == 0 && reads == 0;
 
-    reg [9:0] broken, was_broken;
     integer   n;
     always @* begin
         broken = 10'd0;
@@ -75,11 +75,6 @@ module axil_checker_proof #(
     end
 
     always @(posedge clk) begin
-        started    <= 1'b1;
-        was_rst    <= rst;
-        clean      <= (rst || clean) && broken == 10'd0;
-        was_clean  <= rst || clean;
-        was_broken <= broken;
         waiting    <= rst ? 5'd0 : valid & ~ready;
         offered    <= beats;
         writes     <= rst ? 32'd0 : writes + moves[0] - moves[2];
@@ -87,15 +82,6 @@ module axil_checker_proof #(
         reads      <= rst ? 32'd0 : reads + moves[3] - moves[4];
         still      <= rst || idle || moves != 0 ? 32'd0 : still + 32'd1;
     end
-
-    reg [7:0] lowest;
-    integer   m;
-    always @* begin
-        lowest = 8'd0;
-        for (m = 9; m > 0; m = m - 1) if (was_broken[m]) lowest = m;
-    end
-
-    always @* if (!started) assume (rst);
 
     always @* if (started && was_clean) begin
         if (was_broken == 0) silent: assert (!violation);  // a port that keeps the rules never makes the checker fire

@@ -35,10 +35,10 @@ module axis_checker_proof #(
     (* peek = "chk.rst_q" *)     wire                chk_rst;
 
     // ---- what was seen since the reset
-    reg          started = 1'b0;
-    reg          was_rst = 1'b0;
-    reg          clean;                        // no rule was broken in any cycle before this one
-    reg          was_clean;
+    localparam RULES = 7;
+    `define PROOF_RULES
+    `include "proof.svh"
+
     reg          waiting;                      // the beat of the cycle before was not taken
     reg [P-1:0]  offered;                      // that beat
     reg [31:0]   waited;                       // cycles that it was not taken
@@ -47,7 +47,6 @@ module axis_checker_proof #(
     wire [31:0]  more = {31'd0, tkeep[0]} + {31'd0, tkeep[1]};
 
     // ---- the rules, as bits of their numbers
-    reg [7:0] broken, was_broken;
     always @* begin
         broken    = 8'd0;
         broken[1] = !rst && waiting && (!tvalid || beat != offered);
@@ -58,21 +57,12 @@ module axis_checker_proof #(
     end
 
     always @(posedge clk) begin
-        started    <= 1'b1;
-        was_rst    <= rst;
-        clean      <= (rst || clean) && broken == 8'd0;
-        was_clean  <= rst || clean;
-        was_broken <= broken;
         waiting    <= !rst && tvalid && !tready;
         offered    <= beat;
         waited     <= !rst && tvalid && !tready ? waited + 32'd1 : 32'd0;
         if (rst)                   bytes <= 32'd0;
         else if (tvalid && tready) bytes <= tlast ? 32'd0 : bytes + more;
     end
-
-    wire [7:0] lowest = was_broken[1] ? 8'd1 : was_broken[2] ? 8'd2 : was_broken[5] ? 8'd5 : was_broken[6] ? 8'd6 : 8'd7;
-
-    always @* if (!started) assume (rst);
 
     always @* if (started && was_clean) begin
         if (was_broken == 8'd0) silent: assert (!violation);  // a port that keeps the rules never makes the checker fire

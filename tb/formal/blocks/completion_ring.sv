@@ -22,8 +22,9 @@ module completion_ring_proof #(
     localparam DATA_W = 256;                   // an entry is one beat
     wire [7:0] client = `WR_CLIENT_COMPLETION;
 
+    `include "proof.svh"
+
     // ---- the registers, as csr has them; the driver sets them up before it switches the device on
-    reg         started = 1'b0;
     reg         on;
     reg  [63:0] base;
     reg  [3:0]  log2;
@@ -92,7 +93,6 @@ module completion_ring_proof #(
     wire         under_way = data_valid;       // an entry was taken and memory does not have it
 
     always @(posedge clk) begin
-        started  <= 1'b1;
         was_kept <= data_valid && !data_moves && !rst;
         was_out  <= {data, req_addr};
         if (rst) begin
@@ -114,7 +114,6 @@ module completion_ring_proof #(
     end
 
     always @* begin
-        if (!started) assume (rst);
         // the driver
         assume (which <= 4);
         if (write && which == 3) assume (value == 32'd1);

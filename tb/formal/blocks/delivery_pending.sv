@@ -36,17 +36,16 @@ module delivery_pending_proof #(
 
     localparam LONGEST = 2049;                 // cycles: AGE_LONG, and the one in which it is offered
 
-    reg        started = 1'b0;
-    reg        was_rst, was_valid, was_kept;
-    reg [15:0] was_count, was_kept_count;
+    `include "proof.svh"
+
+    reg        was_kept;
+    reg [15:0] was_count;
     reg [31:0] owed;
     reg        was_consumed, was_owing;
     reg [12:0] idle_wait;                      // cycles that credits wait while none is on offer
     wire [4:0] came = s_valid ? s_credits : 5'd0;
 
     always @(posedge clk) begin
-        started      <= 1'b1;
-        was_rst      <= rst;
         was_kept     <= credit_valid && !credit_ready && !rst;
         was_count    <= credit_count;
         was_consumed <= consumed_valid;
@@ -58,7 +57,6 @@ module delivery_pending_proof #(
     end
 
     always @* begin
-        if (!started) assume (rst);
         assume (owed + came <= 32'd65535);     // the driver has no more buffers than the counter holds
     end
 

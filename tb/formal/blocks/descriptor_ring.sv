@@ -21,8 +21,9 @@ module descriptor_ring_proof #(
     localparam DATA_W = 256;
     wire [7:0] client = `RD_CLIENT_DESCRIPTOR;
 
+    `include "proof.svh"
+
     // ---- the registers, as csr has them; the driver sets them up before it switches the device on
-    reg         started = 1'b0;
     reg         on;
     reg  [63:0] base;
     reg  [3:0]  log2;
@@ -83,7 +84,6 @@ module descriptor_ring_proof #(
                             : (16'd4 < mask + 16'd1 - head ? 16'd4 : mask + 16'd1 - head);
 
     always @(posedge clk) begin
-        started  <= 1'b1;
         was_req  <= req_valid;
         was_kept <= req_valid && !req_ready && !rst;
         was_ask  <= {req_addr, req_len};
@@ -105,7 +105,6 @@ module descriptor_ring_proof #(
     end
 
     always @* begin
-        if (!started) assume (rst);
         assume (which <= 4);
         if (write && which == 3) assume (value == 32'd1);
         if (write && which == 4) assume (on && value <= {16'd0, mask} && ((value[15:0] - tail) & mask) <= ((head - tail - 16'd1) & mask));

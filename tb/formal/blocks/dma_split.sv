@@ -50,8 +50,8 @@ module dma_split_proof #(
     (* peek = "chk.r_wait" *)        wire        chk_r_wait;
     (* peek = "chk.rst_q" *)         wire        chk_rst;
 
-    reg         started = 1'b0;
-    reg         was_rst = 1'b0;
+    `include "proof.svh"
+
     reg         open;                          // a request was accepted and is not covered
     reg  [63:0] at;
     reg  [16:0] left;
@@ -71,8 +71,6 @@ module dma_split_proof #(
     wire [63:0] end_at  = at + {47'd0, left};
 
     always @(posedge clk) begin
-        started    <= 1'b1;
-        was_rst    <= rst;
         kept       <= burst_valid && !burst_ready && !rst;
         was_burst  <= {burst_client, burst_addr, burst_len};
         was_issue  <= issue && !rst;
@@ -94,7 +92,6 @@ module dma_split_proof #(
     end
 
     always @* begin
-        if (!started) assume (rst);
         if (req_valid) assume (req_len != 0);  // a request has 1..65535 bytes
         if (req_valid) assume (req_addr < 64'hffff_ffff_fff0_0000);  // and does not wrap the address space
     end

@@ -70,8 +70,9 @@ module event_arbiter_proof (
     assign payload[FENCE*P +: P]    = {2'd0, fence_conn, fence_gen, 32'd0};
     assign payload[FAULT*P +: P]    = {2'd0, fault_conn, fault_gen, 32'd0};
 
-    reg         started = 1'b0;
-    reg         was_rst, was_waiting, was_idle;
+    `include "proof.svh"
+
+    reg         was_waiting, was_idle;
     reg [7:0]   was_valid, was_ready, was_may;
     reg [8*P-1:0] was_payload;
     reg [60:0]  was_event;
@@ -89,8 +90,6 @@ module event_arbiter_proof (
     wire [2:0] to_k   = k - last - 3'd1;
 
     always @(posedge clk) begin
-        started     <= 1'b1;
-        was_rst     <= rst;
         was_valid   <= valid;
         was_ready   <= ready;
         was_may     <= may;
@@ -107,7 +106,6 @@ module event_arbiter_proof (
 
     integer i;
     always @* begin
-        if (!started) assume (rst);
         // a sink that waits keeps valid and payload
         if (started && !was_rst) begin
             assume ((was_valid & ~was_ready & ~valid) == 8'd0);

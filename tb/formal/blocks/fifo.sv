@@ -45,40 +45,26 @@ module fifo_proof #(
     (* peek = "chk.bytes" *)           wire [31:0]            chk_bytes;
     (* peek = "chk.rst_q" *)           wire                   chk_rst;
 
-    // ---- what the FIFO should hold, and how many bytes the open frame has at its input
-    reg                   started = 1'b0;
+    // ---- what the FIFO should hold
     reg [DEPTH*WIDTH-1:0] queue;
     reg [ADDR_W:0]        held;
-    reg [31:0]            s_bytes;
     wire                  push = s_valid && s_ready;
     wire                  pop  = m_valid && m_ready;
+
+    `define PROOF_STREAM
+    `include "proof.svh"
+
     wire [ADDR_W:0]       end_of_queue = held - {{ADDR_W{1'b0}}, pop};
     integer               i, j;
 
     always @(posedge clk) begin
-        started <= 1'b1;
         if (rst) begin
             held    <= 0;
-            s_bytes <= 0;
         end else begin
             held <= end_of_queue + {{ADDR_W{1'b0}}, push};
             if (pop)  queue <= queue >> WIDTH;
             if (push) for (i = 0; i < DEPTH; i = i + 1) if (i == end_of_queue) queue[i*WIDTH +: WIDTH] <= s_word;
-            if (push) s_bytes <= s_last ? 0 : s_bytes + BYTES;
         end
-    end
-
-    // a beat is full before the last one; the last one has its bytes from the first on
-    function well_formed(input [WIDTH-1:0] word);
-        well_formed = word[WIDTH-1] ? word[DATA_W +: BYTES] == 2'b01 || word[DATA_W +: BYTES] == 2'b11
-                                    : word[DATA_W +: BYTES] == 2'b11;
-    endfunction
-
-    always @* begin
-        if (!started) assume (rst);
-        if (s_valid) assume (well_formed(s_word));
-        if (s_valid) assume (s_bytes + s_keep[0] + s_keep[1] <= MAX_BYTES);
-        if (s_valid && !s_last) assume (s_bytes + BYTES < MAX_BYTES);
     end
 
     reg        same, formed, fits;

@@ -25,7 +25,8 @@ module rr_arb_proof #(
     (* anyconst *)               wire [W-1:0] i;
     (* anyconst *)               wire [W-1:0] j;
 
-    reg         started = 1'b0;
+    `include "proof.svh"
+
     reg [W-1:0] last;
     reg         owed;                         // j waits since i was served
     reg [W:0]   passed;                       // others served while j waits
@@ -35,7 +36,6 @@ module rr_arb_proof #(
     wire [N-1:0] one    = 1;
 
     always @(posedge clk) begin
-        started <= 1'b1;
         if (rst) begin
             last   <= N - 1;
             owed   <= 1'b0;
@@ -50,7 +50,6 @@ module rr_arb_proof #(
     end
 
     always @* begin
-        if (!started) assume (rst);
         assume (i != j);
     end
 

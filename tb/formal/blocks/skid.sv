@@ -40,37 +40,23 @@ module skid_proof #(
     (* peek = "chk.bytes" *)         wire [31:0]       chk_bytes;
     (* peek = "chk.rst_q" *)         wire              chk_rst;
 
-    reg               started = 1'b0;
     reg [2*WIDTH-1:0] queue;
     reg [1:0]         held;
-    reg [31:0]        s_bytes;                // of the open frame at the input
     wire              push = s_valid && s_ready;
     wire              pop  = m_valid && m_ready;
 
+    `define PROOF_STREAM
+    `include "proof.svh"
+
     always @(posedge clk) begin
-        started <= 1'b1;
         if (rst) begin
             held    <= 0;
-            s_bytes <= 0;
         end else begin
             held <= held + {1'b0, push} - {1'b0, pop};
             if (pop) queue <= queue >> WIDTH;
             if (push && held == {1'b0, pop}) queue[0 +: WIDTH] <= s_word;
             if (push && held != {1'b0, pop}) queue[WIDTH +: WIDTH] <= s_word;
-            if (push) s_bytes <= s_last ? 0 : s_bytes + BYTES;
         end
-    end
-
-    function well_formed(input [WIDTH-1:0] word);
-        well_formed = word[WIDTH-1] ? word[DATA_W +: BYTES] == 2'b01 || word[DATA_W +: BYTES] == 2'b11
-                                    : word[DATA_W +: BYTES] == 2'b11;
-    endfunction
-
-    always @* begin
-        if (!started) assume (rst);
-        if (s_valid) assume (well_formed(s_word));
-        if (s_valid) assume (s_bytes + s_keep[0] + s_keep[1] <= MAX_BYTES);
-        if (s_valid && !s_last) assume (s_bytes + BYTES < MAX_BYTES);
     end
 
     reg        formed, fits;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -36,18 +36,33 @@ Lie = Callable[[Story], None]
 """Changes a copy of a story."""
 
 
-def told(lie: Lie, stories: Stories) -> dict[str, Story]:
-    """All stories with the same lie in each."""
-    changed = {}
-    for name, story in stories.items():
+class Told(Mapping[str, Story]):
+    """All stories with the same lie in each; one is made up when it is looked at, for a row looks at few."""
+
+    def __init__(self, lie: Lie, stories: Stories) -> None:
+        self._lie = lie
+        self._stories = stories
+        self._changed: dict[str, Story] = {}
+
+    def __getitem__(self, name: str) -> Story:
+        if name not in self._changed:
+            self._changed[name] = self._change(self._stories[name])
+        return self._changed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stories)
+
+    def __len__(self) -> int:
+        return len(self._stories)
+
+    def _change(self, story: Story) -> Story:
         other = copy.copy(story)
         other.moments, other.crossings = list(story.moments), list(story.crossings)
         other.given, other.facts = dict(story.given), dict(story.facts)
         other.sink, other.answers = bytearray(story.sink), list(story.answers)
         other.far = copy.copy(story.far)
-        lie(other)
-        changed[name] = other
-    return changed
+        self._lie(other)
+        return other
 
 
 def _lists(change: Callable[[ListSeen], ListSeen]) -> Lie:

@@ -7,6 +7,7 @@ import importlib
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -55,6 +56,11 @@ def chimney(*words: str) -> int:
     return status
 
 
+def help_of_command(name: str) -> list[str]:
+    """The options of a command."""
+    return [option for one in command_line.click_command(name, COMMANDS[name]).params for option in one.opts]
+
+
 def sample(variable: Variable) -> str:
     """A text for a variable that is not its default."""
     if variable.kind == "flag" and variable.default == "1":
@@ -83,8 +89,14 @@ def test_a_command_takes_only_variables_of_the_table_and_its_module_is_there() -
         module = importlib.import_module(command.module)
         assert callable(module.main), name
         assert callable(getattr(module, "result", None)) is command.computed, name
-        if command.results and "{out}" not in command.results and module.__name__ != "tb.testing.lint":
+        elsewhere = any(place in command.results for place in ("{out}", "{failure}"))
+        if command.results and not elsewhere and module.__name__ != "tb.testing.lint":
             assert (ROOT / command.results).is_relative_to(module.OUT), name
+
+
+def test_every_command_that_leaves_something_to_read_has_json() -> None:
+    made = {name for name in COMMANDS if "--json" in help_of_command(name)}
+    assert set(COMMANDS) - made == {"docs", "pictures"}
 
 
 @pytest.mark.parametrize("variable", TABLE, ids=lambda variable: variable.name)
@@ -182,6 +194,25 @@ def test_the_list_has_every_simulation_and_every_sabotage(capsys: pytest.Capture
     printed = capsys.readouterr().out
     for name in {job.name for job in jobs} | {entry.id for entry in load_sabotages()}:
         assert re.search(rf"^{re.escape(name)}\s", printed, re.MULTILINE), name
+
+
+def test_waves_say_where_they_are_and_what_opens_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waves = tmp_path / "replay" / "waves.vcd"
+    waves.parent.mkdir()
+    waves.write_text("$timescale 1ps $end $scope module tb_top $end $var wire 1 ! clk $end $enddefinitions $end\n")
+    (tmp_path / "replay" / "divergence.txt").write_text("field snd_nxt in cycle 12\n")
+    config = RunConfig(command="waves", failure=tmp_path, view=False)
+    expected = {
+        "failure": str(tmp_path), "waves": str(waves), "save": str(waves.with_name("replay.gtkw")),
+        "commands": str(waves.with_name("replay.sucl")), "cycle": 12, "replayed": False,
+    }  # fmt: skip
+    assert wave_viewer.result(config) == (0, expected)
+    (tmp_path / "again.json").write_text("{}")
+    monkeypatch.setattr("tb.replay.load", lambda _: type("Failure", (), {"other_tree": tmp_path}))
+    monkeypatch.setattr("tb.replay.in_tree", lambda *_: 1)
+    (waves.parent / "replay.json").write_text('{"waves_from": 9}')
+    status, found = wave_viewer.result(replace(config, at=7))
+    assert (status, found) == (1, expected | {"cycle": 7, "replayed": True})
 
 
 def test_waves_names_what_is_missing_and_what_installs_it(

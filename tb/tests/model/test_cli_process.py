@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tb import bootstrap
+from tb.clean import KEPT
 from tb.config import ROOT
 from tb.sim.tools import find
 from tb.tests.model.test_config_errors import (
@@ -64,6 +66,14 @@ def chimney(
         [str(tree / ".venv" / "bin" / "chimney"), *words], cwd=cwd or tree, env=environment(variables or {}),
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
+
+
+def json_of(done: subprocess.CompletedProcess[str], command: str, status: int = 0) -> dict[str, Any]:
+    """The document of a call that ended with this status."""
+    assert done.returncode == status, done.stdout + done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    assert (document["command"], document["status"]) == (command, status)
+    return document
 
 
 def start(tree: Path, words: Sequence[str], log: Path, path: Path | None = None) -> subprocess.Popen[bytes]:
@@ -125,6 +135,58 @@ def test_json_of_a_wrong_call_has_the_error_and_no_result_of_an_earlier_call(tre
     }
     done = chimney(tree, "run", "--device", "model", "--family", "6", "--peer", "gvisor", "--out", str(out), "--json")
     assert json.loads(done.stdout)["result"] is None
+
+
+def test_layout_and_docs_test_say_in_json_what_they_wrote_and_what_came_of_each_command(tree: Path) -> None:
+    generated = tree / "docs" / "layout.md"
+    whole = generated.read_text()
+    generated.write_text(f"{whole}stale\n")
+    document = json_of(chimney(tree, "layout", "--json"), "layout")
+    assert document["result"]["written"] == ["docs/layout.md"]
+    assert set(document["result"]["files"]) > {"docs/layout.md", "model/layout/generated.py"}
+    assert generated.read_text() == whole
+    assert json_of(chimney(tree, "layout", "--json"), "layout")["result"]["written"] == []
+
+    page = tree / "docs" / "planted.md"
+    page.write_text(
+        "```sh\nchimney help planted_no_such\nchimney help layout # planted\n```\n"
+        "<!-- docs-test: skip: planted reason -->\n```sh\nmake planted_too\n```\n"
+    )
+    try:
+        document = json_of(chimney(tree, "docs-test", "planted", "--json"), "docs-test", status=1)
+    finally:
+        page.unlink()
+    assert document["results"] == "sim_build/docs-test/summary.json"
+    found = document["result"]
+    assert (found["complete"], found["passed"], found["failed"], found["skipped"]) == (True, 1, 1, 1)
+    first, good, last = found["commands"]
+    assert (first["where"], first["status"]) == ("docs/planted.md:2", "failed")
+    assert first["problem"] == "ended with status 2, not 0"
+    assert "planted_no_such" in (tree / first["log"]).read_text()
+    assert (good["where"], good["status"], good["problem"]) == ("docs/planted.md:3", "passed", "")
+    assert (last["where"], last["status"], last["problem"]) == ("docs/planted.md:7", "skipped", "planted reason")
+
+
+def test_a_replay_and_its_waves_say_in_json_where_they_are_and_clean_what_it_deleted(tree: Path) -> None:
+    if find("icarus") is None:
+        pytest.skip("no-icarus: Icarus Verilog is not installed")
+    assert json_of(chimney(tree, "replay", "--json"), "replay", status=2)["result"] is None
+    ran = json_of(chimney(tree, "test", "unit_rr_arb", "--sim", "icarus", "--json"), "test")
+    assert ran["result"]["failed"] == 0
+    (folder, *_) = (path.parent for path in (tree / "sim_build").rglob("again.json"))
+    document = json_of(chimney(tree, "replay", str(folder), "--waves", "--json"), "replay")
+    assert document["results"] == str(folder.relative_to(tree) / "replay" / "replay.json")
+    assert document["result"] == json.loads((folder / "replay" / "replay.json").read_text())
+    assert document["result"]["identical"] is True
+    found = json_of(chimney(tree, "waves", str(folder), "--no-view", "--json"), "waves")["result"]
+    assert found["failure"] == str(folder.relative_to(tree))
+    assert (tree / found["waves"]).exists()
+    assert found["replayed"] is False
+
+    there = sorted(path.name for path in (tree / "sim_build").iterdir() if path.name not in KEPT)
+    assert json_of(chimney(tree, "clean", "--json"), "clean")["result"] == {"deleted": there}
+    assert "test" in there
+    assert sorted(path.name for path in (tree / "sim_build").iterdir() if path.name not in KEPT) == []
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tb.config import ROOT, ConfigError
 from tb.formal import run, sby
-from tb.formal.manifest import Manifest, Proof, load
+from tb.formal.manifest import INCLUDE, LABELLED, Manifest, Proof, load
 from tb.formal.sby import Found
 
 MANIFEST: Manifest = load()
@@ -28,6 +29,16 @@ def test_every_proof_has_sources_properties_and_covers_and_every_property_a_sent
         assert proof.of("cover"), f"{proof.name}: nothing shows that its assumptions leave room"
         labels = proof.harness.read_text().count(": assert (") + proof.harness.read_text().count(": cover (")
         assert labels == len(proof.statements), proof.name
+
+
+def test_harnesses_share_clock_and_reset_and_keep_their_properties_to_themselves() -> None:
+    clocked = [proof for proof in MANIFEST.proofs if re.search(r"\brst\b", proof.harness.read_text())]
+    assert len(clocked) >= 8
+    for proof in clocked:
+        text = proof.harness.read_text()
+        assert text.count('`include "proof.svh"') == 1, proof.name
+        assert not re.search(r"\breg\b[^;]*\b(started|was_rst)\b", text), proof.name
+    assert not LABELLED.search(INCLUDE.read_text())  # the sentences of properties are read from harnesses
 
 
 def test_every_planted_error_fits_its_source_and_names_a_property_of_interest() -> None:

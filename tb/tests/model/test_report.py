@@ -319,14 +319,15 @@ def test_holes_and_exclusions_are_listed_one_by_one(many: Regression) -> None:
 
 
 def test_a_lost_job_or_an_unfinished_run_is_no_pass(tmp_path: Path) -> None:
-    from tb.report.results import Results, Run
+    from tb.farm.results import RunRow
+    from tb.report.results import Results
     from tb.report.sections import summary
 
-    good = Results(Run(), (Job("a"),))
+    good = Results(RunRow(), (Job("a"),))
     assert ">PASS<" in summary(good, ())
     for bad in (
-        Results(Run(complete=False), good.jobs), Results(Run(), (Job("a"), Job("b", status="lost"))),
-        Results(Run(), (Job("a"), Job("b", status="failed"))), Results(Run(), ()),
+        Results(RunRow(complete=False), good.jobs), Results(RunRow(), (Job("a"), Job("b", status="lost"))),
+        Results(RunRow(), (Job("a"), Job("b", status="failed"))), Results(RunRow(), ()),
     ):  # fmt: skip
         assert ">FAIL<" in summary(bad, ())
 

@@ -83,7 +83,7 @@ def test_a_test_of_a_block_that_only_waited_or_never_ran_has_seen_nothing() -> N
         "empty": witness.of_test("x", result()),
     }
     assert {name: found and found.by for name, found in judges.items()} == {
-        "assert": "test", "waited": "timeout", "ended": "timeout", "empty": "crash",
+        "assert": "test", "waited": "timeout", "ended": "bound", "empty": "crash",
     }  # fmt: skip
 
 

@@ -29,7 +29,10 @@ from model.layout.generated import (
     TxSegment,
 )  # fmt: skip
 from tb.config import ROOT
+from tb.farm.results import FigureRow, JobRow, ResultsReader, ResultsWriter, RunRow
+from tb.report.results import read as read_results
 from tb.sim.run import RunResult, TestOutcome
+from tb.story.divergence import check_of, facts_of
 from tb.story.find import failures, newest
 from tb.story.record import FAILURE_NAME, STORY_NAME, last_events, marker_time, parse_divergence, stable, story, tell
 from tb.story.rules import CHECKERS, TABLE, TCP_STEP, ids_in, of_divergence, of_problem, table
@@ -242,3 +245,26 @@ def test_a_story_with_much_to_tell_leaves_out_the_oldest_events_not_the_commands
     assert f"  {events[-1]}" in lines
     assert f"  {events[0]}" not in lines
     assert [line.split()[0] for line in lines[-3:]] == ["replay", "waves", "report"]
+
+
+def test_what_stands_behind_the_head_of_a_report_is_no_fact_of_it() -> None:
+    head = "first divergence: check 2, frame on the wire\n  cycle      7\n  field      tcp.window \n  got        \n"
+    tail = "last commits of the connection:\n  cycle      1\nframe, 60 bytes:\n  field      none\nreplay: make replay\n"
+    assert (check_of(head + tail), facts_of(head + tail)) == (2, {"cycle": "7", "field": "tcp.window", "got": ""})
+    assert (check_of("a log"), facts_of("a log")) == (None, {})
+
+
+def test_one_file_of_results_is_read_the_same_by_farm_and_report(tmp_path: Path) -> None:
+    folder = tmp_path / "a b? #1%20"
+    with ResultsWriter(folder / "results.sqlite") as writer:
+        run = writer.begin("nightly", "abc", "2026-11-22T02:00:00+00:00")
+        writer.add(run, JobRow("one[icarus-64]-s3", "nightly", "one", "icarus", 64, 3, "failed", title="wrong"))
+        writer.figure(run, FigureRow("jobs", 1.0, ""))
+        writer.finish(run, seconds=2.0, complete=True)
+    reader, report = ResultsReader(folder / "results.sqlite"), read_results(folder)
+    assert reader.runs() == report.runs == (RunRow(1, "nightly", "abc", "2026-11-22T02:00:00+00:00", 2.0, True),)
+    (row,), (job,) = reader.jobs(run), report.jobs
+    assert (row.cause, job.cause, row.title, job.title) == (None, "", "wrong", "wrong")
+    assert (row.id, row.width, row.seed, row.status) == (job.id, job.width, job.seed, job.status)
+    assert [(one.name, one.value) for one in report.figures] == [("jobs", 1.0)]
+    assert reader.figures(run) == (FigureRow("jobs", 1.0, ""),)
