@@ -562,8 +562,8 @@ def _next_work(w: Dcb | DcbWork, requests: tuple[RcvReq, ...], pieces: tuple[Poo
         return None
     if w.ooo_used:
         return "W-5a"
-    if requests and (not pieces or w.aborted):
-        return "W-6"
+    if requests:
+        return "W-6"  # in front of pooled data it is of length 0: what lies behind it is still delivered (W-2)
     if pieces:
         return "W-7" if w.aborted or w.freeze_addr == 0 else "W-8"
     return "W-9" if w.frozen else None

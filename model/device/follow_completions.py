@@ -139,12 +139,15 @@ class FollowCompletions(FollowMemory):
         return True
 
     def _requests_left(self, expected: Expected) -> bool:
-        """A request of the connection that a TERMINATE completes for was not told yet; a QUERY waits for none."""
+        """A request of the connection that a TERMINATE completes for was not told yet; a QUERY waits for none.
+
+        What was posted behind the TERMINATE and refused when the connection was gone is none of them.
+        """
         if field_of(Cqe, expected.cqe, "code") != Opcode.TERMINATE:
             return False
         key = (expected.conn, expected.gen)
         sources = CqSource.SEND, CqSource.DELIVERY, CqSource.TCP
-        owed = (e for source in sources for e in self._expected[source])
+        owed = (e for source in sources for e in self._expected[source] if e.cycle <= expected.cycle)
         return any((e.conn, e.gen) == key and field_of(Cqe, e.cqe, "kind") != CqKind.COMMAND for e in owed)
 
     def _decode_answer(self, got: Cqe) -> int:

@@ -34,13 +34,17 @@ ROOM_LAG = 64
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A completion that must come: packed without phase; ``need`` of its source's preconditions must be met."""
+    """A completion that must come: packed without phase; ``need`` of its source's preconditions must be met.
+
+    ``cycle`` is that of the commit that called for it.
+    """
 
     cqe: int
     conn: int
     gen: int
     need: int
     number: int
+    cycle: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +278,7 @@ class FollowState:
             cqe = issued.popleft()
             number = self._numbers[source]
             self._numbers[source] += 1
-            self._expected[source].append(Expected(cqe.pack(), cqe.conn, cqe.gen, need, number))
+            self._expected[source].append(Expected(cqe.pack(), cqe.conn, cqe.gen, need, number, self._cycle))
             kind = "raw_send" if source == CqSource.RAW_TX else "completion"
             self.live.begin(kind, (source, number), self._cycle)
 

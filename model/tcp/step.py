@@ -81,12 +81,16 @@ def _target(event: RxSegment | Command | TxGrant | Timer | Consumed | FenceDone 
 
 
 def _initiate(c: Context, tcb: Tcb, event: Command, env: Env) -> StepResult:
-    """B-3; a refused INITIATE leaves the TCB and its schedule alone."""
+    """B-3; a refused INITIATE leaves TCB and schedule alone, but for E-3 and E-8 of the generation that runs."""
     c.w = thaw(tcb)
     commands.initiate(c, event, bool(env.path and env.path.valid and env.neighbor and env.neighbor.valid))
-    if c.dlv is None:
+    if c.dlv is not None:
+        return _result(c, freeze(c.w), False, None)
+    if event.sqe.gen != tcb.gen or tcb.phase != Phase.RUNNING:
         return _result(c, tcb, False, None, matched=False)
-    return _result(c, freeze(c.w), False, None)
+    if env.path is not None:
+        c.mss = effective_mss(tcb.remote_mss, tcb.ts_en, env.path)
+    return _finish(c, event, event.sqe.conn)
 
 
 def _misfit(c: Context, tcb: Tcb, event: Event) -> StepResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,14 +75,16 @@ class Functional:
         }  # fmt: skip
 
 
-def merge(groups: Mapping[str, Group], rows: Iterable[Row], samples: Iterable[Samples], design: str) -> Functional:
-    """All samples of this design together; those of another are counted and left out."""
+def merge(
+    groups: Mapping[str, Group], rows: Iterable[Row], samples: Iterable[Samples], design: Callable[[str], str]
+) -> Functional:
+    """All samples of this design together; those of another are counted and left out. ``design``: its hash by top."""
     known = {(one.group, one.name): one for group in groups.values() for one in group.bins}
     first: dict[Bin, First] = {}
     strange: dict[str, str] = {}
     runs = stale = 0
     for run in sorted(samples, key=lambda s: (s.test, s.seed)):
-        if run.design != design:
+        if run.design != design(run.top) or not run.design:
             stale += 1
             continue
         runs += 1

@@ -41,7 +41,7 @@ def main(config: RunConfig) -> int:
 def judge(samples: Samples) -> int:
     """Print and write what a run without traffic hit; the exit status."""
     space = groups()
-    found = functional.merge(space, load(space).rows, [samples], design_hash())
+    found = functional.merge(space, load(space).rows, [samples], design_hash)
     figures = found.figures()
     share = figures["hit"] / max(1, figures["total"])
     good = share <= functional.NULL_SHARE and not found.problems and found.runs == 1

@@ -12,7 +12,7 @@ from rich.table import Table
 from tb.config import ROOT, RunConfig
 from tb.coverage import code, functional
 from tb.coverage.exclusions import load
-from tb.coverage.samples import Samples, design_hash, folders
+from tb.coverage.samples import DEVICE, Samples, design_hash, folders
 from tb.coverage.space import groups
 from tb.files import write_json, write_whole
 from tb.sim.run import COUNTS_NAME, SAMPLES_NAME
@@ -30,9 +30,8 @@ def main(config: RunConfig) -> int:
     space = groups()
     rules = load(space)
     runs = [(folder, run) for folder in folders(SAMPLES_NAME) if (run := Samples.load(folder / SAMPLES_NAME))]
-    design = design_hash()
-    found = functional.merge(space, rules.rows, [run for _, run in runs], design)
-    lines = merged_code([(folder, run) for folder, run in runs if run.design == design])
+    found = functional.merge(space, rules.rows, [run for _, run in runs], design_hash)
+    lines = merged_code([(folder, run) for folder, run in runs if run.design == design_hash(run.top)])
     lines.exclude(rules.code)
     problems = [*found.problems, *lines.problems]
     targets = judge(found, lines)
@@ -48,10 +47,10 @@ def main(config: RunConfig) -> int:
 
 
 def merged_code(runs: list[tuple[Path, Samples]]) -> code.Code:
-    """What Verilator counted in those of the runs that were built for it."""
+    """What Verilator counted in those of the runs that were built for it; tests of single blocks do not count."""
     merged = code.Code()
     for folder, run in runs:
-        if (path := folder / COUNTS_NAME).is_file():
+        if run.top == DEVICE and (path := folder / COUNTS_NAME).is_file():
             merged.add(code.read(path), small=(run.data_w, run.conns) == code.SMALL)
     return merged
 

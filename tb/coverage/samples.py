@@ -15,6 +15,9 @@ from tb.sim.run import read_results
 from tb.sim.spec import HDL, contents_hash, design_sources, header_folders, needed_sources, transactors
 
 SCHEMA = 1
+#: Tops whose records are compared with the golden model, commit by commit: the device, and its engine cluster alone.
+DEVICE, ENGINES = "tb_top", "engine_player"
+TOPS = (DEVICE, ENGINES)
 #: Folders of sim_build in which runs leave samples.
 RUNS = ("test", "run", "regress", "soak", "seam", "hostile", "packetdrill", "vectors", "properties")
 
@@ -23,7 +26,7 @@ RUNS = ("test", "run", "regress", "soak", "seam", "hostile", "packetdrill", "vec
 class Samples:
     """The bins that one run hit, as {group: [name]}, and which run it was.
 
-    ``design`` is the hash of the RTL that ran; ``conns`` what it was built for.
+    ``design`` is the hash of the RTL that ran, all of hdl/ that ``top`` holds; ``conns`` what it was built for.
     """
 
     design: str
@@ -33,6 +36,7 @@ class Samples:
     data_w: int
     conns: int
     hits: dict[str, list[str]]
+    top: str = DEVICE
 
     def store(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -59,11 +63,22 @@ def by_group(hits: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, list[str]
 
 
 @cache
-def design_hash(hdl: Path = HDL) -> str:
-    """Of the device as it is now, what `SimSpec.design` says of one that is built."""
+def design_hash(top: str = DEVICE, hdl: Path = HDL) -> str:
+    """Of the RTL below a top as it is now, what `SimSpec.design` says of one that is built; of other tops nothing.
+
+    A top that holds part of the device is judged by that part: an edit elsewhere changes nothing of what it ran.
+    """
+    if top not in TOPS:
+        return ""
     design = design_sources(hdl)
-    own = [path for path in needed_sources((*design, *transactors()), "tb_top") if path in design]
+    own = [path for path in needed_sources((*design, *transactors()), top) if path in design]
     return contents_hash((*own, *(path for folder in header_folders(hdl) for path in sorted(folder.glob("*.vh")))))
+
+
+def run_name(folder: Path) -> str:
+    """How the samples of a run name it: its folder below sim_build."""
+    inside = folder.is_relative_to(ROOT / "sim_build")
+    return str(folder.relative_to(ROOT / "sim_build")) if inside else folder.name
 
 
 def passed(folder: Path) -> bool:

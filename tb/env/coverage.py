@@ -83,13 +83,14 @@ T_TX0, T_TX0_KIND = place(RecTcp, "tx0_valid"), place(RecTcp, "tx0", Txq, "kind"
 T_TX1 = place(RecTcp, "tx1_valid")
 T_DLV, T_DLV_EVENT = place(RecTcp, "dlv_valid"), place(RecTcp, "dlv", DlvMsg, "event")
 T_CPL, T_STATUS = place(RecTcp, "cpl_valid"), place(RecTcp, "cpl", Cqe, "status")
+T_CPL_KIND = place(RecTcp, "cpl", Cqe, "kind")
 T_LIST, T_COUNT = (
     place(RecTcp, "tx0", Txq, "body", TxAppend, "list_addr"),
     place(RecTcp, "tx0", Txq, "body", TxAppend, "count"),
 )
 TCP_MASK: Final = mask(
     (T_KIND, T_OPCODE, T_VERDICT, T_PHASE, T_STATE, T_RANGES, T_SCORE, T_SACKS, T_TX0, T_TX0_KIND, T_TX1, T_DLV,
-     T_DLV_EVENT, T_CPL, T_STATUS)
+     T_DLV_EVENT, T_CPL, T_CPL_KIND, T_STATUS)
 )  # fmt: skip
 TCB_LSB: Final = RecTcp.FIELDS["tcb"][0]
 STATE_MASK: Final = mask((Tcb.FIELDS["phase"], Tcb.FIELDS["state"]))
@@ -273,7 +274,7 @@ class CoverageMonitor:
                 yield "level", ("scoreboard", str(get(key, T_SCORE)))
             if kind is TcpEvt.COMMAND:
                 opcode = get(key, T_OPCODE)
-                answered = get(key, T_CPL)
+                answered = get(key, T_CPL) and get(key, T_CPL_KIND) != CqKind.EVENT  # else a question (E-10)
                 outcome = Status(get(key, T_STATUS)).name if answered else ACCEPTED
                 after = get(key, T_PHASE) or get(key, T_STATE)
                 alone = opcode in (Opcode.QUERY, Opcode.INVALIDATE) and not after

@@ -27,9 +27,10 @@ RESULT: Final = "hostile.json"
 #: Attack frames of a seed where FRAMES is not given.
 FRAMES: Final = {"model": 100_000, "rtl": 2_000}
 #: Ticks that a frame travels: round trips, not the wire, limit the good connections.
-DELAY: Final = 100
+DELAY: Final = {"model": 100, "rtl": 4}
 #: Bytes of the good connections, a frame of the attack and beside: they are over shortly before the attack.
-BYTES_A_FRAME, BYTES_AT_LEAST = 18, 48 * 1024
+BYTES_A_FRAME: Final = {"model": 18, "rtl": 280}
+BYTES_AT_LEAST: Final = 48 * 1024
 BUILT_CONNS: Final = 16
 #: Seconds that a seed may take.
 SECONDS: Final = 4 * 3600.0
@@ -38,8 +39,8 @@ SECONDS: Final = 4 * 3600.0
 def with_defaults(config: RunConfig) -> RunConfig:
     """Frames, size and path as far as the call leaves them open."""
     frames = config.frames if "FRAMES" in config.given else FRAMES[config.device]
-    size = config.size if "SIZE" in config.given else BYTES_AT_LEAST + BYTES_A_FRAME * frames
-    delay = config.delay if "DELAY" in config.given else DELAY
+    size = config.size if "SIZE" in config.given else BYTES_AT_LEAST + BYTES_A_FRAME[config.device] * frames
+    delay = config.delay if "DELAY" in config.given else DELAY[config.device]
     return replace(config, frames=frames, size=size, delay=delay, conns=8, file=None)
 
 

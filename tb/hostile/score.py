@@ -13,7 +13,10 @@ from tb.hostile.attacks import CLASSES, REACHING
 CYCLES_MOST: Final = 64
 REACHED_LEAST: Final = 0.2
 RATIO_LEAST: Final = 0.95
-#: Share of the good transfer that the attack must have lasted.
+#: Goodput of a connection is that of so much of what it had still to carry when the attack began. The rest is left out:
+#: whether its last segment is one that a delayed ACK waits for is chance, and as long as all before it on the RTL.
+MEASURED: Final = 0.9
+#: Share of what is measured that the attack must have lasted.
 COVERED_LEAST: Final = 0.75
 #: Of a class that speaks on open connections so much reaches one; with fewer frames the share tells nothing.
 CLASS_REACHED_LEAST, CLASS_FRAMES = 0.5, 50
@@ -27,22 +30,37 @@ class Score:
     reached: Counter[str] = field(default_factory=Counter)
     #: How victims ended.
     victims: Counter[str] = field(default_factory=Counter)
-    #: Numbers of the attack frames among all that entered, from 0.
-    arrivals: list[int] = field(default_factory=list)
+    #: Number of an attack frame among all that entered, from 0 -> `cycles.option_walk`.
+    walks: dict[int, int] = field(default_factory=dict)
     #: Ticks at which the attack began and its last frame entered, and at which all good bytes were back.
     begun: int | None = None
     stopped: int = 0
     ended: int | None = None
-    #: Of each good connection: bytes that were back when the attack began, tick at which all were.
+    #: Of each good connection: bytes that were back when the attack began; tick at which `MEASURED` of the rest was
+    #: back, and how much of it there was then.
     before: list[int] = field(default_factory=list)
-    finished: dict[int, int] = field(default_factory=dict)
+    measured: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def carried(self, place: int, back: int, size: int, tick: int) -> None:
+        """Of the ``size`` bytes of the good connection ``place`` these were back at ``tick``."""
+        fresh = back - self.before[place]
+        if place not in self.measured and fresh >= MEASURED * (size - self.before[place]):
+            self.measured[place] = tick, fresh
+
+    @property
+    def goodput(self) -> float:
+        """Bytes a tick, the sum over the good connections, each until `MEASURED` was back; 0 if not all bytes came."""
+        if self.begun is None or self.ended is None:
+            return 0.0
+        return sum(fresh / max(1, tick - self.begun) for tick, fresh in self.measured.values())
 
     @property
     def covered(self) -> float:
-        """Share of the good transfer, from the attack's beginning, that the attack lasted."""
+        """Share of the time in which goodput is measured, from the attack's beginning, that the attack lasted."""
         if self.begun is None or self.ended is None:
             return 0.0
-        return min(1.0, max(0, self.stopped - self.begun) / max(1, self.ended - self.begun))
+        span = max(tick for tick, _ in self.measured.values()) - self.begun
+        return min(1.0, max(0, self.stopped - self.begun) / max(1, span))
 
 
 def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], problems: list[str]) -> dict[str, Any]:
@@ -68,7 +86,7 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
         if name in REACHING and count >= CLASS_FRAMES and reached.get(name, 0) < CLASS_REACHED_LEAST * count
     ]
     if attacked.get("covered", 0.0) < COVERED_LEAST:
-        found.append(f"the attack lasted for {attacked.get('covered', 0.0):.0%} of the good transfer only")
+        found.append(f"the attack lasted for {attacked.get('covered', 0.0):.0%} of what is measured only")
     if ratio < RATIO_LEAST:
         found.append(f"goodput fell to {ratio} of that without the attack")
     if cycles is not None and cycles > CYCLES_MOST:

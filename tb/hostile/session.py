@@ -25,6 +25,7 @@ from model.ndis.offload_state import TcpDelegated
 from model.ndis.status import NdisStatus
 from tb.config import RunConfig
 from tb.hostile.attacks import CLASSES, Attack, Storm
+from tb.hostile.cycles import option_walk
 from tb.hostile.far import FIRST_VICTIM_PORT, HOSTILE_IP, HOSTILE_MAC, HOSTILE_PORT, Far, Mark, Targets, number
 from tb.hostile.score import Score
 from tb.monitors.wire_headers import WireSegment, read_segment
@@ -37,7 +38,7 @@ VICTIMS: Final = 4
 GOOD: Final = 8
 #: Receive windows: with those of the good connections they stay below the half of the pool that is counted.
 VICTIM_WINDOW: Final = 16 * 1024
-GOOD_WINDOW: Final = 64 * 1024
+GOOD_WINDOW: Final = {"model": 64 * 1024, "rtl": 8 * 1024}
 #: Bytes that a victim sends, and those that it has under way at most.
 VICTIM_BYTES: Final = 64 * 1024
 VICTIM_OUTSTANDING: Final = 8 * 1024
@@ -187,7 +188,7 @@ class Field:
     def entered(self, name: str, frame: bytes, arrival: int, tick: int) -> None:
         """An attack frame is in the device's port, the one with this number among all."""
         self.score.frames[name] += 1
-        self.score.arrivals.append(arrival)
+        self.score.walks[arrival] = option_walk(frame)
         self.score.stopped = tick
         seg = read_segment(frame)
         if seg is None or not seg.whole or any(rule == "MUST-2" for rule, _ in seg.faults):
@@ -202,10 +203,12 @@ class Field:
         elif seg.source == (number(PEER_IP), PEER_PORT):
             place = seg.destination[1] - FIRST_LOCAL_PORT
             apps = self._transfer.apps
-            if 0 <= place < len(apps) and apps[place].phase in (AppPhase.RUNNING, AppPhase.DISCONNECTING):
+            if not 0 <= place < len(apps):
+                return
+            # a challenge ACK or the like may answer it, and the peer knows of none; so may one that is being uploaded
+            self._transfer.network.monitor.expect_window(seg.destination[1])
+            if apps[place].phase in (AppPhase.RUNNING, AppPhase.DISCONNECTING):
                 self.score.reached[name] += 1
-                # a challenge ACK or the like may answer it, and the peer knows of none
-                self._transfer.network.monitor.expect_window(seg.destination[1])
 
 
 class HostileNetwork(Network):
@@ -309,7 +312,7 @@ class HostileTransfer(Transfer):
     ) -> None:
         base = FileTransferConfig()
         # a request without push waits half a second for its timer: time that would hide what the attack takes
-        settings = replace(base, tcp=replace(base.tcp, initial_rcv_wnd=GOOD_WINDOW), nonpush=0.0)
+        settings = replace(base, tcp=replace(base.tcp, initial_rcv_wnd=GOOD_WINDOW[config.device]), nonpush=0.0)
         super().__init__(config, memory, allocator, capture=capture, issue=issue, app_config=settings)
         self.field = Field(self, config)
         self.hostile.field = self.field
@@ -338,9 +341,8 @@ class HostileTransfer(Transfer):
                 score.begun, score.before = now, [len(app.sink) for app in self.apps]
         elif score.ended is None:
             for place, app in enumerate(self.apps):
-                if place not in score.finished and len(app.sink) >= len(app.data):
-                    score.finished[place] = now
-            if len(score.finished) == len(self.apps):
+                score.carried(place, len(app.sink), len(app.data), now)
+            if all(len(app.sink) >= len(app.data) for app in self.apps):
                 score.ended = now
         if score.ended is not None and self.field.left == 0:
             self.field.closing = True
@@ -351,17 +353,6 @@ class HostileTransfer(Transfer):
         """Good connections, attack and victims are over."""
         return self.field.over and super().over
 
-    @property
-    def goodput(self) -> float:
-        """Bytes a tick, the sum over the good connections, each from the attack's beginning to its last; 0: not all."""
-        score = self.field.score
-        if score.begun is None or score.ended is None:
-            return 0.0
-        return sum(
-            (len(app.data) - before) / max(1, score.finished[place] - score.begun)
-            for place, (app, before) in enumerate(zip(self.apps, score.before, strict=True))
-        )
-
     def outcome(self, problems: list[str], *, hang: bool = False) -> dict[str, Any]:
         """The figures of this session for `judge`; ``problems`` are those that others have with it."""
         score = self.field.score
@@ -369,7 +360,7 @@ class HostileTransfer(Transfer):
             "frames": dict(score.frames),
             "reached": dict(score.reached),
             "victims": dict(score.victims),
-            "goodput": round(self.goodput, 3),
+            "goodput": round(score.goodput, 3),
             "covered": round(score.covered, 3),
             "hang": hang,
             "problems": [*problems, *summary.verdict(self)],

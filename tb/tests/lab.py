@@ -306,6 +306,10 @@ class Lab:
         yield lambda: bool(self._told.get(conn))
         return self._told[conn].pop(0)
 
+    def has_told(self, conn: int) -> bool:
+        """Whether a connection has told something that nobody took."""
+        return bool(self._told.get(conn))
+
     def forget(self, conn: int) -> None:
         """What a connection told is of no interest."""
         self._told.pop(conn, None)

@@ -58,10 +58,13 @@ class _Notes:
     stray_answered: int | None = None
     silent: bool = False
     """An RST outside the window came since the last segment was sent."""
-    reset_asks: int = 0
-    syn_asks: int = 0
-    reset_challenged: bool = False
-    """A challenge ACK was sent in this validation period."""
+    period: int = 0
+    """Number of the validation period: one ends with each segment that may be acceptable."""
+    reset_asks: deque[int] = field(default_factory=deque)
+    """Periods of RSTs that ask for a challenge ACK. It may leave when the next period has begun."""
+    syn_asks: deque[int] = field(default_factory=deque)
+    reset_challenged: int = -1
+    """The last period for whose RST a challenge ACK was sent."""
     syn_challenged: int | None = None
     challenged: int | None = None
     """Tick of the challenge ACK that armed keepalive, no acceptable segment since."""
@@ -133,7 +136,10 @@ class PeerEvents(BookedMonitor):
 
     def segment_sent(self, conn: Connection, seg: Segment) -> None:
         if conn.revived == self.now:
-            self._acceptable(self._of(conn))
+            notes = self._of(conn)
+            # it came earlier, so RSTs that came since may be of the new period
+            notes.reset_asks = deque([notes.period + 1] * len(notes.reset_asks))
+            self._acceptable(notes)
         self._fin_duty(conn)
 
     def _fin_ready(self, conn: Connection) -> bool:
@@ -212,7 +218,7 @@ class PeerEvents(BookedMonitor):
             self.trigger("CH-195")
         elif high < start < conn.edge:
             notes.inside_reset = True
-            notes.reset_asks += 1
+            notes.reset_asks.append(notes.period)
             self.trigger("CH-196")
         else:
             notes.possible_reset = True
@@ -241,7 +247,7 @@ class PeerEvents(BookedMonitor):
                 came = self.now
                 self.expect(came + PROMPT, lambda: self._answered_by_now(conn, came))
         elif high < start < conn.edge:
-            notes.syn_asks += 1
+            notes.syn_asks.append(notes.period)
             self.trigger("CH-198")
         else:
             notes.repeats.append((self.now, 0))
@@ -291,7 +297,8 @@ class PeerEvents(BookedMonitor):
     @staticmethod
     def _acceptable(notes: _Notes) -> None:
         """A segment came that may have ended the validation period."""
-        notes.reset_challenged = False
+        notes.period += 1
+        notes.reset_asks = deque(period for period in notes.reset_asks if period > notes.reset_challenged)
         notes.challenged = None
 
     def segment_out(self, conn: Connection, seg: Segment) -> None:
@@ -313,22 +320,26 @@ class PeerEvents(BookedMonitor):
         syn_allowed = notes.syn_challenged is None or self.now - notes.syn_challenged >= period
         if notes.answers(self.now, self.ticks_per_second // 2 - _SETTLED):
             pass
-        elif notes.reset_asks and not notes.reset_challenged:
-            notes.reset_asks -= 1
-            notes.reset_challenged = True
-            notes.challenged = self.now
+        elif notes.reset_asks and notes.reset_asks[-1] > notes.reset_challenged:
+            notes.reset_challenged = next(one for one in notes.reset_asks if one > notes.reset_challenged)
+            notes.reset_asks.remove(notes.reset_challenged)
+            self._challenged(notes, notes.reset_challenged)
         elif notes.syn_asks and syn_allowed:
-            notes.syn_asks -= 1
-            notes.syn_challenged = notes.challenged = self.now
+            notes.syn_challenged = self.now
+            self._challenged(notes, notes.syn_asks.popleft())
         elif notes.reset_asks:
-            notes.reset_asks -= 1
+            notes.reset_asks.popleft()
             self.breach("CH-196", "second challenge ACK in one validation period")
         elif notes.syn_asks:
-            notes.syn_asks -= 1
+            notes.syn_asks.popleft()
             since = self.now - (notes.syn_challenged or 0)
             self.breach("CH-198", f"challenge ACK {since} ticks after the one before")
         elif notes.silent:
             self.breach("CH-195", "an RST outside the window was answered")
+
+    def _challenged(self, notes: _Notes, period: int) -> None:
+        """A challenge ACK leaves. The keepalive timer that it set runs on if its period has not ended meanwhile."""
+        notes.challenged = self.now if period == notes.period else notes.challenged
 
     # --- reported state --------------------------------------------------------------------------------
 

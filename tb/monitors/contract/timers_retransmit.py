@@ -48,7 +48,9 @@ class _Head:
     duplicates: int = 0
     """Duplicate ACKs that count for certain."""
     possible: int = 0
-    """The same with those that PAWS may have dropped."""
+    """The same with those that PAWS may have dropped, and those for a number that may be SND.UNA still."""
+    carried: int = 0
+    """Those that came for the head before, which may be the head still."""
     doubtful: bool = False
     inherited: bool = False
 
@@ -93,11 +95,12 @@ class _Owed:
 
 def _merge(notes: _Notes, conn: Connection, blocks: Iterable[tuple[int, int]]) -> bool:
     """Note what blocks tell of between the head and what was sent. True if something of it is new (RFC 6675 2)."""
-    before = sum(right - left for left, right in notes.told if left > conn.una)
-    spans = [span for span in notes.told if span[0] > conn.una]
+    floor = min(conn.gate.una, conn.una)
+    before = sum(right - left for left, right in notes.told if left > floor)
+    spans = [span for span in notes.told if span[0] > floor]
     for block in blocks:
         left, right = (unwrap(edge, conn.una) for edge in block)
-        if conn.una < left < right <= conn.sent:
+        if floor < left < right <= conn.sent:
             met = [span for span in spans if span[0] <= right and left <= span[1]]
             spans = [span for span in spans if span not in met]
             spans.append((min([left, *(s[0] for s in met)]), max([right, *(s[1] for s in met)])))
@@ -204,12 +207,14 @@ class Retransmission(BookedMonitor):
         self._sample(conn, notes, seg)
         ack = unwrap(seg.acknowledgment, conn.una)
         window = seg.window << conn.scale("snd_wind_scale")
-        same = ack == conn.una and window == conn.peer_window and seg.window
+        same = window == conn.peer_window and seg.window
         # a segment from below RCV.NXT is not acceptable, so its ACK does not count (RFC 9293, 3.10.7.4)
         acceptable = conn.judge(seg, self.now) is Answer.YES
         acceptable = acceptable and unwrap(seg.sequence, conn.arrived) >= conn.next_bounds[1]
         notes.head.doubtful |= self.crowded
-        if ack != conn.una or conn.sent <= conn.una:
+        # what was sent only when it was acknowledged is perhaps not acknowledged: the head may lie below it
+        lowest = min(conn.gate.una, conn.una)
+        if not lowest <= ack <= conn.una or conn.sent <= ack:
             return
         if number(conn.const, "flags") & _SACK:
             news = _merge(notes, conn, seg.blocks)
@@ -218,19 +223,21 @@ class Retransmission(BookedMonitor):
         else:
             return
         notes.head.possible += 1
-        notes.head.duplicates += news and acceptable
+        notes.head.duplicates += news and acceptable and lowest == conn.una
         self._duplicate(conn, notes)
 
     def segment_taken(self, conn: Connection, seg: Segment, new: list[Arrival]) -> None:
         notes = self._of(conn)
         if conn.una > notes.head.position:
-            notes.head = _Head(conn.una, self.now, self.now)
+            carried = 0 if conn.gate.una > notes.head.position else notes.head.possible + notes.head.carried
+            notes.head = _Head(conn.una, self.now, self.now, carried=carried)
 
     def _duplicate(self, conn: Connection, notes: _Notes) -> None:
         threshold = self.parameter("tcp_duplicate_ack_threshold")
         head = notes.head
         inherited = head.inherited and number(conn.delegated, "dup_ack_count")
-        if threshold is None or not (head.possible >= threshold or inherited or notes.lost(threshold)):
+        several = threshold is not None and head.possible + head.carried >= threshold
+        if threshold is None or not (several or inherited or notes.lost(threshold)):
             return
         before = self._recovering(conn, notes)
         notes.recover_at, notes.recover = self.now, max(notes.recover, conn.sent)

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from model.layout.generated import DlvEvt, Opcode, Phase, RxReason, Status, TcpEvt, TcpState
+from model.layout.generated import (
+    Cqe,
+    CqKind,
+    DlvEvt,
+    Opcode,
+    Phase,
+    RecTcp,
+    RxReason,
+    Status,
+    Tcb,
+    TcpEvt,
+    TcpState,
+)
 from model.ndis.status import LEGAL_STATUS
 from tb.config import ROOT, ConfigError
 from tb.contract.duties import duties
 from tb.coverage import code, functional, null
 from tb.coverage.exclusions import CodeRow, judge, load
-from tb.coverage.samples import Samples, by_group, design_hash, folders, passed
+from tb.coverage.run import merged_code
+from tb.coverage.samples import DEVICE, ENGINES, TOPS, Samples, by_group, design_hash, folders, passed, run_name
 from tb.coverage.space import Bin, Group, answers, groups
 from tb.coverage.states import STATES
 from tb.env.coverage import CoverageMonitor
 from tb.monitors.call_statuses import CallStatuses
 from tb.monitors.contract.trace import Enter, Leave, List, Node, Tree
 from tb.sim.run import SAMPLES_NAME, pack
-from tb.sim.spec import chimney_spec
+from tb.sim.spec import HDL, chimney_spec, unit_spec
 from tb.sim.tools import find
 from tb.tests.model.test_follower_lockstep import scenario
 
-DESIGN = "0123456789abcdef"
+DESIGN, PART = "0123456789abcdef", "fedcba9876543210"
 GROUP = Group("g", ("a", "b"), tuple(Bin("g", (a, b)) for a in "12" for b in "xy"))
 SPACE = {"g": GROUP}
 GOOD = "<testsuites><testsuite><testcase name='t' classname='c' time='1'/></testsuite></testsuites>"
@@ -34,6 +49,11 @@ BAD = GOOD.replace("time='1'/>", "time='1'><failure message='no'/></testcase>")
 
 def samples(*names: str, test: str = "t", seed: int = 1, design: str = DESIGN, group: str = "g") -> Samples:
     return Samples(design, test, seed, "icarus", 64, 4, {group: list(names)})
+
+
+def today(top: str) -> str:
+    """The hash of the design: the whole device, or its engine cluster alone."""
+    return {DEVICE: DESIGN, ENGINES: PART}[top]
 
 
 def rules(tmp_path: Path, text: str) -> Path:
@@ -83,7 +103,7 @@ def test_the_answers_are_read_from_the_rows_of_the_error_page() -> None:
 
 
 def test_every_row_of_the_exclusions_takes_something_away_and_few_bins_are_excluded() -> None:
-    found = functional.merge(groups(), load(groups()).rows, [], DESIGN)
+    found = functional.merge(groups(), load(groups()).rows, [], today)
     assert found.problems == ()
     figures = found.figures()
     assert figures["excluded"] <= functional.MOST_EXCLUDED * figures["total"]
@@ -102,8 +122,8 @@ def test_an_exclusion_that_excludes_nothing_is_an_error(tmp_path: Path) -> None:
 def test_an_excluded_bin_that_a_run_hits_is_an_error(tmp_path: Path, kind: str) -> None:
     text = f'[[{kind}]]\ngroup = "g"\nwhen.a = ["1"]\nbut.b = ["x"]\nreason = "it cannot be"\n'
     rows = load(SPACE, rules(tmp_path, text)).rows
-    assert functional.merge(SPACE, rows, [samples("1 x", "2 y")], DESIGN).problems == ()
-    (problem,) = functional.merge(SPACE, rows, [samples("1 y")], DESIGN).problems
+    assert functional.merge(SPACE, rows, [samples("1 x", "2 y")], today).problems == ()
+    (problem,) = functional.merge(SPACE, rows, [samples("1 y")], today).problems
     assert problem.endswith("excludes `1 y`, which t hit")
 
 
@@ -129,7 +149,7 @@ def test_impossible_bins_are_no_bins_and_excluded_ones_need_not_be_hit(tmp_path:
         '[[impossible]]\ngroup = "g"\nwhen.a = ["1"]\nwhen.b = ["x"]\nreason = "it cannot be"\n'
         '[[excluded]]\ngroup = "g"\nwhen.a = ["1"]\nreason = "nobody needs it"\n'
     )
-    found = functional.merge(SPACE, load(SPACE, rules(tmp_path, text)).rows, [samples("2 x", "2 y")], DESIGN)
+    found = functional.merge(SPACE, load(SPACE, rules(tmp_path, text)).rows, [samples("2 x", "2 y")], today)
     assert found.figures() == {"hit": 2, "total": 3, "excluded": 1, "impossible": 1}
     assert (found.share, found.holes("g")) == (1.0, [])
     (row,) = [row for row in found.rows() if row["excluded"]]
@@ -141,18 +161,62 @@ def test_impossible_bins_are_no_bins_and_excluded_ones_need_not_be_hit(tmp_path:
 
 def test_a_bin_names_the_first_test_and_seed_that_hit_it() -> None:
     runs = [samples("1 x", test="b"), samples("1 x", test="a", seed=9), samples("1 x", "2 x", test="a", seed=3)]
-    rows = {row["name"]: row for row in functional.merge(SPACE, (), runs, DESIGN).rows()}
+    rows = {row["name"]: row for row in functional.merge(SPACE, (), runs, today).rows()}
     assert (rows["1 x"]["first_hit_by"], rows["1 x"]["seed"]) == ("a", 3)
     assert (rows["1 y"]["first_hit_by"], rows["1 y"]["seed"], rows["1 y"]["hit"]) == (None, None, False)
 
 
 def test_samples_of_another_design_are_left_out_and_counted() -> None:
-    found = functional.merge(SPACE, (), [samples("1 x", design="other"), samples("1 y")], DESIGN)
+    found = functional.merge(SPACE, (), [samples("1 x", design="other"), samples("1 y")], today)
     assert (found.runs, found.stale, found.figures()["hit"]) == (1, 1, 1)
 
 
+def test_samples_of_a_part_of_the_design_count_if_that_part_is_as_it_was() -> None:
+    part = replace(samples("1 x", design=PART), top=ENGINES)
+    whole = replace(samples("2 y", design=PART), top=DEVICE)
+    found = functional.merge(SPACE, (), [part, whole, samples("1 y")], today)
+    assert (found.runs, found.stale, found.figures()["hit"]) == (2, 1, 2)
+    nothing = functional.merge(SPACE, (), [samples("1 x", design="")], lambda _: "")
+    assert (nothing.runs, nothing.stale) == (0, 1)
+
+
+def test_the_hash_of_a_part_is_that_of_the_files_it_is_built_of_and_of_no_others(tmp_path: Path) -> None:
+    copy = tmp_path / "hdl"
+    shutil.copytree(HDL, copy)
+
+    def hashes() -> dict[str, str]:
+        design_hash.cache_clear()
+        return {top: design_hash(top, copy) for top in TOPS}
+
+    first = hashes()
+    assert all(first.values())
+    for file, changed in (("rx/rx_parser.v", {DEVICE}), ("engine/congestion.v", {DEVICE, ENGINES})):
+        text = (copy / file).read_text()
+        (copy / file).write_text(text + "// changed\n")
+        after = hashes()
+        assert {top for top in TOPS if after[top] != first[top]} == changed, file
+        (copy / file).write_text(text)
+    assert design_hash("fifo", copy) == ""  # a block whose test compares nothing with the golden model
+
+
+def test_the_code_that_a_block_alone_has_exercised_does_not_count(tmp_path: Path) -> None:
+    runs = []
+    for top in TOPS:
+        folder = tmp_path / top
+        folder.mkdir()
+        (folder / "coverage.dat").write_text(point("v_line", "hdl/common/fifo.v", 5, 1, ranges="5"))
+        pack(folder / "coverage.dat")
+        runs.append((folder, replace(samples(), top=top)))
+    assert merged_code(runs).files == 1
+
+
+def test_a_run_is_named_by_its_folder_below_the_builds(tmp_path: Path) -> None:
+    assert run_name(ROOT / "sim_build" / "test" / "x[icarus]") == "test/x[icarus]"
+    assert run_name(tmp_path / "y") == "y"
+
+
 def test_a_sample_that_is_not_in_the_space_is_an_error() -> None:
-    assert functional.merge(SPACE, (), [samples("3 x")], DESIGN).problems == (
+    assert functional.merge(SPACE, (), [samples("3 x")], today).problems == (
         "t hit g `3 x`, which is not in the space",
     )
 
@@ -198,12 +262,22 @@ def fed(seed: int) -> CoverageMonitor:
 
 def test_what_a_session_hits_is_in_the_space_and_is_nowhere_called_impossible() -> None:
     hits = by_group(fed(1).hits())
-    found = functional.merge(groups(), load(groups()).rows, [Samples(DESIGN, "t", 1, "icarus", 64, 4, hits)], DESIGN)
+    found = functional.merge(groups(), load(groups()).rows, [Samples(DESIGN, "t", 1, "icarus", 64, 4, hits)], today)
     assert found.problems == ()
     assert {"FREE INITIATE accepted", "LOADED START accepted", "ESTABLISHED RX_SEGMENT DELIVER"} <= set(hits["tcp"])
     assert {"FREE LOADED", "LOADED ESTABLISHED", "ESTABLISHED ESTABLISHED"} <= set(hits["next"])
     assert "OPEN DELIVER PLACE" in hits["delivery"]
     assert {"alignment", "answer", "entry", "frame-in", "frame-out", "level", "option", "scale"} <= hits.keys()
+
+
+def test_a_question_about_a_neighbor_is_no_answer_to_the_command_that_raised_it() -> None:
+    tcb = Tcb(phase=Phase.RUNNING, state=TcpState.ESTABLISHED, gen=1).pack()
+    for kind, outcome in ((CqKind.EVENT, "accepted"), (CqKind.SEND, "BAD_STATE")):
+        cpl = Cqe(kind=kind, status=Status.OK if kind == CqKind.EVENT else Status.BAD_STATE).pack()
+        record = RecTcp(kind=TcpEvt.COMMAND, conn=1, opcode=Opcode.DISCONNECT, tcb=tcb, cpl_valid=1, cpl=cpl).pack()
+        monitor = CoverageMonitor(64, bytearray())
+        monitor.tcp(record)
+        assert ("tcp", ("FREE", "DISCONNECT", outcome)) in monitor.hits()
 
 
 def test_a_run_that_began_anew_behind_a_divergence_hits_nothing() -> None:
@@ -235,7 +309,7 @@ def test_a_device_without_traffic_that_hits_more_than_two_percent_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(null, "OUT", tmp_path)
-    monkeypatch.setattr(null, "design_hash", lambda: DESIGN)
+    monkeypatch.setattr(null, "design_hash", today)
     names = [one.name for one in groups()["alignment"].bins]
     assert null.judge(samples(*names[:5], group="alignment")) == 0
     assert null.judge(samples(*names[:100], group="alignment")) == 1
@@ -305,4 +379,5 @@ def test_a_run_is_told_the_hash_that_the_merge_asks_for() -> None:
     """Otherwise every run would be one of another design, and the figures would be those of no run."""
     tool = find("verilator") or find("icarus")
     assert tool is not None
-    assert chimney_spec(tool).design() == chimney_spec(tool, data_w=64, conns=4).design() == design_hash()
+    assert chimney_spec(tool).design() == chimney_spec(tool, data_w=64, conns=4).design() == design_hash(DEVICE)
+    assert unit_spec(tool, ENGINES, parameters={"COMMIT_PORT": 1}).design() == design_hash(ENGINES)

@@ -260,6 +260,17 @@ def test_a_terminate_fills_held_requests_first() -> None:
     assert [(c.status, c.nbytes) for c in cqes(done)] == [(Status.OK, 100)]
 
 
+@pytest.mark.rule("W-2", "W-6", "W-8")
+def test_a_terminate_passes_an_empty_request_and_fills_the_one_behind_it() -> None:
+    engine = started(hold=1)
+    engine.deliver(150)
+    engine.receive(0, cookie=1)
+    engine.receive(100, cookie=2)
+    done = engine.message(DlvEvt.FREEZE, a=0x8000)
+    assert [(c.cookie, c.status, c.nbytes) for c in cqes(done)] == [(1, Status.UPLOAD, 0), (2, Status.OK, 100)]
+    assert [o.op for o in ops(done)] == [PlOp.COPY, PlOp.LIST_WRITE, PlOp.LIST_WRITE]
+
+
 @pytest.mark.rule("W-6", "W-7")
 def test_an_abort_returns_requests_and_recycles_the_pool() -> None:
     engine = started(hold=1)

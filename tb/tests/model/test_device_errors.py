@@ -80,11 +80,12 @@ class LabRun(ModelRun):
         conns: int = 4,
         device: GoldenDevice | None = None,
         port: GoldenPort | None = None,
+        settings: DriverConfig | None = None,
     ) -> None:
         self.device = device or GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed)
         allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
         session = LabTransfer(config, self.device.mem, allocator)
-        driver = LabDriver(self.device, session.host, allocator, DriverConfig(conns=conns, cq_log2=12))
+        driver = LabDriver(self.device, session.host, allocator, settings or DriverConfig(conns=conns, cq_log2=12))
         self.lab_driver = driver
         driver.lab = lab
         lab.attach(driver, port or GoldenPort(self.device), allocator)

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from model.layout.generated import RecRx, RecTcp, TcpEvt
 from tb.config import RunConfig
 from tb.hostile.attacks import CLASSES, REACHING, Attack, Storm, at_good, random_frames, wrong_ports
+from tb.hostile.cycles import engine_cycles, option_walk
 from tb.hostile.far import Far, Mark, Targets
 from tb.hostile.golden import HostileRun
-from tb.hostile.score import CYCLES_MOST, judge
+from tb.hostile.score import CYCLES_MOST, Score, judge
 from tb.hostile.session import HostileTransfer
 from tb.monitors.wire_headers import read_segment
 
@@ -92,6 +94,18 @@ def test_guesses_at_good_connections_break_no_rule_of_the_contract_or_the_wire(s
     assert outcome["reached"]["at_good"] > FRAMES // 2
 
 
+@pytest.mark.rule("issue 4: hostile peers", "S45")
+@pytest.mark.parametrize(("port", "told"), [(39_999, False), (40_000, True), (40_007, True), (40_008, False)])
+def test_the_wire_monitor_expects_an_answer_to_a_guess_before_and_after_the_offload_too(
+    port: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, expected = HostileRun(session(tmp_path)), list[int]()
+    monkeypatch.setattr(run.session.network.monitor, "expect_window", expected.append)
+    run.session.field.entered("at_good", Mark(port).guess(random.Random(1), 16), 0, 1)
+    assert expected == [port] * told
+    assert run.session.field.score.reached["at_good"] == 0  # none is offloaded yet
+
+
 class Deaf(HostileRun):
     """A device that processes nothing more once the attack is under way."""
 
@@ -152,3 +166,75 @@ def test_a_bound_that_is_missed_is_a_problem() -> None:
     ):
         assert len(judge(config, good | change, alone, [])["problems"]) >= 1, change
     assert judge(config, good, {}, [])["problems"] != []
+
+
+# --- the measures ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+@pytest.mark.parametrize(
+    ("options", "walked"),
+    [
+        (b"", 0), (b"\x01" * 40, 40), (b"\x04\x02" * 10, 10), (b"\x01\x01\x08\x0a" + bytes(8), 3), (bytes(40), 0),
+        (b"\x01\x01\x00\x01", 2), (b"\x01\x05\x00\x01", 1), (b"\x01\x05\x01\x01", 1),
+        (b"\x01\x01\x01\x09", 3), (b"\x02\x04\x05\xb4\x08\x28\x01\x01", 1),
+    ],
+)  # fmt: skip
+def test_an_option_is_walked_over_if_it_is_in_order_and_nothing_behind_one_that_is_not(
+    options: bytes, walked: int
+) -> None:
+    far = a_live_target().fars[0]
+    assert option_walk(far.say(b"text", options=options, bare=True)) == walked
+    assert option_walk(b"\x01" * 60) == 0
+
+
+def _offered(cycle: int, arrival: int) -> str:
+    return f"R {cycle} {RecRx(arrival=arrival).pack():x}\n"
+
+
+def _committed(cycle: int, kind: TcpEvt, cause: int = 0) -> str:
+    return f"T {cycle} {RecTcp(kind=kind, cause=cause).pack():x}\n"
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+@pytest.mark.parametrize(
+    ("commit_before", "walk", "most"),
+    [
+        ((), 0, 70 - 31),  # the segment is there a cycle behind the verdict
+        (((50, TcpEvt.TIMER, 0),), 0, 70 - 50),  # another event held the engine until then
+        ((), 25, 70 - 56),  # rx_options had it until then
+        (((50, TcpEvt.TIMER, 0),), 25, 70 - 56),
+        (((60, TcpEvt.TIMER, 0),), 25, 70 - 60),
+        (((40, TcpEvt.RX_SEGMENT, 7),), 25, 70 - 66),  # and could not begin until the segment before it was taken
+        (((29, TcpEvt.RX_SEGMENT, 7),), 25, 70 - 56),
+        (((40, TcpEvt.RX_SEGMENT, 7), (68, TcpEvt.TIMER, 0)), 25, 70 - 68),
+    ],
+)
+def test_engine_cycles_count_from_the_moment_the_segment_is_there_and_the_engine_free(
+    commit_before: tuple[tuple[int, TcpEvt, int], ...], walk: int, most: int, tmp_path: Path
+) -> None:
+    records = tmp_path / "records.txt"
+    lines = [(10, _offered(10, 7)), (30, _offered(30, 8)), (30, "F 30 00000008 00000040\n")]
+    lines += [(cycle, _committed(cycle, kind, cause)) for cycle, kind, cause in commit_before]
+    # what is no attack frame may take as long as it likes
+    lines += [(70, _committed(70, TcpEvt.RX_SEGMENT, 8)), (71, _offered(71, 9))]
+    lines += [(900, _committed(900, TcpEvt.RX_SEGMENT, 9)), (990, _committed(990, TcpEvt.TIMER, 8))]
+    records.write_text("".join(line for _, line in sorted(lines, key=lambda one: one[0])))
+    assert engine_cycles(records, {8: walk}) == most
+    assert engine_cycles(records, {}) == 0
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+def test_goodput_and_cover_are_of_nine_tenths_of_what_each_connection_had_still_to_carry() -> None:
+    score = Score(begun=100, before=[0, 500], stopped=190)
+    steps = [(899, 950), (900, 949), (960, 950), (1000, 1000)]
+    for tick, backs in zip((130, 150, 200, 1200), steps, strict=True):
+        for place, back in enumerate(backs):
+            score.carried(place, back, 1000, tick)
+    assert (score.goodput, score.covered) == (0.0, 0.0)  # not all bytes are back
+    score.ended = 1200
+    assert score.measured == {0: (150, 900), 1: (130, 450)}
+    assert score.goodput == 900 / 50 + 450 / 30
+    assert score.covered == 1.0
+    score.stopped = 125
+    assert score.covered == 0.5

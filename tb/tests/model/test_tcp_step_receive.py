@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from model.layout.generated import DlvEvt, Opcode, Phase, TcpEventType, TcpState, UploadReason, Verdict
+from model.layout.generated import DlvEvt, Opcode, Phase, Status, TcpEventType, TcpState, UploadReason, Verdict
 from model.tcp.types import RESET_PARAMS, Consumed, Credit
-from tb.tests.model.tcp_bench import ACK, FIN, GEN, PSH, RST, SYN, URG, message_of, running, segment_of
+from tb.tests.model.tcp_bench import ACK, FIN, GEN, PSH, RST, SYN, URG, image, message_of, running, segment_of
 
 
 @pytest.mark.rule("C-9")
@@ -309,6 +309,21 @@ def test_both_fins_lead_through_fin_wait_2_to_time_wait_and_ask_for_the_upload_o
     assert message_of(result).info == UploadReason.UPLOAD_REQUESTED
     assert engine.tcb.phase == Phase.RUNNING
     assert engine.grant().actions.dlv is None
+
+
+@pytest.mark.rule("E-8", "B-3")
+def test_a_refused_initiate_of_the_running_generation_is_an_event_in_which_time_wait_asks_for_the_upload() -> None:
+    engine = running()
+    engine.command(Opcode.DISCONNECT, flags=1)
+    engine.segments()
+    engine.rx(ack=1001)
+    engine.rx(ack=1001, flags=ACK | FIN)
+    assert (engine.tcb.state, engine.tcb.retrieve_sent) == (TcpState.TIME_WAIT, 0)
+    result = engine.command(Opcode.INITIATE, image())
+    assert result.actions.cpl is not None
+    assert result.actions.cpl.status == Status.BAD_STATE
+    assert message_of(result).info == UploadReason.UPLOAD_REQUESTED
+    assert engine.tcb.retrieve_sent == 1
 
 
 @pytest.mark.rule("C-8b", "S49")

@@ -67,7 +67,7 @@ class LeftOverTest(StartUpTest):
 
     async def stimulus(self) -> None:
         await super().stimulus()
-        self.follower._expected[CqSource.TCP].append(Expected(cqe=0, conn=0, gen=0, need=0, number=0))
+        self.follower._expected[CqSource.TCP].append(Expected(cqe=0, conn=0, gen=0, need=0, number=0, cycle=0))
         self.env.scoreboard.finish()
 
 

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import cocotb
 from cocotb.triggers import Timer
 from pyuvm import uvm_factory, uvm_root
 
-from model.layout.generated import RecTcp, TcpEvt
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
 from tb.files import write_json
+from tb.hostile.cycles import engine_cycles
 from tb.hostile.score import CYCLES_MOST, REACHED_LEAST
 from tb.hostile.session import HostileTransfer
 from tb.session.transfer import Transfer
-from tb.sim.records import parse
 from tb.sim.run import RECORDS_NAME
 from tb.tests.rtl.transfer_test import TransferTest, built
-
-
-def engine_cycles(records: Path, arrivals: list[int]) -> int:
-    """Cycles that tcp_engine took for one of these frames, at most: an upper bound.
-
-    It began when the commit before was done and the frame was in, whichever came later, and waited for no longer than
-    it worked; both are in the records.
-    """
-    chosen, entered, before, worst = set(arrivals), dict[int, int](), 0, 0
-    with records.open() as file:
-        for line in file:
-            if line[0] not in "FT":
-                continue
-            record = parse(line)
-            if record.tag == "F":
-                entered[record.fields[0]] = record.cycle
-                continue
-            commit = RecTcp.unpack(record.value)
-            if commit.kind == TcpEvt.RX_SEGMENT and commit.cause in chosen:
-                worst = max(worst, record.cycle - max(before, entered[commit.cause]))
-            before = record.cycle
-    return worst
 
 
 class HostileTest(TransferTest):
@@ -68,7 +44,7 @@ class HostileTest(TransferTest):
         return found
 
     def _cycles(self) -> int:
-        return engine_cycles(self.config.out / RECORDS_NAME, self.hostile.field.score.arrivals)
+        return engine_cycles(self.config.out / RECORDS_NAME, self.hostile.field.score.walks)
 
     def _write_results(self, seconds: float) -> None:
         super()._write_results(seconds)

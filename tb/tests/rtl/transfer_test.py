@@ -16,9 +16,9 @@ from model.layout.generated import Csr
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
 from model.ndis.status import NdisStatus
-from tb.config import ROOT, RunConfig
+from tb.config import RunConfig
 from tb.contract.duties import counted, duties
-from tb.coverage.samples import Samples, by_group
+from tb.coverage.samples import Samples, by_group, run_name
 from tb.device.host_port import RtlHostPort
 from tb.env.agents import NdisDriver
 from tb.env.base_test import ChimneyTest, configuration, put, top
@@ -147,10 +147,9 @@ class TransferTest(ChimneyTest):
         scoreboard, config, out = self.env.scoreboard, self.config, self.config.out
         if scoreboard.coverage.void or scoreboard.diverged:
             return
-        inside = out.is_relative_to(ROOT / "sim_build")
         samples = Samples(
             design=str(cocotb.plusargs.get("design", "")),
-            test=str(out.relative_to(ROOT / "sim_build")) if inside else out.name,
+            test=run_name(out),
             seed=config.seed,
             simulator=config.sim,
             data_w=config.data_w,

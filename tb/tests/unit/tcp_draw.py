@@ -37,6 +37,8 @@ OFF = MASK
 GRACEFUL, ABORTIVE, INHERITED = 1, 2, 4
 KEEP = 1  # UPDATE of a path or neighbor
 SPARE_PATH = 7  # its neighbor is never written
+COMMITTED = 40  # cycles in which an event is committed, if not much waits
+WORDS = "words"  # the mood of a round in which the host says everything
 LINE = {"tick": 7, "level": 8, "wait": 9, "drain": 10}
 STATES = (TcpState.ESTABLISHED, TcpState.FIN_WAIT_1, TcpState.FIN_WAIT_2, TcpState.CLOSE_WAIT, TcpState.CLOSING,
           TcpState.LAST_ACK)  # fmt: skip
@@ -152,9 +154,10 @@ class TcpDraw:
     def _new_round(self) -> None:
         """Other connections, moods, stalls, number of credits to be kept; something to lose is on its way."""
         rng = self.rng
-        self._round = rng.randrange(2, 9)
-        self._hot = rng.sample(self.live, min(len(self.live), rng.choice((1, 2, 3, 5, 8))))
-        self._mood = {conn: self.pick("mood") for conn in self._hot}
+        words = self.pick("round") == WORDS
+        self._round = rng.randrange(6, 16) if words else rng.randrange(2, 9)
+        self._hot = rng.sample(self.live, min(len(self.live), 8 if words else rng.choice((1, 2, 3, 5, 8))))
+        self._mood = {conn: WORDS if words else self.pick("mood") for conn in self._hot}
         self._pool = rng.choice((0, 2, 66, 80, 300, 300))
         sends = False
         for conn, mood in self._mood.items():
@@ -283,10 +286,11 @@ class TcpDraw:
         phase = self._phase.get(conn) or phase_of(tcb)
         if phase == "NEW" and self.rng.random() < 0.9:
             return
-        what = self.pick(phase, self._mood.get(conn, ""))
+        mood = self._mood.get(conn, "")
+        what = self.pick(phase, mood)
         gen = tcb.gen
         if what == "stale":
-            gen, what = (gen + 1) & 0xFF, self.pick("stale")
+            gen, what = (gen + 1) & 0xFF, self.pick("stale", mood)
         if what == "offload":
             self._phase[conn] = "NEW"
             self._offload(conn)
@@ -294,6 +298,17 @@ class TcpDraw:
             self._segment(conn, gen, tcb)
         elif what == "consumed":
             self._consume(conn, gen, tcb)
+        elif what == "farewell":
+            self._farewell(conn, gen, tcb)
+        elif what == "cut off":  # nothing may be sent any more, not even the RST (E-9, B-6a)
+            self._command(Opcode.INVALIDATE, conn, gen, flags=Object.CONNECTION, addr=self.rng.getrandbits(48))
+            how = self.rng.random()
+            if how < 0.5:
+                self._command(Opcode.DISCONNECT, conn, gen, flags=ABORTIVE)
+            elif how < 0.75:
+                self._host(Opcode.UPDATE, conn, gen, tcb)
+            else:
+                self._farewell(conn, gen, tcb)
         elif what == "fence":
             if phase == "TERMINATING" and gen == tcb.gen:
                 self._phase[conn] = "FREE"
@@ -321,13 +336,33 @@ class TcpDraw:
         elif gen != tcb.gen:
             self._offer(3, conn | gen << 16 | 77 << 24, Consumed(conn, gen, 77))
 
+    def _farewell(self, conn: int, gen: int, tcb: Tcb) -> None:
+        """Text; once it is there, text with a FIN about when a timer is due, and an event right behind it (E-8)."""
+        rng, end = self.rng, self._end(conn, tcb)
+        seg = self._far_end(tcb, conn, WORDS)
+        length = min(100, (tcb.rcv_adv - end.nxt) & MASK)
+        seg = replace(seg, seq=end.nxt, flags=ACK, pay_len=length)
+        end.nxt = (end.nxt + 2 * length) & MASK
+        self._arrive(conn, gen, tcb, seg)
+        self._line(LINE["wait"], COMMITTED)
+        timer = tcb.dack_deadline if tcb.dack_on else self.now + self.core.params.delayed_ack_ticks
+        if (timer - self.now) & MASK < 1 << 28:
+            self._tick(timer)
+        self._line(LINE["wait"], rng.randrange(self.core.config.conns))
+        self._arrive(conn, gen, tcb, replace(seg, seq=(seg.seq + length) & MASK, flags=ACK | FIN))
+        how = rng.random()
+        if how < 0.4:
+            self._consume(conn, gen, tcb)
+        elif how < 0.6:
+            self._offer(6, conn | gen << 16, Fault(conn, gen))
+
     def _host(self, opcode: Opcode, conn: int, gen: int, tcb: Tcb) -> None:
         """A command of the host on a connection."""
         rng = self.rng
         if opcode == Opcode.SEND:
             self._send(conn, gen, self._length())
         elif opcode == Opcode.DISCONNECT:
-            how = self.pick("disconnect")
+            how = self.pick("disconnect", self._mood.get(conn, ""))
             if how == "graceful":
                 length = self._length() if rng.random() < 0.4 else 0
                 self._command(opcode, conn, gen, flags=GRACEFUL, length=length, count=int(length > 0))
@@ -336,7 +371,7 @@ class TcpDraw:
         elif opcode == Opcode.UPDATE:
             self._command(opcode, conn, gen, image=CachedImage(**self._cached(tcb.rcv_ws)))
         elif opcode == Opcode.FORWARD:
-            seg = self._far_end(tcb, conn)
+            seg = self._far_end(tcb, conn, WORDS if self._mood.get(conn) == WORDS else "")
             header = 20 + 12 * seg.ts_present + (4 + 8 * seg.sack_n) * bool(seg.sack_n)
             length = min(seg.pay_len, 1480 - header)
             seg = replace(seg, conn=conn, gen=gen, ip_ecn=0, pay_off=header, pay_len=length)
@@ -362,9 +397,9 @@ class TcpDraw:
 
     def _offload(self, conn: int) -> None:
         """INITIATE, what the host sent before, START; now and then not all of it."""
-        rng = self.rng
+        rng, words = self.rng, self._mood.get(conn) == WORDS
         gen = self._gen[conn] = (self._gen.get(conn, rng.getrandbits(8)) + 1) & 0xFF
-        state = TcpState[self.pick("state")]
+        state = TcpState[self.pick("state", self._mood.get(conn, ""))]
         flight = 0
         if state != TcpState.FIN_WAIT_2 and rng.random() < 0.5:
             flight = rng.choice((1, 1, rng.randrange(2, 3000), rng.randrange(2, 20_000)))
@@ -379,9 +414,9 @@ class TcpDraw:
             length = left if rng.random() < 0.6 else rng.randrange(1, left + 1)
             self._send(conn, gen, length)
             left -= length
-        if ours:
+        if ours and not (words and rng.random() < 0.3):
             self._command(Opcode.DISCONNECT, conn, gen, flags=GRACEFUL | INHERITED)
-        if rng.random() < 0.95:
+        if rng.random() < (0.7 if words else 0.95):
             self._command(Opcode.START, conn, gen, flags=rng.getrandbits(1))
 
     def _near_wrap(self) -> int:
@@ -418,7 +453,7 @@ class TcpDraw:
         if path is None:
             path = SPARE_PATH if rng.random() < 0.005 else rng.randrange(SPARE_PATH)
         flags = rng.getrandbits(5)
-        theirs, ours = (rng.choice((0, 0, 1, 4, 7, 14)) for _ in range(2))
+        theirs, ours = (rng.choice((0, 1, 14, rng.randrange(15), rng.randrange(15))) for _ in range(2))
         snd_ws, rcv_ws = (theirs, ours) if flags & 4 else (0, 0)
         widest = min(65_535 << rcv_ws, 1_073_725_440)
         cached = self._cached(rcv_ws)
@@ -473,11 +508,15 @@ class TcpDraw:
     # ---- the far end -------------------------------------------------------------------------
 
     def _segment(self, conn: int, gen: int, tcb: Tcb) -> None:
+        mood = self._mood.get(conn, "")
+        self._arrive(conn, gen, tcb, self._far_end(tcb, conn, mood), astray=0.2 if mood == WORDS else 0.03)
+
+    def _arrive(self, conn: int, gen: int, tcb: Tcb, seg: RxSeg, astray: float = 0.0) -> None:
+        """A segment as the receive path hands it on; ``astray``: how often its tag is drawn."""
         self._arrival = (self._arrival + 1) & MASK
-        seg = self._far_end(tcb, conn, self._mood.get(conn, ""))
         neighbor = self.core.neighbors[self.core.paths[tcb.path_id].neighbor_id]
         tagged, vlan = int(neighbor.vlan_id != 0), neighbor.vlan_id
-        if self.rng.random() < 0.03:
+        if self.rng.random() < astray:
             tagged, vlan = 1, self.rng.choice((0, 8, vlan))
         options = 12 * seg.ts_present + (4 + 8 * seg.sack_n) * bool(seg.sack_n)
         header = (60 if tcb.family == Family.IPV6 else 40) + options
@@ -643,6 +682,10 @@ class TcpDraw:
             return una - rng.randrange(1, 3000), una - rng.choice((0, 0, 1))
         if what == "wild":
             return rng.getrandbits(32), rng.getrandbits(32)
+        if what == "island":  # so small that all that a scoreboard holds has room
+            size = max(flight // 24, 1)
+            left = una + size * (2 * rng.randrange(12) + 1)
+            return left, left + size
         left = una + mss * rng.choice((1, 3, 5, 7))
         right = left + mss * rng.choice((1, 1, 1, 2))
         return (left, right) if what != "odd" else (left + rng.randrange(-5, 6), right - 1)

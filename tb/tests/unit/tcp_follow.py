@@ -94,7 +94,9 @@ class Levels:
 class TcpFollow:
     """The golden state of engine_top, what was offered to it, and what must come out of its queues."""
 
-    def __init__(self, conns: int, tick: int) -> None:
+    def __init__(self, conns: int, tick: int, compared: Callable[[int], None] = lambda _: None) -> None:
+        """``compared`` is told of every commit record that is as it must be."""
+        self._tell = compared
         self.core = Core(DeviceConfig(conns=conns), GoldenMemory(bytearray(64)))
         self.waiting: dict[TcpEvt, deque[Event]] = {kind: deque() for kind in STREAMS.values()}
         self.commits = 0
@@ -162,6 +164,7 @@ class TcpFollow:
             self._history[conn].append(Commit(self._cycle, expected, before))
         if expected != value:
             raise self._parted(event, conn if has_conn else None, before, expected, value)
+        self._tell(value)
         if isinstance(event, RxSegment):
             del core.by_arrival[event.seg.arrival]
         self.commits += 1

@@ -9,6 +9,7 @@ and everything that left the queues, and draws the next batch from the golden st
 
 from __future__ import annotations
 
+import gc
 import random
 from collections import Counter, defaultdict
 from typing import Any
@@ -16,14 +17,19 @@ from typing import Any
 import cocotb
 from cocotb.triggers import Timer, ValueChange
 
+from tb.coverage.samples import ENGINES, Samples, by_group, run_name
 from tb.env.base_test import configuration
+from tb.env.coverage import CoverageMonitor
 from tb.files import write_json
 from tb.sim.records import RecordReader
-from tb.sim.run import BATCH_NAME, RECORDS_NAME, replay_command
+from tb.sim.run import BATCH_NAME, RECORDS_NAME, SAMPLES_NAME, replay_command
 from tb.tests.unit.tcp_draw import TcpDraw, Weights
 from tb.tests.unit.tcp_follow import REACHED, Difference, TcpFollow
 
-#: What is drawn, and how often against the other words of its row.
+#: Each command about a connection as often as any other, for rounds of words.
+WORDS = dict.fromkeys(("start", "send", "disconnect", "forward", "update", "query", "invalidate", "terminate", "upload",
+                       "initiate"), 8)  # fmt: skip
+#: What is drawn, and how often against the other words of its row. A row of a mood stands for that of no mood.
 WEIGHTS: Weights = {
     "any": {"connection": 1000, "tick": 80, "credit": 60, "answer": 3, "age": 1, "path": 1, "neighbor": 1, "params": 1,
             "invalidate": 1},
@@ -45,6 +51,21 @@ WEIGHTS: Weights = {
     "stale": {"segment": 5, "consumed": 2, "send": 2, "terminate": 1, "fault": 1, "fence": 1, "start": 1, "update": 1},
     "disconnect": {"graceful": 8, "abortive": 2, "inherited": 1},
     "state": {"ESTABLISHED": 50, "FIN_WAIT_1": 5, "FIN_WAIT_2": 3, "CLOSE_WAIT": 6, "CLOSING": 3, "LAST_ACK": 3},
+    # rounds of words: every command in every state, of this generation and of another one, and the end of a connection
+    "round": {"play": 94, "words": 6},
+    "FREE words": WORDS | {"offload": 300, "segment": 8, "stale": 40},
+    "LOADED words": WORDS | {"start": 40, "segment": 8, "fault": 8, "stale": 80},
+    "RUNNING words": WORDS | {"segment": 60, "consumed": 10, "farewell": 60, "cut off": 8, "forward": 20, "update": 16,
+                              "stale": 100, "fault": 4},
+    "OVER words": WORDS | {"update": 24, "terminate": 16, "segment": 16, "consumed": 12, "cut off": 16, "stale": 100,
+                           "fault": 8},
+    "FROZEN words": WORDS | {"terminate": 80, "segment": 8, "consumed": 8, "fault": 8, "stale": 40},
+    "TERMINATING words": WORDS | {"fence": 80, "segment": 8, "consumed": 8, "fault": 8, "stale": 20},
+    "stale words": WORDS | {"segment": 8, "consumed": 8, "fault": 12, "fence": 8},
+    "disconnect words": {"graceful": 4, "abortive": 4, "inherited": 1},
+    "state words": {"ESTABLISHED": 8, "FIN_WAIT_1": 10, "FIN_WAIT_2": 12, "CLOSE_WAIT": 4, "CLOSING": 9, "LAST_ACK": 9},
+    "segment words": {"ack": 60, "text": 30, "fin": 10, "urg": 12, "old": 4, "syn": 2, "rst": 2},
+    "ack words": {"all": 60, "part": 20, "same": 20},
     # the far end: its mood for a round, where the text lies, what it acknowledges, window, options
     "mood": {"mixed": 30, "loss": 35, "out": 15, "in": 12, "holes": 12},
     "segment": {"ack": 350, "text": 300, "hole": 160, "overlap": 50, "old": 30, "edge": 30, "probe": 20, "wild": 6,
@@ -60,7 +81,7 @@ WEIGHTS: Weights = {
     "window loss": {"same": 200, "more": 2, "shut": 1},
     "window out": {"same": 60, "more": 40},
     "timestamp": {"newer": 200, "older": 3, "wild": 1, "absent": 2, "none": 1},
-    "sack": {"next": 4, "new": 8, "grown": 3, "odd": 1, "duplicate": 1, "wild": 1},
+    "sack": {"next": 4, "new": 8, "island": 8, "grown": 3, "odd": 1, "duplicate": 1, "wild": 1},
     # time, and the queues behind the cluster
     "tick": {"one": 600, "short": 500, "medium": 70, "deadline": 60, "long": 3, "days": 1},
     "queues": {"open": 80, "stalled": 15, "no room": 5},
@@ -92,12 +113,15 @@ async def every_commit_of_random_events_is_that_of_the_golden_model(dut: Any) ->
     rng = random.Random(f"{SEED_WORDS} {config.seed}")
     wanted = int(cocotb.plusargs.get("events", 2000))
     connections = int(cocotb.plusargs.get("connections", rng.randrange(16, 65)))
-    follow = TcpFollow(CONNS, 0)
+    monitor = CoverageMonitor(0, bytearray())  # the cluster alone: no bus, no memory
+    follow = TcpFollow(CONNS, 0, monitor.tcp)
     draw = TcpDraw(rng, follow, WEIGHTS, connections)
     numbers: dict[str, Any] = {"commits_compared": 0, "frames_compared": 0, "problems": []}
     lines = draw.first()
     go = 0
     await Timer(1, unit="ns")  # the initial blocks have run
+    gc.freeze()  # as Bench.run does: there is little cyclic garbage, and looking for it costs
+    gc.set_threshold(100_000, 20, 100)
     try:
         while True:
             (config.out / BATCH_NAME).write_text("".join(lines))
@@ -121,6 +145,17 @@ async def every_commit_of_random_events_is_that_of_the_golden_model(dut: Any) ->
            if follow.commits >= FLOOR_FROM and follow.reached[name] < floor]  # fmt: skip
     assert not few, "the events were not worth their time:\n" + "\n".join(few)
     assert follow.idle_commits <= NOTHING * follow.commits, f"{follow.idle_commits} commits did nothing"
+    samples = Samples(
+        design=str(cocotb.plusargs.get("design", "")),
+        test=run_name(config.out),
+        seed=config.seed,
+        simulator=config.sim,
+        data_w=config.data_w,
+        conns=CONNS,
+        hits=by_group(monitor.hits()),
+        top=ENGINES,
+    )
+    samples.store(config.out / SAMPLES_NAME)
 
 
 def reached(follow: TcpFollow) -> dict[str, int]:

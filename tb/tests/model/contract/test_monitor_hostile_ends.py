@@ -211,6 +211,19 @@ def _(s: Tale, open_: bool) -> None:
     s.comes(100, ack=10, stamps=(BETWEEN if open_ else NEWER, 5101)).wait(500).query_neighbor(621)
 
 
+@tale("CH-216")
+def _(s: Tale, open_: bool) -> None:
+    s.offload().send(1, 4000)
+    if open_:
+        s.comes(0, ack=2)  # what is sent just then: SND.UNA stays 0, or is 2
+    s.goes(0, 0, 1000).goes(0, 1000, 1000)
+    if not open_:
+        s.comes(0, ack=2)
+    for _ in range(3):
+        s.comes(0, ack=0).wait(1)
+    s.goes(0, 0, 1000).comes(0, ack=10).comes(0, ack=10).wait(1).goes(0, 10, 1000)
+
+
 @talk("CH-245")
 def _(story: Story, open_: bool) -> None:
     talk = Talk(story, stamped=True, delegated={"ts_recent": OLDER}).offload()
@@ -341,6 +354,85 @@ def test_an_ack_of_what_is_sent_just_then_may_complete_it(late: int, rules: set[
     talk.sends(0, A)
     story.complete("send", done(request, ndis.SUCCESS, 100))
     assert broken(story.records, "CH-101", "G-31") == rules
+
+
+@pytest.mark.rule("CH-216")
+@pytest.mark.parametrize(("start", "rules"), [(5, set()), (10, {"CH-216"})])
+def test_duplicates_of_a_head_that_may_be_the_head_still_count_with_the_next(start: int, rules: set[str]) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().send(1, 4000).goes(0, 0, 1000).goes(0, 1000, 1000)
+        s.comes(0).comes(0).comes(0, 10)
+        s.comes(start, ack=2)  # 5: old if the ten bytes were taken already
+        s.comes(10, ack=0).wait(1).goes(10, 0, 1000).comes(10, ack=20).comes(10, ack=20).wait(1).goes(10, 20, 1000)
+
+    assert broken(told(tell), "CH-216") == rules
+
+
+@pytest.mark.rule("CH-216")
+@pytest.mark.parametrize("doubt", [False, True])
+def test_the_fast_retransmit_is_demanded_only_where_the_head_is_certain(doubt: bool) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().send(1, 4000)
+        if doubt:
+            s.comes(0, ack=2)
+        s.goes(0, 0, 1000).goes(0, 1000, 1000)
+        s.comes(-500, ack=-5) if doubt else s.comes(0, ack=2)
+        for _ in range(3):  # with SND.UNA 0 the first is no duplicate
+            s.comes(0, ack=2).wait(1)
+        s.wait(100)
+
+    assert broken(told(tell), "CH-216") == (set() if doubt else {"CH-216"})
+
+
+@pytest.mark.rule("CH-196")
+@pytest.mark.parametrize(
+    ("comes", "rules"),
+    [("RA!R!", set()), ("AR!R!", {"CH-196"}), ("R!AR!", set()), ("RRA!!", {"CH-196"}), ("RARA!!", set())],
+)
+def test_a_challenge_ack_is_of_the_period_in_which_its_rst_came(comes: str, rules: set[str]) -> None:
+    """It leaves when other segments came already: RST, A an acceptable segment, ! the challenge ACK."""
+
+    def tell(s: Tale) -> None:
+        s.offload().wait(100)
+        for number, what in enumerate(comes):
+            if what == "!":
+                s.wait(1).goes(0)
+            else:
+                s.comes(200 + number if what == "R" else 0, flags=what)
+
+    assert broken(told(tell), "CH-196") == rules
+
+
+@pytest.mark.rule("CH-196")
+@pytest.mark.parametrize(
+    ("late", "answers", "rules"), [(1, 1, set()), (1, 2, {"CH-196"}), (200, 1, {"CH-196"})]
+)  # fmt: skip
+def test_an_ack_of_what_is_sent_just_then_may_have_ended_the_period_before_the_rst_behind_it(
+    late: int, answers: int, rules: set[str]
+) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().wait(100).comes(-500).wait(1).goes(0)  # the one answer in half a second
+        s.comes(200, flags="R").wait(1).goes(0).comes(0, ack=50).wait(late)
+        s.comes(201, flags="R").comes(202, flags="R").send(1, 100).goes(0, 0, 100).wait(1)
+        for _ in range(answers):
+            s.goes(0, 100)
+
+    assert broken(told(tell), "CH-196") == rules
+
+
+@pytest.mark.rule("CH-201")
+@pytest.mark.parametrize("flag", ["R", "S"])
+@pytest.mark.parametrize(("ended", "rules"), [(True, set()), (False, {"CH-201"})])
+def test_a_challenge_ack_of_a_period_that_is_over_leaves_no_keepalive_timer(
+    ended: bool, rules: set[str], flag: str
+) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().wait(100).comes(200, flags=flag)
+        if ended:
+            s.comes(0)
+        s.wait(1).goes(0).wait(1000).query(0, keep_alive_timeout_delta=0xFFFF_FFFF)
+
+    assert broken(told(tell), "CH-201") == rules
 
 
 @pytest.mark.rule("CH-198")

@@ -1,0 +1,61 @@
+"""How long tcp_engine worked for a frame, from the records of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from model.layout.generated import RecRx, RecTcp, TcpEvt
+from tb.monitors.wire_headers import read_segment
+from tb.sim.records import parse
+
+_END: Final = 0
+_NOP: Final = 1
+_LEAST: Final = 2
+
+
+def option_walk(frame: bytes) -> int:
+    """Options that rx_options walks over before it gives the segment in ``frame`` away, one a cycle; at most 40.
+
+    RFC 9293 3.1: kind 0 ends the list, kind 1 is one byte, others have a length; the first that is not in order ends
+    the walk, too. 0 for what is no TCP segment.
+    """
+    seg = read_segment(frame)
+    if seg is None or not seg.whole:
+        return 0
+    options, walked = frame[seg.payload_at - seg.option_length : seg.payload_at], 0
+    while options and options[0] != _END:
+        length = 1 if options[0] == _NOP else options[1] if len(options) >= _LEAST else 0
+        if options[0] != _NOP and not _LEAST <= length <= len(options):
+            break
+        options, walked = options[length:], walked + 1
+    return walked
+
+
+def engine_cycles(records: Path, walks: Mapping[int, int]) -> int:
+    """Cycles that tcp_engine took for one of these frames, at most: an upper bound.
+
+    ``walks``: number of the frame among all that entered, from 0 -> `option_walk`. The engine begins when the commit
+    before is done and the segment is there, whichever comes later. It is there one cycle and its walk after rx_parser
+    said what the frame is, or after the commit of the segment before it, as rx_options holds one at a time: what these
+    two take is none of the engine's, and the wire does not wait for it. All waiting behind that counts.
+    """
+    offered: dict[int, int] = {}
+    before = segment_before = worst = 0
+    with records.open() as file:
+        for line in file:
+            if line[0] not in "RT":
+                continue
+            record = parse(line)
+            if record.tag == "R":
+                offered[RecRx.unpack(record.value).arrival] = record.cycle
+                continue
+            commit = RecTcp.unpack(record.value)
+            if commit.kind == TcpEvt.RX_SEGMENT:
+                if commit.cause in walks:
+                    there = max(segment_before, offered[commit.cause]) + 1 + walks[commit.cause]
+                    worst = max(worst, record.cycle - max(before, there))
+                segment_before = record.cycle
+            before = record.cycle
+    return worst
