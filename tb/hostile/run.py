@@ -29,7 +29,7 @@ FRAMES: Final = {"model": 100_000, "rtl": 2_000}
 #: Ticks that a frame travels: round trips, not the wire, limit the good connections.
 DELAY: Final = {"model": 100, "rtl": 4}
 #: Bytes of the good connections, a frame of the attack and beside: they are over shortly before the attack.
-BYTES_A_FRAME: Final = {"model": 18, "rtl": 280}
+BYTES_A_FRAME: Final = {"model": 18, "rtl": 224}
 BYTES_AT_LEAST: Final = 48 * 1024
 BUILT_CONNS: Final = 16
 #: Seconds that a seed may take.

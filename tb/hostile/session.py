@@ -29,6 +29,7 @@ from tb.hostile.cycles import option_walk
 from tb.hostile.far import FIRST_VICTIM_PORT, HOSTILE_IP, HOSTILE_MAC, HOSTILE_PORT, Far, Mark, Targets, number
 from tb.hostile.score import Score
 from tb.monitors.wire_headers import WireSegment, read_segment
+from tb.peers.connection import TcpConfig
 from tb.session import summary
 from tb.session.network import FIRST_LOCAL_PORT, NIC_IP, PEER_IP, PEER_PORT, Network
 from tb.session.statistics import Ask
@@ -297,6 +298,8 @@ class HostileTransfer(Transfer):
     """The good session, over when victims and attack are over, too."""
 
     network_type = HostileNetwork
+    #: No end holds a piece back until a delayed ACK comes: that wait is as long as the rest of a session on the RTL.
+    peer_tcp = TcpConfig(nagle=False)
     #: Classes of the attack and their shares.
     classes: Mapping[Attack, int] = CLASSES
     asks_statistics = Ask.NEVER

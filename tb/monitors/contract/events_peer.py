@@ -69,6 +69,14 @@ class _Notes:
     challenged: int | None = None
     """Tick of the challenge ACK that armed keepalive, no acceptable segment since."""
 
+    def split(self) -> None:
+        """A period ended at some segment that came before: what its one answer is not for is of the next."""
+        answered, asks = self.reset_challenged, list[int]()
+        for period in self.reset_asks:
+            asks.append(period if period > answered else self.period + 1)
+            answered = max(answered, period)
+        self.reset_asks = deque(sorted(asks))
+
     def answers(self, tick: int, pause: int) -> bool:
         """An ACK that says nothing new answers something; strays have one answer in ``pause`` ticks."""
         for calls in (self.repeats, self.texts, self.strays):
@@ -137,8 +145,7 @@ class PeerEvents(BookedMonitor):
     def segment_sent(self, conn: Connection, seg: Segment) -> None:
         if conn.revived == self.now:
             notes = self._of(conn)
-            # it came earlier, so RSTs that came since may be of the new period
-            notes.reset_asks = deque([notes.period + 1] * len(notes.reset_asks))
+            notes.split()
             self._acceptable(notes)
         self._fin_duty(conn)
 

@@ -18,7 +18,7 @@ from tb.monitors.contract.acceptance import Answer, Early
 from tb.monitors.contract.receive_books import NEVER, SUCCESS, Connection, Shared, number
 from tb.monitors.contract.receive_segments import ACK, RST, SYN, Segment, segment_of, unwrap
 from tb.monitors.contract.receive_stream import Arrival
-from tb.monitors.contract.receive_watch import LATE, BookedMonitor
+from tb.monitors.contract.receive_watch import LATE, RACE, BookedMonitor
 from tb.monitors.contract.trace import Frame, Node
 
 _TIMER_FLOOR_PER_SECOND: Final = 10
@@ -51,6 +51,8 @@ class _Head:
     """The same with those that PAWS may have dropped, and those for a number that may be SND.UNA still."""
     carried: int = 0
     """Those that came for the head before, which may be the head still."""
+    before: list[int] = field(default_factory=list)
+    """Ticks of those that came when nothing was on its way: what leaves just then may have been sent before them."""
     doubtful: bool = False
     inherited: bool = False
 
@@ -214,6 +216,8 @@ class Retransmission(BookedMonitor):
         notes.head.doubtful |= self.crowded
         # what was sent only when it was acknowledged is perhaps not acknowledged: the head may lie below it
         lowest = min(conn.gate.una, conn.una)
+        if ack == conn.una == conn.sent and same and not seg.length:
+            notes.head.before.append(self.now)
         if not lowest <= ack <= conn.una or conn.sent <= ack:
             return
         if number(conn.const, "flags") & _SACK:
@@ -275,6 +279,8 @@ class Retransmission(BookedMonitor):
         probing = conn.peer_edge <= conn.una
         if first or probing or resumed:
             head.copies += resumed
+            head.possible += sum(tick + RACE >= self.now for tick in head.before)
+            head.before.clear()
             head.since = head.last = self.now
             return
         gap, head.last = self.now - head.last, self.now

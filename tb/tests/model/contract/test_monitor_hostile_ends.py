@@ -420,6 +420,31 @@ def test_an_ack_of_what_is_sent_just_then_may_have_ended_the_period_before_the_r
     assert broken(told(tell), "CH-196") == rules
 
 
+@pytest.mark.rule("CH-196")
+@pytest.mark.parametrize(
+    ("before", "behind", "answers", "rules"),
+    [(1, 0, 2, set()), (2, 0, 3, {"CH-196"}), (1, 1, 2, set()), (2, 2, 3, {"CH-196"}), (0, 2, 3, {"CH-196"})],
+)
+def test_the_rst_before_and_the_rst_behind_such_an_ack_are_answered_once_each(
+    before: int, behind: int, answers: int, rules: set[str]
+) -> None:
+    """So many come ``before`` and ``behind`` the ACK, and one when the data went; where the ACK came is not known."""
+
+    def tell(s: Tale) -> None:
+        s.offload().wait(100).comes(-500).wait(1).goes(0)
+        for place in range(before):
+            s.comes(200 + place, flags="R")
+        s.comes(0, ack=50)
+        for place in range(behind):
+            s.comes(300 + place, flags="R")
+        s.send(1, 100).goes(0, 0, 100).wait(1)
+        for _ in range(answers - 1):
+            s.goes(0, 100)
+        s.comes(400, flags="R").wait(1).goes(0, 100)
+
+    assert broken(told(tell), "CH-196") == rules
+
+
 @pytest.mark.rule("CH-201")
 @pytest.mark.parametrize("flag", ["R", "S"])
 @pytest.mark.parametrize(("ended", "rules"), [(True, set()), (False, {"CH-201"})])
@@ -574,3 +599,16 @@ def test_bytes_that_differ_are_in_doubt_and_others_are_not() -> None:
     assert stream.same(8, b"ijk") is None
     stream.put(0, b"ABCDE", 3, 10)
     assert stream.doubts == [(5, 8)]
+
+
+@pytest.mark.rule("CH-216")
+@pytest.mark.parametrize(("wait", "rules"), [(0, set()), (5, {"CH-216"})])
+def test_an_ack_of_all_that_is_repeated_while_more_leaves_may_be_a_duplicate(wait: int, rules: set[str]) -> None:
+    """A duplicated frame crosses what the NIC sends next: it may have been sent when the second copy was looked at."""
+
+    def tell(s: Tale) -> None:
+        s.offload().send(1, 4000).goes(0, 0, 1000).wait(5).comes(0, ack=1000).comes(0, ack=1000).wait(wait)
+        s.goes(0, 1000, 1000).goes(0, 2000, 1000)
+        s.wait(5).comes(0, ack=1000).wait(5).comes(0, ack=1000).wait(1).goes(0, 1000, 1000)
+
+    assert broken(told(tell), "CH-216") == rules
