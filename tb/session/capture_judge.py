@@ -11,6 +11,9 @@ record of the injector explains it:
   time between two: the sending of the oldest octet that its sender knew as unacknowledged when it sent this one
   first, and the sending of the retransmission. That holds every loss that the recovery it belongs to can have begun
   with. All times are the sender's: a frame for the NIC may wait for the port long after its fault.
+  Octets for the NIC whose first sending did not come whole are not in the capture, but a later sequence number shows
+  that they were sent. They count as sent with the last frame before it that a record says was lost or late. That
+  frame must be behind the last bare ACK that shows them unsent. Without one they count as sent when they were shown.
 
 Sequences are judged on a copy of the capture without the corrupted frames, which tshark would take at their word.
 Frames that a test put at the NIC's port by hand have no number; they are counted and not judged.
@@ -42,6 +45,7 @@ _BAD: Final = "0"
 _HALF: Final = 1 << 31
 _FIN: Final = 1
 _SYN: Final = 2
+_RST: Final = 4
 _U32: Final = 0xFFFF_FFFF
 _MOST_SHOWN: Final = 20
 #: Frames before one that shows a gap among which the lost one is looked for.
@@ -53,6 +57,8 @@ _FIELDS: Final = (
     "tcp.analysis.out_of_order", "tcp.analysis.keep_alive", "tcp.analysis.zero_window_probe",
 )  # fmt: skip
 _HURTS: Final = (FaultKind.DROPPED, FaultKind.CORRUPTED, FaultKind.REORDERED, FaultKind.DUPLICATED)
+#: What keeps a frame from coming whole and in its turn.
+_MISSED: Final = (FaultKind.DROPPED, FaultKind.CORRUPTED, FaultKind.REORDERED)
 
 
 #: The NIC's port and the other one.
@@ -168,6 +174,7 @@ class _Records:
         self._delay = delay
         self._by_frame: dict[tuple[str, int], set[FaultKind]] = {}
         spans: dict[_Connection, set[tuple[int, int]]] = {}
+        missed: dict[_Connection, set[int]] = {}
         came = _Arrivals(origins)
         for direction, log in logs.items():
             for fault in log.faults:
@@ -175,8 +182,12 @@ class _Records:
                 if fault.kind in _HURTS and log.ports[fault.frame] >= 0:
                     begin = log.ticks[fault.frame]
                     end = came.last(fault.frame) if direction == RECEIVED else begin + delay + HOLD_LIMIT_TICKS
-                    spans.setdefault(_connection(log.ports[fault.frame], direction), set()).add((begin, end))
+                    connection = _connection(log.ports[fault.frame], direction)
+                    spans.setdefault(connection, set()).add((begin, end))
+                    if direction == RECEIVED and fault.kind in _MISSED:
+                        missed.setdefault(connection, set()).add(fault.frame)
         self._spans = {connection: _Spans(sorted(found)) for connection, found in spans.items()}
+        self._missed = {connection: sorted(found) for connection, found in missed.items()}
 
     def of(self, origin: Origin) -> set[FaultKind]:
         """What was done to a frame."""
@@ -193,6 +204,12 @@ class _Records:
     def between(self, connection: _Connection, first: int, last: int) -> bool:
         """Whether something was done to a frame of a connection that was under way between two ticks."""
         return connection in self._spans and self._spans[connection].meet(first, last)
+
+    def missed(self, connection: _Connection, after: int, before: int) -> int | None:
+        """When the last frame for the NIC of a connection, numbered between two, that was lost or late was sent."""
+        numbers = self._missed.get(connection, [])
+        at = bisect.bisect_left(numbers, before)
+        return self._logs[RECEIVED].ticks[numbers[at - 1]] if at and numbers[at - 1] > after else None
 
     def sent(self, origin: Origin) -> int:
         """When a frame left its sender."""
@@ -308,10 +325,14 @@ class _Flow:
         self._acks: list[int] = []
         self._ack_ticks: list[int] = []
         self._end = 0
-        """Behind the last octet that was sent."""
+        """Behind the last octet that was captured."""
+        self._shown = 0
+        """Behind the last octet that a captured frame shows to have been sent."""
+        self.unsent = -1
+        """Number of the last bare ACK for the NIC that was sent when nothing beyond `_shown` had been."""
 
     def reaches(self, ack: int) -> bool:
-        """Whether everything below an acknowledgment was sent."""
+        """Whether something up to an acknowledgment was captured."""
         return self.position(ack) <= self._end
 
     def position(self, seq: int) -> int:
@@ -324,10 +345,23 @@ class _Flow:
         """Octets left their sender at a tick; what was acknowledged before `known` it knew."""
         at = self.position(seq)
         self._end = max(self._end, at + length)
-        if not self._starts or at > self._starts[-1]:
-            self._starts.append(at)
-            self._ticks.append(tick)
-            self._oldest.append(self._begun(known))
+        if not self._starts or at + length > self._shown:
+            self._first(max(at, self._shown) if self._starts else at, tick, known)
+            self._shown = max(self._shown, at + length)
+
+    def missing(self, seq: int) -> int:
+        """How many octets below a sequence number no frame has shown yet; negative within what was shown."""
+        return self.position(seq) - self._shown
+
+    def missed(self, seq: int, tick: int, known: int) -> None:
+        """The octets up to a sequence number that no frame has shown yet were sent at a tick."""
+        self._first(self._shown, tick, known)
+        self._shown = self.position(seq)
+
+    def _first(self, at: int, tick: int, known: int) -> None:
+        self._starts.append(at)
+        self._ticks.append(tick)
+        self._oldest.append(self._begun(known))
 
     def acknowledged(self, ack: int, tick: int) -> None:
         """An acknowledgment was captured."""
@@ -369,6 +403,7 @@ class _Sequences:
         stream, back = row.text("tcp.stream"), SENT if origin.direction == RECEIVED else RECEIVED
         seq = row.number("tcp.seq_raw")
         flow = self._flows.setdefault((stream, origin.direction), _Flow(seq))
+        connection = _connection(row.number("tcp.srcport") << 16 | row.number("tcp.dstport"), origin.direction)
         sent, known = self._records.sent(origin), self._records.known(origin)
         if not (origin.number is None and origin.direction == RECEIVED):
             self._gap(row, origin, self._flows.get((stream, back)))
@@ -376,19 +411,31 @@ class _Sequences:
             again = row.has("tcp.analysis.retransmission") or row.has("tcp.analysis.out_of_order")
             if again and not probe:
                 since = flow.since(seq, known)
-                connection = _connection(row.number("tcp.srcport") << 16 | row.number("tcp.dstport"), origin.direction)
                 reason = since is None or self._records.between(connection, since, sent)
                 kind = "retransmission" if row.has("tcp.analysis.retransmission") else "out of order"
                 _found(self._verdict, kind, row, origin, reason, f"{kind} of {seq} without a fault that asks for it")
-        if (
-            length := row.number("tcp.len")
-            + bool(row.number("tcp.flags") & _SYN)
-            + bool(row.number("tcp.flags") & _FIN)
-        ):
+        flags = row.number("tcp.flags")
+        length = row.number("tcp.len") + bool(flags & _SYN) + bool(flags & _FIN)
+        if origin.direction == RECEIVED and not flags & _RST:
+            self._missed(flow, connection, origin, seq, length)
+        if length:
             flow.sent(seq, length, sent, known)
         other = self._flows.get((stream, back))
-        if other is not None and row.number("tcp.flags") & 0x10:
+        if other is not None and flags & 0x10:
             other.acknowledged(row.number("tcp.ack_raw"), origin.tick)
+
+    def _missed(self, flow: _Flow, connection: _Connection, origin: Origin, seq: int, length: int) -> None:
+        """What a frame for the NIC says of octets whose first sending did not come: that they were, or were not yet."""
+        missing = flow.missing(seq)
+        if missing < 0 or origin.number is None:
+            return
+        lost = self._records.missed(connection, flow.unsent, origin.number)
+        sent, known = self._records.sent(origin), self._records.known(origin)
+        if missing:
+            first = sent if lost is None else lost
+            flow.missed(seq, first, first - sent + known)
+        if not length:  # octets themselves may be sent for the second time, with more behind them lost
+            flow.unsent = max(flow.unsent, origin.number)
 
     def _gap(self, row: _Row, origin: Origin, other: _Flow | None) -> None:
         if row.has("tcp.analysis.lost_segment"):

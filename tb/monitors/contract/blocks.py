@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -10,6 +11,7 @@ from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.offload_books import (
     Face,
     Offloaded,
+    Stage,
     StateCall,
     depth_first,
     difference,
@@ -21,7 +23,7 @@ from tb.monitors.contract.offload_books import (
 )
 from tb.monitors.contract.offload_monitor import BookMonitor, Section, rules_of
 from tb.monitors.contract.trace import Enter, Frame, Leave, Node, Record, State, Tree, Value
-from tb.monitors.wire_headers import FIN, WireSegment
+from tb.monitors.wire_headers import FIN, WireSegment, read_segment
 
 NOT_APPLICABLE: Final[dict[str, str]] = {
     "CH-025": "the trace has no Scratch and MiniportReserved: what a driver reads back from memory leaves no record",
@@ -43,6 +45,9 @@ _LASTING_FLAGS: Final = 0x03
 """KEEP_ALIVE_ENABLED and NAGLING_ENABLED; the other cached flags are requests of one update."""
 _AGEING: Final = frozenset({"host_reachability_delta", "length", "recognized_options"})
 """Not compared: an age, which grows, and the header that NDIS fills."""
+_STRAYS: Final = 512
+_LATE: Final = 16
+"""Ticks within which the NIC may still look at a frame that came before an initiate call."""
 
 
 def _shown(value: Value) -> str:
@@ -300,6 +305,8 @@ class Handles(BookMonitor):
         super().__init__()
         self._streams: dict[Offloaded, _Received] = {}
         self._indicated: dict[tuple[Face, int], tuple[Offloaded, int]] = {}
+        self._strays: deque[tuple[int, bytes]] = deque(maxlen=_STRAYS)
+        """Frames of no connection that is there: the NIC may look at them behind an initiate call."""
 
     def see(self, face: Face, record: Record) -> None:
         """Look at every name that the target uses."""
@@ -319,8 +326,12 @@ class Handles(BookMonitor):
                         self._arrived(connection, start, max(0, len(nbl.data) - (nbl.data[12] >> 4) * 4))
         elif isinstance(record, Leave):
             self._answered(face, record)
-        elif isinstance(record, Frame) and not record.sent and (found := face.of_frame(record)) is not None:
-            self._arrived(found[0], found[1].sequence, found[1].payload_length + (found[1].flags & FIN))
+        elif isinstance(record, Frame) and not record.sent:
+            found = face.of_frame(record)
+            if found is None or found[0].stage is Stage.GONE:
+                self._strays.append((record.tick, record.data))
+            else:
+                self._arrived(found[0], found[1].sequence, found[1].payload_length + (found[1].flags & FIN))
 
     # --- contexts --------------------------------------------------------------------------------------
 
@@ -353,8 +364,15 @@ class Handles(BookMonitor):
     # --- handles ---------------------------------------------------------------------------------------
 
     def _stream(self, connection: Offloaded) -> _Received:
-        inherited = sum(nbl.data_length for nbl in connection.buffered)
-        return self._streams.setdefault(connection, _Received(inherited=inherited))
+        stream = self._streams.get(connection)
+        if stream is None:
+            inherited = sum(nbl.data_length for nbl in connection.buffered)
+            stream = self._streams[connection] = _Received(inherited=inherited)
+            for tick, data in self._strays:
+                seg = read_segment(data) if tick + _LATE >= connection.began else None
+                if seg is not None and seg.sums_right and (seg.destination, seg.source) == connection.ends:
+                    self._arrived(connection, seg.sequence, seg.payload_length + (seg.flags & FIN))
+        return stream
 
     def _arrived(self, connection: Offloaded, sequence: int, length: int) -> None:
         stream = self._stream(connection)

@@ -205,6 +205,69 @@ def test_a_loss_that_was_repaired_does_not_explain_what_was_sent_first_behind_it
     assert len(found.unexplained) == 1
 
 
+def two_lost_for_the_nic(story: Story, kind: FaultKind | None) -> Story:
+    """Of the partner's three segments the last two do not come; `kind` is the record, None: there is none."""
+    story.say(RECEIVED, 500, 100, ACK, b"y" * 100).say(SENT, 100, 600)
+    for number in (2, 3):
+        if kind is FaultKind.CORRUPTED:
+            story.put(RECEIVED, damaged(frame(RECEIVED, 400 + 100 * number, 100, ACK, b"y" * 100)))
+        if kind is not None:
+            story.fault(RECEIVED, number, kind)
+    story.tick += 10
+    return story
+
+
+@pytest.mark.parametrize("kind", [FaultKind.DROPPED, FaultKind.CORRUPTED, None])
+def test_octets_whose_first_sending_never_came_are_explained_by_its_record(
+    tmp_path: Path, kind: FaultKind | None
+) -> None:
+    """A bare ACK shows that both were sent. A timeout sends the first again, its acknowledgment lets the second go."""
+    story = two_lost_for_the_nic(Story(tmp_path), kind).say(RECEIVED, 800, 100)
+    story.tick += 1500
+    story.say(RECEIVED, 600, 100, ACK, b"y" * 100)
+    story.tick += 100
+    story.say(SENT, 100, 700).say(RECEIVED, 700, 100, ACK, b"y" * 100)
+    story.tick += 1500
+    found = story.say(RECEIVED, 700, 100, ACK, b"y" * 100).judged()
+    assert (found.findings["gap"], found.findings["retransmission"]) == (1, 3)
+    unexplained = ["never there", "retransmission of 600", "retransmission of 700", "retransmission of 700"]
+    assert len(found.unexplained) == (len(unexplained) if kind is None else 0)
+    assert all(text in line for text, line in zip(unexplained, found.unexplained, strict=False))
+
+
+@pytest.mark.parametrize("kind", [FaultKind.DROPPED, None])
+def test_a_loss_counts_from_its_record_though_it_is_shown_only_behind_the_timeout(
+    tmp_path: Path, kind: FaultKind | None
+) -> None:
+    """The first of two lost segments comes by the timeout's sending, and only then a bare ACK shows the second."""
+    story = two_lost_for_the_nic(Story(tmp_path), kind)
+    story.tick += 1500
+    story.say(RECEIVED, 600, 100, ACK, b"y" * 100).say(SENT, 100, 700).say(RECEIVED, 800, 100)
+    story.tick += 1500
+    found = story.say(RECEIVED, 700, 100, ACK, b"y" * 100).judged()
+    assert found.findings == {"gap": 1, "retransmission": 1}
+    assert len(found.unexplained) == (2 if kind is None else 0)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_loss_in_front_of_a_bare_ack_is_not_the_loss_of_octets_sent_behind_it(tmp_path: Path, before: bool) -> None:
+    story = Story(tmp_path).say(RECEIVED, 500, 100, ACK, b"y" * 100).say(SENT, 100, 600)
+    story.fault(RECEIVED, 2 if before else 3, FaultKind.DROPPED).say(RECEIVED, 600, 100)
+    story.tick += 1500
+    story.say(RECEIVED, 800, 100)
+    story.tick += 1500
+    story.say(RECEIVED, 600, 100, ACK, b"y" * 100)
+    story.tick += 100
+    found = story.say(SENT, 100, 700).say(RECEIVED, 700, 100, ACK, b"y" * 100).judged()
+    assert (found.findings["gap"], found.findings["retransmission"]) == (1, 2)
+    assert [line.split(" without")[0][-3:] for line in found.unexplained] == (["600", "700"] if before else [])
+
+
+def test_an_acknowledgment_of_octets_that_were_only_shown_is_explained_by_nothing(tmp_path: Path) -> None:
+    story = two_lost_for_the_nic(Story(tmp_path), FaultKind.DROPPED).say(RECEIVED, 800, 100)
+    assert [line for line in story.say(SENT, 100, 800).judged().unexplained if "never sent" in line]
+
+
 @pytest.mark.parametrize("recorded", [True, False])
 def test_a_gap_in_what_came_is_explained_by_a_record_of_a_frame_before_it(tmp_path: Path, recorded: bool) -> None:
     story = Story(tmp_path)

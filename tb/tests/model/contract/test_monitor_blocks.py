@@ -227,6 +227,14 @@ def another_ones_data(trace: Trace) -> None:
     trace.indicate(4, DATA)
 
 
+def data_of_long_ago(trace: Trace) -> None:
+    """It came when nobody had the connection, and no NIC keeps it that long."""
+    trace.into(3, 0, DATA)
+    trace.wait(100)
+    trace.connect(3)
+    trace.indicate(3, DATA)
+
+
 def completed_twice(trace: Trace) -> None:
     trace.connect(3)
     trace.send(3, nbl(40, DATA))
@@ -253,6 +261,7 @@ ALSO_BROKEN: Final = [
     ("CH-030", type_of_service_of_a_failed_update),
     ("CH-034", nothing_published),
     ("CH-035", another_ones_data),
+    ("CH-035", data_of_long_ago),
     ("CH-036", completed_twice),
     ("CH-036", completed_as_another_kind),
 ]
@@ -370,8 +379,16 @@ def intermediate_driver_above(trace: Trace) -> None:
     trace.leave(lower, tree=ended(below, location={1: 5, 3: 6}, status={1: 1, 3: 1}))
 
 
+def data_that_crosses_the_initiate(trace: Trace) -> None:
+    """The frame is in the NIC's port when the host calls, and is looked at behind the hand-over."""
+    trace.into(3, 0, DATA)
+    trace.connect(3)
+    trace.indicate(3, DATA)
+
+
 KEPT: Final = [
     offloaded_again,
+    data_that_crosses_the_initiate,
     tree_used_again_in_the_completion,
     location_cleared_by_the_host,
     query_that_races_with_an_update,
