@@ -61,9 +61,7 @@ def step(tcb: Tcb, event: Event, env: Env) -> StepResult:
         return _initiate(c, tcb, event, env)
     if gen != tcb.gen or tcb.phase == Phase.FREE:
         return _misfit(c, tcb, event)
-    c.w = thaw(tcb)
-    if env.path is not None:
-        c.mss = effective_mss(tcb.remote_mss, tcb.ts_en, env.path)
+    _load(c, tcb, env)
     _dispatch(c, event, conn)
     return _finish(c, event, conn)
 
@@ -80,6 +78,13 @@ def _target(event: RxSegment | Command | TxGrant | Timer | Consumed | FenceDone 
     return event.conn, event.gen
 
 
+def _load(c: Context, tcb: Tcb, env: Env) -> None:
+    """The connection as the event finds it, with its effective MSS where its path is known."""
+    c.w = thaw(tcb)
+    if env.path is not None:
+        c.mss = effective_mss(tcb.remote_mss, tcb.ts_en, env.path)
+
+
 def _initiate(c: Context, tcb: Tcb, event: Command, env: Env) -> StepResult:
     """B-3; a refused INITIATE leaves TCB and schedule alone, but for E-3 and E-8 of the generation that runs."""
     c.w = thaw(tcb)
@@ -88,8 +93,7 @@ def _initiate(c: Context, tcb: Tcb, event: Command, env: Env) -> StepResult:
         return _result(c, freeze(c.w), False, None)
     if event.sqe.gen != tcb.gen or tcb.phase != Phase.RUNNING:
         return _result(c, tcb, False, None, matched=False)
-    if env.path is not None:
-        c.mss = effective_mss(tcb.remote_mss, tcb.ts_en, env.path)
+    _load(c, tcb, env)
     return _finish(c, event, event.sqe.conn)
 
 

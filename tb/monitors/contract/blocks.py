@@ -22,6 +22,7 @@ from tb.monitors.contract.offload_books import (
     siblings,
 )
 from tb.monitors.contract.offload_monitor import BookMonitor, Section, rules_of
+from tb.monitors.contract.receive_desk import LATE, STRAYS
 from tb.monitors.contract.trace import Enter, Frame, Leave, Node, Record, State, Tree, Value
 from tb.monitors.wire_headers import FIN, WireSegment, read_segment
 
@@ -45,9 +46,6 @@ _LASTING_FLAGS: Final = 0x03
 """KEEP_ALIVE_ENABLED and NAGLING_ENABLED; the other cached flags are requests of one update."""
 _AGEING: Final = frozenset({"host_reachability_delta", "length", "recognized_options"})
 """Not compared: an age, which grows, and the header that NDIS fills."""
-_STRAYS: Final = 512
-_LATE: Final = 16
-"""Ticks within which the NIC may still look at a frame that came before an initiate call."""
 
 
 def _shown(value: Value) -> str:
@@ -305,7 +303,7 @@ class Handles(BookMonitor):
         super().__init__()
         self._streams: dict[Offloaded, _Received] = {}
         self._indicated: dict[tuple[Face, int], tuple[Offloaded, int]] = {}
-        self._strays: deque[tuple[int, bytes]] = deque(maxlen=_STRAYS)
+        self._strays: deque[tuple[int, bytes]] = deque(maxlen=STRAYS)
         """Frames of no connection that is there: the NIC may look at them behind an initiate call."""
 
     def see(self, face: Face, record: Record) -> None:
@@ -369,7 +367,7 @@ class Handles(BookMonitor):
             inherited = sum(nbl.data_length for nbl in connection.buffered)
             stream = self._streams[connection] = _Received(inherited=inherited)
             for tick, data in self._strays:
-                seg = read_segment(data) if tick + _LATE >= connection.began else None
+                seg = read_segment(data) if tick + LATE >= connection.began else None
                 if seg is not None and seg.sums_right and (seg.destination, seg.source) == connection.ends:
                     self._arrived(connection, seg.sequence, seg.payload_length + (seg.flags & FIN))
         return stream

@@ -25,7 +25,8 @@ CROWD: Final = 8
 
 TERMINATE_COMPLETE: Final = "NdisMTerminateOffloadComplete"
 QUERY_COMPLETE: Final = "NdisMQueryOffloadStateComplete"
-_STRAYS: Final = 512
+STRAYS: Final = 512
+"""Frames of no connection that are kept for an initiate call."""
 _PARAMETERS: Final = 0xFC030201
 _DISCONNECT_ABORTIVE: Final = 2
 _UPLOAD_ALL: Final = 0x40020002
@@ -189,7 +190,7 @@ class ReceiveDesk(Desk):
         if conn is not None and seg is not None:
             self._take(conn, seg)
         elif seg is not None:
-            self._strays.setdefault(record.adapter, deque(maxlen=_STRAYS)).append((record.tick, seg))
+            self._strays.setdefault(record.adapter, deque(maxlen=STRAYS)).append((record.tick, seg))
 
     def _take(self, conn: Connection, seg: Segment) -> None:
         for hook in self.segment_in:
