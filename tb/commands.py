@@ -50,9 +50,9 @@ COMMANDS: Mapping[str, Command] = {
     "serve": Command(
         "tb.run",
         "serve FILE over HTTP through the device to curl on this machine's kernel",
-        f"FILE SIZE SIM DEVICE {NETWORK} SEED DATA_W OUT",
+        f"FILE SIZE SIM DEVICE {NETWORK} SEED FAMILY DATA_W OUT",
         results="{out}/summary.json",
-        examples=("chimney serve --device model --size 256K",),
+        examples=("chimney serve --device model --size 256K", "chimney serve --device model --family 6"),
     ),
     "test": Command(
         "tb.testing.runner",
@@ -263,7 +263,8 @@ COMMANDS: Mapping[str, Command] = {
     "docs": Command(
         "tb.docs.build",
         "build the documentation offline under sim_build/docs, its links checked",
-        examples=("chimney docs",),
+        results="sim_build/docs/summary.json",
+        examples=("chimney docs", "chimney docs --json"),
     ),
     "docs-test": Command(
         "tb.docs_test",
@@ -278,6 +279,7 @@ COMMANDS: Mapping[str, Command] = {
         "make the pictures of docs/ from real runs",
         "TEST",
         argument="TEST*",
+        results="sim_build/pictures/summary.json",
         examples=("chimney pictures gtkwave",),
     ),
     "layout": Command(

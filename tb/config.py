@@ -37,7 +37,7 @@ __all__ = [
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Commands whose sessions can be over IPv6.
-IPV6_COMMANDS = ("run", "regress", "seam")
+IPV6_COMMANDS = ("run", "serve", "regress", "seam")
 #: Variables for which it matters whether they were given.
 REMEMBERED = ("SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES", "FAMILY")
 #: The environment variable that names the JSON file for the process inside the simulator.
@@ -205,7 +205,7 @@ class RunConfig:
             vectors=given.existing("VECTORS"),
             commits=absolute(commits) if commits else RunConfig.commits,
             scripts=given.paths("SCRIPTS"),
-            given=given.names(*REMEMBERED, *(("CLUSTER", "FILTER", "TEST") if regress else ())),
+            given=given.names(*REMEMBERED, *(("CLUSTER", "FILTER", "TEST", "TIER") if regress else ())),
         )
 
     def selects(self, name: str) -> bool:

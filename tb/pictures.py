@@ -10,8 +10,10 @@ from pathlib import Path
 
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.display.screen import Screen, missing
+from tb.files import write_json
 
 FOLDER = ROOT / "docs" / "pictures"
+OUT = ROOT / "sim_build" / "pictures"
 
 
 def gtkwave() -> bytes:
@@ -41,10 +43,13 @@ def main(config: RunConfig) -> int:
             "no picture has this in its name", f"TEST={config.test}", f"give one of {', '.join(PICTURES)}"
         )
     FOLDER.mkdir(parents=True, exist_ok=True)
+    made: list[dict[str, str | int]] = []
     for name, make in chosen.items():
         file = FOLDER / name
         file.write_bytes(make())
+        made.append({"file": shown(file), "bytes": file.stat().st_size})
         print(f"{shown(file)}, {file.stat().st_size:,} bytes", flush=True)
+    write_json(OUT / "summary.json", {"pictures": made})
     return 0
 
 

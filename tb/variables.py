@@ -147,7 +147,8 @@ TABLE = (
     Variable("OUT", "path", "result folder", otherwise="sim_build/run"),
     Variable("TEST", "text", "only tests whose name contains this, or one of several words"),
     Variable(
-        "TIER", "text", "tests to run: a tier contains the ones before it", "test", choices=("test", "all", "regress")
+        "TIER", "text", "tests to run: a tier contains the ones before it; TEST without it looks in all", "test",
+        choices=("test", "all", "regress"),
     ),
     Variable("SUITE", "choice", "tests, or random operations against the whole contract", "tests", choices=SUITES),
     Variable("FILTER", "text", "only jobs in whose name this regular expression is found"),

@@ -186,7 +186,7 @@ class Core:
 
     def commit_tcp(self, event: Event, now: int, *, room: bool = True) -> StepResult:
         """One event of tcp_engine: state, global writes, and actions into their queues. ``room``: C.12."""
-        conn = self._event_conn(event)
+        conn = self.connection_of(event)
         tcb = _NO_TCB if conn is None else self.tcbs[conn]
         path = self.paths[tcb.path_id]
         if isinstance(event, Command) and isinstance(event.image, TcpImage):
@@ -207,7 +207,8 @@ class Core:
         self._issue(event, result, now)
         return result
 
-    def _event_conn(self, event: Event) -> int | None:
+    def connection_of(self, event: Event) -> int | None:
+        """The number of the connection that an event is for; None of objects, parameters and credits."""
         if isinstance(event, RxSegment):
             return event.seg.conn
         if isinstance(event, Credit):
@@ -254,7 +255,7 @@ class Core:
             frame.raw = a.verdict == Verdict.PASS_UP
             frame.final = a.verdict != Verdict.DELIVER
         if a.delete_lookup:
-            conn = self._event_conn(event)
+            conn = self.connection_of(event)
             if conn is not None:
                 self.forget(conn)
         if a.image and isinstance(event, Command):

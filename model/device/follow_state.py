@@ -106,6 +106,8 @@ class FollowState:
         self.completions_compared = 0
         self.host_bytes_compared = 0
         self.events: Counter[str] = Counter()
+        #: The last commit of tcp_engine was for a connection, not for a path, a neighbor, parameters or credits.
+        self.of_connection = True
         self._cycle = 0
         #: Records so far, and how many there were at the last tick strobe.
         self._recorded = self._strobed = 0

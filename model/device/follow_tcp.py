@@ -77,6 +77,7 @@ class FollowTcp(FollowDelivery):
                     frame=frame,
                 )
             )
+        self.of_connection = self.core.connection_of(event) is not None
         self.commits_compared += 1
         self.events[name] += 1
         self._orders["tcp"] += 1

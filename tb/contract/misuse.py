@@ -104,6 +104,13 @@ class Misuser:
         passing = [chosen for chosen in wanted if chosen.state in (State.INITIATING, State.TERMINATING)]
         return self._make(self.rng.choice(passing or wanted or pairs))
 
+    def nameless(self) -> None:
+        """Every state call on what was never offloaded, once; nothing is drawn but the names."""
+        for kind in _STATE_CALLS:
+            self._make(Chosen(kind, State.FOREIGN))
+        for kind in _OBJECT_CALLS:
+            self._make(Chosen(kind, State.OBJECT_NONE))
+
     def in_passing(self) -> bool:
         """A terminate went down: a call on a connection that is being terminated, if one is still wanted.
 

@@ -84,6 +84,8 @@ class Plan:
     slots: int = 12
     allowed_times: int = 1
     refused_times: int = 1
+    #: It begins with every state call on what was never offloaded (`Misuser.nameless`).
+    nameless: bool = False
 
 
 class Operator:
@@ -132,6 +134,8 @@ class Operator:
         """Once a tick: some operations. True if anything was done."""
         if self.host.now == self._tick:
             return False
+        if self._tick < 0 and self.plan.nameless:
+            self.misuser.nameless()
         self._tick = self.host.now
         self._bury()
         self._excuse_gaps()

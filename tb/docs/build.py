@@ -14,10 +14,12 @@ from pathlib import Path
 
 from tb.config import ROOT, RunConfig
 from tb.docs import links, reference, sections, site
+from tb.files import write_json
 from tb.sim.process import run_bounded
 
 OUT = ROOT / "sim_build" / "docs"
 SOURCE, HTML, LOG = OUT / "source", OUT / "html", OUT / "sphinx.log"
+SUMMARY = OUT / "summary.json"
 #: Seconds for Sphinx.
 BOUND = 900.0
 #: Problems shown before the rest is only counted.
@@ -25,26 +27,42 @@ SHOWN = 40
 
 
 def main(config: RunConfig) -> int:
-    """Check and build; 1 if a link leads nowhere or a page is not as it should be."""
+    """Check and build; 1 if a link leads nowhere or a page is not as it should be. summary.json has the same."""
     started = time.monotonic()
     own = own_pages(ROOT)
     made = reference.pages(ROOT)
+    problems = built(own, made)
+    seconds = time.monotonic() - started
+    front = (HTML / "index.html").relative_to(ROOT)
+    write_json(
+        SUMMARY,
+        {
+            "pages": len(own),
+            "generated": len(made),
+            "seconds": round(seconds, 1),
+            "index": None if problems else str(front),
+            "problems": problems,
+        },
+    )
+    if problems:
+        return report(problems)
+    print(f"{len(own)} pages, {len(made)} generated, in {seconds:.0f} s: {front}")
+    return 0
+
+
+def built(own: dict[str, str], made: dict[str, str]) -> list[str]:
+    """Check the pages and build the site; what is wrong with them, a line each."""
     nav, problems = sections.in_order(list(own))
     problems += broken_links(ROOT, own, made)
     if problems:
-        return report(problems)
-    pages = own | made
+        return problems
     nav |= site.generated_sections(list(made))
-    site.stage(ROOT, pages, nav, SOURCE)
+    site.stage(ROOT, own | made, nav, SOURCE)
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", "-d", str(OUT / "doctrees")]
     if run_bounded([*command, str(SOURCE), str(HTML)], cwd=ROOT, env=os.environ, log=LOG, timeout=BOUND) != 0:
-        return report(LOG.read_text().replace(f"{SOURCE}/", "").splitlines())
+        return LOG.read_text().replace(f"{SOURCE}/", "").splitlines()
     site.unscheme(HTML)
-    if problems := site.check_site(HTML):
-        return report(problems)
-    front = (HTML / "index.html").relative_to(ROOT)
-    print(f"{len(own)} pages, {len(made)} generated, in {time.monotonic() - started:.0f} s: {front}")
-    return 0
+    return site.check_site(HTML)
 
 
 def own_pages(root: Path) -> dict[str, str]:

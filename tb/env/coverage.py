@@ -135,6 +135,7 @@ class CoverageMonitor:
         self._contents = contents
         self._sizes: dict[str, int] = {}
         self._tcp: set[tuple[int, int]] = set()
+        self._objects: set[int] = set()
         self._next: set[tuple[int, int]] = set()
         self._fired: set[tuple[int, str]] = set()
         self._agreed: set[int] = set()
@@ -162,18 +163,24 @@ class CoverageMonitor:
         if offset in (Csr.SQ_SIZE_LOG2, Csr.CQ_SIZE_LOG2):
             self._sizes[Csr(offset).name.removesuffix("_SIZE_LOG2")] = 1 << value
 
-    def tcp(self, value: int) -> None:
-        """A commit of tcp_engine."""
+    def tcp(self, value: int, of_connection: bool = True) -> None:
+        """A commit of tcp_engine. ``of_connection``: as the event has it, False of paths, neighbors, parameters.
+
+        A record does not say so: QUERY and INVALIDATE of object 1 and of a free connection 1 look alike.
+        """
         low = value & LOW_MASK
         kind, conn = low >> T_KIND[0] & 0xF, low >> T_CONN[0] & 0xFFFF
         after = value >> TCB_LSB & STATE_MASK
         before = self._states.get(conn, 0)
-        self._tcp.add((before, value & TCP_MASK))
         if kind == TCP_COMMAND:
             self._command(low, value)
-            if not after:  # an object, or a connection that is free and stays so
+            if not of_connection or get(low, T_OPCODE) in OBJECT_OPCODES:
+                self._objects.add(value & TCP_MASK)
                 return
-        elif kind == TCP_TIMER:
+        self._tcp.add((before, value & TCP_MASK))
+        if kind == TCP_COMMAND and not after:  # a connection that is free and stays so
+            return
+        if kind == TCP_TIMER:
             self._timer(before, conn, get(low, T_TICK))
         elif kind == TCP_CREDIT:
             return
@@ -273,15 +280,7 @@ class CoverageMonitor:
                 yield "level", ("ranges-held", str(get(key, T_RANGES)))
                 yield "level", ("scoreboard", str(get(key, T_SCORE)))
             if kind is TcpEvt.COMMAND:
-                opcode = get(key, T_OPCODE)
-                answered = get(key, T_CPL) and get(key, T_CPL_KIND) != CqKind.EVENT  # else a question (E-10)
-                outcome = Status(get(key, T_STATUS)).name if answered else ACCEPTED
-                after = get(key, T_PHASE) or get(key, T_STATE)
-                alone = opcode in (Opcode.QUERY, Opcode.INVALIDATE) and not after
-                if opcode in OBJECT_OPCODES or alone:
-                    yield "object", (opcode_name(opcode), outcome)
-                else:
-                    yield "tcp", (state, opcode_name(opcode), outcome)
+                yield "tcp", (state, *self._answered(key))
             elif kind is TcpEvt.RX_SEGMENT:
                 yield "tcp", (state, kind.name, Verdict(get(key, T_VERDICT)).name)
                 yield "level", ("sack-blocks-in", str(get(key, T_SACKS)))
@@ -290,6 +289,7 @@ class CoverageMonitor:
             elif kind is not TcpEvt.CREDIT:
                 event = get(key, T_DLV_EVENT) if get(key, T_DLV) else 0
                 yield "tcp", (state, kind.name, TcpEventType(event).name if event else SILENT)
+        yield from (("object", self._answered(key)) for key in self._objects)
         yield from (("next", (state_of(before), state_of(after))) for before, after in self._next)
         yield from (("timer", (state_of(before), name)) for before, name in self._fired)
         for agreed in self._agreed:
@@ -298,6 +298,12 @@ class CoverageMonitor:
             yield "option", (family, *flags)
             yield "scale", ("snd", str(get(agreed, Tcb.FIELDS["snd_ws"])))
             yield "scale", ("rcv", str(get(agreed, Tcb.FIELDS["rcv_ws"])))
+
+    @staticmethod
+    def _answered(key: int) -> tuple[str, str]:
+        """Opcode and outcome of a command."""
+        answered = get(key, T_CPL) and get(key, T_CPL_KIND) != CqKind.EVENT  # else a question (E-10)
+        return opcode_name(get(key, T_OPCODE)), Status(get(key, T_STATUS)).name if answered else ACCEPTED
 
     @staticmethod
     def _segment(key: int) -> int:

@@ -127,7 +127,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
             self.tcb_table.commit(record.value, cycle)
             follower.on_rec_tcp(record.value, cycle)
             self.tcb_table.committed()
-            seen.tcp(record.value)
+            seen.tcp(record.value, follower.of_connection)
         elif tag == "D":
             follower.on_rec_dlv(record.value, cycle)
             seen.delivery(record.value)

@@ -242,6 +242,7 @@ class HostileNetwork(Network):
             return
         if not self.watched_apart:
             self.watched(frame, tick)
+        self.aside(frame, tick)
         self._handshakes.extend((tick + 1, answer) for answer in self.field.heard(seg))
 
     def watched(self, frame: bytes, tick: int) -> None:

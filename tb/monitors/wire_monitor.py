@@ -315,9 +315,9 @@ class Flow:
             self._late_acks.append(seg.acknowledgment)
         shift = 0 if seg.flags & SYN else self._peer_shift if self._own_shift is not None else 0
         window = seg.window << (shift or 0)
-        if ack == self._una and window == self._window_in and not seg.length:
+        told = self._take_blocks(seg, ack, tick)  # a duplicate by what it tells of, with text or without (RFC 6675 2)
+        if ack == self._una and (told or (window == self._window_in and not seg.length)):
             self._duplicates_in += 1
-        self._take_blocks(seg, ack, tick)
         self.ecn.acknowledged(seg, ack, tick, moved=ack > self._una, repeated=self._loss_told)
         if ack > self._una:
             self._una = ack
@@ -336,8 +336,11 @@ class Flow:
         # an ACK of an older segment moves SND.UNA and leaves SND.WND alone (RFC 9293 3.10.7.4, fifth check)
         self._edge_in = max(self._edge_in, ack + window, self._una + self._wnd)
 
-    def _take_blocks(self, seg: WireSegment, ack: int, tick: int) -> None:
-        """SACK blocks of a received segment: a loss that they tell of needs no third duplicate (RFC 6675 IsLost)."""
+    def _take_blocks(self, seg: WireSegment, ack: int, tick: int) -> bool:
+        """SACK blocks of a received segment, True if they tell of more than those before.
+
+        A loss that they tell of needs no third duplicate (RFC 6675 IsLost).
+        """
         iss, una = self._iss if self._iss is not None else 0, max(ack, self._una)
         spans = [
             (self._una + _signed(a, iss + self._una), self._una + _signed(b, iss + self._una)) for a, b in seg.blocks
@@ -350,10 +353,12 @@ class Flow:
                 known[-1] = (known[-1][0], max(right, known[-1][1]))
             else:
                 known.append((left, right))
+        octets = sum(right - left for left, right in known)
+        before = sum(max(0, right - max(left, una)) for left, right in self._reported)
         if known != self._reported:
-            octets = sum(right - left for left, right in known)
             self._loss_reported = len(known) >= _FAST_RETRANSMIT_ACKS or octets > _LOST_SEGMENTS * self._smss(tick)
         self._reported = known
+        return octets > before
 
     def _smss(self, tick: int) -> int:
         """Octets of a full segment (RFC 5681 2): the smaller MSS of both SYNs, less the timestamps that all bear.

@@ -29,6 +29,7 @@ from tb.peers.headers import (
 from tb.peers.judge import ConnectionJudge, JudgeRules, Ledger
 from tb.peers.reassembly import Reassembly
 from tb.peers.rtt import RetransmitTimeout
+from tb.peers.sacked import Sacked
 from tb.peers.sequence import first_position, newer, place
 
 _U32: Final = 0xFFFFFFFF
@@ -191,6 +192,7 @@ class Connection:
         self._end_told = False
         self._timestamps = False
         self._sack = False
+        self._sacked = Sacked()
         self.ecn = Ecn()
         """Marks, and how often they slowed this sender down."""
         self._came_apart: list[int] = []
@@ -420,14 +422,22 @@ class Connection:
             if not same_window and window:
                 self._persist_at, self._persist_shift = None, 0
         before = self.snd_una
+        blocks = [(place(left, ack), place(right, ack)) for left, right in seg.options.sack_blocks]
+        news = self._sacked.note(blocks, max(ack, before), self.snd_max)
         if ack > self.snd_una:
             self._on_new_ack(seg, ack, tick)
-        elif ack == self.snd_una < self.snd_max and same_window and not seg.payload and not seg.flags & FIN:
+        elif ack == self.snd_una < self.snd_max and self._is_duplicate(seg, news=news, same_window=same_window):
             self._on_duplicate_ack(tick)
         if ack >= before and not self._in_recovery and self.ecn.reduces(seg.flags, self.snd_una, self.snd_max):
             self._ssthresh = max((self.snd_max - before) // 2, 2 * self._smss)
             self._cwnd = min(self._cwnd, self._ssthresh)
         return True
+
+    def _is_duplicate(self, seg: Segment, *, news: bool, same_window: bool) -> bool:
+        """Of an acknowledgment of SND.UNA: with SACK what it tells of counts (RFC 6675 2), else RFC 5681 2."""
+        if self._sack:
+            return news
+        return same_window and not seg.payload and not seg.flags & FIN
 
     def _on_new_ack(self, seg: Segment, ack: int, tick: int) -> None:
         acked = ack - self.snd_una
@@ -684,6 +694,7 @@ class Connection:
         self._recover = self.snd_max
         self._in_recovery = False
         self._dup_acks = 0
+        self._sacked.forget()
         self.snd_nxt = self.snd_una + self._retransmit_head(tick)
         self._retransmit_at = tick + self.rto.current
 

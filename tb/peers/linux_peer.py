@@ -25,12 +25,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 from tb.peers.base import Application
 from tb.peers.built import PeerMissingError
-from tb.peers.headers import ip_text
 from tb.peers.neighbor import Neighbor
 from tb.peers.stream import Served
 
@@ -47,6 +47,8 @@ _POLL_SECONDS: Final = 0.02
 _CHUNK: Final = 1 << 16
 _LARGEST_FRAME: Final = 2048
 _IPV4: Final = b"\x08\x00"
+_IPV6: Final = b"\x86\xdd"
+_IPV6_HEADER: Final = 40
 _TCP: Final = 6
 _HALF: Final = 1 << 31
 _U32: Final = 0xFFFF_FFFF
@@ -168,15 +170,19 @@ class RoundTrips:
 
 
 def _segment(frame: bytes) -> tuple[int, int, int, int, int] | None:
-    """Source port, destination port, sequence, acknowledgment and payload bytes of a TCP segment in IPv4."""
-    if frame[12:14] != _IPV4 or len(frame) < 54 or frame[23] != _TCP:
+    """Source port, destination port, sequence, acknowledgment and payload bytes of a TCP segment."""
+    if frame[12:14] == _IPV4 and len(frame) >= 54 and frame[23] == _TCP:
+        at = 14 + 4 * (frame[14] & 15)
+        end = 14 + int.from_bytes(frame[16:18], "big")
+    elif frame[12:14] == _IPV6 and len(frame) >= 74 and frame[20] == _TCP:
+        at = 14 + _IPV6_HEADER
+        end = at + int.from_bytes(frame[18:20], "big")
+    else:
         return None
-    at = 14 + 4 * (frame[14] & 15)
     if len(frame) < at + 20:
         return None
     sport, dport, seq, ack, offset = struct.unpack_from("!HHIIB", frame, at)
-    total = int.from_bytes(frame[16:18], "big")
-    return sport, dport, seq, ack, max(0, total - (at - 14) - 4 * (offset >> 4))
+    return sport, dport, seq, ack, max(0, end - at - 4 * (offset >> 4))
 
 
 class LinuxPeer:
@@ -208,7 +214,7 @@ class LinuxPeer:
         self._tick = 0
         self._moved_at = time.monotonic()
         settings = {
-            "mac": mac, "ip": ip, "port": port, "mss": mss, "nic_ip": ip_text(neighbor.ip),
+            "mac": mac, "ip": ip, "port": port, "mss": mss, "nic_ip": str(ip_address(neighbor.ip)),
             "nic_mac": neighbor.mac.hex(":"), "rto_min": FIRST_MS,
         }  # fmt: skip
         self._control, theirs = socket.socketpair()
@@ -308,7 +314,7 @@ class LinuxPeer:
 
     def _accept(self) -> bool:
         try:
-            accepted, (_, port) = self._listener.accept()
+            accepted, (_, port, *_) = self._listener.accept()
         except BlockingIOError:
             return False
         app = self._app_factory(len(self.connections))

@@ -1,4 +1,7 @@
-"""ARP on behalf of a host that answers none: the NIC under test has the address of its peer given from the start."""
+"""ARP on behalf of a host that answers none: the NIC under test has the address of its peer given from the start.
+
+Over IPv6 a stack is told its neighbor, too; what it sends to groups (listener reports, RFC 3810) stays off the wire.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from typing import Final
 from tb.peers.headers import Arp, Link, decode, encode_arp
 
 _ARP: Final = b"\x08\x06"
+_IPV6_GROUP: Final = b"\x33\x33"
+"""First octets of the MAC address of an IPv6 multicast group (RFC 2464, 7)."""
+_IPV6_ADDRESS: Final = 16
 _REQUEST, _REPLY = 1, 2
 _LEAST_FRAME: Final = 60
 """Bytes of the shortest frame, without its FCS (IEEE 802.3, 3.2.8): a stack leaves the padding to its NIC."""
@@ -20,6 +26,11 @@ class Neighbor:
         self.ip = ip
         self.mac = mac
 
+    @property
+    def over_ipv6(self) -> bool:
+        """Whether its address is one of IPv6."""
+        return len(self.ip) == _IPV6_ADDRESS
+
     def announce(self, own_mac: bytes, own_ip: bytes) -> bytes:
         """An ARP reply that tells `own_ip` where the neighbor is."""
         return encode_arp(Link(self.mac, own_mac, None), _REPLY, (self.mac, self.ip), (own_mac, own_ip))
@@ -29,6 +40,8 @@ class Neighbor:
         wire: list[bytes] = []
         answers: list[bytes] = []
         for frame in frames:
+            if frame[0:2] == _IPV6_GROUP:
+                continue
             if frame[12:14] != _ARP:
                 wire.append(frame.ljust(_LEAST_FRAME, b"\0"))
                 continue

@@ -39,17 +39,20 @@ def unread(item: Item) -> Result | None:
     return Result("skip" if isinstance(broken, UnsupportedError) else "fail", broken.line, broken.reason)
 
 
-def play_some(items: Sequence[Item], out: Path, seed: int) -> list[Result]:
-    """Traces on one golden device; each alone if anything but a trace went wrong, so that it is known where."""
+def play_some(items: Sequence[Item], out: Path, seed: int, capture: Path | None = None) -> list[Result]:
+    """Traces on one golden device; each alone if anything but a trace went wrong, so that it is known where.
+
+    ``capture``: file of the frames at its port, which tshark and scapy judge.
+    """
     from tb.script.stage import play
 
     results = [unread(item) for item in items]
     players = {
         number: Player(item.script, item.excuses) for number, item in enumerate(items) if item.script is not None
     }
-    problems = play(list(players.values()), out, seed) if players else []
+    problems = play(list(players.values()), out, seed, capture) if players else []
     if problems and len(players) > 1:
-        return [result for item in items for result in play_some([item], out, seed)]
+        return [result for item in items for result in play_some([item], out, seed, capture)]
     for number, player in players.items():
         result = player.result or Result("fail", 0, "not played to its end")
         good = result.status in ("pass", "exception")
@@ -63,21 +66,24 @@ def play_all(items: Sequence[Item], config: RunConfig, out: Path) -> list[Result
     if config.device == "rtl":
         return play_on_rtl(items, config, out)
     batches = [items[first : first + BATCH] for first in range(0, len(items), BATCH)]
+    one = _Play(out, config.seed)
     if config.jobs == 1 or len(batches) == 1:
-        return [result for batch in batches for result in play_some(batch, out, config.seed)]
+        return [result for number, batch in enumerate(batches) for result in one(number, batch)]
     with ProcessPoolExecutor(config.jobs) as pool:
-        return [result for found in pool.map(_Play(out, config.seed), batches) for result in found]
+        return [result for found in pool.map(one, range(len(batches)), batches) for result in found]
 
 
 @dataclass(frozen=True)
 class _Play:
-    """`play_some` with its surroundings, for another process."""
+    """`play_some` with its surroundings, for another process; every batch has a folder."""
 
     out: Path
     seed: int
 
-    def __call__(self, items: Sequence[Item]) -> list[Result]:
-        return play_some(items, self.out, self.seed)
+    def __call__(self, number: int, items: Sequence[Item]) -> list[Result]:
+        folder = self.out / f"model{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return play_some(items, folder, self.seed, folder / "wire.pcapng")
 
 
 def play_on_rtl(items: Sequence[Item], config: RunConfig, out: Path) -> list[Result]:

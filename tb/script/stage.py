@@ -48,15 +48,18 @@ class ScriptRun(StageRun):
     driver_type = SceneDriver
 
 
-def play(players: Sequence[Player], out: Path, seed: int = 1) -> list[str]:
-    """Traces on one golden device, one after the other; what the device and the monitors of the session say."""
+def play(players: Sequence[Player], out: Path, seed: int = 1, capture: Path | None = None) -> list[str]:
+    """Traces on one golden device, one after the other; what device, monitors and judges of ``capture`` say."""
     config = RunConfig(device="model", size=SIZE, delay=DELAY, seed=seed, out=out)
     stage = ScriptStage(players)
-    run = ScriptRun(config, stage, CONNS, driver_config=DriverConfig(conns=CONNS, cq_log2=12))
+    driver = DriverConfig(conns=CONNS, cq_log2=12)
+    run = ScriptRun(config, stage, CONNS, driver_config=driver, capture=capture)
     try:
         problems = run.run()
     except (SessionError, ContractError) as error:
         problems = [f"{type(error).__name__}: {error}"]
+    finally:
+        run.transfer.network.close()
     if not stage.over:
         problems.append(f"the player waits at {stage.where()}")
     return problems + run.transfer.problems()

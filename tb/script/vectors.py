@@ -22,15 +22,22 @@ from tb.script.events import (
     split_args,
 )
 
+#: The basis of a trace that shows pure RFC behaviour.
+PURE = "RFC"
+
 
 @dataclass(frozen=True)
 class Vector:
-    """A line of the file: names for reports, and the trace; ``broken`` says why there is none."""
+    """A line of the file: names for reports, and the trace; ``broken`` says why there is none.
+
+    ``pure``: what the trace shows is what the RFCs ask for (basis RFC), so nothing of it can be excused.
+    """
 
     set: str
     path: str
     script: Script | None
     broken: ScriptError | None = None
+    pure: bool = False
 
 
 def read(path: Path) -> list[Vector]:
@@ -46,15 +53,16 @@ def vector(data: dict[str, Any], number: int = 0) -> Vector:
     """One trace."""
     name = str(data.get("path", number))
     where = str(data.get("set", "")), name
+    pure = data.get("basis") == PURE
     try:
         if data.get("unparsed"):
             raise UnsupportedError(f"{data['unparsed']} statements that the trace does not hold")
         script = Script(name, _handover(data["handover"]), tuple(_event(event) for event in data["events"]))
     except ScriptError as error:
-        return Vector(*where, None, error)
+        return Vector(*where, None, error, pure)
     except (KeyError, TypeError, ValueError) as error:
-        return Vector(*where, None, ScriptError(f"malformed: {error!r}"))
-    return Vector(*where, script)
+        return Vector(*where, None, ScriptError(f"malformed: {error!r}"), pure)
+    return Vector(*where, script, pure=pure)
 
 
 def _handover(data: dict[str, Any]) -> Handover:

@@ -77,6 +77,11 @@ class Origin:
     number: int | None
     tick: int
 
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return "by hand" if self.number is None else f"{self.direction} frame {self.number}"
+
 
 @dataclass(frozen=True, slots=True)
 class InjectorLog:
@@ -298,8 +303,7 @@ def _found(verdict: CaptureVerdict, kind: str, row: _Row, origin: Origin, explai
         verdict.explained += 1
         return
     if len(verdict.unexplained) < _MOST_SHOWN:
-        number = "by hand" if origin.number is None else f"{origin.direction} frame {origin.number}"
-        verdict.unexplained.append(f"tshark: packet {row.index + 1} ({number}, tick {origin.tick}): {what}")
+        verdict.unexplained.append(f"tshark: packet {row.index + 1} ({origin.name}, tick {origin.tick}): {what}")
 
 
 def _judge_integrity(row: _Row, origin: Origin, records: _Records, verdict: CaptureVerdict) -> None:
@@ -452,12 +456,12 @@ def _judge_sample(
 ) -> None:
     """Frames that were not corrupted, taken apart and built again by scapy, come out the same, sums and all."""
     packets = read_pcapng(capture)
-    good = [index for index, origin in enumerate(origins) if origin.number is not None and not records.spoiled(origin)]
+    ours = [origin.direction == SENT or origin.number is not None for origin in origins]
+    good = [index for index, origin in enumerate(origins) if ours[index] and not records.spoiled(origin)]
     chosen = sorted(random.Random(f"sample/{seed}").sample(good, min(SAMPLE, len(good))))
     verdict.sampled = len(chosen)
     for index, problem in _rebuilt([(index, packets[index].frame) for index in chosen]):
-        origin = origins[index]
-        verdict.unexplained.append(f"scapy: packet {index + 1} ({origin.direction} frame {origin.number}): {problem}")
+        verdict.unexplained.append(f"scapy: packet {index + 1} ({origins[index].name}): {problem}")
 
 
 def _rebuilt(frames: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, str]]:

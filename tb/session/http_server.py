@@ -20,9 +20,10 @@ from model.ndis.memory import HostMemory, PageAllocator
 from model.ndis.soft_tcp import SoftTcpConfig
 from tb.config import ConfigError, RunConfig
 from tb.device.model_loop import ModelRun
+from tb.peers.headers import ip_text
 from tb.peers.linux_peer import LinuxPeer
 from tb.session.bench import BulkApp
-from tb.session.network import NIC_IP, PEER_IP, PEER_MAC
+from tb.session.network import NIC_ADDRESS, PEER_ADDRESS, PEER_MAC
 from tb.session.transfer import Transfer
 
 HTTP_PORT: Final = 80
@@ -95,7 +96,8 @@ class HttpTransfer(Transfer):
             tcp=SoftTcpConfig(initial_seq=0xFFFF_F000, initial_ts=0xFFFF_FF00),
             seed=config.seed,
         )
-        self.server = HttpServerApp(self.host, settings, b"", Endpoint(PEER_MAC, PEER_IP, 0), HTTP_PORT)
+        curl = Endpoint(PEER_MAC, PEER_ADDRESS[config.family], 0)
+        self.server = HttpServerApp(self.host, settings, b"", curl, HTTP_PORT)
         self.server.serve(self.data)
         self.apps = [self.server]
         self.output, self._messages = config.out / "fetched.bin", config.out / "curl.log"
@@ -114,7 +116,7 @@ class HttpTransfer(Transfer):
         if not self._started and self.server.phase is not AppPhase.START:
             self._started = moved = True
             self.output.unlink(missing_ok=True)
-            url = f"http://{'.'.join(map(str, NIC_IP))}:{HTTP_PORT}/{NAME}"
+            url = f"http://{ip_text(NIC_ADDRESS[self.config.family])}:{HTTP_PORT}/{NAME}"
             command = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", str(CURL_SECONDS)]
             self.kernel.run([*command, "--output", str(self.output), url], self._messages)
         return moved

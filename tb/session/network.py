@@ -27,7 +27,8 @@ PEER_MAC = bytes.fromhex("020000000002")
 PEER_IP = bytes([10, 0, 0, 2])
 NIC_IP6 = bytes.fromhex("fd4a6b7c8d9ea0b10000000000000a01")
 PEER_IP6 = bytes.fromhex("fd4a6b7c8d9ea0b10000000000000a02")
-#: Address of the peer by version of IP.
+#: Address of the NIC, and of the peer, by version of IP.
+NIC_ADDRESS = {4: NIC_IP, 6: NIC_IP6}
 PEER_ADDRESS = {4: PEER_IP, 6: PEER_IP6}
 PEER_PORT = 5001
 FIRST_LOCAL_PORT = 40_000
@@ -61,7 +62,8 @@ class Network:
     ) -> None:
         rates = ImpairmentRates(config.loss, config.reorder, config.dup, config.corrupt, config.delay, config.mark)
         self.impairments = {direction: Impairments(rates, config.seed, direction) for direction in (TO_PEER, TO_NIC)}
-        self.peer: Peer = make_peer(config.peer, peer, PEER_PORT, Neighbor(NIC_IP, NIC_MAC), make_app)
+        neighbor = Neighbor(NIC_ADDRESS[config.family], NIC_MAC)
+        self.peer: Peer = make_peer(config.peer, peer, PEER_PORT, neighbor, make_app)
         self.monitor = WireMonitor(MonitorConfig(race_ticks=1 + -(-QUEUED_FRAMES * wire_cycles(config) // TICK_CYCLES)))
         #: Sees every frame at the NIC's port, too.
         self.tap: ContractTap | None = None
@@ -85,6 +87,10 @@ class Network:
             self.watched(frame, tick)
         self._write(frame, tick, SENT, self.impairments[TO_PEER].frames)
         self.impairments[TO_PEER].push(frame, tick)
+
+    def aside(self, frame: bytes, tick: int) -> None:
+        """The NIC transmitted a frame to a host beside the peer: past the impairments, but into the capture."""
+        self._write(frame, tick, SENT, None)
 
     def watched(self, frame: bytes, tick: int) -> None:
         """Show a transmitted frame to the monitors."""

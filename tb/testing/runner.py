@@ -41,8 +41,10 @@ TIER_OF_COMMAND = {"test": "test", "test-all": "all"}
 
 
 def chosen_tier(config: RunConfig) -> str:
-    """The tier of this call."""
-    tier = TIER_OF_COMMAND.get(config.command, config.tier if config.command == "regress" else "test")
+    """The tier of this call; a regression of tests that are named finds them in every tier."""
+    named = "TEST" in config.given and "TIER" not in config.given
+    wanted = TIERS[-1] if named else config.tier
+    tier = TIER_OF_COMMAND.get(config.command, wanted if config.command == "regress" else "test")
     if tier not in TIERS:
         raise ConfigError("there is no such tier", f"TIER={tier}", f"give one of {', '.join(TIERS)}")
     return tier

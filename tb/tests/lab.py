@@ -527,6 +527,8 @@ class LabNetwork(Network):
         """The NIC transmitted ``frame``."""
         if self.lab is None or not self.lab.takes_sent(frame):
             super().from_nic(frame, tick)
+        else:
+            self.aside(frame, tick)
 
 
 class LabTransfer(Transfer):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from model.layout.generated import BACKLOG_GAP
 from model.ndis.enums import TcpConnectionState, TcpEventType, UploadReason
 from model.ndis.framing import Segment
+from model.ndis.offload_state import OffloadBlock, TcpDelegated
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
 from tb.contract.scenes.frames import (
@@ -113,6 +117,43 @@ def a_reset_inside_the_window_is_challenged(stage: SceneStage) -> Scene:
     assert 0 < CHALLENGE_SECONDS * TICKS_PER_SECOND - left < LOOKED
     story.far.say(pattern(30), PSH)
     yield lambda: len(story.sink) == 30
+    yield from story.leave()
+
+
+# ---- send backlog ------------------------------------------------------------------------------------
+
+
+@PART.scene("CH-213")
+def the_send_backlog_doubles_and_collapses(stage: SceneStage) -> Scene:
+    """The congestion window grows past a power of two, then a time-out takes it down: two changes, far apart."""
+    story = stage.tell("backlog")
+    backlogs: list[int] = []
+
+    def told(event: TcpEventType, info: int) -> None:
+        if event is TcpEventType.SEND_BACKLOG_CHANGE:
+            backlogs.append(info)
+
+    def change(node: OffloadBlock) -> None:
+        assert isinstance(node.delegated, TcpDelegated)
+        node.delegated = replace(node.delegated, c_wnd=16_000, ss_thresh=1 << 20)
+
+    story.on_event = told
+    yield from story.handshake()
+    yield from story.offload(change)
+    yield from stage.quiet(BACKLOG_GAP)
+    yield from story.send(story.make("S1", pattern(5000)))
+    yield story.arrived(5000)
+    story.far.ack()
+    yield story.came_back("S1")
+    yield lambda: backlogs == [16_384]
+    heard = len(story.far.heard)
+    yield from story.send(story.make("S2", pattern(5000, 1)))
+    yield story.arrived(10_000)
+    yield lambda: sum(len(one.payload) for _, one in story.far.heard[heard:]) > 5000  # some of it again: time-out
+    story.far.ack()
+    yield story.came_back("S2")
+    yield lambda: len(backlogs) == 2
+    assert backlogs[1] <= backlogs[0] // 4
     yield from story.leave()
 
 

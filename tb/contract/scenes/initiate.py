@@ -16,6 +16,7 @@ from model.ndis.offload_state import (
     Retransmit,
     TcpCached,
     TcpDelegated,
+    siblings,
 )
 from model.ndis.registration import Oid, OidRequest
 from model.ndis.status import NdisStatus
@@ -27,8 +28,8 @@ PART = Part("initiate")
 
 #: A receive window and an MTU that no target supports.
 TOO_WIDE, TOO_LONG = 0x7FFF_FFFF, 9000
-#: Entries of the device's neighbor table.
-NEIGHBORS = 8
+#: Entries of the device's tables.
+NEIGHBORS, PATHS = 8, 8
 RETRANSMIT_TICKS = 150
 
 
@@ -119,6 +120,30 @@ def a_root_that_finds_no_entry(stage: SceneStage) -> Scene:
     yield from stage.objects(*pair)
     assert all(neighbor.phase is ObjectPhase.NONE for neighbor in pair)
     yield from stage.release(*held)
+
+
+@PART.scene("CH-043", "CH-046", "CH-048")
+def a_path_that_finds_no_entry(stage: SceneStage) -> Scene:
+    """A neighbor comes with as many paths as there are entries and two more: the rest is offloaded all the same."""
+    mac, _ = stage.address()
+    neighbor = stage.scenehost.neighbor(mac)
+    paths = [stage.scenehost.path(stage.address()[1], mac) for _ in range(PATHS + 2)]
+    roots: list[OffloadBlock] = []
+
+    def keep(call: NdisCall) -> None:
+        root = getattr(call, "root", None)
+        if isinstance(root, OffloadBlock):
+            roots.append(root)
+            stage.scenehost.edit = None
+
+    stage.scenehost.edit = keep
+    free = PATHS - stage.scenedriver.used["paths"]
+    yield from stage.objects(neighbor, *paths)
+    (root,) = roots
+    assert root.status is NdisStatus.OFFLOAD_PARTIAL_SUCCESS
+    ended = [node.status for node in siblings(root.dependent_block_list)]
+    assert ended == [NdisStatus.SUCCESS] * free + [NdisStatus.OFFLOAD_PATH_ENTRIES] * (len(paths) - free)
+    yield from stage.release(*(path for path in paths if path.is_offloaded), neighbor)
 
 
 @PART.scene("CH-058")

@@ -66,13 +66,14 @@ def receives_meet_no_memory(stage: SceneStage) -> Scene:
 
 @PART.scene("G-14", session={"intermediates": 1})
 def a_forward_meets_no_memory(stage: SceneStage) -> Scene:
-    """The segment stays with the host, which takes it behind the upload."""
+    """Two segments, of different lengths, stay with the host, which takes them behind the upload."""
     story = stage.tell("no memory to forward")
     yield from story.open()
     stage.starving.add(1)
     one = story.far.segment(pattern(30), TcpFlag.ACK | TcpFlag.PSH)
-    yield from forward(story, tcp_bytes(one))
-    assert [len(s.payload) for s in story.stack.waiting] == [30]
+    two = story.far.segment(pattern(40, 1), TcpFlag.ACK | TcpFlag.PSH, seq=story.far.snd + 30)
+    yield from forward(story, tcp_bytes(one), tcp_bytes(two))
+    assert [len(s.payload) for s in story.stack.waiting] == [30, 40]
     stage.starving.clear()
     story.stack.waiting.clear()  # it never was on the wire
     yield from _in_software(story, b"")
@@ -80,12 +81,14 @@ def a_forward_meets_no_memory(stage: SceneStage) -> Scene:
 
 @PART.scene("G-14", session={"intermediates": 2})
 def a_disconnect_meets_no_memory(stage: SceneStage) -> Scene:
-    """No FIN leaves before the upload."""
+    """Neither the FIN nor the RST of the abort behind it leaves before the upload."""
     story = stage.tell("no memory to disconnect")
     yield from story.open()
     stage.starving.add(2)
     yield from story.disconnect(story.make("D", b""))
     assert story.back == [("D", NdisStatus.REQUEST_UPLOAD)]
+    yield from story.abort()
+    assert story.back[1:] == [("A", NdisStatus.UPLOAD_REQUESTED)]
     yield from stage.quiet()
     assert not story.far.fin_seen
     stage.starving.clear()

@@ -67,7 +67,7 @@ class Bounds:
     """Right edge of the receive window."""
     una: tuple[int, int]
     """SND.UNA."""
-    sent: int
+    sent: tuple[int, int]
     """SND.MAX."""
     widest: tuple[int, int]
     """MAX.SND.WND, bytes."""
@@ -92,7 +92,8 @@ def in_window(start: int, length: int, bounds: Bounds) -> Answer:
 def in_range(ack: int, bounds: Bounds) -> Answer:
     """SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.MAX (RFC 5961, 5)."""
     (low, high), (narrow, wide) = bounds.una, bounds.widest
-    return _either(ack > bounds.sent or ack < low - wide, high - narrow <= ack <= bounds.sent)
+    least, most = bounds.sent
+    return _either(ack > most or ack < low - wide, high - narrow <= ack <= least)
 
 
 class Recent:
@@ -186,6 +187,10 @@ class Early(Generic[_Item]):
         fresh = [one for one in self._waiting if one[0] + SOON >= tick]
         self._waiting = deque((one for one in fresh if one[1] > sent), maxlen=_REMEMBERED)
         yield from (item for _, ack, item in fresh if ack <= sent)
+
+    def waiting(self, tick: int, queued: int) -> list[_Item]:
+        """Those that may count yet: they acknowledge no more than ``queued``, which the target has to send."""
+        return [item for at, ack, item in self._waiting if at + SOON >= tick and ack <= queued]
 
 
 class Gate:

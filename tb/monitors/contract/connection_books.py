@@ -148,7 +148,7 @@ class Book:
         connection.calls += 1
         connection.touched.add(record.function)
         if record.function == ndis.EVENT:
-            connection.events.append((record.event, record.info, record.order))
+            connection.events.add(record.event, record.info, record.order)
             if record.event == ndis.DISCONNECT_EVENT:
                 connection.told_of_fin()
 
@@ -303,7 +303,7 @@ class Book:
         elif call.function == ndis.INVALIDATE:
             for node, thing in self.named(tree):
                 if node.status == ndis.SUCCESS and thing.invalid_since is None:
-                    thing.invalid_since = record.tick
+                    thing.invalid_since, thing.invalid_order = record.tick, record.order
 
     def _initiated(self, record: Enter, tree: Tree, call: StateCall) -> None:
         by_location = {thing.location: thing for thing in call.things if thing.phase is Phase.OFFLOADING}
@@ -352,7 +352,8 @@ class Book:
                     request = self.request(nbl.ident, "send")
                     if request is not None:
                         request.returned = True
-                        thing.requests.pop(nbl.ident, None)
+                        if nbl.ident in thing.requests:
+                            del thing.requests[nbl.ident]
 
     def _updated(self, record: Enter, tree: Tree, call: StateCall) -> None:
         for node, parent in walk(tree):

@@ -16,6 +16,8 @@ from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate
+from tb.monitors.contract.pending import Pending
+from tb.monitors.contract.raised import Raised
 from tb.monitors.contract.receive_stream import Stream
 from tb.monitors.contract.trace import List, Node, State, Tree
 from tb.monitors.wire_headers import ACK, FIN, PSH, RST, SYN, WireSegment
@@ -93,6 +95,8 @@ class Thing:
     phase: Phase = Phase.OFFLOADING
     invalid_since: int | None = None
     """Tick of the completed invalidate of the object itself."""
+    invalid_order: int = 0
+    """The place of that completion in the trace."""
     older: list[tuple[State, int]] = field(default_factory=list)
     """Cached states of before, each with the tick at which an update replaced it."""
     newer: list[State] = field(default_factory=list)
@@ -113,6 +117,10 @@ class Thing:
         """Since when the object, or what it depends on, is invalid (tick)."""
         ticks = [t for thing in self.chain() if (t := thing.invalid_since) is not None]
         return min(ticks) if ticks else None
+
+    def called_when_invalid(self, request: Request) -> bool:
+        """The call came behind the completion of an invalidate of the object, or of what it depends on."""
+        return any(t.invalid_since is not None and request.order > t.invalid_order for t in self.chain())
 
     def chain(self) -> Iterator[Thing]:
         """The object and what it depends on."""
@@ -179,7 +187,7 @@ class Connection(Thing):
     terminate_tick: int = 0
     times: int = 1
     """How many times this flow was offloaded, this time included."""
-    requests: dict[int, Request] = field(default_factory=dict)
+    requests: Pending[Request] = field(default_factory=Pending)
     """Outstanding ones by identity, in order of submission."""
     stream: list[Request] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
@@ -187,7 +195,7 @@ class Connection(Thing):
     """Bytes that the host gave to send, from the hand-over on."""
     closed: bool = False
     """The host asked for a FIN, here or before the hand-over."""
-    events: list[tuple[int, int, int]] = field(default_factory=list)
+    events: Raised = field(default_factory=Raised)
     """Event type, info and order."""
     calls: int = 0
     """Indications and events in progress."""
@@ -267,24 +275,24 @@ class Connection(Thing):
     @property
     def aborted(self) -> bool:
         """TcpIndicateAbort was raised, or the host called for an abort."""
-        return "abortive" in self.touched or any(event == ndis.ABORT_EVENT for event, _, _ in self.events)
+        return "abortive" in self.touched or self.events.had(ndis.ABORT_EVENT)
 
     @property
     def stopped(self) -> bool:
         """A mandatory upload reason was raised: the target processes no more (2.12)."""
-        return any(event == ndis.RETRIEVE_EVENT and info in ndis.MANDATORY for event, info, _ in self.events)
+        return self.events.stopped
 
     def raised(self, event: int, info: int | None = None) -> bool:
         """The event was raised, with this information if given."""
-        return any(e == event and info in (None, i) for e, i, _ in self.events)
+        return self.events.had(event, info)
 
     def outstanding(self, kind: str) -> list[Request]:
         """Requests of a kind that are not back yet, in order."""
-        return [request for request in self.requests.values() if request.kind == kind]
+        return self.requests.of(kind)
 
     def first(self, kind: str) -> Request | None:
         """The oldest outstanding request of a kind."""
-        return next((request for request in self.requests.values() if request.kind == kind), None)
+        return self.requests.first(kind)
 
     def flag(self, bit: int) -> bool:
         """A flag of the CONST state."""
@@ -369,7 +377,7 @@ class Connection(Thing):
             told=self.acked,
             edge=(edge, farthest),
             una=(self.gate.una, self.una),
-            sent=max(self.sent_max, self.queued + self.closed),
+            sent=(self.sent_max, max(self.sent_max, self.queued + self.closed)),
             widest=(narrow, max(wide, self.widest, whole(self.delegated, "snd_wnd"))),
         )
 
@@ -379,7 +387,7 @@ class Connection(Thing):
 
     def of_the_future(self, seg: WireSegment) -> bool:
         """It acknowledges what was not sent: it counts if the target sends that before it looks at it."""
-        return self._ack_place(seg) > self.bounds().sent
+        return self._ack_place(seg) > self.bounds().sent[1]
 
     def _ack_place(self, seg: WireSegment) -> int:
         return self.una + signed(seg.acknowledgment, whole(self.delegated, "snd_una") + self.una)
@@ -391,7 +399,7 @@ class Connection(Thing):
         if seg.flags & RST:
             bounds = self.bounds()
             self.reset_in |= bounds.nxt[0] <= start <= bounds.nxt[1]
-        elif seg.flags & ACK and not seg.flags & SYN and ack > self.bounds().sent:
+        elif seg.flags & ACK and not seg.flags & SYN and ack > self.bounds().sent[1]:
             self.early.add(tick, ack, (seg, payload, order))
         else:
             self._take(seg, payload, tick, order)
@@ -447,7 +455,7 @@ class Connection(Thing):
 
     def _revive(self, tick: int) -> None:
         """What was acknowledged before it was sent is sent now, or may be."""
-        for seg, payload, order in self.early.due(tick, self.bounds().sent):
+        for seg, payload, order in self.early.due(tick, self.bounds().sent[1]):
             self._take(seg, payload, tick, order)
 
     @property

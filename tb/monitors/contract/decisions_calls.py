@@ -123,8 +123,8 @@ class CallDecisions(BooksMonitor):
                 self.check("G-13", named, f"node {node.ident}, PathMtu {mtu} of at most {largest!r}: {node.status}")
 
     def _failed(self, connection: Connection, node: Node) -> None:
-        asked = [o for e, i, o in connection.events if (e, i) == (ndis.RETRIEVE_EVENT, ndis.HARDWARE_FAILURE)]
-        raised = [o for e, _, o in connection.events if e == ndis.ABORT_EVENT]
+        asked = connection.events.places(ndis.RETRIEVE_EVENT, ndis.HARDWARE_FAILURE)
+        raised = connection.events.places(ndis.ABORT_EVENT)
         in_order = bool(asked and raised) and min(asked) < max(raised)
         wrong = [s for s in self._results.get(connection, []) if s not in (ndis.SUCCESS, ndis.REQUEST_ABORTED)]
         self._lost.add(connection)

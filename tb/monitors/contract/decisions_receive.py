@@ -32,7 +32,7 @@ class _Refusal:
 
 def abort_order(connection: Connection, requests: Mapping[int, Request]) -> int | None:
     """Where in the trace the connection was aborted: by the event, or by the host's abortive disconnect."""
-    orders = [order for event, _, order in connection.events if event == ndis.ABORT_EVENT]
+    orders = connection.events.places(ndis.ABORT_EVENT)
     orders += [
         r.order for r in requests.values() if r.connection is connection and r.kind == "disconnect" and not r.graceful
     ]
@@ -177,7 +177,7 @@ class ReceiveDecisions(BooksMonitor):
         # until the target has seen the host's abort, it goes on delivering
         racing = nbl.status == ndis.SUCCESS and not connection.raised(ndis.ABORT_EVENT)
         racing = racing and connection not in self._aborting
-        told = min((o for e, _, o in connection.events if e == ndis.DISCONNECT_EVENT), default=request.order)
+        told = min(connection.events.places(ndis.DISCONNECT_EVENT), default=request.order)
         behind_fin = told < request.order or bool(connection.initial_fin)
         racing = racing or (nbl.status == ndis.INVALID_STATE and behind_fin)
         if ended:

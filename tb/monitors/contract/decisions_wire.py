@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, Thing, ip_offset, octets, signed, walk, whole
-from tb.monitors.contract.trace import Enter, Frame, Record, State, Tree
+from tb.monitors.contract.trace import Enter, Frame, Node, Record, State, Tree
 from tb.monitors.wire_headers import ACK, FIN, RST, SYN, WireSegment, read_segment
 
 _RACE: Final = 1
@@ -94,6 +94,8 @@ class WireDecisions(BooksMonitor):
         #: Everything before that SYN was acknowledged; else the target may lack something in front of it.
         self._at_rcv_nxt: dict[Connection, bool] = {}
         """Tick of the last SYN at RcvNxt."""
+        self._untold: dict[Connection, str] = {}
+        """Breaches of G-03, unless the image says that data of before the invalidate counts as sent."""
 
     def passes(self, record: Record) -> None:
         """Frames that belong to no connection as the host numbered it, windows that are due."""
@@ -247,6 +249,10 @@ class WireDecisions(BooksMonitor):
             for _, thing in book.named(tree):
                 if isinstance(thing, Connection):
                     self._tried(thing, record)
+        elif record.function == ndis.TERMINATED:
+            for node, thing in book.ended(tree):
+                if isinstance(thing, Connection) and (text := self._untold.pop(thing, None)) is not None:
+                    self._in_flight(node, text)
 
     def _invalidated(self, tree: Tree, book: Book) -> None:
         marked = [thing for node, thing in book.named(tree) if node.status == ndis.SUCCESS]
@@ -265,13 +271,24 @@ class WireDecisions(BooksMonitor):
         invalid = connection.invalid_at()
         if invalid is None or connection.aborted or connection.stopped:
             return
-        waiting = [r for r in connection.outstanding("send") if r.tick >= invalid and r.end > r.start]
+        sends = [request for request in connection.outstanding("send") if request.end > request.start]
+        waiting = [request for request in sends if connection.called_when_invalid(request)]
         if not waiting or connection.fin_sent is not None:
             return
         waited = record.tick - max(waiting[0].tick, connection.opened)
         override = self._override(self.books.of(record))
         if (connection.must_send and waited > _ATTEMPT) or (connection.can_override and waited > override + _ATTEMPT):
-            self.breach("G-03", f"{connection.context} is invalid, a send waits, InvalidState was not raised")
+            text = f"{connection.context} is invalid, a send waits, InvalidState was not raised"
+            if len(waiting) == len(sends):
+                self.breach("G-03", text)
+            else:
+                self._untold[connection] = text
+
+    def _in_flight(self, node: Node, text: str) -> None:
+        """Frames of earlier sends, which the invalidate discarded, count as sent: their timer tries next."""
+        una, most = (whole(node.delegated, name) for name in ("snd_una", "snd_max"))
+        if most == una:
+            self.breach("G-03", text)
 
     def _updated(self, record: Enter, tree: Tree, book: Book) -> None:
         call = book.calls[tree.root]

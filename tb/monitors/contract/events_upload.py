@@ -282,7 +282,7 @@ class Uploads(BookedMonitor):
         notes.urgent_possible = True
         certain = end > high and start < conn.edge and conn.una <= ack and answer is Answer.YES
         if certain and notes.urgent is None and not conn.stopped and conn.released is not None and not self.crowded:
-            notes.urgent = start
+            notes.urgent = max(start, high)  # what lies below came without URG, too
             self.trigger("CH-202")
             self.expect(self.now + PROMPT, lambda: self._urgent_by_now(conn))
 

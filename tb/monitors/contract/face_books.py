@@ -258,7 +258,7 @@ class Face:
         conn.settle(record.tick)
         conn.indications.add(record.call)
         if record.function == ndis.EVENT:
-            conn.events.append((record.event, record.info))
+            conn.events.add(record.event, record.info, record.order)
             if record.event == ndis.ABORT_EVENT and conn.aborted is None:
                 conn.aborted = record.order
         return conn

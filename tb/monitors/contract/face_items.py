@@ -10,6 +10,8 @@ from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.acceptance import Answer, Recent
+from tb.monitors.contract.pending import Pending
+from tb.monitors.contract.raised import Raised
 from tb.monitors.contract.stream_books import ReceiveStream, SendStream, number_of
 from tb.monitors.contract.trace import List, Node, State, Tree, Value
 from tb.monitors.wire_headers import ACK, RST, SYN, URG, WireSegment
@@ -135,12 +137,12 @@ class Connection(Item):
         self.tx = SendStream(node.const, node.delegated)
         buffered = sum(nbl.data_length for nbl in node.buffered)
         self.rx = ReceiveStream(node.const, node.delegated, buffered)
-        self.requests: dict[int, Request] = {}
+        self.requests: Pending[Request] = Pending()
         """Outstanding, by identity, in order of submission."""
         self.submitted = 0
         self.sends = 0
         """Sends ever given, inherited ones included."""
-        self.events: list[tuple[int, int]] = []
+        self.events = Raised()
         self.aborted: int | None = None
         """Record in which TcpIndicateAbort was raised."""
         self.leaving: int | None = None
@@ -207,29 +209,28 @@ class Connection(Item):
     @property
     def closed(self) -> bool:
         """The FINs of both ends are over: the connection is the host's, whether the target asks for it or not."""
-        theirs = any(event == ndis.DISCONNECT_EVENT for event, _ in self.events)
+        theirs = self.events.had(ndis.DISCONNECT_EVENT)
         theirs |= number_of(self.delegated, "state", ndis.ESTABLISHED) in ndis.AFTER_PEER_FIN
         return theirs and self.tx.fin is not None and self.tx.acked > self.tx.fin
 
     @property
     def asked_for_upload(self) -> bool:
         """The target raised TcpIndicateRetrieve."""
-        return any(event == ndis.RETRIEVE_EVENT for event, _ in self.events)
+        return self.events.had(ndis.RETRIEVE_EVENT)
 
     def raised(self, reason: int) -> bool:
         """The target raised TcpIndicateRetrieve with this reason."""
-        return (ndis.RETRIEVE_EVENT, reason) in self.events
+        return self.events.had(ndis.RETRIEVE_EVENT, reason)
 
     def outstanding(self, kind: str) -> list[Request]:
         """Outstanding requests of a kind, in order."""
-        return [request for request in self.requests.values() if request.kind == kind]
+        return self.requests.of(kind)
 
     @property
     def running(self) -> bool:
         """The target is to serve it: offloaded, valid, neither reset nor aborted nor given up."""
-        stopped = any(reason in ndis.MANDATORY for event, reason in self.events if event == ndis.RETRIEVE_EVENT)
         ended = self.aborted is not None or self.abortive is not None or self.reset_in or self.syn_in
-        return self.phase is Phase.LIVE and not stopped and not ended and self.invalid_since is None
+        return self.phase is Phase.LIVE and not self.events.stopped and not ended and self.invalid_since is None
 
 
 @dataclass(eq=False, slots=True)

@@ -206,7 +206,7 @@ class InitiateReceive(BookMonitor):
     def _terminated(self, face: Face, connection: Offloaded, node: Node) -> None:
         stream = self._stream(connection)
         del self._streams[connection]
-        aborted = any(kind == ndis.ABORT_EVENT for kind, _, _ in connection.events)
+        aborted = connection.events.had(ndis.ABORT_EVENT)
         aborted |= any(flags & ndis.ABORTIVE for flags in connection.disconnects)
         if node.status != ndis.SUCCESS or not node.delegated or aborted or connection.stage is Stage.GONE:
             return

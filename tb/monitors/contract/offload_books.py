@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
+from tb.monitors.contract.raised import Raised
 from tb.monitors.contract.trace import Enter, Frame, Leave, List, Node, Record, State, Tree, Value
 from tb.monitors.wire_headers import WireSegment, read_segment
 
@@ -129,7 +130,7 @@ class Offloaded:
     terminate_asked: bool = False
     disconnects: list[int] = field(default_factory=list)
     """Flags of the disconnect requests."""
-    events: list[tuple[int, int, int]] = field(default_factory=list)
+    events: Raised = field(default_factory=Raised)
     """Type, information and tick of the TCP events raised on it."""
     posts: int = 0
     """Receive requests posted since the offload."""
@@ -147,7 +148,8 @@ class Offloaded:
         return (
             self.terminate_asked
             or any(flags & ndis.ABORTIVE for flags in self.disconnects)
-            or any(kind in (ndis.RETRIEVE_EVENT, ndis.ABORT_EVENT) for kind, _, _ in self.events)
+            or self.events.had(ndis.RETRIEVE_EVENT)
+            or self.events.had(ndis.ABORT_EVENT)
         )
 
     @property
@@ -314,7 +316,7 @@ class Face:
         elif record.function == ndis.EVENT:
             found = self.by_handle.get(record.target) if record.target is not None else None
             if found is not None:
-                found.events.append((record.event, record.info, record.tick))
+                found.events.add(record.event, record.info, record.tick)
         elif record.function == ndis.STATUS:
             self._indicated(record)
         elif record.function == ndis.OID and record.oid == ndis.OID_PARAMETERS and record.flags & 1:

@@ -175,6 +175,8 @@ class Connection:
         """What the segment that first carried it acknowledged."""
         self.peer_window = number(self.delegated, "snd_wnd")
         self.wl1 = unwrap(number(self.delegated, "send_wl1", rcv_nxt), rcv_nxt)
+        self._windows = {(self.wl1, self.peer_window)}
+        """What SND.WL1 and SND.WND may be: more than one while it is not sure which segments were taken."""
         self.sends: deque[Item] = deque()
         self.disconnects: deque[Item] = deque()
         # what was said of it
@@ -278,6 +280,11 @@ class Connection:
         """The peer takes bytes below this (RFC 9293: SND.UNA + SND.WND)."""
         return self.una + self.peer_window
 
+    @property
+    def peer_windows(self) -> set[int]:
+        """SND.WND is one of these."""
+        return {window for _, window in self._windows}
+
     def fin_surely_in(self) -> bool:
         """The NIC acknowledged the peer's FIN."""
         return self.fin is not None and not self.fin_handed_over and self.acked > self.fin
@@ -287,7 +294,7 @@ class Connection:
         nxt = self.next_bounds
         widest = max(number(self.delegated, "max_snd_wnd"), number(self.delegated, "snd_wnd"))
         edges = (self.edge, max(self.edge_bound, self.edge))
-        return Bounds(nxt, self.acked, edges, (self.gate.una, self.una), self.sent, (widest, self.widest))
+        return Bounds(nxt, self.acked, edges, (self.gate.una, self.una), (self.sent, self.sent), (widest, self.widest))
 
     def judge(self, seg: Segment, tick: int) -> Answer:
         """Whether the target takes a segment that comes now."""
@@ -333,7 +340,7 @@ class Connection:
         self.gate.took(seg, start, ack, bounds, tick, answer if sure else min(answer, Answer.PERHAPS))
         if answer is Answer.NO or seg.has(SYN | URG):
             return []
-        self._take_ack(seg, start, ack)
+        self._take_ack(seg, start, ack, sure=sure and answer is Answer.YES)
         return self._take_data(seg, start, tick, order)
 
     def _take_data(self, seg: Segment, start: int, tick: int, order: int) -> list[Arrival]:
@@ -359,11 +366,23 @@ class Connection:
         self.arrivals.extend(new)
         return new
 
-    def _take_ack(self, seg: Segment, start: int, ack: int) -> None:
-        if ack < self.una:
+    def shown(self, count: int, tick: int) -> None:
+        """The target hands ``count`` bytes over: they may be of a segment that acknowledges what is still to leave."""
+        if self.delivered + count <= self.arrived:
             return
-        self.una = ack
+        for early in self.early.waiting(tick, self.queued + (self.own_fin is not None)):
+            self._take_data(early, unwrap(early.sequence, self.arrived), tick, 0)
+
+    def _take_ack(self, seg: Segment, start: int, ack: int, *, sure: bool) -> None:
+        if ack < min(self.gate.una, self.una):
+            return
         window = seg.window << self.scale("snd_wind_scale")
+        taken = {(start, window) if start >= wl1 else (wl1, old) for wl1, old in self._windows}
+        if ack < self.una:  # below one reading of SND.UNA only
+            self._windows |= taken
+            return
+        self._windows = taken if sure else self._windows | taken
+        self.una = ack
         self.widest = max(self.widest, window)
         if start >= self.wl1:
             self.wl1 = start

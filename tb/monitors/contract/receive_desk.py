@@ -333,6 +333,8 @@ class ReceiveDesk(Desk):
                     self._completing.setdefault(enter.call, []).append(item.connection)
                 item.connection.completions[enter.call] = enter.order
         for item, done in settled:
+            if item is not None and kind == "receive":
+                item.connection.shown(done.transferred or 0, self.now)
             queue = self._queue_of(item, kind)
             head = bool(queue) and item is not None and queue is not None and queue[0] is item
             if queue is not None and item is not None and item in queue:
@@ -358,6 +360,7 @@ class ReceiveDesk(Desk):
         conn = books.named(enter.target)
         if conn is None:
             return
+        conn.shown(sum(one.data_length for one in enter.lists), self.now)
         for hook in self.indicating:
             hook(conn, enter)
         conn.indications[enter.call] = sum(one.data_length for one in enter.lists)

@@ -209,10 +209,11 @@ class Retransmission(BookedMonitor):
         self._sample(conn, notes, seg)
         ack = unwrap(seg.acknowledgment, conn.una)
         window = seg.window << conn.scale("snd_wind_scale")
-        same = window == conn.peer_window and seg.window
+        same = window in conn.peer_windows and seg.window
         # a segment from below RCV.NXT is not acceptable, so its ACK does not count (RFC 9293, 3.10.7.4)
         acceptable = conn.judge(seg, self.now) is Answer.YES
         acceptable = acceptable and unwrap(seg.sequence, conn.arrived) >= conn.next_bounds[1]
+        acceptable = acceptable and len(conn.peer_windows) == 1
         notes.head.doubtful |= self.crowded
         # what was sent only when it was acknowledged is perhaps not acknowledged: the head may lie below it
         lowest = min(conn.gate.una, conn.una)

@@ -21,14 +21,26 @@ from typing import Any
 TUNSETIFF = 0x400454CA
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 NAME = "chimney0"
-#: No IPv6 chatter on the wire; no loss probes and no RACK, whose timers would run on real time.
+#: No loss probes and no RACK, whose timers would run on real time.
 SYSCTLS = {
-    "net/ipv6/conf/all/disable_ipv6": "1",
-    "net/ipv6/conf/default/disable_ipv6": "1",
     "net/ipv4/tcp_early_retrans": "0",
     "net/ipv4/tcp_recovery": "0",
     "net/ipv4/tcp_no_metrics_save": "1",
 }
+#: No IPv6 chatter on the wire: no IPv6 at all, or no address but the given one and nothing asked of routers.
+CHATTER = {
+    4: {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1"},
+    6: {f"net/ipv6/conf/{NAME}/{name}": "0" for name in ("accept_ra", "accept_dad", "router_solicitations")}
+    | {f"net/ipv6/conf/{NAME}/addr_gen_mode": "1"},
+}
+
+#: What a link must carry at least (RFC 791, RFC 8200 5): below it the kernel has no IPv6.
+LEAST_MTU = {4: 68, 6: 1280}
+
+
+def version(settings: dict[str, Any]) -> int:
+    """The version of IP of the addresses."""
+    return 6 if ":" in settings["ip"] else 4
 
 
 def ip(*words: str) -> None:
@@ -38,7 +50,8 @@ def ip(*words: str) -> None:
 
 def route(settings: dict[str, Any], rto_min: int) -> None:
     """The host route to the NIC with a least retransmission timeout, in ms."""
-    ip("route", "replace", f"{settings['nic_ip']}/32", "dev", NAME, "rto_min", f"{rto_min}ms")
+    length = {4: 32, 6: 128}[version(settings)]
+    ip("route", "replace", f"{settings['nic_ip']}/{length}", "dev", NAME, "rto_min", f"{rto_min}ms")
 
 
 def open_tap() -> int:
@@ -50,15 +63,17 @@ def open_tap() -> int:
 
 def bring_up(settings: dict[str, Any]) -> socket.socket:
     """Addresses, routes, the listening socket."""
-    for name, value in SYSCTLS.items():
+    family = version(settings)
+    for name, value in (SYSCTLS | CHATTER[family]).items():
         with contextlib.suppress(OSError), open(f"/proc/sys/{name}", "w") as file:
             file.write(value)
     ip("link", "set", "lo", "up")
-    ip("link", "set", "dev", NAME, "address", settings["mac"], "mtu", str(settings["mss"] + 40), "up")
-    ip("addr", "add", f"{settings['ip']}/24", "dev", NAME)
+    mtu = max(settings["mss"] + 40, LEAST_MTU[family])
+    ip("link", "set", "dev", NAME, "address", settings["mac"], "mtu", str(mtu), "up")
+    ip("addr", "add", f"{settings['ip']}/{ {4: 24, 6: 64}[family] }", "dev", NAME)
     ip("neigh", "replace", settings["nic_ip"], "lladdr", settings["nic_mac"], "dev", NAME, "nud", "permanent")
     route(settings, settings["rto_min"])
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket({4: socket.AF_INET, 6: socket.AF_INET6}[family], socket.SOCK_STREAM)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
     listener.bind((settings["ip"], settings["port"]))
     listener.listen(256)

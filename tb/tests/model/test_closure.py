@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,16 +20,19 @@ from tb.device.model_loop import MEMORY_BYTES
 from tb.env.coverage import CoverageMonitor
 from tb.session import summary
 from tb.streams import Streams
+from tb.tests import corner_cases, delivery_cases
 from tb.tests.closure_cases import POOL, SESSION, cases
-from tb.tests.lab import DELAY, Lab
+from tb.tests.lab import DELAY, Case, Lab
 from tb.tests.model.test_device_errors import LabRun
 
 CONFIG = DeviceConfig(conns=4, pool_bufs=POOL)
 
 
-def played(seed: int, lanes: int, tmp_path: Path) -> tuple[dict[str, list[str]], Journal]:
-    """The bins that the cases of a seed hit, and all that happened."""
-    lab = Lab(cases(Streams(seed), lanes))
+def played(
+    seed: int, lanes: int, tmp_path: Path, chosen: Sequence[Callable[[Lab], Case]] = ()
+) -> tuple[dict[str, list[str]], Journal]:
+    """The bins that the cases of a seed, or those that were chosen, hit, and all that happened."""
+    lab = Lab(chosen or cases(Streams(seed), lanes))
     journal = Journal()
     config = replace(CONFIG, data_w=8 * lanes)
     device = GoldenDevice(memory_bytes=MEMORY_BYTES, seed=seed, config=config, journal=journal)
@@ -66,6 +70,14 @@ def test_talks_reach_what_a_delivery_engine_does_in_no_session(tmp_path: Path) -
     possible = [b.name for b in groups()["delivery"].bins if b not in taken]
     missed = [name for name in possible if name not in found]
     assert len(missed) <= len(possible) // 10, "\n".join(missed)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_directed_cases_hit_the_bins_that_they_are_for_whatever_the_seed(seed: int, tmp_path: Path) -> None:
+    hits, _ = played(seed, 8, tmp_path, [*delivery_cases.cases(), corner_cases.words_in_last_ack])
+    assert sorted(delivery_cases.DELIVERY - set(hits["delivery"])) == []
+    assert sorted(delivery_cases.ENTRY - set(hits["entry"])) == []
+    assert sorted(corner_cases.TCP - set(hits["tcp"])) == []
 
 
 def test_a_seed_plays_the_same_again_and_another_one_plays_otherwise(tmp_path: Path) -> None:

@@ -56,6 +56,17 @@ def _played(seed: int, out: Path, intermediates: int = 0) -> Findings:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
+def test_every_state_call_on_what_was_never_offloaded_is_refused_whatever_the_seed(seed: int, tmp_path: Path) -> None:
+    config = replace(RunConfig(command="regress", device="model"), seed=seed, size=4096, delay=5, out=tmp_path)
+    found = golden.GoldenRun(config, Plan(seed=seed, operations=5, bytes=4096, slots=1, nameless=True)).run()
+    assert found.violations == []
+    for kind in (Kind.QUERY, Kind.UPDATE, Kind.INVALIDATE, Kind.TERMINATE):
+        assert found.operations.counts[kind, State.FOREIGN] >= 1
+    for kind in (Kind.INVALIDATE_PATH, Kind.INVALIDATE_NEIGHBOR, Kind.QUERY_OBJECT, Kind.RELINK):
+        assert found.operations.counts[kind, State.OBJECT_NONE] >= 1
+
+
+@pytest.mark.parametrize("seed", [1, 2])
 def test_random_operations_keep_the_contract_and_lose_no_list(seed: int, tmp_path: Path) -> None:
     found = _played(seed, tmp_path)
     again = f"make regress SUITE=contract DEVICE=model SEEDS={seed} OPS={OPERATIONS}"

@@ -280,6 +280,18 @@ def test_a_question_about_a_neighbor_is_no_answer_to_the_command_that_raised_it(
         assert ("tcp", ("FREE", "DISCONNECT", outcome)) in monitor.hits()
 
 
+@pytest.mark.parametrize("opcode", [Opcode.QUERY, Opcode.INVALIDATE])
+def test_a_command_about_a_free_connection_is_not_one_about_an_object_of_its_number(opcode: Opcode) -> None:
+    refused = Cqe(kind=CqKind.COMMAND, status=Status.BAD_STATE).pack()
+    record = RecTcp(kind=TcpEvt.COMMAND, conn=1, opcode=opcode, cpl_valid=1, cpl=refused).pack()
+    seen = []
+    for of_connection in (True, False):
+        monitor = CoverageMonitor(64, bytearray())
+        monitor.tcp(record, of_connection)
+        seen.append({hit for hit in monitor.hits() if hit[0] in ("tcp", "object")})
+    assert seen == [{("tcp", ("FREE", opcode.name, "BAD_STATE"))}, {("object", (opcode.name, "BAD_STATE"))}]
+
+
 def test_a_run_that_began_anew_behind_a_divergence_hits_nothing() -> None:
     monitor = fed(1)
     assert monitor.hits()

@@ -479,3 +479,21 @@ def test_an_answer_or_image_that_never_comes_is_found(tag: str) -> None:
     del out[at]
     found = follow(out).divergence
     assert found is not None
+
+
+@pytest.mark.rule("architecture 3, check 1")
+def test_the_follower_says_whether_a_command_is_of_a_connection_or_of_an_object_of_the_same_number() -> None:
+    """QUERY and INVALIDATE have an answer for both, and their records look alike where a connection is free."""
+    f = scene()
+    f.bench.do(Sqe(opcode=Opcode.QUERY, conn=2, gen=9))
+    f.bench.do(Sqe(opcode=Opcode.QUERY, conn=2, flags=Object.NEIGHBOR))
+    follower, said = Follower(bytes(MEMORY), config=CONFIG), []
+    for entry in f.journal.entries:
+        follower.feed(entry)
+        if entry.tag == "T" and field_of(RecTcp, entry.values[0], "kind") == TcpEvt.COMMAND:
+            said.append((field_of(RecTcp, entry.values[0], "opcode"), follower.of_connection))
+    assert follower.divergence is None
+    assert [of for opcode, of in said if opcode == Opcode.QUERY] == [True, False, True, False]
+    assert [of for opcode, of in said if opcode == Opcode.INVALIDATE] == [False]
+    assert {of for opcode, of in said if opcode in (Opcode.PATH_WRITE, Opcode.NEIGHBOR_WRITE)} == {False}
+    assert {of for opcode, of in said if opcode in (Opcode.START, Opcode.SEND)} == {True}

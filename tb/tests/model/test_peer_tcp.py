@@ -366,6 +366,28 @@ def test_three_duplicate_acks_resend_the_head_once() -> None:
     assert h.peer.connections[0].counters.fast_retransmits == 1
 
 
+@pytest.mark.rule("S34")
+def test_with_sack_only_an_acknowledgment_that_tells_of_new_octets_is_a_duplicate() -> None:
+    """RFC 6675 2: an answer to a stranger's SYN, a repetition, a duplicate (RFC 2883) tell of no loss."""
+    h = Hand(TcpPeer(PeerConfig(tcp=TcpConfig(timestamps=False)), lambda _: SourceApp(b"x" * 20_000)), stamp=None)
+    h.open(sack=True)
+
+    def resends(*blocks: tuple[int, int], ack: int = 1) -> bool:
+        edges = b"".join(((h.peer_iss + edge) % 2**32).to_bytes(4, "big") for block in blocks for edge in block)
+        options = bytes((1, 1, 5, 2 + len(edges))) + edges if blocks else b""
+        return any(h.rel(seg)[0] == ack for seg in h.send(ack=ack, options=options))
+
+    assert not any(resends() for _ in range(5))
+    assert not any(resends((-999, 1)) for _ in range(5))
+    assert not any(resends((1001, 2001)) for _ in range(5))
+    assert not resends((1001, 2001), (3001, 4001))
+    assert not any(resends((3501, 4001), (1001, 2001)) for _ in range(5))
+    assert not any(resends((1_000_001, 1_000_101)) for _ in range(5))
+    assert resends((1001, 4001))
+    assert h.peer.connections[0].counters.fast_retransmits == 1
+    assert h.peer.connections[0].counters.duplicate_acks_in == 3
+
+
 @pytest.mark.rule("S35", "B07")
 def test_a_partial_ack_resends_the_next_hole_and_stays_in_recovery() -> None:
     h = hand(SourceApp(b"x" * 20_000), stamp=None)

@@ -10,7 +10,7 @@ import pytest
 from tb.config import ConfigError, RunConfig
 from tb.sim.tools import Tool
 from tb.testing.results import Report, Verdict
-from tb.testing.runner import floors, seeded, tiers_without
+from tb.testing.runner import chosen_tier, floors, seeded, tiers_without
 from tb.testing.tiers import Tiers, load, wanted
 
 ICARUS = Tool("icarus", "11.0", "system", Path("iverilog"))
@@ -34,6 +34,21 @@ def test_a_skip_needs_a_reason_of_the_closed_list_and_fails_when_it_is_required(
     assert report.verdicts[0].status == status
     assert report.passed is (status == "skipped")
     assert report.verdict_lines()[-1] == ("PASS (1 not run)" if status == "skipped" else "FAIL")
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "tier"),
+    [
+        ("regress", {}, "test"),
+        ("regress", {"TEST": "matrix_whole"}, "regress"),
+        ("regress", {"TEST": "matrix_whole", "TIER": "all"}, "all"),
+        ("test", {"TEST": "matrix_whole"}, "test"),
+    ],
+)
+def test_a_regression_of_tests_that_are_named_finds_them_in_every_tier(
+    command: str, given: dict[str, str], tier: str
+) -> None:
+    assert chosen_tier(RunConfig.from_environment(command, given)) == tier
 
 
 def test_require_takes_what_tests_may_need_and_nothing_else() -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from tb.config import ROOT, RunConfig
 from tb.contract.duties import duties
-from tb.script.draw import LONGEST, drawn, ticks_of
+from tb.script.draw import LONGEST, drawn, ticks_of, whole
 from tb.script.player import Player, Result
 from tb.script.run_packetdrill import COLLECTION, core, files, item, waiting
 from tb.script.stage import play
 from tb.script.twins import twin
+from tb.testing.tiers import load
 
 SCRIPTS = files([COLLECTION])
 FOLDERS = sorted({script.parent for script in SCRIPTS})
@@ -92,6 +93,19 @@ def test_the_collection_is_large_enough() -> None:
     assert len(named) >= LEAST_IDS
     assert len(core()) >= len(FOLDERS)
     assert set(WAITING) <= {name_of(script) for script in SCRIPTS}
+
+
+def test_a_job_of_the_rtl_plays_the_whole_collection_and_seeds_share_it(tmp_path: Path) -> None:
+    """What no test of docs/scenarios.md shows on the RTL its scripts show there."""
+    (job,) = [job for job in load().jobs if job.plusargs.get("whole") and job.simulator == "verilator"]
+    assert (job.tier, job.top) == ("all", "tb_top")
+    every = {str(script.relative_to(ROOT)) for script in SCRIPTS if name_of(script) not in WAITING}
+    assert {item.names[0][1] for item in whole(RunConfig(seed=5))} == every
+    parts = [whole(RunConfig(seed=seed, seeds=(3, 4, 5))) for seed in (3, 4, 5)]
+    assert sorted(item.names[0][1] for part in parts for item in part) == sorted(every)
+    traces = tmp_path / "t.jsonl"
+    traces.write_text('{"set": "s", "path": "p", "handover": {"peer_mss": 9, "snd_wnd": 5}, "events": []}\n')
+    assert whole(RunConfig(vectors=traces))[-1].names == (("set", "s"), ("path", "p"))
 
 
 def test_a_seed_draws_the_same_short_scripts_again_and_none_that_waits() -> None:

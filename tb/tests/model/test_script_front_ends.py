@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tb.script import packetdrill, vectors
+from tb.config import RunConfig
+from tb.script import exceptions, packetdrill, run_vectors, vectors
 from tb.script.calls import HOST_OPTIONS, SILENT
 from tb.script.events import Arrival, Call, Departure, ScriptError, Segment, UnsupportedError, When, parse_time
+from tb.script.player import Result
 from tb.script.run_packetdrill import item
 from tb.script.syntax import Packet, parse
 
@@ -140,6 +142,33 @@ def test_a_vector_that_holds_less_than_its_source_is_not_supported() -> None:
     found = vectors.vector(data)
     assert found.script is None
     assert isinstance(found.broken, UnsupportedError)
+
+
+@pytest.mark.parametrize(("basis", "excused"), [("RFC", 0), ("mixed", 1)])
+def test_an_exception_excuses_no_event_of_a_trace_of_pure_rfc_behaviour(
+    basis: str, excused: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    excuse = exceptions.Excuse("s", "p", 3, "other", "RFC 0: a choice")
+    monkeypatch.setattr(exceptions, "load", lambda: {("s", "p"): (excuse,)})
+    file = tmp_path / "v.jsonl"
+    file.write_text(
+        json.dumps({"set": "s", "path": "p", "basis": basis, "handover": {"peer_mss": 9, "snd_wnd": 5}, "events": []})
+    )
+    (found,) = run_vectors.items(RunConfig(vectors=file))
+    assert len(found.excuses) == excused
+
+
+@pytest.mark.parametrize(("excused", "status"), [(10, 0), (11, 1)])
+def test_no_more_than_ten_traces_may_have_an_exception(
+    excused: int, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "v.jsonl"
+    one = {"set": "s", "path": "p", "handover": {"peer_mss": 9, "snd_wnd": 5}, "events": []}
+    file.write_text(f"{json.dumps(one)}\n" * 12)
+    results = [Result("exception", 1, "RFC 0")] * excused + [Result("pass")] * (12 - excused)
+    monkeypatch.setattr(run_vectors, "play_all", lambda *_: results)
+    monkeypatch.setattr(run_vectors, "OUT", tmp_path)
+    assert run_vectors.main(RunConfig(vectors=file)) == status
 
 
 def test_a_vector_is_read_field_by_field(tmp_path: Path) -> None:

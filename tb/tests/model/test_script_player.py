@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from model.wire.pcapng import read_pcapng
 from tb.config import RunConfig
 from tb.script import exceptions
-from tb.script.events import Call, Departure, Script, When
+from tb.script.events import Arrival, Call, Departure, Script, When
 from tb.script.exceptions import Excuse
 from tb.script.player import Player, Result
 from tb.script.run import Item, play_all, report
 from tb.script.run_packetdrill import COLLECTION, item
 from tb.script.stage import play
 from tb.script.twins import altered, changes
+from tb.session import capture_judge
+from tb.tests.stage import FAR_MAC
+from tb.tests.stage.network import StageNetwork
 
 
 def script_of(name: str) -> Script:
@@ -106,6 +110,24 @@ def test_packetdrills_time_rules_hold_for_scripts_and_not_for_traces(name: str, 
     assert strict.result is not None
     assert strict.result.status == "fail"
     assert lenient.result == Result("pass")
+
+
+@pytest.mark.skipif(capture_judge.missing() is not None, reason=str(capture_judge.missing()))
+@pytest.mark.parametrize("broken", [False, True], ids=["right sums", "a wrong sum"])
+def test_what_the_target_sends_to_the_peer_of_a_trace_is_captured_and_judged(
+    broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = StageNetwork.aside
+    if broken:
+        monkeypatch.setattr(StageNetwork, "aside", lambda net, frame, tick: whole(net, frame[:-1] + b"?", tick))
+    script = script_of("close/active_close")
+    problems = play([Player(script)], tmp_path, capture=tmp_path / "wire.pcapng")
+    frames = [packet.frame for packet in read_pcapng(tmp_path / "wire.pcapng")]
+    sent = [frame for frame in frames if frame[:6] == FAR_MAC]
+    came = [frame for frame in frames if frame[6:12] == FAR_MAC]
+    assert len(sent) >= sum(isinstance(event, Departure) for event in script.events)
+    assert len(came) >= sum(isinstance(event, Arrival) for event in script.events)
+    assert any("tshark" in problem and "checksum" in problem for problem in problems) is broken
 
 
 def test_results_keep_their_order_and_are_counted(tmp_path: Path) -> None:

@@ -389,6 +389,21 @@ def test_blocks_above_the_head_ask_for_it_before_the_third_duplicate(segments: i
 
 
 @pytest.mark.rule("MUST-19", "S29")
+@pytest.mark.parametrize(("grows", "broken"), [(30, set()), (0, {"MUST-19"})])
+def test_text_whose_blocks_tell_of_more_is_a_duplicate_and_asks_for_the_head(grows: int, broken: set[str]) -> None:
+    """RFC 6675 2: what a segment tells of counts, not that it is bare."""
+    events = retransmissions([300], more=True)
+    head, last = segment(events[-2]), segment(next(event for event in reversed(events) if not event.sent))
+    block = head.seq + len(head.payload)
+    text = replace(last, ack=head.seq, flags=ACK, payload=b"x" * 5)
+    for n in range(3):
+        came = replace(text, seq=(last.seq + len(last.payload) + 5 * n) % 2**32)
+        came = blocks_of(came, (block, block + 100 + grows * n))
+        events = inserted(events, len(events) - 2, RECEIVED, came)
+    assert rules_broken(events) == broken
+
+
+@pytest.mark.rule("MUST-19", "S29")
 def test_small_segments_above_the_head_do_not_ask_for_it_the_agreed_mss_is_the_measure() -> None:
     at = pick(CALM, full)
     seg, tick = segment(CALM[at]), CALM[at].tick
@@ -568,7 +583,7 @@ def blocks_of(seg: Segment, *blocks: tuple[int, int]) -> Segment:
     return replace(seg, options=Options(raw=raw + b"".join((e % 2**32).to_bytes(4, "big") for b in blocks for e in b)))
 
 
-LOSSY = record(3, 60_000, replace(BAD, drop=0.15, corrupt=0.0))
+LOSSY = record(4, 60_000, replace(BAD, drop=0.15, corrupt=0.0))
 
 
 def with_blocks(count: int) -> int:

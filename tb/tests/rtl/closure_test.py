@@ -6,6 +6,7 @@ frames and register reads come is drawn, too (tb/env/random_sequences.py). One s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from tb.env.random_sequences import RandomReads, use
 from tb.session.transfer import Transfer
 from tb.streams import Streams
 from tb.tests.closure_cases import SESSION, cases
-from tb.tests.lab import Lab, LabDriver, LabTransfer
+from tb.tests.lab import Case, Lab, LabDriver, LabTransfer
 from tb.tests.rtl.errors_test import RtlPort
 from tb.tests.rtl.transfer_test import TransferTest, built
 
@@ -36,7 +37,7 @@ class ClosureTest(TransferTest):
         """The session and its lab."""
         self.reads = RandomReads()
         cocotb.start_soon(self.reads.start(self.env.registers.sequencer))
-        self.lab = Lab(cases(self.streams.child("what"), self.config.data_w // 8))
+        self.lab = Lab(self.lab_cases())
         self.config = replace(self.config, size=SESSION, conns=1)
         transfer = LabTransfer(
             self.config, self.port.mem, allocator, capture=self.config.out / "wire.pcapng", issue=self.bench.issue
@@ -47,6 +48,10 @@ class ClosureTest(TransferTest):
         self.lab.attach(driver, RtlPort(self.bench, self.port, self.follower), allocator)
         transfer.join(self.lab)
         return transfer, driver
+
+    def lab_cases(self) -> list[Callable[[Lab], Case]]:
+        """What the lab plays."""
+        return cases(self.streams.child("what"), self.config.data_w // 8)
 
     async def compare_at_the_end(self) -> None:
         self.reads.over = True

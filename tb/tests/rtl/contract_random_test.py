@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import cocotb
 from cocotb.triggers import Timer
@@ -10,6 +10,7 @@ from pyuvm import uvm_factory, uvm_root
 
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
+from tb.contract.operator import Plan
 from tb.contract.regress import plan_of
 from tb.contract.session import ContractSession
 from tb.files import write_json
@@ -25,7 +26,7 @@ class ContractRandomTest(TransferTest):
         """Host, operator and peers of this seed, and the driver below them."""
         self.contract = ContractSession(
             self.config,
-            plan_of(self.config),
+            self.plan(),
             self.port.mem,
             allocator,
             capture=self.config.out / "wire.pcapng",
@@ -33,6 +34,10 @@ class ContractRandomTest(TransferTest):
         )
         settings = DriverConfig(conns=built("conns"), cq_log2=12, chain_unfinished=bool(self.config.seed & 1))
         return self.contract, MiniportDriver(self.port, self.contract.host, allocator, settings)
+
+    def plan(self) -> Plan:
+        """What is done."""
+        return cast(Plan, plan_of(self.config))
 
     def extra_problems(self) -> list[str]:
         """Everything that host, peers and monitors hold against the run."""

@@ -1,6 +1,7 @@
 """Traces on the RTL, in lockstep with the golden model: a batch of `make vectors` or `make packetdrill`, or a choice.
 
-Plusargs of a job: `scripts`, `vectors`: so many drawn by the seed; without both two scripts of each folder.
+Plusargs of a job: `whole`: all of them, divided among the seeds of a regression; `scripts`, `vectors`: so many drawn
+by the seed; without any two scripts of each folder.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from cocotb.triggers import Timer
 from pyuvm import uvm_factory, uvm_root
 
 from tb.contract.scenes.stage import DELAY, SIZE, SceneDriver, SceneTransfer
-from tb.script.draw import drawn
+from tb.script.draw import drawn, whole
 from tb.script.player import Player, Result
 from tb.script.run import Item, play_some, read_batch
 from tb.script.run_packetdrill import core
@@ -48,6 +49,8 @@ class ScriptTest(StageTest):
         """The traces of this simulation."""
         if self._is_batch:
             return read_batch(self.config)
+        if int(cocotb.plusargs.get("whole", 0)):
+            return whole(self.config)
         scripts, vectors = (int(cocotb.plusargs.get(name, 0)) for name in ("scripts", "vectors"))
         return drawn(self.config, scripts, vectors) if scripts or vectors else core()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from model.device.config import DeviceConfig
 from model.device.golden import GoldenDevice
@@ -30,10 +31,11 @@ class StageRun(ModelRun):
         *,
         driver_config: DriverConfig | None = None,
         device_config: DeviceConfig | None = None,
+        capture: Path | None = None,
     ) -> None:
         self.device = GoldenDevice(conns, MEMORY_BYTES, config.seed, config=device_config)
         allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
-        transfer = self.transfer_type(config, self.device.mem, allocator)
+        transfer = self.transfer_type(config, self.device.mem, allocator, capture=capture)
         device = Device(self._inject, lambda: self.device.core, lambda: len(self.device.core.in_use), self._ask)
         face = transfer.join(stage, device, allocator)
         settings = driver_config or DriverConfig(conns=conns, cq_log2=12)

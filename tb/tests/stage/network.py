@@ -27,6 +27,7 @@ class StageNetwork(Network):
             return
         if not self.watched_apart:
             self.watched(frame, tick)
+        self.aside(frame, tick)
         self.stage.sent(frame, tick)
 
     def watched(self, frame: bytes, tick: int) -> None:

@@ -94,8 +94,8 @@ class Levels:
 class TcpFollow:
     """The golden state of engine_top, what was offered to it, and what must come out of its queues."""
 
-    def __init__(self, conns: int, tick: int, compared: Callable[[int], None] = lambda _: None) -> None:
-        """``compared`` is told of every commit record that is as it must be."""
+    def __init__(self, conns: int, tick: int, compared: Callable[[int, bool], None] = lambda *_: None) -> None:
+        """``compared`` is told of every commit record that is as it must be, and whether it is of a connection."""
         self._tell = compared
         self.core = Core(DeviceConfig(conns=conns), GoldenMemory(bytearray(64)))
         self.waiting: dict[TcpEvt, deque[Event]] = {kind: deque() for kind in STREAMS.values()}
@@ -153,7 +153,7 @@ class TcpFollow:
         tick, room = value >> _LSB["tick"] & 0xFFFF_FFFF, bool(value >> _LSB["room"] & 1)
         event = self._event(kind, conn, value >> _LSB["gen"] & 0xFF, tick)
         self._inputs(event, tick, room)
-        has_conn = core._event_conn(event) is not None
+        has_conn = core.connection_of(event) is not None
         before = core.tcbs[conn] if has_conn else Tcb()
         deadline = core.deadlines.get(conn)
         if isinstance(event, RxSegment):
@@ -164,7 +164,7 @@ class TcpFollow:
             self._history[conn].append(Commit(self._cycle, expected, before))
         if expected != value:
             raise self._parted(event, conn if has_conn else None, before, expected, value)
-        self._tell(value)
+        self._tell(value, has_conn)
         if isinstance(event, RxSegment):
             del core.by_arrival[event.seg.arrival]
         self.commits += 1

@@ -8,6 +8,7 @@ what the rules leave, every grant must send what they send, and no grant may com
 from __future__ import annotations
 
 import random
+from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from model.layout.generated import CWND_MAX, IW_BYTES, SB_RANGES, Opcode, Tcb, TcpEvt, TcpState
+from model.layout.generated import CWND_MAX, IW_BYTES, SB_RANGES, Opcode, Tcb, TcpEvt, TcpState, TxSegment
 from tb.tests.unit.cubic_oracle import BETA, PARTS, CubicOracle
 from tb.tests.unit.test_unit_tcp_engine import ACK, FIN, IMAGE, M32, PSH, UNA, Bench, Commit, only, u32
 
@@ -826,6 +827,51 @@ async def random_transfer(dut: Any, *, seed: int, base: int, sack: bool, loss: f
     if timeouts:
         want.seen.add("timeout")
     return want.seen | want.paced
+
+
+async def repaired(dut: Any, window: int, lost: set[int]) -> None:
+    """A window of segments arrives, those of `lost` only when they come again. Time stands still: no timer runs."""
+    b = await bench_of(dut)
+    await b.open(replace(SHORT, cwnd=window * MSS))
+    await b.send(window * MSS)
+    assert await b.drain(window) == [(n * MSS, (n + 1) * MSS) for n in range(window)]
+    way = deque(n for n in range(window) if n not in lost)
+    held: list[int] = []
+    again: set[int] = set()
+    while way:
+        held.append(way.popleft())
+        edge = next(n for n in range(window + 1) if n not in held)
+        ranges = [block for block in runs(set(held)) if block[0] > edge]
+        ranges.sort(key=lambda block: -max(held.index(n) for n in range(*block)))  # RFC 2018 4: the newest first
+        b.offer_segment(**b.fields(edge * MSS, [(left * MSS, right * MSS) for left, right in ranges[:4]]))
+        taken = False
+        while not taken:
+            await b.step(10 if way else 80)
+            for record in b.records[b.taken :]:
+                taken = taken or record.kind == TcpEvt.RX_SEGMENT
+                segment = TxSegment.unpack(record.tx0.body) if record.tx0_valid else None
+                if segment is not None:
+                    number, rest = divmod(from_una(segment.seq), MSS)
+                    assert (rest, segment.len) == (0, MSS), f"{segment.len} octets from {from_una(segment.seq)} on"
+                    way.append(number)
+                    again.add(number)
+            b.taken = len(b.records)
+    told = f"lost {sorted(lost)} of {window}: {sorted(set(range(window)) - set(held))} wait for a timeout"
+    assert set(held) == set(range(window)), told
+    assert again >= lost
+    only(b.records[-1].tcb, snd_una=u32(UNA + window * MSS), in_recovery=0, rtx_count=0)
+    b.check_queues()
+    await FallingEdge(dut.clk)
+    b.stop()
+
+
+@cocotb.test()
+async def up_to_half_a_window_lost_is_repaired_without_a_timeout_s6(dut: Any) -> None:
+    """Windows of 10 to 64 segments: half of it lost, and a number drawn; none of the last three, no retransmission."""
+    rng = random.Random(6675)
+    for window in range(10, 65):
+        for losses in (window // 2, rng.randrange(1, window // 2)):
+            await repaired(dut, window, set(rng.sample(range(window - 3), losses)))
 
 
 @cocotb.test()

@@ -250,6 +250,23 @@ def test_g_03_data_of_an_invalid_connection_stays_and_invalid_state_is_raised_on
     assert broken_rules(lambda story: tell(story)) == ["G-03"]
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["alone", "and-one-behind-it"])
+def test_g_03_a_send_called_in_front_of_the_invalidate_counts_as_sent_if_the_image_says_so(later: bool) -> None:
+    def tell(story: Story, sent: int) -> None:
+        talk = Talk(story).offload()
+        node = talk.tcp_node(None, talk.context)
+        story.do(ndis.INVALIDATE, tree=Tree(node.ident, {node.ident: node}))
+        talk.send(nbl(60, A))  # in the tick of the completion: what had not begun is discarded
+        story.do(ndis.INVALIDATED, tree=Tree(node.ident, {node.ident: replace(node, status=0)}))
+        if later:
+            talk.send(nbl(61, B))
+        story.wait(20)
+        talk.terminate(snd_nxt=sent, snd_max=sent)
+
+    assert broken_rules(lambda story: tell(story, len(A))) == []
+    assert broken_rules(lambda story: tell(story, 0)) == (["G-03"] if later else [])
+
+
 @pytest.mark.parametrize(
     ("window", "waits", "opened", "broken"),
     [

@@ -19,7 +19,7 @@ from tb.monitors.contract.receive_stream import Stream
 from tb.monitors.contract.trace import Record
 from tb.tests.model.contract.receive_traces import SND_0, told
 from tb.tests.model.contract.receive_traces import Story as Tale
-from tb.tests.model.contract.terminate_traces import FIN, RCV, RST, Story, Talk, done, nbl
+from tb.tests.model.contract.terminate_traces import FIN, RCV, RST, Story, Talk, done, nbl, posted
 from tb.tests.model.contract.test_monitor_events import URGENT
 
 A: Final = bytes(range(100))
@@ -505,7 +505,14 @@ def test_an_ack_of_what_may_be_sent_next_does_not_start_the_timer_of_what_is_sen
 
 
 def _bounds(**changes: object) -> Bounds:
-    usual = {"nxt": (100, 200), "told": 100, "edge": (1000, 1100), "una": (50, 60), "sent": 90, "widest": (20, 30)}
+    usual = {
+        "nxt": (100, 200),
+        "told": 100,
+        "edge": (1000, 1100),
+        "una": (50, 60),
+        "sent": (80, 90),
+        "widest": (20, 30),
+    }
     return Bounds(**{**usual, **changes})  # type: ignore[arg-type]
 
 
@@ -533,8 +540,11 @@ def test_a_segment_at_the_next_number_counts_though_the_window_is_shut(length: i
 
 @pytest.mark.parametrize(
     ("ack", "answer"),
-    [(19, Answer.NO), (20, Answer.PERHAPS), (39, Answer.PERHAPS), (40, Answer.YES), (90, Answer.YES), (91, Answer.NO)],
-)
+    [
+        (19, Answer.NO), (20, Answer.PERHAPS), (39, Answer.PERHAPS), (40, Answer.YES), (80, Answer.YES),
+        (81, Answer.PERHAPS), (90, Answer.PERHAPS), (91, Answer.NO),
+    ],
+)  # fmt: skip
 def test_an_ack_counts_from_a_window_below_the_first_unacknowledged_number_to_the_last_sent(
     ack: int, answer: Answer
 ) -> None:
@@ -612,3 +622,65 @@ def test_an_ack_of_all_that_is_repeated_while_more_leaves_may_be_a_duplicate(wai
         s.wait(5).comes(0, ack=1000).wait(5).comes(0, ack=1000).wait(1).goes(0, 1000, 1000)
 
     assert broken(told(tell), "CH-216") == rules
+
+
+@pytest.mark.rule("CH-155")
+@pytest.mark.parametrize(("ack", "late", "rules"), [(100, 0, set()), (101, 0, {"CH-155"}), (100, 50, {"CH-155"})])
+def test_text_that_acknowledges_what_is_about_to_leave_may_go_up_first(ack: int, late: int, rules: set[str]) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().send(1, 100).comes(0, 10, ack=ack).wait(late).indicate(0, 10).goes(10, 0, 100)
+
+    assert broken(told(tell), "CH-155") == rules
+
+
+@pytest.mark.rule("CH-155")
+@pytest.mark.parametrize(("ack", "rules"), [(100, set()), (101, {"CH-155"})])
+def test_text_that_acknowledges_what_is_about_to_leave_may_fill_a_request_first(ack: int, rules: set[str]) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().post(7, 10).send(1, 100).comes(0, 10, ack=ack).done(7, 10).goes(10, 0, 100)
+
+    assert broken(told(tell), "CH-155") == rules
+
+
+@pytest.mark.rule("CH-202")
+@pytest.mark.parametrize(("told_", "rules"), [(20, set()), (21, {"CH-202"})])
+def test_what_came_without_urg_is_acknowledged_below_an_urg_segment_that_repeats_it(
+    told_: int, rules: set[str]
+) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().comes(0, 20).comes(0, 23, flags="AU").wait(1).goes(told_).retrieve(URGENT)
+
+    assert broken(told(tell), "CH-202") == rules
+
+
+@pytest.mark.rule("CH-216")
+@pytest.mark.parametrize("open_", [True, False])
+def test_a_window_that_only_one_reading_took_may_be_the_one_that_duplicates_repeat(open_: bool) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().send(1, 4000).comes(0, ack=2).goes(0, 0, 1000).goes(0, 1000, 1000)
+        if open_:
+            s.comes(50, 1, ack=0, window=777)  # with SND.UNA 2 it is old, else SND.WL1 is its number now
+        s.comes(0, ack=1000, window=600).goes(0, 2000, 1000)
+        for _ in range(3):
+            s.comes(0, ack=1000, window=777)
+        s.wait(1).goes(0, 1000, 1000).comes(0, ack=1010, window=777).wait(1)
+
+    assert broken(told(tell), "CH-216") == (set() if open_ else {"CH-216"})
+
+
+@pytest.mark.rule("G-04")
+@pytest.mark.parametrize("open_", [True, False])
+def test_an_ack_of_what_was_posted_and_not_sent_may_not_count(open_: bool) -> None:
+    """What comes behind it with an old ACK is below one reading of SND.UNA only: its text may have been taken."""
+    story = Story()
+    story.parameters(tcp_push_ticks=500)
+    talk = Talk(story).offload()
+    talk.receive(posted(50, 1000))
+    talk.send(nbl(60, A + B))
+    talk.sends(0, A)
+    talk.hears(0, ack=150 if open_ else 100)
+    talk.hears(0, A[:50], ack=-59_901)  # the widest window is 60,000
+    talk.hears(50, A[50:], flags=FIN)
+    talk.sends(100, ack=101)
+    story.complete("receive", done(posted(50, 1000), ndis.SUCCESS, 100))
+    assert broken(story.records, "G-04") == (set() if open_ else {"G-04"})
