@@ -18,6 +18,8 @@ from rich.table import Table
 
 from model.layout.generated import Cqe, CqKind, Opcode, RecCq, RecTcp, TcpEvt, TxKind, Txq, Verdict
 from tb.config import ROOT, RunConfig
+from tb.device.addresses import host_base
+from tb.device.model_loop import MEMORY_BYTES
 from tb.session.bench import Play
 from tb.sim.build import COMPILE_OPTIONS, MARKER, OUTPUT_SPLIT, QUIET, RANDOM_X, TIMESCALE, build, locked
 from tb.sim.process import run_bounded
@@ -238,7 +240,8 @@ def bare(console: Console, tool: Tool, played: Played) -> float:
     program = build_bare(console, tool, played.data_w)
     command = [
         str(program), f"+play_host={played.directory / 'host.play'}", f"+play_wire={played.directory / 'wire.play'}",
-        f"+lat_min={RunConfig().mem_latency}", f"+lat_max={RunConfig().mem_latency}", "+verilator+rand+reset+2",
+        f"+lat_min={RunConfig().mem_latency}", f"+lat_max={RunConfig().mem_latency}",
+        f"+mem_base={host_base(MEMORY_BYTES)}", "+verilator+rand+reset+2",
     ]  # fmt: skip
     started = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)

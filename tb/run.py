@@ -118,13 +118,14 @@ def run_model(config: RunConfig, result: dict[str, Any], console: Console) -> li
 
 def golden_trace(config: RunConfig) -> GoldenTrace | None:
     """The trace of a run on the golden device, with TRACE=1."""
-    from tb.device.model_loop import MEMORY_BYTES
+    from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES
     from tb.lockstep.recording import GoldenTrace
 
     if not config.trace:
         return None
     header = Header(
         device=DeviceConfig(),
+        memory_base=MEMORY_BASE,
         memory_bytes=MEMORY_BYTES,
         busy_conns=config.conns,
         latency=config.mem_latency,

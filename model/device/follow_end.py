@@ -97,9 +97,10 @@ class FollowEnd(FollowTcp):
 
     def _compare_at_reset(self, memory: bytes | bytearray) -> None:
         """Take over the bytes of writes under way, compare all others."""
-        golden = self.memory.contents
+        golden, base = self.memory.contents, self.memory.base
         for addr, n in self._under_way():
-            golden[addr : addr + n] = memory[addr : addr + n]
+            first, last = max(addr - base, 0), max(addr + n - base, 0)
+            golden[first:last] = memory[first:last]
         self._compare_memory(memory, "at the reset")
 
     def _compare_memory(self, memory: bytes | bytearray, when: str = "at the end") -> None:
@@ -111,7 +112,7 @@ class FollowEnd(FollowTcp):
         differing = [at for at in range(0, len(golden), _PAGE) if golden[at : at + _PAGE] != memory[at : at + _PAGE]]
         at = next(i for i in range(differing[0], differing[0] + _PAGE) if golden[i] != memory[i])
         raise WriteError(
-            f"memory byte {at:#x} {when} ({len(differing)} pages differ)",
+            f"memory byte {self.memory.base + at:#x} {when} ({len(differing)} pages differ)",
             f"{golden[at]:#04x}",
             f"{memory[at]:#04x}",
         )

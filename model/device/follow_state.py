@@ -96,9 +96,10 @@ class FollowState:
         *,
         config: DeviceConfig | None = None,
         bounds: Mapping[str, int] | None = None,
+        memory_base: int = 0,
     ) -> None:
         self.config = config or DeviceConfig(conns=conns, data_w=data_w)
-        self.memory = GoldenMemory(bytearray(contents))
+        self.memory = GoldenMemory(bytearray(contents), memory_base)
         self.divergence: Divergence | None = None
         self.commits_compared = 0
         self.delivery_commits_compared = 0

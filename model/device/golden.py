@@ -102,9 +102,10 @@ class GoldenDevice:
         config: DeviceConfig | None = None,
         contents: bytes | None = None,
         journal: Journal | None = None,
+        memory_base: int = 0,
     ) -> None:
         self.config = config or DeviceConfig(conns=conns)
-        self.memory = GoldenMemory(zeroed(memory_bytes) if contents is None else bytearray(contents))
+        self.memory = GoldenMemory(zeroed(memory_bytes) if contents is None else bytearray(contents), memory_base)
         self.mem = HostMemory(self)
         self.now = 0
         self.journal = journal

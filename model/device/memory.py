@@ -29,42 +29,47 @@ def zeroed(size: int) -> Contents:
 
 
 class GoldenMemory:
-    """Bytes from address 0. ``read`` and ``write`` are the host's; the device's go through ``device_*``."""
+    """Bytes from ``base``. ``read`` and ``write`` are the host's; the device's go through ``device_*``."""
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: Contents, base: int = 0) -> None:
         self.contents = contents
+        self.base = base
         self.windows: list[ErrorWindow] = []
 
     def read(self, addr: int, n: int) -> bytes:
         """Return ``n`` bytes from ``addr``."""
-        self._check(addr, n)
-        return bytes(self.contents[addr : addr + n])
+        at = self._offset(addr, n)
+        return bytes(self.contents[at : at + n])
 
     def write(self, addr: int, data: bytes) -> None:
         """Store ``data`` at ``addr``."""
-        self._check(addr, len(data))
-        self.contents[addr : addr + len(data)] = data
+        at = self._offset(addr, len(data))
+        self.contents[at : at + len(data)] = data
 
-    def _check(self, addr: int, n: int) -> None:
-        if addr < 0 or n < 0 or addr + n > len(self.contents):
-            raise GoldenMemoryError(f"{n} bytes at {addr:#x} leave the memory of {len(self.contents):#x} bytes")
+    def _offset(self, addr: int, n: int) -> int:
+        at = addr - self.base
+        if at < 0 or n < 0 or at + n > len(self.contents):
+            end = self.base + len(self.contents)
+            raise GoldenMemoryError(f"{n} bytes at {addr:#x} leave the memory [{self.base:#x}, {end:#x})")
+        return at
 
     def device_read(self, addr: int, n: int) -> bytes | None:
         """What a DMA read returns; None if any of its beats fails."""
-        if addr + n > len(self.contents):
+        at = addr - self.base
+        if at < 0 or at + n > len(self.contents):
             return None
         for w in self.windows:
             if w.reads and addr < w.base + w.size and w.base < addr + n:
                 return None
-        return bytes(self.contents[addr : addr + n])
+        return bytes(self.contents[at : at + n])
 
     def device_write(self, addr: int, data: bytes) -> bool:
-        """A DMA write: beats outside the windows are stored; False if any failed."""
+        """A DMA write: beats inside the memory and outside the windows are stored; False if any failed."""
         end = addr + len(data)
-        if end > len(self.contents):
-            keep = max(len(self.contents) - addr, 0)
-            if keep:
-                self.device_write(addr, data[:keep])
+        first, last = max(addr, self.base), min(end, self.base + len(self.contents))
+        if (first, last) != (addr, end):
+            if first < last:
+                self.device_write(first, data[first - addr : last - addr])
             return False
         for w in self.windows:
             if w.writes and addr < w.base + w.size and w.base < end:
@@ -73,5 +78,5 @@ class GoldenMemory:
                 if w.base + w.size < end:
                     self.device_write(w.base + w.size, data[w.base + w.size - addr :])
                 return False
-        self.contents[addr:end] = data
+        self.contents[addr - self.base : end - self.base] = data
         return True

@@ -285,11 +285,11 @@ def split_sizes(total: int, parts: int, rng: random.Random) -> list[int]:
 
 
 def allocate_net_buffer(
-    allocator: PageAllocator, length: int, shape: BufferShape, rng: random.Random
+    allocator: PageAllocator, length: int, shape: BufferShape, rng: random.Random, *, filled: bool = False
 ) -> NetBuffer | None:
     """A NET_BUFFER with room for ``length`` bytes, MDLs of random sizes at random offsets.
 
-    None if the allocator has not enough pages (nothing is kept then).
+    ``filled``: it is for data to send. None if the allocator has not enough pages (nothing is kept then).
     """
     head = rng.randint(0, shape.max_slack)
     tail = rng.randint(0, shape.max_slack)
@@ -297,7 +297,7 @@ def allocate_net_buffer(
     mdls: list[Mdl] = []
     for size in split_sizes(room, rng.randint(1, shape.max_mdls), rng):
         offset = rng.randrange(0, PAGE_SIZE, shape.alignment)
-        region = allocator.allocate(size, offset)
+        region = allocator.allocate(size, offset, filled=filled)
         if region is None:
             for mdl in mdls:
                 allocator.free(mdl.region)
@@ -316,7 +316,7 @@ def build_net_buffer_list(
     """A host-owned list that holds ``data`` in NET_BUFFERs and MDLs of mixed size and alignment."""
     buffers: list[NetBuffer] = []
     for size in split_sizes(len(data), rng.randint(1, shape.max_net_buffers), rng):
-        nb = allocate_net_buffer(allocator, size, shape, rng)
+        nb = allocate_net_buffer(allocator, size, shape, rng, filled=True)
         if nb is None:
             for other in buffers:
                 free_net_buffer(allocator, other)

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 
 from model.device.golden import GoldenDevice
 from model.ndis.bookkeeping import ContractError
-from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
 from tb.config import RunConfig
 from tb.contract.operator import Plan
 from tb.contract.session import ContractSession
 from tb.contract.tally import Findings
+from tb.device.addresses import host_base, host_pages
 from tb.session.transfer import SessionError
 
 MEMORY_BYTES = 64 << 20
-MEMORY_BASE = 0x1_0000
 #: Ticks without progress after which a run counts as standing still.
 STALL_TICKS = 300_000
 
@@ -31,9 +30,9 @@ class GoldenRun:
 
     def __post_init__(self) -> None:
         seed = self.plan.seed
-        self.device = GoldenDevice(conns=64, memory_bytes=MEMORY_BYTES, seed=seed)
+        self.device = GoldenDevice(64, MEMORY_BYTES, seed, memory_base=host_base(MEMORY_BYTES))
         memory = self.device.mem
-        allocator = PageAllocator(memory, MEMORY_BASE, MEMORY_BYTES, seed=seed)
+        allocator = host_pages(memory, MEMORY_BYTES, seed)
         self.session = ContractSession(self.config, self.plan, memory, allocator)
         settings = DriverConfig(conns=64, cq_log2=12, chain_unfinished=bool(seed & 1))
         self.driver = MiniportDriver(self.device, self.session.host, allocator, settings)

@@ -62,40 +62,46 @@ Operation = MemoryWrite | RegisterWrite | RegisterRead | Action
 class MirrorMemory:
     """The mirror: what the RTL's memory holds, as far as the bus and the back door tell."""
 
-    def __init__(self, contents: bytearray, post: Callable[[MemoryWrite], None]) -> None:
+    def __init__(self, contents: bytearray, post: Callable[[MemoryWrite], None], base: int = 0) -> None:
         self.contents = contents
+        #: Address of the first byte.
+        self.base = base
         self._post = post
 
     def read(self, addr: int, n: int) -> bytes:
         """Return ``n`` bytes from ``addr``."""
-        self._check(addr, n)
-        return bytes(self.contents[addr : addr + n])
+        at = self._offset(addr, n)
+        return bytes(self.contents[at : at + n])
 
     def write(self, addr: int, data: bytes) -> None:
         """The host stores ``data`` at ``addr``."""
-        self._check(addr, len(data))
-        self.contents[addr : addr + len(data)] = data
+        at = self._offset(addr, len(data))
+        self.contents[at : at + len(data)] = data
         if data:
             self._post(MemoryWrite(addr, data))
 
     def device_wrote(self, addr: int, strobe: int, data: int, lanes: int) -> None:
         """A beat of the device: ``addr`` is the aligned bus address, one strobe bit a byte."""
+        at = addr - self.base
         if strobe == (1 << lanes) - 1:
-            self.contents[addr : addr + lanes] = data.to_bytes(lanes, "little")
+            self.contents[at : at + lanes] = data.to_bytes(lanes, "little")
             return
         first = (strobe & -strobe).bit_length() - 1
         last = strobe.bit_length()
-        self.contents[addr + first : addr + last] = data.to_bytes(lanes, "little")[first:last]
+        self.contents[at + first : at + last] = data.to_bytes(lanes, "little")[first:last]
 
-    def _check(self, addr: int, n: int) -> None:
-        if addr < 0 or n < 0 or addr + n > len(self.contents):
-            raise HostMemoryError(f"{n} bytes at {addr:#x} leave the memory of {len(self.contents):#x} bytes")
+    def _offset(self, addr: int, n: int) -> int:
+        at = addr - self.base
+        if at < 0 or n < 0 or at + n > len(self.contents):
+            end = self.base + len(self.contents)
+            raise HostMemoryError(f"{n} bytes at {addr:#x} leave the memory [{self.base:#x}, {end:#x})")
+        return at
 
 
 class RtlHostPort:
     """HostPort of the RTL. ``on_write`` sees each register write when the driver makes it (for the golden side)."""
 
-    def __init__(self, contents: bytearray, on_write: Callable[[Operation], None]) -> None:
+    def __init__(self, contents: bytearray, on_write: Callable[[Operation], None], base: int = 0) -> None:
         self.queue: deque[Operation] = deque()
         #: Reads that wait for nothing in ``queue``, and hold nothing up in it.
         self.reads: deque[RegisterReads] = deque()
@@ -105,7 +111,7 @@ class RtlHostPort:
         self._on_write = on_write
         self._reads: set[int] = set()
         self._doorbells: dict[int, int] = {Csr.SQ_TAIL: 0, Csr.CQ_HEAD: 0}
-        self.mem = MirrorMemory(contents, self._post)
+        self.mem = MirrorMemory(contents, self._post, base)
 
     def mmio_write(self, offset: int, value: int) -> None:
         """Post a register write behind everything posted before."""

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from model.device.golden import GoldenDevice
 from model.device.records import Journal
-from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
 from tb.config import RunConfig
+from tb.device.addresses import host_base, host_pages
 from tb.session.transfer import SessionError, Transfer
 
 MEMORY_BYTES = 32 << 20
-#: Host memory below this address is left alone: a stray access to address 0 shows.
-MEMORY_BASE = 0x1_0000
+MEMORY_BASE = host_base(MEMORY_BYTES)
 #: Ticks without a byte coming back after which a run counts as standing still.
 STALL_TICKS = 300_000
 
@@ -28,9 +27,9 @@ class ModelRun:
     def __init__(
         self, config: RunConfig, capture: Path | None = None, conns: int = 64, journal: Journal | None = None
     ) -> None:
-        self.device = GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed, journal=journal)
+        self.device = GoldenDevice(conns, MEMORY_BYTES, config.seed, journal=journal, memory_base=MEMORY_BASE)
         memory = self.device.mem
-        allocator = PageAllocator(memory, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
+        allocator = host_pages(memory, MEMORY_BYTES, config.seed)
         transfer = self.transfer_type(config, memory, allocator, capture=capture)
         settings = DriverConfig(conns=conns, cq_log2=12)
         self.begin(transfer, MiniportDriver(self.device, transfer.host, allocator, settings))

@@ -62,7 +62,7 @@ class Bench:
         self._operations, self._reads = Event(), Event()
         self._over = Event()
         self._operating = False
-        self._last_progress = (0, (0.0, False))
+        self._last_progress = (0, (0.0, False, 0))
         self._limit = self._held = -1
         self._tasks: list[Any] = []
         port.wake, port.wake_reads = self._operations.set, self._reads.set
@@ -133,7 +133,7 @@ class Bench:
         self._check_diverged()
         self.port.restart()
         self._over.clear()
-        self._last_progress = (self._tick(), (0.0, False))
+        self._last_progress = (self._tick(), (0.0, False, 0))
         return working
 
     def _stop_time(self) -> None:
@@ -211,7 +211,7 @@ class Bench:
 
     async def dump(self) -> bytes:
         """All of host memory by back door."""
-        return await self.memory.read(0, len(self.port.mem.contents))
+        return await self.memory.read(self.port.mem.base, len(self.port.mem.contents))
 
     # ---- reactions ---------------------------------------------------------------------------
 
@@ -283,9 +283,8 @@ class Bench:
         if transfer.done and not self._busy():
             self._over.set()
             return
-        progress = transfer.progress
-        self._progress_file.report(progress)
-        reached = (progress, transfer.over)  # the host has questions left when its connections are over
+        self._progress_file.report(transfer.progress)
+        reached = transfer.reached
         if reached != self._last_progress[1]:
             self._last_progress = (tick, reached)
         elif tick - self._last_progress[0] > STALL_TICKS:

@@ -125,14 +125,15 @@ _OP_PLACE, _OP_COPY = int(PlOp.PLACE), int(PlOp.COPY)
 
 
 class CoverageMonitor:
-    """Takes records in their order, each after it was compared. ``contents``: host memory as the bus shows it."""
+    """Takes records in their order, each after it was compared. ``contents``: host memory from ``base`` on."""
 
-    def __init__(self, data_w: int, contents: Contents) -> None:
+    def __init__(self, data_w: int, contents: Contents, base: int = 0) -> None:
         self.data_w = data_w
         #: Something diverged or began anew: nothing of this run counts.
         self.void = False
         self._lanes = data_w // 8
         self._contents = contents
+        self._base = base
         self._sizes: dict[str, int] = {}
         self._tcp: set[tuple[int, int]] = set()
         self._objects: set[int] = set()
@@ -204,6 +205,7 @@ class CoverageMonitor:
     def _elements(self, addr: int, count: int) -> None:
         """The scatter-gather list of a SEND."""
         lanes, at, size = self._lanes, SgElem.FIELDS, SgElem.WIDTH // 8
+        addr -= self._base
         for i in range(count):
             element = int.from_bytes(self._contents[addr + i * size : addr + (i + 1) * size], "little")
             start, length = get(element, at["addr"]), get(element, at["length"])

@@ -42,7 +42,7 @@ class LiveBench(Bench):
         if transfer is None:
             raise StandstillError("there is no session to be carried on")
         self._condition, self._last_tick = condition, self._tick() + ticks
-        self._last_progress = (self._tick(), (transfer.progress, transfer.over))
+        self._last_progress = (self._tick(), transfer.reached)
         self._met.clear()
         self._kick()
         try:
@@ -70,7 +70,7 @@ class LiveBench(Bench):
         self.port.restart()
         self.error = None
         self._over.clear()
-        self._last_progress = (self._tick(), (0.0, False))
+        self._last_progress = (self._tick(), (0.0, False, 0))
 
     def _port_is_quiet(self) -> bool:
         return self.frames.empty and not int(self.dut.src_busy.value)

@@ -51,7 +51,7 @@ class LockstepScoreboard(uvm_scoreboard):  # type: ignore[misc]  # pyuvm is unty
         self.entered: Callable[[bytes, int], None] = lambda _frame, _tick: None
         self.tcb_table = TcbBackDoor(ConfigDB().get(self, "", "dut"), self.follower)
         #: Told of each record that was compared and agreed.
-        self.coverage = CoverageMonitor(self.lanes * 8, self.mirror.contents)
+        self.coverage = CoverageMonitor(self.lanes * 8, self.mirror.contents, self.mirror.base)
 
     # ---- what the host side did --------------------------------------------------------------
 

@@ -3,10 +3,11 @@
 // Reads and writes are answered in order, each no earlier than a latency drawn from lat_min..lat_max after its address
 // (after the last data beat for writes); up to 32 of each are outstanding and data then flows at one beat a cycle.
 // p_* are probabilities in 1/256 of withholding arready, awready, wready, and of a pause before an R beat or a B.
+// The memory is [mem_base, mem_base + MEM_BYTES); set mem_base, a multiple of 4096, before the first access.
 // Faults: a beat (aligned bus word) that overlaps an enabled window [base, base+size) answers SLVERR and writes nothing,
 // one outside the memory DECERR; give windows aligned to 64 bytes and the bus width does not matter.
-// Contents at time 0 are pseudo-random, a function of mem_seed and the address (tb/sim/memory.py has the same one):
-// 64-bit lane n holds mix(n ^ {mem_seed, mem_seed}). It is filled in 4 KiB blocks at the first touch.
+// Contents at time 0 are pseudo-random, a function of mem_seed and the place (tb/sim/contents.py has the same one):
+// 64-bit lane n from mem_base holds mix(n ^ {mem_seed, mem_seed}). It is filled in 4 KiB blocks at the first touch.
 // Back door: Python writes bd_addr, bd_len (1..512 bytes), bd_we, bd_wdata and toggles bd_go: done in zero time, bd_ack
 // follows bd_go. bd_rdata holds the bytes from bd_addr on, byte 0 in bits 7:0. Outside the memory bd_fault is set.
 // Many writes at once: Python fills the file +batch=PATH with records of 528 bytes (length and address, 8 bytes each,
@@ -15,12 +16,13 @@
 `default_nettype none
 module axi_mem #(
     parameter DATA_W    = 64,            // bits: 64, 128, 256, 512
-    parameter MEM_BYTES = 33554432       // bytes from address 0, a multiple of 4096
+    parameter MEM_BYTES = 33554432       // bytes from mem_base, a multiple of 4096
 ) (
     input  wire                clk,
     input  wire                rst,
     // settings
     input  wire [31:0]         mem_seed,
+    input  wire [63:0]         mem_base,
     input  wire [31:0]         seed,
     input  wire [15:0]         lat_min,
     input  wire [15:0]         lat_max,
@@ -121,7 +123,7 @@ module axi_mem #(
     integer w;
     function [1:0] response(input [63:0] address, input [3:0] enable);
         begin
-            response = ((address & ALIGN) > SIZE - BYTES) ? 2'b11 : 2'b00;
+            response = ((address & ALIGN) - mem_base > SIZE - BYTES) ? 2'b11 : 2'b00;
             if (enable != 4'd0)
                 for (w = 0; w < 4; w = w + 1)
                     if (enable[w] && (address & ALIGN) + BYTES > err_base[w * 64 +: 64]
@@ -145,9 +147,10 @@ module axi_mem #(
     reg [63:0]          at;                    // the access under way
     reg [15:0]          at_len;
 
-    // One access at `at`: `write` stores bd_window's low bytes, else bd_window is loaded.
+    // One access at `at`, from here on the place in memory: `write` stores bd_window's low bytes, else it is loaded.
     task access(input write);
         begin
+            at       = at - mem_base;
             bd_shift = at & (BYTES - 1);
             bd_end   = at + {48'd0, at_len};
             bd_words = (bd_shift + at_len + BYTES - 1) / BYTES;
@@ -311,14 +314,14 @@ module axi_mem #(
             end
             if (s_axi_wvalid && s_axi_wready) begin
                 if (wr_resp == 2'b00) begin
-                    touch(w_addr / BYTES);
+                    touch((w_addr - mem_base) / BYTES);
                     if (&s_axi_wstrb) begin
-                        mem[w_addr / BYTES] = s_axi_wdata;
+                        mem[(w_addr - mem_base) / BYTES] = s_axi_wdata;
                     end else begin
-                        word = mem[w_addr / BYTES];
+                        word = mem[(w_addr - mem_base) / BYTES];
                         for (k = 0; k < BYTES; k = k + 1)
                             if (s_axi_wstrb[k]) word[k * 8 +: 8] = s_axi_wdata[k * 8 +: 8];
-                        mem[w_addr / BYTES] = word;
+                        mem[(w_addr - mem_base) / BYTES] = word;
                     end
                 end
                 w_error = w_error || (wr_resp != 2'b00);
@@ -388,8 +391,8 @@ module axi_mem #(
                     s_axi_rresp  <= resp;
                     s_axi_rlast  <= (r_left == 9'd0);
                     if (resp == 2'b00) begin
-                        touch(r_addr / BYTES);
-                        s_axi_rdata <= mem[r_addr / BYTES];
+                        touch((r_addr - mem_base) / BYTES);
+                        s_axi_rdata <= mem[(r_addr - mem_base) / BYTES];
                     end else begin
                         s_axi_rdata <= {LANES{64'hbad0_da7a_bad0_da7a}};
                     end

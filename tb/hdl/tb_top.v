@@ -7,8 +7,8 @@
 //
 // With OWN_DUT defined as a module's name that device stands in the place of chimney (docs/your-own-dut.md).
 //
-// Settings start from the plusargs of the same name (decimal) and may be changed at run time: mem_seed, seed, lat_min,
-// lat_max, p_ar, p_r, p_aw, p_w, p_b, p_gap, p_stall, prescale, tick_limit, rec_batch.
+// Settings start from the plusargs of the same name (decimal) and may be changed at run time: mem_seed, mem_base, seed,
+// lat_min, lat_max, p_ar, p_r, p_aw, p_w, p_b, p_gap, p_stall, prescale, tick_limit, rec_batch.
 `default_nettype none
 `include "chimney_layout.vh"
 module tb_top #(
@@ -89,6 +89,7 @@ module tb_top #(
     // settings of the transactors
     reg  [31:0]    seed;
     reg  [31:0]    mem_seed;
+    reg  [63:0]    mem_base;         // first address of host memory, a multiple of 4096; set it before the first access
     reg  [15:0]    lat_min;
     reg  [15:0]    lat_max;
     reg  [7:0]     p_ar;
@@ -120,6 +121,7 @@ module tb_top #(
         rec_mark = 1'b0;
         if (!$value$plusargs("prescale=%d", prescale))     prescale   = 32'd1000;
         if (!$value$plusargs("tick_limit=%d", tick_limit)) tick_limit = 32'd0;
+        if (!$value$plusargs("mem_base=%d", mem_base))     mem_base   = 64'd0;
         if (!$value$plusargs("seed=%d", seed))             seed       = 32'd1;
         if (!$value$plusargs("mem_seed=%d", mem_seed))     mem_seed   = 32'd1;
         if (!$value$plusargs("lat_min=%d", lat_min))       lat_min    = 16'd32;
@@ -254,7 +256,7 @@ module tb_top #(
 
     axi_mem #(.DATA_W (DATA_W), .MEM_BYTES (MEM_BYTES)) axi_mem_i (
         .clk (clk), .rst (rst),
-        .mem_seed (mem_seed), .seed (seed), .lat_min (lat_min), .lat_max (lat_max),
+        .mem_seed (mem_seed), .mem_base (mem_base), .seed (seed), .lat_min (lat_min), .lat_max (lat_max),
         .p_ar (p_ar), .p_r (p_r), .p_aw (p_aw), .p_w (p_w), .p_b (p_b),
         .err_base (err_base), .err_size (err_size), .err_rd (err_rd), .err_wr (err_wr),
         .stall_cycles (stall_mem), .busy (mem_busy),

@@ -51,11 +51,12 @@ class Checker:
 
     def __init__(self, reader: TraceReader) -> None:
         self._reader = reader
-        contents = reader.header.initial()
-        self._image = Image(contents)
-        self._limit = len(contents)
+        header = reader.header
+        contents, base = header.initial(), header.memory_base
+        self._image = Image(contents, base)
+        self._memory = range(base, base + len(contents) + 1)
         self._cycle = 0
-        self.follower = Follower(contents, config=reader.header.device, bounds=reader.header.bounds())
+        self.follower = Follower(contents, config=header.device, bounds=header.bounds(), memory_base=base)
         follower = self.follower
         self._kinds: dict[str, Callable[[Values], object]] = {
             "host_write": self._host_write,
@@ -126,8 +127,9 @@ class Checker:
         self.follower.host_write(addr, data)
 
     def _within(self, values: Values, addr: int, data: bytes) -> None:
-        if addr + len(data) > self._limit:
-            raise values.wrong(f"{len(data)} bytes at {addr:#x} leave the memory of {self._limit:#x} bytes")
+        base, end = self._memory[0], self._memory[-1]
+        if addr < base or addr + len(data) > end:
+            raise values.wrong(f"{len(data)} bytes at {addr:#x} leave the memory [{base:#x}, {end:#x})")
 
     def _error_windows(self, values: Values) -> None:
         windows = []

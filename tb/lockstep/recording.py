@@ -19,9 +19,9 @@ class RecordingFollower(Follower):
 
     def __init__(self, header: Header, trace: TraceWriter) -> None:
         contents = header.initial()
-        super().__init__(contents, config=header.device, bounds=header.bounds())
+        super().__init__(contents, config=header.device, bounds=header.bounds(), memory_base=header.memory_base)
         self._trace = trace
-        self._image = Image(contents)
+        self._image = Image(contents, header.memory_base)
 
     def host_write(self, addr: int, data: bytes) -> None:
         """The host stores ``data`` at ``addr``."""

@@ -22,7 +22,7 @@ from tb.sim.contents import initial_contents
 from tb.variables import ConfigError
 
 FORMAT = "chimney trace"
-VERSION = 1
+VERSION = 2
 #: Its name in the folder of a run.
 TRACE_NAME = "commits.jsonl.gz"
 #: Bytes of memory that a trace may have at most.
@@ -61,8 +61,8 @@ class Header:
     """What must be known before the first observation.
 
     `busy_conns` connections at work and memory that answers after `latency` cycles decide the bounds of check 6.
-    `contents` of the memory of `memory_bytes` bytes before anyone writes: "zero", or "hash" of `memory_seed`. `origin`
-    is the command that made the trace, for people.
+    `contents` of the memory of `memory_bytes` bytes from `memory_base` before anyone writes: "zero", or "hash" of
+    `memory_seed`. `origin` is the command that made the trace, for people.
     """
 
     device: DeviceConfig
@@ -74,6 +74,7 @@ class Header:
     memory_seed: int = 0
     ticks_per_second: int = 1000
     origin: str = ""
+    memory_base: int = 0
 
     def initial(self) -> bytes:
         """Host memory before anyone writes."""
@@ -95,7 +96,12 @@ class Header:
             "device": asdict(self.device),
             "ticks_per_second": self.ticks_per_second,
             "bounds": {"conns": self.busy_conns, "latency": self.latency},
-            "memory": {"bytes": self.memory_bytes, "contents": self.contents, "seed": self.memory_seed},
+            "memory": {
+                "base": self.memory_base,
+                "bytes": self.memory_bytes,
+                "contents": self.contents,
+                "seed": self.memory_seed,
+            },
             "origin": self.origin,
         }
 
@@ -103,8 +109,9 @@ class Header:
 class Image:
     """Host memory as the lines of a trace tell it; a snapshot holds only what they do not tell."""
 
-    def __init__(self, contents: bytes | bytearray) -> None:
+    def __init__(self, contents: bytes | bytearray, base: int = 0) -> None:
         self.contents: Contents = bytearray(contents)
+        self.base = base
 
     def host_wrote(self, addr: int, data: bytes) -> None:
         """The host stored ``data``."""
@@ -121,9 +128,10 @@ class Image:
                 self._put(addr + at, stored[at : at + 1])
 
     def _put(self, addr: int, data: bytes) -> None:
-        end = min(addr + len(data), len(self.contents))  # what lies behind memory is nowhere
-        if addr < end:
-            self.contents[addr:end] = data[: end - addr]
+        at = addr - self.base
+        first, end = max(at, 0), min(at + len(data), len(self.contents))  # what lies outside of memory is nowhere
+        if first < end:
+            self.contents[first:end] = data[first - at : end - at]
 
     def correct(self, pieces: Pieces) -> None:
         """Take over the pieces of a snapshot."""
@@ -133,7 +141,7 @@ class Image:
     def unlike(self, memory: bytes | bytearray) -> Pieces:
         """The pages in which ``memory`` differs; they are taken over."""
         pieces = [
-            (at, bytes(memory[at : at + PAGE]))
+            (self.base + at, bytes(memory[at : at + PAGE]))
             for at in range(0, len(self.contents), PAGE)
             if self.contents[at : at + PAGE] != memory[at : at + PAGE]
         ]
@@ -369,6 +377,7 @@ class TraceReader:
             raise line.wrong("`contents` is neither zero nor hash")
         header = Header(
             device=DeviceConfig(**sizes),
+            memory_base=memory.integer("base", 0, (1 << 64) - 1),
             memory_bytes=memory.integer("bytes", 1, MAX_MEMORY),
             busy_conns=bounds.integer("conns", 0, MAX_TABLE),
             latency=bounds.integer("latency", 0, 1 << 20),

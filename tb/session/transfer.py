@@ -282,6 +282,11 @@ class Transfer:
         return self.over and self.statistics.answered
 
     @property
+    def reached(self) -> tuple[float, bool, int]:
+        """How far it is: the host has questions left when its connections are over. Else it stands still."""
+        return self.progress, self.over, 0
+
+    @property
     def progress(self) -> float:
         """Share of the file that came back, 0..1."""
         return sum(len(app.sink) for app in self.apps) / len(self.data)

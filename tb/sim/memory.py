@@ -44,6 +44,7 @@ class HostMemory:
         self._batch_path = Path(str(cocotb.plusargs["batch"])) if "batch" in cocotb.plusargs else None
         self._batch_file: BinaryIO | None = None
         self._mem_seed = dut.mem_seed
+        self._mem_base = dut.mem_base
         self._lock = Lock()
 
     async def read(self, address: int, length: int) -> bytes:
@@ -99,6 +100,7 @@ class HostMemory:
         async with self._lock:
             self._dump.value = 1 - int(self._dumped.value)
             await ValueChange(self._dumped)
+        address -= int(self._mem_base.value)  # blocks are counted from there
         image = bytearray(initial_contents(int(self._mem_seed.value), address, length))
         data = path.read_bytes()
         for offset in range(0, len(data), 4 + BLOCK):

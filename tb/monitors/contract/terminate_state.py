@@ -135,13 +135,14 @@ class SendNumbers:
         self.largest = max(self.largest, seg.window << shift)
         self.segments += 1
         self.slowed |= bool(seg.flags & ECE) and connection.flag(ndis.ECN)
-        self.since_new = 1 if place > self.highest else self.since_new + 1
+        fresh = good and place > self.highest  # what was not sent for certain may acknowledge nothing
+        self.since_new = 1 if fresh else self.since_new + 1
         self.small |= seg.window << shift < whole(connection.const, "remote_mss", 536)
-        self.sacked = 0 if place > self.highest else self.sacked
+        self.sacked = 0 if fresh else self.sacked
         self.sacked = max([self.sacked, *(signed(right, seg.acknowledgment) for _, right in seg.blocks)])
-        if good and place > max(self.highest, connection.una):
+        if fresh and place > connection.una:
             self.armed = tick
-        self.highest = max(self.highest, place)
+        self.highest = place if fresh else self.highest
 
     def speak(self, connection: Connection, seg: WireSegment, tick: int) -> None:
         """The target sent a segment; the books do not have it yet."""

@@ -49,6 +49,8 @@ class _Head:
     """Duplicate ACKs that count for certain."""
     possible: int = 0
     """The same with those that PAWS may have dropped, and those for a number that may be SND.UNA still."""
+    shut: int = 0
+    """Those that keep the window shut over what is in flight: duplicates (RFC 5681 2), or answers to a probe."""
     carried: int = 0
     """Those that came for the head before, which may be the head still."""
     before: list[int] = field(default_factory=list)
@@ -209,7 +211,7 @@ class Retransmission(BookedMonitor):
         self._sample(conn, notes, seg)
         ack = unwrap(seg.acknowledgment, conn.una)
         window = seg.window << conn.scale("snd_wind_scale")
-        same = window in conn.peer_windows and seg.window
+        same = window in conn.peer_windows
         # a segment from below RCV.NXT is not acceptable, so its ACK does not count (RFC 9293, 3.10.7.4)
         acceptable = conn.judge(seg, self.now) is Answer.YES
         acceptable = acceptable and unwrap(seg.sequence, conn.arrived) >= conn.next_bounds[1]
@@ -217,12 +219,15 @@ class Retransmission(BookedMonitor):
         notes.head.doubtful |= self.crowded
         # what was sent only when it was acknowledged is perhaps not acknowledged: the head may lie below it
         lowest = min(conn.gate.una, conn.una)
-        if ack == conn.una == conn.sent and same and not seg.length:
+        if ack == conn.una == conn.sent and same and seg.window and not seg.length:
             notes.head.before.append(self.now)
         if not lowest <= ack <= conn.una or conn.sent <= ack:
             return
         if number(conn.const, "flags") & _SACK:
             news = _merge(notes, conn, seg.blocks)
+        elif same and not seg.window:
+            notes.head.shut += int(not seg.length)
+            return
         elif same and not seg.length:
             news = True
         else:
@@ -298,7 +303,7 @@ class Retransmission(BookedMonitor):
         head = notes.head
         if threshold is None or head.inherited or self._recovering(conn, notes):
             return
-        if 0 < head.possible < threshold:
+        if head.possible > 0 and head.possible + head.shut < threshold:
             text = f"head sent again after {head.possible} duplicate ACKs, {threshold} are the threshold"
             self.breach("CH-216", text)
 

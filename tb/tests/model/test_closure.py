@@ -16,7 +16,7 @@ from tb.config import RunConfig
 from tb.coverage.exclusions import judge, load
 from tb.coverage.samples import by_group
 from tb.coverage.space import groups
-from tb.device.model_loop import MEMORY_BYTES
+from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES
 from tb.env.coverage import CoverageMonitor
 from tb.session import summary
 from tb.streams import Streams
@@ -35,14 +35,14 @@ def played(
     lab = Lab(chosen or cases(Streams(seed), lanes))
     journal = Journal()
     config = replace(CONFIG, data_w=8 * lanes)
-    device = GoldenDevice(memory_bytes=MEMORY_BYTES, seed=seed, config=config, journal=journal)
+    device = GoldenDevice(memory_bytes=MEMORY_BYTES, seed=seed, config=config, journal=journal, memory_base=MEMORY_BASE)
     settings = DriverConfig(conns=4, cq_log2=12, pool_bufs=POOL)
     run = LabRun(RunConfig(device="model", size=SESSION, delay=DELAY, seed=seed, out=tmp_path), lab, device=device,
                  settings=settings)  # fmt: skip
     assert run.run() == [], lab.where()
     assert summary.verdict(run.transfer) == []
     assert lab.over
-    monitor = CoverageMonitor(8 * lanes, device.memory.contents)
+    monitor = CoverageMonitor(8 * lanes, device.memory.contents, MEMORY_BASE)
     takes = {"T": monitor.tcp, "D": monitor.delivery, "R": monitor.verdict, "X": monitor.sent, "C": monitor.completion}
     for entry in journal.entries:
         if entry.tag in takes:

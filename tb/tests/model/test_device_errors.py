@@ -13,9 +13,9 @@ from model.device.golden import GoldenDevice
 from model.device.memory import ErrorWindow
 from model.device.records import Entry, Journal
 from model.layout.generated import CQE_BYTES, SQE_BYTES, Csr
-from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig
 from tb.config import RunConfig
+from tb.device.addresses import host_pages
 from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES, ModelRun
 from tb.session import summary
 from tb.tests.command_cases import COMMAND_CASES
@@ -82,8 +82,8 @@ class LabRun(ModelRun):
         port: GoldenPort | None = None,
         settings: DriverConfig | None = None,
     ) -> None:
-        self.device = device or GoldenDevice(conns=conns, memory_bytes=MEMORY_BYTES, seed=config.seed)
-        allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
+        self.device = device or GoldenDevice(conns, MEMORY_BYTES, config.seed, memory_base=MEMORY_BASE)
+        allocator = host_pages(self.device.mem, MEMORY_BYTES, config.seed)
         session = LabTransfer(config, self.device.mem, allocator)
         driver = LabDriver(self.device, session.host, allocator, settings or DriverConfig(conns=conns, cq_log2=12))
         self.lab_driver = driver
@@ -117,9 +117,9 @@ def test_every_row_is_exact_while_another_connection_transfers(seed: int, tmp_pa
 @pytest.mark.parametrize("seed", [3, 4])
 def test_the_follower_agrees_with_the_golden_device_in_every_row(seed: int, tmp_path: Path) -> None:
     config = DeviceConfig(conns=4)
-    follower = Follower(bytes(MEMORY_BYTES), config=config)
+    follower = Follower(bytes(MEMORY_BYTES), config=config, memory_base=MEMORY_BASE)
     journal = LiveJournal(follower)
-    device = GoldenDevice(memory_bytes=MEMORY_BYTES, seed=seed, config=config, journal=journal)
+    device = GoldenDevice(memory_bytes=MEMORY_BYTES, seed=seed, config=config, journal=journal, memory_base=MEMORY_BASE)
     lab = Lab(CASES)
     session = RunConfig(device="model", size=SIZE, delay=DELAY, seed=seed, out=tmp_path)
     run = LabRun(session, lab, device=device, port=FollowedPort(device, follower))

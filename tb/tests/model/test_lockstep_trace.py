@@ -301,8 +301,8 @@ def test_other_files_and_other_versions_are_refused(tmp_path: Path, folder: str)
     for other in ("", "hello\n", "[1]\n", '{"is":"end"}\n', "\xff\xfe", "{" * 100_000 + "\n"):
         refused(path, other, "not a trace", 1)
     header = json.loads(texts[0])
-    later = [json.dumps(header | {"version": 2}), *texts[1:]]
-    refused(path, "\n".join(later) + "\n", "version 2 of the format, this program reads 1", 1)
+    later = [json.dumps(header | {"version": 3}), *texts[1:]]
+    refused(path, "\n".join(later) + "\n", "version 3 of the format, this program reads 2", 1)
     foreign = [json.dumps(header | {"layout": "0123456789abcdef"}), *texts[1:]]
     refused(path, "\n".join(foreign) + "\n", "layout 0123456789abcdef", 1)
     for name in header:

@@ -9,12 +9,12 @@ import pytest
 
 from model.device.config import DeviceConfig
 from model.device.golden import GoldenDevice
-from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
 from model.ndis.netbuffer import NetBufferList
 from model.ndis.status import NdisStatus
 from model.wire.frame import TcpFlag
 from tb.config import RunConfig
+from tb.device.addresses import host_pages
 from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES, ModelRun
 from tb.session import summary
 from tb.session.transfer import Transfer
@@ -40,8 +40,8 @@ class SmallPoolRun(ModelRun):
 
     def __init__(self, config: RunConfig, pool: int, answers: str, return_delay: int) -> None:
         device = DeviceConfig(conns=CONNS, pool_bufs=pool)
-        self.device = GoldenDevice(CONNS, MEMORY_BYTES, config.seed, config=device)
-        allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
+        self.device = GoldenDevice(CONNS, MEMORY_BYTES, config.seed, config=device, memory_base=MEMORY_BASE)
+        allocator = host_pages(self.device.mem, MEMORY_BYTES, config.seed)
         transfer = Transfer(config, self.device.mem, allocator)
         refuse, part = ANSWERS[answers]
         for app in transfer.apps:

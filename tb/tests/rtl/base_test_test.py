@@ -16,15 +16,15 @@ from pyuvm import uvm_factory, uvm_root
 from model.device.follow_state import Expected
 from model.layout.generated import CqSource
 from model.ndis.calls import NdisCall
-from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
+from tb.device.addresses import host_pages
 from tb.env.agents import NdisDriver
 from tb.env.base_test import TestFailure, configuration, top
 from tb.env.bench import Bench
 from tb.env.items import NdisItem
 from tb.session.transfer import Transfer
 from tb.sim.run import SAMPLES_NAME
-from tb.tests.rtl.transfer_test import MEMORY_BASE, TransferTest, built
+from tb.tests.rtl.transfer_test import TransferTest, built
 
 DELIBERATE = "deliberate error of the test of the base test"
 #: Cycles by which the overriding driver may hold a call back.
@@ -41,7 +41,7 @@ class StartUpTest(TransferTest):
         bench = Bench(top(), self.config, self.env, self.port)
         await bench.start()
         await bench.reset_device()
-        allocator = PageAllocator(self.port.mem, MEMORY_BASE, len(self.contents), seed=self.config.seed)
+        allocator = host_pages(self.port.mem, len(self.contents), self.config.seed)
         session = self.idle = Transfer(self.config, self.port.mem, allocator, capture=None, issue=bench.issue)
         driver = MiniportDriver(self.port, session.host, allocator, DriverConfig(conns=built("conns"), cq_log2=12))
         session.attach(driver)

@@ -20,6 +20,7 @@ from pyuvm import uvm_factory, uvm_root
 from model.layout.generated import Cqe, Csr, Object, Opcode, RecCq, RecTcp, Sqe, TcpEvt
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
+from tb.device.addresses import host_pages
 from tb.env.base_test import top
 from tb.env.bench import Bench
 from tb.files import write_json
@@ -71,7 +72,7 @@ class InvalidateTest(TransferTest):
         await bench.start()
         self.env.wire.monitor.bus.add_callback(self._seen)
         await bench.reset_device()
-        allocator = PageAllocator(self.port.mem, 0x1_0000, len(self.contents), seed=config.seed)
+        allocator = host_pages(self.port.mem, len(self.contents), config.seed)
         self.transfer, driver = self.session(allocator)
         self.transfer.attach(driver)
         bench.use(driver)

@@ -15,15 +15,15 @@ from cocotb.triggers import Timer
 from pyuvm import uvm_factory, uvm_root
 
 from model.layout.generated import Csr
-from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
+from tb.device.addresses import host_pages
 from tb.env.base_test import top
 from tb.env.bench import Bench
 from tb.files import write_json
 from tb.session.bench import BulkTransfer, Play
 from tb.sim.memory import CHUNK
 from tb.sim.ports import SeenFrame, read_int
-from tb.tests.rtl.transfer_test import MEMORY_BASE, TransferTest, built
+from tb.tests.rtl.transfer_test import TransferTest, built
 
 #: Simulated time that a run may take.
 NS_AT_MOST = 400_000_000
@@ -103,7 +103,7 @@ class BulkTest(TransferTest):
         await bench.start()
         self.env.wire.monitor.bus.add_callback(self._seen)
         await bench.reset_device()
-        allocator = PageAllocator(self.port.mem, MEMORY_BASE, len(self.contents), seed=config.seed)
+        allocator = host_pages(self.port.mem, len(self.contents), config.seed)
         self.transfer = BulkTransfer(config, self.port.mem, allocator, play, bench.issue)
         settings = DriverConfig(conns=built("conns"), cq_log2=12)
         driver = MiniportDriver(self.port, self.transfer.host, allocator, settings)

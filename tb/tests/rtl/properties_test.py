@@ -20,9 +20,9 @@ from cocotb.task import bridge, resume
 from cocotb.triggers import Timer
 from pyuvm import uvm_factory, uvm_root
 
-from model.ndis.memory import PageAllocator
 from model.tcp import rx
 from tb.contract.scenes.stage import DELAY, SIZE, SceneDriver, SceneTransfer
+from tb.device.addresses import host_pages
 from tb.env.base_test import top
 from tb.env.bench import StandstillError, back_pressure
 from tb.env.live_bench import LiveBench
@@ -38,7 +38,7 @@ from tb.script.stage import ScriptStage
 from tb.script.text import text
 from tb.sim.run import replay_command
 from tb.tests.rtl.stage_test import StageTest
-from tb.tests.rtl.transfer_test import MEMORY_BASE, NS_AT_LEAST, built
+from tb.tests.rtl.transfer_test import NS_AT_LEAST, built
 from tb.tests.stage import Stage
 
 #: Ticks for hand-over, calls and upload of one scenario, beside its waits and what is played behind it.
@@ -157,7 +157,7 @@ class PropertiesTest(StageTest):
 
     def _begin(self) -> None:
         """A new session, with a stage that waits for scenarios."""
-        allocator = PageAllocator(self.port.mem, MEMORY_BASE, len(self.contents), seed=self.config.seed)
+        allocator = host_pages(self.port.mem, len(self.contents), self.config.seed)
         self.transfer, driver = self.session(allocator)
         self.transfer.attach(driver)
         self.transfer.on_tick(self.bench.now)  # before the driver asks for anything that must come in time

@@ -13,14 +13,14 @@ from pyuvm import uvm_factory, uvm_root
 
 from model.device.memory import ErrorWindow
 from model.layout.generated import CQE_BYTES, SQE_BYTES, Csr
-from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig
+from tb.device.addresses import host_pages
 from tb.env.base_test import top
 from tb.env.bench import Bench, StandstillError, back_pressure
 from tb.session.transfer import Transfer
 from tb.tests.lab import LabDriver, documented
 from tb.tests.rtl.errors_test import set_windows
-from tb.tests.rtl.transfer_test import MEMORY_BASE, NS_AT_LEAST, TransferTest, built
+from tb.tests.rtl.transfer_test import NS_AT_LEAST, TransferTest, built
 
 IRQ_DEVICE_ERROR, STATUS_DEVICE_ERROR = 2, 2
 #: Simulated time in which a condition must come true.
@@ -88,7 +88,7 @@ class ResetTest(TransferTest):
         if self.transfer is not None:
             self.transfer.network.close()
         config = replace(self.config, seed=self.config.seed + self.sessions)
-        allocator = PageAllocator(self.port.mem, MEMORY_BASE, len(self.contents), seed=config.seed)
+        allocator = host_pages(self.port.mem, len(self.contents), config.seed)
         self.transfer = Transfer(
             config, self.port.mem, allocator, capture=config.out / "wire.pcapng", issue=self.bench.issue
         )

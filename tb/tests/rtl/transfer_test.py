@@ -19,6 +19,7 @@ from model.ndis.status import NdisStatus
 from tb.config import RunConfig
 from tb.contract.duties import counted, duties
 from tb.coverage.samples import Samples, by_group, run_name
+from tb.device.addresses import host_base, host_pages
 from tb.device.host_port import RtlHostPort
 from tb.env.agents import NdisDriver
 from tb.env.base_test import ChimneyTest, configuration, put, top
@@ -33,8 +34,6 @@ from tb.session.transfer import Transfer
 from tb.sim.records import RecordReader
 from tb.sim.run import RECORDS_NAME, SAMPLES_NAME, replay_command
 
-#: Host memory below this address is left alone: a stray access to address 0 shows.
-MEMORY_BASE = 0x1_0000
 #: Simulated time that a run may take, per byte and at least.
 NS_PER_BYTE, NS_AT_LEAST = 20_000, 2_000_000_000
 
@@ -56,6 +55,7 @@ class TransferTest(ChimneyTest):
         )
         header = Header(
             device=sizes,
+            memory_base=host_base(built("mem_bytes")),
             memory_bytes=built("mem_bytes"),
             busy_conns=self.config.conns,
             latency=self.config.mem_latency,
@@ -66,7 +66,8 @@ class TransferTest(ChimneyTest):
         )
         self.contents = bytearray(header.initial())
         self.follower = self._follower(header)
-        self.port = RtlHostPort(self.contents, self._on_operation)
+        dut.mem_base.value = header.memory_base
+        self.port = RtlHostPort(self.contents, self._on_operation, header.memory_base)
         put("dut", dut)
         put("data_w", self.config.data_w)
         put("follower", self.follower)
@@ -85,7 +86,12 @@ class TransferTest(ChimneyTest):
     def _follower(self, header: Header) -> Follower:
         """What lockstep feeds; with TRACE=1 it writes down all that it is fed."""
         if not self.config.trace:
-            return Follower(bytes(self.contents), config=header.device, bounds=header.bounds())
+            return Follower(
+                bytes(self.contents),
+                config=header.device,
+                bounds=header.bounds(),
+                memory_base=header.memory_base,
+            )
         self.trace = TraceWriter(self.config.out / TRACE_NAME, header)
         return RecordingFollower(header, self.trace)
 
@@ -104,7 +110,7 @@ class TransferTest(ChimneyTest):
         bench = self.bench = Bench(dut, config, self.env, self.port)
         await bench.start()
         await bench.reset_device()
-        allocator = PageAllocator(self.port.mem, MEMORY_BASE, len(self.contents), seed=config.seed)
+        allocator = host_pages(self.port.mem, len(self.contents), config.seed)
         self.transfer, driver = self.session(allocator)
         self.transfer.tap.listeners.append(self.calls)
         self.transfer.attach(driver)

@@ -8,9 +8,9 @@ from pathlib import Path
 from model.device.config import DeviceConfig
 from model.device.golden import GoldenDevice
 from model.device.memory import ErrorWindow
-from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig
 from tb.config import RunConfig
+from tb.device.addresses import host_pages
 from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES, ModelRun
 from tb.tests.stage.driver import StageDriver
 from tb.tests.stage.stage import Device, Stage
@@ -33,8 +33,8 @@ class StageRun(ModelRun):
         device_config: DeviceConfig | None = None,
         capture: Path | None = None,
     ) -> None:
-        self.device = GoldenDevice(conns, MEMORY_BYTES, config.seed, config=device_config)
-        allocator = PageAllocator(self.device.mem, MEMORY_BASE, MEMORY_BYTES, seed=config.seed)
+        self.device = GoldenDevice(conns, MEMORY_BYTES, config.seed, config=device_config, memory_base=MEMORY_BASE)
+        allocator = host_pages(self.device.mem, MEMORY_BYTES, config.seed)
         transfer = self.transfer_type(config, self.device.mem, allocator, capture=capture)
         device = Device(self._inject, lambda: self.device.core, lambda: len(self.device.core.in_use), self._ask)
         face = transfer.join(stage, device, allocator)

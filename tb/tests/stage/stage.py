@@ -89,6 +89,8 @@ class Stage:
         self.chapters: dict[str, str] = {}
         self._chapter = 0
         self._scenes = list(scenes)
+        #: Steps of all scenes so far.
+        self.steps = 0
         self._running: Scene | None = None
         self._waiting: Callable[[], bool] = lambda: True
         self._alarm: int | None = None
@@ -120,6 +122,7 @@ class Stage:
             elif not self._waiting():
                 return moved
             moved = True
+            self.steps += 1
             try:
                 self._waiting = next(self._running)
             except StopIteration:

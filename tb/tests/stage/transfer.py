@@ -30,6 +30,12 @@ class StageTransfer(Transfer):
         return UpTap(self.taps, self.host)
 
     @property
+    def reached(self) -> tuple[float, bool, int]:
+        """How far session and stage are: traces wait for hours, one after the other, when the file is long back."""
+        steps = 0 if self.stage is None else self.stage.steps
+        return self.progress, self.over, steps
+
+    @property
     def ahead(self) -> int:
         """Ticks by which the host's clock is ahead of the device's."""
         return self._skipped

@@ -684,3 +684,32 @@ def test_an_ack_of_what_was_posted_and_not_sent_may_not_count(open_: bool) -> No
     talk.sends(100, ack=101)
     story.complete("receive", done(posted(50, 1000), ndis.SUCCESS, 100))
     assert broken(story.records, "G-04") == (set() if open_ else {"G-04"})
+
+
+@pytest.mark.rule("CH-216")
+@pytest.mark.parametrize(("count", "rules"), [(3, set()), (2, {"CH-216"})])
+def test_acks_that_keep_the_window_shut_over_what_is_in_flight_are_duplicates(count: int, rules: set[str]) -> None:
+    def tell(s: Tale) -> None:
+        s.offload().send(1, 4000).goes(0, 0, 1000).goes(0, 1000, 1000).comes(0, ack=2)
+        for _ in range(count - 1):
+            s.comes(0, ack=2)
+        s.comes(0, ack=2, window=0).comes(0, ack=2, window=0)
+        s.comes(0, 10, ack=2, window=4000).wait(1).goes(10, 2, 1000)
+
+    assert broken(told(tell), "CH-216") == rules
+
+
+@pytest.mark.rule("CH-245")
+@pytest.mark.parametrize(("ack", "rules"), [(150, set()), (50, {"CH-245"})])
+def test_an_ack_of_what_was_posted_and_not_sent_does_not_end_a_row_of_duplicates(ack: int, rules: set[str]) -> None:
+    story = Story()
+    talk = Talk(story).offload()
+    request = nbl(60, A + B)
+    talk.send(request)
+    talk.sends(0, A)
+    una = ack if ack < 100 else 0
+    for number in (0, 0, 0, ack, una, una):
+        talk.hears(0, ack=number)
+    talk.sends(100, B[:50])
+    talk.terminate(node={"chain": (request,)}, snd_una=una, snd_nxt=150, snd_max=150, dup_ack_count=5)
+    assert broken(story.records, "CH-245") == rules
