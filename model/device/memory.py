@@ -23,6 +23,14 @@ class ErrorWindow:
     writes: bool = True
 
 
+def place_of(addr: int, n: int, base: int, size: int) -> int:
+    """Where ``n`` bytes from ``addr`` lie in a memory of ``size`` bytes that begins at ``base``; GoldenMemoryError."""
+    at = addr - base
+    if at < 0 or n < 0 or at + n > size:
+        raise GoldenMemoryError(f"{n} bytes at {addr:#x} leave the memory [{base:#x}, {base + size:#x})")
+    return at
+
+
 def zeroed(size: int) -> Contents:
     """A memory of ``size`` bytes, all 0: a session touches few of its pages, so it pays for few."""
     return mmap(-1, size)
@@ -38,20 +46,13 @@ class GoldenMemory:
 
     def read(self, addr: int, n: int) -> bytes:
         """Return ``n`` bytes from ``addr``."""
-        at = self._offset(addr, n)
+        at = place_of(addr, n, self.base, len(self.contents))
         return bytes(self.contents[at : at + n])
 
     def write(self, addr: int, data: bytes) -> None:
         """Store ``data`` at ``addr``."""
-        at = self._offset(addr, len(data))
+        at = place_of(addr, len(data), self.base, len(self.contents))
         self.contents[at : at + len(data)] = data
-
-    def _offset(self, addr: int, n: int) -> int:
-        at = addr - self.base
-        if at < 0 or n < 0 or at + n > len(self.contents):
-            end = self.base + len(self.contents)
-            raise GoldenMemoryError(f"{n} bytes at {addr:#x} leave the memory [{self.base:#x}, {end:#x})")
-        return at
 
     def device_read(self, addr: int, n: int) -> bytes | None:
         """What a DMA read returns; None if any of its beats fails."""

@@ -11,11 +11,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from model.device.memory import place_of
 from model.layout.generated import Csr
-
-
-class HostMemoryError(Exception):
-    """An access outside the simulated host memory."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +67,12 @@ class MirrorMemory:
 
     def read(self, addr: int, n: int) -> bytes:
         """Return ``n`` bytes from ``addr``."""
-        at = self._offset(addr, n)
+        at = place_of(addr, n, self.base, len(self.contents))
         return bytes(self.contents[at : at + n])
 
     def write(self, addr: int, data: bytes) -> None:
         """The host stores ``data`` at ``addr``."""
-        at = self._offset(addr, len(data))
+        at = place_of(addr, len(data), self.base, len(self.contents))
         self.contents[at : at + len(data)] = data
         if data:
             self._post(MemoryWrite(addr, data))
@@ -89,13 +86,6 @@ class MirrorMemory:
         first = (strobe & -strobe).bit_length() - 1
         last = strobe.bit_length()
         self.contents[at + first : at + last] = data.to_bytes(lanes, "little")[first:last]
-
-    def _offset(self, addr: int, n: int) -> int:
-        at = addr - self.base
-        if at < 0 or n < 0 or at + n > len(self.contents):
-            end = self.base + len(self.contents)
-            raise HostMemoryError(f"{n} bytes at {addr:#x} leave the memory [{self.base:#x}, {end:#x})")
-        return at
 
 
 class RtlHostPort:

@@ -156,6 +156,12 @@ def _reset(lab: Lab, link: Link) -> Case:
             return
 
 
+def _everything(lab: Lab, link: Link) -> Case:
+    """What comes to a connection whose host neither takes nor posts: a window, text in every way, the end, an RST."""
+    for case in (_updated, _hole, _forwarded, _flooded, _closed, _reset):
+        yield from case(lab, link)
+
+
 def _indicated(lab: Lab, link: Link) -> Generator[Callable[[], bool], None, Cqe]:
     """Text that the far end did not push waits for an answer."""
     lab.deliver(link, bytes(100), ACK)
@@ -174,12 +180,7 @@ def held(lab: Lab) -> Case:
     """START with HOLD: everything that may come before the RESUME, and an RST in the place of it."""
     link = yield from _started(lab, LAST_CONN, hold=True)
     yield from _said(lab, request(link, lab.page(), 100, PREFILL), answer_to(link, 7, 1))
-    yield from _updated(lab, link)
-    yield from _hole(lab, link)
-    yield from _forwarded(lab, link)
-    yield from _flooded(lab, link)
-    yield from _closed(lab, link)
-    yield from _reset(lab, link)
+    yield from _everything(lab, link)
     yield from finish(lab, link)
     link = yield from _started(lab, FIRST_CONN, hold=True)
     yield from _said(lab, _resume(link))
@@ -192,12 +193,7 @@ def shown(lab: Lab) -> Case:
     entry = yield from _indicated(lab, link)
     yield from _said(lab, _resume(link), answer_to(link, entry.info + 1, 1), request(link, lab.page(), 100, PREFILL))
     yield from lab.ticks(PUSH_TICKS + 1)
-    yield from _updated(lab, link)
-    yield from _hole(lab, link)
-    yield from _forwarded(lab, link)
-    yield from _flooded(lab, link)
-    yield from _closed(lab, link)
-    yield from _reset(lab, link)
+    yield from _everything(lab, link)
     yield from _said(lab, request(link, lab.page(), 100), _resume(link), answer_to(link, entry.info, 0))
     yield from finish(lab, link)
 
@@ -207,12 +203,7 @@ def refused(lab: Lab) -> Case:
     link = yield from _started(lab, LAST_CONN, hold=False)
     entry = yield from _indicated(lab, link)
     yield from _said(lab, answer_to(link, entry.info, 0), _resume(link), answer_to(link, entry.info, 1))
-    yield from _updated(lab, link)
-    yield from _hole(lab, link)
-    yield from _forwarded(lab, link)
-    yield from _flooded(lab, link)
-    yield from _closed(lab, link)
-    yield from _reset(lab, link)
+    yield from _everything(lab, link)
     yield from finish(lab, link)
 
 

@@ -251,7 +251,8 @@ class WireDecisions(BooksMonitor):
                     self._tried(thing, record)
         elif record.function == ndis.TERMINATED:
             for node, thing in book.ended(tree):
-                if isinstance(thing, Connection) and (text := self._untold.pop(thing, None)) is not None:
+                text = self._untold.pop(thing, None) if isinstance(thing, Connection) else None
+                if text is not None and node.status == ndis.SUCCESS:  # a failing terminate has no image
                     self._in_flight(node, text)
 
     def _invalidated(self, tree: Tree, book: Book) -> None:

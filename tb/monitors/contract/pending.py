@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from collections import UserDict
+from typing import Protocol, TypeVar
 
 
 class Kinded(Protocol):
@@ -14,7 +15,7 @@ class Kinded(Protocol):
 _Request = TypeVar("_Request", bound=Kinded)
 
 
-class Pending(dict[int, _Request], Generic[_Request]):
+class Pending(UserDict[int, _Request]):
     """Requests by their NET_BUFFER_LIST, in the order of their calls; those of one kind are looked up."""
 
     def __init__(self) -> None:

@@ -225,13 +225,13 @@ class Retransmission(BookedMonitor):
             return
         if number(conn.const, "flags") & _SACK:
             news = _merge(notes, conn, seg.blocks)
-        elif same and not seg.window:
-            notes.head.shut += int(not seg.length)
+        elif not same or seg.length:
             return
-        elif same and not seg.length:
-            news = True
+        elif not seg.window:
+            notes.head.shut += 1
+            return
         else:
-            return
+            news = True
         notes.head.possible += 1
         notes.head.duplicates += news and acceptable and lowest == conn.una
         self._duplicate(conn, notes)

@@ -252,7 +252,7 @@ def test_g_03_data_of_an_invalid_connection_stays_and_invalid_state_is_raised_on
 
 @pytest.mark.parametrize("later", [False, True], ids=["alone", "and-one-behind-it"])
 def test_g_03_a_send_called_in_front_of_the_invalidate_counts_as_sent_if_the_image_says_so(later: bool) -> None:
-    def tell(story: Story, sent: int) -> None:
+    def tell(story: Story, sent: int, status: int = ndis.SUCCESS) -> None:
         talk = Talk(story).offload()
         node = talk.tcp_node(None, talk.context)
         story.do(ndis.INVALIDATE, tree=Tree(node.ident, {node.ident: node}))
@@ -261,10 +261,11 @@ def test_g_03_a_send_called_in_front_of_the_invalidate_counts_as_sent_if_the_ima
         if later:
             talk.send(nbl(61, B))
         story.wait(20)
-        talk.terminate(snd_nxt=sent, snd_max=sent)
+        talk.terminate(status=status, snd_nxt=sent, snd_max=sent)
 
     assert broken_rules(lambda story: tell(story, len(A))) == []
     assert broken_rules(lambda story: tell(story, 0)) == (["G-03"] if later else [])
+    assert "G-03" not in broken_rules(lambda story: tell(story, 0, status=ndis.FAILURE))
 
 
 @pytest.mark.parametrize(
