@@ -33,7 +33,7 @@ from tb.session.network import NIC_IP, NIC_MAC, PEER_IP, PEER_MAC, PEER_PORT, Ne
 OUT: Final = ROOT / "sim_build" / "goodput.json"
 SIZE: Final = 8 << 20
 SEEDS: Final = tuple(range(1, 11))
-LOSS: Final = 0.005
+LOSS: Final = 0.001
 PATH: Final = Path()
 #: Bytes that both ends can have under way: four bandwidth-delay products.
 BUFFER: Final = 4 * PATH.queue_bytes
