@@ -65,6 +65,7 @@ class FollowEnd(FollowTcp):
             "commands": self._commands.waiting,
             "messages": len(self.core.dlvq),
             "writes": len(self._placed.open) + len(self._raw_placed.open) + len(self._state.open),
+            "writes of raw frames that more than one fits": len(self._raw_begun),
             "entries of the ring written without record": len(self._ring_written) + self._ring.unfinished,
             "entries of the ring recorded but not written": len(self._ring_recorded),
             "completions": sum(len(queue) for queue in self._expected.values()),
@@ -86,8 +87,9 @@ class FollowEnd(FollowTcp):
                 yield a.addr + a.done, len(a.data) - a.done
         regs = self.core.regs
         raw = regs.wide(Csr.RAW_BASE_LO)
-        for frame, buf in zip(self._raw_wait, self.core.raw_free, strict=False):
-            yield raw + buf * 2048, len(frame.data)
+        longest = max((len(frame.data) for frame in self._raw_wait), default=0)  # any of them may be the one
+        for _, buf in zip(self._raw_wait, self.core.raw_free, strict=False):
+            yield raw + buf * 2048, longest
         ring, size = regs.wide(Csr.CQ_BASE_LO), regs.entries(Csr.CQ_SIZE_LOG2)
         waiting = sum(len(queue) for queue in self._expected.values()) + len(self._commands.answers)
         free = max(size - (self._cq_written - self._cq_read), 0)

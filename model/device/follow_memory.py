@@ -6,7 +6,7 @@ from model.device.config import RAW_WAITING
 from model.device.core import RxFrame
 from model.device.divergence import first_difference
 from model.device.follow_state import FollowState
-from model.device.follow_writes import CLIENTS, WriteError, WriteLane, beat_bytes
+from model.device.follow_writes import CLIENTS, Beat, WriteError, WriteLane, beat_bytes
 from model.layout.generated import (
     CQE_BYTES,
     Cqe,
@@ -31,9 +31,9 @@ class FollowMemory(FollowState):
         elif client == WrClient.STATE:
             self._lane_write((self._state,), client, addr, written, response)
         elif client == WrClient.PLACER:
-            if self._raw_wait:
-                self._late_raw(addr, written)
-            self._lane_write((self._placed, self._raw_placed), client, addr, written, response)
+            beats = (Beat(addr, written, response),)
+            for beat in self._late_raw(*beats) if self._raw_wait else beats:
+                self._lane_write((self._placed, self._raw_placed), client, *beat)
         else:
             raise WriteError("client", "rx_placer, completion_ring or state_writer", str(client))
         self.host_bytes_compared += len(written)
@@ -69,23 +69,30 @@ class FollowMemory(FollowState):
             f"{len(data)} bytes at {addr:#x}",
         )
 
-    def _late_raw(self, addr: int, data: bytes) -> None:
-        """A raw frame that may have been dropped for want of a buffer has got one; those before it were dropped.
+    def _late_raw(self, beat: Beat) -> tuple[Beat, ...]:
+        """Raw frames that may have been dropped for want of a buffer: which one a write is of; the beats to judge now.
 
-        How many were is compared with the register at the end.
+        Frames begin alike (their headers), so beats are kept until one frame is left that fits them, or those that are
+        left are the same. The frames before it were dropped; how many is compared with the register at the end.
         """
         if not self.core.raw_free:
-            return
-        base = self.core.regs.wide(Csr.RAW_BASE_LO) + self.core.raw_free[0] * 2048
-        if addr != base:
-            return
-        for at, frame in enumerate(self._raw_wait):
-            if frame.data.startswith(data):
-                for _ in range(at):
-                    self._raw_wait.popleft()
-                self.core.regs.count(Csr.CNT_RX_RAW_NO_BUF, at)
-                self._raw_up(self._raw_wait.popleft())
-                return
+            return (beat,)
+        begun = b"".join(early.data for early in self._raw_begun)
+        if beat.addr != self.core.regs.wide(Csr.RAW_BASE_LO) + self.core.raw_free[0] * 2048 + len(begun):
+            return (beat,)
+        begun += beat.data
+        fitting = [at for at, frame in enumerate(self._raw_wait) if frame.data.startswith(begun)]
+        if len({self._raw_wait[at].data for at in fitting}) > 1 and len(begun) < len(self._raw_wait[fitting[0]].data):
+            self._raw_begun.append(beat)
+            return ()
+        beats = (*self._raw_begun, beat)
+        self._raw_begun.clear()
+        if fitting:
+            for _ in range(fitting[0]):
+                self._raw_wait.popleft()
+            self.core.regs.count(Csr.CNT_RX_RAW_NO_BUF, fitting[0])
+            self._raw_up(self._raw_wait.popleft())
+        return beats
 
     def _ring_write(self, addr: int, data: bytes, response: int) -> None:
         regs = self.core.regs

@@ -15,7 +15,7 @@ from model.device.follow_commands import CommandTracker, Posted
 from model.device.follow_lookup import LookupHistory
 from model.device.follow_raw import RawPosts
 from model.device.follow_space import RxSpace
-from model.device.follow_writes import RingWrites, WriteError, WriteLane
+from model.device.follow_writes import Beat, RingWrites, WriteError, WriteLane
 from model.device.memory import GoldenMemory
 from model.device.txpath import TxFrame, TxPathError
 from model.device.words import commit_words
@@ -131,6 +131,7 @@ class FollowState:
         self._arrivals = 0
         self._segments: deque[RxFrame] = deque()
         self._raw_wait: deque[RxFrame] = deque()
+        self._raw_begun: list[Beat] = []
         self._raw_posts = RawPosts()
         self._space = RxSpace(self.config.rx_beats, self.config.rx_frames)
         # hints under way

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from model.layout.generated import CQE_BYTES, WrClient
 
@@ -16,6 +17,14 @@ class WriteError(ValueError):
         self.field = field
         self.expected = expected
         self.got = got
+
+
+class Beat(NamedTuple):
+    """The bytes of one beat of a write, and the response that it will get."""
+
+    addr: int
+    data: bytes
+    response: int
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -126,6 +126,66 @@ def test_raw_frames_dropped_for_want_of_a_buffer_are_counted(seed: int) -> None:
     d = follower.compare_registers(values)
     assert d is not None
     assert d.field == "CNT_RX_RAW_NO_BUF"
+
+
+def narrow(entries: Iterable[Entry], lanes: int = 8) -> Iterator[Entry]:
+    """``entries`` with the writes of rx_placer cut for a bus of ``lanes`` bytes."""
+    for entry in entries:
+        if entry.tag != "W" or entry.values[0] != WrClient.PLACER:
+            yield entry
+            continue
+        client, addr, strobe, data, wide, response = entry.values
+        for at in range(0, wide, lanes):
+            cut = strobe >> at & ((1 << lanes) - 1)
+            if cut:
+                part = data >> 8 * at & ((1 << 8 * lanes) - 1)
+                yield replace(entry, values=(client, addr + at, cut, part, lanes, response))
+
+
+@pytest.mark.rule("architecture 3, check 4")
+@pytest.mark.parametrize("alike", [False, True], ids=["differ behind the headers", "some are the same"])
+@pytest.mark.parametrize("seed", range(4))
+def test_raw_frames_that_begin_alike_are_told_apart_by_what_follows(seed: int, alike: bool) -> None:
+    journal = Journal()
+    bench = ready(seed, journal)
+    for number in range(CONFIG.raw_bufs + 3):
+        bench.arrive(bench.segment(5, data=b"same" if alike and number & 1 else b"x%d" % number))
+    bench.posts(Opcode.RAW_POST, range(3))
+    bench.do(Sqe(opcode=Opcode.NOP))
+    for number in range(5):
+        bench.arrive(bench.segment(5, data=b"same" if alike and number & 1 else b"y%d" % number))
+    entries = list(narrow(journal.entries))
+    assert len(entries) > len(journal.entries)
+    follower = fed(entries)
+    assert follower.finish() is None, follower.report("-")
+    values = {r: bench.device.mmio_read(r) for r in Follower.compared_registers()}
+    assert values[Csr.CNT_RX_RAW_NO_BUF] == 5
+    assert follower.compare_registers(values) is None, follower.report("-")
+
+
+@pytest.mark.rule("architecture 3, check 4")
+def test_a_wrong_byte_of_a_raw_frame_that_waited_is_found_and_so_is_a_frame_cut_short() -> None:
+    journal = Journal()
+    bench = ready(1, journal)
+    for number in range(CONFIG.raw_bufs + 3):
+        bench.arrive(bench.segment(5, data=b"x%d" % number))
+    bench.posts(Opcode.RAW_POST, range(3))
+    bench.do(Sqe(opcode=Opcode.NOP))
+    start = len(list(narrow(journal.entries)))
+    for number in range(2):
+        bench.arrive(bench.segment(5, data=b"y%d" % number))
+    entries = list(narrow(journal.entries))
+    beats = [
+        at for at in range(start, len(entries)) if entries[at].tag == "W" and entries[at].values[0] == WrClient.PLACER
+    ]
+    for at in (beats[0], beats[3]):
+        entry = entries[at]
+        client, addr, strobe, data, lanes, response = entry.values
+        wrong = replace(entry, values=(client, addr, strobe, data ^ 1, lanes, response))
+        assert found(fed([*entries[:at], wrong, *entries[at + 1 :]])).check == 4
+    follower = fed(entries[: beats[2]])
+    follower.finish()
+    assert found(follower).check == 6
 
 
 @pytest.mark.rule("architecture 3, check 6")
