@@ -59,7 +59,7 @@ class SeamRules:
     slack: int = 1
     """A timer may be off by so much (granularity of both clocks)."""
     stamp_slack: int = 1
-    """So much may lie between the making of a segment and its last byte at the port."""
+    """So much may lie between the making of a segment and its last byte at the port, or the host's giving it away."""
     rto_initial: int = 1000
     rto_min: int = 300
     rto_max: int = 60_000
@@ -202,7 +202,7 @@ class SeamMonitor:
         elif record.sent:
             if not record.raw:
                 self._compare_pending(flow)
-            self._sent(flow, seg, record.tick, record.raw)
+            self._sent(flow, seg, record)
         else:
             self._received(flow, seg, record.tick)
 
@@ -213,9 +213,10 @@ class SeamMonitor:
         if seg is not None and flow is not None and not seg.flags & (SYN | RST):
             self._received(flow, seg, tick)
 
-    def _sent(self, flow: _Flow, seg: WireSegment, tick: int, raw: bool) -> None:
+    def _sent(self, flow: _Flow, seg: WireSegment, record: Frame) -> None:
         if seg.stamps is not None:
-            self._stamp(flow, seg.stamps[0], tick, self.rules.stamp_slack, "TSval")
+            made = record.tick if record.given is None else record.given
+            self._stamp(flow, seg.stamps[0], made, self.rules.stamp_slack, "TSval")
         if seg.flags & SYN:
             return
         shift = flow.own_shift if flow.own_shift is not None and flow.peer_shift is not None else 0
@@ -230,7 +231,7 @@ class SeamMonitor:
         self._check("SEAM-SEQ", gap <= 0, flow, f"{gap} bytes are left out")
         flow.finished |= bool(seg.flags & FIN)
         if seg.length:
-            self._data(flow, seg, tick, raw)
+            self._data(flow, seg, record.tick, record.raw)
 
     def _stamp(self, flow: _Flow, value: int, tick: int, slack: int, what: str) -> None:
         offset = (value - tick) % 2**32

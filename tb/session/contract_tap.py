@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Final, cast
@@ -116,7 +116,8 @@ class ContractTap:
         self._memory = memory
         self._identities = Identities()
         self._calls = 0
-        self._raw: Counter[bytes] = Counter()
+        #: Frames on the ordinary send path, and the ticks at which the host gave them.
+        self._raw: defaultdict[bytes, deque[int]] = defaultdict(deque)
         self._finished = False
 
     # ---- what is watched ----
@@ -167,10 +168,11 @@ class ContractTap:
 
     def sent(self, frame: bytes, tick: int) -> None:
         """The target sent a frame."""
-        raw = self._raw[frame] > 0
-        if raw:
-            self._raw[frame] -= 1
-        self.feed(Frame(**self._place(0, tick), sent=True, data=frame, raw=raw))
+        waiting = self._raw.get(frame)
+        given = waiting.popleft() if waiting else None
+        if not waiting:
+            self._raw.pop(frame, None)
+        self.feed(Frame(**self._place(0, tick), sent=True, data=frame, raw=given is not None, given=given))
 
     def received(self, frame: bytes, tick: int) -> None:
         """A frame entered the target."""
@@ -182,7 +184,7 @@ class ContractTap:
 
     def given_to_send(self, frame: bytes) -> None:
         """The host gave a frame to the ordinary send path."""
-        self._raw[frame] += 1
+        self._raw[frame].append(self.now())
 
     def result(self) -> dict[str, Any]:
         """What the plan wants to know of the run: triggers by rule, those at the device, both by chapter; breaches."""

@@ -141,12 +141,14 @@ class Leave(Record):
 class Frame(Record):
     """A frame of the target's port, without FCS: sent by it (before the network) or received (after the network).
 
-    ``raw`` is True for a sent frame that the host gave to the ordinary send path.
+    ``raw`` is True for a sent frame that the host gave to the ordinary send path, ``given`` the tick at which it did:
+    it may wait in the driver and in the device while others are sent.
     """
 
     sent: bool = False
     data: bytes = b""
     raw: bool = False
+    given: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,16 +44,31 @@ class Story:
     def feed(self, record: Record) -> None:
         self.monitor.feed(record)
 
-    def frame(self, sent: bool, raw: bool, seq: int, ack: int, flags: int, size: int, opts: Options, wnd: int) -> None:
+    def frame(
+        self, sent: bool, raw: bool, seq: int, ack: int, flags: int, size: int, opts: Options, wnd: int, given: int = 0
+    ) -> None:
         ends = (OWN, FAR, PORT, FAR_PORT) if sent else (FAR, OWN, FAR_PORT, PORT)
         link = Link(NIC, PEER) if sent else Link(PEER, NIC)
         data = encode_tcp(Segment(link, *ends, seq % 2**32, ack % 2**32, flags, wnd, 0, opts, bytes(size)))
-        self.feed(Frame(0, self.tick, sent=sent, data=data, raw=raw))
+        self.feed(Frame(0, self.tick, sent=sent, data=data, raw=raw, given=self.tick - given if raw else None))
 
-    def out(self, at: int, size: int = 0, *, got: int = 0, raw: bool = False, late: int = 0, wnd: int = WINDOW) -> None:
-        """A segment of ours; ``got`` bytes of the peer's are acknowledged; ``late``: its clock is behind."""
+    def out(
+        self,
+        at: int,
+        size: int = 0,
+        *,
+        got: int = 0,
+        raw: bool = False,
+        late: int = 0,
+        wnd: int = WINDOW,
+        given: int = 0,
+    ) -> None:
+        """A segment of ours; ``got`` bytes of the peer's are acknowledged.
+
+        ``late``: its clock is so many ticks behind; ``given``: the host gave it away so many ticks before.
+        """
         options = timestamps(self.tick + STAMPS - late, 1)
-        self.frame(True, raw, ISS + 1 + at, IRS + 1 + got, ACK, size, options, wnd)
+        self.frame(True, raw, ISS + 1 + at, IRS + 1 + got, ACK, size, options, wnd, given)
 
     def into(self, ack: int, *, at: int = 0, size: int = 0, wnd: int = WINDOW) -> None:
         """A segment of the peer's."""
@@ -194,8 +209,18 @@ def fast_retransmit(story: Story) -> None:
     story.out(0, 200)
 
 
+def waits_in_the_driver(story: Story) -> None:
+    """Frames of the host wait for others; its clock was right when it made them."""
+    story.wait(10)
+    story.out(200, raw=True, late=5, given=5)
+    story.out(200, raw=True, late=1, given=1)
+    story.down(0, 200, 200, RTO - 10)
+    story.wait(10)
+    story.out(200, raw=True, late=10, given=10)
+
+
 RIGHT: list[Callable[[Story], None]] = [
-    there_and_back, acknowledged_there, goes_back_to_snd_una,
+    there_and_back, acknowledged_there, goes_back_to_snd_una, waits_in_the_driver,
     expires_in_the_tick_of_the_hand_over, probes, waits_for_the_peers_fin, slow_hand_over,
     nothing_leaves_over_an_invalid_object, frames_of_the_host_leave_late, fast_retransmit,
 ]  # fmt: skip
@@ -245,6 +270,12 @@ def clock_jumps(story: Story) -> None:
     story.down(0, 200, 200, RTO)
     story.wait(10)
     story.out(200, late=2)
+
+
+def clock_of_the_host_is_behind(story: Story) -> None:
+    """The frame left when it was given away."""
+    story.wait(10)
+    story.out(200, raw=True, late=2)
 
 
 def clock_of_the_upload_jumps(story: Story) -> None:
@@ -311,6 +342,7 @@ WRONG: list[tuple[str, Callable[[Story], None]]] = [
     ("SEAM-EDGE", forgets_the_edge),
     ("SEAM-TS", clock_jumps),
     ("SEAM-TS", clock_of_the_upload_jumps),
+    ("SEAM-TS", clock_of_the_host_is_behind),
     ("SEAM-RTO", timer_of_nothing),
     ("SEAM-CARRY", timer_starts_anew),
     ("SEAM-CARRY", timer_expires_far_too_early),
