@@ -57,7 +57,7 @@ COMMANDS: Mapping[str, Command] = {
     "test": Command(
         "tb.testing.runner",
         "lint, then every test of tier `test`, on both simulators; with DUT the sessions on that device",
-        "SIM TEST REQUIRE SEED JOBS DUT PATCH COVER",
+        "SIM TEST REQUIRE SEED JOBS DUT PATCH TRACE COVER",
         argument="TEST*",
         results=TESTS,
         examples=(
@@ -69,7 +69,7 @@ COMMANDS: Mapping[str, Command] = {
     "test-all": Command(
         "tb.testing.runner",
         "the tests of every tier",
-        "SIM TEST REQUIRE SEED JOBS COVER",
+        "SIM TEST REQUIRE SEED JOBS TRACE COVER",
         argument="TEST*",
         results=TESTS,
         examples=("chimney test-all unit_dma_narrow --sim icarus",),
@@ -83,7 +83,7 @@ COMMANDS: Mapping[str, Command] = {
     "regress": Command(
         "tb.farm.regress",
         "the RTL tests of a tier, or random contract operations, for each of SEEDS, on a farm of workers",
-        "TIER SEEDS SIM TEST FILTER JOBS SUITE DEVICE OPS FAMILY TIME CLUSTER RESUME COVER",
+        "TIER SEEDS SIM TEST FILTER JOBS SUITE DEVICE OPS FAMILY TIME CLUSTER RESUME TRACE COVER",
         argument="TEST*",
         results="sim_build/regress/latest/summary.json",
         examples=(

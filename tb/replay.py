@@ -2,8 +2,9 @@
 
 A failure folder holds what tb.sim.run wrote before the simulation began (config.json; again.json: {top, modules,
 testcase, plusargs, parameters, timeout, tree}) and what the test found (failure.json, divergence.txt, rtl.json,
-results.xml). The new run lies in FAILURE/replay; with WAVES=1 there are waves from a margin before the divergence on,
-and files that show them with a marker at it (tb/wave_viewer.py).
+results.xml). The new run lies in FAILURE/replay, with a trace for the graphs of the report (docs/trace-format.md); with
+WAVES=1 there are waves from a margin before the divergence on, and files that show them with a marker at it
+(tb/wave_viewer.py).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, choose
 from tb.story.find import failure_of, story_of
 from tb.story.record import marker_time
-from tb.wave_viewer import WAVE_NAMES, describe
+from tb.wave_viewer import COMMAND_NAME, SAVE_NAME, WAVE_NAMES, describe
 
 TIMEOUT = 3000.0
 #: What a replay leaves: seconds, cycle, marker_time, identical, waves_from.
@@ -77,7 +78,7 @@ def main(config: RunConfig) -> int:
     tool, remark = choose(failure.config.sim, fall_back=False)
     print(f"{remark}\nreplay {failure.modules}, seed {failure.config.seed}, DATA_W={failure.config.data_w}", flush=True)
     out = failure.folder / REPLAY_FOLDER
-    for stale in ("divergence.txt", "rtl.json", "results.xml", REPLAY_NAME, *WAVE_NAMES):
+    for stale in ("divergence.txt", "rtl.json", "results.xml", REPLAY_NAME, *WAVE_NAMES, SAVE_NAME, COMMAND_NAME):
         (out / stale).unlink(missing_ok=True)
     recorded = failure.cycle if config.at is None else config.at
     wave_from = max(0, recorded - config.margin) if recorded is not None else 0
@@ -85,7 +86,7 @@ def main(config: RunConfig) -> int:
         build(spec_of(failure, tool, waves=config.waves), say=print),
         failure.modules,
         out,
-        config=replace(failure.config, out=out, waves=config.waves),
+        config=replace(failure.config, out=out, waves=config.waves, trace=True),
         plusargs=failure.plusargs,
         testcase=failure.testcase,
         waves=config.waves,

@@ -10,10 +10,12 @@ from typing import Any
 
 from tb.files import shown
 from tb.lockstep.trace import TRACE_NAME, TraceError
+from tb.replay import REPLAY_NAME
 from tb.report.buckets import Bucket
 from tb.report.markup import Html, packed_block
-from tb.report.results import FAILED, PASSED, Job, divergence_cycle, read_json
+from tb.report.results import FAILED, FAILURE_NAME, PASSED, Job, divergence_cycle, read_json
 from tb.report.timeline import MOST_ITEMS, read
+from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER
 from tb.wave_viewer import WAVE_NAMES
 
 #: Traces of one page, at most, and their bytes in it.
@@ -40,9 +42,31 @@ class Chosen:
     notes: tuple[str, ...]
 
 
+def trace_of(job: Job) -> Path | None:
+    """The trace that the job left, else that of a replay which came to the same divergence; None without one."""
+    if job.path is None:
+        return None
+    own, replay = job.path / TRACE_NAME, job.path / REPLAY_FOLDER
+    if own.exists() or job.status != FAILED:
+        return own if own.exists() else None
+    again, facts, failure = replay / TRACE_NAME, read_json(replay / REPLAY_NAME), job.path / FAILURE_NAME
+    if not again.exists() or not isinstance(facts, dict) or facts.get("identical") is not True:
+        return None
+    older = failure.exists() and failure.stat().st_mtime_ns > again.stat().st_mtime_ns
+    return None if older else again
+
+
+def replayable(job: Job) -> bool:
+    """Whether `chimney replay` runs the job again, which leaves a trace."""
+    if job.path is None or is_golden(job.path):
+        return False
+    again = read_json(job.path / AGAIN_NAME)
+    return isinstance(again, dict) and again.get("top") == "tb_top"  # a block alone has no trace
+
+
 def has_trace(job: Job) -> bool:
-    """Whether the job left a trace."""
-    return job.path is not None and (job.path / TRACE_NAME).exists()
+    """Whether there is a trace of the job."""
+    return trace_of(job) is not None
 
 
 def choose(buckets: Sequence[Bucket], jobs: Sequence[Job]) -> Chosen:
@@ -66,7 +90,9 @@ def choose(buckets: Sequence[Bucket], jobs: Sequence[Job]) -> Chosen:
         shown.append(made)
     without = sum(job.status == FAILED for job in jobs) - len(failed)
     if without:
-        notes.append(f"{without} failed job(s) left no trace: only jobs that ran with TRACE=1 have one")
+        bare = next((job for bucket in buckets for job in bucket.jobs if not has_trace(job) and replayable(job)), None)
+        made = f"; `chimney replay {shlex.quote(bare.folder)}` makes that of the first" if bare is not None else ""
+        notes.append(f"{without} failed job(s) left no trace: only jobs that ran with TRACE=1 have one{made}")
     kept = sum(one.job.status == FAILED for one in shown)
     if kept < len(failed):
         notes.append(f"traces of {kept} of {len(failed)} failed jobs with a trace are in this page, one a bucket first")
@@ -75,10 +101,10 @@ def choose(buckets: Sequence[Bucket], jobs: Sequence[Job]) -> Chosen:
 
 def show(job: Job, name: str, notes: list[str]) -> Shown | None:
     """A job's trace; None, with a note, if it is none or cut off."""
-    if job.path is None:
+    path = trace_of(job)
+    if job.path is None or path is None:
         return None
     at = divergence_cycle(job.path) if job.status == FAILED else None
-    path = job.path / TRACE_NAME
     try:
         timeline = read(path, shown(path), divergence=at)
     except TraceError as error:

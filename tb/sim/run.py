@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import CONFIG_FILE_VARIABLE, ROOT, RunConfig
+from tb.lockstep.trace import TRACE_NAME
 from tb.sim.build import (
     BuildError,
     BuildResult,
@@ -189,7 +190,7 @@ def arrange(
 ) -> Arranged:
     """Lay out the folder of a simulation; the parameters are those of `run`."""
     directory.mkdir(parents=True, exist_ok=True)
-    for stale in ("results.xml", RECORDS_NAME, "sim.log", *STORY_NAMES, *COVERAGE_NAMES):
+    for stale in ("results.xml", RECORDS_NAME, TRACE_NAME, "sim.log", *STORY_NAMES, *COVERAGE_NAMES):
         (directory / stale).unlink(missing_ok=True)
     config_file = directory / "config.json"
     config_file.write_text(config.to_json())

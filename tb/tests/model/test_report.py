@@ -6,9 +6,12 @@ import gzip
 import html
 import html.parser
 import json
+import os
 import re
+import shutil
 import sqlite3
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from model.layout.generated import RecCq, RecDlv, RecTcp
 from tb import command_line
 from tb.config import ConfigError
 from tb.lockstep.trace import TRACE_NAME
+from tb.replay import REPLAY_NAME
 from tb.report import timeline
 from tb.report.artifacts import Artifacts, gather, shares
 from tb.report.buckets import buckets, shown_seeds
@@ -27,7 +31,7 @@ from tb.report.record_fields import Table
 from tb.report.results import Job, read
 from tb.report.sections import coverage
 from tb.report.timeline import FRAME_BYTES
-from tb.report.traces import choose
+from tb.report.traces import choose, trace_of
 from tb.tests.model.report_bench import (
     FAILED,
     HOSTILE,
@@ -204,6 +208,30 @@ def test_every_bucket_has_a_trace_first_and_one_job_that_passed_is_a_sample(many
     assert len({one.job.failure_key for one in chosen.shown if one.job.status == "failed"}) == TRACED
     assert [one.job.status for one in chosen.shown].count("passed") == 1
     assert any(f"{sum(FAILED) - TRACED} failed job(s) left no trace" in note for note in chosen.notes)
+
+
+def test_the_trace_of_an_identical_replay_stands_for_that_of_a_failed_job_and_no_other_does(
+    tmp_path: Path, traced: Path
+) -> None:
+    replay = tmp_path / "replay"
+    replay.mkdir()
+    for name, text in (("config.json", "{}"), ("again.json", '{"top": "tb_top"}'), ("failure.json", "{}")):
+        (tmp_path / name).write_text(text)
+    shutil.copy(traced / TRACE_NAME, replay / TRACE_NAME)
+    failed = Job("job", status="failed", folder=str(tmp_path))
+    (note,) = choose(buckets([failed]), [failed]).notes
+    assert f"chimney replay {tmp_path}" in note
+    (replay / REPLAY_NAME).write_text('{"identical": false}')
+    assert trace_of(failed) is None
+    (replay / REPLAY_NAME).write_text('{"identical": true}')
+    assert trace_of(failed) == replay / TRACE_NAME
+    chosen = choose(buckets([failed]), [failed])
+    assert ([one.job.id for one in chosen.shown], chosen.notes) == (["job"], ())
+    assert trace_of(replace(failed, status="passed")) is None
+    os.utime(tmp_path / "failure.json", (2**33, 2**33))  # it failed anew since
+    assert trace_of(failed) is None
+    shutil.copy(traced / TRACE_NAME, tmp_path)
+    assert trace_of(failed) == tmp_path / TRACE_NAME
 
 
 def test_a_trace_that_is_cut_off_is_said_and_the_report_is_written(tmp_path: Path, traced: Path) -> None:

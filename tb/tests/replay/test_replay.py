@@ -10,7 +10,10 @@ import pytest
 
 from tb.config import RunConfig
 from tb.display.screen import Screen, missing
+from tb.lockstep.check import check
+from tb.lockstep.trace import TRACE_NAME
 from tb.replay import REPLAY_NAME
+from tb.report.command import write_report
 from tb.sabotage import run as sabotage
 from tb.sim.tools import find
 from tb.story.find import FAILURE_NAME, STORY_NAME
@@ -60,6 +63,16 @@ def test_ten_replays_of_ten_find_the_same_first_divergence_in_the_same_cycle(pla
         assert (replay["cycle"], replay["identical"]) == (cycle, True)
         assert isinstance(cycle, int)
         assert replay["marker_time"] == marker_time(cycle)
+
+
+def test_a_replay_leaves_a_trace_with_the_same_divergence_for_the_graphs_of_the_report(planted: Path) -> None:
+    assert not (planted / TRACE_NAME).exists()  # it ran without TRACE=1
+    done = in_planted_tree(planted, "replay", str(planted))
+    assert done.returncode == 0, done.stdout + done.stderr
+    verdict, _ = check(planted / "replay" / TRACE_NAME)
+    assert verdict.divergence is not None
+    assert verdict.divergence.cycle == of(planted, FAILURE_NAME)["cycle"]
+    assert [one.job.id for one in write_report(planted).traces.shown] == [planted.name]
 
 
 def test_another_seed_fails_elsewhere_with_the_same_key(planted: Path) -> None:

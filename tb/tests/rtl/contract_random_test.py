@@ -50,6 +50,7 @@ class ContractRandomTest(TransferTest):
 
     def _write_results(self, seconds: float) -> None:
         out = self.config.out
+        self.close_trace()
         numbers = self.env.scoreboard.summary()
         others = self.env.scoreboard.problems() + [str(message) for message in self.errors.messages]
         found = self.contract.findings(int(numbers.get("divergences") or 0), others)

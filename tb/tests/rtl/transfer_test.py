@@ -182,11 +182,15 @@ class TransferTest(ChimneyTest):
         assert self.transfer is not None
         return self.transfer.tap.result()
 
+    def close_trace(self) -> None:
+        """The trace is whole from now on."""
+        if self.trace is not None:
+            self.trace.close()
+
     def _write_results(self, seconds: float) -> None:
         assert self.transfer is not None
         out = self.config.out
-        if self.trace is not None:
-            self.trace.close()
+        self.close_trace()
         result = summary.empty(self.config) | summary.of_transfer(self.transfer, self.tick)
         result |= self.env.scoreboard.summary()
         result["cycles"] = int(top().cycle.value)
