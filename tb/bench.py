@@ -20,7 +20,10 @@ from model.layout.generated import Cqe, CqKind, Opcode, RecCq, RecTcp, TcpEvt, T
 from tb.config import ROOT, RunConfig
 from tb.device.addresses import host_base
 from tb.device.model_loop import MEMORY_BYTES
+from tb.farm.results import HISTORY_NAME, keep_figures
+from tb.files import shown
 from tb.session.bench import Play
+from tb.session.summary import commit_id
 from tb.sim.build import COMPILE_OPTIONS, MARKER, OUTPUT_SPLIT, QUIET, RANDOM_X, TIMESCALE, build, locked
 from tb.sim.process import run_bounded
 from tb.sim.run import RECORDS_NAME, replay_command, run
@@ -294,14 +297,16 @@ def main(config: RunConfig) -> int:
         console.print("error: no simulator; `make doctor` says what to install")
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
     try:
         numbers, beside = measure(console, tool, icarus, config.seed)
     except BenchError as error:
         console.print(f"FAIL: {error}", markup=False)
         return 1
     (OUT / "bench.json").write_text(json.dumps(numbers, indent=1))
+    keep_figures(OUT / HISTORY_NAME, "bench", commit_id(), time.monotonic() - started, numbers)
     missed = report(console, numbers, beside)
-    console.print(f"results: {(OUT / 'bench.json').relative_to(ROOT)}")
+    console.print(f"results: {shown(OUT / 'bench.json')}")
     return 1 if missed else 0
 
 

@@ -21,6 +21,8 @@ from tb.config import ROOT, RunConfig
 from tb.farm.cluster import FarmError, LocalCluster
 from tb.farm.farm import Farm
 from tb.farm.regress import simulation
+from tb.farm.results import HISTORY_NAME, keep_figures
+from tb.session.summary import commit_id
 from tb.sim.build import BuildResult, build
 from tb.sim.run import read_results, replay_command
 from tb.sim.tools import choose
@@ -94,6 +96,9 @@ def main(config: RunConfig) -> int:
     numbers = figures(pairs)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(numbers, indent=1) + "\n")
+    spent = sum(one.seconds + two.seconds for one, two in pairs)
+    named = {f"farm_{name}": value for name, value in numbers.items()}
+    keep_figures(OUT / HISTORY_NAME, "bench-farm", commit_id(), spent, named)
     missed = report(numbers, [seconds for one, _ in pairs for seconds in one.jobs])
     print(f"results: {RESULT.relative_to(ROOT)}")
     return 1 if missed else 0

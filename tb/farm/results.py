@@ -10,6 +10,8 @@ shared memory, so readers are on the machine of the writer; when the writer has 
   its end) or not_run (time was over, an interrupt, something is not installed); `cause`: why it was handed out again,
   or was not run. `width` in bits, `seconds` of wall clock. `failure_key` and `title` are those of the failure record.
 * `figure(run, name, value, unit)`: numbers of a whole run.
+
+`make bench` and `make bench-farm` keep what they measure in a file of the same form, `sim_build/bench/results.sqlite`.
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ import fcntl
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
+#: Where `make bench` and `make bench-farm` keep their figures, below sim_build/bench.
+HISTORY_NAME = "results.sqlite"
 STATUSES = ("passed", "failed", "lost", "not_run")
 #: Those that a resumed regression tries again.
 OPEN_STATUSES = ("lost", "not_run")
@@ -175,6 +180,19 @@ class ResultsWriter:
         self.database.execute(
             "UPDATE run SET seconds = ?, complete = ? WHERE id = ?", (round(seconds, 3), int(complete), run)
         )
+
+
+def keep_figures(path: Path, suite: str, commit_hash: str, seconds: float, figures: Mapping[str, object]) -> None:
+    """Write the numbers of one measurement as a run of their own; what is no number is left out.
+
+    ``figures`` maps names to values; ``seconds`` is how long it took. ResultsError if somebody else writes the file.
+    """
+    with ResultsWriter(path) as writer:
+        run = writer.begin(suite, commit_hash, datetime.now(UTC).isoformat(timespec="seconds"))
+        for name, value in figures.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                writer.figure(run, FigureRow(name, value, ""))
+        writer.finish(run, seconds=seconds, complete=True)
 
 
 class ResultsReader:

@@ -5,18 +5,28 @@ Every reader takes what is not there, or is not what it should be, as None: the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT
-from tb.report.results import Figure, Results, read_json
+from tb.farm.results import HISTORY_NAME, ResultsError, ResultsReader, RunRow
+from tb.report.results import Figure, figures_of, read_json
 from tb.sabotage.manifest import load as load_sabotages
 
 BUILD = ROOT / "sim_build"
 #: Kinds of code coverage, in the order shown.
 CODE_KINDS = ("line", "branch", "expression", "toggle")
+
+
+@dataclass(frozen=True)
+class History:
+    """Figures over runs, the oldest first."""
+
+    runs: tuple[RunRow, ...] = ()
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,8 @@ class Artifacts:
     coverage: dict[str, Any] | None = None
     sabotages: list[dict[str, Any]] | None = None
     bench: Mapping[str, dict[str, Any]] | None = None
+    #: Every measurement of the bench on this tree: runs and figures.
+    history: History = History()
 
 
 def gather(build: Path = BUILD) -> Artifacts:
@@ -43,7 +55,17 @@ def gather(build: Path = BUILD) -> Artifacts:
         coverage if isinstance(coverage, dict) else None,
         [one for one in sabotages if isinstance(one, dict)] if isinstance(sabotages, list) else None,
         bench,
+        history_of(build / "bench" / HISTORY_NAME),
     )
+
+
+def history_of(path: Path) -> History:
+    """Figures that were kept over runs; none of a file that is not there or cannot be read."""
+    try:
+        reader = ResultsReader(path)
+        return History(reader.runs(), figures_of(reader))
+    except (ResultsError, sqlite3.Error):
+        return History()
 
 
 # ---- coverage -------------------------------------------------------------------------------------
@@ -91,6 +113,11 @@ def blind_spots() -> list[tuple[str, str, str]]:
     return [(entry.id, entry.rule, entry.note) for entry in load_sabotages() if entry.blind]
 
 
+def listed_sabotages() -> set[str]:
+    """The ids of all sabotages of the lists in tb/sabotage."""
+    return {entry.id for entry in load_sabotages()}
+
+
 # ---- figures --------------------------------------------------------------------------------------
 
 
@@ -111,10 +138,10 @@ class Trend:
     points: tuple[tuple[int, float], ...]
 
 
-def trends(results: Results) -> list[Trend]:
-    """Every figure of results.sqlite over the runs that measured it."""
+def trends(figures: Sequence[Figure]) -> list[Trend]:
+    """Every figure of a results.sqlite over the runs that measured it."""
     groups: dict[str, list[Figure]] = {}
-    for figure in results.figures:
+    for figure in figures:
         groups.setdefault(figure.name, []).append(figure)
     return [
         Trend(name, figures[-1].unit, tuple((one.run, one.value) for one in figures))

@@ -100,10 +100,15 @@ def read_database(path: Path) -> Results:
         if not runs:
             raise ConfigError("the results have no run", str(path), "run `chimney regress` again")
         jobs = tuple(made(Job, row) for row in reader.rows("SELECT * FROM job WHERE run = ? ORDER BY id", runs[-1].id))
-        figures = reader.rows("SELECT * FROM figure WHERE value IS NOT NULL ORDER BY run, name")
-        return Results(runs[-1], jobs, runs, tuple(made(Figure, row) for row in figures), DATABASE_NAME)
+        return Results(runs[-1], jobs, runs, figures_of(reader), DATABASE_NAME)
     except sqlite3.Error as error:
         raise ConfigError(f"the results cannot be read ({error})", str(path), "run `chimney regress` again") from error
+
+
+def figures_of(reader: ResultsReader) -> tuple[Figure, ...]:
+    """The figures of all runs of a file, the oldest run first; sqlite3.Error if it cannot be read."""
+    rows = reader.rows("SELECT * FROM figure WHERE value IS NOT NULL ORDER BY run, name")
+    return tuple(made(Figure, row) for row in rows)
 
 
 # ---- the files of `make test` ---------------------------------------------------------------------

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tb.report.artifacts import Artifacts, Share, Trend, bins_of, blind_spots, numbers_of, shares, trends
+from tb.farm.results import RunRow
+from tb.report.artifacts import (
+    Artifacts,
+    Share,
+    Trend,
+    bins_of,
+    blind_spots,
+    listed_sabotages,
+    numbers_of,
+    shares,
+    trends,
+)
 from tb.report.buckets import Bucket, shown_seeds
 from tb.report.markup import Html, packed_block, table, tag
-from tb.report.results import FAILED, LOST, NOT_RUN, PASSED, STATUSES, Job, Results
+from tb.report.results import FAILED, LOST, NOT_RUN, PASSED, STATUSES, Figure, Job, Results
 
 #: Rows of a list that the page holds, at most.
 MOST_ROWS = 2000
@@ -268,9 +279,12 @@ def sabotages(artifacts: Artifacts) -> Html:
         ]
         for one in sorted(entries, key=lambda one: (bool(one.get("caught")), str(one.get("id"))))
     ]  # fmt: skip
+    known = listed_sabotages()
+    tried = len(known & {str(one.get("id")) for one in entries})
     score = (
-        f"{caught} of {len(entries)} as they should be ({100 * caught / len(entries):.1f} %)." if entries else "None."
-    )
+        f"{caught} of {len(entries)} as they should be ({100 * caught / len(entries):.1f} %); {tried} of the "
+        f"{len(known)} of the lists in tb/sabotage were tried." if entries else "None."
+    )  # fmt: skip
     head = ("sabotage", "result", "what is broken", "seen by check", "field", "test", "file")
     return section(
         "sabotages", "Sabotages", note(score), filter_field("sabotages", "sabotages"),
@@ -292,28 +306,35 @@ def status_of(entry: Mapping[str, Any]) -> Html:
 
 
 def trend(results: Results, artifacts: Artifacts) -> Html:
-    """Figures over runs, and those of the last bench."""
-    lines = trends(results)
-    rows = [trend_row(one, results) for one in lines]
+    """Figures over runs of the folder and of the bench, and those of the last bench."""
     bench = [
         [tag("th", name, scope="row"), f"{value:,.6g}", file] for file, name, value in numbers_of(artifacts.bench or {})
     ]
-    over = f"Over {len(results.runs)} run(s) of this folder." if rows else "The results hold no figure."
+    history = artifacts.history
     shown = table(("figure", "value", "file"), bench, class_="sortable")
     return section(
-        "trend", "Trend", note(over),
-        table(("figure", "runs", "first", "last", "change", "course"), rows) if rows else None,
+        "trend", "Trend", trend_table(results.runs, results.figures, "of this folder"),
+        tag("h3", "Bench"), trend_table(history.runs, history.figures, "of the bench on this tree"),
         tag("h3", "Last bench"),
         shown if bench else absent("sim_build/bench/*.json", "chimney bench"),
     )  # fmt: skip
 
 
-def trend_row(one: Trend, results: Results) -> list[object]:
+def trend_table(runs: Sequence[RunRow], figures: Sequence[Figure], what: str) -> Html:
+    """Every figure over the runs that measured it."""
+    rows = [trend_row(one, runs) for one in trends(figures)]
+    if not rows:
+        return note(f"No figure over runs {what} was kept.")
+    shown = table(("figure", "runs", "first", "last", "change", "course"), rows)
+    return tag("div", note(f"Over {len(runs)} run(s) {what}."), shown)
+
+
+def trend_row(one: Trend, runs: Sequence[RunRow]) -> list[object]:
     """A figure: its first and last value, and a line over all."""
     first, last = one.points[0][1], one.points[-1][1]
     change = f"{100 * (last - first) / abs(first):+.1f} %" if first and len(one.points) > 1 else ""
     unit = f" {one.unit}" if one.unit else ""
-    dates = {run.id: run.started for run in results.runs}
+    dates = {run.id: run.started for run in runs}
     return [
         tag("th", one.name, scope="row"), len(one.points), f"{first:,.6g}{unit}", f"{last:,.6g}{unit}", change,
         tag("td", spark(one, dates)),

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tb.config import ROOT, ConfigError, RunConfig
-from tb.farm import bench, keeper, pool, regress, remote
+from tb.farm import bench, keeper, pool, regress, remote, results
 from tb.farm import cluster as cluster_module
 from tb.farm import farm as farm_module
 from tb.farm.cluster import Cluster, GivenCluster, missing_slurm, settings_of
@@ -719,6 +719,8 @@ def test_the_bench_writes_medians_of_pairs_and_holds_only_enough_long_jobs_to_th
         found = json.loads(bench.RESULT.read_text())
     finally:
         bench.RESULT.unlink(missing_ok=True)
+    kept = results.ResultsReader(tmp_path / results.HISTORY_NAME)
+    assert {one.name: one.value for one in kept.figures(1)} == {f"farm_{name}": found[name] for name in found}
     assert list(found) == ["jobs", "seconds_1", "seconds_2", "ratio", "overhead_seconds_per_job"]
     assert found["jobs"] == 2
     assert workers == [1, 2] * 3

@@ -18,20 +18,22 @@ from typing import Any
 import pytest
 
 from model.layout.generated import RecCq, RecDlv, RecTcp
-from tb import command_line
-from tb.config import ConfigError
+from tb import bench, command_line
+from tb.config import ConfigError, RunConfig
+from tb.farm.results import HISTORY_NAME
 from tb.lockstep.trace import TRACE_NAME
 from tb.replay import REPLAY_NAME
 from tb.report import timeline
-from tb.report.artifacts import Artifacts, gather, shares
+from tb.report.artifacts import Artifacts, gather, shares, trends
 from tb.report.buckets import buckets, shown_seeds
 from tb.report.command import write_report
 from tb.report.markup import json_block, tag
 from tb.report.record_fields import Table
 from tb.report.results import Job, read
-from tb.report.sections import coverage
+from tb.report.sections import coverage, sabotages
 from tb.report.timeline import FRAME_BYTES
 from tb.report.traces import choose, trace_of
+from tb.sabotage.manifest import load
 from tb.tests.model.report_bench import (
     FAILED,
     HOSTILE,
@@ -330,6 +332,30 @@ def test_what_was_not_measured_is_said_and_not_taken_as_good(tmp_path: Path) -> 
     for file in ("plan/plan.json", "coverage/summary.json", "sabotage/summary.json", "bench/*.json"):
         assert f"There is no <code>sim_build/{file}</code>" in text
     assert "No job of this folder left a trace." in text
+
+
+def test_the_trend_has_every_figure_of_the_bench_over_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "summary.json").write_text('{"complete": true}')
+    monkeypatch.setattr(bench, "OUT", tmp_path / "build" / "bench")
+    monkeypatch.setattr(bench, "report", lambda *_: [])
+    for share in (0.5, 0.75, 0.6):
+        numbers = {"tx_bus_share_512": share, "packets_per_second_icarus": None, "config": {"seed": 1}}
+        monkeypatch.setattr(bench, "measure", lambda *_, found=numbers: (found, {}))
+        assert bench.main(RunConfig(command="bench")) == 0
+    (trend,) = trends(gather(tmp_path / "build").history.figures)
+    assert (trend.name, trend.points) == ("tx_bus_share_512", ((1, 0.5), (2, 0.75), (3, 0.6)))
+    text = write_report(tmp_path, build=tmp_path / "build").path.read_text()
+    assert "Over 3 run(s) of the bench on this tree." in text
+    assert "<td>0.5</td><td>0.6</td><td>+20.0 %</td>" in text
+    (tmp_path / "build" / "bench" / HISTORY_NAME).write_text("this is no database")
+    assert gather(tmp_path / "build").history.figures == ()
+
+
+def test_the_score_of_sabotages_says_how_many_of_the_lists_were_tried(tmp_path: Path) -> None:
+    (tmp_path / "sabotage").mkdir()
+    (tmp_path / "sabotage" / "summary.json").write_text('[{"id": "congestion-slow-start", "caught": true}]')
+    shown = sabotages(gather(tmp_path))
+    assert f"1 of 1 as they should be (100.0 %); 1 of the {len(load())} of the lists" in shown
 
 
 def test_holes_and_exclusions_are_listed_one_by_one(many: Regression) -> None:

@@ -17,6 +17,8 @@ from tb.nightly.entries import chosen, load
 from tb.testing import big_files, lint
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+#: What is carried from night to night: figures of earlier runs, which no verdict rests on.
+HISTORIES = ("sim_build/regress/latest/results.sqlite", "sim_build/bench/results.sqlite")
 ACTION = re.compile(r"actions/[\w/-]+@v\d+\.\d+\.\d+")
 
 
@@ -58,8 +60,17 @@ def test_a_workflow_is_pinned_bounded_and_allowed_little(path: Path) -> None:
         if step.get("uses", "").startswith("actions/checkout"):
             assert step["with"]["persist-credentials"] is False
         if step.get("uses", "").startswith("actions/cache"):
-            assert step["with"]["path"] == "sim_build/regress/latest/results.sqlite"
+            assert step["with"]["path"] in HISTORIES
         assert "cache" not in step.get("with", {}), step
+
+
+def test_the_history_of_regression_and_bench_is_carried_on_and_reaches_the_page() -> None:
+    numbers = jobs(ROOT / ".github" / "workflows" / "nightly.yml")["numbers"]["steps"]
+    for action in ("restore", "save"):
+        carried = [one["with"]["path"] for one in numbers if one.get("uses", "").startswith(f"actions/cache/{action}@")]
+        assert sorted(carried) == sorted(HISTORIES)
+    (kept,) = [one["with"]["path"].split() for one in numbers if "upload-artifact" in one.get("uses", "")]
+    assert set(HISTORIES) <= set(kept)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
