@@ -58,6 +58,7 @@ def call(config: RunConfig) -> int:
 def dispatch(name: str) -> int:
     """Import the module of a command and run it with the configuration of this call."""
     from tb.config import ConfigError, RunConfig
+    from tb.variables import BuildError
 
     try:
         return call(RunConfig.from_environment(name))
@@ -67,6 +68,9 @@ def dispatch(name: str) -> int:
         print(f"error: `make {name}` is not in this version (no module {error.name})", file=sys.stderr)
     except ConfigError as error:
         print(error.report(), file=sys.stderr)
+    except BuildError as error:
+        print(error.told().report(), file=sys.stderr)
+        return FAILED
     return WRONG
 
 

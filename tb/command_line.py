@@ -19,7 +19,7 @@ from tb.cli import BARE, FAILED, GOOD, INTERRUPTED, WRONG, call, heed_interrupts
 from tb.commands import COMMANDS, Command
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.json_output import Document
-from tb.variables import VARIABLES, Variable
+from tb.variables import VARIABLES, BuildError, Variable
 
 PROGRAM = "chimney"
 COMPLETION_VARIABLE = "_CHIMNEY_COMPLETE"
@@ -167,6 +167,10 @@ def run_command(name: str, *, as_json: bool = False, **given: Any) -> int:
             document.error(shown)
             print(shown.report(), file=sys.stderr)
             document.status = WRONG
+        except BuildError as error:
+            document.error(error.told())
+            print(error.told().report(), file=sys.stderr)
+            document.status = FAILED
         except KeyboardInterrupt:
             document.status = INTERRUPTED
             so_far = f"; results so far: {document.shown}" if document.fresh() else ""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.owndut.device import OwnDevice
 from tb.sim.build import build
 from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER, RunResult, read_results, run
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
@@ -113,6 +114,8 @@ def main(config: RunConfig) -> int:
 def spec_of(failure: Failure, tool: Tool, *, waves: bool) -> SimSpec:
     """What the failed run simulated, with or without waves."""
     parameters = dict(failure.parameters)
+    if failure.config.dut is not None:
+        return OwnDevice.load(failure.config.dut).spec(tool, waves=waves)
     if failure.top != "tb_top":
         return unit_spec(tool, failure.top, parameters=parameters, waves=waves)
     return chimney_spec(

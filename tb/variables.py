@@ -54,6 +54,16 @@ class ConfigError(Exception):
         return f"error: {self.what}\n  where: {self.where}\n  do:    {self.todo}"
 
 
+class BuildError(Exception):
+    """A simulator could not be built: what ended how, then the compiler's words, then where its log is."""
+
+    def told(self) -> ConfigError:
+        """The same in the words of other errors."""
+        what, _, said = str(self).partition("\n")
+        todo = "mend what the compiler names, then the same command again"
+        return ConfigError(f"the simulator was not built: {what}", said or "no message", todo)
+
+
 @dataclass(frozen=True)
 class Variable:
     """One variable. `kind` is the method of `Reader` that reads it; `low` and `high` bound an integer.

@@ -16,25 +16,32 @@ PLACES: Final = ("hdl", "driver", "host", "im")
 
 @dataclass(frozen=True)
 class Duty:
-    """A rule or decision, where it lives, what must hold, and the object that is missing where it is not applicable."""
+    """A rule or decision, where it lives, what must hold, and the object that is missing where it is not applicable.
+
+    ``chapter`` is the heading that it stands under in docs/ndis.md.
+    """
 
     id: str
     where: str
     text: str
     missing: str = ""
+    chapter: str = ""
 
 
 def duties() -> list[Duty]:
     """All rows of docs/ndis.md; raises ValueError where a row names no known place, or an id stands twice."""
     found: dict[str, Duty] = {}
+    chapter = ""
     for number, line in enumerate(PAGE.read_text().splitlines(), 1):
+        if heading := re.match(r"##+ (.+)", line):
+            chapter = heading[1]
         if not (match := re.match(r"\| (CH-\d{3}|G-\d\d) \| (\w+) \| (.*) \|$", line)):
             continue
         rule, where, text = match.groups()
         if where not in PLACES or rule in found:
             raise ValueError(f"docs/ndis.md line {number}: {rule} stands twice, or {where!r} is none of {PLACES}")
         missing = re.search(r"\(not applicable: (.+)\)$", text.strip())
-        found[rule] = Duty(rule, where, text.strip(), missing[1] if missing else "")
+        found[rule] = Duty(rule, where, text.strip(), missing[1] if missing else "", chapter)
     return list(found.values())
 
 

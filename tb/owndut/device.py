@@ -62,16 +62,17 @@ class OwnDevice:
             raise ConfigError(f"there is no {top}.v", str(folder), "one module a file, named as the module")
         return OwnDevice(folder=folder, top=top, data_w=data_w, **{**DRIVER_KEYS, **driver})
 
-    def spec(self, tool: Tool, build_root: Path = ROOT / "sim_build") -> SimSpec:
+    def spec(self, tool: Tool, build_root: Path = ROOT / "sim_build", *, waves: bool = False) -> SimSpec:
         """The device in the test bench, built by ``tool``."""
         bench = (*sorted(TRANSACTORS.glob("*.v")), *sorted((TRANSACTORS / "checkers").glob("*.v")))
         own = tuple(sorted(self.folder.glob("*.v")))
         return SimSpec(
             tool=tool,
             sources=(*needed_sources(bench, "tb_top"), *own),
-            includes=(*header_folders(HDL), self.folder),
+            includes=(*header_folders(HDL), TRANSACTORS, self.folder),
             parameters={"DATA_W": self.data_w, "CONNS": TICK_CONNS, "MEM_BYTES": 32 << 20},
-            defines={MACRO: self.top},
+            defines={MACRO: self.top, **({"WAVES": "1"} if waves else {})},
+            waves=waves,
             build_root=build_root,
         )
 

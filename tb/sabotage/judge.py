@@ -47,14 +47,7 @@ def judge(out: Path, result: RunResult) -> Detection | None:
         found = read_divergence(report.read_text())
         if found is not None:
             return found
-    problems: list[str] = []
-    for file in sorted(out.glob("*rtl.json")):
-        problems += [str(line) for line in json.loads(file.read_text()).get("problems", [])]
-    for outcome in result.outcomes:
-        if outcome.status == "failed":
-            problems += [line.strip() for line in outcome.message.splitlines() if line.strip()]
-    if result.problem:
-        problems.append(result.problem)
+    problems = complaints(out, result)
     if any("did not come to its end" in line for line in problems):
         problems = [line for line in problems if "sums differ" not in line]  # nothing was to be expected of them
     if not problems:
@@ -65,6 +58,17 @@ def judge(out: Path, result: RunResult) -> Detection | None:
                 cycle = re.search(r"\bcycle (\d+)", line)
                 return Detection(name, line[:160], int(cycle.group(1)) if cycle else None)
     return Detection("crash", problems[-1][:160], None)
+
+
+def complaints(out: Path, result: RunResult) -> list[str]:
+    """Everything that a run complains of, line by line."""
+    problems: list[str] = []
+    for file in sorted(out.glob("*rtl.json")):
+        problems += [str(line) for line in json.loads(file.read_text()).get("problems", [])]
+    for outcome in result.outcomes:
+        if outcome.status == "failed":
+            problems += [line.strip() for line in outcome.message.splitlines() if line.strip()]
+    return [*problems, result.problem] if result.problem else problems
 
 
 def judge_contract(out: Path, ended: str = "") -> Detection | None:

@@ -26,6 +26,7 @@ from cocotb_tools.runner import Icarus, Verilator
 from tb.sim.process import ProcessTimeoutError, run_bounded
 from tb.sim.spec import SimSpec
 from tb.sim.tools import has_fst
+from tb.variables import BuildError as BuildError
 
 #: Seconds; a build that takes longer is broken.
 BUILD_TIMEOUT = 900.0
@@ -43,10 +44,6 @@ COVERAGE = ("--coverage-line", "--coverage-expr", "--coverage-toggle")
 TOGGLE_WIDTH = 512
 #: What is compiled at -O2 runs no faster than at -O1 beside Python, and takes half as long again to compile.
 COMPILE_OPTIONS = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")
-
-
-class BuildError(Exception):
-    """A simulator could not be built; the message ends with what the compiler said."""
 
 
 @dataclass(frozen=True)

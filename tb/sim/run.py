@@ -94,6 +94,12 @@ def broken_assertion(log: Path) -> str:
     return next((f"an assertion of the design: {line}" for line in lines if line.startswith(ASSERTION)), "")
 
 
+def _stopped_ns(case: ElementTree.Element) -> float:
+    """The simulated time with which a test ended, in ns; 0 where the file does not say."""
+    said = {one.get("name"): one.get("value") for one in case.iter("property")}
+    return float(said.get("sim_time_stop") or 0)
+
+
 def read_results(path: Path) -> tuple[TestOutcome, ...]:
     """The outcomes in cocotb's results file; none if the simulator never wrote it."""
     if not path.exists():
@@ -108,11 +114,7 @@ def read_results(path: Path) -> tuple[TestOutcome, ...]:
             elif child.tag == "skipped":
                 status, message = "skipped", child.get("message") or ""
         name = f"{case.get('classname')}.{case.get('name')}"
-        outcomes.append(
-            TestOutcome(
-                name, status, float(case.get("time") or 0), message.strip(), float(case.get("sim_time_ns") or 0)
-            )
-        )
+        outcomes.append(TestOutcome(name, status, float(case.get("time") or 0), message.strip(), _stopped_ns(case)))
     return tuple(outcomes)
 
 

@@ -71,6 +71,8 @@ class FailureRecord:
     rules: tuple[Rule, ...] = field(default=(), metadata={"story": True})
     frame: tuple[str, ...] = field(default=(), metadata={"story": True})
     event: str = field(default="", metadata={"story": True})
+    #: Whether `cycle` is where it happened, and not the end of the run.
+    placed: bool = field(default=True, metadata={"story": True})
 
     def to_json(self) -> dict[str, Any]:
         """The keys of failure.json."""
@@ -178,7 +180,7 @@ def _named(name: str, value: str) -> str:
 
 def of_complaint(result: RunResult) -> FailureRecord:
     """The record of a failure that lockstep did not see."""
-    from tb.sabotage.judge import judge
+    from tb.sabotage.judge import complaints, judge
     from tb.sabotage.manifest import BOUND
 
     folder = result.directory
@@ -188,11 +190,16 @@ def of_complaint(result: RunResult) -> FailureRecord:
     by, line, cycle = (str(seen.by), seen.field, seen.cycle) if seen is not None else ("crash", "", None)
     if by == "crash" and (not line or Path(line) == result.log):
         line = (failed.message if failed else result.problem).strip().rpartition("\n")[2] or "the test failed"
+    if by == "sums" and (broken := [one for one in complaints(folder, result) if one.startswith("contract: ")]):
+        by, line = "contract", broken[0][:160]  # a rule says why the sums differ
     if by == BOUND:
         by = "timeout"  # for the bucket of a failure it is one thing which clock ended the wait
     if by == "wire" and line.startswith("seam: "):
         by = "seam"
     whole = _top(folder) == "tb_top"
+    if cycle is None and whole:
+        cycle = cycle_of_tick(folder / RECORDS_NAME, line)
+    placed = cycle is not None
     time = None if failed is None or not failed.sim_time_ns else round(failed.sim_time_ns * 1000)
     if cycle is None and time is not None and whole:
         cycle = max(0, (time - FIRST_EDGE_PS) // PERIOD_PS)
@@ -212,6 +219,7 @@ def of_complaint(result: RunResult) -> FailureRecord:
         got=line,
         events=last_events(folder / RECORDS_NAME, cycle, connection),
     )
+    made = dataclasses.replace(made, placed=placed)
     return made if cycle is not None and whole else dataclasses.replace(made, marker_time=time)
 
 
@@ -229,6 +237,20 @@ def stable(text: str, keep: str = "") -> str:
     rest = re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{16,}\b|\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b", "#", rest, flags=re.IGNORECASE)
     rest = re.sub(r"\d+(?:[.:]\d+)*", "#", rest)
     return keep + " ".join(rest.split())[:120]
+
+
+def cycle_of_tick(records: Path, line: str) -> int | None:
+    """The cycle with which the tick began that a monitor's line names (`at tick 48`); None where it names none."""
+    named = re.search(r"\bat tick (\d+)", line)
+    if named is None or not records.exists():
+        return None
+    with records.open(errors="replace") as file:
+        for text in file:
+            if text.startswith("S "):
+                _, cycle, value = text.split()
+                if int(value, 16) >= int(named.group(1)):
+                    return int(cycle)
+    return None
 
 
 def last_events(records: Path, cycle: int | None, connection: int | None) -> tuple[str, ...]:
@@ -304,9 +326,8 @@ def story(record: FailureRecord) -> str:
         on = "" if record.connection is None else f", connection {record.connection}"
         event = f", {record.event}" if record.event else ""
         by = f"check {record.check}" if isinstance(record.check, int) else f"{record.check}"
-        lines.append(
-            f"first divergence: cycle {record.cycle} ({marker_time(record.cycle) // 1000} ns){on}{event}; {by}"
-        )
+        where = "first divergence" if record.placed else "noticed when the run was over"
+        lines.append(f"{where}: cycle {record.cycle} ({marker_time(record.cycle) // 1000} ns){on}{event}; {by}")
     for name, value in (("expected", record.expected), ("got", record.got)):
         if value is not None:
             lines.append(f"  {name:<9}{value}"[:WIDTH])

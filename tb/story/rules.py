@@ -90,7 +90,7 @@ def of_problem(judge: str, line: str) -> list[Rule]:
 @cache
 def contract() -> dict[str, Rule]:
     """The rules of the NDIS contract."""
-    return {duty.id: Rule(duty.id, duty.text, "docs/ndis.md") for duty in duties()}
+    return {duty.id: Rule(duty.id, duty.text, f"NDIS: {duty.chapter}; docs/ndis.md") for duty in duties()}
 
 
 def of_checker(line: str) -> list[Rule]:

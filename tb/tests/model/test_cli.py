@@ -13,13 +13,13 @@ from pathlib import Path
 import click
 import pytest
 
-from tb import command_line, listing, wave_viewer
+from tb import cli, command_line, listing, wave_viewer
 from tb.commands import COMMANDS
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.sabotage.manifest import load as load_sabotages
 from tb.testing.tiers import load as load_tiers
 from tb.tests.model.test_config_errors import WRONG
-from tb.variables import TABLE, VARIABLES, Variable
+from tb.variables import TABLE, VARIABLES, BuildError, Variable
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 #: A text of each kind that is not the default; kinds whose text must name a file get one below the folder of the test.
@@ -70,6 +70,23 @@ def sample(variable: Variable) -> str:
     if variable.kind == "choice":
         return next(choice for choice in variable.choices if choice != variable.default)
     return "5" if variable.kind == "integer" and variable.high < 70 else SAMPLES[variable.kind]
+
+
+def test_a_design_that_does_not_compile_is_told_with_the_words_of_the_compiler_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_config: RunConfig) -> int:
+        raise BuildError("iverilog ended with status 2\nfifo.v:12: syntax error\nwhole log: build.log")
+
+    for module, words in ((command_line, ["run", "--json"]), (cli, ["run"])):
+        monkeypatch.setattr(module, "call", broken)
+        assert (chimney(*words) if module is command_line else cli.main(words)) == 1
+        said = capfd.readouterr()
+        assert said.err.startswith("error: the simulator was not built: iverilog ended with status 2\n")
+        assert "fifo.v:12: syntax error\nwhole log: build.log" in said.err
+        assert "Traceback" not in said.err
+        if module is command_line:
+            assert json.loads(said.out)["error"]["what"].startswith("the simulator was not built")
 
 
 def test_makefile_and_table_have_the_same_variables_and_commands() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tb.owndut.device import OwnDevice, patched
 from tb.owndut.run import FAILED, IN_SOFTWARE, PASSED, REFUSED, Outcome, judge, table
 from tb.owndut.suite import BY_NAME, SESSIONS
 from tb.sim.spec import HDL
-from tb.sim.tools import Tool
+from tb.sim.tools import Tool, find
 
 EXAMPLE = ROOT / "docs" / "examples" / "tiny_dut"
 PAGE = ROOT / "docs" / "your-own-dut.md"
@@ -55,6 +56,16 @@ def test_a_folder_that_describes_no_device_is_refused_with_a_reason(
 def test_what_the_folder_does_not_say_holds_as_for_our_own_device(tmp_path: Path) -> None:
     driver = OwnDevice.load(folder(tmp_path, GOOD)).driver()
     assert (driver.conns, driver.limits.sends, driver.limits.receives) == (64, 16, 16)
+
+
+@pytest.mark.skipif(find("icarus") is None, reason="no-icarus: Icarus Verilog is not installed")
+def test_a_session_on_the_example_passes() -> None:
+    words = ["test", "plain", "--dut", str(EXAMPLE), "--sim", "icarus", "--seed", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tb", *words], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed, 0 refused, 0 failed" in done.stdout
 
 
 def test_the_example_is_built_without_a_block_of_ours() -> None:

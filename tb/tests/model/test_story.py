@@ -32,6 +32,7 @@ from tb.config import ROOT
 from tb.farm.results import FigureRow, JobRow, ResultsReader, ResultsWriter, RunRow
 from tb.report.results import read as read_results
 from tb.sim.run import RunResult, TestOutcome
+from tb.sim.run import read_results as read_outcomes
 from tb.story.divergence import check_of, facts_of
 from tb.story.find import failures, newest
 from tb.story.record import FAILURE_NAME, STORY_NAME, last_events, marker_time, parse_divergence, stable, story, tell
@@ -138,6 +139,37 @@ def test_a_complaint_of_another_judge_has_its_rule_and_a_key_without_numbers(
     assert [record.key for record in records] == [key, key]
     assert records[0].rule == rule
     assert one in (tmp_path / "0" / STORY_NAME).read_text()
+
+
+def test_a_broken_rule_of_the_contract_is_told_before_the_sums_that_differ_for_it(tmp_path: Path) -> None:
+    sums, rule = "the three sums differ: sent 1, peer 2", "contract: CH-100 at tick 48 (record 137): bytes 3 to 4"
+    for number, lines in enumerate(((sums, rule), (rule, sums))):
+        record = tell(failed(tmp_path / str(number), "\n".join(lines)))
+        assert (record.check, record.rule, record.got) == ("contract", "CH-100", rule)
+        assert record.reference.startswith("NDIS: 9.5 Send")
+
+
+def test_the_tick_that_a_monitor_names_is_the_cycle_of_the_marker_and_the_end_of_a_run_is_called_that(
+    tmp_path: Path,
+) -> None:
+    tmp_path.joinpath("records.txt").write_text("S 266 00000001\nF 300 05\nS 9777 0000002f\nS 10027 00000030\n")
+    record = tell(failed(tmp_path, "contract: CH-100 at tick 48 (record 137): bytes 3 to 4"))
+    assert (record.cycle, record.marker_time) == (10_027, marker_time(10_027))
+    assert "first divergence: cycle 10027" in (tmp_path / STORY_NAME).read_text()
+    other = tmp_path / "other"
+    assert tell(failed(other, "AssertionError: 3 is not 4")).cycle == 1234
+    assert "noticed when the run was over: cycle 1234" in (other / STORY_NAME).read_text()
+
+
+def test_the_simulated_time_of_a_test_is_read_as_cocotb_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "results.xml"
+    path.write_text(
+        '<testsuites><testsuite><testcase classname="a" name="b" time="1"><failure message="no"/><properties>'
+        '<property name="sim_time_unit" value="ns"/><property name="sim_time_start" value="0.0"/>'
+        '<property name="sim_time_stop" value="196285.0"/></properties></testcase></testsuite></testsuites>'
+    )
+    (outcome,) = read_outcomes(path)
+    assert (outcome.status, outcome.sim_time_ns) == ("failed", 196_285.0)
 
 
 def test_a_cycle_that_is_told_is_the_marker_not_the_end_of_the_test(tmp_path: Path) -> None:
