@@ -6,11 +6,14 @@ Each is made by one function of PICTURES: its file, and what makes it. TEST=name
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.display.screen import Screen, missing
 from tb.files import write_json
+from tb.report import chromium
+from tb.report.pictures import VIEWS, pictures
 
 FOLDER = ROOT / "docs" / "pictures"
 OUT = ROOT / "sim_build" / "pictures"
@@ -32,7 +35,22 @@ def gtkwave() -> bytes:
         return screen.gtkwave(waves, waves.with_name(SAVE_NAME)).picture.png()
 
 
-PICTURES: Mapping[str, Callable[[], bytes]] = {"gtkwave.png": gtkwave}
+@cache
+def report_views() -> Mapping[str, bytes]:
+    """The views of a report in a headless Chromium, of one real run: PNGs by name."""
+    if (lack := chromium.missing()) is not None:
+        raise ConfigError("there is no browser to show the report", lack, "install it, then the same command again")
+    return {path.name: path.read_bytes() for path in pictures(OUT)}
+
+
+def of_report(name: str) -> Callable[[], bytes]:
+    """What makes one of them."""
+    return lambda: report_views()[name]
+
+
+PICTURES: Mapping[str, Callable[[], bytes]] = {
+    "gtkwave.png": gtkwave, **{name: of_report(name) for name, _ in VIEWS},
+}  # fmt: skip
 
 
 def main(config: RunConfig) -> int:

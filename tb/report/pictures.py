@@ -1,4 +1,4 @@
-"""The pictures of docs/report.md, taken of a real run in a headless Chromium: `python -m tb.report.pictures`.
+"""The pictures of docs/report.md, taken of a real run in a headless Chromium.
 
 `pictures` is the function that `make pictures` calls: it runs a traced session, writes its report, and takes each view.
 """
@@ -51,8 +51,3 @@ def pictures(out: Path = OUT) -> tuple[Path, ...]:
     command = [sys.executable, "-m", "tb", *RUN, "--out", str(SESSION)]
     subprocess.run(command, cwd=ROOT, check=True)
     return take(write_report(SESSION).path, out)
-
-
-if __name__ == "__main__":
-    for path in pictures():
-        print(f"{path.relative_to(ROOT)}, {path.stat().st_size:,} bytes")
