@@ -224,11 +224,11 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "replay": Command(
         "tb.replay",
-        "run a recorded failure again, exactly",
+        "run a recorded failure (default: the newest) again, exactly",
         "FAILURE WAVES MARGIN",
         argument="FAILURE",
         results="{failure}/replay/replay.json",
-        examples=("chimney replay sim_build/run --waves",),
+        examples=("chimney replay", "chimney replay sim_build/run --waves"),
     ),
     "check": Command(
         "tb.lockstep.check",

@@ -16,6 +16,7 @@ from typing import Any, Self
 from tb.cli import FAILED, module_of
 from tb.commands import COMMANDS
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.story.find import newest
 
 
 def results_file(config: RunConfig) -> Path | None:
@@ -25,9 +26,10 @@ def results_file(config: RunConfig) -> Path | None:
 
         return OUT / folder_name(config) / "summary.json"
     pattern = COMMANDS[config.command].results
-    if "{failure}" in pattern and config.failure is None:
+    failure = config.failure
+    if "{failure}" in pattern and failure is None and (failure := newest()) is None:
         return None
-    text = pattern.format(out=config.out, device=config.device, peer=config.peer, failure=config.failure)
+    text = pattern.format(out=config.out, device=config.device, peer=config.peer, failure=failure)
     return ROOT / text if text else None
 
 

@@ -20,12 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.files import shown
 from tb.owndut.device import OwnDevice
 from tb.sim.build import build
 from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER, RunResult, read_results, run
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, choose
-from tb.story.find import failure_of, story_of
+from tb.story.find import failure_of, newest, story_of
 from tb.story.record import marker_time
 from tb.wave_viewer import COMMAND_NAME, SAVE_NAME, WAVE_NAMES, describe
 
@@ -70,9 +71,13 @@ class Failure:
 
 def main(config: RunConfig) -> int:
     """Run it again; 0 if the run came to the same end as the recorded one."""
+    folder = config.failure or newest()
+    if folder is None:
+        raise ConfigError("no failure is recorded", "FAILURE=", "give the folder of a run")
     if config.failure is None:
-        raise ConfigError("no failure given", "FAILURE=", "give the folder of a failed run")
-    failure = load(config.failure)
+        config = replace(config, failure=folder)
+        print(f"failure: {shown(folder)}", flush=True)
+    failure = load(folder)
     if (tree := failure.other_tree) is not None:
         return in_tree(tree, "replay", config)
     started = time.monotonic()

@@ -177,7 +177,6 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
     divergence = config.out / "divergence.txt"
     if divergence.exists():
         problems.insert(0, "the RTL diverged from the golden model")
-    console.print(story_of(config.out), markup=False, end="")
     if not outcome.passed and not problems:
         problems.append(f"the simulation failed; its log is {outcome.log}")
     return problems
@@ -210,7 +209,9 @@ def report(console: Console, config: RunConfig, result: dict[str, Any], problems
         if config.device == "rtl":
             from tb.sim.run import replay_command
 
-            console.print(f"replay   {replay_command(config.out)}", markup=False)
+            # what is read first stands last; a run that broke off before anybody could tell a story says how to go on
+            said = story_of(config.out) or f"replay   {replay_command(config.out)}\n"
+            console.print(f"\n{said}", markup=False, end="")
         else:
             console.print(f"again    {config.make_command()}", markup=False)
     else:

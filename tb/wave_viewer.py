@@ -23,7 +23,7 @@ from typing import Any
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import shown
 from tb.sim.run import AGAIN_NAME
-from tb.story.find import FAILURE_NAME, newest
+from tb.story.find import FAILURE_NAME, newest, story_of
 from tb.waves import WaveError, command_file, read, save_file, write_words
 
 #: Nanoseconds from the start to the first rising edge, and between rising edges (tb/hdl/clk_rst.v).
@@ -62,7 +62,8 @@ def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
             "there are no waves in this folder", f"FAILURE={folder}",
             "`make run WAVES=1` writes some; a failed run is replayed with waves, this is none",
         )  # fmt: skip
-    if status is None:  # a replay says how to open what it wrote
+    if status is None:  # a replay tells the story and says how to open what it wrote
+        print(story_of(folder), end="")
         print(describe(waves, marked(config, folder, waves)), flush=True)
     facts = document(config, folder, waves, replayed=status is not None)
     if not config.view:

@@ -8,6 +8,7 @@ survived, but a bound in time ended a run before anybody could judge it.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -140,7 +141,8 @@ def run_ids(ids: Sequence[str], *, alone: bool = False) -> list[Outcome]:
     known = {entry.id: entry for entry in load()}
     for name in ids:
         if name not in known:
-            raise ConfigError("there is no such sabotage", f"ID={name}", f"give one of {', '.join(known)}")
+            near = ", ".join(difflib.get_close_matches(name, known, n=5)) or "one of `chimney list` (`make list`)"
+            raise ConfigError("there is no such sabotage", f"ID={name}", f"give {near}")
     return try_all([known[name] for name in ids], short=not alone, keep=alone)
 
 

@@ -203,6 +203,13 @@ def test_a_wrong_call_ends_with_status_2_and_three_lines(tree: Path, words: list
     refused(chimney(tree, *words), what, where)
 
 
+def test_a_sabotage_that_is_misspelt_is_answered_with_those_that_are_near_and_not_with_all(tree: Path) -> None:
+    done = chimney(tree, "sabotage", "congestion-slow-strt")
+    assert done.returncode == 2
+    assert "congestion-slow-start" in done.stderr
+    assert len(done.stderr) < 300
+
+
 def test_the_same_program_runs_from_a_link_and_as_a_module(tree: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tree / ".venv" / "bin" / "chimney")

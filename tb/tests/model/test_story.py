@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from model.device.divergence import PackedStruct
 from model.device.rules import _BY_FIELD, _BY_PREFIX
@@ -28,9 +30,10 @@ from model.layout.generated import (
     Txq,
     TxSegment,
 )  # fmt: skip
-from tb.config import ROOT
+from tb.config import ROOT, RunConfig
 from tb.farm.results import FigureRow, JobRow, ResultsReader, ResultsWriter, RunRow
 from tb.report.results import read as read_results
+from tb.run import report as report_run
 from tb.sim.run import RunResult, TestOutcome
 from tb.sim.run import read_results as read_outcomes
 from tb.story.divergence import check_of, facts_of
@@ -139,6 +142,20 @@ def test_a_complaint_of_another_judge_has_its_rule_and_a_key_without_numbers(
     assert [record.key for record in records] == [key, key]
     assert records[0].rule == rule
     assert one in (tmp_path / "0" / STORY_NAME).read_text()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_run_that_fails_ends_with_its_story_and_without_one_with_the_command_that_replays_it(
+    told: bool, tmp_path: Path
+) -> None:
+    out = io.StringIO()
+    if told:
+        tell(failed(tmp_path, report=divergence(*CASES["cwnd"][:3])))
+    result = {"completions": {}, **{f"sha256_{name}": "0" for name in ("sent", "peer", "received")}}
+    config = RunConfig(command="run", out=tmp_path)
+    report_run(Console(file=out, soft_wrap=True), config, result, ["the RTL diverged from the golden model"], 1.0)
+    end = (tmp_path / STORY_NAME).read_text() if told else f"replay   make replay FAILURE={tmp_path} WAVES=1\n"
+    assert out.getvalue().endswith(f"FAIL: the RTL diverged from the golden model\n\n{end}")
 
 
 def test_a_broken_rule_of_the_contract_is_told_before_the_sums_that_differ_for_it(tmp_path: Path) -> None:

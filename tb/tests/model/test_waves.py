@@ -12,7 +12,7 @@ import pytest
 
 from model.layout.generate import WORD_ENUMS, load, words
 from model.layout.generated import RecTcp, Tcb, TcpEvt, TcpState
-from tb import wave_viewer
+from tb import replay, wave_viewer
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.display.screen import Screen, missing
 from tb.display.xwd import PictureError, read_xwd
@@ -147,6 +147,15 @@ def test_waves_older_than_the_failure_are_not_shown_for_it(tmp_path: Path) -> No
     assert wave_viewer.find(folder) is None
 
 
+def test_a_replay_without_a_folder_is_that_of_the_newest_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for newest, says in ((failure(tmp_path / "job"), f"FAILURE={tmp_path / 'job'}"), (None, "no failure is recorded")):
+        monkeypatch.setattr("tb.replay.newest", lambda found=newest: found)
+        with pytest.raises(ConfigError, match=re.escape(says)):
+            replay.main(RunConfig(command="replay"))
+
+
 def test_without_a_folder_the_newest_failure_is_replayed_with_waves_and_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,7 +176,11 @@ def test_without_a_folder_the_newest_failure_is_replayed_with_waves_and_shown(
     assert [(one.failure, one.waves) for one in asked] == [(folder, True)]
     assert wave_viewer.main(RunConfig(command="waves", view=False)) == 0
     assert len(asked) == 1  # the waves are there
-    assert f"marker at cycle {CYCLE} ({5 + 10 * CYCLE} ns)" in capsys.readouterr().out
+    (folder / "story.txt").write_text("FAILED here\n")
+    assert wave_viewer.main(RunConfig(command="waves", view=False)) == 0
+    said = capsys.readouterr().out
+    assert said.rpartition("FAILED here\n")[2].startswith("waves: gtkwave ")  # the story, also without a replay
+    assert f"marker at cycle {CYCLE} ({5 + 10 * CYCLE} ns)" in said
     save = (folder / "replay" / "replay.gtkw").read_text()
     assert f" {MARKER} -1" in save
     monkeypatch.delenv("DISPLAY", raising=False)
