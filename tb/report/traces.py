@@ -91,8 +91,8 @@ def choose(buckets: Sequence[Bucket], jobs: Sequence[Job]) -> Chosen:
     without = sum(job.status == FAILED for job in jobs) - len(failed)
     if without:
         bare = next((job for bucket in buckets for job in bucket.jobs if not has_trace(job) and replayable(job)), None)
-        made = f"; `chimney replay {shlex.quote(bare.folder)}` makes that of the first" if bare is not None else ""
-        notes.append(f"{without} failed job(s) left no trace: only jobs that ran with TRACE=1 have one{made}")
+        how = f"; `chimney replay {shlex.quote(bare.folder)}` makes that of the first" if bare is not None else ""
+        notes.append(f"{without} failed job(s) left no trace: only jobs that ran with TRACE=1 have one{how}")
     kept = sum(one.job.status == FAILED for one in shown)
     if kept < len(failed):
         notes.append(f"traces of {kept} of {len(failed)} failed jobs with a trace are in this page, one a bucket first")
