@@ -16,7 +16,6 @@ from tb.report.markup import Html, packed_block
 from tb.report.results import FAILED, FAILURE_NAME, PASSED, Job, divergence_cycle, read_json
 from tb.report.timeline import MOST_ITEMS, read
 from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER
-from tb.wave_viewer import WAVE_NAMES
 
 #: Traces of one page, at most, and their bytes in it.
 MOST_TRACES = 12
@@ -125,13 +124,8 @@ def show(job: Job, name: str, notes: list[str]) -> Shown | None:
 
 
 def commands(path: Path, folder: str) -> dict[str, str | None]:
-    """`waves`: the command that opens the waves, without the cycle; `prepare`: what must run before, if anything."""
-    if is_golden(path):
-        return {"waves": None, "prepare": None}
-    quoted = shlex.quote(folder)
-    written = any((place / name).exists() for place in (path, path / "replay") for name in WAVE_NAMES)
-    prepare = None if written else f"chimney replay {quoted} --waves"
-    return {"waves": f"chimney waves {quoted} --at ", "prepare": prepare}
+    """`waves`: the command that opens the waves, and records them if there are none, without the cycle."""
+    return {"waves": None if is_golden(path) else f"chimney waves {shlex.quote(folder)} --at "}
 
 
 def is_golden(path: Path) -> bool:

@@ -20,11 +20,9 @@ Report.detail = (trace, target) => {
 };
 
 Report.wavesAt = (trace, cycle) => {
-  const { waves, prepare } = trace.facts;
+  const { waves } = trace.facts;
   if (!waves) return "the golden device has no waves";
-  const lines = [Report.element("div", { id: "detail-waves" }, Report.command(`${waves}${cycle}`))];
-  if (prepare) lines.unshift(Report.element("div", {}, "first, to record them: ", Report.command(prepare)));
-  return Report.element("div", {}, ...lines);
+  return Report.element("div", { id: "detail-waves" }, Report.command(`${waves}${cycle}`));
 };
 
 Report.recordOf = (trace, number) => {

@@ -246,16 +246,12 @@ def test_a_trace_that_is_cut_off_is_said_and_the_report_is_written(tmp_path: Pat
     assert "cut off" in written.path.read_text()
 
 
-def test_the_command_that_opens_the_waves_says_what_must_run_before(tmp_path: Path, traced: Path) -> None:
+def test_one_command_opens_the_waves_of_an_event_and_the_golden_device_has_none(tmp_path: Path, traced: Path) -> None:
     from tb.report.traces import commands
 
-    assert commands(traced, "x") == {"waves": None, "prepare": None}
+    assert commands(traced, "x") == {"waves": None}
     (tmp_path / "config.json").write_text('{"device": "rtl"}')
-    assert commands(tmp_path, "a b") == {
-        "waves": "chimney waves 'a b' --at ", "prepare": "chimney replay 'a b' --waves",
-    }  # fmt: skip
-    (tmp_path / "waves.vcd").write_text("")
-    assert commands(tmp_path, "a b")["prepare"] is None
+    assert commands(tmp_path, "a b") == {"waves": "chimney waves 'a b' --at "}
 
 
 def test_that_command_puts_the_marker_of_the_waves_at_the_cycle_and_not_at_the_divergence(
