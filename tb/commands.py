@@ -180,7 +180,7 @@ COMMANDS: Mapping[str, Command] = {
     "packetdrill": Command(
         "tb.script.run_packetdrill",
         "play packetdrill scripts against the device (default: tb/packetdrill)",
-        "SCRIPTS DEVICE SIM DATA_W SEED JOBS",
+        "SCRIPTS DEVICE SIM DATA_W SEED FAMILY JOBS",
         argument="SCRIPTS*",
         results="sim_build/packetdrill/results.json",
         examples=("chimney packetdrill --device model", "chimney packetdrill tb/packetdrill/sack --device model"),

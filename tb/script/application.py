@@ -24,7 +24,7 @@ from model.ndis.offload_state import TcpDelegated
 from model.ndis.status import NdisStatus
 from tb.script.established import ISS, Established
 from tb.script.wire import octets
-from tb.tests.stage import FAR_IP, FAR_MAC, Given, Scene
+from tb.tests.stage import FAR_IP, FAR_IP6, FAR_MAC, Given, Scene
 
 if TYPE_CHECKING:
     from tb.contract.scenes.stage import SceneStage
@@ -41,8 +41,8 @@ SYNCHRONIZED = {
 class Application(Established):
     """One connection: socket, host, and what the software stack knows of it."""
 
-    def __init__(self, stage: SceneStage, number: int) -> None:
-        super().__init__(stage, f"script {number}", number, FAR_MAC, FAR_IP)
+    def __init__(self, stage: SceneStage, number: int, family: int = 4) -> None:
+        super().__init__(stage, f"script {number}", number, FAR_MAC, FAR_IP6 if family == 6 else FAR_IP)
         #: What a frame that reaches the far end is given to.
         self.heard: Callable[[bytes, int], None] = lambda frame, tick: None
         #: Received, not read.

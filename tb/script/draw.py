@@ -32,7 +32,7 @@ def draw(items: Sequence[Item], count: int, seed: int) -> list[Item]:
 
 def whole(config: RunConfig) -> list[Item]:
     """Every script that waits for nothing, and every trace of VECTORS; with SEEDS the part of SEED."""
-    scripts = [run_packetdrill.item(file) for file in run_packetdrill.ready()]
+    scripts = [run_packetdrill.item(file, run_packetdrill.family_of(config)) for file in run_packetdrill.ready()]
     traces = run_vectors.items(config) if config.vectors is not None else []
     seeds = config.seeds if config.seed in config.seeds else (config.seed,)
     return (scripts + traces)[seeds.index(config.seed) :: len(seeds)]
@@ -40,6 +40,6 @@ def whole(config: RunConfig) -> list[Item]:
 
 def drawn(config: RunConfig, scripts: int, vectors: int) -> list[Item]:
     """Scripts of the collection that wait for nothing, and traces of VECTORS, if it is given."""
-    ready = [run_packetdrill.item(file) for file in run_packetdrill.ready()]
+    ready = [run_packetdrill.item(file, run_packetdrill.family_of(config)) for file in run_packetdrill.ready()]
     traces = run_vectors.items(config) if config.vectors is not None else []
     return draw(ready, scripts, config.seed) + draw(traces, vectors, config.seed)

@@ -11,7 +11,7 @@ from model.ndis.soft_tcp import SoftTcp, SoftTcpConfig
 from model.wire.frame import TIMESTAMP_OPTION_BYTES
 from tb.contract.scenes.stage import SceneStory
 from tb.script.events import Arrival, Departure, Handover, Script
-from tb.script.wire import PEER_TS_BASE, TS_BASE, octets
+from tb.script.wire import PEER_TS_BASE, TS_BASE, link_mss, octets
 from tb.tests.stage import Scene
 
 #: Initial sequence numbers: both directions wrap within the first octets (S53).
@@ -21,7 +21,6 @@ IW_SEGMENTS, IW_OCTETS = 10, 14_600
 #: Receive window where a trace names none, and the most that is ever offered, octets.
 DEFAULT_WINDOW, LARGEST_WINDOW = 65_535, 256 * 1024
 UNBOUNDED = 0x3FFF_C000
-MTU, HEADERS = 1500, 40
 #: Microseconds of a tick.
 TICK = 1000
 
@@ -95,13 +94,14 @@ class Established(SceneStory):
         host = self.host
         self.limit = opening.window
         overhead = TIMESTAMP_OPTION_BYTES if handover.ts else 0
+        mss = link_mss(6 if len(self.far.ip) == 16 else 4)
         config = SoftTcpConfig(
-            mss=MTU - HEADERS,
+            mss=mss,
             initial_rcv_wnd=opening.window,
             timestamps=handover.ts,
             window_scaling=bool(handover.snd_ws or handover.rcv_ws),
             initial_seq=ISS,
-            initial_cwnd=initial_window(min(handover.peer_mss, MTU - HEADERS) - overhead),
+            initial_cwnd=initial_window(min(handover.peer_mss, mss) - overhead),
         )
         remote = Endpoint(self.far.mac, self.far.ip, self.far.port)
         host.clients.append(self)

@@ -167,6 +167,8 @@ class Script:
     events: tuple[Event, ...] = field(default=())
     #: Microseconds by which a segment may go early or late; None: a timer of the target's own may take what it wants.
     tolerance: int | None = None
+    #: Version of IP under the connection.
+    family: int = 4
 
 
 def split_args(text: str) -> tuple[str, ...]:

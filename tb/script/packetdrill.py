@@ -22,7 +22,8 @@ from tb.script.events import (
     UnsupportedError,
     When,
 )
-from tb.script.syntax import Packet, Statement, Syscall, parse, tolerance
+from tb.script.family import DEFAULT_MSS, dependences
+from tb.script.syntax import Packet, Statement, Syscall, ip_version, parse, tolerance
 
 #: Calls that make a connection, before there is one.
 OPENING = frozenset(("socket", "bind", "listen", "connect", "accept", "accept4", "fcntl", "getsockopt", "poll"))
@@ -31,14 +32,22 @@ OWN_SCALE = 7
 LARGEST_SCALE = 14
 
 
-def read(path: Path) -> Script:
+def read(path: Path, family: int | None = None) -> Script:
     """The script of a file."""
-    return script(path.name, path.read_text())
+    return script(path.name, path.read_text(), family)
 
 
-def script(name: str, text: str) -> Script:
-    """The script of a text."""
-    return replace(_Reader(name, parse(text)).read(), tolerance=tolerance(text))
+def script(name: str, text: str, family: int | None = None) -> Script:
+    """The script of a text, over a version of IP: what is given goes before what the script asks for, as with options.
+
+    Raises ScriptError; UnsupportedError for a statement that has no counterpart here, or none over that version.
+    """
+    asked = ip_version(text)
+    reader = _Reader(name, parse(text), family or asked)
+    found = replace(reader.read(), tolerance=tolerance(text), family=family or asked)
+    for reason, line in dependences(found, asked, reader.peer_mss):
+        raise UnsupportedError(reason, line)
+    return found
 
 
 @dataclass
@@ -55,7 +64,7 @@ class _Handshake:
         """Both SYNs crossed: the connection is handed over in front of the third segment."""
         return self.ours is not None and self.theirs is not None
 
-    def handover(self) -> Handover:
+    def handover(self, default_mss: int) -> Handover:
         """What both sides agreed upon (RFC 7323 1.3, RFC 2018 2, RFC 3168 6.1.1)."""
         ours, theirs = self.ours, self.theirs
         if ours is None or theirs is None:
@@ -66,7 +75,7 @@ class _Handshake:
         answer = ours if not self.active else theirs
         return Handover(
             active=self.active,
-            peer_mss=theirs.mss or 536,
+            peer_mss=theirs.mss or default_mss,
             sack=theirs.sack_permitted and (ours.any_options or ours.sack_permitted),
             snd_ws=peer_scale if scaled else 0,
             rcv_ws=own_scale if scaled else 0,
@@ -81,8 +90,8 @@ class _Handshake:
 class _Reader:
     """Takes the statements of a script apart."""
 
-    def __init__(self, name: str, statements: Sequence[Statement]) -> None:
-        self._name, self._statements = name, statements
+    def __init__(self, name: str, statements: Sequence[Statement], family: int) -> None:
+        self._name, self._statements, self._family = name, statements, family
         self._handshake = _Handshake()
         self._events: list[Event] = []
         self._now = self._start = 0
@@ -95,13 +104,18 @@ class _Reader:
                 self._open(statement)
             else:
                 self._follow(statement)
-        handover = self._handshake.handover()
+        handover = self._handshake.handover(DEFAULT_MSS[self._family])
         first = next((e.segment for e in self._events if isinstance(e, Arrival)), None)
         if first is not None and first.win is not None and not handover.active:
             handover = replace(handover, snd_wnd=first.win << handover.snd_ws)
         if any(isinstance(e, Departure) and e.segment.win for e in self._events):
             handover = replace(handover, rcv_wnd=None)  # later segments show more of it than a SYN can (RFC 7323 2.2)
         return Script(self._name, handover, tuple(self._events))
+
+    @property
+    def peer_mss(self) -> int | None:
+        """The MSS that the peer's SYN names."""
+        return None if self._handshake.theirs is None else self._handshake.theirs.mss
 
     def _keep_time(self, when: When) -> None:
         if when.any:
@@ -119,6 +133,8 @@ class _Reader:
             elif statement.name not in OPENING:
                 raise UnsupportedError(f"call {statement.name} before the connection is established", statement.line)
             self._accepting(statement)
+            if statement.name == "socket" and self._family == 6 and statement.args[:1] == ("AF_INET",):
+                raise UnsupportedError("socket(AF_INET, ...) has no connection over IPv6", statement.line)
         self._start = self._now
 
     def _accepting(self, statement: Syscall) -> None:

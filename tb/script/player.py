@@ -76,7 +76,7 @@ class Player:
     def play(self, stage: SceneStage) -> Scene:
         """The scene."""
         self._stage = stage
-        self._app = app = Application(stage, len(stage.stories))
+        self._app = app = Application(stage, len(stage.stories), self.script.family)
         stage.stories[app.name] = app
         handover = self.script.handover
         self._far = Speaker(app.far, ISS, PEER_ISS, lambda: app.written, handover.una, handover.max)

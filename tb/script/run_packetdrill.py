@@ -1,4 +1,4 @@
-"""`make packetdrill [SCRIPTS="files or folders"] [DEVICE=model|rtl]` -> sim_build/packetdrill/results.json."""
+"""`make packetdrill [SCRIPTS="files or folders"] [FAMILY=4|6] [DEVICE=]` -> sim_build/packetdrill/results.json."""
 
 from __future__ import annotations
 
@@ -34,18 +34,23 @@ def ready(folder: Path = COLLECTION) -> list[Path]:
     return [file for file in files([folder]) if f"{file.parent.name}/{file.stem}" not in late]
 
 
-def core() -> list[Item]:
+def core(family: int | None = None) -> list[Item]:
     """Two scripts of each folder of the collection: what `make test` plays on the RTL."""
     folders = sorted(path for path in COLLECTION.iterdir() if path.is_dir())
-    return [item(file) for folder in folders for file in ready(folder)[:2]]
+    return [item(file, family) for folder in folders for file in ready(folder)[:2]]
 
 
-def item(file: Path) -> Item:
-    """A script to play."""
+def family_of(config: RunConfig) -> int | None:
+    """The version of IP that a run asks for; None: a script's own `--ip_version` holds."""
+    return config.family if "FAMILY" in config.given or config.family != RunConfig.family else None
+
+
+def item(file: Path, family: int | None = None) -> Item:
+    """A script to play, over a version of IP; None: that which it asks for."""
     shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
     names = (("script", str(shown)),)
     try:
-        return Item(names, packetdrill.read(file))
+        return Item(names, packetdrill.read(file, family))
     except ScriptError as error:
         return Item(names, None, error)
     except UnicodeDecodeError as error:
@@ -54,7 +59,7 @@ def item(file: Path) -> Item:
 
 def items(config: RunConfig) -> list[Item]:
     """The scripts of SCRIPTS, or the project's own."""
-    found = [item(file) for file in files(config.scripts or (COLLECTION,))]
+    found = [item(file, family_of(config)) for file in files(config.scripts or (COLLECTION,))]
     if not found:
         raise ConfigError("there is no script", f"SCRIPTS={' '.join(map(str, config.scripts))}", "name files (*.pkt)")
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from model.ndis.bookkeeping import ContractError
 from model.ndis.miniport import DriverConfig
 from tb.config import RunConfig
+from tb.contract.scenes.frames import ETHERTYPE_IPV6
 from tb.contract.scenes.stage import CONNS, DELAY, SIZE, Case, Play, SceneDriver, SceneStage, SceneTransfer
 from tb.script.application import Application
 from tb.script.player import Player
@@ -35,7 +36,8 @@ class ScriptStage(SceneStage):
 
     def sent(self, frame: bytes, tick: int) -> None:
         """A frame reaches a far end."""
-        story = self.by_port(int.from_bytes(frame[34:36], "big"))
+        at = 54 if frame[12:14] == ETHERTYPE_IPV6 else 34
+        story = self.by_port(int.from_bytes(frame[at : at + 2], "big"))
         if isinstance(story, Application):
             story.heard(frame, tick)
 

@@ -61,6 +61,16 @@ def tolerance(text: str) -> int:
     return TOLERANCE if found is None else max(TOLERANCE, int(found[1]))
 
 
+#: `--ip_version` and the version on the wire: a mapped address is one of IPv4 (RFC 4291, 2.5.5.2).
+VERSIONS = {"ipv4": 4, "ipv4-mapped-ipv6": 4, "ipv6": 6}
+
+
+def ip_version(text: str) -> int:
+    """Version of IP that a script asks for with `--ip_version`, 4 if with none."""
+    found = re.search(r"^\s*--ip_version=(\S+)", text, re.MULTILINE)
+    return 4 if found is None else VERSIONS.get(found[1], 4)
+
+
 def parse(text: str) -> tuple[Statement, ...]:
     """Every statement, in order. Raises ScriptError, or UnsupportedError for what has no counterpart here."""
     return tuple(found for line, source in _sources(text) if (found := _statement(line, source)) is not None)
@@ -98,7 +108,7 @@ def _closed(text: str) -> bool:
 def _statement(line: int, source: str) -> Statement | None:
     option = _OPTION.match(source)
     if option is not None:
-        if option[1] == "ip_version" and option[2] not in ("ipv4", None):
+        if option[1] == "ip_version" and option[2] not in VERSIONS:
             raise UnsupportedError(f"--ip_version={option[2]}", line)
         return None
     if source.startswith(("%{", "`")):

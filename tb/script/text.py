@@ -20,6 +20,7 @@ OWN_MSS = 1460
 def text(script: Script, remarks: Sequence[str] = ()) -> str:
     """The script, with ``remarks`` as comments in front of it. Raises ScriptError for what no script can say."""
     lines = [f"// {remark}" if remark else "//" for remark in remarks]
+    lines += [] if script.family == 4 else [f"--ip_version=ipv{script.family}"]
     lines += _opening(script)
     lines += [f"{when(event.when):<7} {_statement(event)}" for event in script.events]
     return "\n".join(lines) + "\n"

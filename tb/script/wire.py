@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from model.ndis.framing import MASK32
 from model.wire.frame import (
+    Ipv6Header,
     ParsedFrame,
     SegmentFields,
     TcpFlag,
@@ -19,7 +20,8 @@ from model.wire.frame import (
 )
 from tb.contract.scenes.stage import SceneFar
 from tb.script.events import Segment
-from tb.session.network import NIC_IP, NIC_MAC
+from tb.session.network import NIC_MAC
+from tb.tests.stage import own_address
 
 LETTERS = {
     "F": TcpFlag.FIN, "S": TcpFlag.SYN, "R": TcpFlag.RST, "P": TcpFlag.PSH, ".": TcpFlag.ACK, "U": TcpFlag.URG,
@@ -29,8 +31,16 @@ LETTERS = {
 CODE_POINTS = {"noecn": 0, "ect1": 1, "ect0": 2, "ce": 3}
 #: Timestamps 0 of a trace on the wire, ours and the peer's: both wrap soon (S53).
 TS_BASE, PEER_TS_BASE = 0xFFFF_FF00, 0xFFFF_FFC0
-#: Payload and TCP options of one frame: MTU 1500 less both fixed headers.
-ROOM = 1460
+
+#: Octets of a packet at most, and those of IP and TCP header without options by version of IP (RFC 791, 3.1; RFC 8200,
+#: 3; RFC 9293, 3.1).
+MTU = 1500
+HEADERS = {4: 40, 6: 60}
+
+
+def link_mss(family: int) -> int:
+    """What the link leaves of a packet for options and text, octets."""
+    return MTU - HEADERS[family]
 
 
 def octets(position: int, count: int) -> bytes:
@@ -67,6 +77,7 @@ class Speaker:
         self, far: SceneFar, iss: int, peer_iss: int, written: Callable[[], int], una: int = 1, sent_end: int = 1
     ) -> None:
         self.far, self.iss, self.peer_iss = far, iss, peer_iss
+        self._family = 6 if len(far.ip) == 16 else 4
         self.heard: deque[Heard] = deque()
         self._written = written
         #: Largest relative acknowledgment said of what was heard, and largest end of sequence space heard.
@@ -80,7 +91,7 @@ class Speaker:
     def frames(self, segment: Segment) -> Iterator[bytes]:
         """``segment`` as frames: one, or as many as the MTU asks for."""
         options = build_options(self._options(segment))
-        room = ROOM - len(options)
+        room = link_mss(self._family) - len(options)
         starts = range(0, max(1, segment.length), room)
         for start in starts:
             yield self._frame(segment, start, min(room, segment.length - start), last=start == starts[-1])
@@ -129,7 +140,7 @@ class Speaker:
                 destination_mac=int.from_bytes(NIC_MAC, "big"),
                 source_mac=int.from_bytes(far.mac, "big"),
                 source_ip=int.from_bytes(far.ip, "big"),
-                destination_ip=int.from_bytes(NIC_IP, "big"),
+                destination_ip=int.from_bytes(own_address(far.ip), "big"),
                 source_port=far.port,
                 destination_port=far.local_port,
                 sequence=(self.peer_iss + segment.seq + start) & MASK32,
@@ -141,6 +152,7 @@ class Speaker:
                 tos=CODE_POINTS[segment.ecn or "noecn"] if segment.tos is None else segment.tos,
                 options=self._options(segment),
                 urgent_pointer=segment.urgent,
+                family=self._family,
             )
         )
 
@@ -156,9 +168,10 @@ class Speaker:
             self.heard.append(heard)
 
     def _read(self, parsed: ParsedFrame, tick: int) -> Heard | None:
-        tcp, ip = parsed.tcp, parsed.ip
+        tcp, ip = parsed.tcp, parsed.ip_header
         if tcp is None or ip is None:
             return None
+        tos = ip.traffic_class if isinstance(ip, Ipv6Header) else ip.tos
         stamps = tcp.options.timestamps
         segment = Segment(
             flags=frozenset(letter for letter, flag in LETTERS.items() if flag in tcp.flags),
@@ -175,8 +188,8 @@ class Speaker:
             sack=tuple(
                 (signed(left - self.peer_iss), signed(right - self.peer_iss)) for left, right in tcp.options.sack_blocks
             ),
-            ecn=next(name for name, code in CODE_POINTS.items() if code == ip.tos & 3),
+            ecn=next(name for name, code in CODE_POINTS.items() if code == tos & 3),
             urgent=tcp.urgent_pointer,
-            tos=ip.tos,
+            tos=tos,
         )
         return Heard(tick, segment, parsed.payload, self._written())

@@ -69,7 +69,7 @@ def test_a_packet_has_flags_numbers_options_and_a_code_point() -> None:
         ("+0 `iptables -A INPUT`", "command `iptables"),
         ("+0 < . 1:1(0) ack 1 win 9 <md5 0>", "TCP option md5"),
         ("+0 > [flowlabel 1] . 1:1(0) ack 1", "IP header flowlabel"),
-        ("--ip_version=ipv6", "ip_version"),
+        ("--ip_version=ipv5", "ip_version"),
     ],
 )
 def test_a_statement_that_is_not_supported_is_named(line: str, what: str) -> None:

@@ -18,7 +18,7 @@ from tb.contract.scenes.stage import DELAY, SIZE, SceneDriver, SceneTransfer
 from tb.script.draw import drawn, whole
 from tb.script.player import Player, Result
 from tb.script.run import Item, play_some, read_batch
-from tb.script.run_packetdrill import core
+from tb.script.run_packetdrill import core, family_of
 from tb.script.stage import ScriptStage
 from tb.tests.rtl.stage_test import StageTest
 from tb.tests.stage import Stage
@@ -52,7 +52,7 @@ class ScriptTest(StageTest):
         if int(cocotb.plusargs.get("whole", 0)):
             return whole(self.config)
         scripts, vectors = (int(cocotb.plusargs.get(name, 0)) for name in ("scripts", "vectors"))
-        return drawn(self.config, scripts, vectors) if scripts or vectors else core()
+        return drawn(self.config, scripts, vectors) if scripts or vectors else core(family_of(self.config))
 
     def judge(self) -> list[str]:
         """Who asked for a batch reads its results; else scripts hold, and vectors give what the golden device does."""
