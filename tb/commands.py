@@ -116,7 +116,7 @@ COMMANDS: Mapping[str, Command] = {
     "hostile": Command(
         "tb.hostile.run",
         "attack frames at the port beside eight good connections, and how these fare",
-        "SEEDS FRAMES DEVICE SIM DATA_W SIZE DELAY JOBS",
+        "SEEDS FRAMES DEVICE SIM DATA_W SIZE DELAY FAMILY JOBS",
         results="sim_build/hostile/{device}.json",
         examples=("chimney hostile --device model --frames 2000",),
     ),

@@ -11,9 +11,10 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from tb.hostile.far import FIRST_VICTIM_PORT, HOSTILE_IP, HOSTILE_PORT, MASK, Targets, ahead, frame, sack_option
+from tb.hostile.attacks_ipv6 import IPV6_CLASSES
+from tb.hostile.far import FIRST_VICTIM_PORT, HOSTILE_PORT, MASK, Targets, ahead, frame, sack_option
 from tb.monitors.wire_headers import ACK, FIN, PSH, RST, SYN, URG
-from tb.session.network import PEER_IP, PEER_PORT
+from tb.session.network import PEER_PORT
 
 Frames = Iterator[bytes | None]
 Attack = Callable[[random.Random, Targets], Frames]
@@ -47,7 +48,9 @@ def random_frames(rng: random.Random, targets: Targets) -> Frames:
             yield rng.randbytes(rng.randint(60, 1514))
             continue
         far = targets.victim(rng)
-        whole = far.say(rng.randbytes(rng.randint(0, 600))) if far else frame((HOSTILE_IP, 1), FIRST_VICTIM_PORT)
+        whole = (
+            far.say(rng.randbytes(rng.randint(0, 600))) if far else frame((targets.hostile_ip, 1), FIRST_VICTIM_PORT)
+        )
         damaged = bytearray(whole)
         for _ in range(rng.randint(1, 3)):
             at = rng.randrange(12, len(damaged))
@@ -98,7 +101,7 @@ def blind_acks(rng: random.Random, targets: Targets) -> Frames:
 def wrong_ports(rng: random.Random, targets: Targets) -> Frames:
     """Port scans beside every connection: nothing is found, the host refuses (RFC 9293, 3.10.7.1)."""
     while True:
-        source = (PEER_IP, PEER_PORT) if rng.random() < 0.5 else (HOSTILE_IP, HOSTILE_PORT + 1)
+        source = (targets.peer_ip, PEER_PORT) if rng.random() < 0.5 else (targets.hostile_ip, HOSTILE_PORT + 1)
         flags = rng.choice((SYN, ACK, FIN | ACK, RST, FIN | PSH | URG, 0))
         port = rng.choice((rng.randrange(1, 40_000), rng.randrange(50_000, 65_536)))
         yield frame(source, port, seq=rng.getrandbits(32), ack=rng.getrandbits(32), flags=flags)
@@ -298,6 +301,11 @@ CLASSES: Final[dict[Attack, int]] = {
 }
 #: Those that must come as far as a live connection, nearly always; the others need not.
 REACHING: Final = frozenset(attack.__name__ for attack in CLASSES) - {"random_frames", "wrong_ports"}
+
+
+def classes_of(family: int) -> dict[Attack, int]:
+    """The classes over a version of IP, with their shares."""
+    return CLASSES | IPV6_CLASSES if family == 6 else CLASSES
 
 
 class Storm:

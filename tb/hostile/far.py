@@ -9,15 +9,18 @@ from typing import Final
 
 from model.wire.checksum import ipv4_header_checksum, tcp_checksum
 from tb.monitors.wire_headers import ACK, FIN, SYN, WireSegment
-from tb.session.network import NIC_IP, NIC_MAC, PEER_IP, PEER_PORT
+from tb.session.network import NIC_ADDRESS, NIC_IP6, NIC_MAC, PEER_ADDRESS, PEER_IP, PEER_PORT
 
 HOSTILE_MAC: Final = bytes.fromhex("0200000000bb")
 HOSTILE_IP: Final = bytes([10, 0, 0, 66])
+#: Address of the hostile ends by version of IP.
+HOSTILE_ADDRESS: Final = {4: HOSTILE_IP, 6: NIC_IP6[:-1] + b"\x66"}
 HOSTILE_PORT: Final = 6666
 #: Local ports of the victims count up from here; those of the good connections lie far below.
 FIRST_VICTIM_PORT: Final = 45_000
 MASK: Final = 0xFFFF_FFFF
 _MIN_FRAME: Final = 60
+_TCP: Final = 6
 _PAD: Final = b"\x01"
 
 
@@ -29,6 +32,18 @@ def number(address: bytes) -> int:
 def ahead(a: int, b: int) -> int:
     """Signed distance from b to a in sequence space."""
     return ((a - b + 0x8000_0000) & MASK) - 0x8000_0000
+
+
+def version(address: bytes) -> int:
+    """The version of IP of an address."""
+    return 6 if len(address) == len(NIC_IP6) else 4
+
+
+def ipv6_packet(source: bytes, following: int, payload: bytes, flow_label: int = 0) -> bytes:
+    """A frame to the NIC with an IPv6 packet; ``following``: its next header (RFC 8200, 3)."""
+    header = (6 << 28 | flow_label).to_bytes(4, "big") + len(payload).to_bytes(2, "big") + bytes((following, 64))
+    whole = NIC_MAC + HOSTILE_MAC + b"\x86\xdd" + header + source + NIC_IP6 + payload
+    return whole.ljust(_MIN_FRAME, b"\0")
 
 
 def frame(
@@ -44,16 +59,22 @@ def frame(
     urgent: int = 0,
     ip_id: int = 0,
 ) -> bytes:
-    """A frame to the NIC with right lengths and checksums, whatever the option bytes hold (at most 40)."""
+    """A frame to the NIC with right lengths and checksums, whatever the option bytes hold (at most 40).
+
+    The source's address says which version of IP; over IPv6 ``ip_id`` is the flow label.
+    """
     ip, port = source
+    own = NIC_ADDRESS[version(ip)]
     options += _PAD * (-len(options) % 4)
     segment = bytearray(port.to_bytes(2, "big") + local_port.to_bytes(2, "big"))
     segment += (seq & MASK).to_bytes(4, "big") + (ack & MASK).to_bytes(4, "big")
     segment += bytes((5 + len(options) // 4 << 4, flags & 0xFF)) + (window & 0xFFFF).to_bytes(2, "big")
     segment += bytes(2) + (urgent & 0xFFFF).to_bytes(2, "big") + options + payload
-    segment[16:18] = tcp_checksum(number(ip), number(NIC_IP), segment).to_bytes(2, "big")
+    segment[16:18] = tcp_checksum(number(ip), number(own), segment).to_bytes(2, "big")
+    if own is NIC_IP6:
+        return ipv6_packet(ip, _TCP, bytes(segment), ip_id)
     header = bytearray(b"\x45\x00" + (20 + len(segment)).to_bytes(2, "big") + ip_id.to_bytes(2, "big"))
-    header += b"\x40\x00\x40\x06\x00\x00" + ip + NIC_IP
+    header += b"\x40\x00\x40\x06\x00\x00" + ip + own
     header[10:12] = ipv4_header_checksum(header).to_bytes(2, "big")
     whole = NIC_MAC + HOSTILE_MAC + b"\x08\x00" + bytes(header) + bytes(segment)
     return whole.ljust(_MIN_FRAME, b"\0")
@@ -78,6 +99,9 @@ class Far:
     scale: int | None = 3
     #: Whether the device has the connection now.
     live: Callable[[], bool] = lambda: False
+    #: Its address, and with it the version of IP.
+    ip: bytes = HOSTILE_IP
+    port: int = HOSTILE_PORT
     opened: bool = False
     stamps: bool = False
     sack: bool = False
@@ -130,7 +154,7 @@ class Far:
         first = self.nxt if not self.opened else (self.nxt - 1) & MASK
         syn = SYN | ACK
         self.replies.append(
-            frame((HOSTILE_IP, HOSTILE_PORT), self.local_port, seq=first, ack=self.una, flags=syn, options=options)
+            frame((self.ip, self.port), self.local_port, seq=first, ack=self.una, flags=syn, options=options)
         )
         if not self.opened:
             self.opened = True
@@ -159,7 +183,7 @@ class Far:
         """A segment of this connection; numbers that are not given are right. ``bare`` leaves timestamps out."""
         own = b"" if bare else self._stamp(stamp, echo)
         return frame(
-            (HOSTILE_IP, HOSTILE_PORT),
+            (self.ip, self.port),
             self.local_port,
             seq=self.nxt if seq is None else seq,
             ack=self.una if ack is None else ack,
@@ -193,11 +217,12 @@ class Mark:
     """A good connection as an attacker off the path knows it: addresses and ports, no number."""
 
     local_port: int
+    peer_ip: bytes = PEER_IP
 
     def guess(self, rng: random.Random, flags: int, payload: bytes = b"") -> bytes:
         """A segment in the peer's name with numbers out of the air."""
         return frame(
-            (PEER_IP, PEER_PORT),
+            (self.peer_ip, PEER_PORT),
             self.local_port,
             seq=rng.getrandbits(32),
             ack=rng.getrandbits(32),
@@ -214,6 +239,18 @@ class Targets:
 
     fars: list[Far] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    #: Version of IP under all of it.
+    family: int = 4
+
+    @property
+    def hostile_ip(self) -> bytes:
+        """Address of the hostile ends."""
+        return HOSTILE_ADDRESS[self.family]
+
+    @property
+    def peer_ip(self) -> bytes:
+        """Address of the good peer."""
+        return PEER_ADDRESS[self.family]
 
     def victim(self, rng: random.Random) -> Far | None:
         """A live connection with a hostile end, None while there is none."""

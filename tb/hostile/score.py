@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tb.config import RunConfig
-from tb.hostile.attacks import CLASSES, REACHING
+from tb.hostile.attacks import REACHING, classes_of
 
 #: Engine cycles a frame at most; shares of frames that reach a live connection, and of the goodput that is kept.
 CYCLES_MOST: Final = 64
@@ -93,7 +93,7 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
         found.append(f"{cycles} engine cycles for a frame, more than {CYCLES_MOST}")
     return {
         "seed": config.seed,
-        "frames": {attack.__name__: frames.get(attack.__name__, 0) for attack in CLASSES},
+        "frames": {attack.__name__: frames.get(attack.__name__, 0) for attack in classes_of(config.family)},
         "reached_frames": reached,
         "reached": round(share, 4),
         "cycles_max": cycles,

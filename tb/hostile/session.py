@@ -24,14 +24,14 @@ from model.ndis.netbuffer import NetBuffer, NetBufferList
 from model.ndis.offload_state import TcpDelegated
 from model.ndis.status import NdisStatus
 from tb.config import RunConfig
-from tb.hostile.attacks import CLASSES, Attack, Storm
+from tb.hostile.attacks import Attack, Storm, classes_of
 from tb.hostile.cycles import option_walk
-from tb.hostile.far import FIRST_VICTIM_PORT, HOSTILE_IP, HOSTILE_MAC, HOSTILE_PORT, Far, Mark, Targets, number
+from tb.hostile.far import FIRST_VICTIM_PORT, HOSTILE_MAC, HOSTILE_PORT, Far, Mark, Targets, number
 from tb.hostile.score import Score
 from tb.monitors.wire_headers import WireSegment, read_segment
 from tb.peers.connection import TcpConfig
 from tb.session import summary
-from tb.session.network import FIRST_LOCAL_PORT, NIC_IP, PEER_IP, PEER_PORT, Network
+from tb.session.network import FIRST_LOCAL_PORT, NIC_ADDRESS, PEER_PORT, Network
 from tb.session.statistics import Ask
 from tb.session.transfer import Transfer
 
@@ -52,15 +52,12 @@ FRAMES_A_TICK: Final = 15
 #: Ticks that a session may last, at least and a frame: reaching it is a hang.
 TICKS_AT_LEAST, TICKS_A_FRAME = 100_000, 2
 
-_HOSTILE: Final = (number(HOSTILE_IP), HOSTILE_PORT)
-_NIC: Final = number(NIC_IP)
-
 
 class VictimApp(FileTransferApp):
     """One connection to a hostile far end; what ends the offload ends it."""
 
-    def __init__(self, host: NdisHost, config: FileTransferConfig, data: bytes, local_port: int) -> None:
-        super().__init__(host, config, data, Endpoint(HOSTILE_MAC, HOSTILE_IP, HOSTILE_PORT), local_port)
+    def __init__(self, host: NdisHost, config: FileTransferConfig, data: bytes, ip: bytes, local_port: int) -> None:
+        super().__init__(host, config, data, Endpoint(HOSTILE_MAC, ip, HOSTILE_PORT), local_port)
 
     @property
     def live(self) -> bool:
@@ -115,11 +112,15 @@ class Field:
         self.silent = config.frames == 0
         self.closing = False
         self.score = Score()
-        self.targets = Targets()
+        self.targets = Targets(family=config.family)
+        self._nic = number(NIC_ADDRESS[config.family])
+        #: The hostile ends, and the good peer, as they stand in a segment.
+        self.hostile = number(self.targets.hostile_ip), HOSTILE_PORT
+        self._peer = number(self.targets.peer_ip), PEER_PORT
         self._victims: list[tuple[VictimApp, Far, int]] = []
         self._by_port: dict[int, Far] = {}
         self._count = 0
-        self.storm = Storm(config.seed, self.targets, transfer.classes)
+        self.storm = Storm(config.seed, self.targets, transfer.classes or classes_of(config.family))
 
     @property
     def over(self) -> bool:
@@ -158,11 +159,11 @@ class Field:
             base, seed=rng.getrandbits(32), tcp=tcp, max_outstanding_send=VICTIM_OUTSTANDING, nonpush=0.0,
             send_sizes=((1, 300, 2), (301, 4_000, 1)), receive_sizes=((1, 500, 1), (501, 4_096, 1)),
         )  # fmt: skip
-        app = VictimApp(self._transfer.host, settings, rng.randbytes(VICTIM_BYTES), port)
+        app = VictimApp(self._transfer.host, settings, rng.randbytes(VICTIM_BYTES), self.targets.hostile_ip, port)
         far = Far(
             port, random.Random(rng.getrandbits(32)), mss=rng.choice((64, 64, 65, 88, 100, 536, 1460)),
             with_sack=rng.random() < 0.8, with_stamps=rng.random() < 0.6, scale=rng.choice((None, 0, 3, 14)),
-            live=lambda: app.live,
+            live=lambda: app.live, ip=self.targets.hostile_ip,
         )  # fmt: skip
         self._victims.append((app, far, rng.randint(*LIFE)))
         self.targets.fars.append(far)
@@ -194,14 +195,14 @@ class Field:
         seg = read_segment(frame)
         if seg is None or not seg.whole or any(rule == "MUST-2" for rule, _ in seg.faults):
             return
-        if seg.destination[0] != _NIC:
+        if seg.destination[0] != self._nic:
             return
-        if seg.source == _HOSTILE:
+        if seg.source == self.hostile:
             far = self._by_port.get(seg.destination[1])
             if far is not None and far.live():
                 far.frames += 1
                 self.score.reached[name] += 1
-        elif seg.source == (number(PEER_IP), PEER_PORT):
+        elif seg.source == self._peer:
             place = seg.destination[1] - FIRST_LOCAL_PORT
             apps = self._transfer.apps
             if not 0 <= place < len(apps):
@@ -232,7 +233,7 @@ class HostileNetwork(Network):
 
     def _of_hostile(self, frame: bytes) -> WireSegment | None:
         seg = read_segment(frame)
-        return seg if seg is not None and seg.destination[0] == _HOSTILE[0] else None
+        return seg if seg is not None and seg.destination[0] == self.field.hostile[0] else None
 
     def from_nic(self, frame: bytes, tick: int) -> None:
         """The NIC transmitted ``frame``."""
@@ -301,8 +302,8 @@ class HostileTransfer(Transfer):
     network_type = HostileNetwork
     #: No end holds a piece back until a delayed ACK comes: that wait is as long as the rest of a session on the RTL.
     peer_tcp = TcpConfig(nagle=False)
-    #: Classes of the attack and their shares.
-    classes: Mapping[Attack, int] = CLASSES
+    #: Classes of the attack and their shares; None: those of the version of IP.
+    classes: Mapping[Attack, int] | None = None
     asks_statistics = Ask.NEVER
 
     def __init__(
@@ -320,7 +321,8 @@ class HostileTransfer(Transfer):
         super().__init__(config, memory, allocator, capture=capture, issue=issue, app_config=settings)
         self.field = Field(self, config)
         self.hostile.field = self.field
-        self.field.targets.marks += [Mark(FIRST_LOCAL_PORT + number) for number in range(config.conns)]
+        peer = self.field.targets.peer_ip
+        self.field.targets.marks += [Mark(FIRST_LOCAL_PORT + number, peer) for number in range(config.conns)]
         #: Ticks after which it counts as hanging.
         self.bound = TICKS_AT_LEAST + TICKS_A_FRAME * config.frames
 

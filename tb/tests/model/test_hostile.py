@@ -12,13 +12,16 @@ import pytest
 
 from model.layout.generated import RecRx, RecTcp, TcpEvt
 from tb.config import RunConfig
-from tb.hostile.attacks import CLASSES, REACHING, Attack, Storm, at_good, random_frames, wrong_ports
+from tb.hostile.attacks import CLASSES, REACHING, Attack, Storm, at_good, classes_of, random_frames, wrong_ports
+from tb.hostile.attacks_ipv6 import FRAGMENT, ICMPV6, IPV6_CLASSES, extension_headers, fragments, icmpv6
 from tb.hostile.cycles import engine_cycles, option_walk
-from tb.hostile.far import Far, Mark, Targets
+from tb.hostile.far import HOSTILE_ADDRESS, Far, Mark, Targets
 from tb.hostile.golden import HostileRun
 from tb.hostile.score import CYCLES_MOST, Score, judge
-from tb.hostile.session import HostileTransfer
+from tb.hostile.session import Field, HostileTransfer
+from tb.monitors.contract.receive_segments import for_the_host
 from tb.monitors.wire_headers import read_segment
+from tb.session.network import PEER_ADDRESS
 
 FRAMES = 500
 
@@ -34,25 +37,44 @@ def outcome_of(run: HostileRun) -> dict[str, Any]:
     return run.session.outcome(run.run(), hang=run.hang)
 
 
-def a_live_target() -> Targets:
+def a_live_target(family: int = 4) -> Targets:
     """An open connection with a hostile end, and a good one."""
-    far = Far(45_000, random.Random(1), mss=64, live=lambda: True)
+    far = Far(45_000, random.Random(1), mss=64, live=lambda: True, ip=HOSTILE_ADDRESS[family])
     far.opened = far.stamps = far.sack = True
     far.nxt = far.acked = 0xFFFF_FFF0
     far.una, far.top, far.window = 0xFFFF_FF00, 100, 16_384
-    return Targets([far], [Mark(40_000)])
+    return Targets([far], [Mark(40_000, PEER_ADDRESS[family])], family)
 
 
 @pytest.mark.rule("issue 4: hostile peers")
-@pytest.mark.parametrize("attack", CLASSES, ids=lambda attack: attack.__name__)
-def test_a_class_makes_frames_that_can_reach_a_connection_as_it_says(attack: Attack) -> None:
-    storm = Storm(1, a_live_target(), {attack: 1})
+@pytest.mark.parametrize(
+    ("attack", "family"),
+    [pytest.param(attack, v, id=f"{attack.__name__}-{v}") for v in (4, 6) for attack in classes_of(v)],
+)
+def test_a_class_makes_frames_that_can_reach_a_connection_as_it_says(attack: Attack, family: int) -> None:
+    storm = Storm(1, a_live_target(family), {attack: 1})
     frames = [taken[1] for _ in range(300) if (taken := storm.take()) is not None]
     segments = [seg for frame in frames if (seg := read_segment(frame)) is not None and seg.sums_right]
+    assert all(seg.ipv6 == (family == 6) for seg in segments)
     reached = sum(seg.destination[1] in (40_000, 45_000) for seg in segments)
     assert len(frames) >= 290
     assert all(60 <= len(frame) <= 1514 for frame in frames)
     assert (reached > 0.9 * len(frames)) == (attack.__name__ in REACHING)
+
+
+@pytest.mark.rule("issue 4: hostile peers", "CH-205")
+@pytest.mark.parametrize("attack", IPV6_CLASSES, ids=lambda attack: attack.__name__)
+def test_what_only_ipv6_has_is_for_the_host_and_never_a_segment_of_the_target(attack: Attack) -> None:
+    storm = Storm(1, a_live_target(6), {attack: 1})
+    frames = [taken[1] for _ in range(300) if (taken := storm.take()) is not None]
+    assert [frame for frame in frames if read_segment(frame) is not None] == []
+    following = {frame[20] for frame in frames}
+    if attack is extension_headers:
+        assert len(following) >= 4
+    else:
+        assert following == {FRAGMENT if attack is fragments else ICMPV6}
+        assert all(for_the_host(frame) for frame in frames)
+    assert attack is not icmpv6 or {frame[54] for frame in frames} >= {1, 2, 3, 4, 128, 129, 135, 136}
 
 
 @pytest.mark.rule("issue 4: hostile peers")
@@ -73,6 +95,31 @@ def test_eight_connections_keep_their_goodput_beside_an_attack(tmp_path: Path) -
         attack.__name__ for attack, share in CLASSES.items() if share >= 20 and not found["frames"][attack.__name__]
     ]
     assert never == []
+
+
+@pytest.mark.rule("issue 4: hostile peers", "CH-205")
+def test_eight_connections_keep_their_goodput_over_ipv6_and_nothing_goes_over_ipv4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, seen = Field.entered, set[bytes]()
+
+    def enters(self: Field, name: str, frame: bytes, arrival: int, tick: int) -> None:
+        if name != "random_frames":
+            seen.add(frame[12:14])
+        entered(self, name, frame, arrival, tick)
+
+    monkeypatch.setattr(Field, "entered", enters)
+    config = session(tmp_path, family=6)
+    attacked, alone = HostileRun(config), HostileRun(replace(config, frames=0))
+    found = judge(config, outcome_of(attacked), outcome_of(alone), [])
+    assert found["problems"] == []
+    assert found["reached"] >= 0.5
+    assert [name for name, count in found["frames"].items() if not count and name != "true_resets"] == []
+    assert {attack.__name__ for attack in IPV6_CLASSES} <= set(found["frames"])
+    assert not {attack.__name__ for attack in IPV6_CLASSES} & set(found["reached_frames"])
+    assert seen == {b"\x86\xdd"}
+    assert {len(app.remote.ip) for app in attacked.session.apps} == {16}
+    assert attacked.session.host.stack.counters.not_tcp > sum(IPV6_CLASSES.values()) // 10
 
 
 class OffPath(HostileTransfer):
