@@ -102,7 +102,7 @@ COMMANDS: Mapping[str, Command] = {
     "interop": Command(
         "tb.interop",
         "the main job against another TCP (PEER) over a bad network, for each of SEEDS",
-        f"PEER SEEDS DEVICE SIM DATA_W SIZE {NETWORK} JOBS",
+        f"PEER SEEDS DEVICE SIM DATA_W SIZE {NETWORK} FAMILY JOBS",
         results="sim_build/interop/{peer}.json",
         examples=("chimney interop --peer lwip --device model --seeds 1-4 --size 64K",),
     ),

@@ -37,7 +37,7 @@ __all__ = [
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Commands whose sessions can be over IPv6.
-IPV6_COMMANDS = ("run", "serve", "regress", "seam", "packetdrill", "hostile")
+IPV6_COMMANDS = ("run", "serve", "regress", "seam", "packetdrill", "hostile", "interop")
 #: Variables for which it matters whether they were given.
 REMEMBERED = ("SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES", "FAMILY")
 #: The environment variable that names the JSON file for the process inside the simulator.

@@ -19,7 +19,7 @@ from model.ndis.file_transfer import AppPhase
 from tb.config import ConfigError, RunConfig
 from tb.files import write_json
 from tb.lockstep.trace import TRACE_NAME, Header
-from tb.peers.choice import MISSING, SPEAK_IPV6
+from tb.peers.choice import MISSING
 from tb.session import summary
 from tb.session.progress import Phases
 from tb.session.transfer import Transfer
@@ -44,11 +44,6 @@ def main(config: RunConfig) -> int:
     """Run the main job; 0 only if the three sums match, nothing diverged and every queue is empty."""
     if config.command == "serve":  # a program in the kernel's namespace fetches the file
         config = replace(config, peer="linux", conns=1)
-    if config.family == 6 and config.peer not in SPEAK_IPV6:
-        raise ConfigError(
-            "this peer is given IPv4 addresses alone", f"PEER={config.peer} FAMILY=6",
-            f"give PEER={' or '.join(SPEAK_IPV6)}, or FAMILY=4",
-        )  # fmt: skip
     lack = MISSING[config.peer]()
     if lack is not None:
         raise ConfigError(f"this peer is missing: {lack}", f"PEER={config.peer}", "`make doctor` says what to install")

@@ -18,22 +18,20 @@ MISSING: Final[dict[str, Callable[[], str | None]]] = {
     "gvisor": gvisor_peer.missing,
     "linux": linux_peer.missing,
 }
-#: Peers that have an IPv6 address, too.
-SPEAK_IPV6: Final = ("python", "linux")
 
 
 def make_peer(name: str, config: PeerConfig, port: int, neighbor: Neighbor, app_factory: AppFactory) -> Peer:
     """The peer of this name: at the addresses of `config`, on `port`, behind it `neighbor` on the wire.
 
-    The version of IP of `neighbor` is that which the kernel speaks; python speaks both, the others IPv4.
+    The version of IP of `neighbor` is that which the peer speaks; python speaks both.
     `config.tcp` and `config.rules` are for the python peer; of them only the MSS reaches the others.
     """
+    own = config.ip6 if neighbor.over_ipv6 else config.ip
     if name == "lwip":
-        return lwip_peer.LwipPeer(config.mac, config.ip, port, config.tcp.mss, neighbor, app_factory)
+        return lwip_peer.LwipPeer(config.mac, own, port, config.tcp.mss, neighbor, app_factory)
     if name == "linux":
-        own = config.ip6 if neighbor.over_ipv6 else config.ip
         return linux_peer.LinuxPeer(config.mac, own, port, config.tcp.mss, neighbor, app_factory)
     if name == "gvisor":
         settings = gvisor_peer.GvisorConfig(mss=config.tcp.mss, seed=config.tcp.initial_sequence)
-        return gvisor_peer.GvisorPeer(config.mac, config.ip, port, settings, neighbor, app_factory)
+        return gvisor_peer.GvisorPeer(config.mac, own, port, settings, neighbor, app_factory)
     return TcpPeer(config, app_factory=app_factory)

@@ -25,7 +25,8 @@ SOURCE: Final = Path(__file__).parent / "lwip" / "shim.c"
 PACKAGES: Final = "gcc liblwip-dev"
 TIMER_TICKS: Final = 250
 """TCP_TMR_INTERVAL of lwIP."""
-_IP_TCP_HEADERS: Final = 40
+_IP_TCP_HEADERS: Final = {4: 40, 6: 60}
+_LINK_MTU: Final = 1500
 _LARGEST_FRAME: Final = 1600
 _LARGEST_READ: Final = 0xFFFF
 _HEADER: Final = Path("/usr/include/lwip/lwip/tcp.h")
@@ -126,10 +127,13 @@ class LwipPeer:
         self._timer = 0
         self._reset_expected: set[int] = set()
         own_mac, own_ip = mac_bytes(mac), ip_bytes(ip)
-        error = self._library.chimney_start(own_mac, own_ip, port, mss + _IP_TCP_HEADERS)
+        version = 6 if neighbor.over_ipv6 else 4
+        mtu = min(mss + _IP_TCP_HEADERS[version], _LINK_MTU)
+        error = self._library.chimney_start(own_mac, own_ip, len(own_ip), port, mtu)
         if error:
             raise PeerMissingError("no-lwip", f"the stack does not start, lwIP error {error}", PACKAGES)
-        self._input(neighbor.announce(own_mac, own_ip))
+        if version == 4:  # over IPv6 lwIP believes an answer to its own question alone
+            self._input(neighbor.announce(own_mac, own_ip))
 
     @property
     def served(self) -> list[int]:

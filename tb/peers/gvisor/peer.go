@@ -29,6 +29,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/link/ethernet"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -38,6 +39,8 @@ const (
 	nic         = 1
 	queueFrames = 8192
 	readChunk   = 1 << 16
+	// Octets of the longest packet of the link.
+	linkMTU = 1500
 	// Yields that let every goroutine woken by an event run, and those that it wakes.
 	yields = 12
 
@@ -158,6 +161,7 @@ type connection struct {
 
 type host struct {
 	clock       *manualClock
+	over        ip
 	stack       *stack.Stack
 	link        *channel.Endpoint
 	listener    tcpip.Endpoint
@@ -165,6 +169,47 @@ type host struct {
 	connections []*connection
 	answer      bytes.Buffer
 	write       int // bytes that may wait in a connection
+}
+
+// ip is the version of IP that the host has an address of; it has no other.
+type ip struct {
+	network     tcpip.NetworkProtocolNumber
+	factories   []stack.NetworkProtocolFactory
+	addressSize uint64
+	prefix      int
+	// mtu is that of a link for segments of an MSS, mss what an endpoint is to announce (0: what the MTU leaves).
+	mtu, mss int
+}
+
+// versionOf tells the version by the size of an address. An IPv6 link has no MTU below 1280 (RFC 8200 5), and nothing
+// is built for the other version: it would draw from the same random numbers.
+func versionOf(addressSize, mss int) ip {
+	if addressSize == header.IPv4AddressSize {
+		factories := []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol}
+		mtu := mss + header.IPv4MinimumSize + header.TCPMinimumSize
+		return ip{ipv4.ProtocolNumber, factories, header.IPv4AddressSize, 24, mtu, 0}
+	}
+	mtu := mss + header.IPv6MinimumSize + header.TCPMinimumSize
+	if mtu < header.IPv6MinimumMTU {
+		mtu = header.IPv6MinimumMTU
+	}
+	if mtu > linkMTU {
+		mtu = linkMTU
+	}
+	if mss < header.TCPMinimumMSS {
+		mss = header.TCPMinimumMSS
+	}
+	return ip{ipv6.ProtocolNumber, []stack.NetworkProtocolFactory{ipv6.NewProtocol}, header.IPv6AddressSize, 64, mtu, mss}
+}
+
+// newEndpoint makes a TCP endpoint of the version of IP, with its MSS.
+func (h *host) newEndpoint(queue *waiter.Queue) tcpip.Endpoint {
+	endpoint, err := h.stack.NewEndpoint(tcp.ProtocolNumber, h.over.network, queue)
+	check(err, "endpoint")
+	if h.over.mss != 0 {
+		check(endpoint.SetSockOptInt(tcpip.MaxSegOption, h.over.mss), "segment size")
+	}
+	return endpoint
 }
 
 func check(err tcpip.Error, what string) {
@@ -201,13 +246,12 @@ func (h *host) opened(c *connection) {
 	h.room(c)
 }
 
-func (h *host) connect(ip []byte, port, local uint16) {
+func (h *host) connect(address []byte, port, local uint16) {
 	queue := &waiter.Queue{}
-	endpoint, err := h.stack.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, queue)
-	check(err, "endpoint")
+	endpoint := h.newEndpoint(queue)
 	check(endpoint.Bind(tcpip.FullAddress{Port: local}), "bind")
 	h.adopt(endpoint, queue)
-	err = endpoint.Connect(tcpip.FullAddress{NIC: nic, Addr: tcpip.Address(ip), Port: port})
+	err := endpoint.Connect(tcpip.FullAddress{NIC: nic, Addr: tcpip.Address(address), Port: port})
 	if _, started := err.(*tcpip.ErrConnectStarted); err != nil && !started {
 		check(err, "connect")
 	}
@@ -385,8 +429,8 @@ func (h *host) request(body []byte) {
 			c := h.connections[number(4)]
 			c.mayRead, c.dirty = number(8), true
 		case opConnect:
-			ip := append([]byte(nil), take(4)...)
-			h.connect(ip, uint16(number(2)), uint16(number(2)))
+			address := append([]byte(nil), take(h.over.addressSize)...)
+			h.connect(address, uint16(number(2)), uint16(number(2)))
 		case opRelease:
 			c := h.connections[number(4)]
 			c.over = true
@@ -407,9 +451,9 @@ func (h *host) request(body []byte) {
 func main() {
 	runtime.GOMAXPROCS(1)
 	mac := flag.String("mac", "", "own MAC, hexadecimal")
-	ip := flag.String("ip", "", "own IPv4 address, hexadecimal")
+	ownIP := flag.String("ip", "", "own IPv4 or IPv6 address, hexadecimal")
 	otherMac := flag.String("other-mac", "", "MAC at the other end")
-	otherIP := flag.String("other-ip", "", "IPv4 address at the other end")
+	otherIP := flag.String("other-ip", "", "address of the same version at the other end")
 	port := flag.Uint("port", 0, "port to listen on, 0 = none")
 	mss := flag.Uint("mss", 1460, "segment size to announce")
 	seed := flag.Int64("seed", 1, "of all random numbers")
@@ -428,9 +472,9 @@ func main() {
 		return bytes
 	}
 	secure.Reader = rand.New(rand.NewSource(*seed)) // IP identifications, too
-	h := &host{clock: &manualClock{}, write: *buffer}
+	h := &host{clock: &manualClock{}, over: versionOf(len(address(*ownIP)), int(*mss)), write: *buffer}
 	h.stack = stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
+		NetworkProtocols:   h.over.factories,
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
 		Clock:              h.clock,
 		RandSource:         rand.NewSource(*seed),
@@ -454,19 +498,17 @@ func main() {
 	option(&tcpip.TCPSendBufferSizeRangeOption{Min: 4096, Default: *buffer, Max: 4 * *buffer})
 	option(&tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: *buffer, Max: 4 * *buffer})
 	// The Ethernet layer takes its header off the size of a link's frames.
-	size := *mss + header.EthernetMinimumSize + header.IPv4MinimumSize + header.TCPMinimumSize
+	size := h.over.mtu + header.EthernetMinimumSize
 	h.link = channel.New(queueFrames, uint32(size), tcpip.LinkAddress(address(*mac)))
 	check(h.stack.CreateNIC(nic, ethernet.New(h.link)), "interface")
-	own := tcpip.AddressWithPrefix{Address: tcpip.Address(address(*ip)), PrefixLen: 24}
-	protocol := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: own}
+	own := tcpip.AddressWithPrefix{Address: tcpip.Address(address(*ownIP)), PrefixLen: h.over.prefix}
+	protocol := tcpip.ProtocolAddress{Protocol: h.over.network, AddressWithPrefix: own}
 	check(h.stack.AddProtocolAddress(nic, protocol, stack.AddressProperties{}), "address")
 	h.stack.SetRouteTable([]tcpip.Route{{Destination: own.Subnet(), NIC: nic}})
 	neighbor := tcpip.LinkAddress(address(*otherMac))
-	check(h.stack.AddStaticNeighbor(nic, ipv4.ProtocolNumber, tcpip.Address(address(*otherIP)), neighbor), "neighbor")
+	check(h.stack.AddStaticNeighbor(nic, h.over.network, tcpip.Address(address(*otherIP)), neighbor), "neighbor")
 	h.listenQueue = &waiter.Queue{}
-	var err tcpip.Error
-	h.listener, err = h.stack.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, h.listenQueue)
-	check(err, "listener")
+	h.listener = h.newEndpoint(h.listenQueue)
 	if *port != 0 {
 		check(h.listener.Bind(tcpip.FullAddress{Port: uint16(*port)}), "bind")
 		check(h.listener.Listen(1024), "listen")

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lwip/etharp.h"
+#include "lwip/ethip6.h"
 #include "lwip/init.h"
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
@@ -66,6 +67,7 @@ static err_t bring_up(struct netif *netif)
   netif->name[1] = 'h';
   netif->linkoutput = output;
   netif->output = etharp_output;
+  netif->output_ip6 = ethip6_output;
   netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_LINK_UP;
   netif->hwaddr_len = 6;
   return ERR_OK;
@@ -129,10 +131,33 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
   return ERR_OK;
 }
 
-/* Begin afresh: every connection of an earlier peer of this process is dropped. Returns 0, or an error of lwIP. */
-int chimney_start(const uint8_t *mac, const uint8_t *ip, uint16_t port, uint16_t mtu)
+/* The interface's only address: 4 bytes of IPv4 or 16 of IPv6, valid at once (nobody else is on the link). */
+static err_t address_interface(const uint8_t *ip, int ip_length)
 {
   ip4_addr_t address, mask, gateway;
+  ip6_addr_t address6;
+  ip4_addr_set_zero(&gateway);
+  if (ip_length == 4) {
+    IP4_ADDR(&address, ip[0], ip[1], ip[2], ip[3]);
+    IP4_ADDR(&mask, 255, 255, 255, 0);
+  } else {
+    ip4_addr_set_zero(&address);
+    ip4_addr_set_zero(&mask);
+  }
+  if (netif_add(&interface, &address, &mask, &gateway, NULL, bring_up, ethernet_input) == NULL)
+    return ERR_IF;
+  if (ip_length == 4)
+    return ERR_OK;
+  memset(&address6, 0, sizeof address6);
+  memcpy(address6.addr, ip, sizeof address6.addr);
+  netif_ip6_addr_set(&interface, 0, &address6);
+  netif_ip6_addr_set_state(&interface, 0, IP6_ADDR_PREFERRED);
+  return ERR_OK;
+}
+
+/* Begin afresh: every connection of an earlier peer of this process is dropped. Returns 0, or an error of lwIP. */
+int chimney_start(const uint8_t *mac, const uint8_t *ip, int ip_length, uint16_t port, uint16_t mtu)
+{
   struct tcp_pcb *pcb;
   uint8_t discarded[MAX_FRAME];
   extern int chimney_output(uint8_t *, int);
@@ -156,13 +181,11 @@ int chimney_start(const uint8_t *mac, const uint8_t *ip, uint16_t port, uint16_t
   while (chimney_output(discarded, MAX_FRAME) > 0)
     ;
   started = 1;
-  IP4_ADDR(&address, ip[0], ip[1], ip[2], ip[3]);
-  IP4_ADDR(&mask, 255, 255, 255, 0);
-  ip4_addr_set_zero(&gateway);
-  if (netif_add(&interface, &address, &mask, &gateway, NULL, bring_up, ethernet_input) == NULL)
+  if (address_interface(ip, ip_length) != ERR_OK)
     return ERR_IF;
   memcpy(interface.hwaddr, mac, 6);
   interface.mtu = mtu;
+  interface.mtu6 = mtu;
   netif_set_default(&interface);
   netif_set_up(&interface);
   pcb = tcp_new();

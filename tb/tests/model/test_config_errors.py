@@ -146,9 +146,7 @@ def test_fewer_bytes_than_connections_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.rule("C-17")
-def test_ipv6_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
-    done = run({"FAMILY": "6", "PEER": "gvisor", "OUT": str(tmp_path / "out"), "DEVICE": "model"})
-    refused(done, "this peer is given IPv4 addresses alone", "PEER=gvisor FAMILY=6")
+def test_ipv6_is_refused_where_it_cannot_be() -> None:
     for command in ("goodput", "vectors", "bench"):
         with pytest.raises(ConfigError, match=f"`make {command}` does is over IPv4 alone"):
             RunConfig.from_environment(command, {"FAMILY": "6"})
