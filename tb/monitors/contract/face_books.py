@@ -297,6 +297,8 @@ class Face:
             conn.settle(wire.tick)
             if self._crowd[1] <= _CROWD:
                 conn.hear(seg, wire.tick, wire.tci)
+            else:
+                conn.overhear(seg, wire.tick)
             conn.rx.heard(seg)
             conn.tx.heard(seg, wire.tick)
             conn.interrupt(seg)

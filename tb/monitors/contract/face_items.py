@@ -206,6 +206,10 @@ class Connection(Item):
         if self.acceptable(seg, tick, tci) and self.tx.acked <= place <= self.tx.sent_max:
             self._fresh.append((tick, place))
 
+    def overhear(self, seg: WireSegment, tick: int) -> None:
+        """A segment came in a crowd and may have been dropped: its stamp may count, its acknowledgment need not."""
+        self._recent.took(seg.stamps, tick, min(self._recent.passes(seg.stamps, tick), Answer.PERHAPS))
+
     @property
     def closed(self) -> bool:
         """The FINs of both ends are over: the connection is the host's, whether the target asks for it or not."""

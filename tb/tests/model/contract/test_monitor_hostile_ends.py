@@ -686,6 +686,28 @@ def test_an_ack_of_what_was_posted_and_not_sent_may_not_count(open_: bool) -> No
     assert broken(story.records, "G-04") == (set() if open_ else {"G-04"})
 
 
+@pytest.mark.rule("CH-104", "CH-108")
+@pytest.mark.parametrize(("stamp", "rules"), [(NEWER, set()), (OLDER, {"CH-104", "CH-108"})])
+def test_a_stamp_that_came_in_a_crowd_of_frames_may_be_the_latest(stamp: int, rules: set[str]) -> None:
+    """The target may have taken it, and drops by it what comes with an older one (RFC 7323, 5.3)."""
+    story = Story()
+    story.parameters()
+    talk = Talk(story, stamped=True, delegated={"ts_recent": OLDER}).offload()
+    request = nbl(60, A)
+    talk.send(request)
+    talk.sends(0, A)
+    story.wait(1)
+    for _ in range(20):
+        talk.hears(0, ack=0, stamps=(OLDER, 7001))
+    talk.hears(0, ack=0, stamps=(stamp, 7001))
+    story.wait(1)
+    talk.hears(0, ack=100, stamps=(OLDER, 7001))
+    story.wait(200)
+    talk.terminating()
+    story.complete("send", done(request, ndis.UPLOAD_IN_PROGRESS, 0))
+    assert broken(story.records, "CH-104", "CH-108") == rules
+
+
 @pytest.mark.rule("CH-216")
 @pytest.mark.parametrize(("count", "rules"), [(3, set()), (2, {"CH-216"})])
 def test_acks_that_keep_the_window_shut_over_what_is_in_flight_are_duplicates(count: int, rules: set[str]) -> None:
