@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from model.device.bounds import BOUNDS
 from tb.config import ConfigError, RunConfig
 from tb.sim.tools import Tool
 from tb.testing.results import Report, Verdict
@@ -100,3 +101,17 @@ def test_a_floor_that_is_missed_fails_the_run() -> None:
         found = {verdict.test: verdict.status for verdict in floors(tiers, tools, report)}
         assert found["floor::icarus"] == status
         assert "floor::verilator" not in found
+
+
+def test_bounds_of_waiting_are_judged_where_jobs_are_of_full_size_alone() -> None:
+    tiers, tools = load(), dict[str, Tool | None]({"verilator": ICARUS, "icarus": ICARUS})
+    seen = {kind: {"bound": bound, "max_seen": 1} for kind, bound in BOUNDS.items()}
+    for simulators, cover, judged in (
+        (("verilator", "icarus"), False, True),
+        (("verilator", "icarus"), True, False),
+        (("icarus",), False, False),
+    ):
+        report = Report(commits=dict.fromkeys(simulators, 1), liveness=[seen])
+        found = {verdict.test: verdict.status for verdict in floors(tiers, tools, report, cover=cover)}
+        assert ("floor::liveness" in found) is judged
+        assert found.get("floor::liveness", "failed") == "failed"
