@@ -118,7 +118,7 @@ COMMANDS: Mapping[str, Command] = {
         "attack frames at the port beside eight good connections, and how these fare",
         "SEEDS FRAMES DEVICE SIM DATA_W SIZE DELAY FAMILY JOBS",
         results="sim_build/hostile/{device}.json",
-        examples=("chimney hostile --device model --frames 2000",),
+        examples=("chimney hostile --device model --frames 6000 --size 48K",),
     ),
     "plan": Command(
         "tb.plan",

@@ -125,6 +125,11 @@ class RunConfig:
     #: Variables of `make` that were given, for commands with defaults of their own.
     given: tuple[str, ...] = ()
 
+    @property
+    def family_suffix(self) -> str:
+        """What tells files of runs over IPv6 from those over IPv4."""
+        return "-ipv6" if self.family == 6 else ""
+
     @staticmethod
     def from_environment(command: str, environment: Given | None = None) -> RunConfig:
         """Read and check the variables of `make`, or those given; raises ConfigError. An empty one is not given."""

@@ -2,7 +2,8 @@
 
 Without other orders lwIP and gVisor get 16 MiB each way at 5 % loss, 10 % reordering, 5 % duplicates and 2 % corrupted
 frames; the kernel gets 4 MiB each way at 2 % loss. Each seed is a run of `make run` in a process of its own, with the
-golden device (DEVICE=model) or the RTL in lockstep with it; results are in sim_build/interop/<peer>.json.
+golden device (DEVICE=model) or the RTL in lockstep with it; results are in sim_build/interop/<peer>.json
+(<peer>-ipv6.json over IPv6).
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def main(config: RunConfig) -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     runs: list[InteropRun] = []
     failed = 0
-    target = OUT / f"{config.peer}.json"
+    target = OUT / f"{config.peer}{config.family_suffix}.json"
     for finished in run_jobs([_job(replace(config, seed=seed)) for seed in config.seeds], config.jobs):
         run, problems = _result(finished, config)
         runs.append(run)
@@ -93,7 +94,7 @@ def _with_simulator(config: RunConfig) -> RunConfig:
 
 
 def _job(config: RunConfig) -> Job:
-    out = OUT / f"{config.peer}-{config.device}-s{config.seed}"
+    out = OUT / f"{config.peer}{config.family_suffix}-{config.device}-s{config.seed}"
     out.mkdir(parents=True, exist_ok=True)
     file = out / "job.json"
     file.write_text(replace(config, command="run", out=out, seeds=(config.seed,)).to_json())

@@ -1,10 +1,11 @@
 """`make hostile`: attack frames at the NIC's port beside eight good connections, against the same without the attack.
 
 Each of SEEDS is two sessions in a process of its own, with FRAMES attack frames and with none; results are in
-sim_build/hostile/<device>.json. On the golden device, which takes no time, goodput is limited by round trips, windows
-and the host's requests: its ratio tells what the attack takes from the protocol (pool, windows, frames dropped,
-answers), not from the engine. On the RTL, in lockstep with it, frames come as fast as the port's transactor lets them,
-a tick is a fixed number of clock cycles while anything is under way, and port and engine are shared, too.
+sim_build/hostile/<device>.json (<device>-ipv6.json over IPv6). On the golden device, which takes no time, goodput is
+limited by round trips, windows and the host's requests: its ratio tells what the attack takes from the protocol
+(pool, windows, frames dropped, answers), not from the engine. On the RTL, in lockstep with it, frames come as fast as
+the port's transactor lets them, a tick is a fixed number of clock cycles while anything is under way, and port and
+engine are shared, too.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main(config: RunConfig) -> int:
     if config.device == "rtl":
         config = _built(config)
     OUT.mkdir(parents=True, exist_ok=True)
-    target = OUT / f"{config.device}.json"
+    target = OUT / f"{config.device}{config.family_suffix}.json"
     seeds: list[dict[str, Any]] = []
     for finished in run_jobs([_job(replace(config, seed=seed)) for seed in config.seeds], config.jobs):
         found = _result(finished)
@@ -97,7 +98,7 @@ def _built(config: RunConfig) -> RunConfig:
 
 
 def _job(config: RunConfig) -> Job:
-    out = OUT / f"{config.device}-s{config.seed}"
+    out = OUT / f"{config.device}{config.family_suffix}-s{config.seed}"
     out.mkdir(parents=True, exist_ok=True)
     file = out / "job.json"
     file.write_text(replace(config, out=out, seeds=(config.seed,)).to_json())
