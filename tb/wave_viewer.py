@@ -3,7 +3,8 @@
 FOLDER is that of a failed run; without one it is the failure that was recorded last below sim_build. If it has no waves
 that are newer than the failure it is replayed with waves first (tb/replay.py), from MARGIN cycles before the divergence
 on. The waves of a run that did not fail (`make run WAVES=1`) are opened as they are. Beside the waves lie a save file
-for GTKWave with its filter files, and a command file for Surfer (tb/waves.py); VIEW=0 leaves it at that.
+for GTKWave with its filter files, and a command file for Surfer with its mapping files (tb/waves.py), which Surfer
+finds when it runs in that folder; VIEW=0 leaves it at that.
 With AT=cycle the marker is there: a run without waves that reach it is replayed from MARGIN cycles before it.
 """
 
@@ -24,7 +25,8 @@ from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import shown
 from tb.sim.run import AGAIN_NAME
 from tb.story.find import FAILURE_NAME, newest, story_of
-from tb.waves import WaveError, command_file, read, save_file, write_words
+from tb.wave_words import blocks
+from tb.waves import WaveError, all_tables, command_file, read, save_file, write_mappings, write_words
 
 #: Nanoseconds from the start to the first rising edge, and between rising edges (tb/hdl/clk_rst.v).
 FIRST_EDGE_NS, PERIOD_NS = 5, 10
@@ -79,7 +81,7 @@ def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
             "there is no display to open the waves on", "DISPLAY",
             "open them where there is one (the line above says how), or VIEW=0 (--no-view)",
         )  # fmt: skip
-    return subprocess.run(command, check=False).returncode, facts
+    return subprocess.run(command, check=False, cwd=waves.parent).returncode, facts
 
 
 def document(config: RunConfig, folder: Path, waves: Path | None, *, replayed: bool) -> dict[str, Any]:
@@ -134,12 +136,16 @@ def describe(waves: Path, cycle: int | None) -> str:
     unit = 10 ** (-9 - held.timescale)
     marker = None if cycle is None else (FIRST_EDGE_NS + PERIOD_NS * cycle) * unit
     save, commands = waves.with_name(SAVE_NAME), waves.with_name(COMMAND_NAME)
-    words = write_words(waves.with_name(WORDS_FOLDER))
+    tables = all_tables()
+    words = write_words(waves.with_name(WORDS_FOLDER), tables)
+    write_mappings(waves.parent, tables)
     save.write_text(save_file(held, marker, SHOWN_CYCLES * PERIOD_NS * unit, words))
     commands.write_text(command_file(held, marker))
     where = "" if cycle is None else f", marker at cycle {cycle} ({FIRST_EDGE_NS + PERIOD_NS * cycle} ns)"
     gtkwave = f"gtkwave {shlex.quote(str(waves))} {shlex.quote(str(save))}"
-    return f"waves: {gtkwave}{where}\n       surfer --command-file {shlex.quote(str(commands))}"
+    surfer = f"(cd {shlex.quote(str(waves.parent))} && surfer --command-file {shlex.quote(commands.name)})"
+    numbers = "".join(f"\n       states as numbers: {problem}" for problem in blocks()[1])
+    return f"waves: {gtkwave}{where}\n       {surfer}{numbers}"
 
 
 def viewer(waves: Path, which: Callable[[str], str | None] = shutil.which) -> Sequence[str] | None:

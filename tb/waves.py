@@ -1,6 +1,7 @@
 """Wave files: which signals they hold, and what shows them by block with a marker: for GTKWave and for Surfer.
 
-A save file for GTKWave (.gtkw) with filter files that show enumerations as words, a command file for Surfer (.sucl).
+A save file for GTKWave (.gtkw) with filter files, a command file for Surfer (.sucl) with mapping files: enumerations
+and the states of blocks are words in both (tb/wave_words.py).
 The signal names are read from the wave file itself (VCD header, or the hierarchy block of an FST file), because the
 widths of vectors are part of the names and follow from parameters.
 """
@@ -12,10 +13,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 
-from model.layout.generated import DlvEvt, Opcode, Phase, TcpEvt, TcpState, TxKind, Verdict
+from tb.wave_words import Block, Table, block_of, blocks, enumerations
 
 #: FST block types and hierarchy tags (the format of GTKWave's fstapi.h).
 _HEADER, _HIERARCHY_GZIP, _HIERARCHY_LZ4, _HIERARCHY_LZ4_TWICE = 0, 4, 6, 7
@@ -43,19 +43,14 @@ COMMITS = (
     "commit_row commit_cycle conn tcp_evt opcode cause phase tcp_state snd_una snd_nxt snd_max snd_wnd rcv_nxt cwnd "
     "ssthresh verdict tx_kind order tick delivery_row delivery_conn dlv_evt delivery_opcode"
 )
-#: Signals that hold a value of an enumeration of the layout, and their widths.
-WORDS: Mapping[str, type[IntEnum]] = {
-    "tcp_evt": TcpEvt, "opcode": Opcode, "phase": Phase, "tcp_state": TcpState, "verdict": Verdict, "tx_kind": TxKind,
-    "dlv_evt": DlvEvt, "delivery_opcode": Opcode,
-}  # fmt: skip
-WIDTHS = {"tcp_evt": 4, "opcode": 8, "phase": 2, "tcp_state": 4, "verdict": 2, "tx_kind": 4, "dlv_evt": 4,
-          "delivery_opcode": 8}  # fmt: skip
 #: Bits of GTKWave's trace flags.
 _HEX, _DECIMAL, _BIT, _RIGHT, _ASCII, _FILTERED = 0x2, 0x4, 0x8, 0x20, 0x800, 0x2000
 #: Size of GTKWave's window, and how many pixels of it show waves.
 WINDOW, SHOWN_PIXELS = (1600, 900), 1050
 #: GTKWave's zoom is the time of so many pixels, as a power of two; the part of the view that is in front of the marker.
 ZOOM_PIXELS, IN_FRONT = 200, 0.6
+#: Where Surfer looks for mapping files, below the folder in which it runs (its book, "Mapping Translators").
+MAPPINGS = Path(".surfer") / "mappings"
 #: What the marker stands at.
 DIVERGENCE = "divergence"
 
@@ -241,25 +236,58 @@ def _walk(data: bytes) -> Iterable[Signal]:
             yield _signal(scopes, name, width)
 
 
+# ---- words ------------------------------------------------------------------------------------------
+
+
+def words_of(signals: Sequence[Signal], found: Sequence[Block] | None = None) -> dict[Signal, Table]:
+    """The table of each signal that is shown in words: states by their block (`found`: those of hdl/), enumerations."""
+    known = blocks()[0] if found is None else found
+    words = {(table.name, table.width): table for table in enumerations()}
+    shown = {signal: words[key] for signal in signals if (key := (_plain(signal), signal.width)) in words}
+    for members, block in _in_blocks(signals, known):
+        shown |= {
+            signal: table
+            for signal in members
+            if (table := block.tables.get(signal.name)) is not None and table.width == signal.width
+        }
+    return shown
+
+
+def all_tables() -> tuple[Table, ...]:
+    """Every table that a wave file may need, each once."""
+    states = {table.name: table for block in blocks()[0] for table in block.tables.values()}
+    return (*enumerations(), *states.values())
+
+
+def _in_blocks(signals: Sequence[Signal], found: Sequence[Block]) -> Iterable[tuple[list[Signal], Block]]:
+    """The scopes that are instances of modules with states: their signals, the module."""
+    scopes: dict[tuple[str, ...], list[Signal]] = {}
+    for signal in signals:
+        scopes.setdefault(signal.scopes, []).append(signal)
+    for members in scopes.values():
+        block = block_of((signal.name.lstrip("\\") for signal in members), found)
+        if block is not None:
+            yield members, block
+
+
 # ---- GTKWave ----------------------------------------------------------------------------------------
 
 
-def write_words(folder: Path) -> dict[str, Path]:
-    """Filter files of GTKWave, one an enumeration of the layout: its hexadecimal value, its name."""
+def write_words(folder: Path, tables: Iterable[Table]) -> dict[str, Path]:
+    """Filter files of GTKWave by the names of their tables, one a table: its hexadecimal values, their words."""
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
-    for signal, enum in WORDS.items():
-        path = found[signal] = folder / f"{signal}.txt"
-        digits = -(-WIDTHS[signal] // 4)
-        path.write_text("".join(f"{value:0{digits}x} {value.name}\n" for value in enum))
+    for table in tables:
+        path = found[table.name] = folder / f"{table.name}.txt"
+        path.write_text(table.gtkwave())
     return found
 
 
 def save_file(waves: WaveFile, marker: int | None, window: int, words: Mapping[str, Path] | None = None) -> str:
     """A GTKWave save file: signals by block, a marker at time `marker` and a view of `window` around it (file's units).
 
-    First the commit stream, then the bench, then the blocks: the instances of the device down to two levels, of each
-    the signals of INTERESTING. `words` are the filter files of `write_words`.
+    First the commit stream, then the bench, then the blocks: the instances of the device down to two levels and those
+    with states, of each the signals of INTERESTING. `words` are the filter files of `write_words`.
     """
     lines = ["[*] written by `chimney waves`", f'[dumpfile] "{waves.path}"']
     start = max(waves.start, marker - int(window * IN_FRONT)) if marker is not None else waves.start
@@ -270,10 +298,11 @@ def save_file(waves: WaveFile, marker: int | None, window: int, words: Mapping[s
     lines += ["[sst_width] 60", "[signals_width] 380", "[sst_expanded] 0"]
     if marker is not None:
         lines += ["@200", f"-marker: {DIVERGENCE}"]
+    tables = words_of(waves.signals)
     for title, signals in groups(waves.signals):
         lines += ["@800200", f"-{title}"]
         for signal in signals:
-            filter_file = (words or {}).get(_plain(signal)) if signal.width == WIDTHS.get(_plain(signal)) else None
+            filter_file = (words or {}).get(tables[signal].name) if signal in tables else None
             lines.append(f"@{_flags(signal, filter_file is not None):x}")
             if filter_file is not None:
                 lines.append(f"^1 {filter_file}")
@@ -313,13 +342,20 @@ def groups(signals: Sequence[Signal]) -> list[tuple[str, list[Signal]]]:
     found += [("bench", common)] if common else []
     if top.endswith("_proof"):  # a harness of tb/formal: what it has at its top is the story
         found = [(top, [signal for signal in tops if not re.search(r"\$|_EN$|_CHECK$", signal.name)])]
-    blocks: dict[tuple[str, ...], list[Signal]] = {}
+    states = {
+        member
+        for members, block in _in_blocks(signals, blocks()[0])
+        for member in members
+        if member.name in block.registers and not member.name.endswith("_next")
+    }
+    with_states = {signal.scopes for signal in states}
+    inside: dict[tuple[str, ...], list[Signal]] = {}
     for signal in signals:
         inner = [n for n, scope in enumerate(signal.scopes) if scope in ("dut", "u_dut", "u_chimney", "chimney")]
-        if inner and len(signal.scopes) - inner[-1] <= 3:
-            blocks.setdefault(signal.scopes[inner[-1] :], []).append(signal)
-    for scopes, members in blocks.items():
-        shown: list[Signal] = []
+        if inner and (len(signal.scopes) - inner[-1] <= 3 or signal.scopes in with_states):
+            inside.setdefault(signal.scopes[inner[-1] :], []).append(signal)
+    for scopes, members in inside.items():
+        shown = [signal for signal in members if signal in states]
         for pattern in INTERESTING:
             shown += [signal for signal in members if re.match(pattern, signal.name) and signal not in shown]
         if shown:
@@ -330,22 +366,36 @@ def groups(signals: Sequence[Signal]) -> list[tuple[str, list[Signal]]]:
 # ---- Surfer -----------------------------------------------------------------------------------------
 
 
+def write_mappings(folder: Path, tables: Iterable[Table]) -> None:
+    """Mapping files of Surfer in `folder`, that in which it runs: it looks for them in MAPPINGS below that."""
+    place = folder / MAPPINGS
+    place.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        (place / table.surfer_format).write_text(table.surfer())
+
+
 def command_file(waves: WaveFile, marker: int | None) -> str:
-    """A Surfer command file (`surfer --command-file`): the same groups, the rows as ASCII, a marker at `marker`."""
+    """A Surfer command file (`surfer --command-file`): the same groups, rows as ASCII, words, a marker at `marker`.
+
+    The formats of words are those of `write_mappings`; a Surfer that lacks one warns and shows the number.
+    """
     lines = [f"load_file {waves.path}"]
+    tables = words_of(waves.signals)
     shown = 0
-    rows: list[int] = []
+    formats: list[tuple[int, str]] = []
     for title, signals in groups(waves.signals):
         lines.append(f"divider_add {title}")
         shown += 1
         for signal in signals:
             lines.append(f"variable_add {'.'.join((*signal.scopes, signal.name))}")
             if signal.name.endswith("_row"):
-                rows.append(shown)
+                formats.append((shown, "ASCII"))
+            elif signal in tables:
+                formats.append((shown, tables[signal].surfer_format))
             shown += 1
-    for row in rows:
-        lines += [f"item_focus {_item(row, shown)}_row", "item_set_format ASCII"]
-    if rows:
+    for row, name in formats:
+        lines += [f"item_focus {_item(row, shown)}_row", f"item_set_format {name}"]
+    if formats:
         lines.append("item_unfocus")
     if marker is not None:
         lines += [f"cursor_set {marker}", f"marker_set {DIVERGENCE}", "goto_cursor"]

@@ -41,11 +41,15 @@ def missing() -> str | None:
 
 @dataclass(frozen=True)
 class Shown:
-    """What GTKWave has: the marker in the file's unit, values at the marker by name of the trace, the screen."""
+    """What GTKWave has: the marker in the file's unit, values at the marker by name of the trace, the screen.
+
+    `traces` are the same values in the order shown; there several traces may have one name.
+    """
 
     marker: int
     values: dict[str, str]
     picture: Picture
+    traces: tuple[tuple[str, str], ...] = ()
 
 
 class Screen:
@@ -105,11 +109,9 @@ class Screen:
         finally:
             end(viewer)
         first, *traces = answer.read_text().splitlines()
-        values: dict[str, str] = {}
-        for line in traces:  # of traces of one name the first counts
-            name, _, value = line.partition("\t")
-            values.setdefault(_short(name), value.strip())
-        return Shown(int(first.split()[1]), values, picture)
+        rows = tuple((_short(name), value.strip()) for name, _, value in (line.partition("\t") for line in traces))
+        values = dict(reversed(rows))  # of traces of one name the first counts
+        return Shown(int(first.split()[1]), values, picture, rows)
 
     def _drawn(self) -> Picture:
         """The screen when it no longer changes."""

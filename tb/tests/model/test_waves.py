@@ -20,11 +20,10 @@ from tb.sim.build import ChimneyIcarus, ChimneyVerilator, wave_name
 from tb.sim.spec import chimney_spec, unit_spec
 from tb.sim.tools import Tool
 from tb.story.find import FAILURE_NAME
+from tb.wave_words import WIDTHS, WORDS, enumerations
 from tb.waves import (
     COMMITS,
-    WIDTHS,
     WINDOW_INSTANCE,
-    WORDS,
     Signal,
     WaveFile,
     command_file,
@@ -55,7 +54,7 @@ def vcd(path: Path) -> Path:
 def test_the_save_file_marks_the_divergence_groups_signals_and_shows_enumerations_as_words(tmp_path: Path) -> None:
     waves = read(vcd(tmp_path / "waves.vcd"))
     assert (waves.start, waves.timescale) == (MARKER - 20_000_000, -12)
-    filters = write_words(tmp_path / "words")
+    filters = write_words(tmp_path / "words", enumerations())
     text = save_file(waves, MARKER, 2_000_000, filters)
     assert re.search(rf"^\*-\d+\.\d+ {MARKER}( -1){{26}}$", text, re.MULTILINE)
     assert f"[timestart] {MARKER - 1_200_000}" in text
@@ -72,7 +71,7 @@ def test_the_save_file_marks_the_divergence_groups_signals_and_shows_enumeration
 
 def test_the_filter_files_hold_every_value_of_the_layouts_enumerations(tmp_path: Path) -> None:
     enums = load().enums
-    for name, path in write_words(tmp_path).items():
+    for name, path in write_words(tmp_path, enumerations()).items():
         enum = {"delivery_opcode": "opcode"}.get(name, name)
         shown = dict(line.split() for line in path.read_text().splitlines())
         assert {word: int(value, 16) for value, word in shown.items()} == enums[enum]

@@ -20,8 +20,18 @@ from tb.story.find import FAILURE_NAME, STORY_NAME
 from tb.story.planted import in_planted_tree, plant
 from tb.story.record import marker_time
 from tb.wave_viewer import SAVE_NAME
-from tb.waves import read
+from tb.waves import read, words_of
 
+#: The blocks with states in the device, and their tables.
+STATES = {
+    "u_command_decode.state": "command_decode_state",
+    "u_engine.engine.state_reg": "tcp_engine_state",
+    "u_rx.connections.ctrl.state_reg": "conn_lookup_ctrl_state",
+    "u_rx.delivery.state_reg": "delivery_engine_state",
+    "u_state_writer.state": "state_writer_state",
+    "u_tx.completer.state_reg": "send_completer_state",
+    "u_tx.mapper.state_reg": "send_mapper_state",
+}
 TIMES = 10
 SEED = 4711
 
@@ -99,6 +109,11 @@ def test_waves_begin_at_the_margin_and_gtkwave_shows_the_diverging_commit_at_the
     assert (waves.start, waves.timescale) == (10_000 * (cycle - margin), -12)
     save = planted / "replay" / SAVE_NAME
     assert f" {marker} -1" in save.read_text()
+    tables = words_of(waves.signals)
+    found = {signal.path.partition("dut.")[2].partition("[")[0]: table.name for signal, table in tables.items()}
+    assert {name: table for name, table in found.items() if name in STATES or table in STATES.values()} == {
+        **STATES, "u_tx.completer.state_next": "send_completer_state", "u_tx.mapper.state_next": "send_mapper_state",
+    }  # fmt: skip
     if (lack := missing()) is not None:
         pytest.skip(lack)
     with Screen() as screen:
@@ -109,3 +124,7 @@ def test_waves_begin_at_the_margin_and_gtkwave_shows_the_diverging_commit_at_the
     assert shown.values["tcp_state"] == "ESTABLISHED"
     assert shown.values["cwnd"] == str(of(planted, FAILURE_NAME)["got"]).split()[0]
     assert shown.values["commit_row"].startswith("c0 RX_SEGMENT")
+    states = [value for name, value in shown.traces if name.rpartition(".")[2] in ("state", "state_reg")]
+    assert len(states) == len(STATES) + 1  # and the field of the image in image_check
+    assert all(value.isupper() or value == "0" for value in states), states
+    assert {"COMMIT", "IDLE"} & set(states)  # tcp_engine retires the diverging commit here
