@@ -136,6 +136,7 @@ def test_no_two_blocks_can_be_taken_for_each_other() -> None:
         names = re.findall(rf"\b{kinds}\s+(?:wire|reg)?\s*(?:\[[^\]]*\])?\s*(\w+)", _source(block.module))
         assert len(names) > 3
         assert block_of((*names, *block.tables), found) is block, block.module
+        assert block_of((*names, *block.tables), (*found, block)) is None  # two fit: neither
 
 
 def _source(module: str) -> str:
@@ -223,6 +224,15 @@ def test_the_state_of_a_block_is_the_first_of_its_group_at_any_depth() -> None:
     assert words_of(signals) == {signals[1]: block.tables["state_reg"]}
     wide = [signals[0], Signal(scopes, "state_reg", 4, "[3:0]")]
     assert words_of(wide) == {}  # another width is another design
+
+
+def test_a_state_register_of_another_name_is_shown_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = read_block(BLOCK.replace("state_reg", "turn"))
+    assert block is not None
+    monkeypatch.setattr("tb.waves.blocks", lambda: ((block,), ()))
+    scopes = ("tb_top", "dut", "u_block")
+    signals = [Signal(scopes, "busy", 1), Signal(scopes, "turn", 2, "[1:0]")]
+    assert groups(signals) == [("dut.u_block", [signals[1]])]
 
 
 def test_gtkwave_shows_the_state_of_each_instance_as_a_word(tmp_path: Path) -> None:
