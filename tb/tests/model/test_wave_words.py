@@ -172,8 +172,8 @@ def test_every_instance_has_the_words_of_its_block_and_a_stranger_has_numbers(tm
     }  # fmt: skip
     lines = save_file(read(path), None, 1000, {table.name: Path(table.name) for table in all_tables()}).splitlines()
     for scope, name in shown.items():
-        path = rf"tb_top\.dut\.{scope}\.state(_reg)?\[\d:0\]"
-        at = next(n for n, line in enumerate(lines) if re.fullmatch(path, line))
+        pattern = rf"tb_top\.dut\.{scope}\.state(_reg)?\[\d:0\]"
+        at = next(n for n, line in enumerate(lines) if re.fullmatch(pattern, line))
         assert lines[at - 2 : at] == ["@2022", f"^1 {name}"]
     at = lines.index("tb_top.dut.stranger.state[3:0]")
     assert lines[at - 1] == "@22"
