@@ -30,8 +30,9 @@ class WatchedApp(FileTransferApp):
     given_back: str | None = None
 
     def event(self, event: TcpEventType, info: int) -> None:
-        """OffloadClient: keep the first mandatory reason of a RETRIEVE."""
-        if event is TcpEventType.RETRIEVE and UploadReason(info).mandatory:
+        """OffloadClient: keep the first mandatory reason of a RETRIEVE; in TIME_WAIT it is what must come (CH-211)."""
+        closed = self._disconnect_done and self.connection is not None and self.connection.ledger.disconnect_seen
+        if event is TcpEventType.RETRIEVE and UploadReason(info).mandatory and not closed:
             self.given_back = self.given_back or f"RETRIEVE {UploadReason(info).name}"
         super().event(event, info)
 
