@@ -350,6 +350,7 @@ class HostileTransfer(Transfer):
                 score.carried(place, len(app.sink), len(app.data), now)
             if all(len(app.sink) >= len(app.data) for app in self.apps):
                 score.ended = now
+                self.field.targets.marks.clear()  # nobody is left to be guessed at
         if score.ended is not None and self.field.left == 0:
             self.field.closing = True
         return moved
