@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -223,6 +224,12 @@ def extra(name: str, text: str, parameter: click.Argument, callback: Callable[..
     return made
 
 
+def version() -> str:
+    """The version of this tree, as pyproject.toml has it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return str(project["version"])
+
+
 def program() -> ChimneyGroup:
     """All commands."""
     commands: list[click.Command] = [click_command(name, command) for name, command in COMMANDS.items()]
@@ -235,7 +242,8 @@ def program() -> ChimneyGroup:
               ("chimney help run",))
     )  # fmt: skip
     settings = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
-    return ChimneyGroup(PROGRAM, {one.name or "": one for one in commands}, help=HELP, context_settings=settings)
+    made = ChimneyGroup(PROGRAM, {one.name or "": one for one in commands}, help=HELP, context_settings=settings)
+    return click.version_option(version(), prog_name=PROGRAM, message="%(prog)s %(version)s")(made)
 
 
 def usage(error: click.UsageError, arguments: list[str]) -> ConfigError:

@@ -1,4 +1,7 @@
-"""`make docs-test`: every `make` or `chimney` command in the `sh` blocks of README.md and docs/ is run, as it stands.
+"""`make docs-test`: every `make` or `chimney` command in the `sh` blocks of README.md and docs/, in a fresh clone.
+
+The clone (tb/fresh_clone.py) lies below sim_build/docs-test/. Its pages are read, its commands run there one after the
+other, the first of which makes `.venv`, as for a new user. It is deleted at the end unless a command failed.
 
 A comment in the line before a block changes what is expected of its commands:
 
@@ -6,12 +9,11 @@ A comment in the line before a block changes what is expected of its commands:
     <!-- docs-test: slow -->            they may take an hour instead of ten minutes
     <!-- docs-test: skip: reason -->    they are not run (a placeholder, something that needs a human)
 
-A FILE= that does not exist stands for a file of the reader: it is made under sim_build/docs-test.
+A FILE= that does not exist stands for a file of the reader: it is made under sim_build/docs-test of the clone.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import shlex
@@ -23,11 +25,15 @@ from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import shown, write_json
+from tb.fresh_clone import FreshClone, environment_of, make_clone, without
 from tb.sim.process import ProcessTimeoutError, run_bounded
-from tb.sim.tools import MAKE_INTERNALS
 
 OUT = ROOT / "sim_build" / "docs-test"
 BOUND, SLOW_BOUND = 600.0, 3600.0
+#: Seconds more for a command that finds no .venv: it installs the packages first.
+INSTALL_BOUND = 1200.0
+#: Makes .venv where the first command is one of `chimney`, which lies in it.
+INSTALL = "make list"
 #: Bytes of a file that stands for the reader's.
 FILE_BYTES = 64 << 10
 #: Not run: this command itself, and what would delete the results of the others.
@@ -42,33 +48,45 @@ class DocCommand:
     """One command of a page: where it stands and what is expected of it. `skip` is the reason not to run it."""
 
     page: Path
-    line: int
+    #: Page and line, for reports.
+    where: str
     text: str
     status: int = 0
     bound: float = BOUND
     skip: str = ""
 
-    @property
-    def where(self) -> str:
-        """For reports."""
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
-
 
 def main(config: RunConfig) -> int:
-    """Run every command once; 1 if one does not end as its page says. summary.json has what came of each so far."""
-    commands = [command for page in pages() for command in read_page(page)]
-    if config.test:
-        commands = [command for command in commands if config.test in command.text]
-    if not commands:
-        todo = "give a part of one in a `sh` block of README.md or docs/"
-        raise ConfigError("no command of the pages has this in it", f"TEST={config.test}", todo)
-    seen: dict[str, Path | None] = {}
+    """Run every command once, in a fresh clone; 1 if one does not end as its page says.
+
+    summary.json has what came of each so far. A clone in which a command failed is kept.
+    """
+    clone = make_clone(ROOT, OUT)
     rows: list[dict[str, Any]] = []
-    OUT.mkdir(parents=True, exist_ok=True)
+    try:
+        return try_pages(clone, config, rows)
+    finally:
+        if any(one["status"] == "failed" for one in rows):
+            print(f"the clone is kept: {shown(clone.folder)}", flush=True)
+        else:
+            clone.remove()
+
+
+def try_pages(clone: FreshClone, config: RunConfig, rows: list[dict[str, Any]]) -> int:
+    """Run the commands of the clone's pages; `rows` gets what came of each."""
+    root = clone.folder
+    commands = [command for page in pages(root) for command in read_page(page, root)]
+    if config.test:
+        commands = [command for command in commands if config.test in command.text or config.test in command.where]
+    if not commands:
+        todo = "give a part of one in a `sh` block of README.md or docs/, or a page"
+        raise ConfigError("no command of the pages has this in it", f"TEST={config.test}", todo)
+    print("\n".join(clone.first_lines(shown(root))), flush=True)
+    seen: dict[str, Path | None] = {}
     for number, command in enumerate(commands):
         if command.text in seen:  # it was run for another page, which may show other parts of what it printed
             before = seen[command.text]
-            if before is not None and (problem := stale_output(command, before)):
+            if before is not None and (problem := stale_output(command, before, root)):
                 rows.append(row_of(command, "failed", 0.0, problem, before))
                 print(f"FAIL  {command.where}: {command.text}\n      {problem}; its output is {before}", flush=True)
             continue
@@ -78,14 +96,14 @@ def main(config: RunConfig) -> int:
             rows.append(row_of(command, "skipped", 0.0, command.skip))
             continue
         log = seen[command.text] = OUT / f"{number:03d}.log"
-        problem, seconds = run(command, log)
-        problem = problem or stale_output(command, log)
+        problem, seconds = run(command, log, root)
+        problem = problem or stale_output(command, log, root)
         rows.append(row_of(command, "failed" if problem else "passed", seconds, problem, log))
-        write_summary(rows, complete=False)
+        write_summary(rows, clone, complete=False)
         print(f"{'FAIL' if problem else 'ok  '}  {command.where}: {command.text} ({seconds:.1f} s)", flush=True)
         if problem:
-            print(f"      {problem}; its output is {OUT / f'{number:03d}.log'}")
-    failed = write_summary(rows, complete=True)
+            print(f"      {problem}; its output is {log}", flush=True)
+    failed = write_summary(rows, clone, complete=True)
     print(f"{len(seen)} different commands, {failed} failed")
     return 1 if failed else 0
 
@@ -98,21 +116,25 @@ def row_of(command: DocCommand, status: str, seconds: float, problem: str, log: 
     }  # fmt: skip
 
 
-def write_summary(rows: list[dict[str, Any]], *, complete: bool) -> int:
-    """Write summary.json; how many commands failed."""
+def write_summary(rows: list[dict[str, Any]], clone: FreshClone, *, complete: bool) -> int:
+    """Write summary.json; how many commands failed. `clone` is the folder that is kept, null if none is."""
     counts = Counter({"passed": 0, "failed": 0, "skipped": 0})
     counts.update(str(one["status"]) for one in rows)
-    write_json(OUT / "summary.json", {"schema": 1, "complete": complete, **counts, "commands": rows})
+    made_of = {
+        "commit": clone.commit, "uncommitted": list(clone.uncommitted), "untracked": list(clone.untracked),
+        "clone": shown(clone.folder) if counts["failed"] else None,
+    }  # fmt: skip
+    write_json(OUT / "summary.json", {"schema": 1, "complete": complete, **made_of, **counts, "commands": rows})
     return counts["failed"]
 
 
-def pages() -> list[Path]:
-    """README and everything under docs/."""
-    return [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.exists()]
+def pages(root: Path) -> list[Path]:
+    """README and everything under docs/ of a tree."""
+    return [path for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))) if path.exists()]
 
 
-def read_page(page: Path) -> list[DocCommand]:
-    """The commands of a page."""
+def read_page(page: Path, root: Path) -> list[DocCommand]:
+    """The commands of a page of a tree."""
     commands: list[DocCommand] = []
     marker, inside, pending, start = "", False, "", 0
     for number, line in enumerate(page.read_text().splitlines(), 1):
@@ -127,7 +149,8 @@ def read_page(page: Path) -> list[DocCommand]:
             if stripped.endswith("\\"):
                 continue
             if re.match(r"(make|chimney)\b", pending):
-                commands.append(_command(page, start, pending.split("  #")[0].strip(), marker))
+                where = f"{page.relative_to(root)}:{start}"
+                commands.append(_command(page, where, pending.split("  #")[0].strip(), marker))
             pending = ""
         elif stripped:
             found = MARKER.search(stripped)
@@ -135,11 +158,15 @@ def read_page(page: Path) -> list[DocCommand]:
     return commands
 
 
-def stale_output(command: DocCommand, log: Path) -> str:
-    """Rows of the "real output" block behind a command that the command does not print; seconds are not compared."""
+def stale_output(command: DocCommand, log: Path, root: Path) -> str:
+    """Rows of the "real output" block behind a command that the command does not print; seconds are not compared.
+
+    A path in the tree `root` counts as it was printed, and as one below the root.
+    """
     if not (block := shown_output(command.page, command.text)):
         return ""
-    printed = [row(line) for line in log.read_text(errors="replace").splitlines()]
+    text = log.read_text(errors="replace")
+    printed = [row(line) for line in (*text.splitlines(), *text.replace(f"{root}/", "").splitlines())]
     missing = [line.strip() for line in block if not any(map(pattern(line).fullmatch, printed))]
     return f"the page shows what the command does not print: {missing[0]}" if missing else ""
 
@@ -166,7 +193,7 @@ def row(line: str) -> str:
     return " ".join(line.replace("│", " ").split())
 
 
-def _command(page: Path, line: int, text: str, marker: str) -> DocCommand:
+def _command(page: Path, where: str, text: str, marker: str) -> DocCommand:
     status, bound, skip = 0, BOUND, ""
     for word in filter(None, (part.strip() for part in marker.split(","))):
         if word.startswith("skip"):
@@ -176,38 +203,40 @@ def _command(page: Path, line: int, text: str, marker: str) -> DocCommand:
         elif match := re.fullmatch(r"exit (\d+)", word):
             status = int(match.group(1))
         else:
-            raise ValueError(f"{page}:{line}: no such docs-test marker: {word}")
+            raise ValueError(f"{where}: no such docs-test marker: {word}")
     words = shlex.split(text)
     if len(words) > 1 and words[1] in NEVER:
         skip = "not from inside docs-test"
-    return DocCommand(page, line, text, status, bound, skip)
+    return DocCommand(page, where, text, status, bound, skip)
 
 
-def run(command: DocCommand, log: Path) -> tuple[str, float]:
-    """What is wrong with a command (empty: nothing), and the seconds it took."""
-    env = {name: value for name, value in os.environ.items() if name not in MAKE_INTERNALS}
-    for name in re.findall(r"\b[A-Z_]+\b", (ROOT / "Makefile").read_text().split("\n\n")[0]):
-        if name not in ("PATH", "PYTHON"):
-            env.pop(name, None)
-    env["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{env['PATH']}"  # for chimney
+def run(command: DocCommand, log: Path, root: Path) -> tuple[str, float]:
+    """What is wrong with a command in the tree `root` (empty: nothing), and the seconds it took."""
+    variables = re.findall(r"\b[A-Z_]+\b", (root / "Makefile").read_text().split("\n\n")[0])
+    env = without(environment_of(root, ROOT), [name for name in variables if name not in ("PATH", "PYTHON")])
+    text, bound = with_files(command.text, root), command.bound
+    if not (root / ".venv" / "bin" / "chimney").exists():
+        bound += INSTALL_BOUND
+        if text.startswith("chimney"):
+            text = f"{INSTALL} >/dev/null && {text}"
     started = time.monotonic()
     try:
-        status = run_bounded(["sh", "-c", with_files(command.text)], cwd=ROOT, env=env, log=log, timeout=command.bound)
+        status = run_bounded(["sh", "-c", text], cwd=root, env=env, log=log, timeout=bound)
     except ProcessTimeoutError as error:
         return str(error), time.monotonic() - started
     problem = "" if status == command.status else f"ended with status {status}, not {command.status}"
     return problem, time.monotonic() - started
 
 
-def with_files(text: str) -> str:
-    """The command, its FILE= made if it does not exist."""
+def with_files(text: str, root: Path) -> str:
+    """The command, its FILE= made if the tree `root` does not have it."""
     words = shlex.split(text)
     for number, word in enumerate(words):
         name = word.removeprefix("FILE=")
-        if word.startswith("FILE=") and not (ROOT / name).exists():
-            OUT.mkdir(parents=True, exist_ok=True)
-            path = OUT / Path(name).name
+        if word.startswith("FILE=") and not (root / name).exists():
+            path = root / "sim_build" / "docs-test" / Path(name).name
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(random.Random(name).randbytes(FILE_BYTES))
-            words[number] = f"FILE={path.relative_to(ROOT)}"
+            words[number] = f"FILE={path.relative_to(root)}"
             return shlex.join(words)
     return text

@@ -24,6 +24,7 @@ from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, find
 from tb.story.find import story_of
 from tb.testing.lint import lint
+from tb.testing.names import may_be_python, where_to_look
 from tb.testing.results import Report, Verdict
 from tb.testing.tiers import TIERS, Job, Tiers, load, wanted
 
@@ -236,6 +237,12 @@ def run_tests(
 ) -> None:
     """Run the tier, as many jobs at a time as there are cores (JOBS); pytest is the first of them, and one of them."""
     jobs = list(simulated_jobs(config, tiers, tier, tools, report))
+    nothing = None
+    if config.test and not jobs and not report.verdicts:
+        nothing = ConfigError("no test has this in its name", f"TEST={config.test}", where_to_look(config.test, tiers))
+        if not (python and may_be_python(config.test)):
+            raise nothing
+        print("no simulated test has this in its name; pytest looks among the others", flush=True)
     futures: list[tuple[Job, Future[tuple[RunResult | None, str, float]]]] = []
     taken = 0
     with Meter("tests", len(jobs) + python) as meter, ThreadPoolExecutor(max_workers=config.jobs) as pool:
@@ -255,8 +262,8 @@ def run_tests(
             for job, future in over:  # what ended before the interrupt counts
                 take_job(job, future.result(), config, report)
             raise
-    if config.test and not jobs and not report.verdicts:
-        raise ConfigError("no test has this in its name", f"TEST={config.test}", "`make test-all` knows more tests")
+    if nothing is not None and not report.verdicts:
+        raise nothing
 
 
 def floors(tiers: Tiers, tools: dict[str, Tool | None], report: Report, *, cover: bool = False) -> Iterator[Verdict]:

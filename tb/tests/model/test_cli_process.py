@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,28 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bootstrap.write_launcher(str(folder / "bin" / "chimney"))
     (folder / "requirements.sha256").write_text(bootstrap.wanted_stamp() + "\n")
     return root
+
+
+@pytest.fixture
+def planted(tree: Path) -> Iterator[Path]:
+    """The tree as a repository with two pages more; the clone has .venv as well, so that nothing is installed."""
+    page, other, makefile = tree / "docs" / "planted.md", tree / "docs" / "other.md", tree / "Makefile"
+    other.write_text("```sh\nmake endless\n```\n")
+    page.write_text(
+        "```sh\nchimney help planted_no_such\nchimney help layout # planted\n```\n"
+        "<!-- docs-test: skip: planted reason -->\n```sh\nmake planted_too\n```\n"
+    )
+    before = makefile.read_text()
+    makefile.write_text(f"{before}\nendless: ; @touch sim_build/mark; sleep 300\n")
+    (tree / "sim_build" / ".gitignore").write_text("*\n!.gitignore\n")
+    for words in (["init", "-q"], ["add", "-f", ".venv"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        author = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.autocrlf=false"]
+        subprocess.run(["git", *author, *words], cwd=tree, capture_output=True, check=True)
+    yield tree
+    shutil.rmtree(tree / ".git")
+    page.unlink()
+    other.unlink()
+    makefile.write_text(before)
 
 
 def chimney(
@@ -137,7 +160,7 @@ def test_json_of_a_wrong_call_has_the_error_and_no_result_of_an_earlier_call(tre
     assert json.loads(done.stdout)["result"] is None
 
 
-def test_layout_and_docs_test_say_in_json_what_they_wrote_and_what_came_of_each_command(tree: Path) -> None:
+def test_layout_says_in_json_what_it_wrote(tree: Path) -> None:
     generated = tree / "docs" / "layout.md"
     whole = generated.read_text()
     generated.write_text(f"{whole}stale\n")
@@ -147,24 +170,25 @@ def test_layout_and_docs_test_say_in_json_what_they_wrote_and_what_came_of_each_
     assert generated.read_text() == whole
     assert json_of(chimney(tree, "layout", "--json"), "layout")["result"]["written"] == []
 
-    page = tree / "docs" / "planted.md"
-    page.write_text(
-        "```sh\nchimney help planted_no_such\nchimney help layout # planted\n```\n"
-        "<!-- docs-test: skip: planted reason -->\n```sh\nmake planted_too\n```\n"
-    )
-    try:
-        document = json_of(chimney(tree, "docs-test", "planted", "--json"), "docs-test", status=1)
-    finally:
-        page.unlink()
+
+def test_docs_test_says_in_json_what_came_of_each_command(planted: Path) -> None:
+    document = json_of(chimney(planted, "docs-test", "planted", "--json"), "docs-test", status=1)
     assert document["results"] == "sim_build/docs-test/summary.json"
     found = document["result"]
     assert (found["complete"], found["passed"], found["failed"], found["skipped"]) == (True, 1, 1, 1)
     first, good, last = found["commands"]
     assert (first["where"], first["status"]) == ("docs/planted.md:2", "failed")
     assert first["problem"] == "ended with status 2, not 0"
-    assert "planted_no_such" in (tree / first["log"]).read_text()
+    assert "planted_no_such" in (planted / first["log"]).read_text()
     assert (good["where"], good["status"], good["problem"]) == ("docs/planted.md:3", "passed", "")
     assert (last["where"], last["status"], last["problem"]) == ("docs/planted.md:7", "skipped", "planted reason")
+    assert (found["uncommitted"], found["untracked"]) == ([], [])
+    assert (planted / found["clone"] / "docs" / "planted.md").exists()
+
+
+def test_docs_test_refuses_a_tree_without_git(tree: Path) -> None:
+    what = "this tree is no git repository, so that there is nothing to clone"
+    refused(chimney(tree, "docs-test", "planted"), what, str(tree))
 
 
 def test_a_replay_and_its_waves_say_in_json_where_they_are_and_clean_what_it_deleted(tree: Path) -> None:
@@ -208,6 +232,26 @@ def test_a_sabotage_that_is_misspelt_is_answered_with_those_that_are_near_and_no
     assert done.returncode == 2
     assert "congestion-slow-start" in done.stderr
     assert len(done.stderr) < 300
+
+
+def test_a_test_that_cannot_be_is_refused_at_once_with_those_that_are_near(tree: Path) -> None:
+    done = chimney(tree, "test", f"unit_{'fifq' * 2}")
+    assert done.returncode == 2
+    assert "pytest looks" not in done.stdout
+    assert "error: no test has this in its name" in done.stderr
+    assert "unit_fifo" in chimney(tree, "test", f"unit_{'fi'}qo").stderr
+
+
+def test_the_version_is_that_of_the_tree(tree: Path) -> None:
+    project = tree / "pyproject.toml"
+    before = project.read_text()
+    version = tomllib.loads(before)["project"]["version"]
+    project.write_text(before.replace(f'"{version}"', '"7.8.9"'))
+    try:
+        done = chimney(tree, "--version")
+    finally:
+        project.write_text(before)
+    assert (done.returncode, done.stdout) == (0, "chimney 7.8.9\n")
 
 
 def test_the_same_program_runs_from_a_link_and_as_a_module(tree: Path, tmp_path: Path) -> None:
@@ -304,6 +348,16 @@ def test_an_interrupted_test_run_keeps_what_ended_and_leaves_nothing_running(tre
     assert "; running: unit_fifo[icarus]" in said
     assert "interrupted: chimney test; results so far: sim_build/test/summary.json" in said
     assert "Traceback" not in said
+
+
+def test_an_interrupted_docs_test_leaves_neither_a_clone_nor_anything_running(planted: Path, tmp_path: Path) -> None:
+    log, out = tmp_path / "log", planted / "sim_build" / "docs-test"
+    shutil.rmtree(out, ignore_errors=True)
+    words = ["docs-test", "endless"]
+    interrupted(start(planted, words, log), signal.SIGINT, lambda: bool(list(out.glob("*/sim_build/mark"))), log)
+    assert list(out.glob("clone-*")) == []
+    assert "interrupted: chimney docs-test" in log.read_text()
+    assert "Traceback" not in log.read_text()
 
 
 def test_a_regression_that_is_ended_politely_keeps_the_seeds_that_ended(tree: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from model.device.bounds import BOUNDS
 from tb.config import ConfigError, RunConfig
 from tb.sim.tools import Tool
+from tb.testing.names import may_be_python, where_to_look
 from tb.testing.results import Report, Verdict
 from tb.testing.runner import chosen_tier, floors, seeded, tiers_without
 from tb.testing.tiers import Tiers, load, wanted
@@ -115,3 +116,41 @@ def test_bounds_of_waiting_are_judged_where_jobs_are_of_full_size_alone() -> Non
         found = {verdict.test: verdict.status for verdict in floors(tiers, tools, report, cover=cover)}
         assert ("floor::liveness" in found) is judged
         assert found.get("floor::liveness", "failed") == "failed"
+
+
+@pytest.mark.parametrize(
+    ("words", "may"),
+    [
+        ("transfer_of_words", True),  # a function
+        ("test_sample.py::test", True),  # a file
+        ("slow", True),  # a mark
+        ("SYN-17", True),  # letters of an id, and a number that is computed
+        ("17", True),
+        ("state[é]", True),
+        ("transfer_of_wurds", False),
+        ("elsewhere", False),  # only used, not named
+        ("wurds transfer_of", True),  # one of several
+        ("wurds zzyzx", False),
+    ],
+)
+def test_a_word_is_in_no_name_of_a_python_test_only_if_its_letters_stand_nowhere(
+    words: str, may: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "tb").mkdir()
+    (tmp_path / "tb" / "test_sample.py").write_text(
+        "import far\n@far.mark.slow\ndef test_transfer_of_words(flag) -> None:\n    far.Elsewhere()\n# é\n"
+    )
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "states.toml").write_text('syn = "state"\n')
+    assert may_be_python(words, tmp_path) is may
+
+
+def test_every_python_test_of_this_file_may_be_asked_for() -> None:
+    names = [name for name in globals() if name.startswith("test_")]
+    assert len(names) > 5
+    assert all(may_be_python(name) for name in names)
+
+
+def test_words_in_no_name_are_answered_with_those_that_are_near_in_any_tier() -> None:
+    assert where_to_look("matrix_hole", load()).startswith("perhaps matrix_whole ")
+    assert "perhaps" not in where_to_look("qqqq", load())

@@ -99,7 +99,7 @@ def test_duties_of_the_host_are_watched_at_its_own_face_alone() -> None:
 def _noise(rng: random.Random) -> Iterator[Record]:
     """Records that hang together by chance only."""
     functions = [*ndis.STATE_CALLS, *ndis.STATE_COMPLETIONS, *ndis.REQUESTS, *ndis.COMPLETIONS]
-    functions += [ndis.EVENT, ndis.INDICATE, ndis.STATUS, ndis.OID, "MiniportHaltEx", "NoSuchCall"]
+    functions += [ndis.EVENT, ndis.INDICATE, ndis.STATUS, ndis.OID, "MiniportHaltEx", "NotACall"]
     statuses = [
         None,
         0,
