@@ -268,11 +268,11 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "docs-test": Command(
         "tb.docs_test",
-        "run every command of the README and docs/",
+        "run every command of the README and docs/ in a fresh clone, compare what it prints",
         "TEST",
         argument="TEST",
         results="sim_build/docs-test/summary.json",
-        examples=('chimney docs-test "make run DEVICE=model"',),
+        examples=('chimney docs-test "make run DEVICE=model"', "chimney docs-test docs/tutorial.md"),
     ),
     "pictures": Command(
         "tb.pictures",
