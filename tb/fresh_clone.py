@@ -100,8 +100,6 @@ def make_clone(root: Path, parent: Path) -> FreshClone:
     folder.chmod(0o755)
     try:
         git(root, "clone", "--quiet", str(root), str(folder))
-        if git(folder, "rev-parse", "HEAD").decode().strip() != commit:  # a work tree of its own, a detached HEAD
-            git(folder, "checkout", "--quiet", "--detach", commit)
         if diff:
             git(folder, "apply", "--index", "--whitespace=nowarn", given=diff)
     except BaseException:

@@ -13,6 +13,7 @@ import pytest
 from tb import docs_test, fresh_clone
 from tb.config import ConfigError, RunConfig
 from tb.fresh_clone import environment_of, make_clone
+from tb.sim import process
 
 SHOWN = """```sh
 chimney planted
@@ -256,11 +257,10 @@ def test_the_first_command_finds_no_venv_has_time_to_make_it_and_no_other_chimne
     write(tree, "README.md", SHOWN.format(cycle=9) + "```sh\nchimney again\nmake list\n```\n")
     commit(tree)
     bounds: list[float] = []
-    ordinary = docs_test.run_bounded
 
     def run_bounded(command: list[str], *, cwd: Path, env: dict[str, str], log: Path, timeout: float) -> int:
         bounds.append(timeout)
-        return ordinary(command, cwd=cwd, env=env, log=log, timeout=timeout)
+        return process.run_bounded(command, cwd=cwd, env=env, log=log, timeout=timeout)
 
     monkeypatch.setattr(docs_test, "run_bounded", run_bounded)
     assert try_pages() == 0  # the outer one does not print what the page shows
