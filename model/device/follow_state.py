@@ -129,6 +129,8 @@ class FollowState:
         # receive
         self._entered: deque[tuple[int, bytes, int]] = deque()
         self._arrivals = 0
+        self.frames_without_room: list[int] = []
+        """Frames that the device dropped since the reset because rx_buffer was full, by number; each was judged."""
         self._segments: deque[RxFrame] = deque()
         self._raw_wait: deque[RxFrame] = deque()
         self._raw_begun: list[Beat] = []

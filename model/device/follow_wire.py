@@ -165,6 +165,8 @@ class FollowWire(FollowCompletions):
             raise self._not_due("rx", "frame", expected.conn, allowed, f"{rec.fill} beats", "fill")
         self.core.count_verdict(RxClass(rec.class_), RxReason(rec.reason))
         if rec.class_ == RxClass.DROP:
+            if rec.reason == RxReason.NO_SPACE:
+                self.frames_without_room.append(arrival)
             return
         self._space.accepted(arrival, beats)
         raw = rec.class_ == RxClass.RAW

@@ -174,7 +174,9 @@ def dissect(capture: Path, indices: Sequence[int]) -> list[_Row]:
 class _Records:
     """The injector's records, to be asked for by frame number, and by connection and time."""
 
-    def __init__(self, logs: Mapping[str, InjectorLog], origins: Sequence[Origin], delay: int) -> None:
+    def __init__(
+        self, logs: Mapping[str, InjectorLog], origins: Sequence[Origin], delay: int, without_room: Sequence[Origin]
+    ) -> None:
         self._logs = logs
         self._delay = delay
         self._by_frame: dict[tuple[str, int], set[FaultKind]] = {}
@@ -191,6 +193,11 @@ class _Records:
                     spans.setdefault(connection, set()).add((begin, end))
                     if direction == RECEIVED and fault.kind in _MISSED:
                         missed.setdefault(connection, set()).add(fault.frame)
+        log = logs[RECEIVED]
+        for number in {origin.number for origin in without_room if origin.number is not None}:
+            connection = _connection(log.ports[number], RECEIVED)
+            spans.setdefault(connection, set()).add((log.ticks[number], came.last(number)))
+            missed.setdefault(connection, set()).add(number)
         self._spans = {connection: _Spans(sorted(found)) for connection, found in spans.items()}
         self._missed = {connection: sorted(found) for connection, found in missed.items()}
 
@@ -262,17 +269,20 @@ def judge_capture(
     origins: Sequence[Origin],
     logs: Mapping[str, InjectorLog],
     *,
+    without_room: Sequence[Origin] = (),
     delay: int = 0,
     sequences: bool = True,
     seed: int = 1,
 ) -> CaptureVerdict:
     """Everything that tshark and scapy hold against a capture. `logs` are by direction, SENT and RECEIVED.
 
+    `without_room` are frames that the NIC dropped because its receive buffer was full, which lockstep has judged
+    (RxReason NO_SPACE): they were lost on their way as those are that the injector dropped.
     `sequences` false leaves gaps and retransmissions alone: for a partner whose timers run on another clock, and for
     sessions whose hosts take part in the traffic.
     """
     verdict = CaptureVerdict(frames=len(origins), by_hand=sum(origin.number is None for origin in origins))
-    records = _Records(logs, origins, delay)
+    records = _Records(logs, origins, delay, without_room)
     rows = dissect(capture, range(len(origins)))
     for row in rows:
         _judge_integrity(row, origins[row.index], records, verdict)

@@ -5,7 +5,7 @@ Time is counted in ticks. Nothing here knows whether the device is the RTL or th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model.wire.impair import ImpairmentRates, Impairments
@@ -78,6 +78,8 @@ class Network:
         self._config = config
         #: What tshark and scapy said of the capture; None before `close`, without a capture or without tshark.
         self.capture_verdict: CaptureVerdict | None = None
+        #: Frames that the NIC had no room for (rx_buffer was full), by their number among those that entered it.
+        self.frames_without_room: Sequence[int] = ()
 
     def from_nic(self, frame: bytes, tick: int) -> None:
         """The NIC transmitted ``frame``."""
@@ -153,10 +155,12 @@ class Network:
         logs = {SENT: InjectorLog.of(self.impairments[TO_PEER]), RECEIVED: InjectorLog.of(self.impairments[TO_NIC])}
         write_faults(self._capture_path.with_name("faults.json"), logs)
         if capture_judge.missing() is None and self._origins:
+            entered = [origin for origin in self._origins if origin.direction == RECEIVED]
             self.capture_verdict = judge_capture(
                 self._capture_path,
                 self._origins,
                 logs,
+                without_room=[entered[arrival] for arrival in self.frames_without_room],
                 delay=self._config.delay,
                 sequences=self.plain and self._config.peer != "linux",
                 seed=self._config.seed,

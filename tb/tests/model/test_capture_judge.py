@@ -41,6 +41,8 @@ class Story:
         self.frames: list[tuple[str, bytes, int, int, int]] = []
         self.faults: dict[str, list[Fault]] = {SENT: [], RECEIVED: []}
         self.tick, self.jam, self.port = 0, 0, 40000
+        self.without_room: list[int] = []
+        """Numbers of received frames."""
         self.hello()
 
     def hello(self) -> Story:
@@ -85,7 +87,9 @@ class Story:
         with PcapngWriter(self.path) as writer:
             for captured, _, data in seen:
                 writer.write(data, captured * 1_000_000)
-        return judge_capture(self.path, [origin for _, origin, _ in seen], logs)
+        origins = [origin for _, origin, _ in seen]
+        refused = [o for o in origins if o.direction == RECEIVED and o.number in self.without_room]
+        return judge_capture(self.path, origins, logs, without_room=refused)
 
 
 def damaged(data: bytes) -> bytes:
@@ -123,6 +127,16 @@ def test_a_retransmission_needs_a_fault_that_asks_for_it(tmp_path: Path, recorde
     found = story.say(SENT, 100, 500, ACK | PSH, b"x" * 100).judged()
     assert found.findings == {"retransmission": 1}
     assert bool(found.unexplained) is not recorded
+
+
+@pytest.mark.parametrize("refused", [[], [0], [1]])
+def test_a_frame_that_the_nic_had_no_room_for_explains_its_retransmission(tmp_path: Path, refused: list[int]) -> None:
+    story = Story(tmp_path).say(RECEIVED, 500, 100, ACK | PSH, b"y" * 100)
+    story.without_room = refused
+    story.tick += 300
+    found = story.say(RECEIVED, 500, 100, ACK | PSH, b"y" * 100).judged()
+    assert found.findings == {"retransmission": 1}
+    assert bool(found.unexplained) is (refused != [1])
 
 
 def test_an_old_fault_does_not_explain_a_late_retransmission(tmp_path: Path) -> None:

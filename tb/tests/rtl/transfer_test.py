@@ -123,6 +123,7 @@ class TransferTest(ChimneyTest):
             await self.compare_at_the_end()
         finally:
             self.tick = int(dut.tick_count.value)
+            self.transfer.network.frames_without_room = self.follower.frames_without_room
             self.transfer.network.close()
             bench.stop()
             self._write_results(time.monotonic() - started)
