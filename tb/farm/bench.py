@@ -32,7 +32,7 @@ from tb.testing.tiers import Job
 OUT = ROOT / "sim_build" / "bench"
 RESULT = OUT / "farm.json"
 PAIRS = 3
-SEEDS, SIZE = tuple(range(1, 17)), {"verilator": 512 << 10, "icarus": 24 << 10}
+SEEDS, SIZE = tuple(range(1, 17)), {"verilator": 768 << 10, "icarus": 24 << 10}
 TARGETS = {"ratio": (1.8, None), "overhead_seconds_per_job": (None, 0.3)}
 #: Seconds that a job should take, and jobs from which on the figures are held to their targets.
 RANGE, ENOUGH = (5.0, 20.0), 8
