@@ -28,6 +28,8 @@ class Score:
 
     frames: Counter[str] = field(default_factory=Counter)
     reached: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
+    """Frames to good connections that were over by then."""
     #: How victims ended.
     victims: Counter[str] = field(default_factory=Counter)
     #: Number of an attack frame among all that entered, from 0 -> `cycles.option_walk`.
@@ -80,10 +82,12 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
         found.append(f"{sent} of {config.frames} attack frames entered")
     if share < REACHED_LEAST:
         found.append(f"{share:.1%} of the frames reached a live connection, less than {REACHED_LEAST:.0%}")
+    late: dict[str, int] = attacked.get("late", {})
+    timely = {name: count - late.get(name, 0) for name, count in frames.items() if name in REACHING}
     found += [
         f"{reached.get(name, 0)} of {count} frames of {name} reached a live connection"
-        for name, count in frames.items()
-        if name in REACHING and count >= CLASS_FRAMES and reached.get(name, 0) < CLASS_REACHED_LEAST * count
+        for name, count in timely.items()
+        if count >= CLASS_FRAMES and reached.get(name, 0) < CLASS_REACHED_LEAST * count
     ]
     if attacked.get("covered", 0.0) < COVERED_LEAST:
         found.append(f"the attack lasted for {attacked.get('covered', 0.0):.0%} of what is measured only")

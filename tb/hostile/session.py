@@ -203,6 +203,7 @@ class Field:
                 far.frames += 1
                 self.score.reached[name] += 1
         elif seg.source == self._peer:
+            self.score.late[name] += self.score.ended is not None
             place = seg.destination[1] - FIRST_LOCAL_PORT
             apps = self._transfer.apps
             if not 0 <= place < len(apps):
@@ -350,7 +351,6 @@ class HostileTransfer(Transfer):
                 score.carried(place, len(app.sink), len(app.data), now)
             if all(len(app.sink) >= len(app.data) for app in self.apps):
                 score.ended = now
-                self.field.targets.marks.clear()  # nobody is left to be guessed at
         if score.ended is not None and self.field.left == 0:
             self.field.closing = True
         return moved
@@ -366,6 +366,7 @@ class HostileTransfer(Transfer):
         return {
             "frames": dict(score.frames),
             "reached": dict(score.reached),
+            "late": dict(score.late),
             "victims": dict(score.victims),
             "goodput": round(score.goodput, 3),
             "covered": round(score.covered, 3),

@@ -229,6 +229,7 @@ class Retransmission(BookedMonitor):
             return
         elif not seg.window:
             notes.head.shut += 1
+            self._perhaps(conn, notes)
             return
         else:
             news = True
@@ -255,6 +256,12 @@ class Retransmission(BookedMonitor):
         if head.duplicates == head.possible == threshold and not doubtful:
             copies = head.copies
             self.expect(self.now + _FAST, lambda: self._resent_by_now(conn, head, copies))
+
+    def _perhaps(self, conn: Connection, notes: _Notes) -> None:
+        """With those that keep the window shut the threshold may be reached, and a recovery have begun."""
+        threshold, head = self.parameter("tcp_duplicate_ack_threshold"), notes.head
+        if threshold is not None and head.possible + head.carried + head.shut >= threshold:
+            notes.recover_at, notes.recover = self.now, max(notes.recover, conn.sent)
 
     def _recovering(self, conn: Connection, notes: _Notes) -> bool:
         """The NIC may be in recovery, or may not be allowed to enter it (RFC 6582)."""

@@ -215,6 +215,14 @@ def test_a_bound_that_is_missed_is_a_problem() -> None:
     assert judge(config, good, {}, [])["problems"] != []
 
 
+def test_guesses_at_good_connections_count_while_there_are_any() -> None:
+    config = replace(RunConfig(), device="model", frames=1000)
+    alone = {"goodput": 1.0, "hang": False, "problems": []}
+    few = alone | {"covered": 1.0, "frames": {"at_good": 1000}, "reached": {"at_good": 250}}
+    assert judge(config, few | {"late": {"at_good": 700}}, alone, [])["problems"] == []
+    assert judge(config, few, alone, [])["problems"] == ["250 of 1000 frames of at_good reached a live connection"]
+
+
 # --- the measures ---------------------------------------------------------------------------------------
 
 

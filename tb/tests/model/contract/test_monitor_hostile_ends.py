@@ -721,6 +721,23 @@ def test_acks_that_keep_the_window_shut_over_what_is_in_flight_are_duplicates(co
     assert broken(told(tell), "CH-216") == rules
 
 
+@pytest.mark.rule("CH-216")
+@pytest.mark.parametrize(("count", "rules"), [(3, set()), (2, {"CH-216"})])
+def test_a_recovery_that_such_acks_began_sends_the_head_again_with_each_partial_ack(
+    count: int, rules: set[str]
+) -> None:
+    """RFC 6582, 3.2: behind the partial ACK the head goes again whatever duplicates came in the meantime."""
+
+    def tell(s: Tale) -> None:
+        s.offload().send(1, 4000).goes(0, 0, 1000).goes(0, 1000, 1000).comes(0, ack=2)
+        for _ in range(count - 1):
+            s.comes(0, ack=2)
+        s.comes(0, ack=2, window=0).comes(0, ack=2, window=0)
+        s.comes(0, ack=502, window=4000).comes(0, ack=502, window=4000).goes(0, 502, 1000)
+
+    assert broken(told(tell), "CH-216") == rules
+
+
 @pytest.mark.rule("CH-245")
 @pytest.mark.parametrize(("ack", "rules"), [(150, set()), (50, {"CH-245"})])
 def test_an_ack_of_what_was_posted_and_not_sent_does_not_end_a_row_of_duplicates(ack: int, rules: set[str]) -> None:
