@@ -29,7 +29,7 @@ class Score:
     frames: Counter[str] = field(default_factory=Counter)
     reached: Counter[str] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
-    """Frames to good connections that were over by then."""
+    """Frames that reached no good connection, as all of them had been served by then."""
     #: How victims ended.
     victims: Counter[str] = field(default_factory=Counter)
     #: Number of an attack frame among all that entered, from 0 -> `cycles.option_walk`.

@@ -203,7 +203,6 @@ class Field:
                 far.frames += 1
                 self.score.reached[name] += 1
         elif seg.source == self._peer:
-            self.score.late[name] += self.score.ended is not None
             place = seg.destination[1] - FIRST_LOCAL_PORT
             apps = self._transfer.apps
             if not 0 <= place < len(apps):
@@ -212,6 +211,8 @@ class Field:
             self._transfer.network.monitor.expect_window(seg.destination[1])
             if apps[place].phase in (AppPhase.RUNNING, AppPhase.DISCONNECTING):
                 self.score.reached[name] += 1
+            elif self.score.ended is not None:
+                self.score.late[name] += 1
 
 
 class HostileNetwork(Network):
