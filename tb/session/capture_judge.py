@@ -183,21 +183,23 @@ class _Records:
         spans: dict[_Connection, set[tuple[int, int]]] = {}
         missed: dict[_Connection, set[int]] = {}
         came = _Arrivals(origins)
+        hurt: list[tuple[str, int, bool]] = []
         for direction, log in logs.items():
             for fault in log.faults:
                 self._by_frame.setdefault((direction, fault.frame), set()).add(fault.kind)
-                if fault.kind in _HURTS and log.ports[fault.frame] >= 0:
-                    begin = log.ticks[fault.frame]
-                    end = came.last(fault.frame) if direction == RECEIVED else begin + delay + HOLD_LIMIT_TICKS
-                    connection = _connection(log.ports[fault.frame], direction)
-                    spans.setdefault(connection, set()).add((begin, end))
-                    if direction == RECEIVED and fault.kind in _MISSED:
-                        missed.setdefault(connection, set()).add(fault.frame)
-        log = logs[RECEIVED]
-        for number in {origin.number for origin in without_room if origin.number is not None}:
-            connection = _connection(log.ports[number], RECEIVED)
-            spans.setdefault(connection, set()).add((log.ticks[number], came.last(number)))
-            missed.setdefault(connection, set()).add(number)
+                if fault.kind in _HURTS:
+                    hurt.append((direction, fault.frame, direction == RECEIVED and fault.kind in _MISSED))
+        hurt += [(RECEIVED, origin.number, True) for origin in without_room if origin.number is not None]
+        for direction, number, never_came in hurt:
+            log = logs[direction]
+            if log.ports[number] < 0:
+                continue
+            begin = log.ticks[number]
+            end = came.last(number) if direction == RECEIVED else begin + delay + HOLD_LIMIT_TICKS
+            connection = _connection(log.ports[number], direction)
+            spans.setdefault(connection, set()).add((begin, end))
+            if never_came:
+                missed.setdefault(connection, set()).add(number)
         self._spans = {connection: _Spans(sorted(found)) for connection, found in spans.items()}
         self._missed = {connection: sorted(found) for connection, found in missed.items()}
 
