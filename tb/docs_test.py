@@ -195,15 +195,16 @@ def row(line: str) -> str:
 
 def _command(page: Path, where: str, text: str, marker: str) -> DocCommand:
     status, bound, skip = 0, BOUND, ""
-    for word in filter(None, (part.strip() for part in marker.split(","))):
-        if word.startswith("skip"):
-            skip = word.removeprefix("skip").lstrip(": ") or "marked so"
-        elif word == "slow":
+    wishes, skipped, reason = marker.partition("skip")
+    if skipped:  # the last one: its reason may have commas
+        skip = reason.lstrip(": ") or "marked so"
+    for word in filter(None, (part.strip() for part in wishes.split(","))):
+        if word == "slow":
             bound = SLOW_BOUND
         elif match := re.fullmatch(r"exit (\d+)", word):
             status = int(match.group(1))
         else:
-            raise ValueError(f"{where}: no such docs-test marker: {word}")
+            raise ConfigError("no such docs-test marker", f"{where}: {word}", "give exit N, slow or skip: REASON")
     words = shlex.split(text)
     if len(words) > 1 and words[1] in NEVER:
         skip = "not from inside docs-test"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tb import docs_test, fresh_clone
-from tb.config import ConfigError, RunConfig
+from tb.config import ROOT, ConfigError, RunConfig
 from tb.fresh_clone import environment_of, make_clone
 from tb.sim import process
 
@@ -140,6 +140,24 @@ def test_a_part_of_no_command_is_refused_and_a_page_or_a_part_of_a_command_is_ch
         assert first.startswith("fresh clone of ")
         assert wanted in ran
         assert count == "1 different commands, 0 failed"
+
+
+def test_each_comment_of_the_pages_is_understood_a_reason_may_have_commas_and_another_word_is_refused(
+    tmp_path: Path,
+) -> None:
+    commands = [one for page in docs_test.pages(ROOT) for one in docs_test.read_page(page, ROOT)]
+    assert any(one.skip for one in commands)
+    page = tmp_path / "a.md"
+    for marker, wanted in (
+        ("slow, skip: long, by night", (0, docs_test.SLOW_BOUND, "long, by night")),
+        ("exit 3, slow", (3, docs_test.SLOW_BOUND, "")),
+    ):
+        page.write_text(f"<!-- docs-test: {marker} -->\n```sh\nmake there\n```\n")
+        (one,) = docs_test.read_page(page, tmp_path)
+        assert (one.status, one.bound, one.skip) == wanted
+    page.write_text("<!-- docs-test: slowly -->\n```sh\nmake there\n```\n")
+    with pytest.raises(ConfigError, match=r"no such docs-test marker \(a\.md:3: slowly\)"):
+        docs_test.read_page(page, tmp_path)
 
 
 # ---- the clone -----------------------------------------------------------------------------------
