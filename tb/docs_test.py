@@ -9,6 +9,9 @@ A comment in the line before a block changes what is expected of its commands:
     <!-- docs-test: slow -->            they may take an hour instead of ten minutes
     <!-- docs-test: skip: reason -->    they are not run (a placeholder, something that needs a human)
 
+`sed -i` and `git checkout` in such a block change the tree for the commands behind them on the page: they are run, too.
+A page that changes a file says how to get it back.
+
 A FILE= that does not exist stands for a file of the reader: it is made under sim_build/docs-test of the clone.
 """
 
@@ -19,7 +22,7 @@ import re
 import shlex
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,9 @@ INSTALL = "make list"
 FILE_BYTES = 64 << 10
 #: Not run: this command itself, and what would delete the results of the others.
 NEVER = ("docs-test", "clean")
+#: How a line of a block begins that is run, and one that changes the tree for those behind it.
+RUN = re.compile(r"(make|chimney|sed -i|git checkout)\b")
+EDIT = re.compile(r"(sed -i|git checkout)\b")
 MARKER = re.compile(r"<!--\s*docs-test:\s*(.*?)\s*-->")
 #: How the lines of an output begin that a page and the command have in common; the others have paths and seconds.
 COMPARED = ("  ", "sha256", "FAILED ", "first divergence: ")
@@ -54,6 +60,18 @@ class DocCommand:
     status: int = 0
     bound: float = BOUND
     skip: str = ""
+    #: How many edits of the tree stand before it on its page.
+    edits: int = 0
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether it changes the tree."""
+        return EDIT.match(self.text) is not None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What is run once: a command in one state of the tree."""
+        return (self.text, self.page, self.edits) if self.edits or self.is_edit else (self.text,)
 
 
 def main(config: RunConfig) -> int:
@@ -77,25 +95,25 @@ def try_pages(clone: FreshClone, config: RunConfig, rows: list[dict[str, Any]]) 
     root = clone.folder
     commands = [command for page in pages(root) for command in read_page(page, root)]
     if config.test:
-        commands = [command for command in commands if config.test in command.text or config.test in command.where]
+        commands = chosen(commands, config.test)
     if not commands:
         todo = "give a part of one in a `sh` block of README.md or docs/, or a page"
         raise ConfigError("no command of the pages has this in it", f"TEST={config.test}", todo)
     print("\n".join(clone.first_lines(shown(root))), flush=True)
-    seen: dict[str, Path | None] = {}
+    seen: dict[tuple[object, ...], Path | None] = {}
     for number, command in enumerate(commands):
-        if command.text in seen:  # it was run for another page, which may show other parts of what it printed
-            before = seen[command.text]
+        if command.key in seen:  # it was run for another page, which may show other parts of what it printed
+            before = seen[command.key]
             if before is not None and (problem := stale_output(command, before, root)):
                 rows.append(row_of(command, "failed", 0.0, problem, before))
                 print(f"FAIL  {command.where}: {command.text}\n      {problem}; its output is {before}", flush=True)
             continue
-        seen[command.text] = None
+        seen[command.key] = None
         if command.skip:
             print(f"skip  {command.where}: {command.text} ({command.skip})", flush=True)
             rows.append(row_of(command, "skipped", 0.0, command.skip))
             continue
-        log = seen[command.text] = OUT / f"{number:03d}.log"
+        log = seen[command.key] = OUT / f"{number:03d}.log"
         problem, seconds = run(command, log, root)
         problem = problem or stale_output(command, log, root)
         rows.append(row_of(command, "failed" if problem else "passed", seconds, problem, log))
@@ -106,6 +124,13 @@ def try_pages(clone: FreshClone, config: RunConfig, rows: list[dict[str, Any]]) 
     failed = write_summary(rows, clone, complete=True)
     print(f"{len(seen)} different commands, {failed} failed")
     return 1 if failed else 0
+
+
+def chosen(commands: list[DocCommand], part: str) -> list[DocCommand]:
+    """The commands with this part in the text or in page and line, and what edits the tree on their pages for them."""
+    found = [command for command in commands if part in command.text or part in command.where]
+    edited = {command.page for command in found if command.edits}
+    return [command for command in commands if command in found or (command.is_edit and command.page in edited)]
 
 
 def row_of(command: DocCommand, status: str, seconds: float, problem: str, log: Path | None = None) -> dict[str, Any]:
@@ -148,9 +173,10 @@ def read_page(page: Path, root: Path) -> list[DocCommand]:
             pending += stripped.removeprefix("$ ").removesuffix("\\")
             if stripped.endswith("\\"):
                 continue
-            if re.match(r"(make|chimney)\b", pending):
+            if RUN.match(pending):
                 where = f"{page.relative_to(root)}:{start}"
-                commands.append(_command(page, where, pending.split("  #")[0].strip(), marker))
+                edits = sum(command.is_edit for command in commands)
+                commands.append(replace(_command(page, where, pending.split("  #")[0].strip(), marker), edits=edits))
             pending = ""
         elif stripped:
             found = MARKER.search(stripped)
@@ -161,9 +187,10 @@ def read_page(page: Path, root: Path) -> list[DocCommand]:
 def stale_output(command: DocCommand, log: Path, root: Path) -> str:
     """Rows of the "real output" block behind a command that the command does not print; seconds are not compared.
 
+    What is printed behind an edit of the tree is not compared: the page shows a command in the tree as it is.
     A path in the tree `root` counts as it was printed, and as one below the root.
     """
-    if not (block := shown_output(command.page, command.text)):
+    if command.edits or not (block := shown_output(command.page, command.text)):
         return ""
     text = log.read_text(errors="replace")
     printed = [row(line) for line in (*text.splitlines(), *text.replace(f"{root}/", "").splitlines())]

@@ -142,6 +142,40 @@ def test_a_part_of_no_command_is_refused_and_a_page_or_a_part_of_a_command_is_ch
         assert count == "1 different commands, 0 failed"
 
 
+EDITED = """```sh
+make program
+sed -i 's/FAILED/MENDED/' program
+```
+
+<!-- docs-test: exit 2 -->
+```sh
+make program
+```
+
+```sh
+git checkout program
+make program
+```
+"""
+
+
+def test_a_page_that_edits_the_tree_is_run_in_its_order_and_its_commands_again_in_each_state(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "Makefile").write_text(MAKEFILE + "program: ; @grep -q FAILED program\n.PHONY: program\n")
+    write(tree, "docs/a.md", EDITED)
+    commit(tree)
+    wanted = ["make program", "sed -i s/FAILED/MENDED/ program", "make program", "git checkout program", "make program"]
+    for test in (None, "make program"):  # a part of a command takes the edits of its page along
+        assert try_pages(test) == 0
+        rows = summary(tree)["commands"]
+        assert isinstance(rows, list)
+        assert [row["command"].replace("'", "") for row in rows] == wanted
+        assert {row["status"] for row in rows} == {"passed"}
+    assert try_pages("git checkout") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 different commands, 0 failed"
+
+
 def test_each_comment_of_the_pages_is_understood_a_reason_may_have_commas_and_another_word_is_refused(
     tmp_path: Path,
 ) -> None:
