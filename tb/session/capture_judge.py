@@ -189,7 +189,8 @@ class _Records:
                 self._by_frame.setdefault((direction, fault.frame), set()).add(fault.kind)
                 if fault.kind in _HURTS:
                     hurt.append((direction, fault.frame, direction == RECEIVED and fault.kind in _MISSED))
-        hurt += [(RECEIVED, origin.number, True) for origin in without_room if origin.number is not None]
+        # one without room came whole and in its turn: what the capture lacks, it did not carry
+        hurt += [(RECEIVED, origin.number, False) for origin in without_room if origin.number is not None]
         for direction, number, never_came in hurt:
             log = logs[direction]
             if log.ports[number] < 0:

@@ -139,6 +139,24 @@ def test_a_frame_that_the_nic_had_no_room_for_explains_its_retransmission(tmp_pa
     assert bool(found.unexplained) is (refused != [1])
 
 
+@pytest.mark.parametrize(("dropped", "explained"), [(False, 1), (True, 3)])
+def test_a_frame_without_room_did_not_carry_the_octets_that_a_capture_lacks(
+    tmp_path: Path, dropped: bool, explained: int
+) -> None:
+    story = Story(tmp_path).say(RECEIVED, 500, 100, ACK | PSH, b"y" * 100)
+    story.without_room = [1]
+    story.tick += 300
+    story.say(RECEIVED, 500, 100, ACK | PSH, b"y" * 100).say(SENT, 100, 600)
+    story.tick += 300
+    if dropped:
+        story.fault(RECEIVED, 3, FaultKind.DROPPED)
+    story.say(RECEIVED, 700, 100, ACK | PSH, b"y" * 100)
+    story.tick += 300
+    found = story.say(RECEIVED, 600, 100, ACK | PSH, b"y" * 100).judged()
+    assert found.findings == {"retransmission": 2, "gap": 1}
+    assert (found.explained, len(found.unexplained)) == (explained, 3 - explained)
+
+
 def test_an_old_fault_does_not_explain_a_late_retransmission(tmp_path: Path) -> None:
     story = Story(tmp_path).say(SENT, 100, 500, ACK | PSH, b"x" * 100).fault(RECEIVED, 0, FaultKind.REORDERED)
     story.say(RECEIVED, 500, 200)
