@@ -298,7 +298,7 @@ class Face:
             if self._crowd[1] <= _CROWD:
                 conn.hear(seg, wire.tick, wire.tci)
             else:
-                conn.overhear(seg, wire.tick)
+                conn.overhear(seg, wire.tick, wire.tci)
             conn.rx.heard(seg)
             conn.tx.heard(seg, wire.tick)
             conn.interrupt(seg)

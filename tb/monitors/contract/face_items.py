@@ -182,13 +182,17 @@ class Connection(Item):
         while self._fresh and self._fresh[0][0] + SETTLED < tick:
             self.acknowledged = max(self.acknowledged, self._fresh.popleft()[1])
 
-    def acceptable(self, seg: WireSegment, tick: int, tci: int | None) -> bool:
-        """Whatever RCV.NXT is, the segment passes the checks of RFC 9293, 3.10.7.4, PAWS and the VLAN filter."""
+    def _plain(self, seg: WireSegment, tci: int | None) -> bool:
+        """The segment is one whose stamp may count: neither reset nor SYN, and of the connection's VLAN."""
         if not seg.flags & ACK or seg.flags & (RST | SYN | URG):
             return False
         neighbor = None if self.below is None else self.below.below
         vlan = 0 if neighbor is None else number_of(neighbor.const, "vlan_id")
-        if vlan and (tci is None or tci & 0xFFF != vlan):
+        return not vlan or (tci is not None and tci & 0xFFF == vlan)
+
+    def acceptable(self, seg: WireSegment, tick: int, tci: int | None) -> bool:
+        """Whatever RCV.NXT is, the segment passes the checks of RFC 9293, 3.10.7.4, PAWS and the VLAN filter."""
+        if not self._plain(seg, tci):
             return False
         passes = self._recent.passes(seg.stamps, tick)
         start, nxt = self.rx.place(seg.sequence), self.rx.all.contiguous
@@ -206,9 +210,10 @@ class Connection(Item):
         if self.acceptable(seg, tick, tci) and self.tx.acked <= place <= self.tx.sent_max:
             self._fresh.append((tick, place))
 
-    def overhear(self, seg: WireSegment, tick: int) -> None:
+    def overhear(self, seg: WireSegment, tick: int, tci: int | None) -> None:
         """A segment came in a crowd and may have been dropped: its stamp may count, its acknowledgment need not."""
-        self._recent.took(seg.stamps, tick, min(self._recent.passes(seg.stamps, tick), Answer.PERHAPS))
+        if self._plain(seg, tci):
+            self._recent.took(seg.stamps, tick, min(self._recent.passes(seg.stamps, tick), Answer.PERHAPS))
 
     @property
     def closed(self) -> bool:
