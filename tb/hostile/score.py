@@ -18,6 +18,8 @@ RATIO_LEAST: Final = 0.95
 MEASURED: Final = 0.9
 #: Share of what is measured that the attack must have lasted.
 COVERED_LEAST: Final = 0.75
+#: Share of the attack's frames that must come while good connections have bytes to carry: the rest says nothing of them.
+BESIDE_LEAST: Final = 0.5
 #: Of a class that speaks on open connections so much reaches one; with fewer frames the share tells nothing.
 CLASS_REACHED_LEAST, CLASS_FRAMES = 0.5, 50
 
@@ -30,6 +32,8 @@ class Score:
     reached: Counter[str] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
     """Frames that reached no good connection, as all of them had been served by then."""
+    #: Frames that entered while good connections had bytes to carry.
+    beside: int = 0
     #: How victims ended.
     victims: Counter[str] = field(default_factory=Counter)
     #: Number of an attack frame among all that entered, from 0 -> `cycles.option_walk`.
@@ -91,6 +95,9 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
     ]
     if attacked.get("covered", 0.0) < COVERED_LEAST:
         found.append(f"the attack lasted for {attacked.get('covered', 0.0):.0%} of what is measured only")
+    beside = attacked.get("beside", 0) / max(1, sent)
+    if beside < BESIDE_LEAST:
+        found.append(f"only {beside:.0%} of the frames came while good connections had bytes to carry")
     if ratio < RATIO_LEAST:
         found.append(f"goodput fell to {ratio} of that without the attack")
     if cycles is not None and cycles > CYCLES_MOST:
@@ -100,6 +107,7 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
         "frames": {attack.__name__: frames.get(attack.__name__, 0) for attack in classes_of(config.family)},
         "reached_frames": reached,
         "reached": round(share, 4),
+        "beside": round(beside, 4),
         "cycles_max": cycles,
         "goodput_with": goodput,
         "goodput_without": before,

@@ -190,6 +190,7 @@ class Field:
     def entered(self, name: str, frame: bytes, arrival: int, tick: int) -> None:
         """An attack frame is in the device's port, the one with this number among all."""
         self.score.frames[name] += 1
+        self.score.beside += self.score.ended is None
         self.score.walks[arrival] = option_walk(frame)
         self.score.stopped = tick
         seg = read_segment(frame)
@@ -368,6 +369,7 @@ class HostileTransfer(Transfer):
             "frames": dict(score.frames),
             "reached": dict(score.reached),
             "late": dict(score.late),
+            "beside": score.beside,
             "victims": dict(score.victims),
             "goodput": round(score.goodput, 3),
             "covered": round(score.covered, 3),

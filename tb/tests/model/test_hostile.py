@@ -17,10 +17,12 @@ from tb.hostile.attacks_ipv6 import FRAGMENT, ICMPV6, IPV6_CLASSES, extension_he
 from tb.hostile.cycles import engine_cycles, option_walk
 from tb.hostile.far import HOSTILE_ADDRESS, Far, Mark, Targets
 from tb.hostile.golden import HostileRun
+from tb.hostile.run import with_defaults
 from tb.hostile.score import CYCLES_MOST, Score, judge
 from tb.hostile.session import Field, HostileTransfer
 from tb.monitors.contract.receive_segments import for_the_host
 from tb.monitors.wire_headers import read_segment
+from tb.session import capture_judge
 from tb.session.network import PEER_ADDRESS
 
 FRAMES = 500
@@ -91,6 +93,7 @@ def test_eight_connections_keep_their_goodput_beside_an_attack(tmp_path: Path) -
     found = judge(config, outcome_of(attacked), outcome_of(alone), [])
     assert found["problems"] == []
     assert found["reached"] >= 0.5
+    assert found["beside"] >= 0.5
     never = [
         attack.__name__ for attack, share in CLASSES.items() if share >= 20 and not found["frames"][attack.__name__]
     ]
@@ -197,7 +200,7 @@ def test_a_bound_that_is_missed_is_a_problem() -> None:
     config = RunConfig(frames=100)
     good: dict[str, Any] = {
         "frames": {"blind_acks": 100}, "reached": {"blind_acks": 90}, "goodput": 10.0, "covered": 1.0, "hang": False,
-        "problems": [], "cycles_max": CYCLES_MOST,
+        "problems": [], "cycles_max": CYCLES_MOST, "beside": 50,
     }  # fmt: skip
     alone = {"goodput": 10.0, "hang": False, "problems": []}
     assert judge(config, good, alone, [])["problems"] == []
@@ -207,6 +210,7 @@ def test_a_bound_that_is_missed_is_a_problem() -> None:
         {"reached": {"blind_acks": 45}},
         {"goodput": 9.4},
         {"covered": 0.5},
+        {"beside": 49},
         {"hang": True},
         {"problems": ["x"]},
         {"cycles_max": CYCLES_MOST + 1},
@@ -218,9 +222,42 @@ def test_a_bound_that_is_missed_is_a_problem() -> None:
 def test_guesses_at_good_connections_count_while_there_are_any() -> None:
     config = replace(RunConfig(), device="model", frames=1000)
     alone = {"goodput": 1.0, "hang": False, "problems": []}
-    few = alone | {"covered": 1.0, "frames": {"at_good": 1000}, "reached": {"at_good": 250}}
+    few = alone | {"covered": 1.0, "beside": 1000, "frames": {"at_good": 1000}, "reached": {"at_good": 250}}
     assert judge(config, few | {"late": {"at_good": 700}}, alone, [])["problems"] == []
     assert judge(config, few, alone, [])["problems"] == ["250 of 1000 frames of at_good reached a live connection"]
+
+
+def test_frames_behind_the_last_good_byte_are_not_beside_the_good_connections(tmp_path: Path) -> None:
+    run = HostileRun(session(tmp_path))
+    field = run.session.field
+    for ended in (None, None, 7):
+        field.score.ended = ended
+        field.entered("random_frames", bytes(60), 0, 8)
+    assert run.session.outcome([])["frames"] == {"random_frames": 3}
+    assert run.session.outcome([])["beside"] == 2
+
+
+@pytest.mark.skipif(capture_judge.missing() is not None, reason="no-tshark")
+def test_an_attack_frame_without_room_is_no_frame_of_the_capture(tmp_path: Path) -> None:
+    run = HostileRun(session(tmp_path), tmp_path / "wire.pcapng")
+    network = run.session.hostile
+    for name in (None, "random_frames", "random_frames"):
+        network._way.append(name)
+        network.entered(bytes(60), 1)
+    network.frames_without_room = [2]
+    network.close()
+    assert network.capture_verdict is not None
+    assert (network.capture_verdict.frames, network.capture_verdict.unexplained) == (1, [])
+
+
+@pytest.mark.parametrize("device", ["model", "rtl"])
+def test_a_longer_attack_has_good_connections_that_last_as_long(device: str) -> None:
+    """Once their windows have opened they carry the more a tick: 18 bytes a frame of 100,000 were a quarter of it."""
+    sizes = [with_defaults(replace(RunConfig(), device=device, frames=n, given=("FRAMES",))).size for n in (2, 10)]
+    assert sizes[0] < sizes[1]
+    least = {"model": 80, "rtl": 200}[device]
+    config = replace(RunConfig(), device=device, frames=100_000, given=("FRAMES",))
+    assert with_defaults(config).size >= least * config.frames
 
 
 # --- the measures ---------------------------------------------------------------------------------------
