@@ -39,6 +39,12 @@ def unread(item: Item) -> Result | None:
     return Result("skip" if isinstance(broken, UnsupportedError) else "fail", broken.line, broken.reason)
 
 
+def left_out(items: Sequence[Item]) -> list[str]:
+    """What is wrong with traces that will not be played: those that are broken, not skips; and that none is left."""
+    told = [f"{item.names[-1][1]}: {found}" for item in items if (found := unread(item)) and found.status == "fail"]
+    return told if any(item.script is not None for item in items) else [*told, "no trace can be played"]
+
+
 def play_some(items: Sequence[Item], out: Path, seed: int, capture: Path | None = None) -> list[Result]:
     """Traces on one golden device; each alone if anything but a trace went wrong, so that it is known where.
 

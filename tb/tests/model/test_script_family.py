@@ -8,9 +8,9 @@ import pytest
 
 from tb.config import RunConfig
 from tb.script import packetdrill
-from tb.script.events import Script, UnsupportedError
+from tb.script.events import Script, ScriptError, UnsupportedError
 from tb.script.player import Player, Result
-from tb.script.run import Item
+from tb.script.run import Item, left_out
 from tb.script.run_packetdrill import COLLECTION, family_of, item, items, ready
 from tb.script.stage import ScriptStage, play
 from tb.script.text import text, unnumbered
@@ -125,6 +125,15 @@ def test_a_socket_of_ipv4_has_no_connection_over_ipv6() -> None:
     with pytest.raises(UnsupportedError, match=r"socket\(AF_INET"):
         packetdrill.script("x", text, 6)
     assert packetdrill.script("x", text).family == 4
+
+
+def test_a_trace_that_cannot_be_read_is_a_problem_and_a_skip_is_none_while_others_are_played() -> None:
+    good = Item((("script", "good"),), packetdrill.script("x", OPEN))
+    skip = Item((("script", "skip"),), None, UnsupportedError("cut for IPv4", 3))
+    broken = Item((("script", "broken"),), None, ScriptError("no statement", 7))
+    assert left_out([good, skip]) == []
+    assert [line.partition(":")[0] for line in left_out([good, skip, broken])] == ["broken"]
+    assert left_out([skip]) == ["no trace can be played"] == left_out([])
 
 
 def test_text_of_a_script_names_its_version() -> None:
