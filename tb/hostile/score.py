@@ -18,7 +18,7 @@ RATIO_LEAST: Final = 0.95
 MEASURED: Final = 0.9
 #: Share of what is measured that the attack must have lasted.
 COVERED_LEAST: Final = 0.75
-#: Share of the attack's frames that must come while good connections have bytes to carry: the rest says nothing of them.
+#: Share of the attack's frames that must come while good connections have bytes to carry: the rest tells nothing of it.
 BESIDE_LEAST: Final = 0.5
 #: Of a class that speaks on open connections so much reaches one; with fewer frames the share tells nothing.
 CLASS_REACHED_LEAST, CLASS_FRAMES = 0.5, 50
