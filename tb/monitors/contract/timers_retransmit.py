@@ -258,9 +258,13 @@ class Retransmission(BookedMonitor):
             self.expect(self.now + _FAST, lambda: self._resent_by_now(conn, head, copies))
 
     def _perhaps(self, conn: Connection, notes: _Notes) -> None:
-        """With those that keep the window shut the threshold may be reached, and a recovery have begun."""
+        """With those that keep the window shut the threshold may be reached, and a recovery have begun.
+
+        Not over the octet of a probe alone: the ACK that takes it ends whatever recovery there was (RFC 6582, 3.2).
+        """
         threshold, head = self.parameter("tcp_duplicate_ack_threshold"), notes.head
-        if threshold is not None and head.possible + head.carried + head.shut >= threshold:
+        several = threshold is not None and head.possible + head.carried + head.shut >= threshold
+        if several and conn.sent - conn.una > 1:
             notes.recover_at, notes.recover = self.now, max(notes.recover, conn.sent)
 
     def _recovering(self, conn: Connection, notes: _Notes) -> bool:

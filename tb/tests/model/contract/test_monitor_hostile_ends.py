@@ -747,6 +747,21 @@ def test_a_recovery_that_such_acks_began_sends_the_head_again_with_each_partial_
     assert broken(told(tell), "CH-216") == rules
 
 
+@pytest.mark.rule("CH-216")
+@pytest.mark.parametrize("probes", [2, 3, 5])
+def test_answers_to_probes_begin_no_recovery_of_what_is_sent_behind_them(probes: int) -> None:
+    """One duplicate ACK is none too many to be judged because the window was shut before."""
+
+    def tell(s: Tale) -> None:
+        s.offload().send(1, 4000).goes(0, 0, 1000).comes(0, ack=1000, window=0)
+        for _ in range(probes):
+            s.goes(0, 1000, 1).comes(0, ack=1000, window=0)
+        s.comes(0, ack=1001, window=8000).goes(0, 1001, 1000).goes(0, 2001, 999)
+        s.comes(0, ack=1001, window=8000).goes(0, 1001, 1000)
+
+    assert broken(told(tell), "CH-216") == {"CH-216"}
+
+
 @pytest.mark.rule("CH-245")
 @pytest.mark.parametrize(("ack", "rules"), [(150, set()), (50, {"CH-245"})])
 def test_an_ack_of_what_was_posted_and_not_sent_does_not_end_a_row_of_duplicates(ack: int, rules: set[str]) -> None:
