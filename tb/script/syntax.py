@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from tb.script.events import ScriptError, Segment, UnsupportedError, When, parse_flags, parse_time, split_args
 
 _COMMENTS = re.compile(r"/\*.*?\*/|//[^\n]*|(?m:^\s*#[^\n]*)", re.DOTALL)
-_OPTION = re.compile(r"^\s*--(\w+)(?:=(\S+))?\s*$")
+_OPTIONS = re.compile(r"\s*(?:--\w+(?:=\S+)?\s*)+")
+_OPTION = re.compile(r"--(\w+)(?:=(\S+))?")
 _TIME = re.compile(r"^(?P<time>\+?\*|\+?\d*\.?\d+(?:\s*(?:~|\.\.\.)\s*\+?\d*\.?\d+)?)\s+(?P<rest>.*)$", re.DOTALL)
 _CALL = re.compile(r"^(?P<name>\w+)\s*\((?P<args>.*)\)\s*=\s*(?P<ret>\.\.\.|-?\w+)(?P<rest>.*)$", re.DOTALL)
 _PACKET = re.compile(
@@ -55,10 +56,16 @@ class Syscall(Statement):
 TOLERANCE = 10_000
 
 
+def _options(text: str) -> dict[str, str]:
+    """The options of packetdrill that stand in a script, the last of a name; "" without a value."""
+    lines = _COMMENTS.sub(_blank, text).splitlines()
+    return dict(pair for line in lines if _OPTIONS.fullmatch(line) for pair in _OPTION.findall(line))
+
+
 def tolerance(text: str) -> int:
     """`--tolerance_usecs` of a script, microseconds."""
-    found = re.search(r"^\s*--tolerance_usecs=(\d+)", text, re.MULTILINE)
-    return TOLERANCE if found is None else max(TOLERANCE, int(found[1]))
+    asked = _options(text).get("tolerance_usecs", "")
+    return max(TOLERANCE, int(asked)) if asked.isdecimal() else TOLERANCE
 
 
 #: `--ip_version` and the version on the wire: a mapped address is one of IPv4 (RFC 4291, 2.5.5.2).
@@ -67,8 +74,21 @@ VERSIONS = {"ipv4": 4, "ipv4-mapped-ipv6": 4, "ipv6": 6}
 
 def ip_version(text: str) -> int:
     """Version of IP that a script asks for with `--ip_version`, 4 if with none."""
-    found = re.search(r"^\s*--ip_version=(\S+)", text, re.MULTILINE)
-    return 4 if found is None else VERSIONS.get(found[1], 4)
+    return VERSIONS.get(_options(text).get("ip_version", ""), 4)
+
+
+#: The interface of packetdrill has this MTU unless told, as the paths here.
+MTU = "1500"
+#: Options that say with what a script is run, which has no counterpart here: what they ask for would not be played.
+ELSEWHERE = frozenset({"udp_encaps", "so_filename", "wire_client", "wire_server", "init_scripts"})
+
+
+def _check_options(line: int, source: str) -> None:
+    """UnsupportedError for an option that is not done here. Addresses, ports and tolerances of another run pass."""
+    for name, value in _OPTION.findall(source):
+        other_mtu = name == "mtu" and value != MTU
+        if other_mtu or name in ELSEWHERE or (name == "ip_version" and value not in VERSIONS):
+            raise UnsupportedError(f"--{name}={value}" if value else f"--{name}", line)
 
 
 def parse(text: str) -> tuple[Statement, ...]:
@@ -106,10 +126,8 @@ def _closed(text: str) -> bool:
 
 
 def _statement(line: int, source: str) -> Statement | None:
-    option = _OPTION.match(source)
-    if option is not None:
-        if option[1] == "ip_version" and option[2] not in VERSIONS:
-            raise UnsupportedError(f"--ip_version={option[2]}", line)
+    if _OPTIONS.fullmatch(source):
+        _check_options(line, source)
         return None
     if source.startswith(("%{", "`")):
         source = "+0 " + source

@@ -13,7 +13,7 @@ from tb.script.calls import HOST_OPTIONS, SILENT
 from tb.script.events import Arrival, Call, Departure, ScriptError, Segment, UnsupportedError, When, parse_time
 from tb.script.player import Result
 from tb.script.run_packetdrill import item
-from tb.script.syntax import Packet, parse
+from tb.script.syntax import TOLERANCE, Packet, parse
 
 OPEN = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
 +0 bind(3, ..., ...) = 0
@@ -69,13 +69,32 @@ def test_a_packet_has_flags_numbers_options_and_a_code_point() -> None:
         ("+0 `iptables -A INPUT`", "command `iptables"),
         ("+0 < . 1:1(0) ack 1 win 9 <md5 0>", "TCP option md5"),
         ("+0 > [flowlabel 1] . 1:1(0) ack 1", "IP header flowlabel"),
-        ("--ip_version=ipv5", "ip_version"),
+        ("--ip_version=ipv5", "--ip_version=ipv5"),
+        ("--tolerance_usecs=20000 --mtu=1400", "--mtu=1400"),
+        ("--udp_encaps=123:456", "--udp_encaps=123:456"),
     ],
 )
 def test_a_statement_that_is_not_supported_is_named(line: str, what: str) -> None:
     with pytest.raises(UnsupportedError, match=what) as found:
         parse(f"\n{line}\n")
     assert found.value.line == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "version", "tolerated"),
+    [
+        ("--ip_version=ipv6 --tolerance_usecs=20000", 6, 20_000),
+        ("--tolerance_usecs=20000 --ip_version=ipv6", 6, 20_000),
+        ("--mtu=1500 --local_ip=192.0.2.1\n--ip_version=ipv6", 6, TOLERANCE),
+        ("// --ip_version=ipv6\n--verbose", 4, TOLERANCE),
+    ],
+)
+def test_options_hold_wherever_on_a_line_they_stand_and_not_in_a_comment(
+    options: str, version: int, tolerated: int
+) -> None:
+    assert parse(f"{options}\n") == ()
+    script = packetdrill.script("x", f"{options}\n{OPEN}")
+    assert (script.family, script.tolerance) == (version, tolerated)
 
 
 @pytest.mark.parametrize("line", ["+0 < . 1:5(3) ack 1", "nonsense", "+0 write(4, ..., 1", "+0 hello"])
