@@ -34,7 +34,7 @@ DELAY: Final = {"model": 100, "rtl": 4}
 BYTES_A_FRAME: Final = {"model": 18, "rtl": 224}
 BYTES_AT_LEAST: Final = 48 * 1024
 LONG: Final = {"model": 20_000, "rtl": 2_000}
-BYTES_A_FRAME_OF_LONG: Final = {"model": 70, "rtl": 224}
+BYTES_A_FRAME_OF_LONG: Final = {"model": 110, "rtl": 224}
 BUILT_CONNS: Final = 16
 #: Seconds that a seed may take.
 SECONDS: Final = 4 * 3600.0

@@ -40,6 +40,16 @@ GOOD: Final = 8
 #: Receive windows: with those of the good connections they stay below the half of the pool that is counted.
 VICTIM_WINDOW: Final = 16 * 1024
 GOOD_WINDOW: Final = {"model": 64 * 1024, "rtl": 8 * 1024}
+#: What the host of the good connections does not draw. On the golden device nothing but round trips, windows and this
+#: host limits them: one that draws sizes, how many requests it posts and which indications it refuses has a goodput
+#: that is another by a twentieth when anything comes a tick later, with no attack in it.
+STEADY: Final[Mapping[str, Mapping[str, Any]]] = {
+    "model": {
+        "send_sizes": ((8_192, 8_192, 1),), "receive_sizes": ((16_384, 16_384, 1),), "receive_windows": (8,),
+        "zero_byte_receive": 0.0, "refuse": 0.0, "accept_part": 0.0,
+    },
+    "rtl": {},
+}  # fmt: skip
 #: Bytes that a victim sends, and those that it has under way at most.
 VICTIM_BYTES: Final = 64 * 1024
 VICTIM_OUTSTANDING: Final = 8 * 1024
@@ -320,7 +330,8 @@ class HostileTransfer(Transfer):
     ) -> None:
         base = FileTransferConfig()
         # a request without push waits half a second for its timer: time that would hide what the attack takes
-        settings = replace(base, tcp=replace(base.tcp, initial_rcv_wnd=GOOD_WINDOW[config.device]), nonpush=0.0)
+        tcp = replace(base.tcp, initial_rcv_wnd=GOOD_WINDOW[config.device])
+        settings = replace(base, tcp=tcp, nonpush=0.0, **STEADY[config.device])
         super().__init__(config, memory, allocator, capture=capture, issue=issue, app_config=settings)
         self.field = Field(self, config)
         self.hostile.field = self.field

@@ -30,7 +30,7 @@ FRAMES = 500
 
 def session(tmp_path: Path, **changes: Any) -> RunConfig:
     """A small session under attack."""
-    config = RunConfig(command="hostile", device="model", conns=8, size=12_000, delay=8, frames=FRAMES, out=tmp_path)
+    config = RunConfig(command="hostile", device="model", conns=8, size=48_000, delay=8, frames=FRAMES, out=tmp_path)
     return replace(config, **changes)
 
 
@@ -98,6 +98,15 @@ def test_eight_connections_keep_their_goodput_beside_an_attack(tmp_path: Path) -
         attack.__name__ for attack, share in CLASSES.items() if share >= 20 and not found["frames"][attack.__name__]
     ]
     assert never == []
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+def test_the_host_of_the_good_connections_draws_nothing_that_goodput_hangs_on(tmp_path: Path) -> None:
+    for app in HostileRun(session(tmp_path)).session.apps:
+        host = app.config
+        assert (host.refuse, host.accept_part, host.zero_byte_receive, host.nonpush) == (0.0, 0.0, 0.0, 0.0)
+        assert len(host.receive_windows) == len(host.send_sizes) == len(host.receive_sizes) == 1
+        assert all(least == most for least, most, _ in (*host.send_sizes, *host.receive_sizes))
 
 
 @pytest.mark.rule("issue 4: hostile peers", "CH-205")
