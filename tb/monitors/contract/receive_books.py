@@ -367,11 +367,17 @@ class Connection:
         return new
 
     def shown(self, count: int, tick: int) -> None:
-        """The target hands ``count`` bytes over: they may be of a segment that acknowledges what is still to leave."""
-        if self.delivered + count <= self.arrived:
+        """The target hands ``count`` bytes over: they may be of a segment that acknowledges what is still to leave.
+
+        Also where other text lies at that place: one that came too early and was dropped, for all that is known.
+        """
+        if not count:
             return
         for early in self.early.waiting(tick, self.queued + (self.own_fin is not None)):
-            self._take_data(early, unwrap(early.sequence, self.arrived), tick, 0)
+            start = unwrap(early.sequence, self.arrived)
+            fits = in_window(start, early.length, self.bounds()), self.gate.recent.passes(early.stamps, tick)
+            if min(fits) is not Answer.NO:
+                self._take_data(early, start, tick, 0)
 
     def _take_ack(self, seg: Segment, start: int, ack: int, *, sure: bool) -> None:
         if ack < min(self.gate.una, self.una):

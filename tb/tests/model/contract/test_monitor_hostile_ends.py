@@ -642,6 +642,32 @@ def test_text_that_acknowledges_what_is_about_to_leave_may_fill_a_request_first(
     assert broken(told(tell), "CH-155") == rules
 
 
+@pytest.mark.rule("CH-155")
+@pytest.mark.parametrize(("ack", "rules"), [(100, set()), (101, {"CH-155"})])
+def test_such_text_may_go_up_where_other_text_that_came_too_early_was_dropped(ack: int, rules: set[str]) -> None:
+    """The first text acknowledged what has left since, so it may have been taken; the second is what goes up."""
+
+    def tell(s: Tale) -> None:
+        s.offload().send(1, 100).comes(0, 10, ack=50, data=bytes(10)).wait(2).goes(0, 0, 60)
+        s.comes(0, 10, ack=ack).indicate(0, 10).goes(10, 60, 40)
+
+    assert broken(told(tell), "CH-155") == rules
+
+
+@pytest.mark.rule("CH-155")
+@pytest.mark.parametrize(("place", "stamp", "rules"), [
+    (0, NEWER, set()), (0, PAST, {"CH-155"}), (80000, NEWER, {"CH-155"}),
+])  # fmt: skip
+def test_such_text_goes_up_only_with_a_stamp_and_a_place_that_are_right(
+    place: int, stamp: int, rules: set[str]
+) -> None:
+    def tell(s: Tale) -> None:
+        s.offload(flags=STAMPED, ts_recent=OLDER).send(1, 100)
+        s.comes(place, 10, ack=100, stamps=(stamp, 5000)).indicate(0, 10).goes(10, 0, 100, stamps=(5001, OLDER))
+
+    assert broken(told(tell), "CH-155") == rules
+
+
 @pytest.mark.rule("CH-202")
 @pytest.mark.parametrize(("told_", "rules"), [(20, set()), (21, {"CH-202"})])
 def test_what_came_without_urg_is_acknowledged_below_an_urg_segment_that_repeats_it(
