@@ -84,8 +84,13 @@ ELSEWHERE = frozenset({"udp_encaps", "so_filename", "wire_client", "wire_server"
 
 
 def _check_options(line: int, source: str) -> None:
-    """UnsupportedError for an option that is not done here. Addresses, ports and tolerances of another run pass."""
+    """UnsupportedError for an option that is not done here, ScriptError for a tolerance that is no number.
+
+    Addresses and ports of another run pass.
+    """
     for name, value in _OPTION.findall(source):
+        if name == "tolerance_usecs" and not value.isdecimal():
+            raise ScriptError(f"--tolerance_usecs={value}: microseconds are a number", line)
         other_mtu = name == "mtu" and value != MTU
         if other_mtu or name in ELSEWHERE or (name == "ip_version" and value not in VERSIONS):
             raise UnsupportedError(f"--{name}={value}" if value else f"--{name}", line)

@@ -97,7 +97,14 @@ def test_options_hold_wherever_on_a_line_they_stand_and_not_in_a_comment(
     assert (script.family, script.tolerance) == (version, tolerated)
 
 
-@pytest.mark.parametrize("line", ["+0 < . 1:5(3) ack 1", "nonsense", "+0 write(4, ..., 1", "+0 hello"])
+def test_what_a_command_of_a_script_is_told_is_no_option_of_the_script() -> None:
+    script = packetdrill.script("x", f"+0 `sysctl --ip_version=ipv6 --tolerance_usecs=20000`\n{OPEN}")
+    assert (script.family, script.tolerance) == (4, TOLERANCE)
+
+
+@pytest.mark.parametrize("line", [
+    "+0 < . 1:5(3) ack 1", "nonsense", "+0 write(4, ..., 1", "+0 hello", "--tolerance_usecs=soon", "--tolerance_usecs",
+])  # fmt: skip
 def test_what_is_no_statement_is_an_error(line: str) -> None:
     with pytest.raises(ScriptError) as found:
         parse(line)
