@@ -14,6 +14,7 @@ from tb.script.events import ScriptError, Segment, UnsupportedError, When, parse
 _COMMENTS = re.compile(r"/\*.*?\*/|//[^\n]*|(?m:^\s*#[^\n]*)", re.DOTALL)
 _OPTIONS = re.compile(r"\s*(?:--\w+(?:=\S+)?\s*)+")
 _OPTION = re.compile(r"--(\w+)(?:=(\S+))?")
+_MICROSECONDS = re.compile(r"[0-9]{1,9}")
 _TIME = re.compile(r"^(?P<time>\+?\*|\+?\d*\.?\d+(?:\s*(?:~|\.\.\.)\s*\+?\d*\.?\d+)?)\s+(?P<rest>.*)$", re.DOTALL)
 _CALL = re.compile(r"^(?P<name>\w+)\s*\((?P<args>.*)\)\s*=\s*(?P<ret>\.\.\.|-?\w+)(?P<rest>.*)$", re.DOTALL)
 _PACKET = re.compile(
@@ -65,7 +66,7 @@ def _options(text: str) -> dict[str, str]:
 def tolerance(text: str) -> int:
     """`--tolerance_usecs` of a script, microseconds."""
     asked = _options(text).get("tolerance_usecs", "")
-    return max(TOLERANCE, int(asked)) if asked.isdecimal() else TOLERANCE
+    return max(TOLERANCE, int(asked)) if _MICROSECONDS.fullmatch(asked) else TOLERANCE
 
 
 #: `--ip_version` and the version on the wire: a mapped address is one of IPv4 (RFC 4291, 2.5.5.2).
@@ -89,8 +90,8 @@ def _check_options(line: int, source: str) -> None:
     Addresses and ports of another run pass.
     """
     for name, value in _OPTION.findall(source):
-        if name == "tolerance_usecs" and not value.isdecimal():
-            raise ScriptError(f"--tolerance_usecs={value}: microseconds are a number", line)
+        if name == "tolerance_usecs" and not _MICROSECONDS.fullmatch(value):
+            raise ScriptError(f"--tolerance_usecs={_short(value)}: not a number of microseconds", line)
         other_mtu = name == "mtu" and value != MTU
         if other_mtu or name in ELSEWHERE or (name == "ip_version" and value not in VERSIONS):
             raise UnsupportedError(f"--{name}={value}" if value else f"--{name}", line)

@@ -27,7 +27,8 @@ _OUTDATED: Final = 1 << 27
 """Ticks of less than 24 days on any clock: a younger TS.Recent stops an older stamp (RFC 7323, 5.5)."""
 _HALF: Final = 1 << 31
 _WHOLE: Final = 1 << 32
-_REMEMBERED: Final = 64
+_REMEMBERED: Final = 1024
+"""Segments of one connection that wait at most."""
 _Item = TypeVar("_Item")
 
 
@@ -170,27 +171,41 @@ class Fins:
         return any(place <= end for place in self.places) or (self.known is not None and self.known <= end)
 
 
+@dataclass(frozen=True, slots=True)
+class Held(Generic[_Item]):
+    """A segment that acknowledged what was not sent when it came."""
+
+    tick: int
+    """When it came."""
+    ack: int
+    """It acknowledges all up to here."""
+    stamp: Answer
+    """What PAWS said of it then: what came behind it has no say in that."""
+    item: _Item
+
+
 class Early(Generic[_Item]):
     """Acknowledgments of what was not sent: they count if the target sends it before it looks at them."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[int, int, _Item]] = deque(maxlen=_REMEMBERED)
+        self._waiting: deque[Held[_Item]] = deque(maxlen=_REMEMBERED)
 
-    def add(self, tick: int, ack: int, item: _Item) -> None:
-        """``item`` came at ``tick`` and acknowledges all up to ``ack``."""
-        self._waiting.append((tick, ack, item))
+    def add(self, tick: int, ack: int, item: _Item, stamp: Answer = Answer.YES) -> None:
+        """``item`` came at ``tick`` and acknowledges all up to ``ack``; one with an old stamp never counts."""
+        if stamp is not Answer.NO:
+            self._waiting.append(Held(tick, ack, stamp, item))
 
-    def due(self, tick: int, sent: int) -> Iterator[_Item]:
+    def due(self, tick: int, sent: int) -> Iterator[Held[_Item]]:
         """Those that may count now that all up to ``sent`` was sent."""
         if not self._waiting:
             return
-        fresh = [one for one in self._waiting if one[0] + SOON >= tick]
-        self._waiting = deque((one for one in fresh if one[1] > sent), maxlen=_REMEMBERED)
-        yield from (item for _, ack, item in fresh if ack <= sent)
+        fresh = [one for one in self._waiting if one.tick + SOON >= tick]
+        self._waiting = deque((one for one in fresh if one.ack > sent), maxlen=_REMEMBERED)
+        yield from (one for one in fresh if one.ack <= sent)
 
-    def waiting(self, tick: int, queued: int) -> list[_Item]:
+    def waiting(self, tick: int, queued: int) -> list[Held[_Item]]:
         """Those that may count yet: they acknowledge no more than ``queued``, which the target has to send."""
-        return [item for at, ack, item in self._waiting if at + SOON >= tick and ack <= queued]
+        return [one for one in self._waiting if one.tick + SOON >= tick and one.ack <= queued]
 
 
 class Gate:
@@ -201,14 +216,20 @@ class Gate:
         self.una = una
         """Lower bound of SND.UNA: what was acknowledged by segments that the target must have taken."""
 
-    def judge(self, seg: Header, start: int, ack: int, bounds: Bounds, tick: int) -> Answer:
-        """Whether the target takes the segment; ``start`` and ``ack`` are its numbers as positions."""
+    def judge(
+        self, seg: Header, start: int, ack: int, bounds: Bounds, tick: int, stamp: Answer | None = None
+    ) -> Answer:
+        """Whether the target takes the segment; ``start`` and ``ack`` are its numbers as positions.
+
+        ``stamp``: what PAWS says of it, if that was asked before.
+        """
         window = in_window(start, seg.length, bounds)
         if seg.flags & (RST | SYN):
             return window
         if not seg.flags & ACK:
             return Answer.NO
-        return min(window, in_range(ack, bounds), self.recent.passes(seg.stamps, tick))
+        passes = self.recent.passes(seg.stamps, tick) if stamp is None else stamp
+        return min(window, in_range(ack, bounds), passes)
 
     def took(self, seg: Header, start: int, ack: int, bounds: Bounds, tick: int, answer: Answer) -> None:
         """The target looks at the segment; ``bounds`` as they were before it."""

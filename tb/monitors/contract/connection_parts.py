@@ -400,13 +400,13 @@ class Connection(Thing):
             bounds = self.bounds()
             self.reset_in |= bounds.nxt[0] <= start <= bounds.nxt[1]
         elif seg.flags & ACK and not seg.flags & SYN and ack > self.bounds().sent[1]:
-            self.early.add(tick, ack, (seg, payload, order))
+            self.early.add(tick, ack, (seg, payload, order), self.gate.recent.passes(seg.stamps, tick))
         else:
             self._take(seg, payload, tick, order)
 
-    def _take(self, seg: WireSegment, payload: bytes, tick: int, order: int) -> None:
+    def _take(self, seg: WireSegment, payload: bytes, tick: int, order: int, stamp: Answer | None = None) -> None:
         start, ack, bounds = self.receive_place(seg.sequence), self._ack_place(seg), self.bounds()
-        answer = self.gate.judge(seg, start, ack, bounds, tick)
+        answer = self.gate.judge(seg, start, ack, bounds, tick, stamp)
         self.gate.took(seg, start, ack, bounds, tick, answer)
         if answer is Answer.NO or seg.flags & SYN:
             return
@@ -455,8 +455,9 @@ class Connection(Thing):
 
     def _revive(self, tick: int) -> None:
         """What was acknowledged before it was sent is sent now, or may be."""
-        for seg, payload, order in self.early.due(tick, self.bounds().sent[1]):
-            self._take(seg, payload, tick, order)
+        for held in self.early.due(tick, self.bounds().sent[1]):
+            seg, payload, order = held.item
+            self._take(seg, payload, tick, order, held.stamp)
 
     @property
     def can_override(self) -> bool:

@@ -4,7 +4,7 @@ Which frame the NIC has dealt with is not in the trace. So the receive side has 
 end of data that came in without a gap (the NIC cannot have more), and `Connection.acked`, what it acknowledged
 (it has at least that). The send side knows what was on the wire and what the peer's segments said. Segments that no
 receiver takes (`acceptance`) are in neither; where those that it may take contradict each other, `Connection.fins` and
-`Stream.doubts` say what is not known.
+`Stream.others` say what is not known.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate, in_range, in_window
+from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate, Held, in_range, in_window
 from tb.monitors.contract.receive_push import Pushes
 from tb.monitors.contract.receive_segments import ACK, FIN, PSH, RST, SYN, URG, Segment, unwrap
 from tb.monitors.contract.receive_stream import Arrival, Stream
@@ -333,10 +333,16 @@ class Connection:
                 self.reset_in = tick
             return []
         if seg.has(ACK) and not seg.has(SYN) and ack > self.sent:
-            self.early.add(tick, ack, seg)
+            self.early.add(tick, ack, seg, self.gate.recent.passes(seg.stamps, tick))
             return []
+        return self._look_at(seg, tick, order, sure=sure)
+
+    def _look_at(
+        self, seg: Segment, tick: int, order: int, *, sure: bool, stamp: Answer | None = None
+    ) -> list[Arrival]:
+        start, ack = unwrap(seg.sequence, self.arrived), unwrap(seg.acknowledgment, self.una)
         bounds = self.bounds()
-        answer = self.gate.judge(seg, start, ack, bounds, tick)
+        answer = self.gate.judge(seg, start, ack, bounds, tick, stamp)
         self.gate.took(seg, start, ack, bounds, tick, answer if sure else min(answer, Answer.PERHAPS))
         if answer is Answer.NO or seg.has(SYN | URG):
             return []
@@ -366,18 +372,53 @@ class Connection:
         self.arrivals.extend(new)
         return new
 
-    def shown(self, count: int, tick: int) -> None:
+    def shown(self, count: int, data: bytes, tick: int) -> None:
         """The target hands ``count`` bytes over: they may be of a segment that acknowledges what is still to leave.
 
-        Also where other text lies at that place: one that came too early and was dropped, for all that is known.
+        Such a segment counts where nothing else that came explains the bytes, and it does. ``data``: the bytes, as far
+        as the trace has them.
         """
-        if not count:
+        end = self.delivered + count
+        whole = len(data) == count
+        if end <= self.arrived and not (whole and self.stream.same(self.delivered, data) is False):
             return
-        for early in self.early.waiting(tick, self.queued + (self.own_fin is not None)):
-            start = unwrap(early.sequence, self.arrived)
-            fits = in_window(start, early.length, self.bounds()), self.gate.recent.passes(early.stamps, tick)
-            if min(fits) is not Answer.NO:
-                self._take_data(early, start, tick, 0)
+        for held in self._waiting(tick):
+            start, text = unwrap(held.item.sequence, self.arrived), held.item.payload
+            low, high = max(start, self.delivered), min(start + len(text), end)
+            if low < high and (
+                not whole or text[low - start : high - start] == data[low - self.delivered : high - self.delivered]
+            ):
+                self._came(held, self._take_data(held.item, start, tick, 0))
+
+    def ended(self, place: int, tick: int) -> None:
+        """The target acts as if a push or the FIN were at ``place``: that of a waiting segment, perhaps."""
+        for held in self._waiting(tick):
+            start = unwrap(held.item.sequence, self.arrived)
+            if start + len(held.item.payload) == place <= self.arrived:
+                self.pushes.take(start, place, push=held.item.has(PSH), acked=self.acked)
+                if held.item.has(FIN):
+                    self.fins.add(place)
+
+    def _waiting(self, tick: int) -> Iterator[Held[Segment]]:
+        """Segments that may count as soon as the target has sent what it has, or have counted."""
+        for held in self.early.waiting(tick, self.queued + (self.own_fin is not None)):
+            start = unwrap(held.item.sequence, self.arrived)
+            if not held.item.has(URG) and in_window(start, held.item.length, self.bounds()) is not Answer.NO:
+                yield held
+
+    def _revive(self, tick: int) -> None:
+        """What was acknowledged before it was sent is sent now."""
+        for held in self.early.due(tick, self.sent):
+            self.revived = tick
+            self.last_in = tick
+            self._came(held, self._look_at(held.item, tick, 0, sure=False, stamp=held.stamp))
+
+    @staticmethod
+    def _came(held: Held[Segment], new: list[Arrival]) -> None:
+        """The target may have had it since it came."""
+        for arrival in new:
+            arrival.first = held.tick
+            arrival.copied = True
 
     def _take_ack(self, seg: Segment, start: int, ack: int, *, sure: bool) -> None:
         if ack < min(self.gate.una, self.una):
@@ -399,21 +440,19 @@ class Connection:
         self.last_out = tick
         if seg.has(RST):
             return
+        end = unwrap(seg.sequence, self.sent) + seg.length
+        self.sent = max(self.sent, end)
+        self._revive(tick)  # what this segment acknowledges may have come in one of them
         ack = unwrap(seg.acknowledgment, self.acked)
         self.acked = max(self.acked, min(ack, self.next_bounds[1]))
         self.fins.passed(self.acked)
         if self.arrived == self.acked - 1 and self.fins.at(self.arrived):
             self.fins.settle(self.arrived)
         self.edge = max(self.edge, ack + (seg.window << self.scale("rcv_wind_scale")))
-        end = unwrap(seg.sequence, self.sent) + seg.length
         if seg.has(FIN) and self.fin_out is None:
             self.fin_out = tick
             self.fin_out_ack = ack
             self.own_fin = end - 1
-        self.sent = max(self.sent, end)
-        for early in self.early.due(tick, self.sent):
-            self.revived = tick
-            self.take_in(early, tick, sure=False)
 
     def deliver(self, count: int) -> None:
         """``count`` bytes are the host's now."""

@@ -39,8 +39,10 @@ class Stream:
     end: int
     held: bytearray = field(default_factory=bytearray)
     beyond: list[tuple[int, bytes]] = field(default_factory=list)
-    doubts: list[tuple[int, int]] = field(default_factory=list)
-    """Ranges in order and apart for which two texts came that differ: which of them was taken is not known."""
+    unknown: list[tuple[int, int]] = field(default_factory=list)
+    """Ranges in order and apart of which no text is known."""
+    others: dict[int, set[int]] = field(default_factory=dict)
+    """Bytes that came for a place besides the one that is held: which of them was taken is not known."""
 
     def bytes_at(self, start: int, length: int) -> bytes | None:
         """What lies at [start, start + length); None if not all of it is remembered."""
@@ -49,22 +51,19 @@ class Stream:
         return bytes(self.held[start - self.base : start - self.base + length])
 
     def same(self, start: int, data: bytes) -> bool | None:
-        """``data`` is what lies at ``start``, as far as only one text came; None if not all of it is remembered."""
+        """``data`` is what lies at ``start``, by one of the texts that came; None if not all of it is remembered."""
         held = self.bytes_at(start, len(data))
         if held is None:
             return None
-        end = start + len(data)
-        clear = start
-        for low, high in [*((low, high) for low, high in self.doubts if low < end and high > start), (end, end)]:
-            if held[clear - start : max(clear, low) - start] != data[clear - start : max(clear, low) - start]:
-                return False
-            clear = max(clear, high)
-        return True
+        return held == data or all(
+            one == two or two in self.others.get(at, ()) or any(low <= at < high for low, high in self.unknown)
+            for at, (one, two) in enumerate(zip(held, data, strict=True), start)
+        )
 
     def doubt(self, start: int, end: int) -> None:
         """What lies at [start, end) is not known."""
-        met = [span for span in self.doubts if span[0] <= end and start <= span[1]]
-        self.doubts = sorted([*(span for span in self.doubts if span not in met), _hull([*met, (start, end)])])
+        met = [span for span in self.unknown if span[0] <= end and start <= span[1]]
+        self.unknown = sorted([*(span for span in self.unknown if span not in met), _hull([*met, (start, end)])])
 
     def put(self, start: int, data: bytes, tick: int, floor: int = 0) -> list[Arrival]:
         """Bytes came in: the arrivals that are now without a gap. Below ``floor`` the target had all before."""
@@ -88,8 +87,9 @@ class Stream:
             known = self.held[seen - self.base : start + old - self.base]
             other = data[seen - start : old]
             if known != other:
-                places = [at for at, (one, two) in enumerate(zip(known, other, strict=True), seen) if one != two]
-                self.doubt(places[0], places[-1] + 1)
+                for at, (one, two) in enumerate(zip(known, other, strict=True), seen):
+                    if one != two:
+                        self.others.setdefault(at, set()).add(two)
         if old < len(data):
             new.append(Arrival(self.end, start + len(data), tick, tick, whole=whole and old == 0))
             self.held += data[old:]
@@ -101,7 +101,8 @@ class Stream:
         if surplus > _KEPT:
             del self.held[:surplus]
             self.base += surplus
-            self.doubts = [span for span in self.doubts if span[1] > self.base]
+            self.unknown = [span for span in self.unknown if span[1] > self.base]
+            self.others = {at: texts for at, texts in self.others.items() if at >= self.base}
 
 
 def _hull(spans: list[tuple[int, int]]) -> tuple[int, int]:

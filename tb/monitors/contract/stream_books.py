@@ -174,8 +174,8 @@ class SendStream:
         """The host gave a list to send; its place in the stream."""
         start = self.total
         self.total += nbl.data_length
-        for seg in self._early.due(tick, self.total + 1):
-            self.heard(seg, tick)
+        for held in self._early.due(tick, self.total + 1):
+            self.heard(held.item, tick)
         data = nbl.data if len(nbl.data) == nbl.data_length else b""
         if self.total > start:
             self._pieces.append(Piece(start, self.total, data, len(nbl.buffers)))

@@ -172,8 +172,8 @@ class Retransmission(BookedMonitor):
 
     def segment_sent(self, conn: Connection, seg: Segment) -> None:
         notes = self._of(conn)
-        for sample in notes.early.due(self.now, conn.sent):
-            notes.sampled(sample)
+        for held in notes.early.due(self.now, conn.sent):
+            notes.sampled(held.item)
 
     def reported(self, held: Connection | Shared, node: Node, asked: int, terminated: bool) -> None:
         if not isinstance(held, Connection) or node.delegated is None or node.status != SUCCESS:

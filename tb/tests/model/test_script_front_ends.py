@@ -104,6 +104,7 @@ def test_what_a_command_of_a_script_is_told_is_no_option_of_the_script() -> None
 
 @pytest.mark.parametrize("line", [
     "+0 < . 1:5(3) ack 1", "nonsense", "+0 write(4, ..., 1", "+0 hello", "--tolerance_usecs=soon", "--tolerance_usecs",
+    "--tolerance_usecs=\u0663\u0660\u0660\u0660\u0660", "--tolerance_usecs=" + 5000 * "9",
 ])  # fmt: skip
 def test_what_is_no_statement_is_an_error(line: str) -> None:
     with pytest.raises(ScriptError) as found:

@@ -593,22 +593,34 @@ def test_what_was_acknowledged_too_early_counts_for_a_while_once() -> None:
     early: Early[str] = Early()
     early.add(10, 100, "first")
     early.add(20, 200, "second")
+    early.add(20, 120, "old", Answer.NO)
     assert list(early.due(25, 99)) == []
-    assert list(early.due(26, 150)) == ["first"]
+    assert [(held.tick, held.item) for held in early.due(26, 150)] == [(10, "first")]
     assert list(early.due(27, 150)) == []
     assert list(early.due(37, 300)) == []
 
 
-def test_bytes_that_differ_are_in_doubt_and_others_are_not() -> None:
+def test_where_bytes_differ_one_of_those_that_came_counts_and_no_third() -> None:
     stream = Stream(0, 0)
     stream.put(5, b"fghij", 1)
     stream.put(0, b"abcdeFgHij", 2)
-    assert stream.doubts == [(5, 8)]
-    assert stream.same(0, b"abcde???ij") is True
-    assert stream.same(0, b"abcde???i!") is False
+    assert stream.others == {5: {ord("f")}, 7: {ord("h")}}
+    assert all(stream.same(0, text) for text in (b"abcdefghij", b"abcdeFgHij", b"abcdefgHij"))
+    assert stream.same(0, b"abcde?ghij") is False
+    assert stream.same(0, b"abcdefghi!") is False
     assert stream.same(8, b"ijk") is None
     stream.put(0, b"ABCDE", 3, 10)
-    assert stream.doubts == [(5, 8)]
+    assert stream.same(0, b"ABCDE") is False
+
+
+def test_where_nothing_is_known_any_text_counts() -> None:
+    stream = Stream(0, 0)
+    stream.put(0, b"abcdef", 1)
+    stream.doubt(1, 3)
+    stream.doubt(3, 4)
+    assert stream.unknown == [(1, 4)]
+    assert stream.same(0, b"a???ef") is True
+    assert stream.same(0, b"?bcdef") is False
 
 
 @pytest.mark.rule("CH-216")
@@ -622,50 +634,6 @@ def test_an_ack_of_all_that_is_repeated_while_more_leaves_may_be_a_duplicate(wai
         s.wait(5).comes(0, ack=1000).wait(5).comes(0, ack=1000).wait(1).goes(0, 1000, 1000)
 
     assert broken(told(tell), "CH-216") == rules
-
-
-@pytest.mark.rule("CH-155")
-@pytest.mark.parametrize(("ack", "late", "rules"), [(100, 0, set()), (101, 0, {"CH-155"}), (100, 50, {"CH-155"})])
-def test_text_that_acknowledges_what_is_about_to_leave_may_go_up_first(ack: int, late: int, rules: set[str]) -> None:
-    def tell(s: Tale) -> None:
-        s.offload().send(1, 100).comes(0, 10, ack=ack).wait(late).indicate(0, 10).goes(10, 0, 100)
-
-    assert broken(told(tell), "CH-155") == rules
-
-
-@pytest.mark.rule("CH-155")
-@pytest.mark.parametrize(("ack", "rules"), [(100, set()), (101, {"CH-155"})])
-def test_text_that_acknowledges_what_is_about_to_leave_may_fill_a_request_first(ack: int, rules: set[str]) -> None:
-    def tell(s: Tale) -> None:
-        s.offload().post(7, 10).send(1, 100).comes(0, 10, ack=ack).done(7, 10).goes(10, 0, 100)
-
-    assert broken(told(tell), "CH-155") == rules
-
-
-@pytest.mark.rule("CH-155")
-@pytest.mark.parametrize(("ack", "rules"), [(100, set()), (101, {"CH-155"})])
-def test_such_text_may_go_up_where_other_text_that_came_too_early_was_dropped(ack: int, rules: set[str]) -> None:
-    """The first text acknowledged what has left since, so it may have been taken; the second is what goes up."""
-
-    def tell(s: Tale) -> None:
-        s.offload().send(1, 100).comes(0, 10, ack=50, data=bytes(10)).wait(2).goes(0, 0, 60)
-        s.comes(0, 10, ack=ack).indicate(0, 10).goes(10, 60, 40)
-
-    assert broken(told(tell), "CH-155") == rules
-
-
-@pytest.mark.rule("CH-155")
-@pytest.mark.parametrize(("place", "stamp", "rules"), [
-    (0, NEWER, set()), (0, PAST, {"CH-155"}), (80000, NEWER, {"CH-155"}),
-])  # fmt: skip
-def test_such_text_goes_up_only_with_a_stamp_and_a_place_that_are_right(
-    place: int, stamp: int, rules: set[str]
-) -> None:
-    def tell(s: Tale) -> None:
-        s.offload(flags=STAMPED, ts_recent=OLDER).send(1, 100)
-        s.comes(place, 10, ack=100, stamps=(stamp, 5000)).indicate(0, 10).goes(10, 0, 100, stamps=(5001, OLDER))
-
-    assert broken(told(tell), "CH-155") == rules
 
 
 @pytest.mark.rule("CH-202")
