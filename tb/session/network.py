@@ -6,6 +6,7 @@ Time is counted in ticks. Nothing here knows whether the device is the RTL or th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from model.wire.impair import ImpairmentRates, Impairments
@@ -48,6 +49,16 @@ def wire_cycles(config: RunConfig) -> int:
     return -(-FULL_FRAME_BYTES * 8 // config.data_w)
 
 
+def patient(peer: PeerConfig, delay: int) -> PeerConfig:
+    """A far end that does not time out while the answer is still under way: ``delay`` ticks there, and back.
+
+    RFC 6298 2.4 asks for a least timeout of a second for this; with less, a round trip that hardly varies leaves no
+    room for a delayed ACK.
+    """
+    tcp = peer.tcp
+    return replace(peer, tcp=replace(tcp, rto_min=max(tcp.rto_min, 3 * delay)))
+
+
 class Network:
     """Everything behind the wire port.
 
@@ -63,7 +74,7 @@ class Network:
         rates = ImpairmentRates(config.loss, config.reorder, config.dup, config.corrupt, config.delay, config.mark)
         self.impairments = {direction: Impairments(rates, config.seed, direction) for direction in (TO_PEER, TO_NIC)}
         neighbor = Neighbor(NIC_ADDRESS[config.family], NIC_MAC)
-        self.peer: Peer = make_peer(config.peer, peer, PEER_PORT, neighbor, make_app)
+        self.peer: Peer = make_peer(config.peer, patient(peer, config.delay), PEER_PORT, neighbor, make_app)
         self.monitor = WireMonitor(MonitorConfig(race_ticks=1 + -(-QUEUED_FRAMES * wire_cycles(config) // TICK_CYCLES)))
         #: Sees every frame at the NIC's port, too.
         self.tap: ContractTap | None = None

@@ -342,6 +342,15 @@ def test_a_wrong_payload_length_is_seen_by_scapy() -> None:
     assert len(list(capture_judge._rebuilt([(0, bytes(data))]))) == 1
 
 
+@pytest.mark.rule("RFC 6298 2.4")
+def test_a_far_end_does_not_time_out_while_the_answer_is_still_on_a_long_way(tmp_path: Path) -> None:
+    config = RunConfig(device="model", size=786_432, seed=1, delay=150, loss=0.002)
+    run = ModelRun(config, capture=tmp_path / "wire.pcapng")
+    assert run.run() == []
+    run.transfer.network.close()
+    assert verdict(run.transfer) == []
+
+
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("loss", [0.0, 0.03])
 def test_the_capture_of_a_session_is_judged_and_held_against_it(tmp_path: Path, loss: float, family: int) -> None:

@@ -20,7 +20,7 @@ from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES
 from tb.env.coverage import CoverageMonitor
 from tb.session import summary
 from tb.streams import Streams
-from tb.tests import corner_cases, delivery_cases
+from tb.tests import corner_cases, delivery_cases, seldom_cases
 from tb.tests.closure_cases import POOL, SESSION, cases
 from tb.tests.lab import DELAY, Case, Lab
 from tb.tests.model.test_device_errors import LabRun
@@ -84,3 +84,8 @@ def test_a_seed_plays_the_same_again_and_another_one_plays_otherwise(tmp_path: P
     first, again, other = (played(seed, 8, tmp_path)[1].entries for seed in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize("case", seldom_cases.UNJAMMED, ids=lambda case: case.__name__)
+def test_what_no_session_comes_near_is_as_the_rules_say(case: Callable[[Lab], Case], tmp_path: Path) -> None:
+    played(1, 8, tmp_path, [case])

@@ -1,6 +1,7 @@
 """Bins of coverage that no session hits whatever its seed, each by a case of its own, on the RTL and in lockstep.
 
 The cases: tb/tests/delivery_cases.py, tb/tests/corner_cases.py. The test fails where one did not hit what it is for.
+With them those of tb/tests/seldom_cases.py, for branches of the RTL that no session takes, which assert what they do.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from model.ndis.miniport import MiniportDriver
 from tb.coverage.samples import by_group
 from tb.env.base_test import top
 from tb.session.transfer import Transfer
-from tb.tests import corner_cases, delivery_cases
+from tb.tests import corner_cases, delivery_cases, seldom_cases
 from tb.tests.lab import Case, Lab
 from tb.tests.rtl.closure_test import ClosureTest
 from tb.tests.rtl.errors_test import RtlPort
@@ -43,6 +44,7 @@ class DirectedTest(ClosureTest):
             corner_cases.words_in_last_ack,
             lambda lab: corner_cases.no_room_for_frames(lab, self._memory),
             lambda lab: corner_cases.acknowledgment_due_in_closing(lab, self._wire),
+            *seldom_cases.cases(self._wire),
         ]
 
     def session(self, allocator: PageAllocator) -> tuple[Transfer, MiniportDriver]:
