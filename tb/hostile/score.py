@@ -13,6 +13,9 @@ from tb.hostile.attacks import REACHING, classes_of
 CYCLES_MOST: Final = 64
 REACHED_LEAST: Final = 0.2
 RATIO_LEAST: Final = 0.95
+#: The same of each good connection alone. What one loses to chance another has: a segment that comes a tick later meets
+#: another delayed ACK, which moves a connection by a tenth. One that is starved while others are served is far below.
+RATIO_EACH_LEAST: Final = 0.8
 #: Goodput of a connection is that of so much of what it had still to carry when the attack began. The rest is left out:
 #: whether its last segment is one that a delayed ACK waits for is chance, and as long as all before it on the RTL.
 MEASURED: Final = 0.9
@@ -56,9 +59,15 @@ class Score:
     @property
     def goodput(self) -> float:
         """Bytes a tick, the sum over the good connections, each until `MEASURED` was back; 0 if not all bytes came."""
+        return sum(self.goodput_each)
+
+    @property
+    def goodput_each(self) -> list[float]:
+        """Of each good connection, by its place; empty if not all bytes came."""
         if self.begun is None or self.ended is None:
-            return 0.0
-        return sum(fresh / max(1, tick - self.begun) for tick, fresh in self.measured.values())
+            return []
+        found = sorted(self.measured.items())
+        return [fresh / max(1, tick - self.begun) for _, (tick, fresh) in found]
 
     @property
     def covered(self) -> float:
@@ -77,6 +86,8 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
     share = sum(reached.values()) / max(1, sent)
     goodput, before = float(attacked.get("goodput", 0.0)), float(alone.get("goodput", 0.0))
     ratio = round(goodput / before, 4) if before else 0.0
+    pairs = zip(attacked.get("goodput_each", []), alone.get("goodput_each", []), strict=False)
+    each = [round(now / then, 4) if then else 0.0 for now, then in pairs]
     cycles = attacked.get("cycles_max")
     hang = bool(attacked.get("hang", not attacked) or alone.get("hang", not alone))
     found = [*problems, *attacked.get("problems", []), *(f"without attack: {one}" for one in alone.get("problems", []))]
@@ -100,6 +111,10 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
         found.append(f"only {beside:.0%} of the frames came while good connections had bytes to carry")
     if ratio < RATIO_LEAST:
         found.append(f"goodput fell to {ratio} of that without the attack")
+    found += [
+        f"goodput of good connection {place} alone fell to {one} of that without the attack"
+        for place, one in enumerate(each) if one < RATIO_EACH_LEAST
+    ]  # fmt: skip
     if cycles is not None and cycles > CYCLES_MOST:
         found.append(f"{cycles} engine cycles for a frame, more than {CYCLES_MOST}")
     return {
@@ -112,6 +127,7 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
         "goodput_with": goodput,
         "goodput_without": before,
         "ratio": ratio,
+        "ratio_each": each,
         "covered": attacked.get("covered"),
         "victims": attacked.get("victims", {}),
         "hang": hang,

@@ -383,6 +383,7 @@ class HostileTransfer(Transfer):
             "beside": score.beside,
             "victims": dict(score.victims),
             "goodput": round(score.goodput, 3),
+            "goodput_each": [round(one, 3) for one in score.goodput_each],
             "covered": round(score.covered, 3),
             "hang": hang,
             "problems": [*problems, *summary.verdict(self)],

@@ -209,15 +209,16 @@ def test_a_bound_that_is_missed_is_a_problem() -> None:
     config = RunConfig(frames=100)
     good: dict[str, Any] = {
         "frames": {"blind_acks": 100}, "reached": {"blind_acks": 90}, "goodput": 10.0, "covered": 1.0, "hang": False,
-        "problems": [], "cycles_max": CYCLES_MOST, "beside": 50,
+        "problems": [], "cycles_max": CYCLES_MOST, "beside": 50, "goodput_each": [8.0, 2.0],
     }  # fmt: skip
-    alone = {"goodput": 10.0, "hang": False, "problems": []}
+    alone = {"goodput": 10.0, "hang": False, "problems": [], "goodput_each": [8.0, 2.0]}
     assert judge(config, good, alone, [])["problems"] == []
     for change in (
         {"frames": {"blind_acks": 99}},
         {"reached": {"blind_acks": 10}},
         {"reached": {"blind_acks": 45}},
         {"goodput": 9.4},
+        {"goodput_each": [8.0, 1.5]},
         {"covered": 0.5},
         {"beside": 49},
         {"hang": True},
