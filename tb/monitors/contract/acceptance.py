@@ -181,6 +181,8 @@ class Held(Generic[_Item]):
     """It acknowledges all up to here."""
     stamp: Answer
     """What PAWS said of it then: what came behind it has no say in that."""
+    before: int
+    """End of the data that had come without a gap."""
     item: _Item
 
 
@@ -190,10 +192,10 @@ class Early(Generic[_Item]):
     def __init__(self) -> None:
         self._waiting: deque[Held[_Item]] = deque(maxlen=_REMEMBERED)
 
-    def add(self, tick: int, ack: int, item: _Item, stamp: Answer = Answer.YES) -> None:
+    def add(self, tick: int, ack: int, item: _Item, stamp: Answer = Answer.YES, before: int = 0) -> None:
         """``item`` came at ``tick`` and acknowledges all up to ``ack``; one with an old stamp never counts."""
         if stamp is not Answer.NO:
-            self._waiting.append(Held(tick, ack, stamp, item))
+            self._waiting.append(Held(tick, ack, stamp, before, item))
 
     def due(self, tick: int, sent: int) -> Iterator[Held[_Item]]:
         """Those that may count now that all up to ``sent`` was sent."""

@@ -157,6 +157,8 @@ class Connection:
         self.una = self.first_una = number(self.delegated, "snd_una") + (1 << 32)
         self.gate = Gate(self.const, self.delegated, self.began, self.una)
         self.early: Early[Segment] = Early()
+        self.believed = 0
+        """What the target must have sent soon: it acted by segments that acknowledge all up to here."""
         self.revived = -1
         """Tick at which one of them came to count."""
         self.widest = max(number(self.delegated, "max_snd_wnd"), number(self.delegated, "snd_wnd"))
@@ -333,12 +335,12 @@ class Connection:
                 self.reset_in = tick
             return []
         if seg.has(ACK) and not seg.has(SYN) and ack > self.sent:
-            self.early.add(tick, ack, seg, self.gate.recent.passes(seg.stamps, tick))
+            self.early.add(tick, ack, seg, self.gate.recent.passes(seg.stamps, tick), self.arrived)
             return []
         return self._look_at(seg, tick, order, sure=sure)
 
     def _look_at(
-        self, seg: Segment, tick: int, order: int, *, sure: bool, stamp: Answer | None = None
+        self, seg: Segment, tick: int, order: int, *, sure: bool, stamp: Answer | None = None, had: int = 0
     ) -> list[Arrival]:
         start, ack = unwrap(seg.sequence, self.arrived), unwrap(seg.acknowledgment, self.una)
         bounds = self.bounds()
@@ -347,36 +349,39 @@ class Connection:
         if answer is Answer.NO or seg.has(SYN | URG):
             return []
         self._take_ack(seg, start, ack, sure=sure and answer is Answer.YES)
-        return self._take_data(seg, start, tick, order)
+        return self._take_data(seg, start, tick, order, had)
 
-    def _take_data(self, seg: Segment, start: int, tick: int, order: int) -> list[Arrival]:
+    def _take_data(self, seg: Segment, start: int, tick: int, order: int, had: int = 0) -> list[Arrival]:
+        """Text and FIN of a segment that may be taken; all below ``had`` the target had when it looked at it."""
         limit = self.edge_bound if self.fin is None else min(self.edge_bound, self.fin)
         data = seg.payload[: max(0, limit - start)]
         end = start + len(seg.payload)
-        if seg.has(FIN) and start <= self.edge_bound and end >= self.acked:
+        acked = max(self.acked, had)
+        if seg.has(FIN) and start <= self.edge_bound and end >= acked:
             self.fins.add(end, order)
-        if not data:
+        if not data or end <= had:
             return []
         for arrival in reversed(self.arrivals):
             if arrival.end <= start:
                 break
-            if arrival.start < end or end > self.acked:  # what lies behind a refused piece waits for its next copy
+            if arrival.start < end or end > acked:  # what lies behind a refused piece waits for its next copy
                 arrival.last = tick
                 arrival.copied = True
         if end <= self.arrived and end <= self.stream.base:
             return []
-        if end > self.known:
+        known = max(self.known, had)
+        if end > known:
             self.last_data = tick
-        self.pushes.take(start, end, push=seg.has(PSH), acked=self.acked)
-        new = self.stream.put(start, data, tick, self.known)
+        self.pushes.take(start, end, push=seg.has(PSH), acked=acked)
+        new = self.stream.put(start, data, tick, known)
         self.arrivals.extend(new)
         return new
 
     def shown(self, count: int, data: bytes, tick: int) -> None:
         """The target hands ``count`` bytes over: they may be of a segment that acknowledges what is still to leave.
 
-        Such a segment counts where nothing else that came explains the bytes, and it does. ``data``: the bytes, as far
-        as the trace has them.
+        Such a segment counts if it has bytes of these that nothing else explains. ``data``: the bytes, as far as the
+        trace has them.
         """
         end = self.delivered + count
         whole = len(data) == count
@@ -385,33 +390,48 @@ class Connection:
         for held in self._waiting(tick):
             start, text = unwrap(held.item.sequence, self.arrived), held.item.payload
             low, high = max(start, self.delivered), min(start + len(text), end)
-            if low < high and (
-                not whole or text[low - start : high - start] == data[low - self.delivered : high - self.delivered]
-            ):
-                self._came(held, self._take_data(held.item, start, tick, 0))
+            if low >= high:
+                continue
+            if whole:
+                shown = data[low - self.delivered : high - self.delivered]
+                open_ = self.stream.unexplained(low, shown)
+                if not open_ or any(text[at - start] != shown[at - low] for at in open_):
+                    continue
+            self._came(held, self._take_data(held.item, start, tick, 0))
+            self._believe(held)
 
-    def ended(self, place: int, tick: int) -> None:
-        """The target acts as if a push or the FIN were at ``place``: that of a waiting segment, perhaps."""
+    def ended(self, place: int, tick: int) -> bool:
+        """A push or the FIN of a waiting segment may be at ``place``: the target acts as if one were there."""
+        found = False
         for held in self._waiting(tick):
-            start = unwrap(held.item.sequence, self.arrived)
-            if start + len(held.item.payload) == place <= self.arrived:
-                self.pushes.take(start, place, push=held.item.has(PSH), acked=self.acked)
-                if held.item.has(FIN):
+            start, flags = unwrap(held.item.sequence, self.arrived), held.item.flags & (PSH | FIN)
+            if not flags or start + len(held.item.payload) != place:
+                continue
+            if in_window(start, held.item.length, self.bounds()) is not Answer.NO:
+                self.pushes.take(start, place, push=bool(flags & PSH), acked=self.acked)
+                if flags & FIN:
                     self.fins.add(place)
+                self._believe(held)
+                found = True
+        return found
 
     def _waiting(self, tick: int) -> Iterator[Held[Segment]]:
-        """Segments that may count as soon as the target has sent what it has, or have counted."""
-        for held in self.early.waiting(tick, self.queued + (self.own_fin is not None)):
-            start = unwrap(held.item.sequence, self.arrived)
-            if not held.item.has(URG) and in_window(start, held.item.length, self.bounds()) is not Answer.NO:
+        """Segments that may count as soon as the target has sent what it has and may send, or have counted."""
+        edge = self.una + max(self.peer_windows) + 1  # a probe, or a FIN, needs no window
+        for held in self.early.waiting(tick, min(edge, self.queued + (self.own_fin is not None))):
+            if not held.item.has(URG):
                 yield held
 
-    def _revive(self, tick: int) -> None:
-        """What was acknowledged before it was sent is sent now."""
+    def _revive(self, tick: int, acked: int) -> None:
+        """What was acknowledged before it was sent is sent now, in a segment that acknowledges all up to ``acked``."""
         for held in self.early.due(tick, self.sent):
             self.revived = tick
             self.last_in = tick
-            self._came(held, self._look_at(held.item, tick, 0, sure=False, stamp=held.stamp))
+            had = min(held.before, acked)
+            self._came(held, self._look_at(held.item, tick, 0, sure=False, stamp=held.stamp, had=had))
+
+    def _believe(self, held: Held[Segment]) -> None:
+        self.believed = max(self.believed, held.ack)
 
     @staticmethod
     def _came(held: Held[Segment], new: list[Arrival]) -> None:
@@ -442,13 +462,13 @@ class Connection:
             return
         end = unwrap(seg.sequence, self.sent) + seg.length
         self.sent = max(self.sent, end)
-        self._revive(tick)  # what this segment acknowledges may have come in one of them
         ack = unwrap(seg.acknowledgment, self.acked)
+        self.edge = max(self.edge, ack + (seg.window << self.scale("rcv_wind_scale")))
+        self._revive(tick, min(ack, self.next_bounds[1]))  # what it acknowledges may have come in one of them
         self.acked = max(self.acked, min(ack, self.next_bounds[1]))
         self.fins.passed(self.acked)
         if self.arrived == self.acked - 1 and self.fins.at(self.arrived):
             self.fins.settle(self.arrived)
-        self.edge = max(self.edge, ack + (seg.window << self.scale("rcv_wind_scale")))
         if seg.has(FIN) and self.fin_out is None:
             self.fin_out = tick
             self.fin_out_ack = ack

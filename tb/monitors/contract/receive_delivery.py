@@ -148,6 +148,7 @@ class Delivery(BookedMonitor):
         self._review(conn)
 
     def event(self, conn: Connection, event: int, info: int) -> None:
+        self._hold_to(conn)
         self._review(conn)
 
     def after_call(self, conn: Connection) -> None:
@@ -158,6 +159,10 @@ class Delivery(BookedMonitor):
     def completed(self, kind: str, item: Item | None, done: List, head: bool) -> None:
         if kind != "receive" or item is None or item.kind != "receive":
             return
+        self._completed(item, done)
+        self._hold_to(item.connection)
+
+    def _completed(self, item: Item, done: List) -> None:
         conn, count = item.connection, done.transferred or 0
         notes = self._of(conn)
         if item.size and notes.normal_since_refusal:
@@ -191,6 +196,7 @@ class Delivery(BookedMonitor):
 
     def _zero(self, conn: Connection, done: List) -> None:
         forced = conn.stopped or conn.disconnect_raised is not None or conn.fin_near
+        forced = forced or (conn.ended(conn.delivered, self.now) and conn.fin_near)
         legal = done.status == SUCCESS or (
             forced and done.status in (UPLOAD_IN_PROGRESS, REQUEST_ABORTED, INVALID_STATE)
         )
@@ -205,26 +211,34 @@ class Delivery(BookedMonitor):
         if conn.fins.at(end):
             self.trigger("CH-129")
             return
+        if item.push and conn.delivered < conn.inherited_end:
+            return  # PSH of data that came with the connection is not in the trace
+        fault = self._too_short(conn, item, count)
+        if fault is None:
+            return
+        waits = conn.ended(end, self.now)
+        if not (waits and (conn.fins.at(end) or (item.push and conn.pushes.possibly(conn.delivered, end)))):
+            self.breach(*fault)
+
+    def _too_short(self, conn: Connection, item: Item, count: int) -> tuple[str, str] | None:
+        """What a request that came back with less than it holds breaks, if neither a push nor the timer explains it."""
+        end = conn.delivered + count
         if not item.push:
-            self.breach("CH-129", f"nonpush request came back SUCCESS with {count} of {item.size} bytes")
-            return
-        if conn.delivered < conn.inherited_end:  # PSH of data that came with the connection is not in the trace
-            return
+            return "CH-129", f"nonpush request came back SUCCESS with {count} of {item.size} bytes"
         if count and conn.pushes.possibly(conn.delivered, end):
             if conn.pushes.surely(conn.delivered, end) is not None:
                 self.trigger("CH-127")
             self._stopped_timer(conn, item, count)
-            return
-        self._by_timer(conn, item, count)
+            return None
+        return self._by_timer(conn, item, count)
 
-    def _by_timer(self, conn: Connection, item: Item, count: int) -> None:
+    def _by_timer(self, conn: Connection, item: Item, count: int) -> tuple[str, str] | None:
         ticks = self._push_ticks
         prefilled = self._prefilled(item)
         if not count and not prefilled:
-            self.breach("CH-134", f"empty push-mode request {item.list.ident} came back SUCCESS")
-            return
+            return "CH-134", f"empty push-mode request {item.list.ident} came back SUCCESS"
         if ticks is None:
-            return
+            return None
         starts = self._timer_starts(conn, item, count, ticks)
         if prefilled:
             starts.append((item.tick, max(item.tick, self._of(conn).head_since)))
@@ -232,15 +246,13 @@ class Delivery(BookedMonitor):
         text = f"{count} bytes came back at tick {self.now}, the push timer may expire in {windows}"
         if any(low <= self.now <= high for low, high in windows):
             self._well_timed(starts, prefilled, bool(count))
-        elif prefilled:
-            self.breach("CH-131", text)
-        elif self.now < min(low for low, _ in windows):
+            return None
+        if prefilled:
+            return "CH-131", text
+        if self.now < min(low for low, _ in windows):
             old = self._of(conn).old_timer
-            self.breach("CH-133" if old is not None and old[0] <= self.now <= old[1] else "CH-130", text)
-        elif self.now > max(high for _, high in windows):
-            self.breach("CH-128", text)
-        else:
-            self.breach("CH-132", text)
+            return "CH-133" if old is not None and old[0] <= self.now <= old[1] else "CH-130", text
+        return "CH-128" if self.now > max(high for _, high in windows) else "CH-132", text
 
     def _well_timed(self, starts: list[tuple[int, int]], prefilled: bool, data: bool) -> None:
         self.trigger("CH-128")
@@ -291,6 +303,7 @@ class Delivery(BookedMonitor):
     # --- indications -----------------------------------------------------------------------------------
 
     def indicating(self, conn: Connection, enter: Enter) -> None:
+        self._hold_to(conn)
         notes = self._of(conn)
         size = sum(one.data_length for one in enter.lists)
         data = b"".join(one.data for one in enter.lists)
@@ -362,6 +375,16 @@ class Delivery(BookedMonitor):
             self.breach("CH-159", text)
         else:
             self.breach("CH-155", text)
+
+    def _hold_to(self, conn: Connection) -> None:
+        """It acted by a segment that acknowledges what had not left: that must leave."""
+        wanted, conn.believed = conn.believed, 0
+        if wanted:
+            self.expect(self.now + LATE, lambda: self._left(conn, wanted))
+
+    def _left(self, conn: Connection, wanted: int) -> None:
+        text = f"it took a segment that acknowledges {wanted - conn.sent} bytes which it has not sent since"
+        self.check("CH-155", conn.sent >= wanted or conn.stopped, text)
 
     # --- what must happen ------------------------------------------------------------------------------
 

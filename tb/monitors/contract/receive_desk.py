@@ -12,7 +12,7 @@ from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.monitor import Desk, Hook, Monitor, Origin, hooks_of
 from tb.monitors.contract.receive_books import Asked, Books, Connection, Item, Parameters
 from tb.monitors.contract.receive_segments import Segment, forwarded_segment, segment_of
-from tb.monitors.contract.trace import Enter, Frame, Leave, List, PassedUp, Record, Setting, Tree, Value
+from tb.monitors.contract.trace import Enter, Frame, Leave, PassedUp, Record, Setting, Tree, Value
 
 LATE: Final = 16
 """Ticks between a cause at a face or on the wire and the effect at the other."""
@@ -334,7 +334,7 @@ class ReceiveDesk(Desk):
                 item.connection.completions[enter.call] = enter.order
         for item, done in settled:
             if item is not None and kind == "receive":
-                self._shown(item, done)
+                item.connection.shown(done.transferred or 0, done.data, self.now)
             queue = self._queue_of(item, kind)
             head = bool(queue) and item is not None and queue is not None and queue[0] is item
             if queue is not None and item is not None and item in queue:
@@ -348,12 +348,6 @@ class ReceiveDesk(Desk):
         for conn in touched.values():
             for hook in self.settled:
                 hook(conn, kind)
-
-    def _shown(self, item: Item, done: List) -> None:
-        conn, count = item.connection, done.transferred or 0
-        conn.shown(count, done.data, self.now)
-        if count < item.size:
-            conn.ended(conn.delivered + count, self.now)
 
     @staticmethod
     def _queue_of(item: Item | None, kind: str) -> deque[Item] | None:
@@ -378,7 +372,8 @@ class ReceiveDesk(Desk):
             return
         if enter.event == 2 and conn.disconnect_raised is None:
             conn.disconnect_raised = self.now
-            conn.ended(conn.delivered, self.now)
+            if not conn.fins.at(conn.delivered):
+                conn.ended(conn.delivered, self.now)
             if conn.fins.at(conn.delivered):
                 conn.fins.settle(conn.delivered)
         elif enter.event == 3:

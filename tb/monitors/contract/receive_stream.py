@@ -55,10 +55,20 @@ class Stream:
         held = self.bytes_at(start, len(data))
         if held is None:
             return None
-        return held == data or all(
-            one == two or two in self.others.get(at, ()) or any(low <= at < high for low, high in self.unknown)
-            for at, (one, two) in enumerate(zip(held, data, strict=True), start)
-        )
+        return held == data or all(self._possible(at, byte) for at, byte in enumerate(data, start))
+
+    def unexplained(self, start: int, data: bytes) -> set[int]:
+        """Places at which no text that came has what ``data`` has, those beyond a gap included."""
+        return {at for at, byte in enumerate(data, start) if not self._possible(at, byte) and not self._apart(at, byte)}
+
+    def _possible(self, at: int, byte: int) -> bool:
+        if not self.base <= at < self.end:
+            return False
+        one = self.held[at - self.base] == byte or byte in self.others.get(at, ())
+        return one or any(low <= at < high for low, high in self.unknown)
+
+    def _apart(self, at: int, byte: int) -> bool:
+        return any(start <= at < start + len(piece) and piece[at - start] == byte for start, piece in self.beyond)
 
     def doubt(self, start: int, end: int) -> None:
         """What lies at [start, end) is not known."""
