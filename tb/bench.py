@@ -244,7 +244,7 @@ def bare(console: Console, tool: Tool, played: Played) -> float:
     command = [
         str(program), f"+play_host={played.directory / 'host.play'}", f"+play_wire={played.directory / 'wire.play'}",
         f"+lat_min={RunConfig().mem_latency}", f"+lat_max={RunConfig().mem_latency}",
-        f"+mem_base={host_base(MEMORY_BYTES)}", "+verilator+rand+reset+2",
+        f"+mem_base={host_base(MEMORY_BYTES):x}", "+verilator+rand+reset+2",
     ]  # fmt: skip
     started = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)

@@ -7,8 +7,8 @@
 //
 // With OWN_DUT defined as a module's name that device stands in the place of chimney (docs/your-own-dut.md).
 //
-// Settings start from the plusargs of the same name (decimal) and may be changed at run time: mem_seed, mem_base, seed,
-// lat_min, lat_max, p_ar, p_r, p_aw, p_w, p_b, p_gap, p_stall, prescale, tick_limit, rec_batch.
+// Settings start from the plusargs of the same name (decimal, mem_base hexadecimal) and may be changed at run time:
+// mem_seed, mem_base, seed, lat_min, lat_max, p_ar, p_r, p_aw, p_w, p_b, p_gap, p_stall, prescale, tick_limit, rec_batch.
 `default_nettype none
 `include "chimney_layout.vh"
 module tb_top #(
@@ -121,7 +121,7 @@ module tb_top #(
         rec_mark = 1'b0;
         if (!$value$plusargs("prescale=%d", prescale))     prescale   = 32'd1000;
         if (!$value$plusargs("tick_limit=%d", tick_limit)) tick_limit = 32'd0;
-        if (!$value$plusargs("mem_base=%d", mem_base))     mem_base   = 64'd0;
+        if (!$value$plusargs("mem_base=%h", mem_base))     mem_base   = 64'd0;
         if (!$value$plusargs("seed=%d", seed))             seed       = 32'd1;
         if (!$value$plusargs("mem_seed=%d", mem_seed))     mem_seed   = 32'd1;
         if (!$value$plusargs("lat_min=%d", lat_min))       lat_min    = 16'd32;
