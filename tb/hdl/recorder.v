@@ -8,11 +8,13 @@
 //   S           tick: the value after this strobe
 //   I           level: the interrupt line changed
 //   E           checker code: a protocol rule was broken (tb/hdl/checkers)
+//   B           cycles: the segment that tcp_engine commits here waited so long, the engine free, for room behind the
+//               engine; the T of it follows. No line, no wait
 //   A           memory source sink: cycles stalled on purpose by each transactor, when `mark` toggles
 //
 // The file is flushed in the cycle of the line, so Python, awake in the same time step, sees it. `rec_count` counts
 // lines; `rec_wake` toggles when `rec_batch` lines have come since the last wake (0: never).
-// Lines of one cycle stand in the order T D C X R W F S I E A.
+// Lines of one cycle stand in the order T D C X R W F S I E B A.
 `default_nettype none
 module recorder #(
     parameter TCP_W  = 8,
@@ -50,6 +52,8 @@ module recorder #(
     input  wire                    irq,
     input  wire [CHECKERS-1:0]     violation,
     input  wire [CHECKERS*8-1:0]   violation_code,
+    input  wire                    room_valid,
+    input  wire [31:0]             room_wait,
     input  wire [31:0]             stall_mem,
     input  wire [31:0]             stall_source,
     input  wire [31:0]             stall_sink,
@@ -64,7 +68,7 @@ module recorder #(
     integer          i;
     reg              mark_seen, irq_seen;
     wire             other = tcp_valid || dlv_valid || rx_valid || tx_valid || cq_valid || tick_strobe || (|violation)
-                             || mark != mark_seen || irq != irq_seen || (frame_beat && frame_last);
+                             || room_valid || mark != mark_seen || irq != irq_seen || (frame_beat && frame_last);
 
     // the line of LINE bytes that is being written, not recorded yet
     localparam LINE = 256, BEAT = DATA_W / 8;
@@ -153,6 +157,7 @@ module recorder #(
                     violations <= violations + 32'd1;
                     lines = lines + 1;
                 end
+            if (room_valid) begin $fwrite(fd, "B %0d %h\n", cycle, room_wait); lines = lines + 1; end
             if (mark != mark_seen) begin
                 $fwrite(fd, "A %0d %h %h %h\n", cycle, stall_mem, stall_source, stall_sink);
                 mark_seen = mark;

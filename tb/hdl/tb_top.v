@@ -213,10 +213,13 @@ module tb_top #(
 
     wire        calm, fell_due;
     wire [31:0] still;
+    wire        taken, short_of_room;  // the event in tcp_engine is committed; a segment could start but for room behind it
+    wire        of_segment;            // `taken` is a segment
 `ifdef OWN_DUT
     // Nobody knows the deadlines of a foreign device: time never leaps over idle ticks. It has no commit port.
     assign still    = 32'd0;
     assign fell_due = 1'b0;
+    assign {taken, short_of_room, of_segment} = 3'd0;
     assign {rec_tcp_valid, rec_dlv_valid, rec_rx_valid, rec_tx_valid, rec_cq_valid} = 5'd0;
     assign rec_tcp = {`REC_TCP_W{1'b0}};
     assign rec_dlv = {`REC_DLV_W{1'b0}};
@@ -227,6 +230,10 @@ module tb_top #(
     // Ticks until the nearest deadline of an idle device: both timer_scans know all there are.
     assign still    = calm ? nearest(dut.now) : 32'd0;
     assign fell_due = dut.u_engine.timers.m_due_valid || dut.u_rx.delivery.scan.m_due_valid;
+    assign taken         = dut.u_engine.arbiter.m_evt_ready;
+    assign of_segment    = dut.u_engine.arbiter.s_rx_ready;
+    assign short_of_room = dut.u_engine.arbiter.s_rx_valid && dut.u_engine.arbiter.idle
+                           && !dut.u_engine.arbiter.request[dut.u_engine.arbiter.RX];
 
     function [31:0] sooner(input [31:0] one, input [31:0] left);
         sooner = left[31] ? 32'd0 : (left < one) ? left : one;
@@ -346,6 +353,12 @@ module tb_top #(
         .violation (violation[5]), .code (violation_code[47:40])
     );
 
+    // cycles since the last commit in which a segment waited for nothing but room behind tcp_engine
+    reg [31:0] room_wait;
+    always @(posedge clk)
+        if (rst || taken) room_wait <= 32'd0;
+        else if (short_of_room) room_wait <= room_wait + 32'd1;
+
     recorder #(
         .TCP_W (`REC_TCP_W), .DLV_W (`REC_DLV_W), .RX_W (`REC_RX_W), .TX_W (`REC_TX_W), .CQ_W (`REC_CQ_W),
         .DATA_W (DATA_W), .CHECKERS (7)
@@ -361,6 +374,7 @@ module tb_top #(
         .frame_beat (rx_tvalid && rx_tready && !rst), .frame_last (rx_tlast), .frame_keep (rx_tkeep),
         .tick_strobe (tick_strobe && !rst), .tick (tick_count), .irq (irq && !rst),
         .violation (violation), .violation_code (violation_code),
+        .room_valid (COMMIT_PORT != 0 && of_segment && room_wait != 32'd0 && !rst), .room_wait (room_wait),
         .stall_mem (stall_mem), .stall_source (stall_source), .stall_sink (stall_sink),
         .mark (rec_mark), .rec_batch (rec_batch),
         .rec_count (rec_count), .rec_wake (rec_wake), .violations (violations)

@@ -1,10 +1,10 @@
-"""How long tcp_engine worked for a frame, from the records of a run."""
+"""How long tcp_engine worked for a frame, and a frame waited for room behind it, from the records of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from model.layout.generated import RecRx, RecTcp, TcpEvt
 from tb.monitors.wire_headers import read_segment
@@ -33,29 +33,44 @@ def option_walk(frame: bytes) -> int:
     return walked
 
 
-def engine_cycles(records: Path, walks: Mapping[int, int]) -> int:
-    """Cycles that tcp_engine took for one of these frames, at most: an upper bound.
+class Took(NamedTuple):
+    """The most that one of the frames took, in cycles."""
+
+    engine: int
+    """Of tcp_engine's time, waits for room behind it left out: an upper bound."""
+    room: int
+    """Of waiting for that room, with the engine free: queues to the wire and to host memory are full."""
+
+
+def engine_cycles(records: Path, walks: Mapping[int, int]) -> Took:
+    """Cycles that tcp_engine took for one of these frames, at most, and those that one waited for room behind it.
 
     ``walks``: number of the frame among all that entered, from 0 -> `option_walk`. The engine begins when the commit
     before is done and the segment is there, whichever comes later. It is there one cycle and its walk after rx_parser
     said what the frame is, or after the commit of the segment before it, as rx_options holds one at a time: what these
-    two take is none of the engine's, and the wire does not wait for it. All waiting behind that counts.
+    two take is none of the engine's, and the wire does not wait for it. All waiting behind that counts, but for the
+    cycles in which event_arbiter, free, has no room for what the segment may lead to (B of the recorder): those are
+    as many as the wire and the bus take for what came before, and none of them for this frame.
     """
     offered: dict[int, int] = {}
-    before = segment_before = worst = 0
+    before = segment_before = engine = room = waited = 0
     with records.open() as file:
         for line in file:
-            if line[0] not in "RT":
+            if line[0] not in "RTB":
                 continue
             record = parse(line)
             if record.tag == "R":
                 offered[RecRx.unpack(record.value).arrival] = record.cycle
                 continue
+            if record.tag == "B":
+                waited = record.value
+                continue
             commit = RecTcp.unpack(record.value)
             if commit.kind == TcpEvt.RX_SEGMENT:
                 if commit.cause in walks:
                     there = max(segment_before, offered[commit.cause]) + 1 + walks[commit.cause]
-                    worst = max(worst, record.cycle - max(before, there))
+                    engine = max(engine, record.cycle - max(before, there) - waited)
+                    room = max(room, waited)
                 segment_before = record.cycle
-            before = record.cycle
-    return worst
+            before, waited = record.cycle, 0
+    return Took(engine, room)

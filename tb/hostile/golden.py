@@ -7,7 +7,7 @@ from pathlib import Path
 from model.device.golden import GoldenDevice
 from tb.config import RunConfig
 from tb.device.model_loop import ModelRun
-from tb.hostile.session import FRAMES_A_TICK, HostileTransfer
+from tb.hostile.session import HostileTransfer
 from tb.session.transfer import SessionError
 
 
@@ -22,7 +22,6 @@ class HostileRun(ModelRun):
         if not isinstance(self.transfer, HostileTransfer):
             raise TypeError("only a session with hostile peers can be attacked")
         self.session = self.transfer
-        self.session.hostile.rate = FRAMES_A_TICK
         self.hang = False
 
     def run(self) -> list[str]:

@@ -3,14 +3,15 @@
 Each of SEEDS is two sessions in a process of its own, with FRAMES attack frames and with none; results are in
 sim_build/hostile/<device>.json (<device>-ipv6.json over IPv6). On the golden device, which takes no time, goodput is
 limited by round trips, windows and the host's requests: its ratio tells what the attack takes from the protocol
-(pool, windows, frames dropped, answers), not from the engine. On the RTL, in lockstep with it, frames come as fast as
-the port's transactor lets them, a tick is a fixed number of clock cycles while anything is under way, and port and
-engine are shared, too.
+(pool, windows, frames dropped, answers), not from the engine. On the RTL, in lockstep with it, a tick is a fixed number
+of clock cycles while anything is under way, the attack takes half of the port's beats, and port and engine are shared,
+too.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from dataclasses import replace
@@ -20,17 +21,22 @@ from typing import Any, Final
 from tb.config import ROOT, RunConfig
 from tb.files import write_json
 from tb.hostile.score import BESIDE_LEAST, CYCLES_MOST, RATIO_EACH_LEAST, RATIO_LEAST, REACHED_LEAST, judge
+from tb.hostile.session import GOOD, GOOD_WINDOW
 from tb.pool import Finished, Job, run_jobs
+from tb.session.network import TICK_CYCLES
 
 OUT: Final = ROOT / "sim_build" / "hostile"
 TEST_MODULE: Final = "tb.tests.rtl.hostile_test"
 RESULT: Final = "hostile.json"
 #: Attack frames of a seed where FRAMES is not given.
 FRAMES: Final = {"model": 100_000, "rtl": 2_000}
-#: Ticks that a frame travels: round trips, not the wire, limit the good connections.
+#: Ticks that a frame travels at least: round trips, not the wire, limit the good connections.
 DELAY: Final = {"model": 100, "rtl": 4}
-#: Bytes of the good connections, a frame of the attack and beside: they are over shortly before the attack. Of a longer
-#: attack more come a frame, as windows have opened by then.
+#: Share of the RTL's port, in each direction, that the good connections take at most: beside an attack that has half of
+#: it, answers to that and acknowledgments find room.
+GOOD_SHARE: Final = 1 / 3
+#: Bytes of the good connections, a frame of the attack and beside, at the least `DELAY`: they are over shortly before
+#: the attack. Of a longer attack more come a frame, as windows have opened by then.
 BYTES_A_FRAME: Final = {"model": 18, "rtl": 224}
 BYTES_AT_LEAST: Final = 48 * 1024
 LONG: Final = {"model": 20_000, "rtl": 2_000}
@@ -43,15 +49,24 @@ SECONDS: Final = 4 * 3600.0
 def with_defaults(config: RunConfig) -> RunConfig:
     """Frames, size and path as far as the call leaves them open."""
     frames = config.frames if "FRAMES" in config.given else FRAMES[config.device]
-    size = config.size if "SIZE" in config.given else bytes_beside(config.device, frames)
-    delay = config.delay if "DELAY" in config.given else DELAY[config.device]
-    return replace(config, frames=frames, size=size, delay=delay, conns=8, file=None)
+    delay = config.delay if "DELAY" in config.given else delay_of(config.device, config.data_w)
+    size = config.size if "SIZE" in config.given else bytes_beside(config.device, frames, delay)
+    return replace(config, frames=frames, size=size, delay=delay, conns=GOOD, file=None)
 
 
-def bytes_beside(device: str, frames: int) -> int:
+def delay_of(device: str, data_w: int) -> int:
+    """Ticks that a frame travels: all windows in a round trip are `GOOD_SHARE` of a port of ``data_w`` bits at most."""
+    if device == "model":
+        return DELAY[device]
+    beats = GOOD * GOOD_WINDOW[device] * 8 / data_w
+    return max(DELAY[device], math.ceil(beats / (2 * TICK_CYCLES * GOOD_SHARE)))
+
+
+def bytes_beside(device: str, frames: int, delay: int) -> int:
     """Bytes that keep the good connections busy for most of an attack of ``frames`` frames."""
     short = min(frames, LONG[device])
-    return BYTES_AT_LEAST + BYTES_A_FRAME[device] * short + BYTES_A_FRAME_OF_LONG[device] * (frames - short)
+    fresh = BYTES_A_FRAME[device] * short + BYTES_A_FRAME_OF_LONG[device] * (frames - short)
+    return BYTES_AT_LEAST + fresh * DELAY[device] // max(DELAY[device], delay)
 
 
 def main(config: RunConfig) -> int:
@@ -72,7 +87,8 @@ def main(config: RunConfig) -> int:
             f"{sum(found['frames'].values())} frames, {found['reached']:.1%} reached a live connection, "
             f"{found['beside']:.1%} beside good ones at work, "
             f"goodput {found['ratio']:.3f} of that without (the least of one connection "
-            f"{min(found['ratio_each'], default=0.0):.3f}), {found['cycles_max']} cycles a frame at most, "
+            f"{min(found['ratio_each'], default=0.0):.3f}), {found['cycles_max']} cycles a frame at most "
+            f"(and {found['room_max']} of waiting for wire and bus), "
             f"{finished.seconds:.0f} s",
             *(f"\n      {problem}" for problem in found["problems"][:5]),
             flush=True,

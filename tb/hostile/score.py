@@ -88,7 +88,9 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
     ratio = round(goodput / before, 4) if before else 0.0
     pairs = zip(attacked.get("goodput_each", []), alone.get("goodput_each", []), strict=False)
     each = [round(now / then, 4) if then else 0.0 for now, then in pairs]
-    cycles = attacked.get("cycles_max")
+    cycles, room = attacked.get("cycles_max"), attacked.get("room_max")
+    if len(attacked.get("goodput_each", [])) != len(alone.get("goodput_each", [])):
+        problems = [*problems, "not every connection has a goodput in both sessions"]
     hang = bool(attacked.get("hang", not attacked) or alone.get("hang", not alone))
     found = [*problems, *attacked.get("problems", []), *(f"without attack: {one}" for one in alone.get("problems", []))]
     if hang:
@@ -124,6 +126,7 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
         "reached": round(share, 4),
         "beside": round(beside, 4),
         "cycles_max": cycles,
+        "room_max": room,
         "goodput_with": goodput,
         "goodput_without": before,
         "ratio": ratio,

@@ -31,7 +31,7 @@ from tb.hostile.score import Score
 from tb.monitors.wire_headers import WireSegment, read_segment
 from tb.peers.connection import TcpConfig
 from tb.session import summary
-from tb.session.network import FIRST_LOCAL_PORT, NIC_ADDRESS, PEER_PORT, Network
+from tb.session.network import FIRST_LOCAL_PORT, NIC_ADDRESS, PEER_PORT, TICK_CYCLES, Network
 from tb.session.statistics import Ask
 from tb.session.transfer import Transfer
 
@@ -59,6 +59,9 @@ LIFE: Final = (50, 2000)
 AHEAD: Final = 4
 #: Frames a tick that the golden device is given: at 64 engine cycles a frame, all that fit into a tick of 1000 cycles.
 FRAMES_A_TICK: Final = 15
+#: Beats of the RTL's port in a tick that the attack takes: half of it. What it took of the rest the good connections
+#: would lose to the wire, whatever the device does; with half of it they have room for all that they carry without it.
+BEATS_A_TICK: Final = TICK_CYCLES // 2
 #: Ticks that a session may last, at least and a frame: reaching it is a hang.
 TICKS_AT_LEAST, TICKS_A_FRAME = 100_000, 2
 
@@ -239,8 +242,9 @@ class HostileNetwork(Network):
         self._handshakes: deque[tuple[int, bytes]] = deque()
         self._storming = 0
         self._arrivals = 0
-        #: Frames a tick that may be given; 0: as many as the port takes.
-        self.rate = 0
+        #: What the attack may take of a tick, and what one frame takes of that: frames on the golden device.
+        self.budget = FRAMES_A_TICK
+        self.cost: Callable[[bytes], int] = lambda frame: 1
         self._spent = 0
         self._tick = -1
 
@@ -274,14 +278,15 @@ class HostileNetwork(Network):
             frames.append(self._handshakes.popleft()[1])
             self._way.append("")
         if tick != self._tick:
-            self._tick, self._spent = tick, 0
+            self._spent = max(0, self._spent - self.budget * (tick - self._tick))
+            self._tick = tick
         tries = 0
-        while self._storming < AHEAD and (not self.rate or self._spent < self.rate) and tries < 2 * AHEAD:
+        while self._storming < AHEAD and self._spent < self.budget and tries < 2 * AHEAD:
             tries += 1
             taken = self.field.next_frame()
             if taken is None:
                 continue
-            self._spent += 1
+            self._spent += self.cost(taken[1])
             self._storming += 1
             self._way.append(taken[0])
             frames.append(taken[1])
@@ -335,6 +340,9 @@ class HostileTransfer(Transfer):
         super().__init__(config, memory, allocator, capture=capture, issue=issue, app_config=settings)
         self.field = Field(self, config)
         self.hostile.field = self.field
+        if config.device == "rtl":
+            lanes = config.data_w // 8
+            self.hostile.budget, self.hostile.cost = BEATS_A_TICK, lambda frame: -(-len(frame) // lanes)
         peer = self.field.targets.peer_ip
         self.field.targets.marks += [Mark(FIRST_LOCAL_PORT + number, peer) for number in range(config.conns)]
         #: Ticks after which it counts as hanging.

@@ -69,16 +69,23 @@ def no_room_for_frames(lab: Lab, jam: Jam) -> Case:
     yield from lab.silent()
 
 
+def stand_still(lab: Lab, jam: Jam, requests: int) -> Generator[Callable[[], bool], None, Link]:
+    """Another connection has so many requests under way while nothing can leave."""
+    link = yield from lab.open(FIRST_CONN, remote_mss=LEAST_MSS)
+    jam(True)
+    for _ in range(requests):
+        lab.send(link, bytes(BUSY))
+    yield from lab.silent()
+    yield from lab.silent()  # the queue of transmission is full by now
+    return link
+
+
 def acknowledgment_due_in_closing(lab: Lab, jam: Jam) -> Case:
     """The wire stands: text whose ACK is delayed, then the FIN; the timer comes before anything can leave (D-1)."""
     quick = replace(DEFAULT_PARAMETERS, delayed_ack_ticks=DELAYED)
     yield from lab.good(lab.with_image(Opcode.PARAM_WRITE, quick.to_bytes()))
     link = yield from _behind_fin(lab, TcpState.FIN_WAIT_1)
-    other = yield from lab.open(FIRST_CONN, remote_mss=LEAST_MSS)
-    jam(True)
-    lab.send(other, bytes(BUSY))
-    yield from lab.silent()
-    yield from lab.silent()  # the queue of transmission is full by now
+    other = yield from stand_still(lab, jam, 1)
     lab.deliver(link, bytes(50), ACK)
     lab.deliver(link, b"", ACK | FIN)
     yield from lab.ticks(3 * DELAYED)

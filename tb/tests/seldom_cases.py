@@ -9,15 +9,14 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Final
 
-from model.layout.generated import FIN_WAIT_2_SECONDS, TCP_IMAGE_BYTES, Opcode, Sqe, Status, TcpImage, TcpState
+from model.layout.generated import FIN_WAIT_2_SECONDS, Opcode, Sqe, Status, TcpState
 from model.ndis.images import DEFAULT_PARAMETERS
-from model.wire.frame import TcpFlag, Verdict, VlanTag
+from model.wire.frame import Verdict, VlanTag
 from tb.tests.closure_cases import ACK, finish
 from tb.tests.command_cases import frames_for, left, update_of, write_again
-from tb.tests.corner_cases import BUSY, LEAST_MSS, Jam
+from tb.tests.corner_cases import Jam, stand_still
 from tb.tests.error_cases import indicated, passed
 from tb.tests.lab import (
-    FIRST_CONN,
     LAST_CONN,
     NEIGHBOR,
     NEIGHBOR_ID,
@@ -28,18 +27,19 @@ from tb.tests.lab import (
     Link,
     tagged,
 )
+from tb.tests.state_cases import SLACK, query, sent_frames
 
 KEEP_ALIVE, SACK, GRACEFUL = 1, 2, 1
 #: The most duplicate ACKs that a connection owes (field TCB.DUP_OWED), and segments that call for more.
 OWED_MOST, MANY = 7, 9
+#: Requests of `stand_still` that fill the queue of transmission, so that not even a grant is taken.
+WHOLE_QUEUE: Final = 3
 #: Addresses of the lab over IPv6, as numbers; its VLAN and the priority of what comes in it.
 OWN_IP6, LAB_IP6 = 0x20010DB8_00000000_00000000_00000001, 0x20010DB8_F00D0000_00000000_00000077
 TAG: Final = VlanTag(9, priority=5)
 LABEL: Final = 0x2BCDE
 #: A round trip of many times the first timeout, in eighths of a tick.
 SLOW: Final = 8 * 4 * DEFAULT_PARAMETERS.rto_initial
-#: Ticks that commands and frames take at most where a deadline is read back.
-SLACK: Final = 5_000
 
 
 def cases(jam: Jam) -> list[Callable[[Lab], Case]]:
@@ -49,18 +49,6 @@ def cases(jam: Jam) -> list[Callable[[Lab], Case]]:
         lambda lab: acknowledgments_owed(lab, jam),
         lambda lab: report_that_no_block_holds(lab, jam),
     ]
-
-
-def _query(lab: Lab, link: Link) -> Generator[Callable[[], bool], None, TcpImage]:
-    addr = lab.page()
-    yield from lab.good(Sqe(opcode=Opcode.QUERY, conn=link.conn, gen=link.gen, addr=addr))
-    return TcpImage.from_bytes(lab.memory.read(addr, TCP_IMAGE_BYTES))
-
-
-def _sent(lab: Lab, link: Link, since: int) -> list[tuple[int, int, bool]]:
-    """(sequence, payload bytes, FIN) of what left behind the first ``since`` frames."""
-    found = [(p, p.tcp) for p in frames_for(lab, link, since)]
-    return [(tcp.sequence, p.payload_length, TcpFlag.FIN in tcp.flags) for p, tcp in found if tcp is not None]
 
 
 def _acknowledge(lab: Lab, link: Link, octets: int, cookie: int) -> Case:
@@ -79,12 +67,12 @@ def keep_alive_beside_data(lab: Lab) -> Case:
     times = {"ka_timeout": 4, "ka_interval": 20_000, "ka_probe_count": 3}
     yield from lab.good(update_of(lab, link, cached_flags=KEEP_ALIVE, **times))
     yield from lab.ticks(2 * times["ka_timeout"])
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     assert found.ka_probes_sent == 0
     assert 20_000 - SLACK <= found.ka_timeout_delta <= 20_000, "the timer did not start again"
     yield from _acknowledge(lab, link, 50, data)
     yield from lab.close(link)
-    assert set(_sent(lab, link, since)) == {(1000, 50, False)}, "a probe left beside the data"
+    assert set(sent_frames(lab, link, since)) == {(1000, 50, False)}, "a probe left beside the data"
 
 
 def window_too_small_to_use(lab: Lab) -> Case:
@@ -96,15 +84,15 @@ def window_too_small_to_use(lab: Lab) -> Case:
     link = yield from lab.open(LAST_CONN, snd_wnd=100, srtt=SLOW, rttvar=SLOW // 4)
     data = lab.send(link, bytes(2000))
     yield from lab.silent()
-    found = yield from _query(lab, link)
-    assert _sent(lab, link, since) == []
+    found = yield from query(lab, link)
+    assert sent_frames(lab, link, since) == []
     assert found.rtx_timeout_delta <= DEFAULT_PARAMETERS.rto_initial
     yield from lab.ticks(DEFAULT_PARAMETERS.rto_initial)
     yield left(lab, link, since)
     link.snd += 100
     lab.arrive(lab.frame(link))
     yield left(lab, link, since, 3)
-    assert _sent(lab, link, since) == [(1000, 100, False), (1100, 1000, False), (2100, 900, False)]
+    assert sent_frames(lab, link, since) == [(1000, 100, False), (1100, 1000, False), (2100, 900, False)]
     yield from _acknowledge(lab, link, 1900, data)
     yield from lab.close(link)
 
@@ -116,22 +104,22 @@ def fin_behind_a_shut_window(lab: Lab) -> Case:
     data = lab.send(link, b"!")
     fin = lab.post(Sqe(opcode=Opcode.DISCONNECT, conn=link.conn, gen=link.gen, flags=GRACEFUL))
     yield from lab.silent()
-    assert _sent(lab, link, since) == []
+    assert sent_frames(lab, link, since) == []
     yield from lab.ticks(DEFAULT_PARAMETERS.rto_initial)
     yield left(lab, link, since)
     link.snd += 1
     lab.arrive(lab.frame(link, window=0))
     assert (yield from lab.answer(data)).status == Status.OK
-    yield lambda: (1001, 0, True) in _sent(lab, link, since)
+    yield lambda: (1001, 0, True) in sent_frames(lab, link, since)
     link.snd += 1
     lab.arrive(lab.frame(link, window=0))
     assert (yield from lab.answer(fin)).status == Status.OK
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     whole = FIN_WAIT_2_SECONDS * DEFAULT_PARAMETERS.ticks_per_second
     assert found.state == TcpState.FIN_WAIT_2
     assert whole - SLACK <= found.rtx_timeout_delta <= whole
     yield from lab.close(link)
-    assert set(_sent(lab, link, since)) == {(1000, 1, False), (1001, 0, True)}
+    assert set(sent_frames(lab, link, since)) == {(1000, 1, False), (1001, 0, True)}
 
 
 def tags_on_ipv6(lab: Lab) -> Case:
@@ -173,12 +161,7 @@ def _little(address: int) -> int:
 def _jammed(lab: Lab, jam: Jam, **changes: int) -> Generator[Callable[[], bool], None, tuple[Link, Link]]:
     """A connection, and another that keeps the wire busy until nothing can leave."""
     link = yield from lab.open(LAST_CONN, **changes)
-    other = yield from lab.open(FIRST_CONN, remote_mss=LEAST_MSS)
-    jam(True)
-    for _ in range(3):
-        lab.send(other, bytes(BUSY))
-    yield from lab.silent()
-    yield from lab.silent()  # the queue of transmission is full by now
+    other = yield from stand_still(lab, jam, WHOLE_QUEUE)
     return link, other
 
 

@@ -49,7 +49,7 @@ _VLAN = 9
 #: Ticks a second of the global parameters; a case that changes them writes them again.
 _SECOND = DEFAULT_PARAMETERS.ticks_per_second
 #: Ticks that commands and frames take at most where a deadline is read back.
-_SLACK = 5_000
+SLACK = 5_000
 
 
 def _load(lab: Lab, **changes: int) -> Generator[Callable[[], bool], None, Link]:
@@ -69,7 +69,7 @@ def _disconnect(link: Link, flags: int) -> Sqe:
     return Sqe(opcode=Opcode.DISCONNECT, conn=link.conn, gen=link.gen, flags=flags)
 
 
-def _query(lab: Lab, link: Link) -> Generator[Callable[[], bool], None, TcpImage]:
+def query(lab: Lab, link: Link) -> Generator[Callable[[], bool], None, TcpImage]:
     """The connection's whole state now."""
     addr = lab.page()
     yield from lab.good(Sqe(opcode=Opcode.QUERY, conn=link.conn, gen=link.gen, addr=addr))
@@ -88,7 +88,7 @@ def _retrieve(lab: Lab, link: Link, reason: UploadReason) -> Case:
     assert (event.kind, event.code, event.info) == (CqKind.EVENT, TcpEventType.RETRIEVE, reason), event
 
 
-def _frames(lab: Lab, link: Link, since: int) -> list[tuple[int, int, int]]:
+def sent_frames(lab: Lab, link: Link, since: int) -> list[tuple[int, int, int]]:
     """(sequence, payload bytes, FIN) of what left behind the first ``since`` frames."""
     return [(seq, p.payload_length, fin) for p, seq, fin in map(_numbers, frames_for(lab, link, since))]
 
@@ -124,16 +124,16 @@ def keep_alive_answered(lab: Lab) -> Case:
         LAST_CONN, cached_flags=_KEEP_ALIVE, ka_probe_count=5, ka_timeout=9000, ka_interval=8000, ka_timeout_delta=3
     )
     yield left(lab, link, since)
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     assert (found.ka_probes_sent, found.cached_flags) == (1, _KEEP_ALIVE)
-    assert 8000 - _SLACK <= found.ka_timeout_delta <= 8000
+    assert 8000 - SLACK <= found.ka_timeout_delta <= 8000
     lab.deliver(link, b"alive")
     yield from indicated(lab, link, b"alive")
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     assert found.ka_probes_sent == 0
     assert 8000 < found.ka_timeout_delta <= 9000, "the answer did not start KaTimeout again"
     yield from lab.close(link)
-    seqs = [seq for seq, _, _ in _frames(lab, link, since)]
+    seqs = [seq for seq, _, _ in sent_frames(lab, link, since)]
     assert seqs.count(link.snd - 1) == 1
 
 
@@ -141,32 +141,32 @@ def keep_alive_updated(lab: Lab) -> Case:
     """UPDATE switches keep-alive on and off, and starts it anew if asked (CH-087, G-15)."""
     since = len(lab.sent)
     link = yield from lab.open(LAST_CONN)
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     assert found.ka_timeout_delta == TIMER_OFF
     fast = {"ka_timeout": 4, "ka_interval": 20_000, "ka_probe_count": 9}
     yield from lab.good(update_of(lab, link, cached_flags=_KEEP_ALIVE, **fast))
     yield left(lab, link, since)
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     assert found.ka_probes_sent == 1
-    assert 20_000 - _SLACK <= found.ka_timeout_delta <= 20_000
+    assert 20_000 - SLACK <= found.ka_timeout_delta <= 20_000
     slow = fast | {"ka_timeout": 9000}
     yield from lab.good(update_of(lab, link, cached_flags=_KEEP_ALIVE, **slow))
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     assert found.ka_probes_sent == 1, "started again, though nobody asked for it"
     assert found.ka_timeout_delta > 9000
     for flag in _KA_RESTART, _MAX_RT_RESTART:
         yield from lab.good(update_of(lab, link, cached_flags=_KEEP_ALIVE | flag, **slow))
-        found = yield from _query(lab, link)
+        found = yield from query(lab, link)
         assert found.ka_probes_sent == 0
-        assert 9000 - _SLACK <= found.ka_timeout_delta <= 9000
+        assert 9000 - SLACK <= found.ka_timeout_delta <= 9000
         yield from lab.good(update_of(lab, link, cached_flags=_KEEP_ALIVE | flag, **fast))
         yield left(lab, link, since, 2 if flag == _KA_RESTART else 3)
-        assert (yield from _query(lab, link)).ka_probes_sent == 1
+        assert (yield from query(lab, link)).ka_probes_sent == 1
     yield from lab.good(update_of(lab, link, **fast))
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     assert (found.ka_timeout_delta, found.ka_probes_sent) == (TIMER_OFF, 1)
     yield from lab.close(link)
-    assert _frames(lab, link, since) == [(link.snd - 1, 0, 0)] * 3
+    assert sent_frames(lab, link, since) == [(link.snd - 1, 0, 0)] * 3
 
 
 # ---- challenges
@@ -183,19 +183,19 @@ def challenged_resets(lab: Lab) -> Case:
     lab.arrive(lab.frame(link, flags=_RST, sequence=link.rcv + 19_999))
     lab.arrive(lab.frame(link))
     yield from passed(lab)
-    assert (yield from _query(lab, link)).ka_timeout_delta == TIMER_OFF, "a segment did not end the challenge"
+    assert (yield from query(lab, link)).ka_timeout_delta == TIMER_OFF, "a segment did not end the challenge"
     lab.arrive(lab.frame(link, flags=_RST | _ACK, sequence=link.rcv + 1))
     yield left(lab, link, since, 2)
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     five_minutes = CHALLENGE_KA_SECONDS * _SECOND
-    assert five_minutes - _SLACK <= found.ka_timeout_delta <= five_minutes
+    assert five_minutes - SLACK <= found.ka_timeout_delta <= five_minutes
     # not switched on, but owed to the challenge: with a shorter time it runs out here
     short = {"ka_timeout": 3, "ka_interval": 15, "ka_probe_count": 2}
     yield from lab.good(update_of(lab, link, cached_flags=_KA_RESTART, **short))
     yield from _retrieve(lab, link, UploadReason.TIMEOUT_EXPIRATION)
     image = yield from _closed_with(lab, link)
     assert (image.state, image.ka_probes_sent) == (TcpState.CLOSED, 2)
-    assert _frames(lab, link, since) == [(link.snd, 0, 0)] * 2 + [(link.snd - 1, 0, 0)] * 2
+    assert sent_frames(lab, link, since) == [(link.snd, 0, 0)] * 2 + [(link.snd - 1, 0, 0)] * 2
     lab.row("F-31")
 
 
@@ -208,7 +208,7 @@ def challenged_syns(lab: Lab) -> Case:
     for frame in blind:
         lab.arrive(frame)
     yield left(lab, link, since)
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     assert CHALLENGE_KA_SECONDS * 10 < found.ka_timeout_delta <= 9000, "the later of two deadlines is kept"
     yield from lab.ticks(SYN_CHALLENGE_SECONDS * 10 + 1)
     lab.arrive(blind[1])
@@ -217,11 +217,11 @@ def challenged_syns(lab: Lab) -> Case:
     yield from lab.ticks(SYN_CHALLENGE_SECONDS * 10 + 1)
     lab.arrive(blind[0])
     yield left(lab, link, since, 3)
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     assert 1000 < found.ka_timeout_delta <= CHALLENGE_KA_SECONDS * 10, "not put off to five minutes"
     yield from lab.good(_parameters(lab, _SECOND))
     yield from lab.close(link)
-    assert _frames(lab, link, since) == [(link.snd, 0, 0)] * 3
+    assert sent_frames(lab, link, since) == [(link.snd, 0, 0)] * 3
     lab.row("F-32")
 
 
@@ -242,13 +242,13 @@ def waits_for_fin(lab: Lab) -> Case:
     whole = FIN_WAIT_2_SECONDS * _SECOND
     for handed in TIMER_OFF, 20_000:
         link = yield from lab.open(LAST_CONN, state=TcpState.FIN_WAIT_2, rtx_timeout_delta=handed)
-        found = yield from _query(lab, link)
+        found = yield from query(lab, link)
         expected = whole if handed == TIMER_OFF else handed
-        assert expected - _SLACK <= found.rtx_timeout_delta <= expected
+        assert expected - SLACK <= found.rtx_timeout_delta <= expected
         lab.deliver(link, b"half open")
         yield from indicated(lab, link, b"half open")
-        found = yield from _query(lab, link)
-        assert whole - _SLACK <= found.rtx_timeout_delta <= whole
+        found = yield from query(lab, link)
+        assert whole - SLACK <= found.rtx_timeout_delta <= whole
         assert found.state == TcpState.FIN_WAIT_2
         if handed == TIMER_OFF:
             yield from lab.close(link)
@@ -273,7 +273,7 @@ def _entered(lab: Lab, whole: int) -> Case:
     assert (yield from lab.answer(fin)).status == Status.OK
     image = yield from _closed_with(lab, link)
     assert image.state == TcpState.FIN_WAIT_2
-    assert whole - _SLACK <= image.rtx_timeout_delta <= whole
+    assert whole - SLACK <= image.rtx_timeout_delta <= whole
 
 
 # ---- inherited FIN
@@ -309,7 +309,7 @@ def refused_fins(lab: Lab) -> Case:
     yield from lab.good(_start(link))
     yield from lab.expect("H-128", _disconnect(link, _INHERITED), SEND, Status.BAD_STATE)
     yield from lab.close(link)
-    assert _frames(lab, link, since) == [], "a FIN that the host has sent was sent again before its time"
+    assert sent_frames(lab, link, since) == [], "a FIN that the host has sent was sent again before its time"
 
 
 def inherited_fins(lab: Lab) -> Case:
@@ -327,7 +327,7 @@ def _end_of(lab: Lab, link: Link, after: TcpState, cookie: int) -> Case:
         yield from _retrieve(lab, link, UploadReason.UPLOAD_REQUESTED)
     else:
         yield from passed(lab)
-    found = yield from _query(lab, link)
+    found = yield from query(lab, link)
     assert (found.state, found.snd_una, found.snd_nxt, found.snd_max) == (after, link.snd, link.snd, link.snd)
     assert (found.rtx_timeout_delta == TIMER_OFF) == (after != TcpState.FIN_WAIT_2)
     image = yield from _closed_with(lab, link)
@@ -343,7 +343,7 @@ def _fin_sent(lab: Lab, state: TcpState, after: TcpState) -> Case:
     cookie = lab.post(_disconnect(link, _INHERITED))
     yield from lab.good(_start(link))
     yield left(lab, link, since)
-    assert _frames(lab, link, since)[0] == (1000, 100, 1)
+    assert sent_frames(lab, link, since)[0] == (1000, 100, 1)
     yield from _end_of(lab, link, after, cookie)
     entry = yield from lab.answer(data)
     assert (entry.status, entry.nbytes) == (Status.OK, 100)
@@ -357,7 +357,7 @@ def _fin_not_sent(lab: Lab, state: TcpState, after: TcpState) -> Case:
     cookie = lab.post(_disconnect(link, _INHERITED))
     yield from lab.good(_start(link))
     yield left(lab, link, since)
-    assert _frames(lab, link, since) == [(1120, 180, 1)]
+    assert sent_frames(lab, link, since) == [(1120, 180, 1)]
     link.snd = 1301
     yield from _end_of(lab, link, after, cookie)
     entry = yield from lab.answer(data)
@@ -396,7 +396,7 @@ def nagle_on_and_off(lab: Lab) -> Case:
     link.snd += 10
     lab.arrive(lab.frame(link))
     yield left(lab, link, since, 2)
-    assert _frames(lab, link, since) == [(1000, 10, 0), (1010, 23, 0)]
+    assert sent_frames(lab, link, since) == [(1000, 10, 0), (1010, 23, 0)]
     cookies.append(lab.send(link, bytes(1013)))  # a whole segment goes, what is left of it waits
     yield left(lab, link, since, 3)
     yield from lab.silent()
@@ -411,7 +411,7 @@ def nagle_on_and_off(lab: Lab) -> Case:
     yield from lab.silent()
     fin = lab.post(_disconnect(link, _GRACEFUL))
     yield left(lab, link, since, 6)
-    assert _frames(lab, link, since)[2:] == [(1033, 1000, 0), (2033, 21, 0), (2054, 7, 0), (2061, 6, 1)]
+    assert sent_frames(lab, link, since)[2:] == [(1033, 1000, 0), (2033, 21, 0), (2054, 7, 0), (2061, 6, 1)]
     link.snd = 2068
     lab.arrive(lab.frame(link))
     for cookie in (*cookies, fin):

@@ -17,7 +17,7 @@ from tb.hostile.attacks_ipv6 import FRAGMENT, ICMPV6, IPV6_CLASSES, extension_he
 from tb.hostile.cycles import engine_cycles, option_walk
 from tb.hostile.far import HOSTILE_ADDRESS, Far, Mark, Targets
 from tb.hostile.golden import HostileRun
-from tb.hostile.run import with_defaults
+from tb.hostile.run import delay_of, with_defaults
 from tb.hostile.score import CYCLES_MOST, Score, judge
 from tb.hostile.session import Field, HostileTransfer
 from tb.monitors.contract.receive_segments import for_the_host
@@ -219,6 +219,7 @@ def test_a_bound_that_is_missed_is_a_problem() -> None:
         {"reached": {"blind_acks": 45}},
         {"goodput": 9.4},
         {"goodput_each": [8.0, 1.5]},
+        {"goodput_each": [8.0]},
         {"covered": 0.5},
         {"beside": 49},
         {"hang": True},
@@ -322,8 +323,43 @@ def test_engine_cycles_count_from_the_moment_the_segment_is_there_and_the_engine
     lines += [(70, _committed(70, TcpEvt.RX_SEGMENT, 8)), (71, _offered(71, 9))]
     lines += [(900, _committed(900, TcpEvt.RX_SEGMENT, 9)), (990, _committed(990, TcpEvt.TIMER, 8))]
     records.write_text("".join(line for _, line in sorted(lines, key=lambda one: one[0])))
-    assert engine_cycles(records, {8: walk}) == most
-    assert engine_cycles(records, {}) == 0
+    assert engine_cycles(records, {8: walk}) == (most, 0)
+    assert engine_cycles(records, {}) == (0, 0)
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+def test_waiting_for_room_behind_the_engine_is_told_apart_and_of_the_segment_that_follows_alone(
+    tmp_path: Path,
+) -> None:
+    records = tmp_path / "records.txt"
+    waits = ["B 69 0000001e\n", _committed(70, TcpEvt.RX_SEGMENT, 8)]
+    records.write_text("".join([_offered(30, 8), *waits, _offered(72, 9), _committed(120, TcpEvt.RX_SEGMENT, 9)]))
+    assert engine_cycles(records, {8: 0}) == (70 - 31 - 30, 30)
+    assert engine_cycles(records, {8: 0, 9: 0}) == (120 - 73, 30)
+    assert engine_cycles(records, {9: 0}) == (120 - 73, 0)
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+def test_the_attack_takes_its_share_of_each_tick_and_what_is_over_it_is_of_the_next(tmp_path: Path) -> None:
+    run = HostileRun(session(tmp_path))
+    network = run.session.hostile
+    run.session.field.score.begun = 0
+    run.session.field.next_frame = lambda: ("random_frames", bytes(60))  # type: ignore[method-assign]
+    network.budget, network.cost = 10, lambda frame: 6
+    given = []
+    for tick in (5, 5, 6, 7, 20, 20):
+        found = network.due(tick)
+        given.append(len(found))
+        for frame in found:
+            network.entered(frame, tick)
+    assert given == [2, 0, 2, 1, 2, 0]
+
+
+@pytest.mark.parametrize(("data_w", "ticks"), [(64, 13), (128, 7), (256, 4), (512, 4)])
+def test_good_connections_leave_the_port_to_the_attack_at_every_width(data_w: int, ticks: int) -> None:
+    assert delay_of("rtl", data_w) == ticks
+    assert 8 * 8192 / (2 * ticks * 1000 * data_w / 8) <= 1 / 3
+    assert delay_of("model", data_w) == 100
 
 
 @pytest.mark.rule("issue 4: hostile peers")

@@ -435,6 +435,12 @@ def a_request_of_no_bytes_is_aborted_at_its_fin(s: Tale) -> None:
     s.goes(1, 0, 100)
 
 
+@right
+def a_request_of_no_bytes_comes_back_in_the_place_of_a_fin_that_was_dropped(s: Tale) -> None:
+    s.offload(snd_wnd=0).send(1, 100).comes(0, 0, flags="AF", ack=100).post(7, 0).done(7, 0).wait(300)
+    s.comes(0, 10).indicate(0, 10).goes(10).wait(3000)
+
+
 def _ended_by_the_timer(s: Tale) -> Tale:
     """A request came back by its timer, just as a FIN came that cannot count."""
     s.comes(0, 10).wait(1).goes(10).wait(498).comes(10, 0, flags="AF", ack=100).wait(2)
