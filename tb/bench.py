@@ -190,7 +190,7 @@ def play_once(
     directory = OUT / name
     config = RunConfig(
         command="bench", sim=tool.kind, seed=seed, size=frames * MSS, delay=0, data_w=data_w, mem_latency=latency,
-        out=directory,
+        out=directory, apart=True,
     )  # fmt: skip
     built = build(chimney_spec(tool, data_w=data_w, conns=BUILT_CONNS), say=console.print)
     (directory / "frames.json").unlink(missing_ok=True)

@@ -83,6 +83,8 @@ class RunConfig:
     trace: bool = False
     #: Verilator counts lines, branches, expressions and toggles.
     cover: bool = False
+    #: The contract monitors of the session are in a process of their own.
+    apart: bool = False
     out: Path = ROOT / "sim_build" / "run"
     failure: Path | None = None
     #: The cycle that is marked in the waves; None: that of the first divergence.

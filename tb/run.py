@@ -47,6 +47,7 @@ def main(config: RunConfig) -> int:
     lack = MISSING[config.peer]()
     if lack is not None:
         raise ConfigError(f"this peer is missing: {lack}", f"PEER={config.peer}", "`make doctor` says what to install")
+    config = replace(config, apart=True)
     config.prepare_out()
     started = time.monotonic()
     result = summary.empty(config)

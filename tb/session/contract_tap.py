@@ -12,7 +12,7 @@ import inspect
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from model.layout.generated import Cqe, Sqe
 from model.ndis.binding import Adapter
@@ -42,6 +42,7 @@ from tb.monitors.contract.trace import (
     Tree,
     Value,
 )
+from tb.session.contract_apart import MonitorsApart
 
 DOWN: Final = {
     "initiate_offload": "MiniportInitiateOffload",
@@ -79,6 +80,10 @@ _RECEIVE_COMPLETE: Final = "NdisTcpOffloadReceiveComplete"
 _STATUS_INDICATION: Final = "NdisMIndicateStatusEx"
 
 
+Watchers: TypeAlias = ContractMonitors | MonitorsApart
+"""Who is fed: in this process, or apart."""
+
+
 class Identities:
     """A number for every object, the same as long as the object exists; None for None."""
 
@@ -105,8 +110,10 @@ class Identities:
 class ContractTap:
     """Makes the records and feeds the monitors. ``now`` gives the tick."""
 
-    def __init__(self, memory: HostMemory, now: Callable[[], int], adapter: str = "nic0") -> None:
-        self.monitors = ContractMonitors(SECTIONS)
+    def __init__(
+        self, memory: HostMemory, now: Callable[[], int], adapter: str = "nic0", watchers: Watchers | None = None
+    ) -> None:
+        self._watchers = watchers or ContractMonitors(SECTIONS)
         self.adapter = adapter
         self.records = 0
         #: Called with every record, beside the monitors.
@@ -119,6 +126,13 @@ class ContractTap:
         #: Frames on the ordinary send path, and the ticks at which the host gave them.
         self._raw: defaultdict[bytes, deque[int]] = defaultdict(deque)
         self._finished = False
+
+    @property
+    def monitors(self) -> ContractMonitors:
+        """Those of this process, to be asked at any time."""
+        if not isinstance(self._watchers, ContractMonitors):
+            raise TypeError("the monitors of this session are in a process of their own")
+        return self._watchers
 
     # ---- what is watched ----
 
@@ -189,7 +203,7 @@ class ContractTap:
     def result(self) -> dict[str, Any]:
         """What the plan wants to know of the run: triggers by rule, those at the device, both by chapter; breaches."""
         breaches = [str(breach) for breach in self.verdict()]
-        monitors = self.monitors
+        monitors = self._watchers
         return {
             "triggers": dict(sorted(monitors.triggers.items())),
             "at_device": {rule: count for rule, count in sorted(monitors.at_device.items()) if count},
@@ -205,13 +219,13 @@ class ContractTap:
         if not self._finished:
             self._finished = True
             self.setting("end", self.now())
-            self.monitors.finish()
-        return self.monitors.breaches
+            self._watchers.finish()
+        return self._watchers.breaches
 
     def feed(self, record: Record) -> None:
         """A record, made here or outside."""
         self.records += 1
-        self.monitors.feed(record)
+        self._watchers.feed(record)
         for listener in self.listeners:
             listener(record)
 

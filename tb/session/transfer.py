@@ -31,6 +31,7 @@ from tb.peers.applications import EchoApp
 from tb.peers.connection import TcpConfig
 from tb.peers.judge import JudgeRules
 from tb.peers.tcp_peer import PeerConfig
+from tb.session.contract_apart import MonitorsApart
 from tb.session.contract_tap import ContractTap
 from tb.session.network import FIRST_LOCAL_PORT, NIC_IP, NIC_IP6, NIC_MAC, PEER_ADDRESS, PEER_MAC, PEER_PORT, Network
 from tb.session.seam import Plan, Seam, random_plans
@@ -158,7 +159,8 @@ class Transfer:
         self._skipped = 0
         #: The host has set the parameters of its connections (CH-007).
         self._told = False
-        self.tap = ContractTap(memory, lambda: self.host.now - self._skipped)  # the device's time
+        watchers = MonitorsApart() if config.apart else None
+        self.tap = ContractTap(memory, lambda: self.host.now - self._skipped, watchers=watchers)  # the device's time
         self.tap.setting("interface_mac", NIC_MAC)
         self.network.tap = self.tap
         self.tap.listeners.append(self._show_forwards)
