@@ -128,6 +128,14 @@ class Recent:
         elif place > self._high:
             self._high = place
 
+    def had(self, stamps: tuple[int, int] | None, tick: int) -> None:
+        """A segment with these was taken some ticks ago: TS.Recent is no older, unless it was outdated then."""
+        if not self.on or stamps is None or self._high - self._low >= _HALF or tick - self._since >= _OUTDATED:
+            return
+        place = self._high + (stamps[0] - self._high + _HALF) % _WHOLE - _HALF
+        if place > self._low:
+            self._low, self._high, self._since = place, max(place, self._high), tick
+
 
 @dataclass(slots=True)
 class Fins:
@@ -171,7 +179,7 @@ class Fins:
         return any(place <= end for place in self.places) or (self.known is not None and self.known <= end)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held(Generic[_Item]):
     """A segment that acknowledged what was not sent when it came."""
 
@@ -183,7 +191,11 @@ class Held(Generic[_Item]):
     """What PAWS said of it then: what came behind it has no say in that."""
     before: int
     """End of the data that had come without a gap."""
+    low: int
+    """RCV.NXT was no less than this."""
     item: _Item
+    taken: bool = False
+    """The target has shown that it took it."""
 
 
 class Early(Generic[_Item]):
@@ -192,10 +204,10 @@ class Early(Generic[_Item]):
     def __init__(self) -> None:
         self._waiting: deque[Held[_Item]] = deque(maxlen=_REMEMBERED)
 
-    def add(self, tick: int, ack: int, item: _Item, stamp: Answer = Answer.YES, before: int = 0) -> None:
+    def add(self, tick: int, ack: int, item: _Item, stamp: Answer = Answer.YES, before: int = 0, low: int = 0) -> None:
         """``item`` came at ``tick`` and acknowledges all up to ``ack``; one with an old stamp never counts."""
         if stamp is not Answer.NO:
-            self._waiting.append(Held(tick, ack, stamp, before, item))
+            self._waiting.append(Held(tick, ack, stamp, before, low, item))
 
     def due(self, tick: int, sent: int) -> Iterator[Held[_Item]]:
         """Those that may count now that all up to ``sent`` was sent."""
@@ -205,9 +217,10 @@ class Early(Generic[_Item]):
         self._waiting = deque((one for one in fresh if one.ack > sent), maxlen=_REMEMBERED)
         yield from (one for one in fresh if one.ack <= sent)
 
-    def waiting(self, tick: int, queued: int) -> list[Held[_Item]]:
-        """Those that may count yet: they acknowledge no more than ``queued``, which the target has to send."""
-        return [one for one in self._waiting if one.tick + SOON >= tick and one.ack <= queued]
+    def waiting(self, tick: int, queued: int | None = None) -> list[Held[_Item]]:
+        """Those that may count yet: they acknowledge no more than ``queued`` (None: anything), which it has to send."""
+        fresh = [one for one in self._waiting if one.tick + SOON >= tick]
+        return [one for one in fresh if queued is None or one.ack <= queued]
 
 
 class Gate:

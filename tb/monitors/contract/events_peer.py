@@ -145,6 +145,8 @@ class PeerEvents(BookedMonitor):
     def segment_sent(self, conn: Connection, seg: Segment) -> None:
         if conn.revived == self.now:
             notes = self._of(conn)
+            notes.repeats.extend((tick, 0) for tick, text in notes.strays if text)  # answered as old text, perhaps
+            notes.strays = deque(one for one in notes.strays if not one[1])
             notes.split()
             self._acceptable(notes)
         self._fin_duty(conn)
@@ -213,7 +215,7 @@ class PeerEvents(BookedMonitor):
             self.check("CH-192", done.status == SUCCESS, f"{text} after the peer's FIN")
 
     def _reset_in(self, conn: Connection, notes: _Notes, start: int) -> None:
-        low, high = conn.next_bounds
+        low, high = conn.next_bounds[0], conn.reach(self.now)
         if low <= start <= high:
             notes.possible_reset = True
             notes.repeats.append((self.now, 0))
@@ -245,7 +247,7 @@ class PeerEvents(BookedMonitor):
     # --- SYN -------------------------------------------------------------------------------------------
 
     def _syn_in(self, conn: Connection, notes: _Notes, start: int) -> None:
-        low, high = conn.next_bounds
+        low, high = conn.next_bounds[0], conn.reach(self.now)
         certain = conn.released is not None and not conn.stopped and conn.final_state() is None and not self.crowded
         if start < low or start >= conn.edge_bound:
             notes.repeats.append((self.now, 0))
@@ -290,14 +292,14 @@ class PeerEvents(BookedMonitor):
             self._ordinary_in(conn, notes, seg, start)
 
     def _ordinary_in(self, conn: Connection, notes: _Notes, seg: Segment, start: int) -> None:
-        _, high = conn.next_bounds
+        high = conn.reach(self.now)
         answer = conn.judge(seg, self.now)
         if seg.length and answer is Answer.YES and start <= high < start + seg.length:
             notes.texts.append((self.now, start + seg.length))
         elif seg.length and not conn.only_ack_is_wrong(seg, self.now):
             notes.repeats.append((self.now, 0))
         elif answer is not Answer.YES:
-            notes.strays.append((self.now, 0))
+            notes.strays.append((self.now, int(seg.length > 0)))
         if answer is not Answer.NO:
             self._acceptable(notes)
 

@@ -268,7 +268,7 @@ class Uploads(BookedMonitor):
             self._urgent_in(conn, notes, seg)
 
     def _urgent_in(self, conn: Connection, notes: _Notes, seg: Segment) -> None:
-        low, high = conn.next_bounds
+        low, high = conn.next_bounds[0], conn.reach(self.now)
         start = unwrap(seg.sequence, conn.arrived)
         end = start + max(1, seg.length)
         ack = unwrap(seg.acknowledgment, conn.una)
@@ -296,7 +296,7 @@ class Uploads(BookedMonitor):
         self._review(conn, notes)
         if notes.stop is not None:
             if self.now <= notes.stop.tick + RACE:
-                notes.stop.received = conn.next_bounds[1]
+                notes.stop.received = conn.reach(self.now)
             elif seg.payload:
                 self.trigger("CH-207")
         if notes.optional and new and not conn.stopped:
@@ -410,7 +410,7 @@ class Uploads(BookedMonitor):
         elif reason == _UPLOAD_REQUESTED and not notes.syn_seen and not conn.fins.heard:
             notes.shortage = self.now
         if notes.stop is None:
-            notes.stop = _Stop(self.now, reason, conn.next_bounds[1], conn.sent)
+            notes.stop = _Stop(self.now, reason, conn.reach(self.now), conn.sent)
 
     def _open(self, conn: Connection, notes: _Notes) -> bool:
         """False if the connection is half closed for certain (FIN_WAIT_1, FIN_WAIT_2 or CLOSE_WAIT)."""

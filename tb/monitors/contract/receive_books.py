@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate, Held, in_range, in_window
@@ -159,6 +159,8 @@ class Connection:
         self.early: Early[Segment] = Early()
         self.believed = 0
         """What the target must have sent soon: it acted by segments that acknowledge all up to here."""
+        self.fresh: list[Arrival] = []
+        """Arrivals of segments that acknowledged what had not left: an ACK is due since the next frame that leaves."""
         self.revived = -1
         """Tick at which one of them came to count."""
         self.widest = max(number(self.delegated, "max_snd_wnd"), number(self.delegated, "snd_wnd"))
@@ -179,6 +181,8 @@ class Connection:
         self.wl1 = unwrap(number(self.delegated, "send_wl1", rcv_nxt), rcv_nxt)
         self._windows = {(self.wl1, self.peer_window)}
         """What SND.WL1 and SND.WND may be: more than one while it is not sure which segments were taken."""
+        self.offered = self.una + self.peer_window
+        """The farthest edge of the peer's window that the target has been told."""
         self.sends: deque[Item] = deque()
         self.disconnects: deque[Item] = deque()
         # what was said of it
@@ -298,6 +302,11 @@ class Connection:
         edges = (self.edge, max(self.edge_bound, self.edge))
         return Bounds(nxt, self.acked, edges, (self.gate.una, self.una), (self.sent, self.sent), (widest, self.widest))
 
+    def _bounds_at(self, held: Held[Segment]) -> Bounds:
+        """Those of a segment that the target may have looked at since it came: RCV.NXT may have been lower."""
+        bounds = self.bounds()
+        return replace(bounds, nxt=(min(bounds.nxt[0], held.low), bounds.nxt[1]))
+
     def judge(self, seg: Segment, tick: int) -> Answer:
         """Whether the target takes a segment that comes now."""
         start, ack = unwrap(seg.sequence, self.arrived), unwrap(seg.acknowledgment, self.una)
@@ -330,21 +339,20 @@ class Connection:
         self.last_in = tick
         start, ack = unwrap(seg.sequence, self.arrived), unwrap(seg.acknowledgment, self.una)
         if seg.has(RST):
-            low, high = self.next_bounds
-            if low <= start <= high:
+            if self.next_bounds[0] <= start <= self.reach(tick):
                 self.reset_in = tick
             return []
         if seg.has(ACK) and not seg.has(SYN) and ack > self.sent:
-            self.early.add(tick, ack, seg, self.gate.recent.passes(seg.stamps, tick), self.arrived)
+            self.early.add(tick, ack, seg, self.gate.recent.passes(seg.stamps, tick), self.arrived, self.next_bounds[0])
             return []
         return self._look_at(seg, tick, order, sure=sure)
 
     def _look_at(
-        self, seg: Segment, tick: int, order: int, *, sure: bool, stamp: Answer | None = None, had: int = 0
+        self, seg: Segment, tick: int, order: int, *, sure: bool, held: Held[Segment] | None = None, had: int = 0
     ) -> list[Arrival]:
         start, ack = unwrap(seg.sequence, self.arrived), unwrap(seg.acknowledgment, self.una)
-        bounds = self.bounds()
-        answer = self.gate.judge(seg, start, ack, bounds, tick, stamp)
+        bounds = self.bounds() if held is None else self._bounds_at(held)
+        answer = self.gate.judge(seg, start, ack, bounds, tick, held.stamp if held is not None else None)
         self.gate.took(seg, start, ack, bounds, tick, answer if sure else min(answer, Answer.PERHAPS))
         if answer is Answer.NO or seg.has(SYN | URG):
             return []
@@ -387,63 +395,100 @@ class Connection:
         whole = len(data) == count
         if end <= self.arrived and not (whole and self.stream.same(self.delivered, data) is False):
             return
-        for held in self._waiting(tick):
-            start, text = unwrap(held.item.sequence, self.arrived), held.item.payload
-            low, high = max(start, self.delivered), min(start + len(text), end)
-            if low >= high:
-                continue
-            if whole:
-                shown = data[low - self.delivered : high - self.delivered]
-                open_ = self.stream.unexplained(low, shown)
-                if not open_ or any(text[at - start] != shown[at - low] for at in open_):
-                    continue
-            self._came(held, self._take_data(held.item, start, tick, 0))
-            self._believe(held)
+        waiting = self._waiting(tick)
+        for _ in waiting:  # what one explains may be what another lacked
+            if not any(self._explains(held, data, end, tick) for held in waiting):
+                break
+
+    def _explains(self, held: Held[Segment], data: bytes, end: int, tick: int) -> bool:
+        """A waiting segment has bytes of what was handed over up to ``end`` that nothing else explains: it counts."""
+        start, text = unwrap(held.item.sequence, self.arrived), held.item.payload
+        low, high = max(start, self.delivered), min(start + len(text), end)
+        if low >= high:
+            return False
+        whole = len(data) == end - self.delivered
+        if whole:
+            shown = data[low - self.delivered : high - self.delivered]
+            open_ = self.stream.unexplained(low, shown)
+            if not open_ or any(text[at - start] != shown[at - low] for at in open_):
+                return False
+        held.taken |= whole
+        self._came(held, self._take_data(held.item, start, tick, 0))
+        self._believe(held)
+        return whole
 
     def ended(self, place: int, tick: int) -> bool:
         """A push or the FIN of a waiting segment may be at ``place``: the target acts as if one were there."""
-        found = False
         for held in self._waiting(tick):
             start, flags = unwrap(held.item.sequence, self.arrived), held.item.flags & (PSH | FIN)
-            if not flags or start + len(held.item.payload) != place:
-                continue
-            if in_window(start, held.item.length, self.bounds()) is not Answer.NO:
-                self.pushes.take(start, place, push=bool(flags & PSH), acked=self.acked)
-                if flags & FIN:
+            end = start + len(held.item.payload)
+            ends = bool(flags & FIN) and end == place
+            pushes = bool(flags & PSH and held.item.payload) and self.delivered < end <= place
+            if (ends or pushes) and in_window(start, held.item.length, self.bounds()) is not Answer.NO:
+                self.pushes.take(start, end, push=pushes, acked=self.acked)
+                if ends:
                     self.fins.add(place)
                 self._believe(held)
-                found = True
+                return True
+        return False
+
+    def _waiting(self, tick: int) -> list[Held[Segment]]:
+        """Segments that may count as soon as the target has sent what it has and may send, or have counted.
+
+        The least that any acknowledges first: the target is held to no more than it needs to have sent.
+        """
+        return self._sendable(self.early.waiting(tick, self.queued + (self.own_fin is not None)))
+
+    def _sendable(self, waiting: list[Held[Segment]]) -> list[Held[Segment]]:
+        """Of them those that acknowledge what the peer's window lets through, the least first."""
+        edge, found = self.offered, list[Held[Segment]]()
+        for held in sorted(waiting, key=lambda one: one.ack):
+            if held.ack > edge + 1:  # a probe, or a FIN, needs no window
+                break
+            edge = max(edge, held.ack + (held.item.window << self.scale("snd_wind_scale")))
+            if not held.item.has(URG):
+                found.append(held)
         return found
 
-    def _waiting(self, tick: int) -> Iterator[Held[Segment]]:
-        """Segments that may count as soon as the target has sent what it has and may send, or have counted."""
-        edge = self.una + max(self.peer_windows) + 1  # a probe, or a FIN, needs no window
-        for held in self.early.waiting(tick, min(edge, self.queued + (self.own_fin is not None))):
-            if not held.item.has(URG):
-                yield held
+    def reach(self, tick: int) -> int:
+        """RCV.NXT cannot lie beyond this, whatever of that which waits counts, or will when more is posted."""
+        end = self.next_bounds[1]
+        segments = [held.item for held in self._sendable(self.early.waiting(tick))]
+        for start, length in sorted((unwrap(seg.sequence, self.arrived), seg.length) for seg in segments):
+            if start <= end:
+                end = max(end, start + length)
+        return end
 
     def _revive(self, tick: int, acked: int) -> None:
         """What was acknowledged before it was sent is sent now, in a segment that acknowledges all up to ``acked``."""
         for held in self.early.due(tick, self.sent):
-            self.revived = tick
-            self.last_in = tick
-            had = min(held.before, acked)
-            self._came(held, self._look_at(held.item, tick, 0, sure=False, stamp=held.stamp, had=had))
+            start = unwrap(held.item.sequence, self.arrived)
+            if in_window(start, held.item.length, self._bounds_at(held)) is not Answer.NO:
+                self.revived = self.last_in = tick
+            self._came(held, self._look_at(held.item, tick, 0, sure=False, held=held, had=min(held.before, acked)))
+            if held.taken:
+                self.gate.recent.had(held.item.stamps, tick)
 
     def _believe(self, held: Held[Segment]) -> None:
         self.believed = max(self.believed, held.ack)
 
-    @staticmethod
-    def _came(held: Held[Segment], new: list[Arrival]) -> None:
+    def _came(self, held: Held[Segment], new: list[Arrival]) -> None:
         """The target may have had it since it came."""
+        start = unwrap(held.item.sequence, self.arrived)
+        for one in self.arrivals:  # a copy that came later may be the one that was dropped
+            if one.start < start + len(held.item.payload) and start < one.end:
+                one.first = min(one.first, held.tick)
         for arrival in new:
             arrival.first = held.tick
             arrival.copied = True
+            arrival.waited = arrival.last
+        self.fresh += new
 
     def _take_ack(self, seg: Segment, start: int, ack: int, *, sure: bool) -> None:
         if ack < min(self.gate.una, self.una):
             return
         window = seg.window << self.scale("snd_wind_scale")
+        self.offered = max(self.offered, ack + window)
         taken = {(start, window) if start >= wl1 else (wl1, old) for wl1, old in self._windows}
         if ack < self.una:  # below one reading of SND.UNA only
             self._windows |= taken

@@ -24,6 +24,8 @@ class Arrival:
     """It is the payload of one segment that came in order."""
     copied: bool = False
     """Some of it came again: which copy the target took is not known."""
+    waited: int | None = None
+    """It is of a segment that acknowledged what had not left; `last` as it was when that had."""
 
     @property
     def certain(self) -> bool:

@@ -97,6 +97,8 @@ class ReceiveWire(BookedMonitor):
             if ack > conn.arrived and start < ack <= end + 1:
                 self.breach("CH-161", f"data acknowledged that came only with another VLAN id than {conn.vlan}")
                 break
+        self._owed(conn, conn.fresh)
+        conn.fresh.clear()
         self._acknowledged(conn, notes)
 
     def _acknowledged(self, conn: Connection, notes: _Notes) -> None:
@@ -118,14 +120,20 @@ class ReceiveWire(BookedMonitor):
             self.check("CH-162", waited <= _STALL, text)
 
     def segment_taken(self, conn: Connection, seg: Segment, new: list[Arrival]) -> None:
+        self._owed(conn, new)
+
+    def _owed(self, conn: Connection, new: list[Arrival]) -> None:
         delay = self.parameter("tcp_delayed_ack_ticks")
         for arrival in new:
-            self._of(conn).waiting.append(arrival)
+            waiting = self._of(conn).waiting
+            behind = sum(one.end > arrival.end for one in waiting) if waiting and waiting[-1].end > arrival.end else 0
+            waiting.insert(len(waiting) - behind, arrival)
             if delay is not None:
                 self.expect(self.now + delay + _STALL, partial(self._unsaid, conn, arrival))
 
     def _unsaid(self, conn: Connection, arrival: Arrival) -> None:
-        if conn.acked >= arrival.end or conn.stopped or arrival.copied:
+        copied = arrival.copied and arrival.waited != arrival.last
+        if conn.acked >= arrival.end or conn.stopped or copied:
             return
         text = f"{arrival.end - arrival.start} bytes of tick {arrival.first} are not acknowledged"
         if conn.delivered >= arrival.end:
