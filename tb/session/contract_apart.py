@@ -6,6 +6,8 @@ they find does not hang on where they run. A session that asks them anything in 
 
 from __future__ import annotations
 
+import fcntl
+import gc
 import os
 import pickle
 import signal
@@ -24,6 +26,8 @@ from tb.monitors.contract.trace import Record
 #: Records that are sent together, and seconds that the process may take for what it was sent, at the end.
 BATCH: Final = 64
 PATIENCE: Final = 600.0
+#: Of records that wait in the pipe: some hundred frames.
+PIPE_BYTES: Final = 1 << 20
 
 
 class MonitorsError(Exception):
@@ -51,6 +55,9 @@ class MonitorsApart:
         if self._process.stdin is None:
             raise MonitorsError("the process of the contract monitors has no standard input")
         self._to = self._process.stdin
+        if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux: the session need not wait while the process begins
+            with suppress(OSError):  # more than this user may have
+                fcntl.fcntl(self._to, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self._batch: list[Record] = []
         self._found: Found | None = None
 
@@ -124,6 +131,8 @@ def _environment() -> dict[str, str]:
 def watch(records: BinaryIO, result: BinaryIO) -> None:
     """In the process: every batch of ``records`` to its end, then what was found; the text of an error, if one came."""
     monitors = ContractMonitors(SECTIONS)
+    gc.freeze()  # as Bench.run does: there is little cyclic garbage, and looking for it costs
+    gc.set_threshold(100_000, 20, 100)
     said: tuple[object, ...] | str
     try:
         while records.peek(1):  # type: ignore[attr-defined]
