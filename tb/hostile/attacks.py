@@ -182,6 +182,30 @@ def acks_of_the_future(rng: random.Random, targets: Targets) -> Frames:
         yield far.say(far.text(1) if far.room and rng.random() < 0.3 else b"", seq=seq, ack=wrong)
 
 
+def racing_acks(rng: random.Random, targets: Targets) -> Frames:
+    """What is about to leave is acknowledged, and a copy, a shut window, RST or SYN follow at once (RFC 5961, 3 to 5).
+
+    Segments are called for first; the target may have sent them by the time it looks at what acknowledges them.
+    """
+    while True:
+        far = targets.victim(rng)
+        if far is None:
+            yield None
+            continue
+        yield far.say(seq=far.acked, ack=far.believe())
+        if rng.random() < 0.3:
+            yield far.say(seq=far.acked, window=0)
+        seq, text = far.acked, rng.randbytes(rng.choice((1, 20)))
+        yield far.say(text, ACK | rng.choice((0, PSH)), seq=seq, ack=far.top + rng.choice((536, 536, 1072)))
+        follows = rng.random()
+        if follows < 0.4:
+            yield far.say(b"", RST, seq=seq + rng.choice((0, len(text))), bare=True)
+        elif follows < 0.6:
+            yield far.say(b"", SYN, seq=seq, bare=True)
+        elif follows < 0.8:
+            yield far.say(text[:1], seq=seq)
+
+
 def other_text(rng: random.Random, targets: Targets) -> Frames:
     """The same numbers again with other content, partly old, partly new (RFC 9293, 3.4 and 3.10.7.4)."""
     while True:
@@ -290,6 +314,7 @@ CLASSES: Final[dict[Attack, int]] = {
     shrinking_windows: 40,
     sack_storms: 90,
     acks_of_the_future: 50,
+    racing_acks: 50,
     other_text: 70,
     scattered_bytes: 70,
     ack_storms: 60,

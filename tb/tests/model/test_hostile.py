@@ -12,7 +12,19 @@ import pytest
 
 from model.layout.generated import RecRx, RecTcp, TcpEvt
 from tb.config import RunConfig
-from tb.hostile.attacks import CLASSES, REACHING, Attack, Storm, at_good, classes_of, random_frames, wrong_ports
+from tb.hostile.attacks import (
+    CLASSES,
+    REACHING,
+    Attack,
+    Storm,
+    at_good,
+    classes_of,
+    racing_acks,
+    random_frames,
+    tiny_segments,
+    wrong_ports,
+    zero_windows,
+)
 from tb.hostile.attacks_ipv6 import FRAGMENT, ICMPV6, IPV6_CLASSES, extension_headers, fragments, icmpv6
 from tb.hostile.cycles import engine_cycles, option_walk
 from tb.hostile.far import HOSTILE_ADDRESS, Far, Mark, Targets
@@ -98,6 +110,19 @@ def test_eight_connections_keep_their_goodput_beside_an_attack(tmp_path: Path) -
         attack.__name__ for attack, share in CLASSES.items() if share >= 20 and not found["frames"][attack.__name__]
     ]
     assert never == []
+
+
+@pytest.mark.rule("CH-155", "CH-193", "CH-195", "CH-196", "CH-199")
+@pytest.mark.parametrize("seed", [1, 4])
+def test_acknowledgments_that_race_what_they_acknowledge_break_no_rule(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path is short: the target sends and takes within the ticks for which its port shows neither."""
+    monkeypatch.setattr(HostileTransfer, "classes", {racing_acks: 3, zero_windows: 1, tiny_segments: 1})
+    run = HostileRun(session(tmp_path, seed=seed, delay=4, frames=1000))
+    found = outcome_of(run)
+    assert found["problems"] == []
+    assert found["reached"]["racing_acks"] >= 300
 
 
 @pytest.mark.rule("issue 4: hostile peers")
