@@ -14,7 +14,7 @@ BOUNDS: Mapping[str, int] = {
     "frame": 330,  # last beat of a frame in -> verdict of the parser
     "segment": 27_000,  # parser found a segment -> RX_SEGMENT commit
     "command": 60_000,  # driver posts a doorbell (the bus comes later) -> commit or completion with an error
-    "raw_send": 20_000,  # driver posts the doorbell of a RAW_SEND -> its completion in the ring
+    "raw_send": 16_000,  # driver posts the doorbell of a RAW_SEND, and the one before it is done -> its completion
     "message": 27_000,  # message of tcp_engine -> commit of delivery_engine
     "continue": 2_500,  # work is left -> CONTINUE commit
     "grant": 14_000,  # connection can send -> TX_GRANT commit
@@ -38,6 +38,9 @@ WAITS_BEHIND: Mapping[str, tuple[str, ...]] = {
     "fence": ("wire", "write"),  # counted from the issue of FENCE, which passes all segments; a test has few of them
 }
 """Kinds seldom due in a jam, and the kinds that wait in the same place: what was seen of those counts for them too."""
+
+ONE_BY_ONE = frozenset(("raw_send",))
+"""Kinds of which the next begins when the one before is done: a long queue of them takes as long as it is."""
 
 _BUS = frozenset(("segment", "message", "continue", "grant", "wire", "write", "completion", "consumed"))
 FETCHED = frozenset(("command", "raw_send"))
@@ -113,6 +116,8 @@ class Liveness:
             self.seen[kind] = took
             if took > self._bounds[kind]:
                 raise Halt(self._late(kind, key, cycle, took))
+        if kind in ONE_BY_ONE:
+            self.restart(cycle, (kind,))
 
     def strobe(self, cycle: int, *, quiet: bool) -> None:
         """A tick; ``quiet``: nothing was recorded since the one before. Halts if a timer is due all the while."""

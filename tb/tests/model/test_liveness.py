@@ -42,3 +42,27 @@ def test_ticks_of_an_idle_device_without_a_timer_due_count_for_nothing() -> None
     strobes(live, QUIET_STROBES)
     live.end("timer", 3, 1)
     strobes(live, 10 * QUIET_STROBES)
+
+
+@pytest.mark.parametrize(("kind", "late"), [("raw_send", False), ("command", True)])
+def test_of_raw_sends_each_is_due_when_the_one_before_it_is_done(kind: str, late: bool) -> None:
+    live, count = Liveness(BOUNDS), 200
+    step = 2 * BOUNDS[kind] // count
+    for number in range(count):
+        live.begin(kind, number, 0)
+    in_time = [number for number in range(count) if _ends(live, kind, number, (number + 1) * step)]
+    assert (len(in_time) < count) == late
+    if not late:
+        assert live.seen[kind] == step
+        live.begin(kind, count, count * step)
+        live.begin(kind, count + 1, count * step)
+        with pytest.raises(Halt):
+            live.check(count * step + BOUNDS[kind] + 1)
+
+
+def _ends(live: Liveness, kind: str, number: int, cycle: int) -> bool:
+    try:
+        live.end(kind, number, cycle)
+    except Halt:
+        return False
+    return True
