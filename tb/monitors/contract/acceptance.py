@@ -210,10 +210,10 @@ class Early(Generic[_Item]):
             self._waiting.append(Held(tick, ack, stamp, before, low, item))
 
     def due(self, tick: int, sent: int) -> Iterator[Held[_Item]]:
-        """Those that may count now that all up to ``sent`` was sent."""
+        """Those that may count now that all up to ``sent`` was sent; one that the target has shown waits for it."""
         if not self._waiting:
             return
-        fresh = [one for one in self._waiting if one.tick + SOON >= tick]
+        fresh = [one for one in self._waiting if one.taken or one.tick + SOON >= tick]
         self._waiting = deque((one for one in fresh if one.ack > sent), maxlen=_REMEMBERED)
         yield from (one for one in fresh if one.ack <= sent)
 

@@ -28,7 +28,7 @@ from tb.monitors.contract.receive_books import (
 from tb.monitors.contract.receive_calls import uploaded_end
 from tb.monitors.contract.receive_segments import Segment
 from tb.monitors.contract.receive_stream import Arrival
-from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, BookedMonitor
+from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, STALL, BookedMonitor
 from tb.monitors.contract.trace import Enter, Leave, List, Node
 
 _SHORTEST_TIMER: Final = 2 * LATE
@@ -380,7 +380,7 @@ class Delivery(BookedMonitor):
         """It acted by a segment that acknowledges what had not left: that must leave."""
         wanted, conn.believed = conn.believed, 0
         if wanted:
-            self.expect(self.now + LATE, lambda: self._left(conn, wanted))
+            self.expect(self.now + STALL, lambda: self._left(conn, wanted))
 
     def _left(self, conn: Connection, wanted: int) -> None:
         text = f"it took a segment that acknowledges {wanted - conn.sent} bytes which it has not sent since"

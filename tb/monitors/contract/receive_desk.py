@@ -16,6 +16,8 @@ from tb.monitors.contract.trace import Enter, Frame, Leave, PassedUp, Record, Se
 
 LATE: Final = 16
 """Ticks between a cause at a face or on the wire and the effect at the other."""
+STALL: Final = 64
+"""Ticks by which a frame may leave late: the wire may have been busy."""
 PROMPT: Final = 250
 """Ticks within which a target does what it must do at once."""
 RACE: Final = 2

@@ -18,6 +18,7 @@ from tb.monitors.contract.receive_desk import (
     PROMPT,
     QUERY_COMPLETE,
     RACE,
+    STALL,
     TERMINATE_COMPLETE,
     ReceiveDesk,
 )
@@ -25,7 +26,7 @@ from tb.monitors.contract.receive_segments import Segment
 from tb.monitors.contract.receive_stream import Arrival
 from tb.monitors.contract.trace import Enter, Frame, Leave, List, Node, PassedUp, Record, Setting, Value
 
-__all__ = ["CROWD", "LATE", "PROMPT", "QUERY_COMPLETE", "RACE", "TERMINATE_COMPLETE", "BookedMonitor"]
+__all__ = ["CROWD", "LATE", "PROMPT", "QUERY_COMPLETE", "RACE", "STALL", "TERMINATE_COMPLETE", "BookedMonitor"]
 
 
 class BookedMonitor(Monitor):

@@ -1,6 +1,6 @@
 """Section 9.6, wire side: acknowledgment of what was received, VLAN filter (CH-135, CH-161..163).
 
-An ACK may be up to `_STALL` ticks behind its time: the wire may have been busy.
+An ACK may be up to `STALL` ticks behind its time: the wire may have been busy.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from weakref import WeakKeyDictionary
 from tb.monitors.contract.receive_books import SUCCESS, Connection, Item, Shared, number
 from tb.monitors.contract.receive_segments import FIN, RST, SYN, URG, Segment, segment_of, unwrap
 from tb.monitors.contract.receive_stream import Arrival
-from tb.monitors.contract.receive_watch import BookedMonitor
+from tb.monitors.contract.receive_watch import STALL, BookedMonitor
 from tb.monitors.contract.trace import Enter, Frame, Leave, List, Node, PassedUp
 
-_STALL: Final = 64
-"""Ticks by which a frame may leave late."""
 _REMEMBERED: Final = 64
 
 
@@ -89,10 +87,10 @@ class ReceiveWire(BookedMonitor):
         notes = self._of(conn)
         ack = unwrap(seg.acknowledgment, conn.acked)
         floor = 0
-        while notes.successes and notes.successes[0][0] + _STALL < self.now:
+        while notes.successes and notes.successes[0][0] + STALL < self.now:
             floor = notes.successes.popleft()[1]
         if floor:
-            self.check("CH-135", ack >= floor, f"ACK is {floor - ack} below data completed {_STALL} ticks ago")
+            self.check("CH-135", ack >= floor, f"ACK is {floor - ack} below data completed {STALL} ticks ago")
         for start, end in notes.filtered:
             if ack > conn.arrived and start < ack <= end + 1:
                 self.breach("CH-161", f"data acknowledged that came only with another VLAN id than {conn.vlan}")
@@ -112,12 +110,12 @@ class ReceiveWire(BookedMonitor):
             self.trigger("CH-163")
         waited = self.now - min(one.last for one in covered)
         if delay is not None:
-            self.check("CH-162", waited <= delay + _STALL, f"data waited {waited} ticks for its ACK")
+            self.check("CH-162", waited <= delay + STALL, f"data waited {waited} ticks for its ACK")
         certain = [one for one in covered if one.certain]
         if frequency and len(certain) >= frequency:
             waited = self.now - certain[frequency - 1].last
             text = f"{len(certain)} segments are acknowledged at once, {waited} ticks after number {frequency}"
-            self.check("CH-162", waited <= _STALL, text)
+            self.check("CH-162", waited <= STALL, text)
 
     def segment_taken(self, conn: Connection, seg: Segment, new: list[Arrival]) -> None:
         self._owed(conn, new)
@@ -129,7 +127,7 @@ class ReceiveWire(BookedMonitor):
             behind = sum(one.end > arrival.end for one in waiting) if waiting and waiting[-1].end > arrival.end else 0
             waiting.insert(len(waiting) - behind, arrival)
             if delay is not None:
-                self.expect(self.now + delay + _STALL, partial(self._unsaid, conn, arrival))
+                self.expect(self.now + delay + STALL, partial(self._unsaid, conn, arrival))
 
     def _unsaid(self, conn: Connection, arrival: Arrival) -> None:
         copied = arrival.copied and arrival.waited != arrival.last

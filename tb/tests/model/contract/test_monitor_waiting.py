@@ -84,6 +84,18 @@ def the_window_shuts_behind_text_that_has_left(s: Tale) -> None:
     s.offload().send(1, 100).comes(0, 0, window=0).comes(0, 10, ack=100).goes(0, 0, 100).indicate(0, 10).goes(10, 100)
 
 
+@right
+def what_it_acknowledges_leaves_late(s: Tale) -> None:
+    _waits(s).indicate(0, 10).wait(40).goes(10, 0, 100)
+
+
+@right
+def what_it_acknowledges_leaves_late_and_its_stamp_counts(s: Tale) -> None:
+    s.offload(flags=STAMPED, ts_recent=OLDER).send(1, 100).comes(0, 10, ack=100, stamps=(NEWER, 5000))
+    s.indicate(0, 10).wait(40).goes(10, 0, 100, stamps=(5041, NEWER)).wait(10)
+    s.comes(10, 10, ack=100, flags="AU", stamps=(BETWEEN, 5041)).goes(10, 100, stamps=(5051, NEWER))
+
+
 # --- RCV.NXT may stand behind waiting text: RST, SYN, URG, upload are judged as if it could not
 
 
