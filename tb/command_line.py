@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from tb.cli import BARE, FAILED, GOOD, INTERRUPTED, WRONG, call, heed_interrupts
 from tb.commands import COMMANDS, Command
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.folders import standing
 from tb.json_output import Document
 from tb.variables import VARIABLES, BuildError, Variable
 
@@ -155,7 +157,7 @@ def with_option(error: ConfigError) -> ConfigError:
 def run_command(name: str, *, as_json: bool = False, **given: Any) -> int:
     """Run a command with what Click parsed; its exit status."""
     command = COMMANDS[name]
-    with Document(name, wanted=as_json) as document:
+    with standing(Path.cwd()), Document(name, wanted=as_json) as document:
         try:
             config = (
                 RunConfig(command=name) if name in BARE else RunConfig.from_environment(name, texts(command, given))

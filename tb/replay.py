@@ -16,17 +16,19 @@ import re
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
-from tb.files import shown
+from tb.folders import claimed, damaged, here, read_object, typed
 from tb.owndut.device import OwnDevice
 from tb.sim.build import build
-from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER, RunResult, read_results, run
+from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER, RunResult, TestOutcome, read_results, run
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, choose
-from tb.story.find import failure_of, newest, story_of
+from tb.story.find import FAILURE_NAME, newest, story_of
 from tb.story.record import marker_time
 from tb.wave_viewer import COMMAND_NAME, SAVE_NAME, WAVE_NAMES, describe
 
@@ -76,10 +78,16 @@ def main(config: RunConfig) -> int:
         raise ConfigError("no failure is recorded", "FAILURE=", "give the folder of a run")
     if config.failure is None:
         config = replace(config, failure=folder)
-        print(f"failure: {shown(folder)}", flush=True)
+        print(f"failure: {typed(folder)}", flush=True)
     failure = load(folder)
     if (tree := failure.other_tree) is not None:
         return in_tree(tree, "replay", config)
+    with claimed(folder, f"FAILURE={folder}", "wait for it, or end it"):
+        return replayed(failure, config)
+
+
+def replayed(failure: Failure, config: RunConfig) -> int:
+    """Run a failure again, in a folder that nobody else writes in; the exit status."""
     started = time.monotonic()
     tool, remark = choose(failure.config.sim, fall_back=False)
     print(f"{remark}\nreplay {failure.modules}, seed {failure.config.seed}, DATA_W={failure.config.data_w}", flush=True)
@@ -100,7 +108,7 @@ def main(config: RunConfig) -> int:
         timeout=max(failure.timeout, TIMEOUT),
     )
     again = report_of(out)
-    print(story_of(out).rstrip() or "\n".join(again) or "this run found nothing wrong")
+    print(here(story_of(out)).rstrip() or "\n".join(again) or "this run found nothing wrong")
     cycle = cycle_of(out)
     status = compare(failure.report, again, outcome)
     facts = {
@@ -148,16 +156,46 @@ def in_tree(tree: Path, command: str, config: RunConfig) -> int:
 
 def load(folder: Path) -> Failure:
     """Read a failure folder; ConfigError says what is missing."""
-    file = folder / "config.json"
-    if not file.exists():
-        raise ConfigError("this is no failure folder: it has no config.json", f"FAILURE={folder}", "give another")
-    config = RunConfig.from_json(file.read_text())
+    file, again = folder / "config.json", folder / AGAIN_NAME
+    if not folder.is_dir():
+        raise ConfigError("there is no such folder", f"FAILURE={folder}", "give the folder of a run")
+    for name in (file.name, AGAIN_NAME):
+        if not (folder / name).exists():
+            raise ConfigError(f"this is no failure folder: it has no {name}", f"FAILURE={folder}", "give another")
+    config = read_config(file)
     if config.file is not None and not config.file.exists():
         raise ConfigError("the file that was sent is gone", str(config.file), "put it back and replay again")
-    again = folder / AGAIN_NAME
-    if not again.exists():
-        raise ConfigError("this is no failure folder: it has no again.json", f"FAILURE={folder}", "give another")
-    return Failure(folder=folder, config=config, **json.loads(again.read_text()))
+    facts = read_object(again)
+    try:
+        failure = Failure(folder=folder, config=config, **facts)
+    except TypeError as error:
+        raise damaged(again, str(error).replace("Failure.__init__()", "it")) from None
+    built = {} if failure.top != "tb_top" or config.dut is not None else dict.fromkeys(("DATA_W", "CONNS", "MEM_BYTES"))
+    if not isinstance(failure.parameters, dict) or not failure.parameters.keys() >= built.keys():
+        raise damaged(again, "it does not say what was simulated")
+    record_of(folder)
+    report_of(folder)
+    return failure
+
+
+def read_config(file: Path) -> RunConfig:
+    """The configuration of a recorded run; ConfigError if it is damaged."""
+    read_object(file)
+    try:
+        return RunConfig.from_json(file.read_text())
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(file, str(error).replace("RunConfig.__init__()", "it")) from None
+
+
+def record_of(folder: Path) -> dict[str, Any] | None:
+    """The failure record of a folder, None without one; ConfigError if it is damaged."""
+    file = folder / FAILURE_NAME
+    if not file.exists():
+        return None
+    record = read_object(file)
+    if not isinstance(record.get("cycle", ""), int | None):
+        raise damaged(file, "it has no cycle")
+    return record
 
 
 def report_of(folder: Path) -> list[str]:
@@ -167,18 +205,27 @@ def report_of(folder: Path) -> list[str]:
     if divergence.exists():
         lines = divergence.read_text().splitlines()
     elif (folder / "rtl.json").exists():
-        lines = [str(line) for line in json.loads((folder / "rtl.json").read_text()).get("problems", [])]
+        lines = [str(line) for line in read_object(folder / "rtl.json").get("problems", [])]
     if not lines:
-        failed = [o for o in read_results(folder / "results.xml") if o.status == "failed"]
+        failed = [o for o in results_of(folder) if o.status == "failed"]
         lines = [f"{o.name} at {o.sim_time_ns} ns: {o.message.splitlines()[-1] if o.message else ''}" for o in failed]
     return [line.rstrip() for line in lines if "make " not in line and str(folder) not in line]
 
 
+def results_of(folder: Path) -> tuple[TestOutcome, ...]:
+    """What came of the tests of a run; ConfigError if the file is damaged."""
+    try:
+        return read_results(folder / "results.xml")
+    except ElementTree.ParseError as error:
+        raise damaged(folder / "results.xml", error) from None
+
+
 def cycle_of(folder: Path) -> int | None:
     """The cycle of the recorded failure of a folder, else the one that its report names first; None without any."""
-    record = failure_of(folder)
+    record = record_of(folder)
     if record is not None:
-        return None if record["cycle"] is None else int(record["cycle"])
+        cycle: int | None = record["cycle"]
+        return cycle
     for line in report_of(folder):
         if match := re.search(r"\bcycle\W+(\d+)", line):
             return int(match.group(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 import time
@@ -18,12 +19,13 @@ from model.device.config import DeviceConfig
 from model.ndis.file_transfer import AppPhase
 from tb.config import ConfigError, RunConfig
 from tb.files import write_json
+from tb.folders import claimed, here, refuse_foreign
 from tb.lockstep.trace import TRACE_NAME, Header
 from tb.peers.choice import MISSING
 from tb.session import summary
 from tb.session.progress import Phases
 from tb.session.transfer import Transfer
-from tb.story.find import story_of
+from tb.story.find import FAILURE_NAME, REPLAY_FOLDER, STORY_NAME, story_of
 
 if TYPE_CHECKING:
     from tb.lockstep.recording import GoldenTrace
@@ -34,6 +36,11 @@ BUILT_CONNS = 64
 SMALL_CONNS = 4
 TEST_MODULE = "tb.tests.rtl.transfer_test"
 SERVE_MODULE = "tb.tests.rtl.serve_test"
+#: What an earlier run and its replay may have left in the folder, and what was made of it.
+LEFT = (
+    "rtl.json", "contract.json", "results.xml", "again.json", "config.json", "divergence.txt", FAILURE_NAME, STORY_NAME,
+    TRACE_NAME, "report.html", "waves.fst", "waves.vcd",
+)  # fmt: skip
 
 
 class Interrupted(KeyboardInterrupt):
@@ -47,8 +54,39 @@ def main(config: RunConfig) -> int:
     lack = MISSING[config.peer]()
     if lack is not None:
         raise ConfigError(f"this peer is missing: {lack}", f"PEER={config.peer}", "`make doctor` says what to install")
-    config = replace(config, apart=True)
+    refuse_unused(config)
+    refuse_foreign(config.out)
     config.prepare_out()
+    with claimed(config.out, f"OUT={config.out}", "wait for it, or give another folder with OUT= (--out)"):
+        forget(config)
+        return session(replace(config, apart=True))
+
+
+def refuse_unused(config: RunConfig) -> None:
+    """ConfigError if something was given that would change nothing."""
+    given = (
+        (config.device == "model" and config.waves, "WAVES is for the RTL", "WAVES=1", "leave it out, or DEVICE=rtl"),
+        (config.device == "model" and config.cover, "COVER is for the RTL", "COVER=1", "leave it out, or DEVICE=rtl"),
+        (config.mark > 0 and not config.ecn, "MARK is for ECN alone", f"MARK={config.mark}", "give ECN=1 as well"),
+        (config.file is not None and "SIZE" in config.given, "FILE has a size of its own", f"SIZE={config.size}",
+         "give FILE or SIZE, not both"),
+    )  # fmt: skip
+    for unused, *words in given:
+        if unused:
+            raise ConfigError(*words)
+
+
+def forget(config: RunConfig) -> None:
+    """Delete what an earlier run left in the folder, but for the file to send: nothing of it is of this one."""
+    for name in LEFT:
+        if config.out / name != config.file:
+            (config.out / name).unlink(missing_ok=True)
+    if config.file is None or not config.file.is_relative_to(config.out / REPLAY_FOLDER):
+        shutil.rmtree(config.out / REPLAY_FOLDER, ignore_errors=True)
+
+
+def session(config: RunConfig) -> int:
+    """The run itself, in a folder that nobody else writes in."""
     started = time.monotonic()
     result = summary.empty(config)
     write(config.out, result)
@@ -152,9 +190,7 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
     with phases.phase("build"):
         built = build(spec)
     result["build_seconds"] = round(time.monotonic() - started, 2)
-    console.print(f"again    {config.make_command()}", markup=False)
-    for stale in ("rtl.json", "divergence.txt", TRACE_NAME):
-        (config.out / stale).unlink(missing_ok=True)
+    console.print(f"again    {here(config.make_command())}", markup=False)
     with phases.phase("simulate", measured=True):
         module = SERVE_MODULE if config.command == "serve" else TEST_MODULE
         outcome = run(built, module, config.out, config=config, waves=config.waves, timeout=3000)
@@ -207,9 +243,9 @@ def report(console: Console, config: RunConfig, result: dict[str, Any], problems
 
             # what is read first stands last; a run that broke off before anybody could tell a story says how to go on
             said = story_of(config.out) or f"replay   {replay_command(config.out)}\n"
-            console.print(f"\n{said}", markup=False, end="")
+            console.print(f"\n{here(said)}", markup=False, end="")
         else:
-            console.print(f"again    {config.make_command()}", markup=False)
+            console.print(f"again    {here(config.make_command())}", markup=False)
     else:
         console.print(f"PASS in {seconds:.1f} s; results in {config.out}")
     sys.stdout.flush()

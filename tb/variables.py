@@ -92,6 +92,7 @@ class Variable:
         if self.kind == "choice":
             return "|".join(self.choices)
         shown = {"integer": "N", "rate": "RATE", "size": "BYTES", "numbers": "LIST", "words": "NAMES", "text": "NAME"}
+        shown |= {"pattern": "REGEX"}
         shown |= {"duration": "TIME", "cluster": "WHERE"}
         return shown.get(self.kind, "PATH")
 
@@ -161,7 +162,7 @@ TABLE = (
         choices=("test", "all", "regress"),
     ),
     Variable("SUITE", "choice", "tests, or random operations against the whole contract", "tests", choices=SUITES),
-    Variable("FILTER", "text", "only jobs in whose name this regular expression is found"),
+    Variable("FILTER", "pattern", "only jobs in whose name this regular expression is found"),
     Variable("TIME", "duration", "hand out no more jobs after this, e.g. 90s, 30m, 2h", otherwise="no bound"),
     Variable("CLUSTER", "cluster", "where jobs run: local, slurm, or a Dask scheduler's tcp://HOST:PORT", "local"),
     Variable("RESUME", "flag", "go on with the last run, if tree and selection are the same", "0"),
@@ -368,7 +369,9 @@ class Reader:
         try:
             for part in text.split(","):
                 first, _, last = part.partition("-")
-                result += range(int(first), int(last or first) + 1)
+                result += range(int(first), min(int(last or first), int(first) + MAX_SEEDS) + 1)
+                if len(result) > MAX_SEEDS:
+                    break
         except ValueError:
             raise ConfigError(f"{name} is not a list of numbers", f"{name}={text}", "give e.g. 1-20 or 1,4,9") from None
         if not result or len(result) > MAX_SEEDS:

@@ -10,7 +10,6 @@ With AT=cycle the marker is there: a run without waves that reach it is replayed
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -23,6 +22,7 @@ from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import shown
+from tb.folders import here, read_object, typed
 from tb.sim.run import AGAIN_NAME
 from tb.story.find import FAILURE_NAME, newest, story_of
 from tb.wave_words import blocks
@@ -49,7 +49,10 @@ def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
     from tb.replay import main as replay
 
     folder = config.failure or newest() or ROOT / "sim_build" / "run"
-    print(f"failure: {shown(folder)}", flush=True)
+    print(f"failure: {typed(folder)}", flush=True)
+    if config.failure is not None and not folder.is_dir():
+        raise ConfigError("there is no such folder", f"FAILURE={folder}", "give the folder of a run")
+    bound(config, folder)
     status = None
     waves = find(folder)
     unreached = waves is None or (config.at is not None and config.at < begin_of(waves))
@@ -59,13 +62,15 @@ def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
             return status, document(config, folder, find(folder), replayed=True)
         status = replay(replace(config, failure=folder, waves=True))
         waves = find(folder)
+    if waves is None and config.at is not None and status is not None:
+        raise behind(config.at, None)
     if waves is None:
         raise ConfigError(
             "there are no waves in this folder", f"FAILURE={folder}",
             "`make run WAVES=1` writes some; a failed run is replayed with waves, this is none",
         )  # fmt: skip
     if status is None:  # a replay tells the story and says how to open what it wrote
-        print(story_of(folder), end="")
+        print(here(story_of(folder)), end="")
         print(describe(waves, marked(config, folder, waves)), flush=True)
     facts = document(config, folder, waves, replayed=status is not None)
     if not config.view:
@@ -82,6 +87,21 @@ def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
             "open them where there is one (the line above says how), or VIEW=0 (--no-view)",
         )  # fmt: skip
     return subprocess.run(command, check=False, cwd=waves.parent).returncode, facts
+
+
+def bound(config: RunConfig, folder: Path) -> None:
+    """ConfigError if AT is behind the end of the recorded run; a run that was ended does not say where it ended."""
+    from tb.replay import results_of
+
+    last = max((int(one.sim_time_ns - FIRST_EDGE_NS) // PERIOD_NS for one in results_of(folder)), default=0)
+    if config.at is not None and 0 < last < config.at:
+        raise behind(config.at, last)
+
+
+def behind(cycle: int, last: int | None) -> ConfigError:
+    """What is said of a cycle that the run did not reach."""
+    todo = "give a cycle of the run" + ("" if last is None else f": its last is {last}")
+    return ConfigError("this cycle is behind the end of the run", f"AT={cycle}", todo)
 
 
 def document(config: RunConfig, folder: Path, waves: Path | None, *, replayed: bool) -> dict[str, Any]:
@@ -124,7 +144,8 @@ def begin_of(waves: Path) -> int:
     from tb.replay import REPLAY_NAME
 
     facts = waves.with_name(REPLAY_NAME)
-    return int(json.loads(facts.read_text())["waves_from"] or 0) if facts.exists() else 0
+    begin = read_object(facts).get("waves_from") if facts.exists() else 0
+    return begin if isinstance(begin, int) else 0
 
 
 def describe(waves: Path, cycle: int | None) -> str:

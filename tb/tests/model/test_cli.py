@@ -25,7 +25,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 #: A text of each kind that is not the default; kinds whose text must name a file get one below the folder of the test.
 SAMPLES = {
     "size": "3K", "rate": "0.25", "integer": "70", "numbers": "3-5,9", "flag": "1", "words": "icarus,tun",
-    "text": "abc", "path": "some/where", "file": "LICENSE", "existing": "LICENSE", "paths": "LICENSE",
+    "text": "abc", "pattern": "a.c", "path": "some/where", "file": "LICENSE", "existing": "LICENSE", "paths": "LICENSE",
     "duration": "90s", "cluster": "tcp://node:8786",
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tb import replay, wave_viewer
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.folders import LOCK_NAME
+from tb.run import LEFT
 from tb.sim.tools import find
 from tb.tests.lab import documented
 
@@ -22,6 +26,9 @@ PATIENCE = 60.0
 #: Variables of this process that must not reach the command under test.
 _OWN = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTEST_CURRENT_TEST", "FILE", "OUT", "SIM", "SEED", "SIZE", "DEVICE",
         "CONNS", "DATA_W", "LOSS", "TEST")  # fmt: skip
+
+#: again.json of a failed test of a block.
+AGAIN = '{"top": "fifo", "modules": "m", "testcase": null, "plusargs": {}, "parameters": {}, "timeout": 1.0}'
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -34,6 +41,14 @@ def run(variables: Mapping[str, str], **more: str) -> subprocess.CompletedProces
     return subprocess.run(
         [sys.executable, "-m", "tb.cli", "run"],
         cwd=ROOT, env=environment({**variables, **more}), capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+
+
+def command(name: str, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Another command behind make."""
+    return subprocess.run(
+        [sys.executable, "-m", "tb.cli", name],
+        cwd=ROOT, env=environment(variables), capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 
@@ -99,6 +114,133 @@ def test_a_result_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> No
         done = run({"OUT": str(out), "DEVICE": "model"})
         refused(done, "the result folder cannot be written", f"OUT={out}")
     assert blocked.read_text() == "in the way"
+
+
+@pytest.mark.rule("C-19")
+@pytest.mark.parametrize("names", [("notes.txt",), ("report.html", "wire.pcapng")])
+def test_a_folder_that_is_not_empty_and_no_runs_is_no_result_folder(names: tuple[str, ...], tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    done = run({"OUT": str(tmp_path), "DEVICE": "model", "SIZE": "4K"})
+    refused(done, "the result folder is not empty and is no run's", f"OUT={tmp_path}")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(names, "mine")
+
+
+@pytest.mark.rule("C-20")
+def test_a_second_run_in_a_folder_is_refused_while_the_first_one_writes_and_not_when_it_was_killed(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    variables = {"OUT": str(out), "DEVICE": "model", "SIZE": "8M"}
+    first = start(variables, tmp_path / "log")
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not (out / "wire.pcapng").exists():
+            assert first.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.02)
+        before = (out / "summary.json").stat().st_mtime_ns
+        done = run({**variables, "SIZE": "4K"})
+        assert first.poll() is None, "the first run is too short for this test"
+        refused(done, f"another run is writing in this folder (process {first.pid})", f"OUT={out}")
+        assert "OUT= (--out)" in done.stderr
+        assert (out / "summary.json").stat().st_mtime_ns == before
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    assert run({**variables, "SIZE": "4K"}).returncode == 0
+
+
+@pytest.mark.rule("C-20")
+def test_a_replay_is_refused_while_the_folder_of_its_failure_is_written_in(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(RunConfig(sim="icarus").to_json())
+    (tmp_path / "again.json").write_text(AGAIN)
+    with (tmp_path / LOCK_NAME).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = command("replay", {"FAILURE": str(tmp_path)})
+    refused(done, "another run is writing in this folder", f"FAILURE={tmp_path}")
+
+
+def test_nothing_of_an_earlier_run_is_left_beside_the_results_of_this_one(tmp_path: Path) -> None:
+    for name in (*LEFT, "summary.json", "replay/waves.fst"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("of an earlier run")
+    done = run({"OUT": str(tmp_path), "DEVICE": "model", "SIZE": "4K"})
+    assert done.returncode == 0, done.stderr
+    old = [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() == b"of an earlier run"]
+    assert old == []
+    assert json.loads((tmp_path / "summary.json").read_text())["problems"] == []
+
+
+@pytest.mark.rule("C-21")
+@pytest.mark.parametrize(
+    ("given", "what", "where"),
+    [
+        ({"DEVICE": "model", "WAVES": "1"}, "WAVES is for the RTL", "WAVES=1"),
+        ({"DEVICE": "model", "COVER": "1"}, "COVER is for the RTL", "COVER=1"),
+        ({"DEVICE": "model", "MARK": "0.1"}, "MARK is for ECN alone", "MARK=0.1"),
+        ({"DEVICE": "model", "FILE": "LICENSE", "SIZE": "4096"}, "FILE has a size of its own", "SIZE=4096"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(given: dict[str, str], what: str, where: str, tmp_path: Path) -> None:
+    refused(run(given, OUT=str(tmp_path / "out")), what, where)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.rule("C-22")
+@pytest.mark.parametrize("text", ["1-99999999999", "1-10001", "1-6000,1-6000", "5-1"])
+def test_more_seeds_than_the_most_are_refused_before_they_are_listed(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.from_environment("regress", {"SEEDS": text})
+    assert (caught.value.what, caught.value.where) == ("SEEDS names no or too many seeds", f"SEEDS={text}")
+    assert len(RunConfig.from_environment("regress", {"SEEDS": "1-10000"}).seeds) == 10_000
+
+
+@pytest.mark.rule("C-23")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.json", "{"), ("config.json", "[]"), ("config.json", "{}"), ("again.json", "x"), ("again.json", "{}"),
+        ("again.json", '{"top": "tb_top", "modules": "m", "testcase": null, "plusargs": {}, "parameters": {}, '
+         '"timeout": 1.0}'),
+        ("failure.json", "[]"), ("failure.json", "{}"), ("failure.json", '{"cycle": "late"}'),
+        ("results.xml", "<"), ("rtl.json", "\xff"),
+    ],
+)  # fmt: skip
+def test_a_damaged_failure_folder_is_refused_by_replay_and_waves(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(RunConfig(sim="icarus").to_json())
+    (tmp_path / "again.json").write_text(AGAIN)
+    (tmp_path / "failure.json").write_text('{"cycle": null}')
+    (tmp_path / name).write_text(text)
+    for main in (replay.main, wave_viewer.main):
+        with pytest.raises(ConfigError) as caught:
+            main(RunConfig(failure=tmp_path, view=False))
+        assert caught.value.what.startswith("this failure folder is damaged")
+        assert caught.value.where == str(tmp_path / name)
+    done = command("replay", {"FAILURE": str(tmp_path)})
+    refused(done, "this failure folder is damaged", str(tmp_path / name))
+
+
+@pytest.mark.rule("C-24")
+def test_a_failure_that_is_not_there_is_named_by_replay_and_waves(tmp_path: Path) -> None:
+    absent = tmp_path / "absent"
+    for main in (replay.main, wave_viewer.main):
+        with pytest.raises(ConfigError, match="there is no such folder"):
+            main(RunConfig(failure=absent, view=False))
+
+
+@pytest.mark.rule("C-25")
+def test_a_cycle_behind_the_end_of_the_run_is_refused_with_the_last_one(tmp_path: Path) -> None:
+    (tmp_path / "again.json").write_text("{}")
+    (tmp_path / "results.xml").write_text(
+        '<testsuites><testsuite><testcase name="t" classname="c" time="1">'
+        '<properties><property name="sim_time_stop" value="1235"/></properties></testcase></testsuite></testsuites>'
+    )
+    with pytest.raises(ConfigError) as caught:
+        wave_viewer.main(RunConfig(failure=tmp_path, view=False, at=124))
+    told = ("this cycle is behind the end of the run", "AT=124", "give a cycle of the run: its last is 123")
+    assert (caught.value.what, caught.value.where, caught.value.todo) == told
+    wave_viewer.bound(RunConfig(failure=tmp_path, at=123), tmp_path)
 
 
 #: row, variable, value, message.
