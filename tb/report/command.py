@@ -8,6 +8,7 @@ from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import shown, write_whole
+from tb.folders import here, typed
 from tb.report.artifacts import BUILD, gather
 from tb.report.buckets import Bucket, buckets, shown_seeds
 from tb.report.page import page
@@ -69,10 +70,10 @@ def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
     for bucket in written.buckets:
         seeds = shown_seeds(bucket.seeds)
         print(f"  {len(bucket.jobs)}x {bucket.title}" + (f", seeds {seeds}" if seeds else ""))
-        print(f"      {bucket.replay}" if bucket.replay else "      no replay command was recorded")
+        print(f"      {here(bucket.replay)}" if bucket.replay else "      no replay command was recorded")
     for line in written.traces.notes:
-        print(f"note: {line}")
-    print(f"report: {shown(written.path)}, {written.bytes:,} bytes")
+        print(f"note: {here(line)}")
+    print(f"report: {typed(written.path)}, {written.bytes:,} bytes")
     document = {
         "report": shown(written.path),
         "bytes": written.bytes,

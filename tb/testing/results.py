@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tb.folders import here
+
 #: Why a test may be skipped; everything else fails. An exemption carries its reason behind the colon.
 #: The closed list of what may be missing, and exemptions on Icarus, which are counted apart.
 SKIP_REASONS = (
@@ -68,7 +70,7 @@ class Report:
         if verdict.status == "skipped" and verdict.message.startswith(tuple(f"no-{name}" for name in self.required)):
             verdict = replace(verdict, status="failed", message=f"required and missing: {verdict.message}")
         self.verdicts.append(verdict)
-        print(verdict.line(), flush=True)
+        print(here(verdict.line()), flush=True)
 
     def count(self, simulator: str, commits: int, frames: int) -> None:
         """Add what one simulation compared."""

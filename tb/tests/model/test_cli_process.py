@@ -229,6 +229,22 @@ def test_a_wrong_call_ends_with_status_2_and_three_lines(tree: Path, words: list
     refused(chimney(tree, *words), what, where)
 
 
+def test_what_a_replay_prints_below_the_root_can_be_typed_there(tree: Path) -> None:
+    folder = tree / "sim_build" / "failed"
+    folder.mkdir(parents=True)
+    (folder / "failure.json").write_text('{"cycle": 7}')
+    (folder / "story.txt").write_text("FAILED\n  replay   chimney replay sim_build/failed\n")
+    (folder / "waves.vcd").write_text("$timescale 1ps $end $enddefinitions $end\n")
+    try:
+        done = chimney(tree, "waves", "../sim_build/failed", "--no-view", cwd=tree / "docs")
+    finally:
+        shutil.rmtree(folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        "failure: ../sim_build/failed\nFAILED\n  replay   chimney replay ../sim_build/failed\n"
+    )
+
+
 def test_a_sabotage_that_is_misspelt_is_answered_with_those_that_are_near_and_not_with_all(tree: Path) -> None:
     done = chimney(tree, "sabotage", "congestion-slow-strt")
     assert done.returncode == 2
