@@ -35,9 +35,10 @@ from tb.sim.build import BuildError, BuildResult, build
 from tb.sim.run import RunResult, arrange, gather, replay_command
 from tb.sim.tools import Tool
 from tb.story.find import FAILURE_NAME
+from tb.testing.names import nothing_has
 from tb.testing.results import Report, Verdict, write_junit
-from tb.testing.runner import chosen_tier, chosen_tools, settings_of, simulated_jobs, spec_of, take_job
-from tb.testing.tiers import Job, load
+from tb.testing.runner import chosen_tier, chosen_tools, in_no_job, settings_of, simulated_jobs, spec_of, take_job
+from tb.testing.tiers import Job, Tiers, load
 
 OUT = ROOT / "sim_build" / "regress"
 LATEST = OUT / "latest"
@@ -94,30 +95,58 @@ def main(config: RunConfig) -> int:
         for name in (name for name, value in given.items() if value):
             raise ConfigError(f"{name} is for the tests", f"{name}=", "leave it out, or SUITE=contract")
         return contract(config)
+    report = Report()
+    planned = plan(config, report)  # before anything of the last run is touched
     try:
         with ResultsWriter(RESULTS) as writer:
-            return Regression(config, writer).run()
+            return Regression(config, writer, report).run(planned)
     except ResultsError as error:
         raise ConfigError(str(error), "make regress", "wait for it, or end it") from error
+
+
+def refuse_unknown(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None]) -> None:
+    """ConfigError if a word of TEST is in no name of a test of the whole device."""
+    unknown = in_no_job(config, tiers, tier, tools)
+    blocks = [word for word in unknown if any(word in job.label for job in tiers.jobs if job.top != "tb_top")]
+    if absent := [word for word in unknown if word not in blocks]:
+        raise nothing_has(absent, tiers)
+    if blocks:
+        names = " ".join(blocks)
+        todo = f"`chimney test {names}` (`make test TEST='{names}'`) runs them"
+        raise ConfigError("tests of blocks are not for regress, which plays the whole device", f"TEST={names}", todo)
+
+
+def plan(config: RunConfig, report: Report) -> list[Planned]:
+    """The selection; what cannot be run here is a verdict of the report already."""
+    tools = chosen_tools(config)
+    print("simulators: " + ", ".join(f"{tool.label if tool else f'{kind} missing'}" for kind, tool in tools.items()))
+    tiers, tier = load(), chosen_tier(config)
+    refuse_unknown(config, tiers, tier, tools)
+    jobs = simulated_jobs(config, tiers, tier, tools, report)
+    planned = [Planned(job, tool, test_of(job), int(job.settings.get("seed", config.seed))) for job, tool in jobs]
+    if not planned and not report.verdicts:
+        given = {"FILTER": config.filter, "TEST": config.test, "TIER": tier}
+        where = next(f"{name}={value}" for name, value in given.items() if value)
+        raise ConfigError("no test is selected", where, "`make list` has their names; TIER=all has more")
+    return planned
 
 
 class Regression:
     """One call of the command."""
 
-    def __init__(self, config: RunConfig, writer: ResultsWriter) -> None:
+    def __init__(self, config: RunConfig, writer: ResultsWriter, report: Report) -> None:
         self._config = config
         self._writer = writer
         self._started = time.monotonic()
-        self._report = Report()
+        self._report = report
         self._books = Books()
         self._before = 0.0
         self._run = 0
         self._token = ""
         self._built: dict[Path, BuildResult | str] = {}
 
-    def run(self) -> int:
+    def run(self, planned: Sequence[Planned]) -> int:
         """All of it; the exit status."""
-        planned = self._plan()
         self._begin(planned)
         todo = [one for one in planned if one.id not in self._books.rows]
         reason = INTERRUPTED
@@ -137,20 +166,6 @@ class Regression:
         return self._tell()
 
     # ---- what is to be run ------------------------------------------------------------------------------------------
-
-    def _plan(self) -> list[Planned]:
-        """The selection; what cannot be run here is a verdict of the report already."""
-        config = self._config
-        tools = chosen_tools(config)
-        print(
-            "simulators: " + ", ".join(f"{tool.label if tool else f'{kind} missing'}" for kind, tool in tools.items())
-        )
-        jobs = simulated_jobs(config, load(), chosen_tier(config), tools, self._report)
-        planned = [Planned(job, tool, test_of(job), int(job.settings.get("seed", config.seed))) for job, tool in jobs]
-        if not planned and not self._report.verdicts:
-            given = next((name for name in ("FILTER", "TEST") if name in config.given), "TIER")
-            raise ConfigError("no test is selected", f"{given}=", "`make list` has their names; TIER=all has more")
-        return planned
 
     def _begin(self, planned: Sequence[Planned]) -> None:
         """A new run, or the last one again (RESUME)."""

@@ -37,6 +37,10 @@ class Written:
 def write_report(folder: Path, *, build: Path = BUILD, out: Path | None = None) -> Written:
     """Write the report of a folder, by default into it; ConfigError if the folder has no results."""
     results = read(folder)
+    if not results.jobs:
+        raise ConfigError(
+            "the results in this folder have no test", f"FOLDER={folder}", "run it again, or give another folder"
+        )
     found = buckets(results.jobs)
     chosen = choose(found, results.jobs)
     text = page(results, found, chosen, gather(build)).encode()

@@ -8,10 +8,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tb.config import ROOT
+from tb.config import ROOT, ConfigError
 from tb.testing.tiers import Tiers
 
 #: Where ids of parameters may come from.
@@ -34,6 +36,20 @@ def may_be_python(words: str, root: Path = ROOT) -> bool:
     return False
 
 
+def in_python(words: Sequence[str], paths: Sequence[str], root: Path = ROOT) -> list[str]:
+    """Those of some words that pytest finds in the names of the tests below the paths; it takes it seconds to look."""
+    names = collected(" or ".join(words), paths, root).casefold()
+    # a mark is a name, too, and stands in no test's id
+    return [word for word in words if word.casefold() in names or collected(word, paths, root)]
+
+
+def collected(expression: str, paths: Sequence[str], root: Path) -> str:
+    """The ids of the tests that pytest chooses with -k, one a line; nothing if it chooses none."""
+    command = [sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:cacheprovider", "--collect-only", "-q"]
+    done = subprocess.run([*command, *paths, "-k", expression], cwd=root, capture_output=True, text=True, check=False)
+    return "\n".join(line for line in done.stdout.splitlines() if "::" in line)
+
+
 def texts(root: Path) -> Iterator[str]:
     """Names and contents of the sources, in small letters; of Python without what is only used there."""
     for top in SOURCES:
@@ -52,3 +68,9 @@ def where_to_look(words: str, tiers: Tiers) -> str:
     near = dict.fromkeys(name for word in words.split() for name in difflib.get_close_matches(word, known, n=3))
     meant = f"perhaps {' or '.join(near)} is meant; " if near else ""
     return f"{meant}`chimney list` (`make list`) has the names and their tiers, `make test-all` runs every tier"
+
+
+def nothing_has(words: Sequence[str], tiers: Tiers) -> ConfigError:
+    """What is said of words that are in no name."""
+    text = " ".join(words)
+    return ConfigError("no test has this in its name", f"TEST={text}", where_to_look(text, tiers))

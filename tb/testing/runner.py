@@ -24,7 +24,7 @@ from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, find
 from tb.story.find import story_of
 from tb.testing.lint import lint
-from tb.testing.names import may_be_python, where_to_look
+from tb.testing.names import in_python, may_be_python, nothing_has
 from tb.testing.results import Report, Verdict
 from tb.testing.tiers import TIERS, Job, Tiers, load, wanted
 
@@ -213,13 +213,46 @@ def seeded(jobs: Iterator[Job], config: RunConfig) -> Iterator[Job]:
                 yield replace(job, name=f"{job.name}-s{seed}", settings={**job.settings, "seed": seed})
 
 
+def candidates(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None]) -> Iterator[Job]:
+    """The simulations of the tier on the simulators of this call, whatever their names."""
+    for job in seeded(tiers_without(tools, tiers), config):
+        if job.simulator in tools and wanted(job.tier, tier):
+            yield job
+
+
+def in_no_job(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None]) -> list[str]:
+    """Those words of TEST that no simulation of this call has in its name."""
+    labels = [job.label for job in candidates(config, tiers, tier, tools)]
+    return [word for word in (config.test or "").split() if not any(word in label for label in labels)]
+
+
+def refuse_unknown(
+    config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None], *, python: bool
+) -> ConfigError | None:
+    """ConfigError if a word of TEST is in no name. A word alone that only pytest knows is left to it: its answer."""
+    unknown = in_no_job(config, tiers, tier, tools)
+    absent = [word for word in unknown if not (python and may_be_python(word))]
+    if absent:
+        raise nothing_has(absent, tiers)
+    if not unknown:
+        return None
+    if len((config.test or "").split()) == 1:
+        print("no simulated test has this in its name; pytest looks among the others", flush=True)
+        return nothing_has(unknown, tiers)
+    print(f"no simulated test has {' or '.join(unknown)} in its name; pytest looks among the others", flush=True)
+    found = in_python(unknown, python_paths(tiers, tier))
+    if absent := [word for word in unknown if word not in found]:
+        raise nothing_has(absent, tiers)
+    return None
+
+
 def simulated_jobs(
     config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None], report: Report
 ) -> Iterator[tuple[Job, Tool]]:
     """The simulations of the tier; those that cannot be run get their verdict here."""
-    for job in seeded(tiers_without(tools, tiers), config):
-        tool = tools.get(job.simulator)
-        if job.simulator not in tools or not wanted(job.tier, tier) or not config.selects(job.label):
+    for job in candidates(config, tiers, tier, tools):
+        tool = tools[job.simulator]
+        if not config.selects(job.label):
             continue
         if tool is None:
             if job.simulator == "icarus":
@@ -237,12 +270,6 @@ def run_tests(
 ) -> None:
     """Run the tier, as many jobs at a time as there are cores (JOBS); pytest is the first of them, and one of them."""
     jobs = list(simulated_jobs(config, tiers, tier, tools, report))
-    nothing = None
-    if config.test and not jobs and not report.verdicts:
-        nothing = ConfigError("no test has this in its name", f"TEST={config.test}", where_to_look(config.test, tiers))
-        if not (python and may_be_python(config.test)):
-            raise nothing
-        print("no simulated test has this in its name; pytest looks among the others", flush=True)
     futures: list[tuple[Job, Future[tuple[RunResult | None, str, float]]]] = []
     taken = 0
     with Meter("tests", len(jobs) + python) as meter, ThreadPoolExecutor(max_workers=config.jobs) as pool:
@@ -262,8 +289,6 @@ def run_tests(
             for job, future in over:  # what ended before the interrupt counts
                 take_job(job, future.result(), config, report)
             raise
-    if nothing is not None and not report.verdicts:
-        raise nothing
 
 
 def floors(tiers: Tiers, tools: dict[str, Tool | None], report: Report, *, cover: bool = False) -> Iterator[Verdict]:
@@ -332,15 +357,18 @@ def main(config: RunConfig) -> int:
     tier = chosen_tier(config)
     tools = chosen_tools(config)
     print("simulators: " + ", ".join(f"{tool.label if tool else f'{kind} missing'}" for kind, tool in tools.items()))
-    OUT.mkdir(parents=True, exist_ok=True)
     tiers = load()
+    everything = not config.sim_given
+    nothing = refuse_unknown(config, tiers, tier, tools, python=everything)  # before anything of the last run is lost
+    OUT.mkdir(parents=True, exist_ok=True)
     try:
-        everything = not config.sim_given
         if config.sim_given:
             print(f"SIM={config.sim}: only the simulated tests, without lint, model tests and sabotages")
         if config.test is None and everything:
             lint(report)
         run_tests(config, tiers, tier, tools, report, python=everything)
+        if nothing is not None and not report.verdicts:
+            raise nothing
         if config.test is None and everything:
             for verdict in sabotages(tools):
                 report.add(verdict)
@@ -350,7 +378,8 @@ def main(config: RunConfig) -> int:
         report.complete = True
     finally:
         report.seconds = time.monotonic() - started
-        report.write(OUT)
+        if nothing is None or report.verdicts:
+            report.write(OUT)
     print(f"results: {Path('sim_build/test/summary.json')}, {Path('sim_build/test/junit.xml')}; {report.seconds:.0f} s")
     print("\n".join(report.verdict_lines()))
     print(report.closing_line(), flush=True)

@@ -130,6 +130,14 @@ def test_a_folder_without_results_is_refused_with_what_to_do(tmp_path: Path, con
     assert caught.value.todo
 
 
+def test_results_without_a_test_are_refused_and_no_report_is_written(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text('{"tests": 0, "complete": false}')
+    (tmp_path / "junit.xml").write_text('<testsuite name="chimney" tests="0" />')
+    with pytest.raises(ConfigError, match="the results in this folder have no test"):
+        write_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
 @pytest.mark.parametrize(
     ("seeds", "text"), [((), ""), ((4,), "4"), ((1, 2, 3, 9), "1-3,9"), ((1, 3, 5), "1,3 and 1 more")]
 )

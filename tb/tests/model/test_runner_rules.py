@@ -9,8 +9,10 @@ import pytest
 
 from model.device.bounds import BOUNDS
 from tb.config import ConfigError, RunConfig
+from tb.farm import regress
 from tb.sim.tools import Tool
-from tb.testing.names import may_be_python, where_to_look
+from tb.testing import runner
+from tb.testing.names import in_python, may_be_python, where_to_look
 from tb.testing.results import Report, Verdict
 from tb.testing.runner import chosen_tier, floors, seeded, tiers_without
 from tb.testing.tiers import Tiers, load, wanted
@@ -154,3 +156,96 @@ def test_every_python_test_of_this_file_may_be_asked_for() -> None:
 def test_words_in_no_name_are_answered_with_those_that_are_near_in_any_tier() -> None:
     assert where_to_look("matrix_hole", load()).startswith("perhaps matrix_whole ")
     assert "perhaps" not in where_to_look("qqqq", load())
+
+
+@pytest.fixture
+def last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """summary.json of the last test run, in a folder of its own; Icarus alone is there, and no simulation starts."""
+    monkeypatch.setattr(runner, "OUT", tmp_path)
+    for module in (runner, regress):
+        monkeypatch.setattr(module, "chosen_tools", lambda _: {"icarus": ICARUS})
+    monkeypatch.setattr(runner, "run_tests", lambda *_, python: None)
+    summary = tmp_path / "summary.json"
+    summary.write_text("of the last run")
+    return summary
+
+
+def refusal(config: RunConfig) -> ConfigError:
+    """What `chimney test` refuses."""
+    with pytest.raises(ConfigError) as caught:
+        runner.main(config)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("names", "absent"),
+    [
+        ("unit_skid unit_fifoq", "unit_fifoq"),
+        ("qqq unit_skid zzz", "qqq zzz"),
+        ("unit_skidd", "unit_skidd"),
+        ("unit_skid transfer_verilator", "transfer_verilator"),
+    ],
+)
+def test_every_name_that_no_test_has_is_refused_and_the_last_results_stay(names: str, absent: str, last: Path) -> None:
+    problem = refusal(RunConfig(command="test", test=names, sim="icarus", sim_given=True))
+    assert (problem.what, problem.where) == ("no test has this in its name", f"TEST={absent}")
+    assert last.read_text() == "of the last run"
+    if absent.startswith("unit"):
+        assert problem.todo.startswith("perhaps unit_")
+
+
+def test_a_name_that_only_pytest_may_know_is_refused_when_it_does_not_and_the_last_results_stay(
+    last: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "may_be_python", lambda word: word != "qqq")
+    asked: list[list[str]] = []
+
+    def known(words: list[str], _paths: list[str]) -> list[str]:
+        asked.append(words)
+        return [word for word in words if word == "streams"]
+
+    monkeypatch.setattr(runner, "in_python", known)
+    for names, absent in (("unit_skid transfur", "transfur"), ("streams transfur", "transfur"), ("streams qqq", "qqq")):
+        assert refusal(RunConfig(command="test", test=names)).where == f"TEST={absent}"
+    assert asked == [["transfur"], ["streams", "transfur"]]
+    assert refusal(RunConfig(command="test", test="transfur")).where == "TEST=transfur"  # pytest ran, and had none
+    assert last.read_text() == "of the last run"
+    assert runner.main(RunConfig(command="test", test="unit_skid streams")) == 1  # nothing ran, nothing passed
+    assert last.read_text() != "of the last run"
+
+
+def test_pytest_is_asked_for_names_and_marks(tmp_path: Path) -> None:
+    (tmp_path / "test_sample.py").write_text(
+        "import pytest\n@pytest.mark.slow\ndef test_transfer_of_words() -> None:\n    pass\n"
+    )
+    words = ["Transfer_of", "of_wurds", "slow", "sample"]
+    assert in_python(words, ["test_sample.py"], tmp_path) == ["Transfer_of", "slow", "sample"]
+    assert in_python(["wurds"], ["test_sample.py"], tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "what", "where", "todo"),
+    [
+        ("unit_skid", "tests of blocks are not for regress", "TEST=unit_skid", "`chimney test unit_skid`"),
+        ("transfer unit_fifo unit_skid", "tests of blocks", "TEST=unit_fifo unit_skid", "`chimney test unit_fifo"),
+        ("transfer tranfser_ecn", "no test has this in its name", "TEST=tranfser_ecn", "perhaps transfer_ecn"),
+    ],
+)
+def test_a_regression_refuses_tests_of_blocks_and_every_name_that_no_test_has(
+    names: str, what: str, where: str, todo: str, last: Path
+) -> None:
+    config = RunConfig.from_environment("regress", {"TEST": names, "SEEDS": "1-2"})
+    with pytest.raises(ConfigError) as caught:
+        regress.main(config)
+    assert caught.value.what.startswith(what)
+    assert caught.value.where == where
+    assert caught.value.todo.startswith(todo)
+    assert last.exists()
+
+
+def test_a_regression_without_a_test_shows_what_selected_none(last: Path) -> None:
+    config = RunConfig.from_environment("regress", {"TEST": "transfer", "FILTER": "^qqq$"})
+    with pytest.raises(ConfigError) as caught:
+        regress.main(config)
+    assert (caught.value.what, caught.value.where) == ("no test is selected", "FILTER=^qqq$")
+    assert last.exists()
