@@ -8,6 +8,9 @@ VARIABLES := FILE SIM DEVICE PEER LOSS REORDER DUP CORRUPT DELAY SEED SEEDS SIZE
 # make's to interpret, so the raw text (value) is assigned again as a simple variable and nothing is pasted in a recipe.
 $(foreach v,$(VARIABLES),$(if $(filter undefined,$(origin $(v))),,$(eval override export $(v) := $$(value $(v)))))
 
+# What was typed behind `make` and is no variable of this table (of make itself, CC and the like may be): refused there.
+export CHIMNEY_TYPED := $(sort $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v))))
+
 CHIMNEY := @exec $(PYTHON) tb/bootstrap.py
 
 .DEFAULT_GOAL := help

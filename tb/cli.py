@@ -6,21 +6,26 @@ installed. `chimney` (tb/command_line.py) calls the same modules.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
+import os
 import signal
 import sys
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING
 
 from tb.commands import COMMANDS
-from tb.variables import TABLE
+from tb.variables import TABLE, VARIABLES, ConfigError
 
 if TYPE_CHECKING:
     from tb.config import RunConfig
 
 #: Exit statuses (docs/command-line.md). Commands may have more of their own.
 GOOD, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+#: The environment variable in which the Makefile says what was typed; what may be: it is for make and compilers.
+TYPED = "CHIMNEY_TYPED"
+OF_MAKE = ("PYTHON", "SHELL", "MAKEFLAGS", "CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "AR", "NO_COLOR")
 #: Commands that take no variables and need nothing but the standard library.
 BARE = ("doctor", "clean")
 
@@ -74,6 +79,17 @@ def dispatch(name: str) -> int:
     return WRONG
 
 
+def unknown_variables() -> ConfigError | None:
+    """What is said of variables that were typed behind `make` (the Makefile names them) and that nobody reads."""
+    unknown = [name for name in os.environ.get(TYPED, "").split() if name not in VARIABLES and name not in OF_MAKE]
+    if not unknown:
+        return None
+    near = dict.fromkeys(known for name in unknown for known in difflib.get_close_matches(name.upper(), VARIABLES, n=1))
+    meant = f"perhaps {' or '.join(near)} is meant; " if near else ""
+    given = " ".join(f"{name}={os.environ.get(name, '')}" for name in unknown)
+    return ConfigError("there is no such variable", given, f"{meant}`make help` lists them")
+
+
 def heed_interrupts() -> None:
     """Let a polite end (a time limit, a closing terminal) take the same way out as Ctrl-C: no orphans, files closed.
 
@@ -110,6 +126,10 @@ def main(arguments: list[str]) -> int:
         return status
     if name not in COMMANDS:
         print(f"error: there is no command {name!r}; `make help` lists them", file=sys.stderr)
+        return WRONG
+    unknown = unknown_variables()
+    if unknown is not None:
+        print(unknown.report(), file=sys.stderr)
         return WRONG
     heed_interrupts()
     try:

@@ -119,9 +119,9 @@ def refuse_unknown(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, 
 def plan(config: RunConfig, report: Report) -> list[Planned]:
     """The selection; what cannot be run here is a verdict of the report already."""
     tools = chosen_tools(config)
-    print("simulators: " + ", ".join(f"{tool.label if tool else f'{kind} missing'}" for kind, tool in tools.items()))
     tiers, tier = load(), chosen_tier(config)
     refuse_unknown(config, tiers, tier, tools)
+    print("simulators: " + ", ".join(f"{tool.label if tool else f'{kind} missing'}" for kind, tool in tools.items()))
     jobs = simulated_jobs(config, tiers, tier, tools, report)
     planned = [Planned(job, tool, test_of(job), int(job.settings.get("seed", config.seed))) for job, tool in jobs]
     if not planned and not report.verdicts:

@@ -356,10 +356,10 @@ def main(config: RunConfig) -> int:
     report = Report(required=config.require)
     tier = chosen_tier(config)
     tools = chosen_tools(config)
-    print("simulators: " + ", ".join(f"{tool.label if tool else f'{kind} missing'}" for kind, tool in tools.items()))
     tiers = load()
     everything = not config.sim_given
     nothing = refuse_unknown(config, tiers, tier, tools, python=everything)  # before anything of the last run is lost
+    print("simulators: " + ", ".join(f"{tool.label if tool else f'{kind} missing'}" for kind, tool in tools.items()))
     OUT.mkdir(parents=True, exist_ok=True)
     try:
         if config.sim_given:

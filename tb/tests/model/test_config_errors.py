@@ -306,6 +306,32 @@ def test_make_hands_a_wrong_variable_over_and_fails(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.rule("C-26")
+def test_a_variable_of_make_that_there_is_not_is_refused_with_the_near_one(tmp_path: Path) -> None:
+    rest = ("DEVICE=model", "SIZE=4K", f"OUT={tmp_path / 'out'}")
+    for typed, near in (("LOS=0.1", "LOSS"), ("loss=0.1", "LOSS"), ("SEDE=$(x) 'y", "SEED")):
+        done = make(typed, *rest)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines()[:3] == [
+            "error: there is no such variable", f"  where: {typed.replace('$(x)', '')}",
+            f"  do:    perhaps {near} is meant; `make help` lists them",
+        ]  # fmt: skip
+    assert not (tmp_path / "out").exists()
+    assert make("CXX=g++", "PYTHON=python3", *rest).returncode == 0
+
+
+@pytest.mark.rule("C-27")
+def test_a_name_of_which_there_is_no_test_is_refused_beside_one_that_there_is(tmp_path: Path) -> None:
+    for name, where, what in (
+        ("test", "unit_fifoq", "no test has this in its name"),
+        ("regress", "unit_fifoq", "no test has this in its name"),
+        ("regress", "unit_skid", "tests of blocks are not for regress, which plays the whole device"),
+    ):
+        good = "unit_skid" if name == "test" else "transfer"
+        done = command(name, {"TEST": f"{good} {where}", "SIM": "icarus", "PYTHONPYCACHEPREFIX": str(tmp_path)})
+        refused(done, what, f"TEST={where}")
+
+
 @pytest.mark.rule("C-12")
 def test_a_missing_simulator_is_named(tmp_path: Path) -> None:
     """Only a path without Icarus: the one given by name must be there."""
