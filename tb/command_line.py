@@ -20,7 +20,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from tb.cli import BARE, FAILED, GOOD, INTERRUPTED, WRONG, call, heed_interrupts
 from tb.commands import COMMANDS, Command
 from tb.config import ROOT, ConfigError, RunConfig
-from tb.folders import standing
+from tb.folders import standing, typed
 from tb.json_output import Document
 from tb.variables import VARIABLES, BuildError, Variable
 
@@ -176,7 +176,7 @@ def run_command(name: str, *, as_json: bool = False, **given: Any) -> int:
             document.status = FAILED
         except KeyboardInterrupt:
             document.status = INTERRUPTED
-            so_far = f"; results so far: {document.shown}" if document.fresh() else ""
+            so_far = f"; results so far: {typed(ROOT / document.shown)}" if document.fresh() else ""
             print(f"\ninterrupted: {PROGRAM} {name}{so_far}", file=sys.stderr)
         return document.status
 

@@ -27,7 +27,11 @@ OWN_NAMES = (LOCK_NAME, "summary.json", "again.json", "job.json")
 @contextlib.contextmanager
 def claimed(folder: Path, where: str, todo: str) -> Iterator[None]:
     """Be the only one that writes in a folder; ConfigError, with this to do, if another process does."""
-    with (folder / LOCK_NAME).open("a+") as file:
+    try:
+        opened = (folder / LOCK_NAME).open("a+")
+    except OSError as error:
+        raise ConfigError(f"this folder cannot be written in ({error.strerror})", where, "make it writable") from None
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from model.device.bounds import too_wide
 from tb.config import ROOT, SIMULATORS, ConfigError, RunConfig
+from tb.files import shown
+from tb.folders import claimed
 from tb.peers.choice import MISSING
 from tb.progress import Meter
 from tb.session.summary import commit_id
@@ -352,15 +354,23 @@ def main(config: RunConfig) -> int:
         from tb.owndut.run import main as own
 
         return own(config)
-    started = time.monotonic()
-    report = Report(required=config.require)
     tier = chosen_tier(config)
     tools = chosen_tools(config)
     tiers = load()
-    everything = not config.sim_given
-    nothing = refuse_unknown(config, tiers, tier, tools, python=everything)  # before anything of the last run is lost
+    nothing = refuse_unknown(config, tiers, tier, tools, python=not config.sim_given)  # before anything is lost
     print("simulators: " + ", ".join(f"{tool.label if tool else f'{kind} missing'}" for kind, tool in tools.items()))
     OUT.mkdir(parents=True, exist_ok=True)
+    with claimed(OUT, shown(OUT), "wait for it, or end it"):
+        return tier_run(config, tiers, tier, tools, nothing)
+
+
+def tier_run(
+    config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None], nothing: ConfigError | None
+) -> int:
+    """Run what was selected; `nothing` is raised if no test was found after all, and then nothing is written."""
+    started = time.monotonic()
+    report = Report(required=config.require)
+    everything = not config.sim_given
     try:
         if config.sim_given:
             print(f"SIM={config.sim}: only the simulated tests, without lint, model tests and sabotages")

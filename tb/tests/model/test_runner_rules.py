@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from model.device.bounds import BOUNDS
 from tb.config import ConfigError, RunConfig
 from tb.farm import regress
+from tb.folders import LOCK_NAME
 from tb.sim.tools import Tool
 from tb.testing import runner
 from tb.testing.names import in_python, may_be_python, where_to_look
@@ -212,6 +214,13 @@ def test_a_name_that_only_pytest_may_know_is_refused_when_it_does_not_and_the_la
     assert last.read_text() == "of the last run"
     assert runner.main(RunConfig(command="test", test="unit_skid streams")) == 1  # nothing ran, nothing passed
     assert last.read_text() != "of the last run"
+
+
+def test_two_test_runs_do_not_write_the_same_results(last: Path) -> None:
+    with (last.parent / LOCK_NAME).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert refusal(RunConfig(command="test")).what == "another run is writing in this folder"
+    assert last.read_text() == "of the last run"
 
 
 def test_pytest_is_asked_for_names_and_marks(tmp_path: Path) -> None:
