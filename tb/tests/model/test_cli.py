@@ -198,6 +198,11 @@ def test_the_help_of_a_command_has_every_option_with_its_default_and_an_example_
         assert called.pop().command == name
 
 
+def test_the_help_says_that_a_filter_is_a_regular_expression(capsys: pytest.CaptureFixture[str]) -> None:
+    assert chimney("help", "regress") == 0
+    assert "--filter REGEX" in capsys.readouterr().out
+
+
 def test_the_list_has_every_simulation_and_every_sabotage(capsys: pytest.CaptureFixture[str]) -> None:
     status, found = listing.result(RunConfig(command="list"))
     assert status == 0
