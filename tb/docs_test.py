@@ -12,6 +12,9 @@ A comment in the line before a block changes what is expected of its commands:
 `sed -i` and `git checkout` in such a block change the tree for the commands behind them on the page: they are run, too.
 A page that changes a file says how to get it back.
 
+Each page is a terminal of its own, opened in the clone: `.venv/bin` is not on its PATH. An `export` line of an `sh`
+block holds for the commands behind it on that page: `chimney` is found only below `export PATH="$PWD/.venv/bin:$PATH"`.
+
 A FILE= that does not exist stands for a file of the reader: it is made under sim_build/docs-test of the clone.
 """
 
@@ -43,6 +46,8 @@ FILE_BYTES = 64 << 10
 NEVER = ("docs-test", "clean")
 #: How a line of a block begins that is run, and one that changes the tree for those behind it.
 RUN = re.compile(r"(make|chimney|sed -i|git checkout)\b")
+#: A line that the shell keeps for those behind it.
+EXPORT = re.compile(r"export \w+=")
 EDIT = re.compile(r"(sed -i|git checkout)\b")
 MARKER = re.compile(r"<!--\s*docs-test:\s*(.*?)\s*-->")
 #: How the lines of an output begin that a page and the command have in common; the others have paths and seconds.
@@ -62,6 +67,8 @@ class DocCommand:
     skip: str = ""
     #: How many edits of the tree stand before it on its page.
     edits: int = 0
+    #: The `export` lines before it on its page.
+    exports: tuple[str, ...] = ()
 
     @property
     def is_edit(self) -> bool:
@@ -70,8 +77,9 @@ class DocCommand:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What is run once: a command in one state of the tree."""
-        return (self.text, self.page, self.edits) if self.edits or self.is_edit else (self.text,)
+        """What is run once: a command in one state of the tree; `chimney` also with each way to find it."""
+        state = (self.page, self.edits) if self.edits or self.is_edit else ()
+        return (self.text, *state, *(self.exports if self.text.startswith("chimney") else ()))
 
 
 def main(config: RunConfig) -> int:
@@ -161,6 +169,7 @@ def pages(root: Path) -> list[Path]:
 def read_page(page: Path, root: Path) -> list[DocCommand]:
     """The commands of a page of a tree."""
     commands: list[DocCommand] = []
+    exports: tuple[str, ...] = ()
     marker, inside, pending, start = "", False, "", 0
     for number, line in enumerate(page.read_text().splitlines(), 1):
         stripped = line.strip()
@@ -173,10 +182,13 @@ def read_page(page: Path, root: Path) -> list[DocCommand]:
             pending += stripped.removeprefix("$ ").removesuffix("\\")
             if stripped.endswith("\\"):
                 continue
-            if RUN.match(pending):
+            text = pending.split("  #")[0].strip()
+            if EXPORT.match(text):
+                exports += (text,)
+            if RUN.match(text):
                 where = f"{page.relative_to(root)}:{start}"
                 edits = sum(command.is_edit for command in commands)
-                commands.append(replace(_command(page, where, pending.split("  #")[0].strip(), marker), edits=edits))
+                commands.append(replace(_command(page, where, text, marker), edits=edits, exports=exports))
             pending = ""
         elif stripped:
             found = MARKER.search(stripped)
@@ -247,6 +259,7 @@ def run(command: DocCommand, log: Path, root: Path) -> tuple[str, float]:
         bound += INSTALL_BOUND
         if text.startswith("chimney"):
             text = f"{INSTALL} >/dev/null && {text}"
+    text = "\n".join((*command.exports, text))
     started = time.monotonic()
     try:
         status = run_bounded(["sh", "-c", text], cwd=root, env=env, log=log, timeout=bound)

@@ -109,16 +109,17 @@ def make_clone(root: Path, parent: Path) -> FreshClone:
 
 
 def environment_of(folder: Path, own: Path) -> dict[str, str]:
-    """The environment of a new user in the clone: nothing of the tree `own` and its .venv, `chimney` is the clone's.
+    """The environment of a new user in the clone `folder`: nothing of the tree `own`, no .venv/bin on the PATH.
 
-    PYTHON is the one that this process's .venv was made from, so that .venv there is made of the same.
+    Not the clone's either: a page says how `chimney` comes there. PYTHON is the one that this process's .venv was made
+    from, so that .venv there is made of the same.
     """
     env = without(os.environ, (*OWN_VARIABLES, *REPOSITORY_VARIABLES))
-    ours = {path.resolve() for path in (own / ".venv" / "bin", Path(sys.prefix) / "bin")}
+    ours = {path.resolve() for path in (own / ".venv" / "bin", folder / ".venv" / "bin", Path(sys.prefix) / "bin")}
     if sys.prefix == sys.base_prefix:
         ours.discard((Path(sys.prefix) / "bin").resolve())
     kept = [part for part in env.get("PATH", os.defpath).split(os.pathsep) if Path(part or ".").resolve() not in ours]
-    env["PATH"] = os.pathsep.join([str(folder / ".venv" / "bin"), *kept])
+    env["PATH"] = os.pathsep.join(kept)
     env["PYTHON"] = base_python()
     return env
 

@@ -15,7 +15,9 @@ from tb.config import ROOT, ConfigError, RunConfig
 from tb.fresh_clone import environment_of, make_clone
 from tb.sim import process
 
+EXPORT = 'export PATH="$PWD/.venv/bin:$PATH"'
 SHOWN = """```sh
+export PATH="$PWD/.venv/bin:$PATH"     # as a reader
 chimney planted
 ```
 
@@ -110,7 +112,7 @@ def summary(root: Path) -> dict[str, object]:
 # ---- what a page shows ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("first", "second", "failed"), [(9, 9, []), (8, 9, ["a.md:2"]), (9, 8, ["b.md:2"])])
+@pytest.mark.parametrize(("first", "second", "failed"), [(9, 9, []), (8, 9, ["a.md:3"]), (9, 8, ["b.md:3"])])
 def test_each_page_that_shows_the_output_of_a_command_is_held_to_it_and_a_path_in_the_clone_is_one_of_the_page(
     tree: Path, first: int, second: int, failed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -325,7 +327,7 @@ def test_the_environment_of_the_clone_has_nothing_of_this_tree(tree: Path, monke
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "MAKEFLAGS", "GIT_DIR", "PYTHON", "SIZE"):
         monkeypatch.setenv(name, "ours")
     env = environment_of(tree / "clone", tree)
-    assert env["PATH"] == f"{tree / 'clone' / '.venv' / 'bin'}{os.pathsep}{kept}"
+    assert env["PATH"] == kept
     assert env["PYTHON"] == fresh_clone.base_python()
     outside = [env["PYTHON"], "-c", "import sys; sys.exit(sys.prefix != sys.base_prefix)"]
     assert subprocess.run(outside, check=False).returncode == 0
@@ -339,3 +341,34 @@ def test_variables_of_make_that_were_given_to_docs_test_are_not_given_to_the_com
     commit(tree)
     monkeypatch.setenv("SIZE", "2")
     assert try_pages() == 0
+
+
+def test_chimney_is_found_only_below_the_line_of_its_page_that_a_reader_would_copy(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tree, "README.md", f"make list\nchimney above\n{EXPORT}\nchimney below")
+    write(tree, "docs/a.md", "chimney below")  # another terminal: that it ran on the page before says nothing
+    commit(tree)
+    assert try_pages() == 1
+    said = [line.partition(" (")[0] for line in capsys.readouterr().out.splitlines()]
+    assert "FAIL  README.md:3: chimney above" in said
+    assert "ok    README.md:5: chimney below" in said
+    assert "FAIL  docs/a.md:2: chimney below" in said
+    rows = summary(tree)["commands"]
+    assert isinstance(rows, list)
+    assert {row["problem"] for row in rows if row["status"] == "failed"} == {"ended with status 127, not 0"}
+
+
+def test_what_a_page_exports_holds_for_each_command_behind_it_and_on_no_other_page(tree: Path) -> None:
+    (tree / "Makefile").write_text(MAKEFILE + 'tells: ; @test "$$WORD" = two\nsilent: ; @test -z "$$WORD"\n')
+    write(tree, "docs/a.md", "export WORD=one\nexport WORD=two\nmake tells")
+    write(tree, "docs/b.md", "make silent")
+    commit(tree)
+    assert try_pages() == 0
+
+
+def test_every_page_says_how_chimney_is_found_before_its_first_command_of_it() -> None:
+    commands = [one for page in docs_test.pages(ROOT) for one in docs_test.read_page(page, ROOT)]
+    called = [one for one in commands if one.text.startswith("chimney")]
+    assert {one.page.name for one in called} >= {"README.md", "tutorial.md"}
+    assert [one.where for one in called if EXPORT not in one.exports] == []
