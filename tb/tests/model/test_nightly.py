@@ -20,6 +20,7 @@ from tb.json_output import results_file
 from tb.nightly.entries import VECTORS, Entry, chosen, load
 from tb.nightly.figures import Figure, FigureError
 from tb.nightly.run import Nightly
+from tb.testing.results import SKIP_REASONS
 from tb.tests.model.test_config_errors import PATIENCE, alive, descendants
 
 #: Stands for `chimney`: its commands are lines of Python.
@@ -116,7 +117,17 @@ def test_the_list_has_every_command_that_holds_a_number() -> None:
     assert listed >= {
         "test", "test-all", "regress", "soak", "interop", "goodput", "hostile", "bench", "bench-farm", "farm-test",
         "plan", "coverage", "coverage-null", "seam", "vectors", "packetdrill", "sabotage", "synth", "formal",
+        "docs-test",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["test", "test-all"])
+def test_the_night_requires_all_that_a_test_may_be_skipped_for(command: str) -> None:
+    reasons = {reason.removeprefix("no-") for reason in SKIP_REASONS if reason.startswith("no-")}
+    found = [words for one in load() if (words := one.words(CONFIG)) is not None and words[0] == command]
+    assert found
+    for words in found:
+        assert set(configuration(words).require) == reasons
 
 
 @pytest.mark.parametrize(

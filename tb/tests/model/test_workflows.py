@@ -15,10 +15,19 @@ from tb.commands import COMMANDS
 from tb.config import ROOT
 from tb.nightly.entries import chosen, load
 from tb.testing import big_files, lint
+from tb.testing.results import SKIP_REASONS
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 #: What is carried from night to night: figures of earlier runs, which no verdict rests on.
 HISTORIES = ("sim_build/regress/latest/results.sqlite", "sim_build/bench/results.sqlite")
+#: What is installed for each reason for which a test may be skipped.
+PACKAGES = {
+    "no-icarus": ("iverilog",), "no-tun": ("iproute2", "util-linux", "curl"), "no-tshark": ("tshark",),
+    "no-gvisor": ("golang-go", "golang-gvisor-gvisor-dev"), "no-lwip": ("liblwip-dev",), "no-x": ("xvfb", "gtkwave"),
+    "no-chromium": ("chromium",), "no-slurm": ("slurm-wlm", "munge"),
+}  # fmt: skip
+#: A hosted machine has it without an installation.
+IN_THE_IMAGE = ("chromium",)
 ACTION = re.compile(r"actions/[\w/-]+@v\d+\.\d+\.\d+")
 
 
@@ -76,6 +85,7 @@ def test_the_history_of_regression_and_bench_is_carried_on_and_reaches_the_page(
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_every_make_target_and_script_that_a_workflow_calls_exists(path: Path) -> None:
     lines = [line.strip() for step in steps(path) for line in step.get("run", "").splitlines()]
+    lines = [line.removeprefix('sudo env "PATH=$PATH" ') for line in lines]
     targets = [line.split()[1] for line in lines if line.startswith("make ")]
     assert targets
     assert set(targets) <= set(COMMANDS)
@@ -90,6 +100,24 @@ def test_each_entry_of_the_nightly_list_is_in_one_group() -> None:
     count = Counter(entry.name for group in groups for entry in chosen(entries, group["entries"]))
     assert count == {entry.name: 1 for entry in entries}
     assert len({group["group"] for group in groups}) == len(groups)
+
+
+def test_the_night_and_the_script_of_a_push_install_what_each_reason_for_a_skip_is_about() -> None:
+    assert set(PACKAGES) == {reason for reason in SKIP_REASONS if reason.startswith("no-")}
+    numbers = jobs(ROOT / ".github" / "workflows" / "nightly.yml")["numbers"]["steps"]
+    night = " ".join(step.get("run", "") for step in numbers)
+    push = (ROOT / ".ci" / "run").read_text()
+    for reason, packages in PACKAGES.items():
+        for package in packages:
+            assert re.search(rf"(?<![\w-]){package}(?![\w-])", push), (reason, package)
+            assert package in IN_THE_IMAGE or package in night.split(), (reason, package)
+        assert re.search(rf"require=(\$require,)?{reason[3:]}\b", push), reason
+
+
+def test_the_night_runs_as_root_which_the_daemons_of_slurm_need() -> None:
+    (line,) = [one["run"] for one in jobs(ROOT / ".github" / "workflows" / "nightly.yml")["numbers"]["steps"]
+               if "make nightly" in one.get("run", "")]  # fmt: skip
+    assert line.startswith("sudo env ")
 
 
 def test_the_regression_the_coverage_of_its_runs_and_its_report_are_in_one_group_in_this_order() -> None:
