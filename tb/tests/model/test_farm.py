@@ -721,17 +721,22 @@ def test_the_bench_writes_medians_of_pairs_and_holds_only_enough_long_jobs_to_th
         bench.RESULT.unlink(missing_ok=True)
     kept = results.ResultsReader(tmp_path / results.HISTORY_NAME)
     assert {one.name: one.value for one in kept.figures(1)} == {f"farm_{name}": found[name] for name in found}
-    assert list(found) == ["jobs", "seconds_1", "seconds_2", "ratio", "overhead_seconds_per_job"]
+    assert list(found) == [
+        "jobs", "seconds_1", "seconds_2", "ratio", "overhead_seconds_per_job", "job_seconds_min", "job_seconds_max",
+    ]  # fmt: skip
     assert found["jobs"] == 2
     assert workers == [1, 2] * 3
     assert "not held to the targets" in capsys.readouterr().out
-    seconds = [10.0] * 8
-    pairs = [(bench.Pass(80.0 + extra, tuple(seconds)), bench.Pass(44.0, tuple(seconds))) for extra in (1.6, 0.8, 8.0)]
+    seconds = (9.0, 11.0, *[10.0] * 6)
+    pairs = [(bench.Pass(80.0 + extra, seconds), bench.Pass(44.0, seconds)) for extra in (1.6, 0.8, 8.0)]
     numbers = bench.figures(pairs)
     assert numbers == {
         "jobs": 8, "seconds_1": 81.6, "seconds_2": 44.0, "ratio": 1.855, "overhead_seconds_per_job": 0.2,
+        "job_seconds_min": 9.0, "job_seconds_max": 11.0,
     }  # fmt: skip
-    assert bench.report(numbers, seconds) == []
-    assert bench.report({**numbers, "ratio": 1.7, "overhead_seconds_per_job": 0.4}, seconds) == [
-        "ratio", "overhead_seconds_per_job",
-    ]  # fmt: skip
+    assert bench.report(numbers) == []
+    wrong = {**numbers, "ratio": 1.7, "overhead_seconds_per_job": 0.3}
+    assert bench.report(wrong) == ["ratio", "overhead_seconds_per_job"]
+    assert bench.report({**numbers, "overhead_seconds_per_job": 0.299}) == []
+    for outside in ({"job_seconds_min": 4.9}, {"job_seconds_max": 20.1}, {"jobs": 7}):
+        assert bench.report({**wrong, **outside}) == []

@@ -121,6 +121,27 @@ def test_the_list_has_every_command_that_holds_a_number() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({}, 0), ({"overhead_seconds_per_job": 0.3}, 1), ({"job_seconds_min": 4.9}, 1), ({"job_seconds_max": 20.1}, 1),
+        ({"jobs": 7}, 1), ({"ratio": 1.79}, 1),
+    ],
+)  # fmt: skip
+def test_the_night_holds_the_farm_to_under_0_3_s_a_job_with_jobs_of_5_to_20_s(
+    changed: dict[str, float], wrong: int
+) -> None:
+    good = {
+        "jobs": 16,
+        "ratio": 1.8,
+        "overhead_seconds_per_job": 0.299,
+        "job_seconds_min": 5.0,
+        "job_seconds_max": 20.0,
+    }
+    (one,) = [one for one in load() if one.name == "bench-farm"]
+    assert len([problem for figure in one.figures for problem in figure.problems({**good, **changed})]) == wrong
+
+
 @pytest.mark.parametrize("command", ["test", "test-all"])
 def test_the_night_requires_all_that_a_test_may_be_skipped_for(command: str) -> None:
     reasons = {reason.removeprefix("no-") for reason in SKIP_REASONS if reason.startswith("no-")}
