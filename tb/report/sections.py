@@ -155,17 +155,20 @@ PLAN_STATUS = {"pass": PASSED, "fail": FAILED, "untested": NOT_RUN, "not_applica
 
 
 def plan(artifacts: Artifacts) -> Html:
-    """The rules of the contract with their results."""
+    """The rules of the contract with their results; each test is named once, rules have its number."""
     found = artifacts.plan
     if found is None:
         return section("plan", "Plan", absent("sim_build/plan/plan.json", "chimney plan"))
     rules = [rule for rule in found["rules"] if isinstance(rule, dict)]
     devices = sorted({name for rule in rules for name in rule.get("triggers", {})})
+    names = sorted({str(one) for rule in rules for one in rule.get("tests", ())})
+    numbers = {name: number for number, name in enumerate(names, 1)}
     rows = []
     for rule in rules:
         status = str(rule.get("status", ""))
         tests = [str(one) for one in rule.get("tests", ())]
-        shown = tag("details", tag("summary", len(tests)), ", ".join(tests)) if tests else "0"
+        listed_there = tag("span", ranges([numbers[one] for one in tests]))
+        shown = tag("details", tag("summary", len(tests)), "numbers ", listed_there, class_="tests") if tests else "0"
         rows.append([
             tag("th", rule.get("id", ""), scope="row"), rule.get("where", ""),
             tag("span", status, class_=f"status {PLAN_STATUS.get(status, '')}"),
@@ -176,7 +179,21 @@ def plan(artifacts: Artifacts) -> Html:
     about = ", ".join(f"{number} {status.replace('_', ' ')}" for status, number in totals.items() if number)
     head = ("rule", "where", "status", *(f"triggers, {device}" for device in devices), "tests", "sabotages", "reason")
     shown_table = table(head, rows, class_="sortable filtered")
-    return section("plan", "Plan", note(f"{len(rules)} rules: {about}."), filter_field("plan", "rules"), shown_table)
+    items = tag("ol", [tag("li", name) for name in names])
+    index = tag("details", tag("summary", f"Tests by number: {len(names):,}"), items, id="plan-tests")
+    head_note = note(f"{len(rules)} rules: {about}.")
+    return section("plan", "Plan", head_note, filter_field("plan", "rules"), shown_table, index if names else None)
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers in order, neighbours as a range: `1-3, 7`."""
+    found: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in found)
 
 
 def filter_field(name: str, what: str) -> Html:

@@ -40,6 +40,30 @@ Report.jobs = () => {
   });
 };
 
+// The tests of a rule by name: the page has their numbers in the list below the plan, as ranges.
+Report.tests = (part) => {
+  part.named ??= part.querySelector("span").textContent.split(", ").flatMap((range) => {
+    const [low, high] = range.split("-").map(Number);
+    return Report.testNames.slice(low - 1, high ?? low);
+  });
+  return part.named;
+};
+
+Report.plan = () => {
+  Report.testNames = [...document.querySelectorAll("#plan-tests li")].map((one) => one.textContent);
+  for (const part of document.querySelectorAll("details.tests")) {
+    part.addEventListener("toggle", () => {
+      part.replaceChildren(part.firstElementChild, Report.element("span", {}, Report.tests(part).join(", ")));
+    }, { once: true });
+  }
+};
+
+// What a filter of a table looks for: what a row shows, and the names of its tests.
+Report.searched = (row) => {
+  row.searched ??= [row.textContent, ...[...row.querySelectorAll("details.tests")].flatMap(Report.tests)].join(" ").toLowerCase();
+  return row.searched;
+};
+
 // The bins that were hit: many, so they are unpacked when somebody asks.
 Report.hits = () => {
   const part = document.getElementById("hits");

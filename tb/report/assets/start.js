@@ -15,11 +15,12 @@ Report.start = async () => {
       getSelection().selectAllChildren(event.target.previousElementSibling);
     }
   });
+  Report.plan();
   for (const field of document.querySelectorAll("[data-filter]")) {
     const rows = [...document.querySelectorAll(`#${field.dataset.filter} table.filtered tbody tr`)];
     field.addEventListener("input", () => {
       const wanted = field.value.toLowerCase();
-      for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+      for (const row of rows) row.hidden = !Report.searched(row).includes(wanted);
     });
   }
   for (const head of document.querySelectorAll("table.sortable thead th")) Report.sortable(head);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -135,15 +136,26 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()  # SQLite holds no halves of surrogate pairs
 
 
+#: The plan of ours: so many rules and tests; a rule has 301 tests on average, a name 79 characters.
+RULES, TESTS = 303, 933
+
+
+def plan_tests() -> list[str]:
+    """The names of the plan's tests, as many and as long as ours."""
+    names = (f"scenes-of_a_group/{number:04d}_it_holds_what_is_said_of_it_{HOSTILE[1]}" for number in range(TESTS))
+    return [f"{name}[verilator]"[:79] for name in names]
+
+
 def _artifacts(build: Path) -> None:
+    names = plan_tests()
     rules = [
         {
             "id": f"CH-{number:03d}", "where": "hdl", "status": "fail" if number == 7 else "pass",
             "reason": HOSTILE[0] if number == 7 else "", "sabotages": [f"contract-ch{number}"],
             "triggers": {"golden": 3, "verilator": 2, "icarus": 1},
-            "tests": [f"scenes/test_{at}_of_a_name_as_long_as_ours_are[{HOSTILE[1]}]" for at in range(20)],
+            "tests": sorted(random.Random(number).sample(names, 2 * number)),
         }
-        for number in range(1, 241)
+        for number in range(1, RULES + 1)
     ]  # fmt: skip
     bins = [
         {

@@ -30,7 +30,7 @@ from tb.report.command import write_report
 from tb.report.markup import json_block, tag
 from tb.report.record_fields import Table
 from tb.report.results import Job, read
-from tb.report.sections import coverage, sabotages
+from tb.report.sections import coverage, plan, ranges, sabotages
 from tb.report.timeline import FRAME_BYTES
 from tb.report.traces import choose, trace_of
 from tb.sabotage.manifest import load
@@ -43,6 +43,7 @@ from tb.tests.model.report_bench import (
     Regression,
     lines_of,
     middle,
+    plan_tests,
     regression,
     session,
 )
@@ -304,6 +305,26 @@ def test_no_name_of_a_job_a_rule_or_a_bin_becomes_html(many: Regression) -> None
     for evil in HOSTILE:
         assert evil not in text
     assert "&lt;/script&gt;&lt;script&gt;window.owned=1" in text
+
+
+def test_the_plan_of_the_fixture_is_as_large_as_ours_and_the_page_names_each_test_once(many: Regression) -> None:
+    rules = json.loads((many.build / "plan" / "plan.json").read_text())["rules"]
+    assert (many.build / "plan" / "plan.json").stat().st_size > 7_500_000
+    assert sum(len(rule["tests"]) for rule in rules) > 300 * len(rules)
+    shown = plan(gather(many.build))
+    assert len(shown) < 1_000_000
+    text = html.unescape(shown)
+    listed = re.findall("<li>(.*?)</li>", text.partition('id="plan-tests"')[2])
+    assert listed == sorted(plan_tests())
+    assert all(text.count(name) == 1 for name in listed[::50])
+    for rule, numbers in zip(rules, re.findall('class="tests">.*?<span>([0-9, -]+)</span>', text), strict=True):
+        named = [part.split("-") for part in numbers.split(", ")]
+        assert [listed[at] for one in named for at in range(int(one[0]) - 1, int(one[-1]))] == rule["tests"]
+
+
+def test_numbers_are_shown_as_ranges() -> None:
+    assert ranges([7, 2, 1, 3, 9, 10, 3]) == "1-3, 7, 9-10"
+    assert ranges([]) == ""
 
 
 def test_the_page_names_nothing_outside_itself(many: Regression) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Callable, Iterator
@@ -146,6 +147,25 @@ def test_names_that_are_html_are_shown_as_they_are(page: Browser) -> None:
     page.run("document.getElementById('hits').open = true")
     page.wait("document.querySelectorAll('#hit-list tr').length === 101")
     assert HOSTILE[0] in page.run("document.getElementById('hit-list').textContent")
+
+
+def test_the_tests_of_a_rule_are_named_when_they_are_opened_and_found_by_the_filter_of_the_plan(
+    page: Browser, many: Regression
+) -> None:
+    rules = json.loads((many.build / "plan" / "plan.json").read_text())["rules"]
+    name = rules[0]["tests"][0]
+    assert [rule["id"] for rule in rules if name in rule["tests"]] != [rule["id"] for rule in rules]
+    page.run(
+        f"(() => {{ const field = document.querySelector('[data-filter=plan]'); field.value = {name!r}; "
+        "field.dispatchEvent(new Event('input')); })()"
+    )
+    shown = page.run("[...document.querySelectorAll('#plan tbody tr:not([hidden]) th')].map((one) => one.textContent)")
+    assert shown == [rule["id"] for rule in rules if name in rule["tests"]]
+    for number, rule in ((0, rules[0]), (302, rules[302])):
+        row = f"document.querySelectorAll('#plan tbody tr')[{number}].querySelector('details.tests')"
+        page.run(f"{row}.open = true")
+        page.wait(f"{row}.textContent.includes('scenes')")
+        assert page.run(f"{row}.textContent") == f"{len(rule['tests'])}{', '.join(rule['tests'])}"
 
 
 def test_a_click_on_a_segment_shows_its_cycle_commit_record_frame_and_the_command_for_the_wave(
