@@ -1,6 +1,7 @@
 """What other commands left under sim_build/ and the report shows: plan, coverage, sabotages, bench.
 
-Every reader takes what is not there, or is not what it should be, as None: the page says so.
+Every reader takes what is not there, or is not what it should be, as None: the page says so, and of a file that is
+there and cannot be used the command, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tb.commands import COMMANDS
 from tb.config import ROOT
 from tb.farm.results import HISTORY_NAME, ResultsError, ResultsReader, RunRow
 from tb.report.results import Figure, figures_of, read_json
@@ -39,24 +41,35 @@ class Artifacts:
     bench: Mapping[str, dict[str, Any]] | None = None
     #: Every measurement of the bench on this tree: runs and figures.
     history: History = History()
+    #: Files that are there and hold not what they should, named below the root.
+    damaged: tuple[str, ...] = ()
 
 
 def gather(build: Path = BUILD) -> Artifacts:
     """All files below `build`."""
     plan, coverage = read_json(build / "plan" / "plan.json"), read_json(build / "coverage" / "summary.json")
     sabotages = read_json(build / "sabotage" / "summary.json")
-    bench = {
-        path.name: found
-        for path in sorted((build / "bench").glob("*.json"))
-        if isinstance(found := read_json(path), dict)
+    measured = {path.name: read_json(path) for path in sorted((build / "bench").glob("*.json"))}
+    kept: dict[str, Any] = {
+        "plan/plan.json": plan if isinstance(plan, dict) and isinstance(plan.get("rules"), list) else None,
+        "coverage/summary.json": coverage if isinstance(coverage, dict) else None,
+        "sabotage/summary.json": sabotages if isinstance(sabotages, list) else None,
+        **{f"bench/{name}": found if isinstance(found, dict) else None for name, found in measured.items()},
     }
+    listed = kept["sabotage/summary.json"]
     return Artifacts(
-        plan if isinstance(plan, dict) and isinstance(plan.get("rules"), list) else None,
-        coverage if isinstance(coverage, dict) else None,
-        [one for one in sabotages if isinstance(one, dict)] if isinstance(sabotages, list) else None,
-        bench,
+        kept["plan/plan.json"],
+        kept["coverage/summary.json"],
+        None if listed is None else [one for one in listed if isinstance(one, dict)],
+        {name: found for name, found in measured.items() if isinstance(found, dict)},
         history_of(build / "bench" / HISTORY_NAME),
+        tuple(f"sim_build/{name}" for name, found in kept.items() if found is None and (build / name).exists()),
     )
+
+
+def made_by(file: str) -> str:
+    """The command that writes a file, as it is typed."""
+    return next((f"chimney {name}" for name, one in COMMANDS.items() if one.results == file), "the command behind it")
 
 
 def history_of(path: Path) -> History:

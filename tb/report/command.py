@@ -9,7 +9,7 @@ from typing import Any
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import shown, write_whole
 from tb.folders import here, typed
-from tb.report.artifacts import BUILD, gather
+from tb.report.artifacts import BUILD, gather, made_by
 from tb.report.buckets import Bucket, buckets, shown_seeds
 from tb.report.page import page
 from tb.report.results import DATABASE_NAME, JUNIT_NAME, SUMMARY_NAME, Results, read
@@ -32,6 +32,14 @@ class Written:
     results: Results
     buckets: tuple[Bucket, ...]
     traces: Chosen
+    #: Files of other commands that are there and cannot be used.
+    damaged: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What the reader has to know of what the page lacks."""
+        lost = [f"{file} is damaged and left out of the report; {made_by(file)} makes it anew" for file in self.damaged]
+        return [*lost, *self.traces.notes]
 
 
 def write_report(folder: Path, *, build: Path = BUILD, out: Path | None = None) -> Written:
@@ -43,7 +51,8 @@ def write_report(folder: Path, *, build: Path = BUILD, out: Path | None = None) 
         )
     found = buckets(results.jobs)
     chosen = choose(found, results.jobs)
-    text = page(results, found, chosen, gather(build)).encode()
+    artifacts = gather(build)
+    text = page(results, found, chosen, artifacts).encode()
     path = out or folder / REPORT_NAME
     try:
         write_whole(path, text)
@@ -51,7 +60,7 @@ def write_report(folder: Path, *, build: Path = BUILD, out: Path | None = None) 
         raise ConfigError(
             f"the report cannot be written ({error.strerror})", str(path), "make the folder writable"
         ) from error
-    return Written(path, len(text), results, found, chosen)
+    return Written(path, len(text), results, found, chosen, artifacts.damaged)
 
 
 def newest() -> Path:
@@ -75,7 +84,7 @@ def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
         seeds = shown_seeds(bucket.seeds)
         print(f"  {len(bucket.jobs)}x {bucket.title}" + (f", seeds {seeds}" if seeds else ""))
         print(f"      {here(bucket.replay)}" if bucket.replay else "      no replay command was recorded")
-    for line in written.traces.notes:
+    for line in written.notes:
         print(f"note: {here(line)}")
     print(f"report: {typed(written.path)}, {written.bytes:,} bytes")
     document = {
@@ -87,7 +96,7 @@ def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
             for one in written.buckets
         ],
         "traces": [one.job.id for one in written.traces.shown],
-        "notes": written.traces.notes,
+        "notes": written.notes,
     }
     return 0, document
 

@@ -13,6 +13,7 @@ from tb.report.artifacts import (
     bins_of,
     blind_spots,
     listed_sabotages,
+    made_by,
     numbers_of,
     shares,
     trends,
@@ -158,7 +159,7 @@ def plan(artifacts: Artifacts) -> Html:
     """The rules of the contract with their results; each test is named once, rules have its number."""
     found = artifacts.plan
     if found is None:
-        return section("plan", "Plan", absent("sim_build/plan/plan.json", "chimney plan"))
+        return section("plan", "Plan", absent(artifacts, "sim_build/plan/plan.json"))
     rules = [rule for rule in found["rules"] if isinstance(rule, dict)]
     devices = sorted({name for rule in rules for name in rule.get("triggers", {})})
     names = sorted({str(one) for rule in rules for one in rule.get("tests", ())})
@@ -202,9 +203,12 @@ def filter_field(name: str, what: str) -> Html:
     return tag("label", f"filter {what} ", field, class_="filter")
 
 
-def absent(path: str, made_by: str) -> Html:
-    """What is not there, and the command that makes it."""
-    return note("There is no ", tag("code", path), "; ", tag("code", made_by), " makes it.")
+def absent(artifacts: Artifacts, path: str) -> Html:
+    """What is not there or cannot be used, and the command that makes it."""
+    name, command_of = tag("code", path), tag("code", made_by(path))
+    if path in artifacts.damaged:
+        return note(name, " is damaged and left out; ", command_of, " makes it anew.")
+    return note("There is no ", name, "; ", command_of, " makes it.")
 
 
 # ---- coverage -------------------------------------------------------------------------------------
@@ -214,7 +218,7 @@ def coverage(artifacts: Artifacts) -> Html:
     """Shares, groups of bins, and every hole."""
     found = artifacts.coverage
     if found is None:
-        return section("coverage", "Coverage", absent("sim_build/coverage/summary.json", "chimney coverage"))
+        return section("coverage", "Coverage", absent(artifacts, "sim_build/coverage/summary.json"))
     groups = bins_of(found)
     holes = [one for members in groups.values() for one in members if not one.get("hit") and not one.get("excluded")]
     hits = [one for members in groups.values() for one in members if one.get("hit")]
@@ -285,7 +289,7 @@ def sabotages(artifacts: Artifacts) -> Html:
         else note("No sabotage of the lists in tb/sabotage is marked as a known blind spot.")
     )
     if artifacts.sabotages is None:
-        made = absent("sim_build/sabotage/summary.json", "chimney sabotage")
+        made = absent(artifacts, "sim_build/sabotage/summary.json")
         return section("sabotages", "Sabotages", made, tag("h3", "Known blind spots"), spots)
     entries = artifacts.sabotages
     caught = sum(bool(one.get("caught")) for one in entries)
@@ -333,7 +337,7 @@ def trend(results: Results, artifacts: Artifacts) -> Html:
         "trend", "Trend", trend_table(results.runs, results.figures, "of this folder"),
         tag("h3", "Bench"), trend_table(history.runs, history.figures, "of the bench on this tree"),
         tag("h3", "Last bench"),
-        shown if bench else absent("sim_build/bench/*.json", "chimney bench"),
+        shown if bench else absent(artifacts, "sim_build/bench/bench.json"),
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from tb.config import ConfigError, RunConfig
 from tb.farm.results import HISTORY_NAME
 from tb.lockstep.trace import TRACE_NAME
 from tb.replay import REPLAY_NAME
+from tb.report import command as report_command
 from tb.report import timeline
 from tb.report.artifacts import Artifacts, gather, shares, trends
 from tb.report.buckets import buckets, shown_seeds
@@ -354,9 +355,40 @@ def test_the_same_results_give_the_same_report(many: Regression, tmp_path: Path)
 def test_what_was_not_measured_is_said_and_not_taken_as_good(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text('{"complete": true}')
     text = write_report(tmp_path, build=tmp_path / "nothing").path.read_text()
-    for file in ("plan/plan.json", "coverage/summary.json", "sabotage/summary.json", "bench/*.json"):
+    for file in ("plan/plan.json", "coverage/summary.json", "sabotage/summary.json", "bench/bench.json"):
         assert f"There is no <code>sim_build/{file}</code>" in text
     assert "No job of this folder left a trace." in text
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("plan/plan.json", "chimney plan"), ("coverage/summary.json", "chimney coverage"),
+        ("sabotage/summary.json", "chimney sabotage"), ("bench/bench.json", "chimney bench"),
+        ("bench/farm.json", "chimney bench-farm"), ("bench/mine.json", "the command behind it"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ['{"rules": [', "3", '"'])
+def test_a_damaged_file_of_another_command_is_said_on_the_console_and_in_the_page_and_the_report_is_written(
+    file: str,
+    command: str,
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "summary.json").write_text('{"complete": true}')
+    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).write_text(text)
+    wanted = f"sim_build/{file} is damaged and left out of the report; {command} makes it anew"
+    written = write_report(tmp_path, build=tmp_path)
+    assert wanted in written.notes
+    if file.partition("/")[2] not in ("farm.json", "mine.json"):
+        assert f"<code>sim_build/{file}</code> is damaged and left out" in written.path.read_text()
+        assert f"There is no <code>sim_build/{file}</code>" not in written.path.read_text()
+    monkeypatch.setattr(report_command, "gather", lambda _: gather(tmp_path))
+    assert report_command.main(RunConfig(command="report", folder=tmp_path)) == 0
+    assert f"note: {wanted}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_trend_has_every_figure_of_the_bench_over_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
