@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +66,15 @@ class Functional:
     def rows(self) -> list[dict[str, Any]]:
         """Every possible bin as summary.json has it."""
         return [self._shown(one) for one in self.bins()]
+
+    def impossible(self) -> list[dict[str, Any]]:
+        """What was taken out of the products as impossible: by row of the exclusions, how many bins and why."""
+        rows = {row.number: row for row in self.taken.values() if row.kind == "impossible"}
+        counts = Counter(row.number for row in self.taken.values() if row.kind == "impossible")
+        return [
+            {"group": rows[number].group, "bins": counts[number], "reason": rows[number].reason}
+            for number in sorted(counts)
+        ]
 
     def _shown(self, one: Bin) -> dict[str, Any]:
         first, row = self.first.get(one), self.taken.get(one)

@@ -91,6 +91,7 @@ def summary(
         "targets": targets,
         "problems": problems,
         "bins": found.rows(),
+        "impossible": found.impossible(),
     }
 
 

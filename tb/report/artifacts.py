@@ -86,13 +86,17 @@ def history_of(path: Path) -> History:
 
 @dataclass(frozen=True)
 class Share:
-    """Points hit of `total`. `percent` is of those that are not excluded; alone, nothing was counted."""
+    """Points hit of `total`. `percent` is of those that are not excluded; alone, nothing was counted.
+
+    `impossible` are combinations that were taken out before, and are not in `total`; None where there is no such thing.
+    """
 
     name: str
     percent: float
     hit: int | None = None
     total: int | None = None
     excluded: int | None = None
+    impossible: int | None = None
 
 
 def shares(coverage: Mapping[str, Any]) -> list[Share]:
@@ -105,7 +109,9 @@ def shares(coverage: Mapping[str, Any]) -> list[Share]:
         elif isinstance(value, dict) and isinstance(value.get("total"), int):
             hit, total, excluded = int(value.get("hit") or 0), int(value["total"]), int(value.get("excluded") or 0)
             needed = total - excluded
-            found.append(Share(name, 100.0 * hit / needed if needed > 0 else 0.0, hit, total, excluded))
+            gone = value.get("impossible")
+            percent = 100.0 * hit / needed if needed > 0 else 0.0
+            found.append(Share(name, percent, hit, total, excluded, gone if isinstance(gone, int) else None))
     return found
 
 
@@ -116,6 +122,17 @@ def bins_of(coverage: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
         if isinstance(one, dict):
             groups.setdefault(str(one.get("group", "")), []).append(one)
     return groups
+
+
+def impossible_by_group(coverage: Mapping[str, Any]) -> dict[str, int]:
+    """How many combinations of each group are called impossible."""
+    functional = coverage.get("functional")
+    groups = functional.get("groups") if isinstance(functional, dict) else None
+    return {
+        str(name): int(one["impossible"])
+        for name, one in (groups if isinstance(groups, dict) else {}).items()
+        if isinstance(one, dict) and isinstance(one.get("impossible"), int)
+    }
 
 
 # ---- sabotages ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from tb.report.artifacts import (
     Trend,
     bins_of,
     blind_spots,
+    impossible_by_group,
     listed_sabotages,
     made_by,
     numbers_of,
@@ -223,13 +224,21 @@ def coverage(artifacts: Artifacts) -> Html:
     holes = [one for members in groups.values() for one in members if not one.get("hit") and not one.get("excluded")]
     hits = [one for members in groups.values() for one in members if one.get("hit")]
     left_out = [one for members in groups.values() for one in members if one.get("excluded")]
-    rows = [group_row(name, members) for name, members in sorted(groups.items())]
+    gone = impossible_by_group(found)
+    rows = [group_row(name, members, gone.get(name, 0)) for name, members in sorted(groups.items())]
+    reasons = [one for one in found.get("impossible") or () if isinstance(one, dict)]
+    kinds = ("kind", "hit", "of", "excluded", "impossible", "share")
     return section(
-        "coverage", "Coverage", table(("kind", "hit", "of", "excluded", "share"), map(share_row, shares(found))),
+        "coverage", "Coverage", table(kinds, map(share_row, shares(found))),
+        note(
+            "Bins are products of enumerations; combinations that the design or the contract rules out are impossible "
+            "and no bins: they are not in the total. A run that hits one is an error."
+        ),
         tag("h3", "Functional bins by group"),
-        table(("group", "bins", "hit", "excluded", "holes"), rows, class_="sortable"),
+        table(("group", "bins", "hit", "excluded", "holes", "impossible"), rows, class_="sortable"),
         tag("h3", f"Holes: {len(holes)}"), bin_table(holes, ("group", "name"), "holes"),
         tag("h3", f"Excluded: {len(left_out)}"), bin_table(left_out, ("group", "name", "reason"), "excluded"),
+        tag("h3", f"Impossible: {sum(gone.values()):,}"), bin_table(reasons, ("group", "bins", "reason"), "rows"),
         tag("h3", "First hit by"), first_hits(hits),
     )  # fmt: skip
 
@@ -252,18 +261,18 @@ def share_row(share: Share) -> list[object]:
     return [
         tag("th", share.name, scope="row"), "" if share.hit is None else f"{share.hit:,}",
         "" if share.total is None else f"{share.total:,}", "" if share.excluded is None else f"{share.excluded:,}",
-        tag("td", meter, f" {share.percent:.2f} %"),
+        "" if share.impossible is None else f"{share.impossible:,}", tag("td", meter, f" {share.percent:.2f} %"),
     ]  # fmt: skip
 
 
-def group_row(name: str, members: Sequence[Mapping[str, Any]]) -> list[object]:
-    """A group of bins."""
+def group_row(name: str, members: Sequence[Mapping[str, Any]], impossible: int) -> list[object]:
+    """A group of bins, and how many combinations are none."""
     excluded = sum(bool(one.get("excluded")) for one in members)
     hit = sum(bool(one.get("hit")) and not one.get("excluded") for one in members)
     holes = len(members) - excluded - hit
     return [
         tag("th", name, scope="row"), len(members), hit, excluded or "",
-        tag("td", holes or "", class_=FAILED if holes else None),
+        tag("td", holes or "", class_=FAILED if holes else None), f"{impossible:,}" if impossible else "",
     ]  # fmt: skip
 
 
@@ -274,7 +283,8 @@ def bin_table(bins: Sequence[Mapping[str, Any]], names: tuple[str, ...], kind: s
     rows = [["" if one.get(name) is None else str(one.get(name)) for name in names] for one in bins[:MOST_ROWS]]
     shown = table([name.replace("_", " ") for name in names], rows, class_=f"sortable {kind}")
     cut = note(f"{MOST_ROWS:,} of {len(bins):,} are listed.") if len(bins) > MOST_ROWS else None
-    return tag("details", tag("summary", f"{len(bins):,} bins"), shown, cut, open=len(bins) <= 200)
+    what = "rows of exclusions.toml" if kind == "rows" else "bins"
+    return tag("details", tag("summary", f"{len(bins):,} {what}"), shown, cut, open=len(bins) <= 200)
 
 
 # ---- sabotages ------------------------------------------------------------------------------------

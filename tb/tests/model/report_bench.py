@@ -168,7 +168,9 @@ def _artifacts(build: Path) -> None:
     ]  # fmt: skip
     share = {"hit": 970, "total": 1000, "excluded": 10}
     coverage = {"line": share, "branch": share, "expression": share, "toggle": 91.5,
-                "functional": {"hit": 8910, "total": 9000, "excluded": 10}, "bins": bins}  # fmt: skip
+                "functional": {"hit": 8910, "total": 9000, "excluded": 10, "impossible": 7041,
+                               "groups": {"group 1": {"impossible": 6999}, "group 2": {"impossible": 42}}},
+                "bins": bins, "impossible": [{"group": "group 1", "bins": 6999, "reason": HOSTILE[0]}]}  # fmt: skip
     sabotages = [
         {
             "id": f"sabotage-{number}", "rule": HOSTILE[number % 4], "caught": number != 3, "by_check": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,7 +29,7 @@ from tb.config import ROOT, ConfigError
 from tb.contract.duties import duties
 from tb.coverage import code, functional, null
 from tb.coverage.exclusions import CodeRow, judge, load
-from tb.coverage.run import merged_code
+from tb.coverage.run import merged_code, summary
 from tb.coverage.samples import DEVICE, ENGINES, TOPS, Samples, by_group, design_hash, folders, passed, run_name
 from tb.coverage.space import Bin, Group, answers, groups
 from tb.coverage.states import STATES
@@ -152,8 +153,26 @@ def test_impossible_bins_are_no_bins_and_excluded_ones_need_not_be_hit(tmp_path:
     found = functional.merge(SPACE, load(SPACE, rules(tmp_path, text)).rows, [samples("2 x", "2 y")], today)
     assert found.figures() == {"hit": 2, "total": 3, "excluded": 1, "impossible": 1}
     assert (found.share, found.holes("g")) == (1.0, [])
+    assert found.impossible() == [{"group": "g", "bins": 1, "reason": "it cannot be"}]
     (row,) = [row for row in found.rows() if row["excluded"]]
     assert (row["name"], row["hit"], row["reason"]) == ("1 y", False, "nobody needs it")
+
+
+def test_what_is_impossible_stands_beside_the_total_in_the_summary_by_group_and_by_reason() -> None:
+    found = functional.merge(groups(), load(groups()).rows, [], today)
+    written = summary(found, code.Code(), {}, [])
+    figures = written["functional"]
+    assert list(figures)[:4] == ["hit", "total", "excluded", "impossible"]
+    everything = sum(len(group.bins) for group in groups().values())
+    assert figures["total"] + figures["impossible"] == everything
+    assert sum(one["impossible"] for one in figures["groups"].values()) == figures["impossible"]
+    assert sum(one["bins"] for one in written["impossible"]) == figures["impossible"]
+    assert len(written["impossible"]) == sum(row.kind == "impossible" for row in load(groups()).rows)
+    said = (ROOT / "docs" / "coverage.md").read_text()
+    assert f"{figures['impossible']:,} of the {everything:,} combinations" in said
+    results = (ROOT / "docs" / "results.md").read_text().splitlines()
+    (row,) = [line for line in results if line.startswith("| functional coverage |")]  # a measurement of its day
+    assert re.search(r"of [\d,]+ bins.* [\d,]+ combinations more are impossible", row)
 
 
 # ---- what is merged --------------------------------------------------------------------------------------

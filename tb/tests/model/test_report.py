@@ -426,6 +426,14 @@ def test_holes_and_exclusions_are_listed_one_by_one(many: Regression) -> None:
     by_name = {share.name: share for share in shares(found.coverage)}
     assert by_name["line"].percent == pytest.approx(100 * 970 / 990)
     assert by_name["toggle"].percent == 91.5
+    assert (by_name["functional"].excluded, by_name["functional"].impossible) == (10, 7041)
+    assert by_name["line"].impossible is None
+    head, _, body = shown.partition("</thead>")
+    assert "impossible" in head
+    assert re.search("functional</th>.*?<td>7,041</td>", body)
+    assert re.search("group 1</th>.*?<td>6,999</td>", body)
+    reasons = shown[shown.index("Impossible: 7,041") : shown.index("First hit by")]
+    assert f"<td>6999</td><td>{html.escape(HOSTILE[0])}</td>" in reasons
     assert "chimney coverage" in coverage(Artifacts())
 
 
