@@ -2,8 +2,9 @@
 
 ``[[impossible]]`` takes values or combinations out of the space of functional bins: the design or the contract rules
 them out, and seeing one is an error. ``[[excluded]]`` leaves bins in the space that nobody has to hit; their share is
-bounded. ``[[code]]`` leaves out points of code coverage. A row that takes nothing away is an error, and so is one
-that something hits which it takes away.
+bounded. ``[[code]]`` leaves out points of code coverage. ``[[wide]]`` names signals whose toggles are not counted at
+all, as they are wider than Verilator looks: they are in no total. A row that takes nothing away is an error, and so is
+one that something hits which it takes away.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tb.coverage.space import Bin, Group
 from tb.variables import ConfigError
 
 FILE = Path(__file__).with_name("exclusions.toml")
-KINDS = ("impossible", "excluded", "code")
+KINDS = ("impossible", "excluded", "code", "wide")
 _REASON_WORDS = 3
 
 
@@ -61,11 +62,21 @@ class CodeRow:
 
 
 @dataclass(frozen=True)
+class WideRow:
+    """Signals, by file of hdl/, that are too wide for toggles to be counted."""
+
+    number: int
+    signals: Mapping[str, tuple[str, ...]]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Exclusions:
     """The file, read and checked."""
 
     rows: tuple[Row, ...]
     code: tuple[CodeRow, ...]
+    wide: tuple[WideRow, ...]
 
 
 def load(groups: Mapping[str, Group], path: Path = FILE) -> Exclusions:
@@ -79,7 +90,8 @@ def load(groups: Mapping[str, Group], path: Path = FILE) -> Exclusions:
         for number, entry in enumerate(data.get(kind, []), 1)
     ]
     code = [_code_row(path, number, entry) for number, entry in enumerate(data.get("code", []), 1)]
-    return Exclusions(tuple(rows), tuple(code))
+    wide = [_wide_row(path, number, entry) for number, entry in enumerate(data.get("wide", []), 1)]
+    return Exclusions(tuple(rows), tuple(code), tuple(wide))
 
 
 def _row(path: Path, groups: Mapping[str, Group], kind: str, number: int, entry: dict[str, Any]) -> Row:
@@ -103,6 +115,14 @@ def _code_row(path: Path, number: int, entry: dict[str, Any]) -> CodeRow:
     if set(entry) - {"file", "kinds", "text", "reason"} or not entry.get("file") or not entry.get("kinds"):
         raise _wrong(path, f"{what} has no file or no kinds, or other keys", "give file, kinds, text, reason")
     return CodeRow(number, entry["file"], tuple(entry["kinds"]), entry.get("text", ""), _reason(path, what, entry))
+
+
+def _wide_row(path: Path, number: int, entry: dict[str, Any]) -> WideRow:
+    what = f"[[wide]] {number}"
+    signals = entry.get("signals")
+    if set(entry) - {"signals", "reason"} or not isinstance(signals, dict) or not signals:
+        raise _wrong(path, f"{what} has no signals, or other keys", 'give signals."FILE" = [NAMES], and reason')
+    return WideRow(number, {file: tuple(names) for file, names in signals.items()}, _reason(path, what, entry))
 
 
 def _reason(path: Path, what: str, entry: Mapping[str, Any]) -> str:

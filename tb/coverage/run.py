@@ -36,7 +36,9 @@ def main(config: RunConfig) -> int:
     problems = [*found.problems, *lines.problems]
     targets = judge(found, lines)
     OUT.mkdir(parents=True, exist_ok=True)
-    write_json(OUT / "summary.json", summary(found, lines, targets, problems))
+    written = summary(found, lines, targets, problems)
+    written["toggle"]["wide"] = sum(len(names) for row in rules.wide for names in row.signals.values())
+    write_json(OUT / "summary.json", written)
     write_whole(OUT / "holes.txt", "\n".join(holes(found, lines)) + "\n")
     report(console, found, lines, targets, problems)
     short = TARGETS in config.require and not all(t["met"] for t in targets.values())

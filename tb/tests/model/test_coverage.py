@@ -36,10 +36,12 @@ from tb.coverage.states import STATES
 from tb.env.coverage import CoverageMonitor
 from tb.monitors.call_statuses import CallStatuses
 from tb.monitors.contract.trace import Enter, Leave, List, Node, Tree
+from tb.sim.build import TOGGLE_WIDTH
 from tb.sim.run import SAMPLES_NAME, pack
 from tb.sim.spec import HDL, chimney_spec, unit_spec
 from tb.sim.tools import find
 from tb.tests.model.test_follower_lockstep import scenario
+from tb.tests.model.wide_signals import above
 
 DESIGN, PART = "0123456789abcdef", "fedcba9876543210"
 GROUP = Group("g", ("a", "b"), tuple(Bin("g", (a, b)) for a in "12" for b in "xy"))
@@ -137,6 +139,8 @@ def test_an_excluded_bin_that_a_run_hits_is_an_error(tmp_path: Path, kind: str) 
         '[[excluded]]\ngroup = "g"\nwhen.a = ["1"]\n',
         '[[excluded]]\ngroup = "g"\nwhen.a = ["1"]\nreason = "because"\n',
         '[[code]]\nfile = "hdl/x.v"\nreason = "it has no kinds"\n',
+        '[[wide]]\nreason = "it names no signals"\n',
+        '[[wide]]\nsignals."hdl/x.v" = ["a"]\nreason = "because"\n',
         '[[waived]]\ngroup = "g"\nreason = "there is no such kind"\n',
     ],
 )
@@ -381,6 +385,20 @@ def test_toggles_count_in_the_small_configuration_alone(tmp_path: Path) -> None:
     text = point("v_toggle", "hdl/common/fifo.v", 5, 1, what="q[0]:0->1")
     assert counted(tmp_path, text).figures("toggle")["total"] == 1
     assert counted(tmp_path, text, small=False).figures("toggle")["total"] == 0
+
+
+def test_each_signal_that_is_too_wide_for_toggles_is_named_once_with_a_reason(tmp_path: Path) -> None:
+    """As Verilator elaborates the device in the configuration that toggles are counted in."""
+    listed = [
+        (file, name) for row in load(groups()).wide for file, names in row.signals.items() for name in names
+    ]  # fmt: skip
+    assert len(listed) == len(set(listed))
+    said = (ROOT / "docs" / "coverage.md").read_text()
+    assert f"{len(listed)} signals wider than {TOGGLE_WIDTH} bits" in said
+    tool = find("verilator")
+    if tool is not None:  # toggles are counted by no other
+        found = above(chimney_spec(tool, data_w=code.SMALL[0], conns=code.SMALL[1]), TOGGLE_WIDTH, tmp_path)
+        assert set(listed) == {(file, name) for file, names in found.items() for name in names}
 
 
 def test_register_file_assertions_and_transactors_are_kept_apart(tmp_path: Path) -> None:
