@@ -25,6 +25,8 @@ from tb.tests.closure_cases import POOL, SESSION, cases
 from tb.tests.lab import DELAY, Case, Lab
 from tb.tests.model.test_device_errors import LabRun
 
+#: Of a path or neighbor, as far as these cases ask: its record is that of a free connection (CoverageMonitor.tcp).
+UNTOLD = {("tcp", "FREE QUERY OK")}
 CONFIG = DeviceConfig(conns=4, pool_bufs=POOL)
 
 
@@ -70,6 +72,20 @@ def test_talks_reach_what_a_delivery_engine_does_in_no_session(tmp_path: Path) -
     possible = [b.name for b in groups()["delivery"].bins if b not in taken]
     missed = [name for name in possible if name not in found]
     assert len(missed) <= len(possible) // 10, "\n".join(missed)
+
+
+@pytest.mark.parametrize(("seed", "lanes"), [(seed, 8) for seed in range(1, 11)] + [(1, 64), (2, 64)])
+def test_random_sessions_hit_no_bin_that_is_called_impossible_and_nothing_outside_the_space(
+    seed: int, lanes: int, tmp_path: Path
+) -> None:
+    """The draws are of the space itself, and need no simulator: a wrong `[[impossible]]` shows here first."""
+    hits, _ = played(seed, lanes, tmp_path)
+    known = {(one.group, one.name): one for group in groups().values() for one in group.bins}
+    seen = {(group, name) for group, names in hits.items() for name in names if (group, name) not in UNTOLD}
+    assert seen <= known.keys()
+    problems = judge(groups(), load(groups()).rows, {known[one]: f"seed {seed}" for one in seen}).problems
+    assert problems == ()
+    assert len(seen) > 200
 
 
 @pytest.mark.parametrize("seed", [1, 2])
