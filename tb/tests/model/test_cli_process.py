@@ -65,7 +65,7 @@ def planted(tree: Path) -> Iterator[Path]:
     page, other, makefile = tree / "docs" / "planted.md", tree / "docs" / "other.md", tree / "Makefile"
     other.write_text("```sh\nmake endless\n```\n")
     page.write_text(
-        "```sh\nchimney help planted_no_such\nchimney help layout # planted\n```\n"
+        '```sh\nexport PATH="$PWD/.venv/bin:$PATH"\nchimney help planted_no_such\nchimney help layout # planted\n```\n'
         "<!-- docs-test: skip: planted reason -->\n```sh\nmake planted_too\n```\n"
     )
     before = makefile.read_text()
@@ -179,11 +179,11 @@ def test_docs_test_says_in_json_what_came_of_each_command(planted: Path) -> None
     found = document["result"]
     assert (found["complete"], found["passed"], found["failed"], found["skipped"]) == (True, 1, 1, 1)
     first, good, last = found["commands"]
-    assert (first["where"], first["status"]) == ("docs/planted.md:2", "failed")
+    assert (first["where"], first["status"]) == ("docs/planted.md:3", "failed")
     assert first["problem"] == "ended with status 2, not 0"
     assert "planted_no_such" in (planted / first["log"]).read_text()
-    assert (good["where"], good["status"], good["problem"]) == ("docs/planted.md:3", "passed", "")
-    assert (last["where"], last["status"], last["problem"]) == ("docs/planted.md:7", "skipped", "planted reason")
+    assert (good["where"], good["status"], good["problem"]) == ("docs/planted.md:4", "passed", "")
+    assert (last["where"], last["status"], last["problem"]) == ("docs/planted.md:8", "skipped", "planted reason")
     assert (found["uncommitted"], found["untracked"]) == ([], [])
     assert (planted / found["clone"] / "docs" / "planted.md").exists()
 
