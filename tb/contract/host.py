@@ -6,7 +6,6 @@ never in the books.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from model.ndis.host_state import HostObject, ObjectPhase
 from model.ndis.netbuffer import NetBufferList, Owner, chain, iterate, unchain
 from model.ndis.offload_state import OffloadBlock, link, nodes_once, siblings, traverse
 from model.ndis.status import NdisStatus
+from tb.streams import Streams
 
 
 @dataclass(eq=False)
@@ -62,7 +62,7 @@ class ContractHost(NdisHost):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.rng = random.Random(self.config.seed ^ 0x7EE5)
+        self._draws = Streams(self.config.seed, ("contract", "host")).stream
         self.out: dict[int, NetBufferList] = {}
         self.twice = 0
         self.misuses: list[Misuse] = []
@@ -226,22 +226,23 @@ class ContractHost(NdisHost):
 
     def _reshaped(self, root: OffloadBlock) -> OffloadBlock:
         """Placeholders among the nodes, and in the place of linkers that carry no new object below them."""
-        rng = self.rng
+        draws = self._draws
         roots = list(siblings(root))
         for neighbor in roots:
             paths = list(neighbor.dependents)
             if any(path.is_new for path in paths) or neighbor.is_new:
                 continue
-            if len(roots) == 1 and rng.random() < 0.1:
+            if len(roots) == 1 and draws("path alone").random() < 0.1:
                 return paths[0]
-            if rng.random() < 0.2:
+            if draws("neighbor of no name").random() < 0.2:
                 neighbor.miniport_offload_context = neighbor.ndis_offload_handle = None
-        if rng.random() < 0.1:
-            roots.insert(rng.randrange(len(roots) + 1), OffloadBlock(OffloadStateType.NEIGHBOR))
+        if draws("placeholder beside").random() < 0.1:
+            roots.insert(draws("place beside").randrange(len(roots) + 1), OffloadBlock(OffloadStateType.NEIGHBOR))
         for parent in traverse(link(roots)):
-            if parent.dependent_block_list is not None and rng.random() < 0.1:
+            if parent.dependent_block_list is not None and draws("placeholder below").random() < 0.1:
                 children = list(parent.dependents)
-                children.insert(rng.randrange(len(children) + 1), OffloadBlock(children[0].type))
+                place = draws("place below").randrange(len(children) + 1)
+                children.insert(place, OffloadBlock(children[0].type))
                 parent.dependent_block_list = link(children)
         return roots[0]
 

@@ -72,9 +72,12 @@ class Life:
     """A connection of the host and its applications at both ends."""
 
     def __init__(
-        self, host: ContractHost, network: ContractNetwork, draw: Draw, local_port: int, rng: random.Random
-    ) -> None:
-        self.host, self.network, self.draw, self.rng = host, network, draw, rng
+        self, host: ContractHost, network: ContractNetwork, draw: Draw, local_port: int,
+        draws: Callable[[str], random.Random],
+    ) -> None:  # fmt: skip
+        #: Its own random streams by name, apart from what the operator draws for it.
+        self.draws = draws
+        self.host, self.network, self.draw = host, network, draw
         self.local_port = local_port
         #: The wire monitor knows that frames may have been kept back by an INVALIDATE.
         self.gap_excused = False
@@ -94,15 +97,15 @@ class Life:
         self.own_fin = self._own_fin_acked = self._peer_fin = self._own_first = False
         self._retrieved = self._reset = False
         self._unfinished: list[Outstanding] = []
-        number = rng.randrange(3)
+        number = draws("peer").randrange(3)
         ipv6 = network.over_ipv6(local_port)
         remote = Endpoint(ROUTERS[number & 1], peer_ip6(number) if ipv6 else peer_ip(number), PEER_PORT)
         config = SoftTcpConfig(
-            initial_seq=0xFFFF_FF00 - rng.randrange(1 << 14),
+            initial_seq=0xFFFF_FF00 - draws("initial sequence").randrange(1 << 14),
             initial_ts=0xFFFF_FF00,
-            initial_rcv_wnd=rng.choice((20_000, 40_000, 65_535)),
-            timestamps=rng.random() < 0.7,
-            window_scaling=rng.random() < 0.7,
+            initial_rcv_wnd=draws("window").choice((20_000, 40_000, 65_535)),
+            timestamps=draws("timestamps").random() < 0.7,
+            window_scaling=draws("window scaling").random() < 0.7,
             flow_label=random.Random(f"flow/{local_port}").getrandbits(20),
             cubic=network.with_cubic(local_port),
         )
@@ -280,7 +283,7 @@ class Life:
         return True
 
     def _inherit(self, data: bytes) -> NetBufferList:
-        nbl = self.host.build(data, SEND_SHAPE, self.rng)
+        nbl = self.host.build(data, SEND_SHAPE, self.draws("data handed over"))
         if nbl is None:
             raise MemoryError("no pages for the data to hand over")
         return nbl
@@ -336,7 +339,7 @@ class Life:
 
     def buffer(self, data: bytes, shape: BufferShape = SEND_SHAPE) -> NetBufferList | None:
         """A list with data, or with none."""
-        return self.host.build(data, shape, self.rng) if data else NetBufferList([NetBuffer(())])
+        return self.host.build(data, shape, self.draws("send buffers")) if data else NetBufferList([NetBuffer(())])
 
     def send(self, pieces: list[bytes]) -> bool:
         """One call with a list for each piece."""
@@ -399,24 +402,25 @@ class Life:
     def _request(self, kind: Kind, size: int) -> NetBufferList | None:
         if kind is Kind.RECEIVE_ZERO or size == 0:
             return NetBufferList([NetBuffer(())])
-        rng, info = self.rng, {NblInfo.TCP_RECEIVE_NO_PUSH: int(kind is Kind.RECEIVE_NONPUSH)}
-        before = rng.randint(1, 200) if kind is Kind.RECEIVE_PREFILLED else 0
+        info = {NblInfo.TCP_RECEIVE_NO_PUSH: int(kind is Kind.RECEIVE_NONPUSH)}
+        before = self.draws("prefilled").randint(1, 200) if kind is Kind.RECEIVE_PREFILLED else 0
         nb = self._place(size + before)
         if nb is None:
             return None
         if before:
             nb.advance(before)
-            no_push = rng.random() < 0.5  # the host puts data in front of a nonpush request, or says so in the slot
+            # the host puts data in front of a nonpush request, or says so in the slot
+            no_push = self.draws("prefilled nonpush").random() < 0.5
             info[NblInfo.TCP_RECEIVE_NO_PUSH] = int(no_push)
             if not no_push:
                 info[NblInfo.TCP_RECEIVE_BYTES_TRANSFERRED] = before
         return NetBufferList([nb], info=info)
 
     def _place(self, size: int) -> NetBuffer | None:
-        if self.rng.random() < 0.3 and size <= 1 << 16:
-            region = self.host.allocator.try_contiguous(size, self.rng.randrange(PAGE_SIZE))
+        if self.draws("contiguous").random() < 0.3 and size <= 1 << 16:
+            region = self.host.allocator.try_contiguous(size, self.draws("offset in the page").randrange(PAGE_SIZE))
             return None if region is None else NetBuffer((Mdl(region),), 0, size)
-        return allocate_net_buffer(self.host.allocator, size, ONE_BUFFER, self.rng)
+        return allocate_net_buffer(self.host.allocator, size, ONE_BUFFER, self.draws("receive buffers"))
 
     def receive_returned(self, done: Outstanding) -> None:
         """OffloadClient: take the placed bytes."""
@@ -455,7 +459,7 @@ class Life:
         connection = self.connection
         if self.phase is not Phase.LIVE or connection is None or self.busy or not connection.ledger.live:
             return False
-        nbl = self.host.build(segment.raw, ONE_BUFFER, self.rng)
+        nbl = self.host.build(segment.raw, ONE_BUFFER, self.draws("forward buffers"))
         if nbl is None:
             return False
         self.draw.issued([nbl])

@@ -7,7 +7,6 @@ rules that it breaks, and no other.
 
 from __future__ import annotations
 
-import random
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -87,7 +86,7 @@ class Misuser:
 
     def __init__(self, host: ContractHost, operator: Operator) -> None:
         self.host, self.operator = host, operator
-        self.rng = random.Random(f"misuse/{operator.plan.seed}")
+        self._draws = operator.streams.child("misuse").stream
         self.expectations = Expectations()
         #: Contexts of connections that were terminated.
         self.stale: list[int] = []
@@ -102,7 +101,7 @@ class Misuser:
             return False
         wanted = [chosen for chosen in pairs if self.operator.wanted(chosen.kind, chosen.state)]
         passing = [chosen for chosen in wanted if chosen.state in (State.INITIATING, State.TERMINATING)]
-        return self._make(self.rng.choice(passing or wanted or pairs))
+        return self._make(self._draws("pair").choice(passing or wanted or pairs))
 
     def nameless(self) -> None:
         """Every state call on what was never offloaded, once; nothing is drawn but the names."""
@@ -117,7 +116,7 @@ class Misuser:
         The device needs a few hundred cycles for one: by the next tick none may be left.
         """
         wanted = [c for c in self._pairs() if c.state is State.TERMINATING and self.operator.wanted(c.kind, c.state)]
-        return bool(wanted) and self._make(self.rng.choice(wanted))
+        return bool(wanted) and self._make(self._draws("pair in passing").choice(wanted))
 
     def _pairs(self) -> list[Chosen]:
         """Everything forbidden that can be done now."""
@@ -130,7 +129,7 @@ class Misuser:
             reachable[State.UPLOADED] = None
         for state in (State.INITIATING, State.TERMINATING, *AFTER_OWN_FIN, State.INVALID):
             if lives := [life for life in states.get(state, []) if self._reached(life)]:
-                reachable[state] = self.rng.choice(lives)
+                reachable[state] = self._draws("connection").choice(lives)
         for (kind, state), cell in TABLE.items():
             if not cell.legal and (kind in _IO or kind in _STATE_CALLS) and state in reachable:
                 found.append(Chosen(kind, state, reachable[state]))
@@ -140,13 +139,13 @@ class Misuser:
         quiet = [life for life in states.get(State.ESTABLISHED, []) if not life.busy]
         found.append(Chosen(Kind.TREE_NO_STATE, State.SOFTWARE))
         if quiet:
-            life = self.rng.choice(quiet)
+            life = self._draws("quiet connection").choice(quiet)
             kinds = (
                 Kind.TREE_CYCLE, Kind.TREE_LAYERS, Kind.UPDATE_TWICE, Kind.RELINK_TCP, Kind.FORWARD_SIZE,
                 Kind.RETURN_FOREIGN, Kind.DISCONNECT_FLAGS,
             )  # fmt: skip
             found += [Chosen(kind, State.ESTABLISHED, life) for kind in kinds]
-            if self.rng.random() < 0.03:
+            if self._draws("shapes").random() < 0.03:
                 found += [Chosen(k, State.ESTABLISHED, life) for k in (Kind.DISCONNECT_SHAPE, Kind.ABORT_WITH_DATA)]
         return found
 
@@ -166,7 +165,7 @@ class Misuser:
                     found.append(Chosen(Kind.RELINK, state))
             if state is State.OBJECT and owner.at_rest:
                 found.append(Chosen(Kind.UPDATE_TWICE, state))
-                if owner.users and owner.type.layer is Layer.PATH and self.rng.random() < 0.02:
+                if owner.users and owner.type.layer is Layer.PATH and self._draws("terminate below").random() < 0.02:
                     found.append(Chosen(Kind.TERMINATE_OBJECT, State.TERMINATING))
         return found
 
@@ -229,16 +228,17 @@ class Misuser:
 
     def _nothing(self) -> OffloadHandle:
         """A cell that holds NULL, or what was never given, or what is no more."""
-        return OffloadHandle(self.rng.choice((None, FOREIGN + self.rng.randrange(1000), *self.stale[-1:])))
+        foreign = FOREIGN + self._draws("foreign object").randrange(1000)
+        return OffloadHandle(self._draws("no object").choice((None, foreign, *self.stale[-1:])))
 
     def _of(self, chosen: Chosen) -> int:
         """The context that an I/O call names."""
         if chosen.state in (State.SOFTWARE, State.INITIATING):
             return 0
         if chosen.state is State.UPLOADED:
-            return self.rng.choice(self.stale)
+            return self._draws("stale").choice(self.stale)
         if chosen.state is State.FOREIGN:
-            return FOREIGN + self.rng.randrange(1000)
+            return FOREIGN + self._draws("foreign").randrange(1000)
         connection = None if chosen.life is None else chosen.life.connection
         return 0 if connection is None else connection.handle.miniport_offload_context or 0
 
@@ -305,21 +305,25 @@ class Misuser:
         return misuse
 
     def _lists(self, kind: Kind, life: Life | None) -> list[NetBufferList]:
-        rng = self.rng
+        draws = self._draws
         one = kind.name.startswith("DISCONNECT")
-        sizes = [rng.randint(1, 3000) for _ in range(1 if one else rng.randint(1, 4))]
+        sizes = [draws("size").randint(1, 3000) for _ in range(1 if one else draws("lists").randint(1, 4))]
         if kind is Kind.FORWARD:
             sizes = [20]
         if kind in (Kind.DISCONNECT, Kind.DISCONNECT_ABORTIVE, Kind.RECEIVE_ZERO):
             sizes = [0 for _ in sizes]
         lists = []
         for size in sizes:
-            data = bare_header(life) if kind is Kind.FORWARD else rng.randbytes(size)
-            nbl = NetBufferList([NetBuffer(())]) if not data else self.host.build(data, ONE_BUFFER, rng)
+            data = bare_header(life) if kind is Kind.FORWARD else draws("bytes").randbytes(size)
+            nbl = NetBufferList([NetBuffer(())]) if not data else self._built(data, "list")
             if nbl is not None:
                 nbl.info[NblInfo.TCP_RECEIVE_NO_PUSH] = int(kind is Kind.RECEIVE_NONPUSH)
                 lists.append(nbl)
         return lists
+
+    def _built(self, data: bytes, of: str) -> NetBufferList | None:
+        """A list with these bytes, its buffers cut by a stream of their own."""
+        return self.host.build(data, ONE_BUFFER, self._draws(f"{of}: buffers"))
 
     # ---- state calls ------------------------------------------------------------------------
 
@@ -405,7 +409,7 @@ class Misuser:
             neighbors = self._sound(Layer.NEIGHBOR, owner.below)
             if not neighbors:
                 return False
-            root = self._node(OffloadStateType.NEIGHBOR, self.rng.choice(neighbors).handle)
+            root = self._node(OffloadStateType.NEIGHBOR, self._draws("relink").choice(neighbors).handle)
             root.dependent_block_list = self._node(owner.type, owner.handle)
         else:
             root = self._node(CACHED_TYPE[owner.type], owner.handle)
@@ -422,7 +426,7 @@ class Misuser:
         owner: OffloadedConnection | SharedObject | None
         if chosen.state is State.OBJECT:
             owners = [o for o in self.host.objects() if self.operator.object_state(o) is State.OBJECT and o.at_rest]
-            owner = self.rng.choice(owners) if owners else None
+            owner = self._draws("updated twice").choice(owners) if owners else None
         else:
             owner = None if chosen.life is None else chosen.life.connection
         if owner is None or owner.updating or owner.invalid or self.host.holds(owner):
@@ -439,7 +443,7 @@ class Misuser:
         others = [] if connection is None else self._sound(Layer.PATH, connection.path)
         if connection is None or connection.updating or not others:
             return False
-        other = self.rng.choice(others)
+        other = self._draws("other path").choice(others)
         root = OffloadBlock(other.type, other.handle)
         root.dependent_block_list = OffloadBlock(OffloadStateType.TCP, connection.handle)
         misuse = self._tree(chosen, root, _UPDATED)
@@ -481,7 +485,7 @@ class Misuser:
 
     def _new_tcp(self, state: TcpConnectionState) -> OffloadBlock:
         """A new offload of a connection that the host does not have."""
-        seq = self.rng.getrandbits(32)
+        seq = self._draws("sequence").getrandbits(32)
         port = structure_port(next(self._ports))
         delegated = TcpDelegated(
             state=state, rcv_nxt=seq, rcv_wnd=1000, snd_una=seq, snd_nxt=seq, snd_max=seq, snd_wnd=1000,
@@ -510,18 +514,18 @@ class Misuser:
 
     def _stateless(self, chosen: Chosen) -> bool:
         node = self._new_tcp(TcpConnectionState.ESTABLISHED)
-        setattr(node, self.rng.choice(("const", "cached", "delegated")), None)
+        setattr(node, self._draws("state left out").choice(("const", "cached", "delegated")), None)
         return self._initiate_below(chosen, node, "CH-028")
 
     def _any_state_call(self, root: OffloadBlock) -> Callable[[Binding], None]:
-        call = self.rng.choice((self._initiate, *_STATE_CALLS.values()))
+        call = self._draws("state call").choice((self._initiate, *_STATE_CALLS.values()))
         return lambda binding: call(binding, root)
 
     def _cycle(self, chosen: Chosen) -> bool:
         """NextBlock, or DependentBlockList, leads back."""
         first, second = (self._node(OffloadStateType.IP4, OffloadHandle(FOREIGN + i)) for i in range(2))
         link([first, second])
-        if self.rng.random() < 0.5:
+        if self._draws("cycle").random() < 0.5:
             second.next_block = first
         else:
             first.dependent_block_list = self._node(OffloadStateType.TCP, OffloadHandle(FOREIGN + 2))
@@ -533,7 +537,7 @@ class Misuser:
         """Layers that do not follow one another, or stand side by side."""
         kinds = OffloadStateType.NEIGHBOR, OffloadStateType.TCP
         root, other = (self._node(kind, OffloadHandle(FOREIGN + i)) for i, kind in enumerate(kinds))
-        beside = self.rng.random() < 0.5
+        beside = self._draws("layers").random() < 0.5
         if beside:
             root.next_block = other
         else:
@@ -548,7 +552,8 @@ class Misuser:
         life = chosen.life
         if life is None or life.connection is None:
             return False
-        pieces = [self.host.build(self.operator.data(self.operator.room(100)), ONE_BUFFER, self.rng) for _ in range(2)]
+        room, data = self.operator.room, self.operator.data
+        pieces = [self._built(data(room(100), "two buffers"), "two buffers") for _ in range(2)]
         if pieces[0] is None or pieces[1] is None:
             return False
         nbl = NetBufferList([*pieces[0].net_buffers, *pieces[1].net_buffers])
@@ -561,7 +566,7 @@ class Misuser:
         life = chosen.life
         if life is None or life.connection is None:
             return False
-        nbl = self.host.build(self.rng.randbytes(50), ONE_BUFFER, self.rng)
+        nbl = self._built(self._draws("abort: bytes").randbytes(50), "abort")
         if nbl is None:
             return False
         self._count(chosen)
@@ -571,10 +576,10 @@ class Misuser:
     def _odd_flags(self, chosen: Chosen) -> bool:
         """A disconnect that is neither graceful nor abortive, or both."""
         context = self._of(chosen)
-        nbl = self.host.build(self.rng.randbytes(50), ONE_BUFFER, self.rng)
+        nbl = self._built(self._draws("odd flags: bytes").randbytes(50), "odd flags")
         if nbl is None or not context:
             return False
-        flags = self.rng.choice((0, 3, 4, 0x8000_0001))
+        flags = self._draws("flags").choice((0, 3, 4, 0x8000_0001))
         misuse = self._refused(chosen, [nbl], ABORTED)
 
         def run(binding: Binding) -> None:
@@ -589,7 +594,8 @@ class Misuser:
         connection = None if chosen.life is None else chosen.life.connection
         if connection is None or not connection.ledger.live or connection.ledger.uploading:
             return False
-        nbl = self.host.build(self.rng.randbytes(self.rng.randint(1, 19)), ONE_BUFFER, self.rng)
+        size = self._draws("cut segment: size").randint(1, 19)
+        nbl = self._built(self._draws("cut segment: bytes").randbytes(size), "cut segment")
         if nbl is None:
             return False
         self._count(chosen)
@@ -598,7 +604,7 @@ class Misuser:
         return True
 
     def _return_foreign(self, chosen: Chosen) -> bool:
-        nbl = self.host.build(b"not indicated", ONE_BUFFER, self.rng)
+        nbl = self._built(b"not indicated", "foreign list")
         if nbl is None:
             return False
         complaints, allocator = self.host.complaints, self.host.allocator
@@ -614,10 +620,11 @@ class Misuser:
 
     def answers_wrongly(self, life: Life, total: int) -> tuple[NdisStatus, int] | None:
         """Sometimes the host answers an indication with a count that cannot be."""
-        rare = self.rng.random() < (0.5 if self.operator.wanted(Kind.ANSWER_COUNT, State.ESTABLISHED) else 0.01)
+        share = 0.5 if self.operator.wanted(Kind.ANSWER_COUNT, State.ESTABLISHED) else 0.01
+        rare = self._draws("answers wrongly").random() < share
         if not rare or life.state is not State.ESTABLISHED or life.phase is not Phase.LIVE:
             return None
-        count = self.rng.choice((0, total, total + 5))
+        count = self._draws("wrong count").choice((0, total, total + 5))
         self.operator.tally.counts[Kind.ANSWER_COUNT, State.ESTABLISHED] += 1
         self.expectations.here(frozenset({"CH-150"}), str(Kind.ANSWER_COUNT))
         return NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED, count

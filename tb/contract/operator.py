@@ -1,12 +1,12 @@
 """Draws random contract operations and carries them out: what, on which connection, with which sizes.
 
-Pairs of the table that were done too seldom so far are drawn more often. Everything comes from one seed.
+Pairs of the table that were done too seldom so far are drawn more often. Everything comes from one seed, each kind of
+draw from a stream of its own (tb/streams.py).
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,6 +22,7 @@ from tb.contract.table import PEER_KINDS, TABLE, Kind, State, legal
 from tb.contract.tally import Shapes, Tally
 from tb.contract.wire import ROUTERS, ContractNetwork
 from tb.session.network import FIRST_LOCAL_PORT
+from tb.streams import Streams
 
 #: Largest size of a request, lists of a chain.
 MAX_SIZE, MAX_CHAIN = 1 << 20, 64
@@ -93,7 +94,9 @@ class Operator:
 
     def __init__(self, plan: Plan, host: ContractHost, network: ContractNetwork) -> None:
         self.plan, self.host, self.network = plan, host, network
-        self.rng = random.Random(f"contract/{plan.seed}")
+        #: Everything that is drawn; this part draws from its child "operator", by the name of what is drawn.
+        self.streams = Streams(plan.seed, ("contract",))
+        self.draws = self.streams.child("operator").stream
         self.tally, self.shapes = Tally(), Shapes()
         self.lives: list[Life] = []
         self.problems: list[str] = []
@@ -146,10 +149,10 @@ class Operator:
             return self._wind_down()
         while sum(not life.closing for life in self.lives) < self.plan.slots:
             port = next(self._ports)
-            rng = random.Random(f"life/{self.plan.seed}/{port}")
-            self.lives.append(Life(self.host, self.network, self._draw, port, rng))
+            draws = Streams(self.plan.seed, ("contract", "lives", str(port))).stream  # and gone with it
+            self.lives.append(Life(self.host, self.network, self._draw, port, draws))
         self.steering.tick()
-        for _ in range(self.rng.choice(BURST if self.plan.operations > SHORT_RUN else SHORT_BURST)):
+        for _ in range(self.draws("burst").choice(BURST if self.plan.operations > SHORT_RUN else SHORT_BURST)):
             self._operate()
             self.host.step()
         self._doom()
@@ -200,7 +203,7 @@ class Operator:
                     continue
                 over = life.state in (State.RETRIEVED, State.TIME_WAIT, State.CLOSED, State.INVALID)
                 if life.doomed is None and (over or self._in_the_way(life, missing)):
-                    life.doomed = self.host.now + self.rng.randint(1, 40)
+                    life.doomed = self.host.now + self.draws("time to upload").randint(1, 40)
                 if life.doomed is not None and self.host.now >= life.doomed and not life.busy:
                     self._count_if(Kind.TERMINATE, life.state, life.terminate())
             elif life.phase is Phase.SOFTWARE and not life.closing:
@@ -238,7 +241,7 @@ class Operator:
         """Windows open again."""
         for life in self.lives:
             far = life.far
-            if far is not None and far.app.limit is not None and self.rng.random() < 0.03:
+            if far is not None and far.app.limit is not None and self.draws("window opens").random() < 0.03:
                 far.app.limit = None
                 self.network.poke()
 
@@ -272,19 +275,19 @@ class Operator:
         if self._overtime:
             self.steering.step()
             return
-        if self.rng.random() < MISUSED and self.misuser.step():
+        if self.draws("misused").random() < MISUSED and self.misuser.step():
             return
-        if self.rng.random() < 0.06 and self._object_operation():
+        if self.draws("on an object").random() < 0.06 and self._object_operation():
             return
-        if self.rng.random() < STEERED and self.steering.step():
+        if self.draws("steered").random() < STEERED and self.steering.step():
             return
         for _ in range(6):
-            life = self.rng.choice(self.lives)
+            life = self.draws("connection").choice(self.lives)
             choices = {} if self.steering.claims(life) else self._choices(life)
             if not choices:
                 continue
             state = life.state
-            kind = self.rng.choices(list(choices), list(choices.values()))[0]
+            kind = self.draws("operation").choices(list(choices), list(choices.values()))[0]
             if kind in _OFFLOADS:
                 state = life.software_state
             if kind is Kind.FORWARD:
@@ -327,29 +330,29 @@ class Operator:
     def _weighed(self, kinds: list[Kind], state: State) -> dict[Kind, float]:
         return {kind: max(1.0, WEIGHTS[kind]) * WANTED if self.wanted(kind, state) else WEIGHTS[kind] for kind in kinds}
 
-    def size(self, largest: int = MAX_SIZE) -> int:
+    def size(self, largest: int = MAX_SIZE, of: str = "send") -> int:
         """Log-uniform from 0 to ``largest``, now and then whatever it costs, else as far as the bytes allow by now.
 
         The first kind, of which a run has some forty, takes about a third of the bytes.
         """
         pace = self.plan.bytes * (self.tally.total + 50) // max(1, self.plan.operations) - self.bytes
-        freely = self.rng.random() < self.plan.bytes / (max(1, self.plan.operations) * MAX_SIZE)
+        freely = self.draws(f"{of}: any size").random() < self.plan.bytes / (max(1, self.plan.operations) * MAX_SIZE)
         left = min(self.plan.bytes, self.plan.most - KEPT) - self.bytes
         most = min(largest, self.plan.bytes // 4 if freely else max(SPARED, pace), max(0, left))
-        return int(math.exp(self.rng.uniform(0, math.log(most + 1)))) - 1
+        return int(math.exp(self.draws(f"{of}: size").uniform(0, math.log(most + 1)))) - 1
 
-    def chain(self) -> int:
+    def chain(self, of: str) -> int:
         """Lists in a call."""
-        return int(math.exp(self.rng.uniform(0, math.log(MAX_CHAIN + 0.99))))
+        return int(math.exp(self.draws(f"{of}: lists").uniform(0, math.log(MAX_CHAIN + 0.99))))
 
     def room(self, wanted: int) -> int:
         """Bytes, up to ``wanted``, for what has a purpose beside them: a small part of what is left, at least 1."""
         return max(1, min(wanted, (self.plan.most - self.bytes) // self.plan.parts))
 
-    def data(self, size: int) -> bytes:
+    def data(self, size: int, of: str) -> bytes:
         """Random bytes, counted."""
         self.bytes += size
-        return self.rng.randbytes(size)
+        return self.draws(f"{of}: bytes").randbytes(size)
 
     # ---- I/O --------------------------------------------------------------------------------
 
@@ -364,10 +367,10 @@ class Operator:
             return False
         pieces: list[bytes] = []
         total = 0
-        for _ in range(self.chain()):
+        for _ in range(self.chain("send")):
             size = self.size(MAX_SIZE - total)
             total += size
-            pieces.append(self.data(size))
+            pieces.append(self.data(size, "send"))
         return life.send(pieces)
 
     def _receive(self, kind: Kind) -> Callable[[Life], bool]:
@@ -377,7 +380,8 @@ class Operator:
                 return False
             largest = MAX_SIZE if kind is not Kind.RECEIVE_NONPUSH else 1 << 16
             total = sum(o.length for o in connection.ledger.receives)
-            sizes = [int(math.exp(self.rng.uniform(0, math.log(largest)))) for _ in range(self.chain())]
+            size = self.draws("receive: size")
+            sizes = [int(math.exp(size.uniform(0, math.log(largest)))) for _ in range(self.chain("receive"))]
             while sizes and total + sum(sizes) > 2 * MAX_SIZE:
                 sizes.remove(max(sizes))
             return life.receive(kind, sizes or [1])
@@ -388,7 +392,8 @@ class Operator:
         return life.disconnect(b"", DisconnectFlags.GRACEFUL)
 
     def _disconnect_data(self, life: Life) -> bool:
-        return life.disconnect(self.data(max(1, self.size(1 << 16))), DisconnectFlags.GRACEFUL)
+        size = max(1, self.size(1 << 16, "disconnect"))
+        return life.disconnect(self.data(size, "disconnect"), DisconnectFlags.GRACEFUL)
 
     def _abort(self, life: Life) -> bool:
         return life.disconnect(b"", DisconnectFlags.ABORTIVE)
@@ -426,9 +431,9 @@ class Operator:
         kinds = {Kind.ANSWER_ACCEPT: 5.0, Kind.ANSWER_PART: 1.5 if total > 1 else 0.0, Kind.ANSWER_REFUSE: 1.0}
         state = life.state
         weighed = {kind: weight * (WANTED if self.wanted_answer(kind, state) else 1) for kind, weight in kinds.items()}
-        kind = self.rng.choices(list(weighed), list(weighed.values()))[0]
+        kind = self.draws("answer").choices(list(weighed), list(weighed.values()))[0]
         consumed = {Kind.ANSWER_ACCEPT: total, Kind.ANSWER_REFUSE: 0}
-        return kind, consumed.get(kind, self.rng.randint(1, max(1, total - 1)))
+        return kind, consumed.get(kind, self.draws("part taken").randint(1, max(1, total - 1)))
 
     def wanted_answer(self, kind: Kind, state: State) -> bool:
         """Such an answer was given too seldom in this state."""
@@ -439,7 +444,7 @@ class Operator:
     def _query(self, life: Life) -> bool:
         if life.connection is None:
             return False
-        node = life.connection.node(self.rng.choice(_TCP_QUERIES))
+        node = life.connection.node(self.draws("query").choice(_TCP_QUERIES))
         return self._try(lambda: self.host.state.query(node))
 
     def _try(self, call: Callable[[], object]) -> bool:
@@ -460,12 +465,12 @@ class Operator:
 
     def changed(self, cached: TcpCached) -> TcpCached:
         """Cached variables, one of them another."""
-        rng, flags = self.rng, cached.flags
-        window = rng.choice((10_000, 30_000, 65_535))
+        draws, flags = self.draws, cached.flags
+        window = draws("update: window").choice((10_000, 30_000, 65_535))
         changes: list[Callable[[], TcpCached]] = [
-            lambda: replace(cached, ttl_or_hop_limit=rng.randint(1, 255)),
-            lambda: replace(cached, tos_or_traffic_class=rng.choice((0, 0x10, 0x20))),
-            lambda: replace(cached, rcv_indication_size=rng.choice((0, 512, 4096))),
+            lambda: replace(cached, ttl_or_hop_limit=draws("update: hop limit").randint(1, 255)),
+            lambda: replace(cached, tos_or_traffic_class=draws("update: traffic class").choice((0, 0x10, 0x20))),
+            lambda: replace(cached, rcv_indication_size=draws("update: indication size").choice((0, 512, 4096))),
             lambda: replace(cached, flags=flags | TcpCachedFlags.UPDATE_RCV_WND, initial_rcv_wnd=window),
             lambda: replace(cached, flags=flags ^ TcpCachedFlags.NAGLING_ENABLED),
             lambda: replace(cached, flags=flags | TcpCachedFlags.MAX_RT_RESTART),
@@ -477,9 +482,9 @@ class Operator:
                 ka_timeout=20_000,
                 ka_interval=1000,
             ),
-            lambda: replace(cached, max_rt=rng.choice((0, 0xFFFF_FFFF, 100_000))),
+            lambda: replace(cached, max_rt=draws("update: max RT").choice((0, 0xFFFF_FFFF, 100_000))),
         ]
-        return rng.choice(changes)()
+        return draws("update").choice(changes)()
 
     def _invalidate(self, life: Life) -> bool:
         connection = life.connection
@@ -498,7 +503,7 @@ class Operator:
         owners = [o for o in self.host.objects() if o.is_offloaded and not self.host.holds(o)]
         if not owners:
             return False
-        owner = self.rng.choice(owners)
+        owner = self.draws("object").choice(owners)
         state = self.object_state(owner)
         if state is None:
             return False
@@ -513,7 +518,7 @@ class Operator:
         choices = self._weighed(kinds, state)
         if not choices:
             return False
-        kind = self.rng.choices(list(choices), list(choices.values()))[0]
+        kind = self.draws("operation on an object").choices(list(choices), list(choices.values()))[0]
         return self._count_if(kind, state, self._object_do(kind, owner))
 
     def _object_do(self, kind: Kind, owner: SharedObject) -> bool:
@@ -521,16 +526,19 @@ class Operator:
         if kind is Kind.QUERY_OBJECT:
             return self._try(lambda: state.query(owner.node(owner.type)))
         if kind is Kind.UPDATE_MTU:
-            mtu = self.rng.choice((576, 1000, 1280, 1500))
+            mtu = self.draws("MTU").choice((576, 1000, 1280, 1500))
             if owner.type is OffloadStateType.IP6:
                 mtu = max(mtu, LEAST_MTU_IPV6)
             return self._try(lambda: state.update([(owner, PathCached(mtu))]))
         if kind is Kind.UPDATE_MAC:
-            cached = NeighborCached(self.rng.choice(ROUTERS), self.rng.randint(0, 1000))
+            cached = NeighborCached(self.draws("MAC").choice(ROUTERS), self.draws("reachable").randint(0, 1000))
             return self._try(lambda: state.update([(owner, cached)]))
         if kind is Kind.RELINK:
             neighbors = [o for o in self.host.objects() if o.type is OffloadStateType.NEIGHBOR and self._sound(o)]
-            return bool(neighbors) and self._try(lambda: state.relink(self.rng.choice(neighbors), [owner]))
+            if not neighbors:
+                return False
+            neighbor = self.draws("relink").choice(neighbors)
+            return self._try(lambda: state.relink(neighbor, [owner]))
         if self.spent:
             return False
         return self._try(lambda: state.invalidate([owner]))
@@ -545,7 +553,7 @@ class Operator:
                      for life in self.lives)  # fmt: skip
         if state is None or needed or any(life.phase is Phase.INITIATING for life in self.lives):
             return False
-        goes = owner.invalid or self.spent or self.rng.random() < 0.02
+        goes = owner.invalid or self.spent or self.draws("object retires").random() < 0.02
         return self._count_if(Kind.TERMINATE_OBJECT, state, goes)
 
     @staticmethod
@@ -559,7 +567,7 @@ class Operator:
         far = life.far
         if far is None or far.app.closing or len(far.app.stream) - len(life.got) > MAX_SIZE:
             return False
-        far.app.stream += self.data(self.size())
+        far.app.stream += self.data(self.size(of="peer"), "peer")
         self.network.poke()
         return True
 
@@ -590,5 +598,5 @@ class Operator:
         far = life.far
         if far is None or far.silent_until > self.host.now:
             return False
-        far.silent_until = self.host.now + self.rng.randint(2, 60)
+        far.silent_until = self.host.now + self.draws("silence").randint(2, 60)
         return True

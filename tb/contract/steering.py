@@ -6,7 +6,6 @@ draws come from the run's one seed, so a seed does the same whichever seeds run 
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -53,7 +52,7 @@ class Steering:
 
     def __init__(self, operator: Operator) -> None:
         self.operator = operator
-        self.rng = random.Random(f"steering/{operator.plan.seed}")
+        self._draws = operator.streams.child("steering").stream
         #: Where a connection is to go, and until when.
         self._wishes: dict[int, tuple[State, int]] = {}
         #: Until when it waits for an indication, whose lists the host is to keep until it is there.
@@ -69,7 +68,7 @@ class Steering:
         missing = self.missing()
         self._expire(missing)
         lives = [life for life in self.operator.lives if missing and not life.closing]
-        self.rng.shuffle(lives)
+        self._draws("who is brought").shuffle(lives)
         for life in lives:
             self._bring(life, missing)
 
@@ -77,7 +76,7 @@ class Steering:
         """One operation that is missing; False if none is possible now."""
         missing = self.missing()
         lives = [life for life in self.operator.lives if missing and not life.closing]
-        self.rng.shuffle(lives)
+        self._draws("who acts").shuffle(lives)
         lives.sort(key=lambda life: not self.claims(life))
         return any(self._act(life, missing) for life in lives)
 
@@ -133,7 +132,7 @@ class Steering:
         kinds = [kind for kind, at in missing if at is state]
         if life.own_fin and not life.aborted:
             kinds = [kind for kind in kinds if kind not in _SENDING]
-        self.rng.shuffle(kinds)
+        self._draws("operation").shuffle(kinds)
         goes = self._stays[life.local_port] >= ENOUGH
         kinds.sort(key=lambda kind: -1 if goes and kind in ENDING else self._rank(kind))
         wish = self._wishes.get(life.local_port)
@@ -153,7 +152,7 @@ class Steering:
 
     def _pays_elsewhere(self, life: Life, state: State) -> bool:
         """An answer that this connection waits for would be lost."""
-        return state is State.ESTABLISHED and not self.claims(life) and self.rng.random() < 0.5
+        return state is State.ESTABLISHED and not self.claims(life) and self._draws("pays elsewhere").random() < 0.5
 
     def _do(self, life: Life, kind: Kind, state: State) -> bool:
         operator = self.operator
@@ -182,11 +181,12 @@ class Steering:
         far, connection = life.far, life.connection
         if far is None or connection is None or connection.ledger.receives or far.app.closing or not life.hears:
             return False
-        if state is State.INVALID and self.rng.random() < 0.5:
+        if state is State.INVALID and self._draws("indicates when invalid").random() < 0.5:
             return False
         if len(far.app.stream) - len(life.got) > SMALL:
             return False
-        far.app.stream += self.operator.data(self.rng.randint(2, max(2, self.operator.room(SMALL))))
+        size = self._draws("indication: size").randint(2, max(2, self.operator.room(SMALL)))
+        far.app.stream += self.operator.data(size, "indication")
         self.operator.network.poke()
         self.operator.note_peer(Kind.PEER_DATA, state)
         return True
@@ -219,7 +219,8 @@ class Steering:
             wish = self._draw(life, missing)
             if wish is None:
                 return False
-            first = not any(goal is wish[0] for goal, _ in self._wishes.values()) or self.rng.random() < WITH_LISTS
+            first = not any(goal is wish[0] for goal, _ in self._wishes.values())
+            first = first or self._draws("with lists").random() < WITH_LISTS
             self._wishes[life.local_port] = wish
         # what is not given back there goes back behind the terminate that ends the visit
         lacks = any(self.operator.lacks(Kind.RECEIVE_RETURN, state) > 0 for state in (wish[0], State.TERMINATING))
@@ -260,7 +261,7 @@ class Steering:
         choices = {state: n / (1 + 3 * under_way[state]) for state, n in weights.items()}
         if not choices:
             return None
-        return self.rng.choices(list(choices), list(choices.values()))[0], until
+        return self._draws("goal").choices(list(choices), list(choices.values()))[0], until
 
     def _toward(self, life: Life, goal: State) -> bool:
         operator, far = self.operator, life.far
@@ -287,7 +288,8 @@ class Steering:
             case State.CLOSE_WAIT:
                 return state is State.ESTABLISHED and self._peer_closes(life)
             case State.CLOSED:
-                return operator.carry_out(life, self.rng.choice((Kind.PEER_RESET, Kind.DISCONNECT_ABORTIVE)), state)
+                kind = self._draws("end").choice((Kind.PEER_RESET, Kind.DISCONNECT_ABORTIVE))
+                return operator.carry_out(life, kind, state)
             case State.INVALID:
                 return operator.carry_out(life, Kind.INVALIDATE, state)
             case State.RETRIEVED:
@@ -301,7 +303,8 @@ class Steering:
             return False
         if deaf:
             far.deaf_until = self.operator.host.now + PATIENCE
-        return self.operator.carry_out(life, self.rng.choice((Kind.DISCONNECT, Kind.DISCONNECT_DATA)), life.state)
+        kind = self._draws("close").choice((Kind.DISCONNECT, Kind.DISCONNECT_DATA))
+        return self.operator.carry_out(life, kind, life.state)
 
     def _peer_closes(self, life: Life) -> bool:
         return self.operator.carry_out(life, Kind.PEER_FIN, life.state)
@@ -319,7 +322,8 @@ class Steering:
         if far is None or far.app.closing or far.urgent:
             return False
         far.urgent = True
-        far.app.stream += self.operator.data(self.rng.randint(1, self.operator.room(SMALL)))
+        size = self._draws("urgent: size").randint(1, self.operator.room(SMALL))
+        far.app.stream += self.operator.data(size, "urgent")
         self.operator.network.poke()
         self.operator.note_peer(Kind.PEER_URGENT, life.state)
         return True

@@ -7,7 +7,6 @@ reached the next deadline of host or network. Everything the host side wants the
 from __future__ import annotations
 
 import gc
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +24,7 @@ from tb.session.progress import ProgressFile
 from tb.session.transfer import Transfer
 from tb.sim.memory import HostMemory
 from tb.sim.ports import SeenFrame, read_int
+from tb.streams import Streams
 
 #: Ticks that may pass without any progress before a run counts as standing still.
 STALL_TICKS = 150_000
@@ -359,16 +359,16 @@ class Bench:
 
 
 def back_pressure(config: RunConfig) -> dict[str, int]:
-    """Settings of the transactors drawn from the seed: mild latency spread and stalls."""
-    rng = random.Random(f"transactors/{config.seed}")
+    """Settings of the transactors, each from a stream of its own: mild latency spread and stalls."""
+    draws = Streams(config.seed, ("transactors",)).stream
     return {
         "lat_min": config.mem_latency,
-        "lat_max": config.mem_latency + rng.choice((0, 8, 32)),
-        "p_ar": rng.choice((0, 16)),
-        "p_r": rng.choice((0, 16)),
-        "p_aw": rng.choice((0, 16)),
-        "p_w": rng.choice((0, 16)),
-        "p_b": rng.choice((0, 16)),
-        "p_gap": rng.choice((0, 8)),
-        "p_stall": rng.choice((0, 8)),
+        "lat_max": config.mem_latency + draws("lat_max").choice((0, 8, 32)),
+        "p_ar": draws("p_ar").choice((0, 16)),
+        "p_r": draws("p_r").choice((0, 16)),
+        "p_aw": draws("p_aw").choice((0, 16)),
+        "p_w": draws("p_w").choice((0, 16)),
+        "p_b": draws("p_b").choice((0, 16)),
+        "p_gap": draws("p_gap").choice((0, 8)),
+        "p_stall": draws("p_stall").choice((0, 8)),
     }

@@ -76,7 +76,7 @@ def test_random_operations_keep_the_contract_and_lose_no_list(seed: int, tmp_pat
 
 
 def test_misuse_is_answered_through_an_intermediate_driver_as_by_the_target_alone(tmp_path: Path) -> None:
-    found = _played(7, tmp_path, intermediates=1)
+    found = _played(2, tmp_path, intermediates=1)
     assert found.passed, found.violations[:5]
     refused = {kind for (kind, state), count in found.operations.counts.items() if count and not legal(kind, state)}
     assert refused >= {Kind.SEND, Kind.TREE_CYCLE, Kind.TREE_LAYERS, Kind.DISCONNECT_FLAGS, Kind.QUERY, Kind.TERMINATE}
@@ -231,7 +231,7 @@ def test_misuse_of_a_section_that_its_monitor_does_not_report_is_found(
             report(self, rule, text)
 
     monkeypatch.setattr(HostMisuse, "breach", half_deaf)
-    found = _played(8, tmp_path)
+    found = _played(1, tmp_path)
     assert found.violations
     assert all(line.startswith("misuse: ") and f"{section} not reported" in line for line in found.violations)
 
