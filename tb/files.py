@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 from tb.config import ROOT
@@ -13,6 +14,20 @@ def shown(path: Path) -> str:
     """A path as the user would type it at the root of the tree; one that lies elsewhere as it is."""
     path = path.absolute()
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+def program() -> str:
+    """The command line as a user types it at the root of the tree."""
+    return "chimney" if shutil.which("chimney") else os.path.join(".venv", "bin", "chimney")
+
+
+def shortened(text: str, most: int) -> str:
+    """A line of at most so many characters: what is longer ends behind a word, and says so."""
+    if len(text) <= most:
+        return text
+    room = most - len(" ...")
+    head = text[: room + 1].rpartition(" ")[0] or text[:room]
+    return f"{head.rstrip()} ..."
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -27,8 +27,9 @@ from tb.farm.cluster import FarmError, cluster_of
 from tb.farm.farm import Ended, Farm
 from tb.farm.job import FarmJob, Outcome
 from tb.farm.results import FigureRow, JobRow, ResultsError, ResultsReader, ResultsWriter
-from tb.files import shown, write_json
+from tb.files import shortened, shown, write_json
 from tb.progress import Meter
+from tb.report.buckets import Bucket, table
 from tb.report.command import write_report
 from tb.session.summary import commit_id
 from tb.sim.build import BuildError, BuildResult, build
@@ -162,8 +163,7 @@ class Regression:
                 if one.id not in self._books.rows:
                     self._record(self._row(one, "not_run", cause=reason))
             self._write(planned)
-        write_report(LATEST)
-        return self._tell()
+        return self._tell(write_report(LATEST).buckets)
 
     # ---- what is to be run ------------------------------------------------------------------------------------------
 
@@ -334,9 +334,11 @@ class Regression:
             "seconds": round(seconds, 1),
         })  # fmt: skip
 
-    def _tell(self) -> int:
-        """The closing lines; the exit status."""
+    def _tell(self, found: Sequence[Bucket]) -> int:
+        """The closing lines: what failed, bucket by bucket, then what came of all; the exit status."""
         books = self._books
+        for line in table(found):
+            print(line)
         print(f"results: {shown(LATEST)}/{{summary.json, report.html, results.sqlite, junit.xml}}; run {self._run}")
         for cause, count in Counter(str(row.cause) for row in books.of("not_run")).items():
             print(f"not run: {count} jobs: {cause}")
@@ -387,7 +389,7 @@ def title_of(found: tuple[RunResult | None, str, float]) -> str:
     if problem or result is None:
         return problem.splitlines()[0]
     case = next(case for case in result.outcomes if case.status == "failed")
-    return f"{case.name.rpartition('.')[2]}: {(case.message.splitlines() or [''])[-1]}"[:200]
+    return shortened(f"{case.name.rpartition('.')[2]}: {(case.message.splitlines() or [''])[-1]}", 200)
 
 
 def fingerprint() -> str:

@@ -17,6 +17,7 @@ from tb.progress import Meter
 from tb.sim.build import build
 from tb.sim.run import RunResult, replay_command, run
 from tb.sim.tools import choose
+from tb.story.find import key_of, story_of
 
 OUT = ROOT / "sim_build" / "dut"
 MODULE = "tb.tests.rtl.own_dut_test"
@@ -105,6 +106,19 @@ def table(outcomes: list[Outcome]) -> str:
     return "\n".join(f"  {a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows)
 
 
+def stories(outcomes: list[Outcome], out: Path) -> Iterator[str]:
+    """One story for the sessions that failed in one place; where there is none, the command that plays it again."""
+    alike: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if outcome.outcome == FAILED:
+            alike.setdefault(key_of(out / outcome.session) or outcome.session, []).append(outcome)
+    for first, *others in alike.values():
+        yield ""
+        yield story_of(out / first.session).rstrip() or f"again    {first.again}"
+        if others:
+            yield f"the same failure: {', '.join(one.session for one in others)}"
+
+
 def main(config: RunConfig) -> int:
     """Play the sessions; 0 if the device passes or refuses each of them."""
     if config.dut is None:
@@ -135,9 +149,8 @@ def main(config: RunConfig) -> int:
     print("checks this run has:\n" + "\n".join(f"  {check}" for check in CHECKS))
     print("checks it has not:\n" + "\n".join(f"  {check}" for check in ABSENT) + "\n")
     print(table(outcomes))
-    for outcome in outcomes:
-        if outcome.outcome == FAILED:
-            print(f"again    {outcome.again}")
+    for line in stories(outcomes, out):
+        print(line)
     counts = {kind: sum(o.outcome == kind for o in outcomes) for kind in (PASSED, REFUSED, FAILED)}
     print(f"results: {out / 'summary.json'}")
     print(", ".join(f"{count} {kind}" for kind, count in counts.items()), flush=True)

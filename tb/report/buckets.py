@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from tb.files import shortened
 from tb.report.results import FAILED, Job, failure_record
 
 
@@ -49,6 +50,19 @@ def buckets(jobs: Iterable[Job]) -> tuple[Bucket, ...]:
         members.sort(key=lambda job: (job.seconds, job.id))
         found.append(Bucket(key, tuple(members), failure_record(members[0].path)))
     return tuple(sorted(found, key=lambda bucket: (-len(bucket.jobs), bucket.key)))
+
+
+def table(found: Iterable[Bucket]) -> list[str]:
+    """For the terminal: count, seeds and failure of each bucket, below it the command that plays it again."""
+    rows = [(str(len(one.jobs)), shown_seeds(one.seeds, 6) or "-", one) for one in found]
+    if not rows:
+        return []
+    wide = max(len("seeds"), *(len(seeds) for _, seeds, _ in rows))
+    lines = [f"  count  {'seeds':<{wide}}  failure"]
+    for count, seeds, one in rows:
+        lines.append(f"  {count:>5}  {seeds:<{wide}}  {shortened(one.title, 120)}")
+        lines.append(f"  {'':5}  {'':{wide}}  {one.replay or 'no replay command was recorded'}")
+    return lines
 
 
 def shown_seeds(seeds: tuple[int, ...], most: int = 24) -> str:

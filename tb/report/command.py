@@ -10,7 +10,7 @@ from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import shown, write_whole
 from tb.folders import here, typed
 from tb.report.artifacts import BUILD, gather, made_by
-from tb.report.buckets import Bucket, buckets, shown_seeds
+from tb.report.buckets import Bucket, buckets, table
 from tb.report.page import page
 from tb.report.results import DATABASE_NAME, JUNIT_NAME, SUMMARY_NAME, Results, read
 from tb.report.sections import counts
@@ -80,10 +80,8 @@ def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
     number = counts(written.results.jobs)
     by_status = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in number.items() if count)
     print(f"{len(written.results.jobs)} jobs: {by_status}")
-    for bucket in written.buckets:
-        seeds = shown_seeds(bucket.seeds)
-        print(f"  {len(bucket.jobs)}x {bucket.title}" + (f", seeds {seeds}" if seeds else ""))
-        print(f"      {here(bucket.replay)}" if bucket.replay else "      no replay command was recorded")
+    for line in table(written.buckets):
+        print(here(line))
     for line in written.notes:
         print(f"note: {here(line)}")
     print(f"report: {typed(written.path)}, {written.bytes:,} bytes")

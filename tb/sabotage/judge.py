@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tb.files import shortened
 from tb.sabotage import contract_verdict
 from tb.sabotage.manifest import BOUND, CONTRACT
 from tb.sim.process import ENDED
@@ -56,8 +57,8 @@ def judge(out: Path, result: RunResult) -> Detection | None:
         for line in problems:
             if re.search(pattern, line):
                 cycle = re.search(r"\bcycle (\d+)", line)
-                return Detection(name, line[:160], int(cycle.group(1)) if cycle else None)
-    return Detection("crash", problems[-1][:160], None)
+                return Detection(name, shortened(line, 160), int(cycle.group(1)) if cycle else None)
+    return Detection("crash", shortened(problems[-1], 160), None)
 
 
 def complaints(out: Path, result: RunResult) -> list[str]:
@@ -78,12 +79,18 @@ def judge_contract(out: Path, ended: str = "") -> Detection | None:
     """
     verdict = contract_verdict.read(out)
     if verdict is None:
-        return Detection(BOUND, ended[:160], None) if ended else Detection("crash", "the run left no verdict", None)
+        return (
+            Detection(BOUND, shortened(ended, 160), None)
+            if ended
+            else Detection("crash", "the run left no verdict", None)
+        )
     if verdict.first:
-        return Detection(CONTRACT, ", ".join(verdict.first), None, verdict.text[:300], verdict.lockstep or "agrees")
+        return Detection(
+            CONTRACT, ", ".join(verdict.first), None, shortened(verdict.text, 300), verdict.lockstep or "agrees"
+        )
     if verdict.lockstep:
         return Detection(int(verdict.lockstep.split()[1].rstrip(",")), verdict.lockstep, None)
-    return Detection("crash", verdict.ended[:160], None) if verdict.ended else None
+    return Detection("crash", shortened(verdict.ended, 160), None) if verdict.ended else None
 
 
 def read_divergence(text: str) -> Detection | None:

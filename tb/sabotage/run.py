@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
-from tb.files import shown
+from tb.files import program, shown
 from tb.pool import Finished, Job, run_jobs
 from tb.progress import Meter
 from tb.sabotage.manifest import BOUND, CONTRACT, CONTROL, NO_JUDGES, Sabotage, draw, load, sources_of
@@ -31,6 +31,8 @@ from tb.sabotage.stimuli import SHORT, folder_name
 from tb.sim.process import ENDED
 from tb.sim.run import AGAIN_NAME
 from tb.sim.tools import find
+from tb.story.find import story_of
+from tb.story.record import commands, of_verdict, story
 
 OUT = ROOT / "sim_build" / "sabotage"
 COPIED = ("hdl", "model", "tb", "docs")
@@ -191,19 +193,25 @@ def folder_of(entry: Sabotage) -> Path:
 
 
 def told(outcomes: list[Outcome]) -> list[Outcome]:
-    """Print what the judge reported, and how to run the broken design again."""
+    """Print the story of what was seen: what must hold, what the judge said, how to run the broken design again."""
     for outcome in outcomes:
-        folder = folder_of(outcome.sabotage)
-        run = folder / folder_name(outcome.test)
         if outcome.detail:
             print(f"{outcome.detail}\nlockstep: {outcome.lockstep}")
-        if outcome.by is None or not (run / AGAIN_NAME).exists():
-            continue
-        reports = [path.read_text().splitlines() for path in sorted(run.glob("*divergence.txt"))]
-        lines = reports[0] if reports else [outcome.field]
-        print("\n".join(line for line in lines if not line.startswith("replay:")))
-        print(f"replay: make -C {shlex.quote(shown(folder / 'tree'))} replay FAILURE={shlex.quote(str(run))} WAVES=1")
+        if outcome.by is not None and not outcome.not_judged:
+            print(f"\n{story_of_trial(outcome)}", end="")
     return outcomes
+
+
+def story_of_trial(outcome: Outcome) -> str:
+    """As the run told it; a judge that spoke behind the run, or of no simulation, is told here."""
+    run = folder_of(outcome.sabotage) / folder_name(outcome.test)
+    simulated = (run / AGAIN_NAME).exists()
+    said = story_of(run) if simulated and not outcome.detail else ""
+    if said:
+        return said
+    again = commands(run) if simulated else {"replay": f"{program()} sabotage {shlex.quote(outcome.sabotage.id)}"}
+    line, got = outcome.field, outcome.detail.partition("\n")[0] or outcome.field
+    return story(of_verdict(run, outcome.test, str(outcome.by), line, got, again))
 
 
 def prepare(entry: Sabotage, patch: Path | None = None, only: Sequence[str] = ()) -> Job:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import CONFIG_FILE_VARIABLE, ROOT, RunConfig
+from tb.files import program, shown
 from tb.lockstep.trace import TRACE_NAME
 from tb.sim.build import (
     BuildError,
@@ -39,7 +40,7 @@ SAMPLES_NAME, COUNTS_NAME = "coverage.json", "coverage.dat.gz"
 COVERAGE_NAMES = (SAMPLES_NAME, COUNTS_NAME, COUNTS_NAME.removesuffix(".gz"))
 #: Files whose assertions explain themselves when they fail; to compile all of model/ and tb/ anew costs a second a run.
 ASSERTING_FILES = "*_test.py test_*.py"
-#: Which test a folder is of and how it was built: what `make replay` needs beside config.json.
+#: Which test a folder is of and how it was built: what `chimney replay` needs beside config.json.
 AGAIN_NAME = "again.json"
 #: What is told of a failure (tb/story/record.py).
 STORY_NAMES = ("divergence.txt", "failure.json", "story.txt")
@@ -141,9 +142,9 @@ def again(
 
 
 def replay_command(directory: Path) -> str:
-    """The command that runs a folder's test again exactly, with waves."""
-    where = directory.relative_to(ROOT) if directory.is_relative_to(ROOT) else directory
-    return f"make replay FAILURE={shlex.quote(str(where))} WAVES=1"
+    """The command that runs a folder's test again exactly, with waves. A replay's folder stands for what it replays."""
+    where = directory.parent if directory.name == REPLAY_FOLDER else directory
+    return f"{program()} replay {shlex.quote(shown(where))} --waves"
 
 
 def pack(path: Path) -> None:

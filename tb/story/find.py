@@ -8,17 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT
+from tb.files import shown
 
 #: As tb/story/record.py and tb/sim/run.py have them; this module is read by commands that simulate nothing.
 FAILURE_NAME, STORY_NAME, REPLAY_FOLDER = "failure.json", "story.txt", "replay"
+#: The line of a story above its commands.
+AGAIN = "again, with waves, in the report:"
 #: Folders below sim_build that hold no results of the user's runs.
 NOT_SEARCHED = ("verilator", "icarus", "tree", REPLAY_FOLDER, "docs-test")
 
 
 def story_of(folder: Path) -> str:
-    """The story of a failed run; empty without one."""
+    """The story of a failed run, with paths as a user types them; empty without one."""
     file = folder / STORY_NAME
-    return file.read_text() if file.exists() else ""
+    return file.read_text().replace(str(folder.absolute()), shown(folder)) if file.exists() else ""
+
+
+def key_of(folder: Path) -> str:
+    """The bucket of a failed run; empty without a record of the failure."""
+    try:
+        return str((failure_of(folder) or {}).get("key") or "")
+    except ValueError:
+        return ""
 
 
 def failure_of(folder: Path) -> dict[str, Any] | None:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 import shlex
-import shutil
 import textwrap
 from collections import deque
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from model.device.report import describe_frame
 from model.device.words import commit_connection, commit_words, name_of
 from model.layout.generated import (
     RecCq,
@@ -25,11 +24,13 @@ from model.layout.generated import (
     RecTcp,
     Tcb,
 )
-from tb.files import shown
+from model.wire.pcapng import PcapngError, read_pcapng
+from tb.files import program, shortened, shown
 from tb.report.record_fields import columns
 from tb.sim.records import RecordError, parse
 from tb.sim.run import RECORDS_NAME, REPLAY_FOLDER, RunResult
 from tb.story.divergence import check_of, facts_of
+from tb.story.find import AGAIN
 from tb.story.rules import Rule, of_divergence, of_problem
 
 FAILURE_NAME, STORY_NAME = "failure.json", "story.txt"
@@ -40,6 +41,8 @@ FIRST_EDGE_PS, PERIOD_PS = 5_000, 10_000
 MAX_LINES, MAX_EVENTS, WIDTH = 29, 8, 118
 #: Bytes at the end of the records in which the last events are looked for.
 TAIL = 8 << 20
+#: What went over the wire; one that is larger is not read for a story.
+CAPTURE_NAME, MAX_CAPTURE = "wire.pcapng", 64 << 20
 #: Fields whose values have names; `table` stands before those that were seen by back door.
 ENUMS: dict[str, type[IntEnum]] = {
     column.name: column.enum for struct in (RecDlv, RecCq, RecTcp) for column in columns(struct) if column.enum
@@ -191,7 +194,7 @@ def of_complaint(result: RunResult) -> FailureRecord:
     if by == "crash" and (not line or Path(line) == result.log):
         line = (failed.message if failed else result.problem).strip().rpartition("\n")[2] or "the test failed"
     if by == "sums" and (broken := [one for one in complaints(folder, result) if one.startswith("contract: ")]):
-        by, line = "contract", broken[0][:160]  # a rule says why the sums differ
+        by, line = "contract", shortened(broken[0], 160)  # a rule says why the sums differ
     if by == BOUND:
         by = "timeout"  # for the bucket of a failure it is one thing which clock ended the wait
     if by == "wire" and line.startswith("seam: "):
@@ -217,10 +220,30 @@ def of_complaint(result: RunResult) -> FailureRecord:
         connection=connection,
         expected=None,
         got=line,
-        events=last_events(folder / RECORDS_NAME, cycle, connection),
+        events=last_events(folder / RECORDS_NAME, cycle, connection)
+        or last_frames(folder / CAPTURE_NAME, line, connection),
     )
     made = dataclasses.replace(made, placed=placed)
     return made if cycle is not None and whole else dataclasses.replace(made, marker_time=time)
+
+
+def of_verdict(folder: Path, test: str, by: str, line: str, got: str, again: dict[str, str]) -> FailureRecord:
+    """The record of what a judge said behind a run, or of a run that was no simulation: ``again`` has its commands."""
+    tick = re.search(r"\bat tick \d+", got)
+    cycle = cycle_of_tick(folder / RECORDS_NAME, got) if tick else None
+    made = _record(
+        folder,
+        of_problem(by, f"{line} {got}"),
+        key=f"{by}: {stable(line)}",
+        title=f"{test}: {by}, {line}",
+        check=by,
+        cycle=cycle,
+        connection=None,
+        expected=None,
+        got=got,
+        events=last_events(folder / RECORDS_NAME, cycle, None) or last_frames(folder / CAPTURE_NAME, got, None),
+    )
+    return dataclasses.replace(made, commands=again)
 
 
 def _top(folder: Path) -> str:
@@ -278,6 +301,27 @@ def last_events(records: Path, cycle: int | None, connection: int | None) -> tup
     return tuple(told)
 
 
+def last_frames(capture: Path, line: str, connection: int | None) -> tuple[str, ...]:
+    """The last frames on the wire up to the tick that a judge's line names, for a device without commits."""
+    if not capture.exists() or capture.stat().st_size > MAX_CAPTURE:
+        return ()
+    try:
+        packets = read_pcapng(capture)
+    except PcapngError:  # of a run that was ended
+        return ()
+    named = re.search(r"\bat tick (\d+)", line)
+    told: deque[str] = deque(maxlen=MAX_EVENTS)
+    for packet in packets:
+        facts = re.match(r"(tx|rx) tick=(\d+) conn=(\d+|\?)", packet.comment)
+        if facts is None or (named is not None and int(facts[2]) > int(named[1])):
+            continue
+        if connection is None or facts[3] == str(connection):
+            on = f" (connection {facts[3]})" if connection is None and facts[3] != "?" else ""
+            who = "the device sent" if facts[1] == "tx" else "the peer sent"
+            told.append(f"tick {facts[2]}: {who} {describe_frame(packet.frame)[-1]}{on}")
+    return tuple(told)
+
+
 # ---- the story --------------------------------------------------------------------------------------
 
 
@@ -289,7 +333,7 @@ def _record(
     named = ", ".join(rule.id for rule in rules)
     return FailureRecord(
         key=key,
-        title=title[:200],
+        title=shortened(title, 200),
         must_hold="; ".join(rule.must_hold for rule in rules),
         rule=named or None,
         reference=", ".join(dict.fromkeys(rule.reference for rule in rules)),
@@ -312,13 +356,18 @@ def commands(folder: Path) -> dict[str, str]:
     if folder.name == REPLAY_FOLDER:
         folder = folder.parent
     where = shlex.quote(shown(folder))
-    program = "chimney" if shutil.which("chimney") else os.path.join(".venv", "bin", "chimney")
-    return {name: f"{program} {name} {where}" for name in ("replay", "waves", "report")}
+    return {name: f"{program()} {name} {where}" for name in ("replay", "waves", "report")}
+
+
+def wrapped(text: str, first: str, then: str) -> list[str]:
+    """Text in two lines at most; what does not fit ends behind a word."""
+    wrap = {"subsequent_indent": then, "max_lines": 2, "placeholder": " ..."}
+    return textwrap.wrap(text, WIDTH, initial_indent=first, **wrap) or [first.rstrip()]  # type: ignore[arg-type]
 
 
 def story(record: FailureRecord) -> str:
     """The failure in words, under 30 lines."""
-    lines = [f"FAILED {record.title}"[:WIDTH], "what must hold:"]
+    lines = [*wrapped(f"FAILED {record.title}", "", "  "), "what must hold:"]
     for rule in record.rules:
         text = f"{rule.id}: {rule.must_hold} ({rule.reference})"
         lines += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ", max_lines=3)
@@ -330,12 +379,12 @@ def story(record: FailureRecord) -> str:
         lines.append(f"{where}: cycle {record.cycle} ({marker_time(record.cycle) // 1000} ns){on}{event}; {by}")
     for name, value in (("expected", record.expected), ("got", record.got)):
         if value is not None:
-            lines.append(f"  {name:<9}{value}"[:WIDTH])
+            lines += wrapped(value, f"  {name:<9}", " " * 11)
     shown = [f"  {name:<9}{command}" for name, command in record.commands.items()]
     room = MAX_LINES - len(lines) - 1 - len(shown) - (1 + len(record.frame) if record.frame else 0)
     if record.last_events and room > 1:
         lines.append("what happened before, the last one last:")
         lines += [f"  {line}" for line in record.last_events[-(room - 1) :]]
     if record.frame:
-        lines += ["frame:", *(f"  {line}"[:WIDTH] for line in record.frame)]
-    return "\n".join([*lines, "again, with waves, in the report:", *shown]) + "\n"
+        lines += ["frame:", *(shortened(f"  {line}", WIDTH) for line in record.frame)]
+    return "\n".join([*lines, AGAIN, *shown]) + "\n"

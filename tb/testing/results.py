@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tb.files import shortened
 from tb.folders import here
+from tb.story.find import AGAIN
 
 #: Why a test may be skipped; everything else fails. An exemption carries its reason behind the colon.
 #: The closed list of what may be missing, and exemptions on Icarus, which are counted apart.
@@ -30,6 +32,8 @@ class Verdict:
     message: str = ""
     again: str = ""
     simulator: str = ""
+    #: The test that failed in the same place, if it was told before.
+    alike: str = ""
 
     def checked(self) -> Verdict:
         """A skip for a reason outside the closed list is a failure."""
@@ -44,8 +48,9 @@ class Verdict:
             text += f"  {self.message}"
         if self.status == "failed":
             tail = self.message.strip().splitlines()[-SHOWN:]
-            text += "".join(f"\n        | {line[:200]}" for line in tail)
-            text += f"\n        again: {self.again}" if self.again else ""
+            tail = [f"the failure of {self.alike}, told above"] if self.alike else tail
+            text += "".join(f"\n        | {shortened(line, 200)}" for line in tail)
+            text += f"\n        again: {self.again}" if self.again and AGAIN not in tail else ""
         return text
 
 
@@ -63,6 +68,8 @@ class Report:
     #: What must be there (REQUIRE): a skip for want of it is a failure.
     required: tuple[str, ...] = ()
     liveness: list[Mapping[str, Mapping[str, int]]] = field(default_factory=list)
+    #: The test whose story told a failure, by its key: the others are in its bucket.
+    stories: dict[str, str] = field(default_factory=dict)
 
     def add(self, verdict: Verdict) -> None:
         """Take a verdict and print its line."""

@@ -24,7 +24,7 @@ from tb.sim.process import ProcessTimeoutError, end_all, run_bounded
 from tb.sim.run import RunResult, replay_command, run
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, find
-from tb.story.find import story_of
+from tb.story.find import key_of, story_of
 from tb.testing.lint import lint
 from tb.testing.names import in_python, may_be_python, nothing_has
 from tb.testing.results import Report, Verdict
@@ -179,12 +179,14 @@ def take_job(job: Job, outcome: tuple[RunResult | None, str, float], config: Run
     """The verdicts and numbers of one finished job."""
     result, problem, seconds = outcome
     directory = result.directory if result is not None else folder(job)
-    again, story = replay_command(directory), story_of(directory)
+    again, story, key = replay_command(directory), story_of(directory), key_of(directory)
     if result is not None:
         for case in result.outcomes:
             name = f"{job.label}::{case.name.rpartition('.')[2]}"
+            alike = report.stories.setdefault(key, name) if case.status == "failed" and key and story else name
             message, story = (story or case.message, "") if case.status == "failed" else (case.message, story)
-            report.add(Verdict(name, case.status, case.seconds, message, again, job.simulator))
+            other = "" if alike == name else alike
+            report.add(Verdict(name, case.status, case.seconds, message, again, job.simulator, other))
         for path in result.directory.glob(NUMBERS):
             numbers = json.loads(path.read_text())
             report.count(job.simulator, int(numbers.get("commits_compared", 0)), int(numbers.get("frames_compared", 0)))

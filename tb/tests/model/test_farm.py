@@ -29,6 +29,7 @@ from tb.farm.results import FigureRow, JobRow, ResultsError, ResultsReader, Resu
 from tb.farm.trial import Trial
 from tb.pool import Job as PoolJob
 from tb.sim.build import BuildError, BuildResult
+from tb.sim.run import replay_command
 from tb.sim.tools import Tool
 from tb.testing.results import Report
 from tb.testing.tiers import Job
@@ -511,7 +512,7 @@ def test_a_regression_writes_what_came_of_every_job(stand: Stand, capsys: pytest
     assert (bad.test, bad.simulator, bad.width, bad.seed, bad.attempts) == ("bad", "icarus", 64, 7, 1)
     assert (bad.failure_key, bad.title) == (RECORD["key"], RECORD["title"])
     assert bad.replay is not None
-    assert bad.replay.startswith("make replay FAILURE=")
+    assert bad.replay == replay_command(regress.JOBS / BAD)
     assert summary["failures"] == [{"id": BAD, "title": bad.title, "folder": bad.folder, "replay": bad.replay}]
     assert summary["simulators"] == {"icarus": {"commits_compared": 15, "frames_compared": 6}}
     junit = (regress.LATEST / "junit.xml").read_text()
@@ -520,6 +521,23 @@ def test_a_regression_writes_what_came_of_every_job(stand: Stand, capsys: pytest
     assert RECORD["title"] in (regress.LATEST / "report.html").read_text()
     assert stand.run_names() == [BAD, GOOD, OTHER]
     assert capsys.readouterr().out.splitlines()[-2:] == ["FAIL", "2 passed, 1 failed, 0 skipped"]
+
+
+def test_jobs_that_fail_in_one_place_are_told_once_and_stand_in_one_row_of_the_closing_table(
+    stand: Stand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand.names = ["bad", "badder", "baddest", "good"]
+    assert stand.run() == 1
+    printed = capsys.readouterr().out
+    assert printed.count("what must hold:") == 1
+    assert printed.count(", told above\n") == 2
+    closing = printed[printed.index("  count  seeds  failure") :].splitlines()
+    assert closing[1].split() == ["3", "7", *RECORD["title"].split()]
+    assert "chimney replay" in closing[2]
+    assert closing[2].endswith("--waves")
+    assert closing[3].startswith("results: ")
+    assert printed.index("  count  seeds") > printed.rindex("FAILED  ")
+    assert len(printed.splitlines()) < 50
 
 
 def test_a_worker_that_is_lost_shows_as_a_cause_and_is_no_failure(stand: Stand) -> None:

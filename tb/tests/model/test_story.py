@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -30,16 +31,35 @@ from model.layout.generated import (
     Txq,
     TxSegment,
 )  # fmt: skip
+from model.wire.frame import SegmentFields, TcpFlag, build_segment
+from model.wire.pcapng import PcapngWriter
 from tb.config import ROOT, RunConfig
 from tb.farm.results import FigureRow, JobRow, ResultsReader, ResultsWriter, RunRow
+from tb.files import shortened
+from tb.owndut.run import FAILED, stories
+from tb.owndut.run import Outcome as Own
 from tb.report.results import read as read_results
 from tb.run import report as report_run
-from tb.sim.run import RunResult, TestOutcome
+from tb.sabotage import run as sabotage
+from tb.sabotage.manifest import Sabotage
+from tb.sabotage.run import Outcome
+from tb.sim.run import RunResult, TestOutcome, replay_command
 from tb.sim.run import read_results as read_outcomes
 from tb.story.divergence import check_of, facts_of
-from tb.story.find import failures, newest
-from tb.story.record import FAILURE_NAME, STORY_NAME, last_events, marker_time, parse_divergence, stable, story, tell
+from tb.story.find import AGAIN, failures, newest
+from tb.story.record import (
+    FAILURE_NAME,
+    STORY_NAME,
+    WIDTH,
+    last_events,
+    marker_time,
+    parse_divergence,
+    stable,
+    story,
+    tell,
+)
 from tb.story.rules import CHECKERS, TABLE, TCP_STEP, ids_in, of_divergence, of_problem, table
+from tb.testing.results import Report, Verdict
 from tb.tests.model.test_follower_lockstep import flip, follow, place, recorded, tcp
 
 JOINT = {
@@ -154,7 +174,7 @@ def test_a_run_that_fails_ends_with_its_story_and_without_one_with_the_command_t
     result = {"completions": {}, **{f"sha256_{name}": "0" for name in ("sent", "peer", "received")}}
     config = RunConfig(command="run", out=tmp_path)
     report_run(Console(file=out, soft_wrap=True), config, result, ["the RTL diverged from the golden model"], 1.0)
-    end = (tmp_path / STORY_NAME).read_text() if told else f"replay   make replay FAILURE={tmp_path} WAVES=1\n"
+    end = (tmp_path / STORY_NAME).read_text() if told else f"replay   {replay_command(tmp_path)}\n"
     assert out.getvalue().endswith(f"FAIL: the RTL diverged from the golden model\n\n{end}")
 
 
@@ -317,3 +337,114 @@ def test_one_file_of_results_is_read_the_same_by_farm_and_report(tmp_path: Path)
     assert (row.id, row.width, row.seed, row.status) == (job.id, job.width, job.seed, job.status)
     assert [(one.name, one.value) for one in report.figures] == [("jobs", 1.0)]
     assert reader.figures(run) == (FigureRow("jobs", 1.0, ""),)
+
+
+# ---- every command tells its failures so ----------------------------------------------------------------------------
+
+
+def test_what_is_too_long_for_a_line_ends_behind_a_word_and_says_so(tmp_path: Path) -> None:
+    words = " ".join(f"word{number:03}" for number in range(60))
+    record = tell(failed(tmp_path, f"wire: {words}"))
+    lines = (tmp_path / STORY_NAME).read_text().splitlines()
+    assert max(len(line) for line in lines[:-3]) <= WIDTH
+    assert all(re.fullmatch(r"word\d\d\d", word) for word in str(record.got).removeprefix("wire: ").split()[:-1])
+    assert [one.endswith(" ...") for one in (str(record.got), record.title)] == [True, True]
+    cut = [line for line in lines if line.endswith(" ...")]
+    assert cut
+    assert all(re.search(r"\bword\d\d\d \.\.\.$", line) for line in cut)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(11, "one two six"), (10, "one ..."), (7, "one ..."), (6, "on ...")])
+def test_a_text_is_shortened_at_a_word_if_there_is_one(most: int, expected: str) -> None:
+    assert shortened("one two six", most) == expected
+
+
+def test_a_device_without_a_commit_port_has_the_last_frames_of_its_wire_in_its_story(tmp_path: Path) -> None:
+    tmp_path.joinpath("a").mkdir()
+    fields = SegmentFields(
+        destination_mac=1, source_mac=2, source_ip=0x0A000002, destination_ip=0x0A000001, source_port=5001,
+        destination_port=40000, sequence=0, acknowledgment=0, flags=TcpFlag.ACK, window=9, ip_id=0,
+    )  # fmt: skip
+    segment = build_segment(fields)
+    with PcapngWriter(tmp_path / "a" / "wire.pcapng", interfaces=("nic",)) as capture:
+        for tick in range(20, 60):
+            capture.write(
+                segment, tick * 1_000_000, f"{'rx' if tick % 2 else 'tx'} tick={tick} conn={tick % 3} frame=1"
+            )
+    record = tell(failed(tmp_path / "a", "contract: CH-100 at tick 48 (record 137): bytes 3 to 4"))
+    assert [line.split(":")[0] for line in record.last_events] == [f"tick {tick}" for tick in range(41, 49)]
+    assert record.last_events[-1].startswith("tick 48: the device sent TCP 5001 -> 40000 seq 0 ack 0")
+    assert "the peer sent TCP" in record.last_events[-2]
+    assert record.last_events[-1] in (tmp_path / "a" / STORY_NAME).read_text()
+
+
+def test_the_command_of_a_failure_is_the_tools_own_form_and_a_replay_stands_for_what_it_replays() -> None:
+    folder = ROOT / "sim_build" / "some run"
+    assert replay_command(folder).endswith("chimney replay 'sim_build/some run' --waves")
+    assert replay_command(folder / "replay") == replay_command(folder)
+
+
+def test_a_story_is_printed_without_a_second_command_and_once_for_all_tests_that_fail_in_one_place() -> None:
+    report = Report()
+    told = f"FAILED x\nwhat must hold:\n  it\n{AGAIN}\n  replay   chimney replay x"
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        report.add(Verdict("one", "failed", 1.0, told, "chimney replay x --waves"))
+        report.add(Verdict("two", "failed", 1.0, told, "chimney replay y --waves", alike="one"))
+        report.add(Verdict("three", "failed", 1.0, "AssertionError", "chimney replay z --waves"))
+    said = out.getvalue()
+    assert said.count("what must hold:") == 1
+    assert "chimney replay x --waves" not in said
+    assert "| the failure of one, told above\n        again: chimney replay y --waves" in said
+    assert "| AssertionError\n        again: chimney replay z --waves" in said
+    assert [verdict.message for verdict in report.verdicts] == [told, told, "AssertionError"]
+
+
+def seen(check: int | str, **found: str) -> Outcome:
+    """A sabotage that a judge saw."""
+    entry = Sabotage(id="some-bug", edits=(), rule="r", check=1, field="f", note="n", first="")
+    return Outcome(entry, True, check, found.pop("field", "tcb.cwnd"), None, "calm", 1.0, **found)
+
+
+def test_a_sabotage_is_told_as_the_story_of_its_run_with_paths_as_they_are_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "some_bug" / "calm"
+    tell(failed(run, report=divergence(*CASES["cwnd"][:3])))
+    monkeypatch.setattr(sabotage, "OUT", tmp_path)
+    monkeypatch.setattr("tb.files.ROOT", tmp_path)  # the run's own root is the copy of the tree
+    text = (run / STORY_NAME).read_text().replace(str(run), "some_bug/calm")
+    sabotage.told([seen(1)])
+    assert capsys.readouterr().out.strip() == text.strip()
+    assert str(tmp_path) not in text
+
+
+@pytest.mark.parametrize(
+    ("by", "found", "rule"),
+    [
+        ("contract", {"field": "CH-100", "detail": "CH-100 at tick 4: bytes 3 to 4", "lockstep": "agrees"}, "CH-100: "),
+        ("script", {"field": "sack/a.pkt:12 seq 2, 1 expected", "lockstep": "agrees"}, "script: the segments that"),
+        ("images", {"field": "test_tcb"}, "images: what is packed"),
+    ],
+)
+def test_a_judge_that_speaks_behind_the_run_is_told_in_the_same_form(
+    by: str, found: dict[str, str], rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sabotage, "OUT", tmp_path)
+    sabotage.told([seen(by, **found)])
+    lines = capsys.readouterr().out.partition("FAILED calm: ")[2].splitlines()
+    assert lines[0].startswith(f"{by}, {found['field']}")
+    assert lines[1] == "what must hold:"
+    assert lines[2].startswith(f"  {rule}")
+    assert lines[-2:][0] == AGAIN
+    assert lines[-1].endswith("chimney sabotage some-bug")
+
+
+def test_sessions_of_ones_own_device_that_fail_in_one_place_are_one_story(tmp_path: Path) -> None:
+    for name, message in (("plain", "wire: seq 1"), ("loss", "wire: seq 2"), ("sack", "peer: no SACK")):
+        tell(failed(tmp_path / name, message))
+    outcomes = [Own(name, "holds", FAILED, "wrong", 1.0, f"again {name}") for name in ("plain", "loss", "sack", "ecn")]
+    said = "\n".join(stories([*outcomes, Own("ipv6", "holds", "passed", "", 1.0, "")], tmp_path))
+    assert said.count("what must hold:") == 2
+    assert "\nthe same failure: loss\n" in said
+    assert said.endswith("\nagain    again ecn")  # it left no record
