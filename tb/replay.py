@@ -199,7 +199,7 @@ def record_of(folder: Path) -> dict[str, Any] | None:
 
 
 def report_of(folder: Path) -> list[str]:
-    """What a run reported: the divergence, else its problems; without the lines that name folders."""
+    """What a run reported: the divergence, else its problems; without the lines that name folders, or the command for one."""
     divergence = folder / "divergence.txt"
     lines: list[str] = []
     if divergence.exists():
@@ -209,7 +209,8 @@ def report_of(folder: Path) -> list[str]:
     if not lines:
         failed = [o for o in results_of(folder) if o.status == "failed"]
         lines = [f"{o.name} at {o.sim_time_ns} ns: {o.message.splitlines()[-1] if o.message else ''}" for o in failed]
-    return [line.rstrip() for line in lines if "make " not in line and str(folder) not in line]
+    apart = ("make ", "chimney replay ", str(folder))
+    return [line.rstrip() for line in lines if not any(word in line for word in apart)]
 
 
 def results_of(folder: Path) -> tuple[TestOutcome, ...]:

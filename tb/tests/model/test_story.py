@@ -38,6 +38,7 @@ from tb.farm.results import FigureRow, JobRow, ResultsReader, ResultsWriter, Run
 from tb.files import shortened
 from tb.owndut.run import FAILED, stories
 from tb.owndut.run import Outcome as Own
+from tb.replay import report_of
 from tb.report.results import read as read_results
 from tb.run import report as report_run
 from tb.sabotage import run as sabotage
@@ -448,3 +449,14 @@ def test_sessions_of_ones_own_device_that_fail_in_one_place_are_one_story(tmp_pa
     assert said.count("what must hold:") == 2
     assert "\nthe same failure: loss\n" in said
     assert said.endswith("\nagain    again ecn")  # it left no record
+
+
+def test_a_replay_is_compared_without_the_command_and_the_folder_of_either_run(tmp_path: Path) -> None:
+    report = divergence(*CASES["cwnd"][:3]).replace("make replay FAILURE=x", "")
+    for name in ("a", "a/replay", "old"):
+        (tmp_path / name).mkdir()
+        again = "make replay FAILURE=y WAVES=1" if name == "old" else replay_command(tmp_path / "a")
+        (tmp_path / name / "divergence.txt").write_text(report.replace("replay: ", f"replay: {again}"))
+    compared = [report_of(tmp_path / name) for name in ("a", "a/replay", "old")]
+    assert compared[0] == compared[1] == compared[2] != []
+    assert not any(line.startswith("replay:") for line in compared[0])
