@@ -199,7 +199,7 @@ def record_of(folder: Path) -> dict[str, Any] | None:
 
 
 def report_of(folder: Path) -> list[str]:
-    """What a run reported: the divergence, else its problems; without the lines that name folders, or the command for one."""
+    """What a run reported: the divergence, else its problems; without lines that name folders or commands."""
     divergence = folder / "divergence.txt"
     lines: list[str] = []
     if divergence.exists():
