@@ -387,4 +387,4 @@ def story(record: FailureRecord) -> str:
         lines += [f"  {line}" for line in record.last_events[-(room - 1) :]]
     if record.frame:
         lines += ["frame:", *(shortened(f"  {line}", WIDTH) for line in record.frame)]
-    return "\n".join([*lines, AGAIN, *shown]) + "\n"
+    return "\n".join([*lines, AGAIN if len(shown) > 1 else "again:", *shown]) + "\n"
