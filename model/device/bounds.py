@@ -12,18 +12,18 @@ from model.device.divergence import Divergence, Halt
 
 BOUNDS: Mapping[str, int] = {
     "frame": 330,  # last beat of a frame in -> verdict of the parser
-    "segment": 27_000,  # parser found a segment -> RX_SEGMENT commit
+    "segment": 17_500,  # parser found a segment -> RX_SEGMENT commit
     "command": 60_000,  # driver posts a doorbell (the bus comes later) -> commit or completion with an error
     "raw_send": 16_000,  # driver posts the doorbell of a RAW_SEND, and the one before it is done -> its completion
-    "message": 27_000,  # message of tcp_engine -> commit of delivery_engine
+    "message": 17_500,  # message of tcp_engine -> commit of delivery_engine
     "continue": 2_500,  # work is left -> CONTINUE commit
     "grant": 14_000,  # connection can send -> TX_GRANT commit
-    "timer": 25_000,  # deadline passed -> TIMER commit
+    "timer": 17_500,  # deadline passed -> TIMER commit
     "push": 2_500,  # push deadline passed -> TIMER commit of delivery_engine
     "wire": 35_000,  # SEGMENT -> frame out
     "write": 32_000,  # action -> its last byte in host memory
     "completion": 40_000,  # completion issued -> written to the ring
-    "consumed": 25_000,  # CONSUMED due -> commit
+    "consumed": 17_500,  # CONSUMED due -> commit
     "credit": 4_000,  # the first of the credits pending, which waits 2048 cycles -> commit
     "credit_short": 800,  # the same while tcp_engine is short of credits, 256 cycles
     "fence": 9_800,  # FENCE and FREEZE issued, delivery half done -> FENCE_DONE commit
