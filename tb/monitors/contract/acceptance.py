@@ -187,15 +187,19 @@ class Held(Generic[_Item]):
     """When it came."""
     ack: int
     """It acknowledges all up to here."""
-    stamp: Answer
-    """What PAWS said of it then: what came behind it has no say in that."""
-    before: int
-    """End of the data that had come without a gap."""
-    low: int
-    """RCV.NXT was no less than this."""
     item: _Item
+    stamp: Answer = Answer.YES
+    """What PAWS said of it then: what came behind it has no say in that."""
+    before: int = 0
+    """End of the data that had come without a gap."""
+    low: int = 0
+    """RCV.NXT was no less than this."""
+    told: int = 0
+    """Last.ACK.sent was no less than this."""
     taken: bool = False
     """The target has shown that it took it."""
+    counts: bool = False
+    """It may have been taken: what it acknowledges has left since, or the target has shown it."""
 
 
 class Early(Generic[_Item]):
@@ -204,10 +208,10 @@ class Early(Generic[_Item]):
     def __init__(self) -> None:
         self._waiting: deque[Held[_Item]] = deque(maxlen=_REMEMBERED)
 
-    def add(self, tick: int, ack: int, item: _Item, stamp: Answer = Answer.YES, before: int = 0, low: int = 0) -> None:
-        """``item`` came at ``tick`` and acknowledges all up to ``ack``; one with an old stamp never counts."""
-        if stamp is not Answer.NO:
-            self._waiting.append(Held(tick, ack, stamp, before, low, item))
+    def add(self, held: Held[_Item]) -> None:
+        """One came; with an old stamp it never counts."""
+        if held.stamp is not Answer.NO:
+            self._waiting.append(held)
 
     def due(self, tick: int, sent: int) -> Iterator[Held[_Item]]:
         """Those that may count now that all up to ``sent`` was sent; one that the target has shown waits for it."""

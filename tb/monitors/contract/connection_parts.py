@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate
+from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate, Held
 from tb.monitors.contract.pending import Pending
 from tb.monitors.contract.raised import Raised
 from tb.monitors.contract.receive_stream import Stream
@@ -400,7 +400,7 @@ class Connection(Thing):
             bounds = self.bounds()
             self.reset_in |= bounds.nxt[0] <= start <= bounds.nxt[1]
         elif seg.flags & ACK and not seg.flags & SYN and ack > self.bounds().sent[1]:
-            self.early.add(tick, ack, (seg, payload, order), self.gate.recent.passes(seg.stamps, tick))
+            self.early.add(Held(tick, ack, (seg, payload, order), self.gate.recent.passes(seg.stamps, tick)))
         else:
             self._take(seg, payload, tick, order)
 

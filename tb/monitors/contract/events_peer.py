@@ -23,8 +23,9 @@ from tb.monitors.contract.receive_books import (
     Shared,
     number,
 )
+from tb.monitors.contract.receive_reach import Reach
 from tb.monitors.contract.receive_segments import FIN, RST, SYN, Segment, unwrap
-from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, BookedMonitor
+from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, STALL, BookedMonitor
 from tb.monitors.contract.trace import List, Node
 
 _CHALLENGE_SECONDS: Final = 300
@@ -43,14 +44,16 @@ class _Notes:
 
     disconnects: int = 0
     fin_duty: bool = False
-    possible_reset: bool = False
     outside_reset: bool = False
     inside_reset: bool = False
-    exact_syn: int | None = None
+    exact_syn: tuple[int, Reach] | None = None
+    """Tick of a SYN that is at RcvNxt, if nothing that waited then was taken."""
     said: tuple[int, int] | None = None
     """(acknowledgment, window) of the last segment sent."""
     texts: deque[tuple[int, int]] = field(default_factory=deque)
     """(tick, end) of text in order that was not acknowledged: one that is refused is answered."""
+    copies: list[tuple[int, int, Reach]] = field(default_factory=list)
+    """(tick, end) of text that is answered as old if what waited then was taken."""
     repeats: deque[tuple[int, int]] = field(default_factory=deque)
     """(tick, 0) of segments that are answered with what was acknowledged before, in segments without text."""
     strays: deque[tuple[int, int]] = field(default_factory=deque)
@@ -79,6 +82,9 @@ class _Notes:
 
     def answers(self, tick: int, pause: int) -> bool:
         """An ACK that says nothing new answers something; strays have one answer in ``pause`` ticks."""
+        known = [copy for copy in self.copies if copy[1] <= copy[2].now]
+        self.repeats.extend((came, 0) for came, _, _ in known)
+        self.copies = [copy for copy in self.copies if copy not in known and copy[0] + _SETTLED >= tick]
         for calls in (self.repeats, self.texts, self.strays):
             while calls and calls[0][0] + _SETTLED < tick:
                 calls.popleft()
@@ -192,14 +198,21 @@ class PeerEvents(BookedMonitor):
     # --- RST -------------------------------------------------------------------------------------------
 
     def _abort_raised(self, conn: Connection, notes: _Notes) -> None:
-        if notes.possible_reset or any(reason == _HARDWARE_FAILURE for _, reason in conn.retrieves):
+        needed = conn.took_reset()
+        if needed is not None or any(reason == _HARDWARE_FAILURE for _, reason in conn.retrieves):
             self.trigger("CH-193")
+            if needed:
+                self.expect(self.now + STALL, lambda: self._left(conn, needed))
         elif notes.inside_reset:
             self.breach("CH-196", "TcpIndicateAbort for an RST that is not at RcvNxt")
         elif notes.outside_reset:
             self.breach("CH-195", "TcpIndicateAbort for an RST outside the window")
         else:
             self.breach("CH-193", "TcpIndicateAbort without an RST")
+
+    def _left(self, conn: Connection, needed: int) -> None:
+        text = f"TcpIndicateAbort for an RST behind text that acknowledges {needed - conn.sent} bytes that never left"
+        self.check("CH-196", conn.sent >= needed or conn.muted or conn.terminating is not None, text)
 
     def completed(self, kind: str, item: Item | None, done: List, head: bool) -> None:
         if item is None or item.kind != kind:
@@ -215,26 +228,26 @@ class PeerEvents(BookedMonitor):
             self.check("CH-192", done.status == SUCCESS, f"{text} after the peer's FIN")
 
     def _reset_in(self, conn: Connection, notes: _Notes, start: int) -> None:
-        low, high = conn.next_bounds[0], conn.reach(self.now)
-        if low <= start <= high:
-            notes.possible_reset = True
+        reach = conn.reach(self.now)
+        if reach.low <= start <= reach.most:
             notes.repeats.append((self.now, 0))
-            if low == high and not self.crowded and not conn.stopped and conn.released is not None:
+            notes.inside_reset |= start > reach.sure
+            if reach.exact(start) and not self.crowded and not conn.stopped and conn.released is not None:
                 self.trigger("CH-193")
-                self.expect(self.now + PROMPT, lambda: self._aborted_by_now(conn))
-        elif start < low or start >= conn.edge_bound:
+                self.expect(self.now + PROMPT, lambda: self._aborted_by_now(conn, reach))
+        elif start < reach.low or start >= conn.edge_at(reach.most):
             notes.outside_reset = notes.silent = True
             self.trigger("CH-195")
-        elif high < start < conn.edge:
+        elif start < conn.edge:
             notes.inside_reset = True
             notes.reset_asks.append(notes.period)
             self.trigger("CH-196")
         else:
-            notes.possible_reset = True
+            notes.inside_reset = True
             notes.repeats.append((self.now, 0))
 
-    def _aborted_by_now(self, conn: Connection) -> None:
-        if conn.terminating is not None or conn.aborting is not None or conn.muted:
+    def _aborted_by_now(self, conn: Connection, reach: Reach) -> None:
+        if reach.now > reach.sure or conn.terminating is not None or conn.aborting is not None or conn.muted:
             return
         self.check("CH-193", conn.abort_raised is not None, f"no TcpIndicateAbort {PROMPT} ticks after an RST")
         if conn.abort_raised is None:
@@ -247,29 +260,31 @@ class PeerEvents(BookedMonitor):
     # --- SYN -------------------------------------------------------------------------------------------
 
     def _syn_in(self, conn: Connection, notes: _Notes, start: int) -> None:
-        low, high = conn.next_bounds[0], conn.reach(self.now)
+        reach = conn.reach(self.now)
         certain = conn.released is not None and not conn.stopped and conn.final_state() is None and not self.crowded
-        if start < low or start >= conn.edge_bound:
+        if start < reach.low or start >= conn.edge_at(reach.most):
             notes.repeats.append((self.now, 0))
             if certain:
                 self.trigger("CH-197")
                 came = self.now
                 self.expect(came + PROMPT, lambda: self._answered_by_now(conn, came))
-        elif high < start < conn.edge:
+        elif reach.most < start < conn.edge:
             notes.syn_asks.append(notes.period)
             self.trigger("CH-198")
         else:
             notes.repeats.append((self.now, 0))
-            if low == high == start and certain:
-                notes.exact_syn = self.now
+            if reach.exact(start) and certain:
+                notes.exact_syn = (self.now, reach)
                 self.trigger("CH-199")
-                self.expect(self.now + PROMPT, lambda: self._requested_by_now(conn))
+                self.expect(self.now + PROMPT, lambda: self._requested_by_now(conn, reach))
 
     def _answered_by_now(self, conn: Connection, came: int) -> None:
         if not conn.stopped and conn.last_out < came:
             self.breach("CH-197", f"a SYN outside the window got no ACK in {PROMPT} ticks")
 
-    def _requested_by_now(self, conn: Connection) -> None:
+    def _requested_by_now(self, conn: Connection, reach: Reach) -> None:
+        if reach.now > reach.sure:
+            return
         if conn.terminating is None and conn.abort_raised is None and conn.aborting is None and not conn.muted:
             asked = any(reason == _UPLOAD_REQUESTED for _, reason in conn.retrieves)
             text = f"no TcpIndicateRetrieve(UploadRequested) after a SYN at RcvNxt: {conn.retrieves}"
@@ -292,10 +307,12 @@ class PeerEvents(BookedMonitor):
             self._ordinary_in(conn, notes, seg, start)
 
     def _ordinary_in(self, conn: Connection, notes: _Notes, seg: Segment, start: int) -> None:
-        high = conn.reach(self.now)
+        reach, end = conn.reach(self.now), start + seg.length
         answer = conn.judge(seg, self.now)
-        if seg.length and answer is Answer.YES and start <= high < start + seg.length:
-            notes.texts.append((self.now, start + seg.length))
+        if seg.length and answer is Answer.YES and start <= reach.most and end > reach.sure:
+            notes.texts.append((self.now, end))
+            if end <= reach.most:
+                notes.copies.append((self.now, end, reach))
         elif seg.length and not conn.only_ack_is_wrong(seg, self.now):
             notes.repeats.append((self.now, 0))
         elif answer is not Answer.YES:
@@ -356,7 +373,8 @@ class PeerEvents(BookedMonitor):
         if not isinstance(held, Connection) or node.delegated is None or node.status != SUCCESS:
             return
         notes = self._of(held)
-        if terminated and notes.exact_syn is not None and notes.exact_syn + LATE < asked:
+        exact = notes.exact_syn
+        if terminated and exact is not None and exact[1].now == exact[1].sure and exact[0] + LATE < asked:
             state = number(node.delegated, "state", CLOSED)
             self.check("CH-199", state == CLOSED, f"uploaded in state {state} after a SYN at RcvNxt")
         left = number(node.delegated, "keep_alive_timeout_delta", NEVER)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 from weakref import WeakKeyDictionary
 
-from tb.monitors.contract.acceptance import Answer, Early
+from tb.monitors.contract.acceptance import Answer, Early, Held
 from tb.monitors.contract.receive_books import (
     CLOSE_WAIT,
     CLOSED,
@@ -32,6 +32,7 @@ from tb.monitors.contract.receive_books import (
     is_mandatory,
     number,
 )
+from tb.monitors.contract.receive_reach import Reach
 from tb.monitors.contract.receive_segments import (
     RST,
     SYN,
@@ -68,16 +69,35 @@ class _Stop:
 
     tick: int
     reason: int
-    received: int
+    received: Reach
     sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Urgent:
+    """A segment with URG, and where RCV.NXT may have stood before it."""
+
+    start: int
+    end: int
+    reach: Reach
+
+    @property
+    def limit(self) -> int:
+        """What lies below this came without URG, or may have."""
+        return max(self.start, self.reach.now)
+
+    @property
+    def certain(self) -> bool:
+        """Not all of it came without URG, too."""
+        return self.end > self.reach.now
 
 
 @dataclass(slots=True)
 class _Notes:
     """What is remembered of a connection."""
 
-    urgent: int | None = None
-    """Position of an URG segment that is valid for certain."""
+    urgent: _Urgent | None = None
+    """An URG segment that is valid for certain."""
     urgent_possible: bool = False
     urgent_invalid: bool = False
     urgent_early: Early[Segment] = field(default_factory=Early)
@@ -268,26 +288,27 @@ class Uploads(BookedMonitor):
             self._urgent_in(conn, notes, seg)
 
     def _urgent_in(self, conn: Connection, notes: _Notes, seg: Segment) -> None:
-        low, high = conn.next_bounds[0], conn.reach(self.now)
+        reach = conn.reach(self.now)
         start = unwrap(seg.sequence, conn.arrived)
         end = start + max(1, seg.length)
         ack = unwrap(seg.acknowledgment, conn.una)
         answer = conn.judge(seg, self.now)
-        if end <= low or answer is Answer.NO:
+        if end <= reach.low or answer is Answer.NO:
             notes.urgent_invalid = True
             self.trigger("CH-203")
             if ack > conn.sent:
-                notes.urgent_early.add(self.now, ack, seg)
+                notes.urgent_early.add(Held(self.now, ack, seg))
             return
         notes.urgent_possible = True
-        certain = end > high and start < conn.edge and conn.una <= ack and answer is Answer.YES
+        certain = end > reach.sure and start < conn.edge and conn.una <= ack and answer is Answer.YES
         if certain and notes.urgent is None and not conn.stopped and conn.released is not None and not self.crowded:
-            notes.urgent = max(start, high)  # what lies below came without URG, too
+            urgent = notes.urgent = _Urgent(start, end, reach)
             self.trigger("CH-202")
-            self.expect(self.now + PROMPT, lambda: self._urgent_by_now(conn))
+            self.expect(self.now + PROMPT, lambda: self._urgent_by_now(conn, urgent))
 
-    def _urgent_by_now(self, conn: Connection) -> None:
-        if conn.terminating is None and conn.abort_raised is None and conn.aborting is None and not conn.muted:
+    def _urgent_by_now(self, conn: Connection, urgent: _Urgent) -> None:
+        ended = conn.terminating is not None or conn.abort_raised is not None or conn.aborting is not None
+        if urgent.certain and not ended and not conn.muted:
             asked = any(reason == _URGENT_DATA for _, reason in conn.retrieves)
             self.check("CH-202", asked, "no TcpIndicateRetrieve(ReceivedUrgentData) after an URG segment")
 
@@ -311,8 +332,9 @@ class Uploads(BookedMonitor):
     def segment_out(self, conn: Connection, seg: Segment) -> None:
         notes = self._of(conn)
         ack = unwrap(seg.acknowledgment, conn.acked)
-        if notes.urgent is not None and not seg.has(RST):
-            self.check("CH-202", ack <= notes.urgent, f"ACK goes {ack - notes.urgent} bytes into urgent data")
+        if notes.urgent is not None and notes.urgent.certain and not seg.has(RST):
+            limit = notes.urgent.limit
+            self.check("CH-202", ack <= limit, f"ACK goes {ack - limit} bytes into urgent data")
         for start, end in notes.behind_options:
             if ack > conn.next_bounds[1] and start < ack <= end:
                 self.breach("CH-205", "data behind IPv4 options was acknowledged that the host did not forward")
@@ -327,7 +349,7 @@ class Uploads(BookedMonitor):
         else:
             self.check("CH-207", end <= notes.stop.sent, f"new data after upload reason {notes.stop.reason}")
         if notes.stop.reason != _INVALID_STATE and self.now > notes.stop.tick + RACE:
-            late = ack - notes.stop.received
+            late = ack - notes.stop.received.now
             self.check("CH-207", late <= 0, f"{late} bytes acknowledged that came after reason {notes.stop.reason}")
 
     def segment_sent(self, conn: Connection, seg: Segment) -> None:
@@ -451,6 +473,6 @@ class Uploads(BookedMonitor):
             )
             self.check("CH-212", legal, f"{text}, posted after UploadRequested")
         if kind == "receive" and notes.stop is not None and notes.stop.reason != _INVALID_STATE:
-            beyond = conn.delivered + (done.transferred or 0) - notes.stop.received
+            beyond = conn.delivered + (done.transferred or 0) - notes.stop.received.now
             if beyond > 0 and done.status == SUCCESS:
                 self.breach("CH-207", f"{beyond} bytes delivered that came after upload reason {notes.stop.reason}")

@@ -16,6 +16,7 @@ from typing import Final
 
 from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate, Held, in_range, in_window
 from tb.monitors.contract.receive_push import Pushes
+from tb.monitors.contract.receive_reach import Piece, Reach, Reset
 from tb.monitors.contract.receive_segments import ACK, FIN, PSH, RST, SYN, URG, Segment, unwrap
 from tb.monitors.contract.receive_stream import Arrival, Stream
 from tb.monitors.contract.trace import List, Node, State, Tree, Value
@@ -192,8 +193,8 @@ class Connection:
         """(tick, reason) of every TcpIndicateRetrieve."""
         self.aborting: int | None = None
         """Tick of an abortive disconnect."""
-        self.reset_in: int | None = None
-        """Tick of an RST that the NIC may find acceptable."""
+        self.resets: list[Reset] = []
+        """RSTs that the NIC may find acceptable, and that may be what it acts by now."""
 
     @property
     def ends(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -243,8 +244,17 @@ class Connection:
     @property
     def edge_bound(self) -> int:
         """The right edge of the receive window cannot lie beyond this."""
+        return self.edge_at(self.arrived)
+
+    def edge_at(self, rcv_nxt: int) -> int:
+        """The right edge of the receive window cannot lie beyond this while RCV.NXT is ``rcv_nxt``."""
         window = max(number(self.cached, "initial_rcv_wnd"), number(self.delegated, "rcv_wnd"))
-        return max(self.edge, self.arrived + window)
+        return max(self.edge, rcv_nxt + window)
+
+    @property
+    def reset_in(self) -> int | None:
+        """Tick of the last RST that the NIC may act by."""
+        return self.resets[-1].tick if self.resets else None
 
     @property
     def in_call(self) -> bool:
@@ -339,11 +349,13 @@ class Connection:
         self.last_in = tick
         start, ack = unwrap(seg.sequence, self.arrived), unwrap(seg.acknowledgment, self.una)
         if seg.has(RST):
-            if self.next_bounds[0] <= start <= self.reach(tick):
-                self.reset_in = tick
+            reach = self.reach(tick)
+            if reach.low <= start <= reach.most:
+                self.resets.append(Reset(tick, start, reach))
             return []
         if seg.has(ACK) and not seg.has(SYN) and ack > self.sent:
-            self.early.add(tick, ack, seg, self.gate.recent.passes(seg.stamps, tick), self.arrived, self.next_bounds[0])
+            stamp = self.gate.recent.passes(seg.stamps, tick)
+            self.early.add(Held(tick, ack, seg, stamp, self.arrived, self.next_bounds[0], self.acked))
             return []
         return self._look_at(seg, tick, order, sure=sure)
 
@@ -413,21 +425,26 @@ class Connection:
             if not open_ or any(text[at - start] != shown[at - low] for at in open_):
                 return False
         held.taken |= whole
+        held.counts = True
         self._came(held, self._take_data(held.item, start, tick, 0))
         self._believe(held)
         return whole
 
-    def ended(self, place: int, tick: int) -> bool:
-        """A push or the FIN of a waiting segment may be at ``place``: the target acts as if one were there."""
+    def ended(self, place: int, tick: int, *, push: bool = False) -> bool:
+        """The FIN of a waiting segment may be at ``place``: the target acts as if it were there.
+
+        ``push``: it may also act by a push below or at ``place``.
+        """
         for held in self._waiting(tick):
             start, flags = unwrap(held.item.sequence, self.arrived), held.item.flags & (PSH | FIN)
             end = start + len(held.item.payload)
             ends = bool(flags & FIN) and end == place
-            pushes = bool(flags & PSH and held.item.payload) and self.delivered < end <= place
+            pushes = push and bool(flags & PSH and held.item.payload) and self.delivered < end <= place
             if (ends or pushes) and in_window(start, held.item.length, self.bounds()) is not Answer.NO:
                 self.pushes.take(start, end, push=pushes, acked=self.acked)
                 if ends:
                     self.fins.add(place)
+                held.counts = True
                 self._believe(held)
                 return True
         return False
@@ -450,14 +467,41 @@ class Connection:
                 found.append(held)
         return found
 
-    def reach(self, tick: int) -> int:
-        """RCV.NXT cannot lie beyond this, whatever of that which waits counts, or will when more is posted."""
-        end = self.next_bounds[1]
-        segments = [held.item for held in self._sendable(self.early.waiting(tick))]
-        for start, length in sorted((unwrap(seg.sequence, self.arrived), seg.length) for seg in segments):
-            if start <= end:
-                end = max(end, start + length)
-        return end
+    def reach(self, tick: int) -> Reach:
+        """Where RCV.NXT may be, with all that waits and counts, or will when more is posted."""
+        low, end = self.next_bounds
+        waiting = [
+            (unwrap(held.item.sequence, self.arrived), held.item.length, held)
+            for held in self._sendable(self.early.waiting(tick))
+        ]
+        pieces = list[Piece]()
+        for start, length, held in sorted(waiting, key=lambda one: one[:2]):
+            last = min(start + length, self.edge_at(end))
+            bounds = replace(self.bounds(), nxt=(held.low, end), edge=(self.edge, self.edge_at(end)))
+            if start <= end < last and in_window(start, length, bounds) is not Answer.NO:
+                pieces.append(Piece(start, last, held))
+                end = last
+        return Reach(low, self.next_bounds[1], tuple(pieces))
+
+    def took_reset(self) -> int | None:
+        """The target acts as if it had taken an RST: all up to the answer must have left (0: nothing must).
+
+        None: no RST came that it may have taken.
+        """
+        if not self.resets:
+            return None
+        if any(not reset.waits for reset in self.resets):
+            return 0
+        needed = min((reset.reach.needed(reset.place) for reset in self.resets), key=_most_acked)
+        for held in needed:
+            held.taken = held.counts = True
+        return _most_acked(needed)
+
+    def forget_reset(self, reset: Reset) -> None:
+        """The target did not act by it."""
+        going_on = self.abort_raised is None and self.terminating is None and self.aborting is None
+        if going_on and not self.muted and reset in self.resets:
+            self.resets.remove(reset)
 
     def _revive(self, tick: int, acked: int) -> None:
         """What was acknowledged before it was sent is sent now, in a segment that acknowledges all up to ``acked``."""
@@ -465,8 +509,9 @@ class Connection:
             start = unwrap(held.item.sequence, self.arrived)
             if in_window(start, held.item.length, self._bounds_at(held)) is not Answer.NO:
                 self.revived = self.last_in = tick
+                held.counts = True
             self._came(held, self._look_at(held.item, tick, 0, sure=False, held=held, had=min(held.before, acked)))
-            if held.taken:
+            if held.taken and start <= held.told:  # RFC 7323, 4.3: SEG.SEQ <= Last.ACK.sent, when it came
                 self.gate.recent.had(held.item.stamps, tick)
 
     def _believe(self, held: Held[Segment]) -> None:
@@ -532,6 +577,10 @@ class Connection:
     def arrival_at(self, position: int) -> Arrival | None:
         """The arrival that holds the byte at ``position``."""
         return next((one for one in self.arrivals if one.start <= position < one.end), None)
+
+
+def _most_acked(helds: list[Held[Segment]]) -> int:
+    return max((held.ack for held in helds), default=0)
 
 
 PORTS_IN_NETWORK_ORDER: Final = True

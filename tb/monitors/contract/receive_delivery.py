@@ -216,7 +216,7 @@ class Delivery(BookedMonitor):
         fault = self._too_short(conn, item, count)
         if fault is None:
             return
-        waits = conn.ended(end, self.now)
+        waits = conn.ended(end, self.now, push=item.push)
         if not (waits and (conn.fins.at(end) or (item.push and conn.pushes.possibly(conn.delivered, end)))):
             self.breach(*fault)
 

@@ -11,7 +11,9 @@ from typing import Final
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.monitor import Desk, Hook, Monitor, Origin, hooks_of
 from tb.monitors.contract.receive_books import Asked, Books, Connection, Item, Parameters
+from tb.monitors.contract.receive_reach import Reset
 from tb.monitors.contract.receive_segments import Segment, forwarded_segment, segment_of
+from tb.monitors.contract.receive_stream import Arrival
 from tb.monitors.contract.trace import Enter, Frame, Leave, PassedUp, Record, Setting, Tree, Value
 
 LATE: Final = 16
@@ -198,9 +200,25 @@ class ReceiveDesk(Desk):
         for hook in self.segment_in:
             hook(conn, seg)
         if conn.accepts_tag(seg):
-            new = conn.take_in(seg, self.now, self.record.order, sure=not self.crowded)
+            new = self._into(conn, seg, sure=not self.crowded)
             for hook in self.segment_taken:
                 hook(conn, seg, new)
+
+    def _into(self, conn: Connection, seg: Segment, *, sure: bool) -> list[Arrival]:
+        resets = len(conn.resets)
+        new = conn.take_in(seg, self.now, self.record.order, sure=sure)
+        if len(conn.resets) > resets:
+            reset = conn.resets[-1]
+            self.expect(self.now + STALL, lambda: self._review_reset(conn, reset))
+        return new
+
+    def _review_reset(self, conn: Connection, reset: Reset) -> None:
+        """An abort follows an RST that the target took. What goes on behind it did not take it."""
+        since = reset.tick if conn.released is None else max(reset.tick, conn.released)
+        if reset.waits or (conn.released is not None and since + PROMPT < self.now):
+            conn.forget_reset(reset)
+        else:
+            self.expect(self.now + PROMPT, lambda: self._review_reset(conn, reset))
 
     # --- calls -----------------------------------------------------------------------------------------
 
@@ -239,7 +257,7 @@ class ReceiveDesk(Desk):
                 for conn in books.initiate(tree, self.now):
                     for came, seg in self._strays.get(enter.adapter, ()):
                         if came + LATE >= self.now and (seg.destination, seg.source) == conn.ends:
-                            conn.take_in(seg, self.now, self.record.order, sure=False)
+                            self._into(conn, seg, sure=False)
             case "NdisMInitiateOffloadComplete":
                 for conn, node in books.initiated(tree, self.now):
                     self._inherit(books, conn)

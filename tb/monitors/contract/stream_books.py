@@ -11,7 +11,7 @@ from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.acceptance import Early
+from tb.monitors.contract.acceptance import Early, Held
 from tb.monitors.contract.trace import Frame, List, State
 from tb.monitors.wire_headers import ACK, FIN, RST, WireSegment, read_segment, read_stamps
 
@@ -217,7 +217,7 @@ class SendStream:
             return
         ack = self.place(seg.acknowledgment)
         if ack > self.total + 1:
-            self._early.add(tick, ack, seg)
+            self._early.add(Held(tick, ack, seg))
         elif ack >= 0:
             self.edge = ack + (seg.window << self._shift)
             self.widest = max(self.widest, seg.window << self._shift)

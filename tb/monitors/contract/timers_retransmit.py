@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 from weakref import WeakKeyDictionary
 
-from tb.monitors.contract.acceptance import Answer, Early
+from tb.monitors.contract.acceptance import Answer, Early, Held
 from tb.monitors.contract.receive_books import NEVER, SUCCESS, Connection, Shared, number
 from tb.monitors.contract.receive_segments import ACK, RST, SYN, Segment, segment_of, unwrap
 from tb.monitors.contract.receive_stream import Arrival
@@ -166,7 +166,7 @@ class Retransmission(BookedMonitor):
         low = unwrap(start + (self.now - conn.placed) - seg.stamps[1], 0)
         sample = (low, low + (conn.placed - conn.began) + LATE)
         if ack > conn.sent:
-            notes.early.add(self.now, ack, sample)
+            notes.early.add(Held(self.now, ack, sample))
         elif conn.judge(seg, self.now) is not Answer.NO:
             notes.sampled(sample)
 

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Recent, in_range, in_window
+from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Held, Recent, in_range, in_window
 from tb.monitors.contract.everything import SECTIONS
 from tb.monitors.contract.monitor import Monitor
 from tb.monitors.contract.receive_stream import Stream
@@ -591,9 +591,9 @@ def test_a_fin_is_where_nothing_showed_that_it_is_not() -> None:
 
 def test_what_was_acknowledged_too_early_counts_for_a_while_once() -> None:
     early: Early[str] = Early()
-    early.add(10, 100, "first")
-    early.add(20, 200, "second")
-    early.add(20, 120, "old", Answer.NO)
+    early.add(Held(10, 100, "first"))
+    early.add(Held(20, 200, "second"))
+    early.add(Held(20, 120, "old", Answer.NO))
     assert list(early.due(25, 99)) == []
     assert [(held.tick, held.item) for held in early.due(26, 150)] == [(10, "first")]
     assert list(early.due(27, 150)) == []
