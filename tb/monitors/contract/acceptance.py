@@ -22,6 +22,10 @@ from tb.monitors.wire_headers import ACK, RST, SYN
 
 SOON: Final = 16
 """Ticks between the arrival of a segment and the target's look at it."""
+STALL: Final = 64
+"""Ticks by which a frame may leave late: the wire may have been busy."""
+_SEEN: Final = SOON + STALL
+"""Ticks between its arrival and the frame with what the target had sent before it looked."""
 _TIMESTAMPS: Final = 1
 _OUTDATED: Final = 1 << 27
 """Ticks of less than 24 days on any clock: a younger TS.Recent stops an older stamp (RFC 7323, 5.5)."""
@@ -196,10 +200,14 @@ class Held(Generic[_Item]):
     """RCV.NXT was no less than this."""
     told: int = 0
     """Last.ACK.sent was no less than this."""
+    posted: bool = False
+    """What it acknowledges was with the target before the target looked at it."""
     taken: bool = False
     """The target has shown that it took it."""
     counts: bool = False
     """It may have been taken: what it acknowledges has left since, or the target has shown it."""
+    alone: bool = True
+    """No other that waited explains what the target has shown of it."""
 
 
 class Early(Generic[_Item]):
@@ -217,14 +225,18 @@ class Early(Generic[_Item]):
         """Those that may count now that all up to ``sent`` was sent; one that the target has shown waits for it."""
         if not self._waiting:
             return
-        fresh = [one for one in self._waiting if one.taken or one.tick + SOON >= tick]
+        fresh = [one for one in self._waiting if one.taken or one.tick + (_SEEN if one.posted else SOON) >= tick]
         self._waiting = deque((one for one in fresh if one.ack > sent), maxlen=_REMEMBERED)
         yield from (one for one in fresh if one.ack <= sent)
 
-    def waiting(self, tick: int, queued: int | None = None) -> list[Held[_Item]]:
-        """Those that may count yet: they acknowledge no more than ``queued`` (None: anything), which it has to send."""
-        fresh = [one for one in self._waiting if one.tick + SOON >= tick]
-        return [one for one in fresh if queued is None or one.ack <= queued]
+    def post(self, tick: int, queued: int) -> None:
+        """The target has all up to ``queued`` to send."""
+        for one in self._waiting:
+            one.posted |= one.tick + SOON >= tick and one.ack <= queued
+
+    def waiting(self, tick: int) -> list[Held[_Item]]:
+        """Those that may count yet."""
+        return [one for one in self._waiting if one.tick + (_SEEN if one.posted else SOON) >= tick]
 
 
 class Gate:

@@ -10,7 +10,7 @@ from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, Thing, ip_offset, octets, signed, walk, whole
 from tb.monitors.contract.trace import Enter, Frame, Node, Record, State, Tree
-from tb.monitors.wire_headers import ACK, FIN, RST, SYN, WireSegment, read_segment
+from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment, read_segment
 
 _RACE: Final = 1
 """Ticks that a frame which was granted before a call completed may take to leave."""
@@ -90,6 +90,8 @@ class WireDecisions(BooksMonitor):
         self._first_fin: dict[Connection, bool] = {}
         self._heard: dict[Connection, int] = {}
         """Tick of the last frame received."""
+        self._urgent: dict[Connection, int] = {}
+        """Tick of the last URG segment."""
         self._syn: dict[Connection, int] = {}
         #: Everything before that SYN was acknowledged; else the target may lack something in front of it.
         self._at_rcv_nxt: dict[Connection, bool] = {}
@@ -130,6 +132,8 @@ class WireDecisions(BooksMonitor):
         if not record.sent:
             self._heard[connection] = record.tick
             place = connection.receive_place(seg.sequence)
+            if seg.flags & URG:
+                self._urgent[connection] = record.tick
             if seg.flags & SYN and connection.acked <= place <= connection.contiguous:
                 self._syn[connection] = record.tick
                 self._at_rcv_nxt[connection] = place == connection.acked
@@ -324,6 +328,8 @@ class WireDecisions(BooksMonitor):
         causes: set[int] = set()
         if record.tick <= self._syn.get(connection, -_ATTEMPT - 1) + _ATTEMPT:
             causes.add(ndis.UPLOAD_WANTED)
+            if record.info == ndis.URGENT_DATA and record.tick <= self._urgent.get(connection, -_ATTEMPT) + _ATTEMPT:
+                causes.add(ndis.URGENT_DATA)  # it stopped the connection before the SYN came
         if self._exhausted(connection, book, record.tick, told=record.info == ndis.TIMEOUT_EXPIRATION):
             causes.add(ndis.TIMEOUT_EXPIRATION)
         fin = connection.fin_in

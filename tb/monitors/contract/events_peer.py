@@ -46,7 +46,7 @@ class _Notes:
     fin_duty: bool = False
     outside_reset: bool = False
     inside_reset: bool = False
-    exact_syn: tuple[int, Reach] | None = None
+    exact_syn: tuple[int, Reach, int | None] | None = None
     """Tick of a SYN that is at RcvNxt, if nothing that waited then was taken."""
     said: tuple[int, int] | None = None
     """(acknowledgment, window) of the last segment sent."""
@@ -159,7 +159,7 @@ class PeerEvents(BookedMonitor):
 
     def _fin_ready(self, conn: Connection) -> bool:
         """The NIC has the FIN, and everything before it is consumed or fits into the posted requests."""
-        if not conn.fin_surely_in() or conn.fin is None or conn.released is None or conn.stopped or conn.in_call:
+        if not conn.fin_surely_in() or conn.fin is None or conn.released is None or conn.over or conn.in_call:
             return False
         rest = conn.fin - conn.delivered
         return rest == 0 or rest <= sum(item.size for item in conn.requests)
@@ -169,7 +169,7 @@ class PeerEvents(BookedMonitor):
         if notes.fin_duty or notes.disconnects or not self._fin_ready(conn):
             return
         notes.fin_duty = True
-        self.expect(self.now + PROMPT, lambda: self._fin_overdue(conn))
+        self.expect(self.now + PROMPT, lambda: self._fin_overdue(conn), conn)
 
     def _fin_overdue(self, conn: Connection) -> None:
         notes = self._of(conn)
@@ -181,7 +181,7 @@ class PeerEvents(BookedMonitor):
     def posted(self, item: Item) -> None:
         conn = item.connection
         begin = item.end - item.size
-        if item.kind != "send" or not item.size or conn.stopped or conn.fin is None:
+        if item.kind != "send" or not item.size or conn.over or conn.fin is None:
             return
         if not (conn.fin_handed_over or conn.fin_surely_in()) or conn.fin_out is not None:
             return
@@ -189,10 +189,10 @@ class PeerEvents(BookedMonitor):
         idle = conn.una == conn.sent == begin
         if idle and conn.peer_edge - conn.sent >= min(mss, item.size):
             wait = PROMPT + (self.parameter("tcp_sws_prevention_ticks") or 0)
-            self.expect(self.now + wait, lambda: self._sent_by_now(conn, begin))
+            self.expect(self.now + wait, lambda: self._sent_by_now(conn, begin), conn)
 
     def _sent_by_now(self, conn: Connection, begin: int) -> None:
-        if not conn.stopped:
+        if not conn.over:
             self.check("CH-192", conn.sent > begin, "data posted after the peer's FIN does not leave")
 
     # --- RST -------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class PeerEvents(BookedMonitor):
 
     def _left(self, conn: Connection, needed: int) -> None:
         text = f"TcpIndicateAbort for an RST behind text that acknowledges {needed - conn.sent} bytes that never left"
-        self.check("CH-196", conn.sent >= needed or conn.muted or conn.terminating is not None, text)
+        self.check("CH-196", conn.sent >= needed or conn.muted, text)
 
     def completed(self, kind: str, item: Item | None, done: List, head: bool) -> None:
         if item is None or item.kind != kind:
@@ -230,11 +230,13 @@ class PeerEvents(BookedMonitor):
     def _reset_in(self, conn: Connection, notes: _Notes, start: int) -> None:
         reach = conn.reach(self.now)
         if reach.low <= start <= reach.most:
-            notes.repeats.append((self.now, 0))
+            notes.reset_asks.append(notes.period)
             notes.inside_reset |= start > reach.sure
-            if reach.exact(start) and not self.crowded and not conn.stopped and conn.released is not None:
+            certain = conn.released is not None and not conn.over and conn.final_state() is None and not self.crowded
+            if reach.exact(start) and certain:
                 self.trigger("CH-193")
-                self.expect(self.now + PROMPT, lambda: self._aborted_by_now(conn, reach))
+                froze = conn.froze
+                self.expect(self.now + self._known_by(reach), lambda: self._aborted_by_now(conn, reach, froze), conn)
         elif start < reach.low or start >= conn.edge_at(reach.most):
             notes.outside_reset = notes.silent = True
             self.trigger("CH-195")
@@ -244,10 +246,17 @@ class PeerEvents(BookedMonitor):
             self.trigger("CH-196")
         else:
             notes.inside_reset = True
-            notes.repeats.append((self.now, 0))
+            notes.reset_asks.append(notes.period)
 
-    def _aborted_by_now(self, conn: Connection, reach: Reach) -> None:
-        if reach.now > reach.sure or conn.terminating is not None or conn.aborting is not None or conn.muted:
+    def _known_by(self, reach: Reach) -> int:
+        """Ticks after which it is known what was taken: what was is acknowledged."""
+        delay = self.parameter("tcp_delayed_ack_ticks") or 0
+        return PROMPT + delay + STALL if reach.waits else PROMPT
+
+    def _aborted_by_now(self, conn: Connection, reach: Reach, froze: int | None) -> None:
+        if conn.terminating is not None or conn.aborting is not None or conn.muted:
+            return
+        if conn.moved(reach) or conn.frozen_by(froze):
             return
         self.check("CH-193", conn.abort_raised is not None, f"no TcpIndicateAbort {PROMPT} ticks after an RST")
         if conn.abort_raised is None:
@@ -261,29 +270,30 @@ class PeerEvents(BookedMonitor):
 
     def _syn_in(self, conn: Connection, notes: _Notes, start: int) -> None:
         reach = conn.reach(self.now)
-        certain = conn.released is not None and not conn.stopped and conn.final_state() is None and not self.crowded
+        certain = conn.released is not None and not conn.over and conn.final_state() is None and not self.crowded
         if start < reach.low or start >= conn.edge_at(reach.most):
             notes.repeats.append((self.now, 0))
             if certain:
                 self.trigger("CH-197")
                 came = self.now
-                self.expect(came + PROMPT, lambda: self._answered_by_now(conn, came))
-        elif reach.most < start < conn.edge:
+                self.expect(came + PROMPT, lambda: self._answered_by_now(conn, came), conn)
+        elif reach.most < start < conn.edge or (reach.waits and start == reach.most):
             notes.syn_asks.append(notes.period)
             self.trigger("CH-198")
         else:
             notes.repeats.append((self.now, 0))
             if reach.exact(start) and certain:
-                notes.exact_syn = (self.now, reach)
+                froze = conn.froze
+                notes.exact_syn = (self.now, reach, froze)
                 self.trigger("CH-199")
-                self.expect(self.now + PROMPT, lambda: self._requested_by_now(conn, reach))
+                self.expect(self.now + self._known_by(reach), lambda: self._requested_by_now(conn, reach, froze), conn)
 
     def _answered_by_now(self, conn: Connection, came: int) -> None:
-        if not conn.stopped and conn.last_out < came:
+        if not conn.over and conn.last_out < came:
             self.breach("CH-197", f"a SYN outside the window got no ACK in {PROMPT} ticks")
 
-    def _requested_by_now(self, conn: Connection, reach: Reach) -> None:
-        if reach.now > reach.sure:
+    def _requested_by_now(self, conn: Connection, reach: Reach, froze: int | None) -> None:
+        if conn.moved(reach) or conn.frozen_by(froze):
             return
         if conn.terminating is None and conn.abort_raised is None and conn.aborting is None and not conn.muted:
             asked = any(reason == _UPLOAD_REQUESTED for _, reason in conn.retrieves)
@@ -374,7 +384,8 @@ class PeerEvents(BookedMonitor):
             return
         notes = self._of(held)
         exact = notes.exact_syn
-        if terminated and exact is not None and exact[1].now == exact[1].sure and exact[0] + LATE < asked:
+        open_ = exact is None or exact[1].now > exact[1].sure or held.frozen_by(exact[2])
+        if terminated and exact is not None and not open_ and exact[0] + LATE < asked:
             state = number(node.delegated, "state", CLOSED)
             self.check("CH-199", state == CLOSED, f"uploaded in state {state} after a SYN at RcvNxt")
         left = number(node.delegated, "keep_alive_timeout_delta", NEVER)

@@ -44,7 +44,7 @@ from tb.monitors.contract.receive_segments import (
     unwrap,
 )
 from tb.monitors.contract.receive_stream import Arrival
-from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, BookedMonitor
+from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, STALL, BookedMonitor
 from tb.monitors.contract.trace import Enter, Frame, Leave, List, Node, PassedUp, Setting
 from tb.monitors.wire_headers import sums_to_ones, word_sum
 
@@ -59,6 +59,8 @@ _TIMER_FLOOR: Final = 100
 """Ticks: no retransmission timer is shorter than a tenth of a second."""
 _STALLED: Final = 1000
 """Ticks after which data that came twice must have been acknowledged."""
+_URGENTS: Final = 64
+"""URG segments of one connection that are remembered at most."""
 _RAPID: Final = 100
 """A hundredth of a second."""
 
@@ -92,17 +94,31 @@ class _Urgent:
         return self.end > self.reach.now
 
 
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """A packet that the host must get."""
+
+    rule: str
+    packet: bytes
+    urgent: _Urgent | None
+    """It must only if this came without URG nowhere."""
+
+    @property
+    def certain(self) -> bool:
+        return self.urgent is None or self.urgent.certain
+
+
 @dataclass(slots=True)
 class _Notes:
     """What is remembered of a connection."""
 
-    urgent: _Urgent | None = None
-    """An URG segment that is valid for certain."""
+    urgents: list[_Urgent] = field(default_factory=list)
+    """URG segments that are valid, unless it turns out that all of their text came without URG, too."""
     urgent_possible: bool = False
     urgent_invalid: bool = False
     urgent_early: Early[Segment] = field(default_factory=Early)
-    owed: list[tuple[str, bytes]] = field(default_factory=list)
-    """(rule, packet) to be passed up, at the latest after the terminate."""
+    owed: list[_Owed] = field(default_factory=list)
+    """To be passed up, at the latest after the terminate."""
     behind_options: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=64))
     final: tuple[int, int] | None = None
     """(TIME_WAIT or CLOSED, tick at which it was seen)."""
@@ -118,6 +134,11 @@ class _Notes:
     """Tick of UploadRequested for want of resources."""
     backlog: tuple[int, int] | None = None
     """(value, tick) of the last SendBacklogChange."""
+
+
+def _urgent(notes: _Notes) -> _Urgent | None:
+    """The first URG segment that is valid for certain."""
+    return next((urgent for urgent in notes.urgents if urgent.certain), None)
 
 
 def packet_of(frame: bytes) -> bytes:
@@ -224,7 +245,8 @@ class Uploads(BookedMonitor):
         final, since = notes.final or (None, 0)
         settled = final is not None and since + LATE < self.now
         reset = conn.abort_raised is not None and conn.abort_raised + LATE < self.now
-        if notes.urgent is not None:
+        urgent = _urgent(notes)
+        if urgent is not None:
             rule = "CH-204"
         elif seg.has(SYN) and settled and final == TIME_WAIT:
             rule = "CH-200"
@@ -234,19 +256,19 @@ class Uploads(BookedMonitor):
             return
         if rule == "CH-204" and not seg.payload:
             return
-        self._owe(conn, rule, packet)
+        self._owe(conn, _Owed(rule, packet, urgent))
 
-    def _owe(self, conn: Connection, rule: str, packet: bytes) -> None:
-        self.trigger(rule)
-        self._of(conn).owed.append((rule, packet))
-        if rule != "CH-204":
-            self.expect(self.now + PROMPT, lambda: self._owed_by_now(conn, rule, packet))
+    def _owe(self, conn: Connection, owed: _Owed) -> None:
+        self.trigger(owed.rule)
+        self._of(conn).owed.append(owed)
+        if owed.rule != "CH-204":
+            self.expect(self.now + PROMPT, lambda: self._owed_by_now(conn, owed))
 
-    def _owed_by_now(self, conn: Connection, rule: str, packet: bytes) -> None:
+    def _owed_by_now(self, conn: Connection, owed: _Owed) -> None:
         held_back = conn.terminating is not None or conn.retrieves or conn.abort_raised is not None
-        if not held_back and (rule, packet) in self._of(conn).owed:
-            self._of(conn).owed.remove((rule, packet))
-            self.breach(rule, f"{len(packet)} bytes were not passed to the host in {PROMPT} ticks")
+        if not held_back and owed in self._of(conn).owed:
+            self._of(conn).owed.remove(owed)
+            self.breach(owed.rule, f"{len(owed.packet)} bytes were not passed to the host in {PROMPT} ticks")
 
     def removed(self, held: Connection | Shared, node: Node) -> None:
         if not isinstance(held, Connection):
@@ -257,8 +279,10 @@ class Uploads(BookedMonitor):
 
     def _owed_after_terminate(self, conn: Connection) -> None:
         owed = self._of(conn).owed
-        for rule, packet in owed:
-            self.breach(rule, f"{len(packet)} bytes were not passed to the host {PROMPT} ticks after the terminate")
+        for one in owed:
+            if one.certain:
+                text = f"{len(one.packet)} bytes were not passed to the host {PROMPT} ticks after the terminate"
+                self.breach(one.rule, text)
         owed.clear()
 
     def passed_up(self, record: PassedUp) -> None:
@@ -268,11 +292,11 @@ class Uploads(BookedMonitor):
             waiting[packet] -= 1
             return
         for notes in list(self._notes.values()):
-            found = next((one for one in notes.owed if one[1] == packet), None)
+            found = next((one for one in notes.owed if one.packet == packet), None)
             if found is None:
                 continue
             notes.owed.remove(found)
-            if found[0] == "CH-204":
+            if found.rule == "CH-204" and found.certain:
                 self.check("CH-204", notes.gone, "a segment behind URG went up before the terminate was complete")
             return
 
@@ -301,14 +325,18 @@ class Uploads(BookedMonitor):
             return
         notes.urgent_possible = True
         certain = end > reach.sure and start < conn.edge and conn.una <= ack and answer is Answer.YES
-        if certain and notes.urgent is None and not conn.stopped and conn.released is not None and not self.crowded:
-            urgent = notes.urgent = _Urgent(start, end, reach)
+        first = _urgent(notes) is None or (reach.waits and len(notes.urgents) < _URGENTS)
+        if certain and first and not conn.over and conn.released is not None and not self.crowded:
+            urgent, froze = _Urgent(start, end, reach), conn.froze
+            notes.urgents.append(urgent)
             self.trigger("CH-202")
-            self.expect(self.now + PROMPT, lambda: self._urgent_by_now(conn, urgent))
+            delay = (self.parameter("tcp_delayed_ack_ticks") or 0) + STALL if reach.waits else 0
+            self.expect(self.now + PROMPT + delay, lambda: self._urgent_by_now(conn, urgent, froze), conn)
 
-    def _urgent_by_now(self, conn: Connection, urgent: _Urgent) -> None:
+    def _urgent_by_now(self, conn: Connection, urgent: _Urgent, froze: int | None) -> None:
         ended = conn.terminating is not None or conn.abort_raised is not None or conn.aborting is not None
-        if urgent.certain and not ended and not conn.muted:
+        old = not urgent.certain and conn.moved(urgent.reach)
+        if not old and not ended and not conn.muted and not conn.frozen_by(froze):
             asked = any(reason == _URGENT_DATA for _, reason in conn.retrieves)
             self.check("CH-202", asked, "no TcpIndicateRetrieve(ReceivedUrgentData) after an URG segment")
 
@@ -320,20 +348,21 @@ class Uploads(BookedMonitor):
                 notes.stop.received = conn.reach(self.now)
             elif seg.payload:
                 self.trigger("CH-207")
-        if notes.optional and new and not conn.stopped:
-            self.expect(self.now + _STALLED, lambda: self._goes_on(conn, new[-1]))
+        if notes.optional and new and not conn.over:
+            self.expect(self.now + _STALLED, lambda: self._goes_on(conn, new[-1]), conn)
 
     def _goes_on(self, conn: Connection, arrival: Arrival) -> None:
         twice = arrival.last > arrival.first + LATE and arrival.last + _STALLED // 2 < self.now
-        if not conn.stopped and twice:
+        if not conn.over and twice:
             text = f"data of tick {arrival.first} is not acknowledged after an optional upload request"
             self.check("CH-208", conn.acked >= arrival.end, text)
 
     def segment_out(self, conn: Connection, seg: Segment) -> None:
         notes = self._of(conn)
         ack = unwrap(seg.acknowledgment, conn.acked)
-        if notes.urgent is not None and notes.urgent.certain and not seg.has(RST):
-            limit = notes.urgent.limit
+        urgent = _urgent(notes)
+        if urgent is not None and not seg.has(RST):
+            limit = urgent.limit
             self.check("CH-202", ack <= limit, f"ACK goes {ack - limit} bytes into urgent data")
         for start, end in notes.behind_options:
             if ack > conn.next_bounds[1] and start < ack <= end:
@@ -363,9 +392,9 @@ class Uploads(BookedMonitor):
         state = conn.final_state()
         if notes.final is None and state is not None:
             notes.final = (state, self.now)
-            if state == TIME_WAIT and not conn.given_up and conn.released is not None:
+            if state == TIME_WAIT and not conn.left_off and conn.released is not None:
                 self.trigger("CH-211")
-                self.expect(self.now + PROMPT, lambda: self._asked_in_time_wait(conn))
+                self.expect(self.now + PROMPT, lambda: self._asked_in_time_wait(conn), conn)
 
     def _asked_in_time_wait(self, conn: Connection) -> None:
         if conn.terminating is None and conn.abort_raised is None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tb.monitors.contract.acceptance import Answer, Bounds, Early, Fins, Gate, Held, in_range, in_window
+from tb.monitors.contract.acceptance import SOON, STALL, Answer, Bounds, Early, Fins, Gate, Held, in_range, in_window
 from tb.monitors.contract.receive_push import Pushes
 from tb.monitors.contract.receive_reach import Piece, Reach, Reset
 from tb.monitors.contract.receive_segments import ACK, FIN, PSH, RST, SYN, URG, Segment, unwrap
@@ -45,6 +45,10 @@ NEVER: Final = 0xFFFFFFFF
 TCP_STATE_TYPES: Final = frozenset((13, 14, 15, 17))
 PATH_STATE_TYPES: Final = frozenset((5, 6, 7, 8, 9, 10, 11, 12))
 
+PROMPT: Final = 250
+"""Ticks within which a target does what it must do at once."""
+RESET_SETTLED: Final = SOON + STALL + PROMPT
+"""Ticks behind an RST after which a target that took it has raised the abort."""
 _WINDOW_SCALING: Final = 4
 
 
@@ -195,6 +199,8 @@ class Connection:
         """Tick of an abortive disconnect."""
         self.resets: list[Reset] = []
         """RSTs that the NIC may find acceptable, and that may be what it acts by now."""
+        self.froze: int | None = None
+        """Tick of the last segment that may have stopped it: with SYN or URG."""
 
     @property
     def ends(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -274,14 +280,37 @@ class Connection:
 
     @property
     def given_up(self) -> bool:
-        """It is being terminated or aborted, or the target asked for the upload for a mandatory reason."""
+        """It is being terminated or aborted, or may be, or the target asked for the upload for a mandatory reason."""
+        return self.left_off or bool(self.resets)
+
+    @property
+    def over(self) -> bool:
+        """Nothing is owed any more. An RST that may count is no reason: `ReceiveDesk.expect` waits for it."""
+        return self.left_off or self.muted
+
+    @property
+    def left_off(self) -> bool:
+        """It is being terminated or aborted for certain, or the target asked for the upload for a mandatory reason."""
         return (
             self.terminating is not None
             or self.abort_raised is not None
             or self.aborting is not None
-            or self.reset_in is not None
+            or any(reset.certain for reset in self.resets)
             or any(is_mandatory(reason) for _, reason in self.retrieves)
         )
+
+    def settled_at(self, tick: int) -> int | None:
+        """Tick from which on it is known whether it was reset before ``tick``; None if that is known."""
+        last = max((reset.tick for reset in self.resets if reset.tick <= tick), default=None)
+        return None if last is None or self.over else max(tick, last + RESET_SETTLED) + 1
+
+    def frozen_by(self, froze: int | None) -> bool:
+        """A segment with SYN or URG that came at ``froze`` stopped it: the target asked for the upload since."""
+        return froze is not None and any(is_mandatory(reason) and tick >= froze for tick, reason in self.retrieves)
+
+    def moved(self, reach: Reach) -> bool:
+        """What waited was taken: RCV.NXT has gone on."""
+        return reach.now > reach.sure and max(self.acked, self.delivered) > reach.sure
 
     def scale(self, name: str) -> int:
         """Window shift in force: ``snd_wind_scale`` or ``rcv_wind_scale``."""
@@ -350,12 +379,17 @@ class Connection:
         start, ack = unwrap(seg.sequence, self.arrived), unwrap(seg.acknowledgment, self.una)
         if seg.has(RST):
             reach = self.reach(tick)
-            if reach.low <= start <= reach.most:
-                self.resets.append(Reset(tick, start, reach))
+            if reach.low <= start <= reach.sure or start in reach.places:
+                moving = self.froze is not None and self.froze + RESET_SETTLED >= tick
+                certain = sure and reach.exact(start) and not reach.waits and not moving
+                self.resets.append(Reset(tick, start, reach, certain and self.released is not None))
             return []
+        if seg.has(SYN | URG):
+            self.froze = tick
         if seg.has(ACK) and not seg.has(SYN) and ack > self.sent:
             stamp = self.gate.recent.passes(seg.stamps, tick)
             self.early.add(Held(tick, ack, seg, stamp, self.arrived, self.next_bounds[0], self.acked))
+            self.posted(tick)
             return []
         return self._look_at(seg, tick, order, sure=sure)
 
@@ -397,6 +431,10 @@ class Connection:
         self.arrivals.extend(new)
         return new
 
+    def posted(self, tick: int) -> None:
+        """More may be with the target to send."""
+        self.early.post(tick, self.queued + (self.own_fin is not None))
+
     def shown(self, count: int, data: bytes, tick: int) -> None:
         """The target hands ``count`` bytes over: they may be of a segment that acknowledges what is still to leave.
 
@@ -426,6 +464,9 @@ class Connection:
                 return False
         held.taken |= whole
         held.counts = True
+        others = (one.item for one in self.early.waiting(tick) if one is not held)
+        spans = ((unwrap(one.sequence, self.arrived), len(one.payload)) for one in others)
+        held.alone &= not any(at < high and low < at + size for at, size in spans)
         self._came(held, self._take_data(held.item, start, tick, 0))
         self._believe(held)
         return whole
@@ -454,7 +495,7 @@ class Connection:
 
         The least that any acknowledges first: the target is held to no more than it needs to have sent.
         """
-        return self._sendable(self.early.waiting(tick, self.queued + (self.own_fin is not None)))
+        return self._sendable([held for held in self.early.waiting(tick) if held.posted])
 
     def _sendable(self, waiting: list[Held[Segment]]) -> list[Held[Segment]]:
         """Of them those that acknowledge what the peer's window lets through, the least first."""
@@ -469,19 +510,30 @@ class Connection:
 
     def reach(self, tick: int) -> Reach:
         """Where RCV.NXT may be, with all that waits and counts, or will when more is posted."""
-        low, end = self.next_bounds
-        waiting = [
-            (unwrap(held.item.sequence, self.arrived), held.item.length, held)
-            for held in self._sendable(self.early.waiting(tick))
-        ]
-        pieces = list[Piece]()
-        for start, length, held in sorted(waiting, key=lambda one: one[:2]):
-            last = min(start + length, self.edge_at(end))
-            bounds = replace(self.bounds(), nxt=(held.low, end), edge=(self.edge, self.edge_at(end)))
-            if start <= end < last and in_window(start, length, bounds) is not Answer.NO:
-                pieces.append(Piece(start, last, held))
-                end = last
-        return Reach(low, self.next_bounds[1], tuple(pieces))
+        low, sure = self.next_bounds
+        waiting = self._sendable(self.early.waiting(tick))
+        if not waiting:
+            return Reach(low, sure)
+        end, pieces = sure, list[Piece]()
+        behind = [Piece(at, at + len(text), None) for at, text in self.stream.beyond]
+        behind += [Piece(place, place + 1, None) for place in self.fins.places]
+        ahead = [Piece(unwrap(held.item.sequence, self.arrived), 0, held) for held in waiting]
+        for piece in sorted([*ahead, *behind], key=lambda one: one.start):
+            if piece.start > end:
+                break
+            led = piece if piece.held is None else self._cut(piece.start, piece.held, end)
+            if led is not None:
+                pieces.append(led)
+                end = max(end, led.end)
+        return Reach(low, sure, tuple(pieces))
+
+    def _cut(self, start: int, held: Held[Segment], rcv_nxt: int) -> Piece | None:
+        """What of a waiting segment lies in the window while RCV.NXT is ``rcv_nxt`` at most."""
+        edge, end = self.edge_at(rcv_nxt), start + len(held.item.payload)
+        bounds = replace(self.bounds(), nxt=(held.low, rcv_nxt), edge=(self.edge, edge))
+        if in_window(start, held.item.length, bounds) is Answer.NO:
+            return None
+        return Piece(start, min(end, edge) + (held.item.has(FIN) and end <= edge), held)
 
     def took_reset(self) -> int | None:
         """The target acts as if it had taken an RST: all up to the answer must have left (0: nothing must).
@@ -492,7 +544,10 @@ class Connection:
             return None
         if any(not reset.waits for reset in self.resets):
             return 0
-        needed = min((reset.reach.needed(reset.place) for reset in self.resets), key=_most_acked)
+        able = [needed for reset in self.resets if (needed := reset.reach.needed(reset.place))]
+        if not able:
+            return None
+        needed = min(able, key=_most_acked)
         for held in needed:
             held.taken = held.counts = True
         return _most_acked(needed)
@@ -511,7 +566,9 @@ class Connection:
                 self.revived = self.last_in = tick
                 held.counts = True
             self._came(held, self._look_at(held.item, tick, 0, sure=False, held=held, had=min(held.before, acked)))
-            if held.taken and start <= held.told:  # RFC 7323, 4.3: SEG.SEQ <= Last.ACK.sent, when it came
+            if (
+                held.taken and held.alone and start <= held.told
+            ):  # RFC 7323, 4.3: SEG.SEQ <= Last.ACK.sent, when it came
                 self.gate.recent.had(held.item.stamps, tick)
 
     def _believe(self, held: Held[Segment]) -> None:

@@ -384,7 +384,7 @@ class Delivery(BookedMonitor):
 
     def _left(self, conn: Connection, wanted: int) -> None:
         text = f"it took a segment that acknowledges {wanted - conn.sent} bytes which it has not sent since"
-        self.check("CH-155", conn.sent >= wanted or conn.stopped, text)
+        self.check("CH-155", conn.sent >= wanted or conn.muted, text)
 
     # --- what must happen ------------------------------------------------------------------------------
 
@@ -394,11 +394,11 @@ class Delivery(BookedMonitor):
         if duty is None or notes.duty is None or (duty.rule, duty.state) != (notes.duty.rule, notes.duty.state):
             notes.duty = duty
             if duty is not None:
-                self.expect(self.now + duty.wait, lambda: self._overdue(conn, duty))
+                self.expect(self.now + duty.wait, lambda: self._overdue(conn, duty), conn)
 
     def _overdue(self, conn: Connection, duty: _Duty) -> None:
         notes = self._of(conn)
-        if notes.duty is not duty or conn.stopped or conn.in_call or notes.served == duty.state:
+        if notes.duty is not duty or conn.over or conn.in_call or notes.served == duty.state:
             return
         notes.served = duty.state
         there = conn.known - conn.delivered
@@ -406,7 +406,7 @@ class Delivery(BookedMonitor):
         self.breach(duty.rule, text)
 
     def _duty(self, conn: Connection) -> _Duty | None:
-        if conn.stopped or conn.in_call or conn.released is None:
+        if conn.over or conn.in_call or conn.released is None:
             return None
         there = conn.known - conn.delivered
         if conn.requests:

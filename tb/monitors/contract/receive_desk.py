@@ -10,7 +10,7 @@ from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.monitor import Desk, Hook, Monitor, Origin, hooks_of
-from tb.monitors.contract.receive_books import Asked, Books, Connection, Item, Parameters
+from tb.monitors.contract.receive_books import RESET_SETTLED, Asked, Books, Connection, Item, Parameters
 from tb.monitors.contract.receive_reach import Reset
 from tb.monitors.contract.receive_segments import Segment, forwarded_segment, segment_of
 from tb.monitors.contract.receive_stream import Arrival
@@ -18,10 +18,6 @@ from tb.monitors.contract.trace import Enter, Frame, Leave, PassedUp, Record, Se
 
 LATE: Final = 16
 """Ticks between a cause at a face or on the wire and the effect at the other."""
-STALL: Final = 64
-"""Ticks by which a frame may leave late: the wire may have been busy."""
-PROMPT: Final = 250
-"""Ticks within which a target does what it must do at once."""
 RACE: Final = 2
 """Ticks by which two things at different faces may appear in the wrong order."""
 CROWD: Final = 8
@@ -85,7 +81,7 @@ class ReceiveDesk(Desk):
         self._parameters: dict[str, Parameters] = {}
         self._calls: dict[int, Enter] = {}
         self._top: dict[str, int] = {}
-        self._due: list[tuple[int, int, str, Origin, Callable[[], None]]] = []
+        self._due: list[tuple[int, int, str, Origin, Callable[[], None], Connection | None]] = []
         self._due_count = 0
         self._completing: dict[int, list[Connection]] = {}
         self._strays: dict[str, deque[tuple[int, Segment]]] = {}
@@ -130,14 +126,18 @@ class ReceiveDesk(Desk):
         tick, count = self._crowds.get(self.adapter, (-1, 0))
         return tick == self.now and count > CROWD
 
-    def expect(self, tick: int, look: Callable[[], None]) -> None:
+    def expect(self, tick: int, look: Callable[[], None], conn: Connection | None = None) -> None:
         """Call ``look`` once the trace has passed ``tick`` (only what layer 0 shows is expected).
 
-        What it finds comes from where that comes from which it was expected after.
+        What it finds comes from where that comes from which it was expected after. ``conn``: only once it is known
+        whether the connection was reset before ``tick``.
         """
         if self.layer == 0:
-            self._due_count += 1
-            heapq.heappush(self._due, (tick, self._due_count, self.adapter, self.origin, look))
+            self._put(tick, self.adapter, self.origin, look, conn)
+
+    def _put(self, tick: int, adapter: str, origin: Origin, look: Callable[[], None], conn: Connection | None) -> None:
+        self._due_count += 1
+        heapq.heappush(self._due, (tick, self._due_count, adapter, origin, look, conn))
 
     def judge_due(self) -> None:
         """The run is over: judge what was due by now."""
@@ -168,7 +168,11 @@ class ReceiveDesk(Desk):
     def _pass_time(self, record: Record) -> None:
         self.layer, self.top, origin = 0, False, self.origin
         while self._due and self._due[0][0] < record.tick:
-            _, _, self.adapter, self.origin, look = heapq.heappop(self._due)
+            tick, _, self.adapter, self.origin, look, conn = heapq.heappop(self._due)
+            settled = conn.settled_at(tick) if conn is not None else None
+            if settled is not None:
+                self._put(settled, self.adapter, self.origin, look, None)
+                continue
             look()
         self.adapter, self.origin = record.adapter, origin
 
@@ -209,16 +213,16 @@ class ReceiveDesk(Desk):
         new = conn.take_in(seg, self.now, self.record.order, sure=sure)
         if len(conn.resets) > resets:
             reset = conn.resets[-1]
-            self.expect(self.now + STALL, lambda: self._review_reset(conn, reset))
+            self.expect(self.now + RESET_SETTLED, lambda: self._review_reset(conn, reset))
         return new
 
     def _review_reset(self, conn: Connection, reset: Reset) -> None:
         """An abort follows an RST that the target took. What goes on behind it did not take it."""
-        since = reset.tick if conn.released is None else max(reset.tick, conn.released)
-        if reset.waits or (conn.released is not None and since + PROMPT < self.now):
+        since = self.now if conn.released is None else max(reset.tick, conn.released)
+        if since + RESET_SETTLED < self.now:
             conn.forget_reset(reset)
         else:
-            self.expect(self.now + PROMPT, lambda: self._review_reset(conn, reset))
+            self.expect(since + RESET_SETTLED, lambda: self._review_reset(conn, reset))
 
     # --- calls -----------------------------------------------------------------------------------------
 
@@ -325,6 +329,7 @@ class ReceiveDesk(Desk):
                 conn.requests.append(item)
             else:
                 self._queue(conn, item, enter.flags)
+                conn.posted(self.now)
             for hook in self.posted:
                 hook(item)
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from tb.monitors.contract.acceptance import STALL
 from tb.monitors.contract.monitor import Desk, Monitor
-from tb.monitors.contract.receive_books import Books, Connection, Item, Parameters, Shared
+from tb.monitors.contract.receive_books import PROMPT, Books, Connection, Item, Parameters, Shared
 from tb.monitors.contract.receive_desk import (
     CROWD,
     LATE,
-    PROMPT,
     QUERY_COMPLETE,
     RACE,
-    STALL,
     TERMINATE_COMPLETE,
     ReceiveDesk,
 )
@@ -76,9 +75,9 @@ class BookedMonitor(Monitor):
         """So many frames came in this tick that the NIC may have dropped one."""
         return self.desk.crowded
 
-    def expect(self, tick: int, look: Callable[[], None]) -> None:
+    def expect(self, tick: int, look: Callable[[], None], conn: Connection | None = None) -> None:
         """Call ``look`` once the trace has passed ``tick``, see `ReceiveDesk.expect`."""
-        self.desk.expect(tick, look)
+        self.desk.expect(tick, look, conn)
 
     def finish(self) -> None:
         """What was due when the run ended is judged."""

@@ -127,11 +127,11 @@ class ReceiveWire(BookedMonitor):
             behind = sum(one.end > arrival.end for one in waiting) if waiting and waiting[-1].end > arrival.end else 0
             waiting.insert(len(waiting) - behind, arrival)
             if delay is not None:
-                self.expect(self.now + delay + STALL, partial(self._unsaid, conn, arrival))
+                self.expect(self.now + delay + STALL, partial(self._unsaid, conn, arrival), conn)
 
     def _unsaid(self, conn: Connection, arrival: Arrival) -> None:
         copied = arrival.copied and arrival.waited != arrival.last
-        if conn.acked >= arrival.end or conn.stopped or copied:
+        if conn.acked >= arrival.end or conn.over or copied:
             return
         text = f"{arrival.end - arrival.start} bytes of tick {arrival.first} are not acknowledged"
         if conn.delivered >= arrival.end:

@@ -148,12 +148,12 @@ class IdleTimers(BookedMonitor):
         elif persist is not None:
             notes.persist = None
             left = conn.queued - conn.una
-            if left > 0 and open_bytes >= min(left, number(conn.const, "remote_mss", 536)) and not conn.stopped:
+            if left > 0 and open_bytes >= min(left, number(conn.const, "remote_mss", 536)) and not conn.over:
                 came = self.now
-                self.expect(came + PROMPT, lambda: self._resumed(conn, came))
+                self.expect(came + PROMPT, lambda: self._resumed(conn, came), conn)
 
     def _resumed(self, conn: Connection, came: int) -> None:
-        if not conn.stopped:
+        if not conn.over:
             sent = self._of(conn).last_payload >= came
             self.check("CH-218", sent, f"the window opened at tick {came}, no data left in {PROMPT} ticks")
 
@@ -175,7 +175,7 @@ class IdleTimers(BookedMonitor):
         elif len(probes) >= count:
             gap = probes[-1] - (probes[-2] if len(probes) > 1 else persist.since)
             sent = len(probes)
-            self.expect(self.now + _NEXT_GAP * gap + LATE, lambda: self._probed_out(conn, persist, sent))
+            self.expect(self.now + _NEXT_GAP * gap + LATE, lambda: self._probed_out(conn, persist, sent), conn)
 
     def _gap(self, rule: str, gap: int, expected: int, what: str) -> None:
         slack = LATE + expected // 8
@@ -184,7 +184,7 @@ class IdleTimers(BookedMonitor):
         self.check(rule, good, f"{what} came after {gap} ticks, {expected} were due")
 
     def _probed_out(self, conn: Connection, persist: _Persist, sent: int) -> None:
-        if self._of(conn).persist is persist and len(persist.probes) == sent and not conn.stopped:
+        if self._of(conn).persist is persist and len(persist.probes) == sent and not conn.over:
             self.breach("CH-219", f"no TimeoutExpiration after {sent} probes in one round")
 
     # --- FIN_WAIT_2 ------------------------------------------------------------------------------------
@@ -210,10 +210,10 @@ class IdleTimers(BookedMonitor):
 
     def _start_fin_wait(self, conn: Connection, notes: _Notes, low: int, high: int, ticks: int) -> None:
         state = notes.waiting = (low, high, ticks)
-        self.expect(high + ticks + PROMPT, lambda: self._waited_out(conn, state))
+        self.expect(high + ticks + PROMPT, lambda: self._waited_out(conn, state), conn)
 
     def _waited_out(self, conn: Connection, state: tuple[int, int, int]) -> None:
-        if self._of(conn).waiting is state and self._in_fin_wait_2(conn) and not conn.stopped:
+        if self._of(conn).waiting is state and self._in_fin_wait_2(conn) and not conn.over:
             self.breach("CH-220", f"no TimeoutExpiration {state[2]} ticks after FIN_WAIT_2 was entered or restarted")
 
     # --- keepalive -------------------------------------------------------------------------------------
@@ -244,12 +244,12 @@ class IdleTimers(BookedMonitor):
     def _watch_idle(self, conn: Connection, notes: _Notes) -> None:
         if not notes.idle.watched and notes.idle.latest is not None:
             notes.idle.watched = True
-            self.expect(notes.idle.latest + PROMPT, lambda: self._idle_too_long(conn, notes))
+            self.expect(notes.idle.latest + PROMPT, lambda: self._idle_too_long(conn, notes), conn)
 
     def _idle_too_long(self, conn: Connection, notes: _Notes) -> None:
         idle = notes.idle
         idle.watched = False
-        if conn.stopped or not self._keeps_alive(conn) or idle.latest is None:
+        if conn.over or not self._keeps_alive(conn) or idle.latest is None:
             return
         if idle.latest + PROMPT >= self.now:
             self._watch_idle(conn, notes)

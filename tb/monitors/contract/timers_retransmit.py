@@ -252,10 +252,10 @@ class Retransmission(BookedMonitor):
             return
         before = self._recovering(conn, notes)
         notes.recover_at, notes.recover = self.now, max(notes.recover, conn.sent)
-        doubtful = before or head.doubtful or inherited or conn.stopped or conn.released is None
+        doubtful = before or head.doubtful or inherited or conn.over or conn.released is None
         if head.duplicates == head.possible == threshold and not doubtful:
             copies = head.copies
-            self.expect(self.now + _FAST, lambda: self._resent_by_now(conn, head, copies))
+            self.expect(self.now + _FAST, lambda: self._resent_by_now(conn, head, copies), conn)
 
     def _perhaps(self, conn: Connection, notes: _Notes) -> None:
         """With those that keep the window shut the threshold may be reached, and a recovery have begun.
@@ -273,7 +273,7 @@ class Retransmission(BookedMonitor):
         return fresh or conn.una <= notes.recover
 
     def _resent_by_now(self, conn: Connection, head: _Head, copies: int) -> None:
-        if self._of(conn).head is head and not conn.stopped and not head.doubtful:
+        if self._of(conn).head is head and not conn.over and not head.doubtful:
             text = f"{head.duplicates} duplicate ACKs, no retransmission in {_FAST} ticks"
             self.check("CH-216", head.copies > copies, text)
         elif head.copies > copies:
@@ -331,23 +331,23 @@ class Retransmission(BookedMonitor):
         if limit == NEVER:
             if count is not None and sent > count:
                 self.trigger("CH-215")
-            self.expect(self.now + wait, lambda: self._goes_on(conn, head, sent))
+            self.expect(self.now + wait, lambda: self._goes_on(conn, head, sent), conn)
         elif limit:
             before = head.timed[-2] - head.timed[0] if sent > 1 else 0
             if before > limit:
                 self.breach("CH-214", f"sent again after {before} ticks of retransmission, MaxRT is {limit}")
             elif spent >= limit:
-                self.expect(self.now + wait, lambda: self._ended(conn, head, sent))
+                self.expect(self.now + wait, lambda: self._ended(conn, head, sent), conn)
         elif count is not None:
             if sent > count + fast:
                 self.breach("CH-214", f"retransmission number {sent}, the limit is {count}")
             elif sent >= count:
-                self.expect(self.now + wait, lambda: self._ended(conn, head, sent))
+                self.expect(self.now + wait, lambda: self._ended(conn, head, sent), conn)
 
     def _silent(self, conn: Connection, head: _Head, sent: int) -> bool:
         """Nothing came and nothing was sent again since retransmission number ``sent``."""
         same = self._of(conn).head is head and len(head.timed) == sent and conn.una == head.position
-        return same and conn.last_in < head.timed[-1] and not conn.stopped
+        return same and conn.last_in < head.timed[-1] and not conn.over
 
     def _ended(self, conn: Connection, head: _Head, sent: int) -> None:
         if self._silent(conn, head, sent):

@@ -598,6 +598,13 @@ def test_what_was_acknowledged_too_early_counts_for_a_while_once() -> None:
     assert [(held.tick, held.item) for held in early.due(26, 150)] == [(10, "first")]
     assert list(early.due(27, 150)) == []
     assert list(early.due(37, 300)) == []
+    early.add(Held(40, 300, "posted in time"))
+    early.add(Held(40, 400, "posted too late"))
+    early.post(56, 399)
+    early.post(57, 400)
+    assert [held.item for held in early.due(120, 400)] == ["posted in time"]
+    early.add(Held(140, 500, "gone", posted=True))
+    assert list(early.due(221, 500)) == []
 
 
 def test_where_bytes_differ_one_of_those_that_came_counts_and_no_third() -> None:
