@@ -11,7 +11,7 @@ from tb.config import ROOT, ConfigError
 from tb.sabotage.judge import read_divergence
 from tb.sabotage.manifest import CONTRACT, CONTROL, Edit, Sabotage, draw, load, sources_of
 from tb.sabotage.run import Outcome, from_patch, status_of
-from tb.sabotage.stimuli import GOLDEN, OWN, SHORT, contract
+from tb.sabotage.stimuli import GOLDEN, SHORT, contract, stimuli
 
 ENTRIES = load()
 #: Those that a monitor of the contract must see; tb/tests/model/test_sabotage_contract.py is about them.
@@ -19,7 +19,7 @@ OTHERS = [entry for entry in ENTRIES if entry.check != CONTRACT]
 SABOTAGES = [entry for entry in OTHERS if not entry.twin and entry.check != CONTROL]
 TWINS = [entry for entry in OTHERS if entry.twin]
 BLIND = {entry.id for entry in ENTRIES if entry.blind}
-STIMULI = {stimulus.name for stimulus in OWN}
+STIMULI = {stimulus.name for stimulus in stimuli()}
 #: Blocks with logic -> the modules of which one must be sabotaged.
 BLOCKS = {
     "csr": {"csr"},
