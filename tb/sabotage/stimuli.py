@@ -65,6 +65,13 @@ OWN = (
         "segments",
         settings={"size": 64 << 10, "seed": 5, "mss": 140, "conns": 4, "dup": 0.01, "reorder": 0.01},
     ),
+    # so many connections that events of all classes wait for tcp_engine at once
+    Stimulus(
+        "crowd",
+        settings={"size": 64 << 10, "seed": 5, "mss": 140, "conns": 16, "dup": 0.01, "reorder": 0.01, "delay": 1},
+        plusargs={"prescale": 150},
+        conns=16,
+    ),
     Stimulus("six", settings={"size": 4 << 10, "seed": 21, "family": 6}, timeout=120),
     Stimulus("losses", settings={"size": 32 << 10, "seed": 103, "loss": 0.15, "delay": 5}),
     Stimulus("newreno", settings={"size": 32 << 10, "seed": 103, "loss": 0.15, "delay": 5, "sack": False}),
