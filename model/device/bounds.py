@@ -40,7 +40,10 @@ WAITS_BEHIND: Mapping[str, tuple[str, ...]] = {
 """Kinds seldom due in a jam, and the kinds that wait in the same place: what was seen of those counts for them too."""
 
 ONE_BY_ONE = frozenset(("raw_send",))
-"""Kinds of which the next begins when the one before is done: a long queue of them takes as long as it is."""
+"""Kinds of which the next begins when the one before is done: a long queue of them takes as long as it is.
+
+What is done out of turn begins nothing and took nothing: the one that it overtook is due since its own turn came.
+"""
 
 _BUS = frozenset(("segment", "message", "continue", "grant", "wire", "write", "completion", "consumed"))
 FETCHED = frozenset(("command", "raw_send"))
@@ -108,16 +111,18 @@ class Liveness:
 
     def end(self, kind: str, key: Hashable, cycle: int) -> None:
         """It happened, or is due no longer."""
-        start = self._open[kind].pop(key, None)
-        if start is None:
+        pending = self._open[kind]
+        in_turn = next(iter(pending), None) == key
+        start = pending.pop(key, None)
+        if start is None or (kind in ONE_BY_ONE and not in_turn):
             return
         took = cycle - start
         if took > self.seen[kind]:
             self.seen[kind] = took
             if took > self._bounds[kind]:
                 raise Halt(self._late(kind, key, cycle, took))
-        if kind in ONE_BY_ONE:
-            self.restart(cycle, (kind,))
+        if kind in ONE_BY_ONE and pending:
+            pending[next(iter(pending))] = cycle
 
     def strobe(self, cycle: int, *, quiet: bool) -> None:
         """A tick; ``quiet``: nothing was recorded since the one before. Halts if a timer is due all the while."""

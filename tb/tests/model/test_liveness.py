@@ -60,6 +60,33 @@ def test_of_raw_sends_each_is_due_when_the_one_before_it_is_done(kind: str, late
             live.check(count * step + BOUNDS[kind] + 1)
 
 
+def test_a_raw_send_that_is_overtaken_for_ever_is_late() -> None:
+    live, bound = Liveness(BOUNDS), BOUNDS["raw_send"]
+    live.begin("raw_send", 0, 0)
+    live.begin("raw_send", 1, 0)
+    live.end("raw_send", 0, 10)
+    for cycle in range(20, 10 + bound, bound // 16):  # each is done at once, while 1 waits in front of it
+        live.begin("raw_send", cycle, cycle)
+        live.end("raw_send", cycle, cycle + 5)
+        live.check(cycle + 5)
+    live.check(10 + bound)
+    with pytest.raises(Halt) as halt:
+        live.check(10 + bound + 1)
+    assert halt.value.divergence.field == "raw_send 1"
+
+
+def test_a_raw_send_that_is_done_out_of_turn_begins_nothing_and_took_nothing() -> None:
+    live, bound = Liveness(BOUNDS), BOUNDS["raw_send"]
+    for number in range(3):
+        live.begin("raw_send", number, 0)
+    live.end("raw_send", 0, bound)
+    live.end("raw_send", 2, 2 * bound)  # 1 is due since 0 was done
+    assert live.seen["raw_send"] == bound
+    live.check(2 * bound)
+    with pytest.raises(Halt):
+        live.check(2 * bound + 1)
+
+
 def _ends(live: Liveness, kind: str, number: int, cycle: int) -> bool:
     try:
         live.end(kind, number, cycle)
