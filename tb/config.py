@@ -40,6 +40,8 @@ ROOT = Path(__file__).resolve().parent.parent
 IPV6_COMMANDS = ("run", "serve", "regress", "seam", "packetdrill", "hostile", "interop")
 #: Variables for which it matters whether they were given.
 REMEMBERED = ("SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES", "FAMILY")
+#: What memory may take beyond the least latency in a run, cycles; drawn for each.
+LATENCY_SPREADS = (0, 8, 32)
 #: The environment variable that names the JSON file for the process inside the simulator.
 CONFIG_FILE_VARIABLE = "CHIMNEY_CONFIG"
 

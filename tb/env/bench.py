@@ -16,7 +16,7 @@ from cocotb.triggers import Event, RisingEdge, SimTimeoutError, Timer, ValueChan
 from model.layout.generated import Csr
 from model.ndis.calls import NdisCall
 from model.ndis.miniport import MiniportDriver
-from tb.config import RunConfig
+from tb.config import LATENCY_SPREADS, RunConfig
 from tb.device.host_port import Action, MemoryWrite, RegisterRead, RegisterWrite, RtlHostPort
 from tb.env.environment import ChimneyEnv
 from tb.env.sequences import FrameStream, NdisStream, RegisterAccess
@@ -363,7 +363,7 @@ def back_pressure(config: RunConfig) -> dict[str, int]:
     draws = Streams(config.seed, ("transactors",)).stream
     return {
         "lat_min": config.mem_latency,
-        "lat_max": config.mem_latency + draws("lat_max").choice((0, 8, 32)),
+        "lat_max": config.mem_latency + draws("lat_max").choice(LATENCY_SPREADS),
         "p_ar": draws("p_ar").choice((0, 16)),
         "p_r": draws("p_r").choice((0, 16)),
         "p_aw": draws("p_aw").choice((0, 16)),

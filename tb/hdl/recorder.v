@@ -8,8 +8,9 @@
 //   S           tick: the value after this strobe
 //   I           level: the interrupt line changed
 //   E           checker code: a protocol rule was broken (tb/hdl/checkers)
-//   B           cycles: the segment that tcp_engine commits here waited so long, the engine free, for room behind the
-//               engine; the T of it follows. No line, no wait
+//   B           wait whole: the segment that tcp_engine commits here waited so many cycles for room behind the engine:
+//               since the commit before with the engine free, and in all; the T of it follows. No line, no wait. A wait
+//               that lasts is told every 1024 cycles of it, too, with no T
 //   A           memory source sink: cycles stalled on purpose by each transactor, when `mark` toggles
 //
 // The file is flushed in the cycle of the line, so Python, awake in the same time step, sees it. `rec_count` counts
@@ -54,6 +55,7 @@ module recorder #(
     input  wire [CHECKERS*8-1:0]   violation_code,
     input  wire                    room_valid,
     input  wire [31:0]             room_wait,
+    input  wire [31:0]             room_whole,
     input  wire [31:0]             stall_mem,
     input  wire [31:0]             stall_source,
     input  wire [31:0]             stall_sink,
@@ -157,7 +159,7 @@ module recorder #(
                     violations <= violations + 32'd1;
                     lines = lines + 1;
                 end
-            if (room_valid) begin $fwrite(fd, "B %0d %h\n", cycle, room_wait); lines = lines + 1; end
+            if (room_valid) begin $fwrite(fd, "B %0d %h %h\n", cycle, room_wait, room_whole); lines = lines + 1; end
             if (mark != mark_seen) begin
                 $fwrite(fd, "A %0d %h %h %h\n", cycle, stall_mem, stall_source, stall_sink);
                 mark_seen = mark;

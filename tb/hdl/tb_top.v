@@ -213,13 +213,15 @@ module tb_top #(
 
     wire        calm, fell_due;
     wire [31:0] still;
-    wire        taken, short_of_room;  // the event in tcp_engine is committed; a segment could start but for room behind it
+    wire        taken;                 // the event in tcp_engine is committed
+    wire        no_room;               // a segment waits for room behind tcp_engine
+    wire        short_of_room;         // and for nothing else: the engine is free
     wire        of_segment;            // `taken` is a segment
 `ifdef OWN_DUT
     // Nobody knows the deadlines of a foreign device: time never leaps over idle ticks. It has no commit port.
     assign still    = 32'd0;
     assign fell_due = 1'b0;
-    assign {taken, short_of_room, of_segment} = 3'd0;
+    assign {taken, no_room, short_of_room, of_segment} = 4'd0;
     assign {rec_tcp_valid, rec_dlv_valid, rec_rx_valid, rec_tx_valid, rec_cq_valid} = 5'd0;
     assign rec_tcp = {`REC_TCP_W{1'b0}};
     assign rec_dlv = {`REC_DLV_W{1'b0}};
@@ -232,8 +234,10 @@ module tb_top #(
     assign fell_due = dut.u_engine.timers.m_due_valid || dut.u_rx.delivery.scan.m_due_valid;
     assign taken         = dut.u_engine.arbiter.m_evt_ready;
     assign of_segment    = dut.u_engine.arbiter.s_rx_ready;
-    assign short_of_room = dut.u_engine.arbiter.s_rx_valid && dut.u_engine.arbiter.idle
+    assign no_room       = dut.u_engine.arbiter.s_rx_valid
+                           && !dut.u_engine.arbiter.chosen_reg[dut.u_engine.arbiter.RX]
                            && !dut.u_engine.arbiter.request[dut.u_engine.arbiter.RX];
+    assign short_of_room = no_room && dut.u_engine.arbiter.idle;
 
     function [31:0] sooner(input [31:0] one, input [31:0] left);
         sooner = left[31] ? 32'd0 : (left < one) ? left : one;
@@ -353,11 +357,18 @@ module tb_top #(
         .violation (violation[5]), .code (violation_code[47:40])
     );
 
-    // cycles since the last commit in which a segment waited for nothing but room behind tcp_engine
-    reg [31:0] room_wait;
-    always @(posedge clk)
+    // cycles since the last commit in which a segment waited for nothing but room behind tcp_engine, and since the last
+    // segment all in which it had none; told with the segment's commit, and meanwhile, as there may never be one
+    localparam TELL = 10;                        // log2 of cycles
+    reg  [31:0] room_wait, room_whole;
+    wire        room_told = COMMIT_PORT != 0 && !rst
+                            && (of_segment ? room_whole != 32'd0 : no_room && (&room_whole[TELL-1:0]));
+    always @(posedge clk) begin
         if (rst || taken) room_wait <= 32'd0;
         else if (short_of_room) room_wait <= room_wait + 32'd1;
+        if (rst || of_segment) room_whole <= 32'd0;
+        else if (no_room) room_whole <= room_whole + 32'd1;
+    end
 
     recorder #(
         .TCP_W (`REC_TCP_W), .DLV_W (`REC_DLV_W), .RX_W (`REC_RX_W), .TX_W (`REC_TX_W), .CQ_W (`REC_CQ_W),
@@ -374,7 +385,7 @@ module tb_top #(
         .frame_beat (rx_tvalid && rx_tready && !rst), .frame_last (rx_tlast), .frame_keep (rx_tkeep),
         .tick_strobe (tick_strobe && !rst), .tick (tick_count), .irq (irq && !rst),
         .violation (violation), .violation_code (violation_code),
-        .room_valid (COMMIT_PORT != 0 && of_segment && room_wait != 32'd0 && !rst), .room_wait (room_wait),
+        .room_valid (room_told), .room_wait (room_wait), .room_whole (room_whole),
         .stall_mem (stall_mem), .stall_source (stall_source), .stall_sink (stall_sink),
         .mark (rec_mark), .rec_batch (rec_batch),
         .rec_count (rec_count), .rec_wake (rec_wake), .violations (violations)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from model.layout.generated import RecRx, RecTcp, TcpEvt
 from tb.monitors.wire_headers import read_segment
-from tb.sim.records import parse
+from tb.sim.records import RecordError, parse
 
 _END: Final = 0
 _NOP: Final = 1
@@ -34,23 +34,24 @@ def option_walk(frame: bytes) -> int:
 
 
 class Took(NamedTuple):
-    """The most that one of the frames took, in cycles."""
+    """The most that one took, in cycles."""
 
     engine: int
-    """Of tcp_engine's time, waits for room behind it left out: an upper bound."""
+    """Of tcp_engine's time, waits for room behind it left out: an upper bound, of the frames asked for."""
     room: int
-    """Of waiting for that room, with the engine free: queues to the wire and to host memory are full."""
+    """Of waiting for that room, whatever the segment, with a commit or none: queues to host memory are full."""
 
 
 def engine_cycles(records: Path, walks: Mapping[int, int]) -> Took:
-    """Cycles that tcp_engine took for one of these frames, at most, and those that one waited for room behind it.
+    """Cycles that tcp_engine took for one of these frames, at most, and those that a segment waited for room behind it.
 
     ``walks``: number of the frame among all that entered, from 0 -> `option_walk`. The engine begins when the commit
     before is done and the segment is there, whichever comes later. It is there one cycle and its walk after rx_parser
     said what the frame is, or after the commit of the segment before it, as rx_options holds one at a time: what these
     two take is none of the engine's, and the wire does not wait for it. All waiting behind that counts, but for the
     cycles in which event_arbiter, free, has no room for what the segment may lead to (B of the recorder): those are
-    as many as the wire and the bus take for what came before, and none of them for this frame.
+    as many as the bus takes for what came before, and none of them for this frame. RecordError if a line says that
+    such a wait was longer than all the time in which it can have been.
     """
     offered: dict[int, int] = {}
     before = segment_before = engine = room = waited = 0
@@ -63,14 +64,24 @@ def engine_cycles(records: Path, walks: Mapping[int, int]) -> Took:
                 offered[RecRx.unpack(record.value).arrival] = record.cycle
                 continue
             if record.tag == "B":
-                waited = record.value
+                waited, whole = record.fields
+                room = max(room, whole)
                 continue
-            commit = RecTcp.unpack(record.value)
+            commit, since = RecTcp.unpack(record.value), before
             if commit.kind == TcpEvt.RX_SEGMENT:
                 if commit.cause in walks:
-                    there = max(segment_before, offered[commit.cause]) + 1 + walks[commit.cause]
-                    engine = max(engine, record.cycle - max(before, there) - waited)
-                    room = max(room, waited)
+                    since = max(before, max(segment_before, offered[commit.cause]) + 1 + walks[commit.cause])
+                    engine = max(engine, record.cycle - since - waited)
+                _plausible(records, record.cycle, record.cycle - since, waited)
                 segment_before = record.cycle
             before, waited = record.cycle, 0
     return Took(engine, room)
+
+
+def _plausible(records: Path, cycle: int, interval: int, waited: int) -> None:
+    """RecordError if a segment waited ``waited`` cycles for room in an ``interval`` that is shorter."""
+    if waited > interval:
+        raise RecordError(
+            f"{records}, commit of a segment at cycle {cycle}: line B in front of it has {waited} cycles of waiting "
+            f"for room, but the engine could begin {interval} cycles before; look at room_wait in tb/hdl/tb_top.v"
+        )

@@ -102,7 +102,7 @@ def _cycles(found: dict[str, Any]) -> str:
     """What frames took on the RTL, in words; the golden device takes no time."""
     if found["cycles_max"] is None:
         return ""
-    return f"{found['cycles_max']} cycles a frame at most (and {found['room_max']} of waiting for wire and bus), "
+    return f"{found['cycles_max']} cycles a frame at most (and {found['room_max']} of waiting for room behind it), "
 
 
 def summary(seeds: list[dict[str, Any]], wanted: int) -> dict[str, Any]:

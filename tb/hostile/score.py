@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tb.config import RunConfig
+from tb.config import LATENCY_SPREADS, RunConfig
 from tb.hostile.attacks import REACHING, classes_of
+from tb.session.network import wire_cycles
 
 #: Engine cycles a frame at most; shares of frames that reach a live connection, and of the goodput that is kept.
 CYCLES_MOST: Final = 64
@@ -16,6 +17,10 @@ RATIO_LEAST: Final = 0.95
 #: The same of each good connection alone. What one loses to chance another has: a segment that comes a tick later meets
 #: another delayed ACK, which moves a connection by a tenth. One that is starved while others are served is far below.
 RATIO_EACH_LEAST: Final = 0.8
+#: Pieces of text, each a full frame at the most, that may have to be written before a segment finds room behind
+#: tcp_engine: actions that wait in rx_top (PLQ), writes that rx_placer has begun (WRITES), and as many messages as the
+#: queues hold beyond the mark at which the engine stops (QUEUE - LIMIT of engine_top).
+PIECES_BEFORE_ROOM: Final = 16 + 16 + 2
 #: Goodput of a connection is that of so much of what it had still to carry when the attack began. The rest is left out:
 #: whether its last segment is one that a delayed ACK waits for is chance, and as long as all before it on the RTL.
 MEASURED: Final = 0.9
@@ -25,6 +30,15 @@ COVERED_LEAST: Final = 0.75
 BESIDE_LEAST: Final = 0.5
 #: Of a class that speaks on open connections so much reaches one; with fewer frames the share tells nothing.
 CLASS_REACHED_LEAST, CLASS_FRAMES = 0.5, 50
+
+
+def room_most(config: RunConfig) -> int:
+    """Cycles that a segment may wait for room behind tcp_engine.
+
+    `PIECES_BEFORE_ROOM`, one after the other at the bus, as wide as the wire, each with the longest latency of memory;
+    as they overlap, and few are full frames, the most that was seen is a fifth.
+    """
+    return PIECES_BEFORE_ROOM * (wire_cycles(config) + config.mem_latency + max(LATENCY_SPREADS))
 
 
 @dataclass
@@ -119,6 +133,8 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
     ]  # fmt: skip
     if cycles is not None and cycles > CYCLES_MOST:
         found.append(f"{cycles} engine cycles for a frame, more than {CYCLES_MOST}")
+    if room is not None and room > room_most(config):
+        found.append(f"{room} cycles of waiting for room behind the engine, more than {room_most(config)}")
     return {
         "seed": config.seed,
         "frames": {attack.__name__: frames.get(attack.__name__, 0) for attack in classes_of(config.family)},
@@ -127,6 +143,7 @@ def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], pr
         "beside": round(beside, 4),
         "cycles_max": cycles,
         "room_max": room,
+        "room_most": room_most(config) if config.device == "rtl" else None,
         "goodput_with": goodput,
         "goodput_without": before,
         "ratio": ratio,

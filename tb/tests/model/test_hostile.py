@@ -30,12 +30,13 @@ from tb.hostile.cycles import engine_cycles, option_walk
 from tb.hostile.far import HOSTILE_ADDRESS, Far, Mark, Targets
 from tb.hostile.golden import HostileRun
 from tb.hostile.run import delay_of, with_defaults
-from tb.hostile.score import CYCLES_MOST, Score, judge
+from tb.hostile.score import CYCLES_MOST, Score, judge, room_most
 from tb.hostile.session import Field, HostileTransfer
 from tb.monitors.contract.receive_segments import for_the_host
 from tb.monitors.wire_headers import read_segment
 from tb.session import capture_judge
 from tb.session.network import PEER_ADDRESS
+from tb.sim.records import RecordError
 
 FRAMES = 500
 
@@ -234,7 +235,8 @@ def test_a_bound_that_is_missed_is_a_problem() -> None:
     config = RunConfig(frames=100)
     good: dict[str, Any] = {
         "frames": {"blind_acks": 100}, "reached": {"blind_acks": 90}, "goodput": 10.0, "covered": 1.0, "hang": False,
-        "problems": [], "cycles_max": CYCLES_MOST, "beside": 50, "goodput_each": [8.0, 2.0],
+        "problems": [], "cycles_max": CYCLES_MOST, "room_max": room_most(config), "beside": 50,
+        "goodput_each": [8.0, 2.0],
     }  # fmt: skip
     alone = {"goodput": 10.0, "hang": False, "problems": [], "goodput_each": [8.0, 2.0]}
     assert judge(config, good, alone, [])["problems"] == []
@@ -250,6 +252,7 @@ def test_a_bound_that_is_missed_is_a_problem() -> None:
         {"hang": True},
         {"problems": ["x"]},
         {"cycles_max": CYCLES_MOST + 1},
+        {"room_max": room_most(config) + 1},
     ):
         assert len(judge(config, good | change, alone, [])["problems"]) >= 1, change
     assert judge(config, good, {}, [])["problems"] != []
@@ -357,11 +360,41 @@ def test_waiting_for_room_behind_the_engine_is_told_apart_and_of_the_segment_tha
     tmp_path: Path,
 ) -> None:
     records = tmp_path / "records.txt"
-    waits = ["B 69 0000001e\n", _committed(70, TcpEvt.RX_SEGMENT, 8)]
+    waits = ["B 69 0000001e 0000001f\n", _committed(70, TcpEvt.RX_SEGMENT, 8)]
     records.write_text("".join([_offered(30, 8), *waits, _offered(72, 9), _committed(120, TcpEvt.RX_SEGMENT, 9)]))
-    assert engine_cycles(records, {8: 0}) == (70 - 31 - 30, 30)
-    assert engine_cycles(records, {8: 0, 9: 0}) == (120 - 73, 30)
-    assert engine_cycles(records, {9: 0}) == (120 - 73, 0)
+    assert engine_cycles(records, {8: 0}) == (70 - 31 - 30, 31)
+    assert engine_cycles(records, {8: 0, 9: 0}) == (120 - 73, 31)
+    assert engine_cycles(records, {9: 0}) == (120 - 73, 31)  # whoever waited: they stand in one row
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+@pytest.mark.parametrize(("walks", "interval"), [({8: 0}, 70 - 31), ({8: 4}, 70 - 35), ({}, 70 - 20)])
+def test_a_wait_for_room_that_is_longer_than_its_interval_is_an_error(
+    walks: dict[int, int], interval: int, tmp_path: Path
+) -> None:
+    records = tmp_path / "records.txt"
+    for waited in (interval, interval + 1):
+        lines = [_committed(20, TcpEvt.TIMER), _offered(30, 8), f"B 69 {waited:x} {waited:x}\n"]
+        records.write_text("".join([*lines, _committed(70, TcpEvt.RX_SEGMENT, 8)]))
+        if waited == interval:
+            assert engine_cycles(records, walks) == (0, waited)
+            continue
+        with pytest.raises(RecordError, match=rf"records.txt, .* at cycle 70: .* {waited} .* {interval} cycles before"):
+            engine_cycles(records, walks)
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+def test_a_wait_for_room_that_never_ends_is_seen_without_a_commit_and_beside_those_of_others(tmp_path: Path) -> None:
+    records = tmp_path / "records.txt"
+    stuck = [f"B {1024 * turn + 30} {100:x} {1024 * turn:x}\n" for turn in range(1, 10)]
+    timers = [_committed(1024 * turn + 31, TcpEvt.TIMER) for turn in range(1, 10)]
+    records.write_text("".join([_offered(30, 8), *(line for pair in zip(stuck, timers, strict=True) for line in pair)]))
+    assert engine_cycles(records, {8: 0}) == (0, 9 * 1024)
+
+
+@pytest.mark.parametrize(("data_w", "latency", "most"), [(64, 32, 8636), (512, 32, 2992), (64, 96, 10_812)])
+def test_room_may_take_what_stands_in_front_of_it_at_the_bus(data_w: int, latency: int, most: int) -> None:
+    assert room_most(replace(RunConfig(), data_w=data_w, mem_latency=latency)) == most
 
 
 @pytest.mark.rule("issue 4: hostile peers")

@@ -12,7 +12,7 @@ from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
 from tb.files import write_json
 from tb.hostile.cycles import Took, engine_cycles
-from tb.hostile.score import CYCLES_MOST, REACHED_LEAST
+from tb.hostile.score import CYCLES_MOST, REACHED_LEAST, room_most
 from tb.hostile.session import HostileTransfer
 from tb.session.transfer import Transfer
 from tb.sim.run import RECORDS_NAME
@@ -33,14 +33,18 @@ class HostileTest(TransferTest):
     def extra_problems(self) -> list[str]:
         """Every frame entered, enough of them reached a live connection, none held the engine for long."""
         found = super().extra_problems()
-        score, cycles = self.hostile.field.score, self._took().engine
+        score, took = self.hostile.field.score, self._took()
         sent, reached = sum(score.frames.values()), sum(score.reached.values())
         if sent != self.config.frames:
             found.append(f"{sent} of {self.config.frames} attack frames entered")
         if reached < REACHED_LEAST * sent:
             found.append(f"only {reached} of {sent} attack frames reached a live connection")
-        if cycles > CYCLES_MOST:
-            found.append(f"{cycles} engine cycles for a frame, more than {CYCLES_MOST}")
+        if took.engine > CYCLES_MOST:
+            found.append(f"{took.engine} engine cycles for a frame, more than {CYCLES_MOST}")
+        if took.room > room_most(self.config):
+            found.append(
+                f"{took.room} cycles of waiting for room behind the engine, more than {room_most(self.config)}"
+            )
         return found
 
     def _took(self) -> Took:
