@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -76,34 +77,94 @@ def test_a_process_that_is_killed_is_an_error_that_says_so() -> None:
         deque(map(apart.feed, records), maxlen=0)
 
 
-def test_one_that_is_not_done_in_time_is_an_error_and_no_orphan(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract_apart, "PATIENCE", 0.5)
-    apart = MonitorsApart()
+def test_one_that_is_not_done_in_time_is_an_error_and_no_orphan() -> None:
+    apart = MonitorsApart(patience=0.5)
     apart._process.send_signal(signal.SIGSTOP)
-    with pytest.raises(MonitorsError, match="were not done"):
+    with pytest.raises(MonitorsError, match=r"were not done 0\.5 s after the last record .* is ended\): run it again"):
         apart.finish()
     assert apart._process.poll() == -signal.SIGKILL
 
 
-def test_it_ends_with_a_session_that_was_killed() -> None:
-    script = (
-        "import os, time\n"
-        "from tb.session.contract_apart import MonitorsApart\n"
-        "print(MonitorsApart()._process.pid, flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    session = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+def test_one_that_hangs_while_records_come_is_an_error_within_the_bound_and_no_orphan() -> None:
+    apart = MonitorsApart(patience=0.5)
+    apart._process.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(MonitorsError, match=r"took no record for 0\.5 s \(process \d+, tb\.session\.contract_apart"):
+        deque(map(apart.feed, map(no_call, range(2 * contract_apart.PIPE_BYTES))), maxlen=0)
+    assert 0.5 <= time.monotonic() - began < 20
+    assert apart._process.poll() == -signal.SIGKILL
+
+
+def test_more_than_the_pipe_holds_does_not_wait_for_one_that_hangs() -> None:
+    apart = MonitorsApart(patience=0.5)
+    apart._process.send_signal(signal.SIGSTOP)
+    with pytest.raises(MonitorsError, match="took no record"):
+        apart._write(memoryview(bytes(2 * contract_apart.PIPE_BYTES)))
+
+
+def test_one_that_is_slow_is_waited_for_as_long_as_it_takes_something() -> None:
+    apart = MonitorsApart(patience=1.0)
+    began = time.monotonic()
+    apart._write(memoryview(pickle.dumps(SlowBatch()) * 30))
+    assert time.monotonic() - began > 2  # the pipe was full for longer than the patience
+    apart.finish()
+    assert apart.breaches == []
+
+
+class Pause:
+    """Takes a process that reads it a tenth of a second; it has None for it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return time.sleep, (0.1,)
+
+
+class SlowBatch:
+    """No records, in a third of the pipe, which take the process a tenth of a second."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return bytes.strip, (b" " * (contract_apart.PIPE_BYTES // 3), Pause())
+
+
+@pytest.mark.parametrize("hung", [False, True], ids=["waiting", "hung"])
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "over"])
+def test_it_ends_with_its_session(hung: bool, killed: bool) -> None:
+    session = subprocess.Popen(
+        [sys.executable, "-c", SESSION, str(int(hung))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT,
+    )  # fmt: skip
+    assert session.stdin is not None
     assert session.stdout is not None
     child = int(session.stdout.readline())
     assert os.getpgid(child) == child  # Ctrl-C is for the session
-    session.kill()
-    session.wait()
+    if killed:
+        session.kill()
+    session.stdin.close()  # over
+    session.wait(timeout=60)
     session.stdout.close()
-    for _ in range(200):
+    for _ in range(200 if killed else 1):  # one that is over has seen to it itself
         if not _alive(child):
             return
         time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
     raise AssertionError("the process of the monitors outlived its session")
+
+
+SESSION = """
+import sys, time
+from tb.session.contract_apart import MonitorsApart
+
+class Hang:
+    def __reduce__(self):
+        return time.sleep, (600,)
+
+apart = MonitorsApart()
+if int(sys.argv[1]):
+    apart._batch = [Hang()]
+    apart._send()
+    time.sleep(1)  # it reads that
+print(apart._process.pid, flush=True)
+sys.stdin.read()
+"""
 
 
 def _alive(pid: int) -> bool:
