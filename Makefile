@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VARIABLES := FILE SIM DEVICE PEER LOSS REORDER DUP CORRUPT DELAY SEED SEEDS SIZE CONNS FAMILY DATA_W WAVES OUT \
              FAILURE ID PATCH DUT TIER TEST REQUIRE JOBS MEM_LATENCY MSS IM CUTS SUITE OPS \
-             VECTORS SCRIPTS FRAMES ECN MARK CUBIC SACK TRACE COVER COMMITS FILTER TIME CLUSTER RESUME MARGIN VIEW FOLDER AT
+             VECTORS SCRIPTS FRAMES ECN MARK CUBIC SACK TRACE COVER COMMITS FILTER TIME CLUSTER RESUME MARGIN VIEW FOLDER AT \
+             WHOLE
 
 # A variable reaches Python through the environment exactly as it was typed: `$`, quotes, `#` and spaces are not
 # make's to interpret, so the raw text (value) is assigned again as a simple variable and nothing is pasted in a recipe.

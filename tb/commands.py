@@ -116,8 +116,8 @@ COMMANDS: Mapping[str, Command] = {
     "hostile": Command(
         "tb.hostile.run",
         "attack frames at the port beside eight good connections, and how these fare",
-        "SEEDS FRAMES DEVICE SIM DATA_W SIZE DELAY FAMILY JOBS",
-        results="sim_build/hostile/{device}.json",
+        "SEEDS FRAMES WHOLE DEVICE SIM DATA_W SIZE DELAY FAMILY JOBS",
+        results="sim_build/hostile/{device}{attack_suffix}.json",
         examples=("chimney hostile --device model --frames 6000 --size 48K",),
     ),
     "plan": Command(

@@ -120,6 +120,8 @@ class RunConfig:
     resume: bool = False
     #: Attack frames beside a session.
     frames: int = 0
+    #: They come as fast as the port takes them, not in half of it.
+    whole_port: bool = False
     #: Traces as JSON lines.
     vectors: Path | None = None
     #: A trace of lockstep.
@@ -133,6 +135,11 @@ class RunConfig:
     def family_suffix(self) -> str:
         """What tells files of runs over IPv6 from those over IPv4."""
         return "-ipv6" if self.family == 6 else ""
+
+    @property
+    def attack_suffix(self) -> str:
+        """What tells files of kinds of attacks (`make hostile`) from each other."""
+        return f"{self.family_suffix}{'-whole' if self.whole_port else ''}"
 
     @staticmethod
     def from_environment(command: str, environment: Given | None = None) -> RunConfig:
@@ -211,6 +218,7 @@ class RunConfig:
             filter=given.pattern("FILTER") if regress else None,
             resume=given.flag("RESUME") if regress else False,
             frames=given.integer("FRAMES"),
+            whole_port=given.flag("WHOLE"),
             vectors=given.existing("VECTORS"),
             commits=absolute(commits) if commits else RunConfig.commits,
             scripts=given.paths("SCRIPTS"),

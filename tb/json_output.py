@@ -29,7 +29,9 @@ def results_file(config: RunConfig) -> Path | None:
     failure = config.failure
     if "{failure}" in pattern and failure is None and (failure := newest()) is None:
         return None
-    text = pattern.format(out=config.out, device=config.device, peer=config.peer, failure=failure)
+    text = pattern.format(
+        out=config.out, device=config.device, attack_suffix=config.attack_suffix, peer=config.peer, failure=failure
+    )
     return ROOT / text if text else None
 
 

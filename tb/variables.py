@@ -171,6 +171,7 @@ TABLE = (
         "FRAMES", "integer", "attack frames a seed", "0", 0, 1_000_000,
         otherwise="100000 on the golden device, 2000 on the RTL",
     ),
+    Variable("WHOLE", "flag", "the attack takes the whole port of the RTL: goodput does not count", "0"),
     Variable(
         "JOBS", "integer", "simulations at a time", str(min(4, os.cpu_count() or 1)), 1, 256,
         otherwise="one a core, at most 4",

@@ -71,6 +71,8 @@ class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
         super().__init__(name)
         self._frames: deque[bytes] = deque()
         self.lanes = 8
+        #: Small frames keep their distance (`spacing`); without it they overload the device.
+        self.spaced = True
         self._wake = Event()
         self.busy = False
         self.when_idle: Callable[[], None] = lambda: None
@@ -93,7 +95,7 @@ class FrameStream(uvm_sequence):  # type: ignore[misc]  # pyuvm is untyped
 
     def gap(self, data: bytes) -> int:
         """Idle cycles in front of a frame."""
-        return max(0, spacing(len(data)) - len(data) // self.lanes)
+        return max(0, spacing(len(data)) - len(data) // self.lanes) if self.spaced else 0
 
     async def body(self) -> None:
         while True:

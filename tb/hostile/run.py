@@ -5,7 +5,8 @@ sim_build/hostile/<device>.json (<device>-ipv6.json over IPv6). On the golden de
 limited by round trips, windows and the host's requests: its ratio tells what the attack takes from the protocol
 (pool, windows, frames dropped, answers), not from the engine. On the RTL, in lockstep with it, a tick is a fixed number
 of clock cycles while anything is under way, the attack takes half of the port's beats, and port and engine are shared,
-too.
+too. With WHOLE=1 (the RTL alone) the attack takes all of the port that it can get: one session a seed, judged by all
+but goodput; its results are in sim_build/hostile/rtl-whole.json.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from tb.config import ROOT, RunConfig
+from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import write_json
 from tb.hostile.score import BESIDE_LEAST, CYCLES_MOST, RATIO_EACH_LEAST, RATIO_LEAST, REACHED_LEAST, judge
 from tb.hostile.session import GOOD, GOOD_WINDOW
@@ -54,6 +55,19 @@ def with_defaults(config: RunConfig) -> RunConfig:
     return replace(config, frames=frames, size=size, delay=delay, conns=GOOD, file=None)
 
 
+def refuse_unused(config: RunConfig) -> None:
+    """ConfigError if something was given that would change nothing, or another thing than it says."""
+    cuts = "without it the host uploads and offloads only what an attack makes it: leave it out"
+    given = (
+        (config.cuts > 0, "CUTS is not for an attack", f"CUTS={config.cuts}", cuts),
+        (config.whole_port and config.device == "model", "WHOLE is for the RTL", "WHOLE=1",
+         "leave it out, or DEVICE=rtl: the port of the golden device takes no time"),
+    )  # fmt: skip
+    for unused, *words in given:
+        if unused:
+            raise ConfigError(*words)
+
+
 def delay_of(device: str, data_w: int) -> int:
     """Ticks that a frame travels: all windows in a round trip are `GOOD_SHARE` of a port of ``data_w`` bits at most."""
     if device == "model":
@@ -70,12 +84,13 @@ def bytes_beside(device: str, frames: int, delay: int) -> int:
 
 
 def main(config: RunConfig) -> int:
-    """Every seed; 1 if one misses a bound."""
+    """Every seed; 1 if one misses a bound. ConfigError as of `refuse_unused`."""
+    refuse_unused(config)
     config = with_defaults(config)
     if config.device == "rtl":
         config = _built(config)
     OUT.mkdir(parents=True, exist_ok=True)
-    target = OUT / f"{config.device}{config.family_suffix}.json"
+    target = OUT / f"{_name(config)}.json"
     seeds: list[dict[str, Any]] = []
     for finished in run_jobs([_job(replace(config, seed=seed)) for seed in config.seeds], config.jobs):
         found = _result(finished)
@@ -86,16 +101,27 @@ def main(config: RunConfig) -> int:
             f"{'FAIL' if found['problems'] else 'pass'}  {config.device} SEED={found['seed']}: "
             f"{sum(found['frames'].values())} frames, {found['reached']:.1%} reached a live connection, "
             f"{found['beside']:.1%} beside good ones at work, "
-            f"goodput {found['ratio']:.3f} of that without (the least of one connection "
-            f"{min(found['ratio_each'], default=0.0):.3f}), {_cycles(found)}{finished.seconds:.0f} s",
+            f"{_goodput(found)}{_cycles(found)}{finished.seconds:.0f} s",
             *(f"\n      {problem}" for problem in found["problems"][:5]),
             flush=True,
         )
-    print(
-        f"{result['frames']} frames, {result['reached']:.1%} reached, least ratio {result['ratio_min']}, "
-        f"of one connection {result['ratio_each_min']}; {target}"
-    )
+    least = f"least ratio {result['ratio_min']}, of one connection {result['ratio_each_min']}"
+    shown = "on the whole port" if config.whole_port else least
+    print(f"{result['frames']} frames, {result['reached']:.1%} reached, {shown}; {target}")
     return 0 if result["passed"] else 1
+
+
+def _name(config: RunConfig) -> str:
+    """Of what this kind of attack leaves behind."""
+    return f"{config.device}{config.attack_suffix}"
+
+
+def _goodput(found: dict[str, Any]) -> str:
+    """What the good connections kept, in words; nothing is kept of a whole port."""
+    if found["ratio"] is None:
+        return "on the whole port, "
+    least = min(found["ratio_each"], default=0.0)
+    return f"goodput {found['ratio']:.3f} of that without (the least of one connection {least:.3f}), "
 
 
 def _cycles(found: dict[str, Any]) -> str:
@@ -109,13 +135,14 @@ def summary(seeds: list[dict[str, Any]], wanted: int) -> dict[str, Any]:
     """What is written: the seeds, and their sums."""
     frames = sum(sum(one["frames"].values()) for one in seeds)
     reached = sum(sum(one["reached_frames"].values()) for one in seeds)
+    whole = any(one["whole_port"] for one in seeds)
     return {
         "seeds": sorted(seeds, key=lambda one: int(one["seed"])),
         "frames": frames,
         "reached": round(reached / max(1, frames), 4),
         "beside_min": min(one["beside"] for one in seeds),
-        "ratio_min": min(one["ratio"] for one in seeds),
-        "ratio_each_min": min((least for one in seeds for least in one["ratio_each"]), default=0.0),
+        "ratio_min": None if whole else min(one["ratio"] for one in seeds),
+        "ratio_each_min": None if whole else min((least for one in seeds for least in one["ratio_each"]), default=0.0),
         "bounds": {
             "cycles_max": CYCLES_MOST,
             "reached": REACHED_LEAST,
@@ -141,7 +168,7 @@ def _built(config: RunConfig) -> RunConfig:
 
 
 def _job(config: RunConfig) -> Job:
-    out = OUT / f"{config.device}{config.family_suffix}-s{config.seed}"
+    out = OUT / f"{_name(config)}-s{config.seed}"
     out.mkdir(parents=True, exist_ok=True)
     file = out / "job.json"
     file.write_text(replace(config, out=out, seeds=(config.seed,)).to_json())
@@ -162,9 +189,9 @@ def _result(finished: Finished) -> dict[str, Any]:
 
 
 def play(config: RunConfig) -> dict[str, Any]:
-    """Both sessions of a seed, judged."""
+    """Both sessions of a seed, judged; of one that takes the whole port there is one."""
     played = play_rtl if config.device == "rtl" else play_model
-    attacked, alone = played(config), played(replace(config, frames=0))
+    attacked, alone = played(config), {} if config.whole_port else played(replace(config, frames=0))
     return judge(config, attacked, alone, [])
 
 

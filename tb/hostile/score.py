@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -93,63 +94,73 @@ class Score:
 
 
 def judge(config: RunConfig, attacked: dict[str, Any], alone: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    """A seed's entry of the result: both sessions' figures, and all that is against them."""
+    """A seed's entry of the result: both sessions' figures, and all that is against them.
+
+    An attack that takes the whole port takes goodput from any device: there is no session without it, and what goodput
+    would be measured by does not count.
+    """
     frames: dict[str, int] = attacked.get("frames", {})
     reached: dict[str, int] = attacked.get("reached", {})
     sent = sum(frames.values())
-    share = sum(reached.values()) / max(1, sent)
     goodput, before = float(attacked.get("goodput", 0.0)), float(alone.get("goodput", 0.0))
-    ratio = round(goodput / before, 4) if before else 0.0
     pairs = zip(attacked.get("goodput_each", []), alone.get("goodput_each", []), strict=False)
-    each = [round(now / then, 4) if then else 0.0 for now, then in pairs]
-    cycles, room = attacked.get("cycles_max"), attacked.get("room_max")
-    if len(attacked.get("goodput_each", [])) != len(alone.get("goodput_each", [])):
-        problems = [*problems, "not every connection has a goodput in both sessions"]
-    hang = bool(attacked.get("hang", not attacked) or alone.get("hang", not alone))
-    found = [*problems, *attacked.get("problems", []), *(f"without attack: {one}" for one in alone.get("problems", []))]
-    if hang:
-        found.append("hang: a session did not end within its bound")
-    if sent != config.frames:
-        found.append(f"{sent} of {config.frames} attack frames entered")
-    if share < REACHED_LEAST:
-        found.append(f"{share:.1%} of the frames reached a live connection, less than {REACHED_LEAST:.0%}")
-    late: dict[str, int] = attacked.get("late", {})
-    timely = {name: count - late.get(name, 0) for name, count in frames.items() if name in REACHING}
-    found += [
-        f"{reached.get(name, 0)} of {count} frames of {name} reached a live connection"
-        for name, count in timely.items()
-        if count >= CLASS_FRAMES and reached.get(name, 0) < CLASS_REACHED_LEAST * count
-    ]
-    if attacked.get("covered", 0.0) < COVERED_LEAST:
-        found.append(f"the attack lasted for {attacked.get('covered', 0.0):.0%} of what is measured only")
-    beside = attacked.get("beside", 0) / max(1, sent)
-    if beside < BESIDE_LEAST:
-        found.append(f"only {beside:.0%} of the frames came while good connections had bytes to carry")
-    if ratio < RATIO_LEAST:
-        found.append(f"goodput fell to {ratio} of that without the attack")
-    found += [
-        f"goodput of good connection {place} alone fell to {one} of that without the attack"
-        for place, one in enumerate(each) if one < RATIO_EACH_LEAST
-    ]  # fmt: skip
-    if cycles is not None and cycles > CYCLES_MOST:
-        found.append(f"{cycles} engine cycles for a frame, more than {CYCLES_MOST}")
-    if room is not None and room > room_most(config):
-        found.append(f"{room} cycles of waiting for room behind the engine, more than {room_most(config)}")
-    return {
+    entry = {
         "seed": config.seed,
+        "whole_port": config.whole_port,
         "frames": {attack.__name__: frames.get(attack.__name__, 0) for attack in classes_of(config.family)},
         "reached_frames": reached,
-        "reached": round(share, 4),
-        "beside": round(beside, 4),
-        "cycles_max": cycles,
-        "room_max": room,
+        "reached": round(sum(reached.values()) / max(1, sent), 4),
+        "beside": round(attacked.get("beside", 0) / max(1, sent), 4),
+        "cycles_max": attacked.get("cycles_max"),
+        "room_max": attacked.get("room_max"),
         "room_most": room_most(config) if config.device == "rtl" else None,
         "goodput_with": goodput,
-        "goodput_without": before,
-        "ratio": ratio,
-        "ratio_each": each,
+        "goodput_without": None if config.whole_port else before,
+        "ratio": None if config.whole_port else round(goodput / before, 4) if before else 0.0,
+        "ratio_each": [round(now / then, 4) if then else 0.0 for now, then in pairs],
         "covered": attacked.get("covered"),
         "victims": attacked.get("victims", {}),
-        "hang": hang,
-        "problems": found,
+        "hang": bool(attacked.get("hang", not attacked) or (not config.whole_port and alone.get("hang", not alone))),
     }
+    found = list(problems)
+    if len(attacked.get("goodput_each", [])) != len(alone.get("goodput_each", [])) and not config.whole_port:
+        found.append("not every connection has a goodput in both sessions")
+    found += [*attacked.get("problems", []), *(f"without attack: {one}" for one in alone.get("problems", []))]
+    found += _against_device(config, attacked, entry)
+    if not config.whole_port:
+        found += _against_goodput(attacked, entry)
+    return entry | {"problems": found}
+
+
+def _against_device(config: RunConfig, attacked: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    """What counts whatever the attack takes: a hang, an attack that was none, cycles of the engine."""
+    sent, cycles, room = sum(entry["frames"].values()), entry["cycles_max"], entry["room_max"]
+    if entry["hang"]:
+        yield "hang: a session did not end within its bound"
+    if sent != config.frames:
+        yield f"{sent} of {config.frames} attack frames entered"
+    if entry["reached"] < REACHED_LEAST:
+        yield f"{entry['reached']:.1%} of the frames reached a live connection, less than {REACHED_LEAST:.0%}"
+    reached, late = entry["reached_frames"], attacked.get("late", {})
+    timely = {name: count - late.get(name, 0) for name, count in entry["frames"].items() if name in REACHING}
+    for name, count in timely.items():
+        if count >= CLASS_FRAMES and reached.get(name, 0) < CLASS_REACHED_LEAST * count:
+            yield f"{reached.get(name, 0)} of {count} frames of {name} reached a live connection"
+    if cycles is not None and cycles > CYCLES_MOST:
+        yield f"{cycles} engine cycles for a frame, more than {CYCLES_MOST}"
+    if room is not None and room > room_most(config):
+        yield f"{room} cycles of waiting for room behind the engine, more than {room_most(config)}"
+
+
+def _against_goodput(attacked: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    """What counts of an attack that leaves the good connections room on the wire."""
+    covered = attacked.get("covered", 0.0)
+    if covered < COVERED_LEAST:
+        yield f"the attack lasted for {covered:.0%} of what is measured only"
+    if entry["beside"] < BESIDE_LEAST:
+        yield f"only {entry['beside']:.0%} of the frames came while good connections had bytes to carry"
+    if entry["ratio"] < RATIO_LEAST:
+        yield f"goodput fell to {entry['ratio']} of that without the attack"
+    for place, one in enumerate(entry["ratio_each"]):
+        if one < RATIO_EACH_LEAST:
+            yield f"goodput of good connection {place} alone fell to {one} of that without the attack"

@@ -6,6 +6,7 @@ none: the same session without the attack, its victims' far ends silent.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -59,9 +60,9 @@ LIFE: Final = (50, 2000)
 AHEAD: Final = 4
 #: Frames a tick that the golden device is given: at 64 engine cycles a frame, all that fit into a tick of 1000 cycles.
 FRAMES_A_TICK: Final = 15
-#: Beats of the RTL's port in a tick that the attack takes: half of it. What it took of the rest the good connections
-#: would lose to the wire, whatever the device does; with half of it they have room for all that they carry without it.
-BEATS_A_TICK: Final = TICK_CYCLES // 2
+#: Share of the beats of the RTL's port that the attack takes. What it took of the rest the good connections would lose
+#: to the wire, whatever the device does; with half of it they have room for all that they carry without it.
+PORT_SHARE: Final = 0.5
 #: Ticks that a session may last, at least and a frame: reaching it is a hang.
 TICKS_AT_LEAST, TICKS_A_FRAME = 100_000, 2
 
@@ -242,10 +243,11 @@ class HostileNetwork(Network):
         self._handshakes: deque[tuple[int, bytes]] = deque()
         self._storming = 0
         self._arrivals = 0
-        #: What the attack may take of a tick, and what one frame takes of that: frames on the golden device.
-        self.budget = FRAMES_A_TICK
+        #: What the attack may take of a tick, handshakes of its connections among it, and what one frame takes of that:
+        #: frames on the golden device.
+        self.budget: float = FRAMES_A_TICK
         self.cost: Callable[[bytes], int] = lambda frame: 1
-        self._spent = 0
+        self._spent = 0.0
         self._tick = -1
 
     def _of_hostile(self, frame: bytes) -> WireSegment | None:
@@ -274,12 +276,13 @@ class HostileNetwork(Network):
         """Good frames first, then handshakes, then as much of the attack as finds room."""
         frames = super().due(tick)
         self._way.extend(None for _ in frames)
+        if tick != self._tick:
+            self._spent = max(0.0, self._spent - self.budget * (tick - self._tick))
+            self._tick = tick
         while self._handshakes and self._handshakes[0][0] <= tick:
             frames.append(self._handshakes.popleft()[1])
             self._way.append("")
-        if tick != self._tick:
-            self._spent = max(0, self._spent - self.budget * (tick - self._tick))
-            self._tick = tick
+            self._spent += self.cost(frames[-1])
         tries = 0
         while self._storming < AHEAD and self._spent < self.budget and tries < 2 * AHEAD:
             tries += 1
@@ -341,12 +344,17 @@ class HostileTransfer(Transfer):
         self.field = Field(self, config)
         self.hostile.field = self.field
         if config.device == "rtl":
-            lanes = config.data_w // 8
-            self.hostile.budget, self.hostile.cost = BEATS_A_TICK, lambda frame: -(-len(frame) // lanes)
+            self.pace(TICK_CYCLES)
         peer = self.field.targets.peer_ip
         self.field.targets.marks += [Mark(FIRST_LOCAL_PORT + number, peer) for number in range(config.conns)]
         #: Ticks after which it counts as hanging.
         self.bound = TICKS_AT_LEAST + TICKS_A_FRAME * config.frames
+
+    def pace(self, tick_cycles: int) -> None:
+        """On the RTL: a tick is ``tick_cycles`` clock cycles, and the attack takes its share of their beats, or all."""
+        lanes = self.config.data_w // 8
+        self.hostile.budget = math.inf if self.config.whole_port else tick_cycles * PORT_SHARE
+        self.hostile.cost = lambda frame: -(-len(frame) // lanes)
 
     @property
     def hostile(self) -> HostileNetwork:

@@ -15,7 +15,7 @@ TIERS = ("test", "all", "regress")
 #: Fields of RunConfig that a job may set.
 RUN_FIELDS = (
     "size", "loss", "reorder", "dup", "corrupt", "delay", "conns", "mem_latency", "seed", "mss", "intermediates",
-    "cuts", "peer", "mark", "ecn", "cubic", "sack", "frames", "family",
+    "cuts", "peer", "mark", "ecn", "cubic", "sack", "frames", "whole_port", "family",
 )  # fmt: skip
 JOB_FIELDS = (
     "name", "module", "tier", "top", "parameters", "data_w", "simulators", "exempt_icarus", "timeout", "plusargs",

@@ -187,6 +187,19 @@ def test_what_would_change_nothing_is_refused(given: dict[str, str], what: str, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.rule("C-28")
+@pytest.mark.parametrize(
+    ("given", "what", "where"),
+    [
+        ({"CUTS": "3"}, "CUTS is not for an attack", "CUTS=3"),
+        ({"CUTS": "3", "DEVICE": "model"}, "CUTS is not for an attack", "CUTS=3"),
+        ({"WHOLE": "1", "DEVICE": "model"}, "WHOLE is for the RTL", "WHOLE=1"),
+    ],
+)
+def test_what_an_attack_has_no_use_for_is_refused(given: dict[str, str], what: str, where: str) -> None:
+    refused(command("hostile", given), what, where)
+
+
 @pytest.mark.rule("C-22")
 @pytest.mark.parametrize("text", ["1-99999999999", "1-10001", "1-6000,1-6000", "5-1"])
 def test_more_seeds_than_the_most_are_refused_before_they_are_listed(text: str) -> None:

@@ -29,7 +29,7 @@ from tb.hostile.attacks_ipv6 import FRAGMENT, ICMPV6, IPV6_CLASSES, extension_he
 from tb.hostile.cycles import engine_cycles, option_walk
 from tb.hostile.far import HOSTILE_ADDRESS, Far, Mark, Targets
 from tb.hostile.golden import HostileRun
-from tb.hostile.run import delay_of, with_defaults
+from tb.hostile.run import delay_of, summary, with_defaults
 from tb.hostile.score import CYCLES_MOST, Score, judge, room_most
 from tb.hostile.session import Field, HostileTransfer
 from tb.monitors.contract.receive_segments import for_the_host
@@ -411,6 +411,77 @@ def test_the_attack_takes_its_share_of_each_tick_and_what_is_over_it_is_of_the_n
         for frame in found:
             network.entered(frame, tick)
     assert given == [2, 0, 2, 1, 2, 0]
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+def test_handshakes_of_hostile_connections_come_at_once_and_are_charged_to_the_attack(tmp_path: Path) -> None:
+    run = HostileRun(session(tmp_path))
+    network = run.session.hostile
+    run.session.field.score.begun = 0
+    run.session.field.next_frame = lambda: ("random_frames", bytes(60))  # type: ignore[method-assign]
+    network.budget, network.cost = 10, lambda frame: 5 if frame == HANDSHAKE else 6
+    given = []
+    for tick, handshakes in ((5, 1), (6, 0), (7, 4), (8, 0), (9, 0)):
+        network._handshakes.extend([(tick, HANDSHAKE)] * handshakes)
+        found = network.due(tick)
+        given.append((found.count(HANDSHAKE), len(found)))
+        for frame in found:
+            network.entered(frame, tick)
+    # of 10 a tick: 5 and 6; 1 over, 6 and 6; 3 over, four of 5 and none of 6; 13 over, 3 left over, 6 and 6
+    assert given == [(1, 2), (0, 2), (4, 4), (0, 0), (0, 2)]
+
+
+HANDSHAKE = bytes(58) + b"hs"
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+@pytest.mark.parametrize(("tick_cycles", "budget"), [(1000, 500), (300, 150)])
+def test_on_the_rtl_the_attack_takes_half_of_a_tick_however_long_that_is(
+    tick_cycles: int, budget: int, tmp_path: Path
+) -> None:
+    run = HostileRun(session(tmp_path, data_w=64))
+    run.session.pace(tick_cycles)
+    network = run.session.hostile
+    assert (network.budget, network.cost(bytes(60)), network.cost(bytes(65))) == (budget, 8, 9)
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+def test_an_attack_on_the_whole_port_has_the_next_frames_ready_whenever_some_have_entered(tmp_path: Path) -> None:
+    run = HostileRun(session(tmp_path, whole_port=True))
+    run.session.pace(1000)
+    network = run.session.hostile
+    run.session.field.score.begun = 0
+    run.session.field.next_frame = lambda: ("random_frames", bytes(1514))  # type: ignore[method-assign]
+    for _ in range(100):  # 600 frames a tick of 1000 cycles: far more than there are beats
+        found = network.due(5)
+        assert len(found) >= 4
+        for frame in found:
+            network.entered(frame, 5)
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+def test_an_attack_on_the_whole_port_is_judged_by_all_but_goodput() -> None:
+    config = RunConfig(frames=100, whole_port=True)
+    full: dict[str, Any] = {
+        "frames": {"blind_acks": 100}, "reached": {"blind_acks": 90}, "hang": False, "problems": [], "cycles_max": 64,
+        "room_max": room_most(config),
+    }  # fmt: skip
+    starved = full | {"goodput": 0.1, "goodput_each": [0.1, 0.0], "covered": 0.1, "beside": 1}
+    found = judge(config, starved, {}, [])
+    assert found["problems"] == []
+    assert (found["ratio"], found["goodput_without"], summary([found], 1)["ratio_min"]) == (None, None, None)
+    assert summary([found], 1)["passed"]
+    assert len(judge(replace(config, whole_port=False), starved, {}, [])["problems"]) >= 4
+    for change in (
+        {"hang": True},
+        {"problems": ["divergence: check 1"]},
+        {"cycles_max": CYCLES_MOST + 1},
+        {"room_max": room_most(config) + 1},
+        {"frames": {"blind_acks": 99}},
+        {"reached": {"blind_acks": 10}},
+    ):
+        assert len(judge(config, starved | change, {}, [])["problems"]) >= 1, change
+    assert judge(config, {}, {}, [])["hang"]
 
 
 @pytest.mark.parametrize(("data_w", "ticks"), [(64, 13), (128, 7), (256, 4), (512, 4)])

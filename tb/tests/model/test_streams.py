@@ -104,3 +104,10 @@ def test_a_frame_is_never_closer_to_the_one_before_than_the_engine_takes_it(monk
     gaps = [(plain.gap(data), wild.gap(data)) for data in FRAMES]
     assert all(own >= least for least, own in gaps)
     assert len({own - least for least, own in gaps}) > 4
+
+
+def test_frames_that_keep_no_distance_follow_each_other_at_once() -> None:
+    close = FrameStream()
+    assert max(close.gap(data) for data in FRAMES) > 0
+    close.spaced = False
+    assert {close.gap(data) for data in FRAMES} == {0}

@@ -1,4 +1,4 @@
-"""Hostile peers on the RTL, in lockstep: the attack takes half of the port, beside eight good connections."""
+"""Hostile peers on the RTL, in lockstep: the attack takes half of the port, or all, beside eight good connections."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pyuvm import uvm_factory, uvm_root
 
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
+from tb.env.base_test import top
 from tb.files import write_json
 from tb.hostile.cycles import Took, engine_cycles
 from tb.hostile.score import CYCLES_MOST, REACHED_LEAST, room_most
@@ -27,6 +28,8 @@ class HostileTest(TransferTest):
         self.hostile = HostileTransfer(
             self.config, self.port.mem, allocator, capture=self.config.out / "wire.pcapng", issue=self.bench.issue
         )
+        self.hostile.pace(int(top().prescale.value))
+        self.bench.frames.spaced = not self.config.whole_port
         settings = DriverConfig(conns=built("conns"), cq_log2=12)
         return self.hostile, MiniportDriver(self.port, self.hostile.host, allocator, settings)
 
