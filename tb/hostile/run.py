@@ -57,7 +57,7 @@ def with_defaults(config: RunConfig) -> RunConfig:
 
 def refuse_unused(config: RunConfig) -> None:
     """ConfigError if something was given that would change nothing, or another thing than it says."""
-    cuts = "without it the host uploads and offloads only what an attack makes it: leave it out"
+    cuts = "leave it out: beside an attack the host uploads what the attack makes it"
     given = (
         (config.cuts > 0, "CUTS is not for an attack", f"CUTS={config.cuts}", cuts),
         (config.whole_port and config.device == "model", "WHOLE is for the RTL", "WHOLE=1",
