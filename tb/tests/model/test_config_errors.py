@@ -20,12 +20,12 @@ from tb.folders import LOCK_NAME
 from tb.run import LEFT
 from tb.sim.tools import find
 from tb.tests.lab import documented
+from tb.variables import VARIABLES
 
 #: Seconds after which a command under test counts as hanging.
 PATIENCE = 60.0
 #: Variables of this process that must not reach the command under test.
-_OWN = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTEST_CURRENT_TEST", "FILE", "OUT", "SIM", "SEED", "SIZE", "DEVICE",
-        "CONNS", "DATA_W", "LOSS", "TEST")  # fmt: skip
+_OWN = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTEST_CURRENT_TEST", *VARIABLES}
 
 #: again.json of a failed test of a block.
 AGAIN = '{"top": "fifo", "modules": "m", "testcase": null, "plusargs": {}, "parameters": {}, "timeout": 1.0}'
