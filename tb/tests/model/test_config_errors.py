@@ -406,12 +406,11 @@ def interrupted(process: subprocess.Popen[bytes], number: signal.Signals, when: 
     """Send a signal when ``when`` holds; afterwards nothing of the command runs any more."""
     try:
         deadline = time.monotonic() + PATIENCE
-        while not when():
+        # between two jobs there is a moment without any program of theirs
+        while not (when() and (below := descendants(process.pid))):
             assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
+            assert time.monotonic() < deadline, f"{log.read_text()}\nprograms below: {descendants(process.pid)}"
             time.sleep(0.02)
-        below = descendants(process.pid)
-        assert below, "the command runs no program that could be left behind"
         process.send_signal(number)
         assert process.wait(PATIENCE) == 130, log.read_text()
         deadline = time.monotonic() + 10
