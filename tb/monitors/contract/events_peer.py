@@ -236,7 +236,7 @@ class PeerEvents(BookedMonitor):
             if reach.exact(start) and certain:
                 self.trigger("CH-193")
                 froze = conn.froze
-                self.expect(self.now + self._known_by(reach), lambda: self._aborted_by_now(conn, reach, froze), conn)
+                self.expect(self.now + self.known_by(reach), lambda: self._aborted_by_now(conn, reach, froze), conn)
         elif start < reach.low or start >= conn.edge_at(reach.most):
             notes.outside_reset = notes.silent = True
             self.trigger("CH-195")
@@ -247,11 +247,6 @@ class PeerEvents(BookedMonitor):
         else:
             notes.inside_reset = True
             notes.reset_asks.append(notes.period)
-
-    def _known_by(self, reach: Reach) -> int:
-        """Ticks after which it is known what was taken: what was is acknowledged."""
-        delay = self.parameter("tcp_delayed_ack_ticks") or 0
-        return PROMPT + delay + STALL if reach.waits else PROMPT
 
     def _aborted_by_now(self, conn: Connection, reach: Reach, froze: int | None) -> None:
         if conn.terminating is not None or conn.aborting is not None or conn.muted:
@@ -286,7 +281,7 @@ class PeerEvents(BookedMonitor):
                 froze = conn.froze
                 notes.exact_syn = (self.now, reach, froze)
                 self.trigger("CH-199")
-                self.expect(self.now + self._known_by(reach), lambda: self._requested_by_now(conn, reach, froze), conn)
+                self.expect(self.now + self.known_by(reach), lambda: self._requested_by_now(conn, reach, froze), conn)
 
     def _answered_by_now(self, conn: Connection, came: int) -> None:
         if not conn.over and conn.last_out < came:

@@ -44,7 +44,7 @@ from tb.monitors.contract.receive_segments import (
     unwrap,
 )
 from tb.monitors.contract.receive_stream import Arrival
-from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, STALL, BookedMonitor
+from tb.monitors.contract.receive_watch import LATE, PROMPT, RACE, BookedMonitor
 from tb.monitors.contract.trace import Enter, Frame, Leave, List, Node, PassedUp, Setting
 from tb.monitors.wire_headers import sums_to_ones, word_sum
 
@@ -330,8 +330,7 @@ class Uploads(BookedMonitor):
             urgent, froze = _Urgent(start, end, reach), conn.froze
             notes.urgents.append(urgent)
             self.trigger("CH-202")
-            delay = (self.parameter("tcp_delayed_ack_ticks") or 0) + STALL if reach.waits else 0
-            self.expect(self.now + PROMPT + delay, lambda: self._urgent_by_now(conn, urgent, froze), conn)
+            self.expect(self.now + self.known_by(reach), lambda: self._urgent_by_now(conn, urgent, froze), conn)
 
     def _urgent_by_now(self, conn: Connection, urgent: _Urgent, froze: int | None) -> None:
         ended = conn.terminating is not None or conn.abort_raised is not None or conn.aborting is not None

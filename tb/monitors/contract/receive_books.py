@@ -566,9 +566,8 @@ class Connection:
                 self.revived = self.last_in = tick
                 held.counts = True
             self._came(held, self._look_at(held.item, tick, 0, sure=False, held=held, had=min(held.before, acked)))
-            if (
-                held.taken and held.alone and start <= held.told
-            ):  # RFC 7323, 4.3: SEG.SEQ <= Last.ACK.sent, when it came
+            in_order = start <= held.told  # RFC 7323, 4.3: SEG.SEQ <= Last.ACK.sent, when it came
+            if held.taken and held.alone and in_order:
                 self.gate.recent.had(held.item.stamps, tick)
 
     def _believe(self, held: Held[Segment]) -> None:

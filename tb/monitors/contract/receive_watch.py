@@ -21,6 +21,7 @@ from tb.monitors.contract.receive_desk import (
     TERMINATE_COMPLETE,
     ReceiveDesk,
 )
+from tb.monitors.contract.receive_reach import Reach
 from tb.monitors.contract.receive_segments import Segment
 from tb.monitors.contract.receive_stream import Arrival
 from tb.monitors.contract.trace import Enter, Frame, Leave, List, Node, PassedUp, Record, Setting, Value
@@ -78,6 +79,11 @@ class BookedMonitor(Monitor):
     def expect(self, tick: int, look: Callable[[], None], conn: Connection | None = None) -> None:
         """Call ``look`` once the trace has passed ``tick``, see `ReceiveDesk.expect`."""
         self.desk.expect(tick, look, conn)
+
+    def known_by(self, reach: Reach) -> int:
+        """Ticks after which it is known what was taken, and what is owed at once is there: text is acknowledged."""
+        delay = self.parameter("tcp_delayed_ack_ticks") or 0
+        return PROMPT + delay + STALL if reach.waits else PROMPT
 
     def finish(self) -> None:
         """What was due when the run ended is judged."""

@@ -31,7 +31,7 @@ from tb.hostile.far import HOSTILE_ADDRESS, Far, Mark, Targets
 from tb.hostile.golden import HostileRun
 from tb.hostile.run import delay_of, summary, with_defaults
 from tb.hostile.score import CYCLES_MOST, Score, judge, room_most
-from tb.hostile.session import Field, HostileTransfer
+from tb.hostile.session import Field, HostileNetwork, HostileTransfer
 from tb.monitors.contract.receive_segments import for_the_host
 from tb.monitors.wire_headers import read_segment
 from tb.session import capture_judge
@@ -397,12 +397,17 @@ def test_room_may_take_what_stands_in_front_of_it_at_the_bus(data_w: int, latenc
     assert room_most(replace(RunConfig(), data_w=data_w, mem_latency=latency)) == most
 
 
-@pytest.mark.rule("issue 4: hostile peers")
-def test_the_attack_takes_its_share_of_each_tick_and_what_is_over_it_is_of_the_next(tmp_path: Path) -> None:
+def endless(tmp_path: Path) -> HostileNetwork:
+    """The network of an attack that has begun, of frames that are all alike."""
     run = HostileRun(session(tmp_path))
-    network = run.session.hostile
     run.session.field.score.begun = 0
     run.session.field.next_frame = lambda: ("random_frames", bytes(60))  # type: ignore[method-assign]
+    return run.session.hostile
+
+
+@pytest.mark.rule("issue 4: hostile peers")
+def test_the_attack_takes_its_share_of_each_tick_and_what_is_over_it_is_of_the_next(tmp_path: Path) -> None:
+    network = endless(tmp_path)
     network.budget, network.cost = 10, lambda frame: 6
     given = []
     for tick in (5, 5, 6, 7, 20, 20):
@@ -415,10 +420,7 @@ def test_the_attack_takes_its_share_of_each_tick_and_what_is_over_it_is_of_the_n
 
 @pytest.mark.rule("issue 4: hostile peers")
 def test_handshakes_of_hostile_connections_come_at_once_and_are_charged_to_the_attack(tmp_path: Path) -> None:
-    run = HostileRun(session(tmp_path))
-    network = run.session.hostile
-    run.session.field.score.begun = 0
-    run.session.field.next_frame = lambda: ("random_frames", bytes(60))  # type: ignore[method-assign]
+    network = endless(tmp_path)
     network.budget, network.cost = 10, lambda frame: 5 if frame == HANDSHAKE else 6
     given = []
     for tick, handshakes in ((5, 1), (6, 0), (7, 4), (8, 0), (9, 0)):

@@ -28,6 +28,11 @@ def _early(s: Tale, size: int = 10) -> Tale:
     return s.offload().comes(0, size, ack=100)
 
 
+def _window(s: Tale, size: int) -> Tale:
+    """A receive window of so many bytes."""
+    return s.offload(rcv_wnd=size, cached={"initial_rcv_wnd": size})
+
+
 def _goes_on_badly(s: Tale) -> Tale:
     """The peer's FIN is acknowledged and never told of."""
     return s.wait(400).comes(0, 0, flags="AF").goes(1).wait(300)
@@ -96,7 +101,7 @@ WRONG: dict[str, tuple[str, Tell]] = {
     "an abort for an RST behind text outside the window": (
         "CH-195",
         lambda s: (
-            (s.offload(rcv_wnd=1000, cached={"initial_rcv_wnd": 1000}).send(1, 100).comes(5000, 10, ack=100))
+            (_window(s, 1000).send(1, 100).comes(5000, 10, ack=100))
             .comes(5010, flags="R")
             .event(4)
             .goes(0, 0, 100)
@@ -106,7 +111,7 @@ WRONG: dict[str, tuple[str, Tell]] = {
     "an abort for an RST at the end of text that the window cuts": (
         "CH-195",
         lambda s: (
-            (s.offload(rcv_wnd=100, cached={"initial_rcv_wnd": 100}).send(1, 100).comes(0, 500, ack=100))
+            (_window(s, 100).send(1, 100).comes(0, 500, ack=100))
             .comes(500, flags="R")
             .event(4)
             .goes(0, 0, 100)
@@ -238,7 +243,7 @@ RIGHT.update(
             _closes_a_gap(s).comes(15, 10, flags="AU").retrieve(5).goes(0, 0, 100).goes(20, 100)
         ),
         "an RST behind a FIN at the edge of the window": lambda s: (
-            (s.offload(rcv_wnd=100, cached={"initial_rcv_wnd": 100}).send(1, 100).comes(0, 100, flags="AF", ack=100))
+            (_window(s, 100).send(1, 100).comes(0, 100, flags="AF", ack=100))
             .comes(101, flags="R")
             .event(4)
             .goes(101, 0, 100, window=0)
