@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tb.config import ROOT, ConfigError
-from tb.testing.tiers import Tiers
+from tb.testing.tiers import TIERS, Job, Tiers
 
 #: Where ids of parameters may come from.
 SOURCES = ("tb", "model", "docs", "hdl")
@@ -70,7 +70,26 @@ def where_to_look(words: str, tiers: Tiers) -> str:
     return f"{meant}`chimney list` (`make list`) has the names and their tiers, `make test-all` runs every tier"
 
 
+def elsewhere(words: Sequence[str], tiers: Tiers) -> str:
+    """Which call runs the simulated tests that have all of some words, each in one at least; empty if one is in none."""
+    found = [next((job for job in by_tier(tiers) if word in job.label), None) for word in words]
+    jobs = [job for job in found if job is not None]
+    if len(jobs) < len(words):
+        return ""
+    last = max(jobs, key=lambda job: TIERS.index(job.tier))
+    call = {"test": "make test", "all": "make test-all", "regress": "make regress TIER=regress"}[last.tier]
+    names = dict.fromkeys(f"{job.label} is of tier {job.tier}" for job in jobs)
+    return f"{', '.join(names)}: `{call} TEST='{' '.join(words)}'` runs it, on its simulator"
+
+
+def by_tier(tiers: Tiers) -> list[Job]:
+    """All simulated tests, those that run first and most often before the others."""
+    return sorted(tiers.jobs, key=lambda job: TIERS.index(job.tier))
+
+
 def nothing_has(words: Sequence[str], tiers: Tiers) -> ConfigError:
-    """What is said of words that are in no name."""
+    """What is said of words that are in no name of what a call runs: where they are, or what is near."""
     text = " ".join(words)
+    if call := elsewhere(words, tiers):
+        return ConfigError("no test of this call has this in its name", f"TEST={text}", call)
     return ConfigError("no test has this in its name", f"TEST={text}", where_to_look(text, tiers))

@@ -160,6 +160,25 @@ def test_words_in_no_name_are_answered_with_those_that_are_near_in_any_tier() ->
     assert "perhaps" not in where_to_look("qqqq", load())
 
 
+@pytest.mark.parametrize(
+    ("names", "todo"),
+    [
+        ("coverage_closure", "`make test-all TEST='coverage_closure'`"),
+        ("matrix_whole", "`make regress TIER=regress TEST='matrix_whole'`"),
+        ("unit_skid[verilator]", "`make test TEST='unit_skid[verilator]'`"),
+        ("coverage_closure matrix_whole", "`make regress TIER=regress TEST='coverage_closure matrix_whole'`"),
+    ],
+)
+def test_a_name_of_another_tier_or_simulator_is_answered_with_the_call_that_runs_it(
+    names: str, todo: str, last: Path
+) -> None:
+    problem = refusal(RunConfig(command="test", test=names, sim="icarus", sim_given=True))
+    assert problem.what == "no test of this call has this in its name"
+    assert problem.where == f"TEST={names}"
+    assert todo in problem.todo
+    assert last.read_text() == "of the last run"
+
+
 @pytest.fixture
 def last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """summary.json of the last test run, in a folder of its own; Icarus alone is there, and no simulation starts."""
