@@ -39,7 +39,9 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Commands whose sessions can be over IPv6.
 IPV6_COMMANDS = ("run", "serve", "regress", "seam", "packetdrill", "hostile", "interop")
 #: Variables for which it matters whether they were given.
-REMEMBERED = ("SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES", "FAMILY")
+REMEMBERED = (
+    "SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES", "FAMILY", "MEM_LATENCY",
+)  # fmt: skip
 #: What memory may take beyond the least latency in a run, cycles; drawn for each.
 LATENCY_SPREADS = (0, 8, 32)
 #: The environment variable that names the JSON file for the process inside the simulator.

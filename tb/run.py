@@ -64,9 +64,12 @@ def main(config: RunConfig) -> int:
 
 def refuse_unused(config: RunConfig) -> None:
     """ConfigError if something was given that would change nothing."""
+    model, rtl, latency = config.device == "model", "leave it out, or DEVICE=rtl", config.mem_latency
     given = (
-        (config.device == "model" and config.waves, "WAVES is for the RTL", "WAVES=1", "leave it out, or DEVICE=rtl"),
-        (config.device == "model" and config.cover, "COVER is for the RTL", "COVER=1", "leave it out, or DEVICE=rtl"),
+        (model and config.waves, "WAVES is for the RTL", "WAVES=1", rtl),
+        (model and config.cover, "COVER is for the RTL", "COVER=1", rtl),
+        (model and config.sim_given, "SIM is for the RTL", f"SIM={config.sim}", rtl),
+        (model and "MEM_LATENCY" in config.given, "MEM_LATENCY is for the RTL", f"MEM_LATENCY={latency}", rtl),
         (config.mark > 0 and not config.ecn, "MARK is for ECN alone", f"MARK={config.mark}", "give ECN=1 as well"),
         (config.file is not None and "SIZE" in config.given, "FILE has a size of its own", f"SIZE={config.size}",
          "give FILE or SIZE, not both"),

@@ -71,7 +71,7 @@ def where_to_look(words: str, tiers: Tiers) -> str:
 
 
 def elsewhere(words: Sequence[str], tiers: Tiers) -> str:
-    """Which call runs the simulated tests that have all of some words, each in one at least; empty if one is in none."""
+    """Which call runs the simulated tests that have some words in their names; empty if one word is in no name."""
     found = [next((job for job in by_tier(tiers) if word in job.label), None) for word in words]
     jobs = [job for job in found if job is not None]
     if len(jobs) < len(words):

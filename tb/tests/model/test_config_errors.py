@@ -177,6 +177,8 @@ def test_nothing_of_an_earlier_run_is_left_beside_the_results_of_this_one(tmp_pa
     ("given", "what", "where"),
     [
         ({"DEVICE": "model", "WAVES": "1"}, "WAVES is for the RTL", "WAVES=1"),
+        ({"DEVICE": "model", "SIM": "icarus"}, "SIM is for the RTL", "SIM=icarus"),
+        ({"DEVICE": "model", "MEM_LATENCY": "9"}, "MEM_LATENCY is for the RTL", "MEM_LATENCY=9"),
         ({"DEVICE": "model", "COVER": "1"}, "COVER is for the RTL", "COVER=1"),
         ({"DEVICE": "model", "MARK": "0.1"}, "MARK is for ECN alone", "MARK=0.1"),
         ({"DEVICE": "model", "FILE": "LICENSE", "SIZE": "4096"}, "FILE has a size of its own", "SIZE=4096"),
