@@ -1,7 +1,9 @@
-"""Internet checksums (RFC 1071) of the golden model, summed with numpy.
+"""Internet checksums (RFC 1071) of the golden model.
 
-The one's complement sum does not depend on byte order, so words are added as the machine holds them and
-the folded result is swapped once at the end (RFC 1071 section 2 (B)).
+2^16 is 1 modulo 2^16 - 1, so a whole message taken as one big-endian number is, modulo 2^16 - 1, the one's complement
+sum of its words. What is longer than a usual frame is summed by numpy, which is faster there: that sum does not depend
+on byte order, so words are added as the machine holds them and the folded result is swapped once at the end (RFC 1071
+section 2 (B)).
 """
 
 from __future__ import annotations
@@ -11,19 +13,21 @@ import sys
 import numpy as np
 
 _LITTLE_ENDIAN = sys.byteorder == "little"
+#: Bytes; above it numpy is faster.
+_LONG = 2048
 
 
 def ones_complement_sum(data: bytes | bytearray | memoryview) -> int:
-    """Folded 16-bit one's complement sum of `data`, big-endian words, an odd end padded with zero."""
+    """Folded 16-bit one's complement sum of `data`, big-endian words, an odd end padded with zero; 0 only for zeros."""
     length = len(data)
+    if length <= _LONG:
+        number = int.from_bytes(data, "big") << 8 * (length & 1)
+        return number % 0xFFFF or (0xFFFF if number else 0)
     total = int(np.frombuffer(data, dtype=np.uint16, count=length // 2).sum(dtype=np.uint64))
     if length & 1:
         total += data[length - 1] if _LITTLE_ENDIAN else data[length - 1] << 8
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    if _LITTLE_ENDIAN:
-        total = ((total & 0xFF) << 8) | (total >> 8)
-    return total
+    total = fold(total)
+    return ((total & 0xFF) << 8) | (total >> 8) if _LITTLE_ENDIAN else total
 
 
 def fold(total: int) -> int:

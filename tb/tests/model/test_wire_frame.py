@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Dot1Q, Ether
@@ -168,7 +168,11 @@ def test_the_pseudo_header_sum_counts_addresses_protocol_and_length() -> None:
     assert pseudo_header_sum(0x0A000001, 0x0A000002, 0x0025) == 0x0A00 + 1 + 0x0A00 + 2 + 6 + 0x25
 
 
-@given(data=st.binary(max_size=3000))
+@given(data=st.one_of(st.binary(max_size=300), st.binary(min_size=2040, max_size=3000)))
+@example(data=bytes(40))
+@example(data=bytes(2060))
+@example(data=b"\xff" * 40)
+@example(data=b"\xff" * 2061)
 @settings(max_examples=60, deadline=None)
 def test_the_sum_equals_the_word_by_word_definition(data: bytes) -> None:
     even = data + b"\0" * (len(data) % 2)
