@@ -109,8 +109,8 @@ class Thing:
         """Offloaded, and not terminated."""
         return self.phase in (Phase.RUNNING, Phase.TERMINATING)
 
-    def versions(self, tick: int, grace: int = 1) -> list[State]:
-        """Cached states that a frame sent at ``tick`` may show."""
+    def versions(self, tick: int, grace: int) -> list[State]:
+        """Cached states that a frame sent at ``tick`` may show: an older one for ``grace`` ticks."""
         return [self.cached, *self.newer, *(state for state, until in self.older[-4:] if tick <= until + grace)]
 
     def invalid_at(self) -> int | None:

@@ -14,6 +14,8 @@ from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment, read_
 
 _RACE: Final = 1
 """Ticks that a frame which was granted before a call completed may take to leave."""
+_ON_ITS_WAY: Final = 40
+"""Ticks for which a frame that was built before an update completed may still be on its way (CH-082: built after it)."""
 _AT_ONCE: Final = 100
 """Ticks within which a larger window is advertised."""
 _ATTEMPT: Final = 8
@@ -157,7 +159,7 @@ class WireDecisions(BooksMonitor):
             return
         shown = header_values(record.data, seg)
         ecn = connection.flag(ndis.ECN)
-        right = any(shows(shown, state, ecn=ecn) for state in connection.versions(record.tick, _RACE))
+        right = any(shows(shown, state, ecn=ecn) for state in connection.versions(record.tick, _ON_ITS_WAY))
         self.check("G-02", right, f"{shown} are of no CACHED state in force")
 
     def _macs(self, record: Frame, connection: Connection) -> None:
@@ -168,9 +170,10 @@ class WireDecisions(BooksMonitor):
         book = self.books.of(record)
         neighbors = [neighbor]
         moving = any(path in call.things for call in book.calls.values() if call.function == ndis.UPDATE)
-        if moving or (path.moved is not None and record.tick <= path.moved + _RACE):
+        if moving or (path.moved is not None and record.tick <= path.moved + _ON_ITS_WAY):
             neighbors += [thing for thing in book.things.values() if thing.level == ndis.NEIGHBOR_LEVEL]
-        fields = [octets(state, "dl_destination_address") for n in neighbors for state in n.versions(record.tick)]
+        states = [state for thing in neighbors for state in thing.versions(record.tick, _ON_ITS_WAY)]
+        fields = [octets(state, "dl_destination_address") for state in states]
         sources = [self._source(thing, book) for thing in neighbors]
         right = any(record.data[:6] == mac[:6] for mac in fields if mac)
         known = [mac for mac in sources if mac]

@@ -312,7 +312,7 @@ def test_g_03_a_peer_whose_window_is_below_a_segment_is_tried_by_half_the_widest
     assert broken_rules(tell) == broken
 
 
-def test_g_02_the_old_values_are_gone_once_the_update_is_complete() -> None:
+def test_g_02_the_old_values_are_gone_once_what_was_built_before_the_update_has_left() -> None:
     def tell(story: Story, wait: int) -> None:
         talk = Talk(story).offload()
         talk.update({"ttl_or_hop_limit": 32})
@@ -320,7 +320,8 @@ def test_g_02_the_old_values_are_gone_once_the_update_is_complete() -> None:
         talk.sends(0, A)
 
     assert broken_rules(lambda story: tell(story, 0)) == []
-    assert broken_rules(lambda story: tell(story, 5)) == ["G-02"]
+    assert broken_rules(lambda story: tell(story, 40)) == []
+    assert broken_rules(lambda story: tell(story, 41)) == ["G-02"]
 
 
 def test_g_05_refused_data_is_neither_lost_nor_changed() -> None:
@@ -587,6 +588,23 @@ def test_g_27_the_interface_mac_is_the_source_where_none_is_set() -> None:
     assert broken_rules(lambda story: tell(story, OWN_MAC, bytes(6))) == []
     assert broken_rules(lambda story: tell(story, b"\x02abcde", b"\x02abcde")) == []
     assert broken_rules(lambda story: tell(story, b"\x02abcde", bytes(6))) == ["G-27"]
+
+
+def test_g_27_a_frame_with_the_old_mac_may_be_on_its_way_as_the_update_completes() -> None:
+    def tell(story: Story, wait: int, mac: bytes) -> None:
+        talk = Talk(story).offload()
+        node = replace(talk.nodes(None, False).nodes[1001], dependents=None)
+        cached = {"dl_destination_address": b"\x02new56" + bytes(26), "host_reachability_delta": 0}
+        story.do(ndis.UPDATE, tree=Tree(node.ident, {node.ident: replace(node, cached=cached)}))
+        story.do(ndis.UPDATED, tree=Tree(node.ident, {node.ident: replace(node, status=0)}))
+        story.wait(wait)
+        talk.sends(0, A, macs=(mac, OWN_MAC))
+
+    for wait in (0, 5, 40):
+        assert broken_rules(lambda story, wait=wait: tell(story, wait, NEXT_MAC)) == []
+        assert broken_rules(lambda story, wait=wait: tell(story, wait, b"\x02new56")) == []
+    assert broken_rules(lambda story: tell(story, 41, NEXT_MAC)) == ["G-27"]
+    assert broken_rules(lambda story: tell(story, 5, b"\x02never")) == ["G-27"]
 
 
 def test_g_28_a_zero_byte_request_keeps_its_turn_and_does_not_wait() -> None:
