@@ -15,7 +15,7 @@ from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment, read_
 _RACE: Final = 1
 """Ticks that a frame which was granted before a call completed may take to leave."""
 _ON_ITS_WAY: Final = 40
-"""Ticks for which a frame that was built before an update completed may still be on its way (CH-082: built after it)."""
+"""Ticks for which a frame that was built before an update completed may still be on its way (CH-082)."""
 _AT_ONCE: Final = 100
 """Ticks within which a larger window is advertised."""
 _ATTEMPT: Final = 8

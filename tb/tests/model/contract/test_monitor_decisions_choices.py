@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from tb.monitors.contract import ndis_numbers as ndis
-from tb.monitors.contract.trace import Node, Tree
+from tb.monitors.contract.trace import Node, State, Tree
 from tb.tests.model.contract.decisions_traces import (
     ABORTED,
     BUSY,
@@ -594,15 +594,15 @@ def test_g_27_a_frame_with_the_old_mac_may_be_on_its_way_as_the_update_completes
     def tell(story: Story, wait: int, mac: bytes) -> None:
         talk = Talk(story).offload()
         node = replace(talk.nodes(None, False).nodes[1001], dependents=None)
-        cached = {"dl_destination_address": b"\x02new56" + bytes(26), "host_reachability_delta": 0}
+        cached: State = {"dl_destination_address": b"\x02new56" + bytes(26), "host_reachability_delta": 0}
         story.do(ndis.UPDATE, tree=Tree(node.ident, {node.ident: replace(node, cached=cached)}))
         story.do(ndis.UPDATED, tree=Tree(node.ident, {node.ident: replace(node, status=0)}))
         story.wait(wait)
         talk.sends(0, A, macs=(mac, OWN_MAC))
 
     for wait in (0, 5, 40):
-        assert broken_rules(lambda story, wait=wait: tell(story, wait, NEXT_MAC)) == []
-        assert broken_rules(lambda story, wait=wait: tell(story, wait, b"\x02new56")) == []
+        assert broken_rules(partial(tell, wait=wait, mac=NEXT_MAC)) == []
+        assert broken_rules(partial(tell, wait=wait, mac=b"\x02new56")) == []
     assert broken_rules(lambda story: tell(story, 41, NEXT_MAC)) == ["G-27"]
     assert broken_rules(lambda story: tell(story, 5, b"\x02never")) == ["G-27"]
 
