@@ -101,7 +101,7 @@ class CutTransferApp(FileTransferApp):
         self, status: NdisStatus, delegated: TcpDelegated | None, unacknowledged: bytes, buffered: bytes
     ) -> None:
         self._again_at = None if self._pause is None else self.host.now + self._pause
-        self._software_sends = self._rng.random() < 0.5
+        self._software_sends = self._streams.stream("software sends").random() < 0.5
         self._pause = None
         self._outstanding = 0
         at = below = 0
@@ -135,7 +135,8 @@ class CutTransferApp(FileTransferApp):
         left = len(self.data) - self._next
         if left and self._software_sends and self._next < self.send_limit:
             self._software_sends = False
-            piece = self.data[self._next : self._next + self._rng.randint(1, SOFTWARE_BYTES)]
+            size = self._streams.stream("software size").randint(1, SOFTWARE_BYTES)
+            piece = self.data[self._next : self._next + size]
             self._next += len(piece)
             stack.tcp.send(piece, now)
             return True
@@ -154,7 +155,7 @@ class CutTransferApp(FileTransferApp):
             return True
         sent = tcp.state in FIN_SENT_STATES or tcp.state is TcpConnectionState.FIN_WAIT_2
         self._disconnect_issued = self._disconnect_done = sent
-        self._stay_until = self.host.now + self._rng.randint(1, 60) if sent else None
+        self._stay_until = self.host.now + self._streams.stream("stay").randint(1, 60) if sent else None
         self._want_upload = False
         self._peer_closed = tcp.peer_fin
         self._outstanding = len(tcp.send_buffer)
@@ -170,7 +171,7 @@ class CutTransferApp(FileTransferApp):
     def _inherit(self, data: bytes) -> NetBufferList:
         if len(data) <= SCATTERED_BYTES:
             return super()._inherit(data)
-        nbl = self.host.build(data, WHOLE_PAGES, self._rng)
+        nbl = self.host.build(data, WHOLE_PAGES, self._streams.stream("handed back"))
         return super()._inherit(data) if nbl is None else nbl
 
     def initiated(self, status: NdisStatus) -> None:

@@ -7,7 +7,6 @@ time: ``step`` issues what is possible now, everything else is a reaction to a c
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -37,6 +36,7 @@ from model.ndis.netbuffer import (
 from model.ndis.offload_state import TcpDelegated
 from model.ndis.soft_tcp import SoftTcpConfig
 from model.ndis.status import NdisStatus
+from model.streams import Streams
 
 #: (smallest, largest, weight) of a size in bytes.
 SizeMix = tuple[tuple[int, int, int], ...]
@@ -127,7 +127,7 @@ class FileTransferApp:
         self.uploaded_state: TcpDelegated | None = None
         self.connection: OffloadedConnection | None = None
         self._stack: StackConnection | None = None
-        self._rng = random.Random(config.seed)
+        self._streams = Streams(config.seed)
         self._next = 0
         #: Bytes in lists at the target.
         self._outstanding = 0
@@ -243,7 +243,7 @@ class FileTransferApp:
         self.connection = self.host.offload(self, stack, self._inherit)
 
     def _inherit(self, data: bytes) -> NetBufferList:
-        nbl = self.host.build(data, self.config.send_shape, self._rng)
+        nbl = self.host.build(data, self.config.send_shape, self._streams.stream("inherited"))
         if nbl is None:
             raise HostError("no pages for the data to hand over: enlarge the host memory")
         return nbl
@@ -258,9 +258,13 @@ class FileTransferApp:
             raise HostError("the transfer is not offloaded")
         return self.connection
 
-    def _pick(self, mix: SizeMix) -> int:
-        low, high, _ = self._rng.choices(mix, [w for _, _, w in mix])[0]
-        return self._rng.randint(low, high)
+    def _pick(self, mix: SizeMix, name: str) -> int:
+        rng = self._streams.stream(name)
+        low, high, _ = rng.choices(mix, [w for _, _, w in mix])[0]
+        return rng.randint(low, high)
+
+    def _chance(self, name: str, share: float) -> bool:
+        return self._streams.stream(name).random() < share
 
     # ---- sends -----------------------------------------------------------------------------
 
@@ -274,12 +278,12 @@ class FileTransferApp:
             return False
         room = self.config.max_outstanding_send - self._outstanding
         lists: list[NetBufferList] = []
-        for _ in range(self._rng.randint(1, self.config.max_chain)):
-            size = min(self._pick(self.config.send_sizes), self._to_send - self._next)
+        for _ in range(self._streams.stream("chain").randint(1, self.config.max_chain)):
+            size = min(self._pick(self.config.send_sizes, "send size"), self._to_send - self._next)
             if size <= 0 or size > room:
                 break
             piece = self.data[self._next : self._next + size]
-            nbl = self.host.build(piece, self.config.send_shape, self._rng)
+            nbl = self.host.build(piece, self.config.send_shape, self._streams.stream("send buffer"))
             if nbl is None:
                 break
             lists.append(nbl)
@@ -310,7 +314,7 @@ class FileTransferApp:
             return False
         last = self.data[self._next :]
         if last:
-            nbl = self.host.build(last, BufferShape(1, 3), self._rng)
+            nbl = self.host.build(last, BufferShape(1, 3), self._streams.stream("last buffer"))
             if nbl is None:
                 return False
         else:
@@ -349,7 +353,7 @@ class FileTransferApp:
         if self._want_upload or connection.calls_in_progress or ledger.disconnect_seen:
             return False
         if len(self.sink) >= self._epoch_end:
-            self._window = self._rng.choice(self.config.receive_windows)
+            self._window = self._streams.stream("window").choice(self.config.receive_windows)
             self._epoch_end = len(self.sink) + self.config.receive_epoch
         want = self._window - len(ledger.receives)
         if self._must_post:
@@ -387,18 +391,19 @@ class FileTransferApp:
 
     def _receive_request(self, left: int) -> NetBufferList | None:
         """A request; nonpush only if ``left`` bytes, all that surely come, will fill it."""
-        if self._rng.random() < self.config.zero_byte_receive:
+        if self._chance("zero byte", self.config.zero_byte_receive):
             return NetBufferList([NetBuffer(())])
-        size = self._pick(self.config.receive_sizes)
-        if self._rng.random() < self.config.contiguous_receive:
-            offset = self._rng.randrange(PAGE_SIZE)
+        size = self._pick(self.config.receive_sizes, "receive size")
+        if self._chance("contiguous", self.config.contiguous_receive):
+            offset = self._streams.stream("offset").randrange(PAGE_SIZE)
             region = self.host.allocator.try_contiguous(size, offset)
             nb = None if region is None else NetBuffer((Mdl(region),), 0, size)
         else:
-            nb = allocate_net_buffer(self.host.allocator, size, self.config.receive_shape, self._rng)
+            rng = self._streams.stream("receive buffer")
+            nb = allocate_net_buffer(self.host.allocator, size, self.config.receive_shape, rng)
         if nb is None:
             return None
-        no_push = size <= left and self._rng.random() < self.config.nonpush
+        no_push = self._chance("no push", self.config.nonpush) and size <= left
         return NetBufferList([nb], info={NblInfo.TCP_RECEIVE_NO_PUSH: int(no_push)})
 
     def receive_returned(self, done: Outstanding) -> None:
@@ -409,7 +414,7 @@ class FileTransferApp:
         self._count_refusal(done.nbl.status)
         free_net_buffer_list(self.host.allocator, done.nbl)
         active = self.phase in (AppPhase.RUNNING, AppPhase.DISCONNECTING)
-        if active and self._rng.random() < self.config.reentrant_post:
+        if self._chance("post again", self.config.reentrant_post) and active:
             self._post_receives()
 
     def _count_refusal(self, status: NdisStatus | None) -> None:
@@ -427,7 +432,7 @@ class FileTransferApp:
     def indicated(self, nbl: NetBufferList) -> tuple[NdisStatus, int]:
         """OffloadClient: accept all, a part, or nothing."""
         total = nbl.data_length
-        chance = self._rng.random()
+        chance = self._streams.stream("answer").random()
         consumed = total
         status = NdisStatus.SUCCESS
         refuse = chance < self.config.refuse or self._takes_from_nonpush(total)
@@ -435,7 +440,7 @@ class FileTransferApp:
             status, consumed = NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED, 0
         elif chance < self.config.refuse + self.config.accept_part and total > 1:
             status = NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED
-            consumed = self._rng.randint(1, total - 1)
+            consumed = self._streams.stream("part").randint(1, total - 1)
         pieces = slice_elements(nbl.elements(), 0, consumed)
         self.sink += b"".join(self.host.memory.read(addr, n) for addr, n in pieces)
         if status is not NdisStatus.SUCCESS:

@@ -77,6 +77,7 @@ from model.ndis.registration import (
 )
 from model.ndis.soft_tcp import signed
 from model.ndis.status import CompletionKind, NdisStatus
+from model.streams import Streams
 
 HOST_IP6 = bytes.fromhex("fd4a6b7c8d9ea0b10000000000000a01")
 """A unique local address (RFC 4193) in which no half is zero."""
@@ -249,7 +250,7 @@ class NdisHost:
         self._oids: dict[int, OidRequest] = {}
         #: Requests that completed later, with what status.
         self.oids_completed: list[tuple[OidRequest, NdisStatus]] = []
-        self._rng = random.Random(self.config.seed ^ 0x4057)
+        self._streams = Streams(self.config.seed).child("host")
         self._trees = TreeBooks()
         #: Query, update and invalidate of what is offloaded.
         self.state = StateCalls(self.issue)
@@ -401,7 +402,7 @@ class NdisHost:
 
     def _neighbor(self, mac: bytes) -> SharedObject:
         if mac not in self._neighbors:
-            source = self.stack.mac if self._rng.random() < 0.5 else bytes(6)
+            source = self.stack.mac if self._streams.stream("source mac").random() < 0.5 else bytes(6)
             self._neighbors[mac] = SharedObject(OffloadStateType.NEIGHBOR, NeighborConst(source), NeighborCached(mac))
         return self._neighbors[mac]
 
@@ -554,7 +555,9 @@ class NdisHost:
         path, neighbor = connection.path, connection.path.below
         last = path.users == 1 and neighbor is not None and neighbor.users == 1
         wanted = any(c.path is path for c, _ in self._to_initiate)
-        if neighbor is None or not last or wanted or self._rng.random() >= self.config.joint_terminate:
+        if neighbor is None or not last or wanted:
+            return node
+        if self._streams.stream("joint terminate").random() >= self.config.joint_terminate:
             return node
         root, block = neighbor.terminate_block(), path.terminate_block()
         root.dependent_block_list = block
@@ -659,7 +662,7 @@ class NdisHost:
 
     def _segment_list(self, raw: bytes) -> NetBufferList | None:
         """One segment in one NET_BUFFER of scattered MDLs; None when pages are short (it is lost, as on the wire)."""
-        return self.build(raw, BufferShape(max_net_buffers=1), self._rng)
+        return self.build(raw, BufferShape(max_net_buffers=1), self._streams.stream("raw buffer"))
 
     def issue_forward(self, owner: OffloadedConnection, lists: list[NetBufferList]) -> None:
         """Forward a chain of segments, each from its TCP header on."""
@@ -885,7 +888,7 @@ class NdisHost:
     def give_back(self, owner: OffloadedConnection, nbl: NetBufferList) -> None:
         """Return an indicated list to the target some ticks from now."""
         nbl.context = owner
-        delay = self._rng.randint(0, self.config.return_delay)
+        delay = self._streams.stream("return delay").randint(0, self.config.return_delay)
         self._to_return.append((self.now + delay, nbl))
 
     def _issue_returns(self) -> bool:
@@ -893,7 +896,7 @@ class NdisHost:
         if not due:
             return False
         self._to_return = [(t, n) for t, n in self._to_return if t > self.now or self._hoarded(n)]
-        self._rng.shuffle(due)  # CH-157: any mix of connections and indications
+        self._streams.stream("return order").shuffle(due)  # CH-157: any mix of connections and indications
         for nbl in due:
             owner = nbl.context
             if isinstance(owner, OffloadedConnection):

@@ -18,7 +18,7 @@ from model.ndis.host_state import HostObject, ObjectPhase
 from model.ndis.netbuffer import NetBufferList, Owner, chain, iterate, unchain
 from model.ndis.offload_state import OffloadBlock, link, nodes_once, siblings, traverse
 from model.ndis.status import NdisStatus
-from tb.streams import Streams
+from model.streams import Streams
 
 
 @dataclass(eq=False)

@@ -1,7 +1,7 @@
 """Draws random contract operations and carries them out: what, on which connection, with which sizes.
 
 Pairs of the table that were done too seldom so far are drawn more often. Everything comes from one seed, each kind of
-draw from a stream of its own (tb/streams.py).
+draw from a stream of its own (model/streams.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from model.ndis.enums import DisconnectFlags, Layer, OffloadStateType, TcpCached
 from model.ndis.host import OffloadedConnection, SharedObject
 from model.ndis.host_state import HostObject, StateCallError
 from model.ndis.offload_state import NeighborCached, PathCached, TcpCached
+from model.streams import Streams
 from tb.contract.host import ContractHost
 from tb.contract.life import Draw, Life, Phase
 from tb.contract.misuse import Misuser
@@ -22,7 +23,6 @@ from tb.contract.table import PEER_KINDS, TABLE, Kind, State, legal
 from tb.contract.tally import Shapes, Tally
 from tb.contract.wire import ROUTERS, ContractNetwork
 from tb.session.network import FIRST_LOCAL_PORT
-from tb.streams import Streams
 
 #: Largest size of a request, lists of a chain.
 MAX_SIZE, MAX_CHAIN = 1 << 20, 64

@@ -16,6 +16,7 @@ from cocotb.triggers import Event, RisingEdge, SimTimeoutError, Timer, ValueChan
 from model.layout.generated import Csr
 from model.ndis.calls import NdisCall
 from model.ndis.miniport import MiniportDriver
+from model.streams import Streams
 from tb.config import LATENCY_SPREADS, RunConfig
 from tb.device.host_port import Action, MemoryWrite, RegisterRead, RegisterWrite, RtlHostPort
 from tb.env.environment import ChimneyEnv
@@ -24,7 +25,6 @@ from tb.session.progress import ProgressFile
 from tb.session.transfer import Transfer
 from tb.sim.memory import HostMemory
 from tb.sim.ports import SeenFrame, read_int
-from tb.streams import Streams
 
 #: Ticks that may pass without any progress before a run counts as standing still.
 STALL_TICKS = 150_000

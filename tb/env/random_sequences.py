@@ -1,6 +1,6 @@
 """Constrained-random sequences: when calls, frames and register reads come. What they are is the session's.
 
-Each kind of draw has a named stream of its own (tb/streams.py), so that a new draw here, or a sequence more, leaves all
+Each kind of draw has a named stream of its own (model/streams.py): a new draw here, or a sequence more, leaves all
 others as they are. `use` puts the sequences in the place of the plain ones through the factory.
 """
 
@@ -13,9 +13,9 @@ from cocotb.triggers import Timer
 from pyuvm import ConfigDB, uvm_factory, uvm_sequence
 
 from model.layout.generated import Csr
+from model.streams import Streams
 from tb.env.items import RegisterItem
 from tb.env.sequences import FrameStream, NdisStream
-from tb.streams import Streams
 
 #: Nanoseconds a clock cycle (tb/hdl/clk_rst.v).
 CYCLE_NS = 10

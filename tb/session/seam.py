@@ -19,6 +19,7 @@ from model.ndis.cut_transfer import CutTransferApp, HandedBack
 from model.ndis.enums import TcpConnectionState
 from model.ndis.offload_state import NOT_RUNNING, TcpDelegated
 from model.ndis.status import NdisStatus
+from model.streams import Streams
 
 if TYPE_CHECKING:
     from tb.session.transfer import Transfer
@@ -173,7 +174,7 @@ class Seam:
         self._transfer = transfer
         self._apps = apps
         self._plans = plans[::-1]
-        self._rng = random.Random(f"seam/{seed}")
+        self._streams = Streams(seed).child("seam")
         self._due: int | None = None
         self._rounds = 0
         self._open: dict[int, Cut] = {}
@@ -208,7 +209,7 @@ class Seam:
     @property
     def steps(self) -> int | None:
         """Events that the device may process before the host acts again; None: any number."""
-        return self._rng.choice((1, 3, 10, 40)) if self.armed else None
+        return self._streams.stream("steps").choice((1, 3, 10, 40)) if self.armed else None
 
     @property
     def deadline(self) -> int | None:
@@ -233,7 +234,7 @@ class Seam:
         self._rounds -= 1
         ready = [number for number, app in enumerate(self._apps) if app.can_be_cut]
         if self._rounds < 0 and ready:
-            self._cut(self._rng.choice(ready), plan)
+            self._cut(self._streams.stream("connection").choice(ready), plan)
 
     def _hunt(self, plan: Plan) -> None:
         self._pace()

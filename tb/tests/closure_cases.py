@@ -23,8 +23,8 @@ from model.layout.generated import (
     Status,
 )
 from model.ndis.images import DEFAULT_PARAMETERS
+from model.streams import Streams
 from model.wire.frame import parse_frame
-from tb.streams import Streams
 from tb.tests.command_cases import update_of
 from tb.tests.error_cases import answer_to
 from tb.tests.lab import FIRST_CONN, IMAGE, LAB_MAC, LAST_CONN, LOCAL_PORT, Case, Lab, Link

@@ -12,6 +12,7 @@ from model.device.config import DeviceConfig
 from model.device.golden import GoldenDevice
 from model.device.records import Journal
 from model.ndis.miniport import DriverConfig
+from model.streams import Streams
 from tb.config import RunConfig
 from tb.coverage.exclusions import judge, load
 from tb.coverage.samples import by_group
@@ -19,7 +20,6 @@ from tb.coverage.space import groups
 from tb.device.model_loop import MEMORY_BASE, MEMORY_BYTES
 from tb.env.coverage import CoverageMonitor
 from tb.session import summary
-from tb.streams import Streams
 from tb.tests import corner_cases, delivery_cases, seldom_cases
 from tb.tests.closure_cases import POOL, SESSION, cases
 from tb.tests.lab import DELAY, Case, Lab

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 import tb.contract
+from model.streams import Streams, seed_of
 from tb.config import RunConfig
 from tb.contract.golden import GoldenRun
 from tb.contract.operator import Plan
 from tb.contract.tally import Findings
 from tb.env.bench import back_pressure
-from tb.streams import Streams, seed_of
 
 SEED, OPERATIONS, BYTES = 5, 60, 64 << 10
 #: Where the draws are made; a list's shape is drawn below, for whoever builds it.
@@ -102,7 +102,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 def test_every_part_of_a_session_draws_from_streams(plain: Session) -> None:
     assert plain.found.violations == []
-    assert {path.split("/")[1] for path in plain.notes} == {"operator", "misuse", "steering", "host", "lives"}
+    parts = {path.split("/")[1] for path in plain.notes if path.startswith("contract/")}
+    assert parts == {"operator", "misuse", "steering", "host", "lives"}
     assert len(plain.notes) > 60
 
 

@@ -1,4 +1,4 @@
-"""Named random streams: a new draw in one place does not change the others (tb/streams.py)."""
+"""Named random streams: a new draw in one place does not change the others (model/streams.py)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from model.streams import Streams, seed_of
 from tb.env import random_sequences
 from tb.env.random_sequences import CALL_PAUSE, FRAME_PAUSE, READ_PAUSE, Pause, RandomFrameStream, RandomReads
 from tb.env.sequences import FrameStream
-from tb.streams import Streams, seed_of
 
 FRAMES = [bytes(length) for length in (54, 60, 300, 1514, 54, 700)] * 8
 

@@ -16,9 +16,9 @@ from pyuvm import uvm_factory, uvm_root
 
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import DriverConfig, MiniportDriver
+from model.streams import Streams
 from tb.env.random_sequences import RandomReads, use
 from tb.session.transfer import Transfer
-from tb.streams import Streams
 from tb.tests.closure_cases import SESSION, cases
 from tb.tests.lab import Case, Lab, LabDriver, LabTransfer
 from tb.tests.rtl.errors_test import RtlPort

@@ -13,6 +13,7 @@ from model.ndis.file_transfer import FileTransferApp
 from model.ndis.memory import PageAllocator
 from model.ndis.miniport import MiniportDriver
 from model.ndis.status import NdisStatus
+from model.streams import Streams
 from tb.env.port_scoreboard import PortScoreboard
 from tb.env.random_sequences import RandomReads, use
 from tb.env.scoreboard import LockstepScoreboard
@@ -20,7 +21,6 @@ from tb.files import write_json
 from tb.owndut.device import OwnDevice
 from tb.owndut.suite import BY_NAME, RESULT, Session
 from tb.session.transfer import Transfer
-from tb.streams import Streams
 from tb.tests.rtl.transfer_test import TransferTest
 
 
