@@ -28,7 +28,7 @@ from model.ndis.enums import (
 )
 from model.ndis.host_state import settled
 from model.ndis.multiplexer_oids import SpreadRequests
-from model.ndis.netbuffer import NetBufferList, Owner, chain, iterate, unchain
+from model.ndis.netbuffer import NetBuffer, NetBufferList, Owner, chain, iterate, unchain
 from model.ndis.offload_state import (
     CachedState,
     ConstState,
@@ -165,6 +165,8 @@ class Multiplexer:
         self._contexts = itertools.count(0x10)
         self._entries: dict[int, MuxEntry] = {}
         self._given: dict[int, Given] = {}
+        #: Empty receives of our own that a miniport has.
+        self._asked: dict[int, NetBufferList] = {}
         self._finish: dict[int, Finish] = {}
         self._held: list[tuple[list[MuxEntry], Callable[[], None]]] = []
         self._oids = SpreadRequests(self._oid_completed)
@@ -612,13 +614,24 @@ class Multiplexer:
                 self._park(move, entry)
                 continue
             entry.sends.clear()
+            inherits = bool(entry.buffered)
             if entry.buffered:
                 self.bindings[move.source].offload_tcp_receive_return(chain(entry.buffered))
                 entry.buffered = []
+            if inherits and not entry.receives and not entry.refused:
+                self._ask_for_inherited(entry)
             self._post_again(entry)
         self._release()
         if move.done is not None:
             move.done(move)
+
+    def _ask_for_inherited(self, entry: MuxEntry) -> None:
+        """An empty receive of our own: what a miniport inherits waits for a receive (CH-054), and who lives on
+        indications alone posts none, as it knows of no move."""
+        nbl = NetBufferList([NetBuffer(())])
+        nbl.hand_over(Owner.HOST, Owner.TARGET)
+        self._asked[id(nbl)] = nbl
+        self.bindings[entry.home].offload_tcp_receive(entry.at[entry.home], nbl)
 
     def _post_again(self, entry: MuxEntry) -> None:
         """The lists that the old miniport gave back unfinished."""
@@ -743,6 +756,8 @@ class Multiplexer:
         """The lists of a completion that go up; the rest is kept for the next miniport."""
         self._lower(binding_context)
         for one in unchain(nbl):
+            if self._asked.pop(id(one), None) is not None:
+                continue
             given = self._given[id(one)]
             if given.entry.stay is Stay.MOVING and one.status is NdisStatus.UPLOAD_IN_PROGRESS:
                 self._keep(given)

@@ -116,9 +116,11 @@ def test_a_path_moves_between_two_miniports_under_traffic_and_no_byte_is_lost(se
     assert [(m.source, m.target, m.parked) for m in bench.moves] == [(0, 1, []), (1, 0, [])]
 
 
-@pytest.mark.rule("CH-251")
-def test_many_moves_in_a_row_change_nothing_for_host_and_peer() -> None:
-    bench = MuxBench(7, Wire(delay=3))
+@pytest.mark.rule("CH-054", "CH-251")
+@pytest.mark.parametrize("seed", range(1, 13))
+def test_many_moves_in_a_row_change_nothing_for_host_and_peer(seed: int) -> None:
+    """Among them are moves of a host that has no receive posted as a miniport inherits what it was not given."""
+    bench = MuxBench(seed, Wire(delay=3))
     app = transfer(bench, 300_000, refuse=0.3, accept_part=0.2)
     for step in range(12):
         bench.run(until=lambda s=step: app.progress >= 0.05 * (s + 1) and bench.mux.paths[0].stay is Stay.AT_HOME)  # type: ignore[misc]
