@@ -627,7 +627,8 @@ class Multiplexer:
 
     def _ask_for_inherited(self, entry: MuxEntry) -> None:
         """An empty receive of our own: what a miniport inherits waits for a receive (CH-054), and who lives on
-        indications alone posts none, as it knows of no move."""
+        indications alone posts none, as it knows of no move.
+        """
         nbl = NetBufferList([NetBuffer(())])
         nbl.hand_over(Owner.HOST, Owner.TARGET)
         self._asked[id(nbl)] = nbl

@@ -30,6 +30,7 @@ from model.layout.generated import (
     TcpImage,
     TcpState,
 )
+from model.ndis.file_transfer import FileTransferApp
 from model.ndis.memory import HostMemory, PageAllocator
 from model.ndis.miniport import MiniportDriver
 from model.wire.frame import SegmentFields, TcpFlag, build_segment
@@ -137,6 +138,11 @@ class Lab:
         """All cases ran."""
         return not self._cases and self._running is None
 
+    @property
+    def share(self) -> float:
+        """How many of the cases have begun, 0..1."""
+        return 1 - len(self._cases) / max(self._count, 1)
+
     def where(self) -> str:
         """What the running case waits for, for messages."""
         return place_of(self._running) or f"{len(self._cases)} cases left"
@@ -146,8 +152,7 @@ class Lab:
         moved = False
         while True:
             if self._running is None:
-                share = 1 - len(self._cases) / max(self._count, 1)
-                if not self._cases or self.progress() <= 0.6 * share:
+                if not self._cases or self.progress() <= 0.6 * self.share:
                     return moved
                 self.beside += self.progress() < 1
                 self._running = self._cases.pop(0)(self)
@@ -531,6 +536,20 @@ class LabNetwork(Network):
             self.aside(frame, tick)
 
 
+class LabApp(FileTransferApp):
+    """Sends no faster than the cases of the lab come, its last bytes behind them: each finds a session under way."""
+
+    lab: Lab | None = None
+
+    @property
+    def _to_send(self) -> int:
+        whole = super()._to_send
+        return whole if self.lab is None or self.lab.over else int(whole * (0.3 + 0.65 * self.lab.share))
+
+    def _disconnect(self) -> bool:
+        return (self.lab is None or self.lab.over) and super()._disconnect()
+
+
 class LabTransfer(Transfer):
     """The session with a lab beside it: it is over when both are."""
 
@@ -538,10 +557,18 @@ class LabTransfer(Transfer):
     asks_statistics = Ask.NEVER
     lab: Lab | None = None
 
+    @property
+    def app_type(self) -> type[FileTransferApp]:
+        """One that waits for the lab."""
+        return LabApp
+
     def join(self, lab: Lab) -> None:
         """Run ``lab`` beside the session."""
         assert isinstance(self.network, LabNetwork)
         self.lab = self.network.lab = lab
+        for app in self.apps:
+            assert isinstance(app, LabApp)
+            app.lab = lab
         lab.progress = lambda: self.progress
         lab.on_raw = self.tap.passed_up
 

@@ -255,6 +255,9 @@ class SendMonitor(FaceMonitor):
             fits = nbl.status == ndis.UPLOAD_IN_PROGRESS
             fits |= (conn.reset_in or request.late) and nbl.status == ndis.REQUEST_ABORTED
             self.check("CH-108", fits, f"list {nbl.ident} of an uploaded connection ends with {_hex(nbl.status)}")
+        elif conn.reset_in and not broken and nbl.status in (ndis.REQUEST_ABORTED, ndis.UPLOAD_IN_PROGRESS):
+            fits = nbl.status == ndis.REQUEST_ABORTED  # the event may come behind the lists
+            self.check("CH-107", fits, f"list {nbl.ident} of a reset connection ends with {_hex(nbl.status)}")
 
     def _refused(self, face: Face, conn: Connection, nbl: List, request: Request) -> None:
         """A send that an upload or an abort ended was not refused; a target may announce an upload a little later."""

@@ -41,7 +41,7 @@ LOST, NOT_RUN, RETRIED = 2, 5, 11
 def session(folder: str) -> Path:
     """A session on the golden device over a lossy network, with its trace; the folder that it left."""
     out = Path(folder) / "session"
-    words = ["run", "--device", "model", "--size", "32K", "--loss", "0.06", "--trace", "--out", str(out)]
+    words = ["run", "--device", "model", "--size", "32K", "--seed", "2", "--loss", "0.06", "--trace", "--out", str(out)]
     done = subprocess.run([sys.executable, "-m", "tb", *words], cwd=ROOT, capture_output=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
     return out

@@ -213,6 +213,16 @@ def _(s: Story) -> None:
 
 
 @breaks("CH-107")
+def a_send_goes_back_as_uploaded_behind_a_reset_that_is_not_told_yet(s: Story) -> None:
+    s.offload().send(1, DATA).into(flags=RST).back("send", 1, status=ndis.UPLOAD_IN_PROGRESS)
+
+
+@keeps("CH-107")
+def a_send_is_aborted_by_a_reset_that_is_told_behind_it(s: Story) -> None:
+    s.offload().send(1, DATA).into(flags=RST).back("send", 1, status=ndis.REQUEST_ABORTED).abort()
+
+
+@breaks("CH-107")
 def a_send_succeeds_behind_the_abort(s: Story) -> None:
     s.offload().send(1, DATA).out(0, DATA).into(ack=100).into(flags=RST).abort().back("send", 1)
 
