@@ -14,7 +14,7 @@ from typing import Any
 from tb.config import ROOT, ConfigError
 from tb.farm.results import ResultsReader, RunRow, made
 from tb.files import shown
-from tb.sim.run import read_results
+from tb.sim.run import TestOutcome, read_results
 from tb.story.divergence import facts_of
 
 DATABASE_NAME = "results.sqlite"
@@ -25,6 +25,8 @@ PASSED, FAILED, LOST, NOT_RUN = "passed", "failed", "lost", "not_run"
 STATUSES = (FAILED, LOST, NOT_RUN, PASSED)
 #: Version of failure.json that is read; one without it says only how to run the job again.
 FAILURE_SCHEMA = 1
+#: What is said of a run that neither passed nor left a failure: it is not over, or was ended from outside.
+NO_RESULTS = "the run left no results: it is not over, or it was ended before it could write any"
 
 
 @dataclass(frozen=True)
@@ -161,11 +163,11 @@ def read_run(folder: Path) -> Results:
     summary, config = read_json(folder / SUMMARY_NAME), read_json(folder / "config.json")
     facts: dict[str, Any] = {**(config or {}), **(summary or {})}
     device = facts.get("device", "rtl")
-    run = RunRow(
-        suite="run", commit_hash=str(facts.get("commit") or ""), complete=bool(facts.get("complete", True)),
-        seconds=float(facts.get("sim_seconds") or 0),
-    )  # fmt: skip
     problem = problem_of(folder, summary)
+    run = RunRow(
+        suite="run", commit_hash=str(facts.get("commit") or ""), seconds=float(facts.get("sim_seconds") or 0),
+        complete=bool(facts.get("complete", problem != NO_RESULTS)),
+    )  # fmt: skip
     job = Job(
         id=folder.name, suite="run", test=folder.name, seed=facts.get("seed"), width=facts.get("data_w"),
         simulator="golden device" if device == "model" else str(facts.get("simulator") or facts.get("sim") or ""),
@@ -181,10 +183,13 @@ def read_run(folder: Path) -> Results:
 
 
 def problem_of(folder: Path, summary: Any) -> str:
-    """Why a run failed, in one line; empty if it did not."""
+    """Why a run failed, in one line; empty if it did not. A run that left no result has not passed."""
+    if title := str(failure_record(folder).get("title") or ""):
+        return title
     if (folder / "divergence.txt").exists():
         return divergence_title((folder / "divergence.txt").read_text(errors="replace"))
-    failed = [outcome for outcome in read_results(folder / "results.xml") if outcome.status == "failed"]
+    outcomes = read_outcomes(folder / "results.xml")
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         return (failed[0].message.splitlines() or ["failed without a message"])[-1]
     rtl = read_json(folder / "rtl.json")
@@ -193,7 +198,15 @@ def problem_of(folder: Path, summary: Any) -> str:
         return str(problems[0])
     if summary is not None and not summary.get("complete", True):
         return "the run did not come to its end"
-    return ""
+    return "" if outcomes or summary is not None else NO_RESULTS
+
+
+def read_outcomes(path: Path) -> tuple[TestOutcome, ...]:
+    """What results.xml says; nothing if the simulator was ended while it wrote it."""
+    try:
+        return read_results(path)
+    except ElementTree.ParseError:
+        return ()
 
 
 def replay_of(folder: Path, problem: str) -> str:

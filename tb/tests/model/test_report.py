@@ -20,6 +20,7 @@ import pytest
 from model.layout.generated import RecCq, RecDlv, RecTcp
 from tb import bench, command_line
 from tb.config import ConfigError, RunConfig
+from tb.farm.job import Outcome
 from tb.farm.results import HISTORY_NAME
 from tb.lockstep.trace import TRACE_NAME
 from tb.replay import REPLAY_NAME
@@ -30,11 +31,12 @@ from tb.report.buckets import buckets, shown_seeds
 from tb.report.command import write_report
 from tb.report.markup import json_block, tag
 from tb.report.record_fields import Table
-from tb.report.results import Job, read
+from tb.report.results import NO_RESULTS, Job, read
 from tb.report.sections import coverage, plan, ranges, sabotages
 from tb.report.timeline import FRAME_BYTES
 from tb.report.traces import choose, trace_of
 from tb.sabotage.manifest import load
+from tb.sim.run import gather as end_of_run
 from tb.tests.model.report_bench import (
     FAILED,
     HOSTILE,
@@ -119,6 +121,50 @@ def test_the_files_of_make_test_are_read_with_simulator_width_seed_and_reason(tm
     assert (failed.status, failed.title, failed.replay) == ("failed", "boom 12", "make replay X")
     assert (passed.status, passed.simulator) == ("passed", "verilator")
     assert (skipped.status, skipped.cause) == ("not_run", "no-x: none")
+
+
+def job_folder(folder: Path) -> Path:
+    """The folder of a simulation that has begun."""
+    for name, text in (("config.json", "{}"), ("again.json", '{"top": "tb_top"}'), ("sim.log", "")):
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (Outcome("exit", -11, 1.0), "ended by signal 11"),
+        (Outcome("time-out", None, 60.0), "ended after its bound of 60 s"),
+        (Outcome("exit", 1, 1.0), "ended with status 1"),
+    ],
+    ids=["signal", "time-out", "memory"],
+)
+@pytest.mark.parametrize("left", [None, "<testsuites><testsuite"], ids=["no-results", "cut-off"])
+def test_a_simulation_that_ended_without_results_is_reported_as_failed_with_the_words_of_its_failure(
+    left: str | None, outcome: Outcome, says: str, tmp_path: Path
+) -> None:
+    if left is not None:
+        (job_folder(tmp_path) / "results.xml").write_text(left)
+    end_of_run(job_folder(tmp_path), 1.0, f"the simulator {outcome.problem(60.0)}", log=tmp_path / "sim.log")
+    results = read(tmp_path)
+    (job,) = results.jobs
+    record = json.loads((tmp_path / "failure.json").read_text())
+    assert (job.status, job.failure_key) == ("failed", record["key"])
+    assert job.title == record["title"]
+    assert says in job.title
+    (bucket,) = write_report(tmp_path).buckets
+    assert bucket.replay == f"chimney replay {tmp_path}"
+    assert "PASS" not in re.sub(r"<(script|style).*?</\1>", "", (tmp_path / "report.html").read_text(), flags=re.DOTALL)
+
+
+def test_a_folder_in_which_a_run_only_began_has_not_passed(tmp_path: Path) -> None:
+    results = read(job_folder(tmp_path))
+    assert [(job.status, job.title) for job in results.jobs] == [("failed", NO_RESULTS)]
+    assert not results.run.complete
+    (tmp_path / "results.xml").write_text(
+        '<testsuites><testsuite><testcase classname="a" name="b"/></testsuite></testsuites>'
+    )
+    assert [job.status for job in read(tmp_path).jobs] == ["passed"]
 
 
 @pytest.mark.parametrize("content", [None, "not a database", "empty"])
