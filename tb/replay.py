@@ -67,7 +67,7 @@ class Failure:
 
     @property
     def report(self) -> list[str]:
-        """The first divergence, or the problems of a run that did not diverge."""
+        """The first divergence, or the problems of a run that did not diverge, or how it ended."""
         return report_of(self.folder)
 
 
@@ -199,7 +199,10 @@ def record_of(folder: Path) -> dict[str, Any] | None:
 
 
 def report_of(folder: Path) -> list[str]:
-    """What a run reported: the divergence, else its problems; without lines that name folders or commands."""
+    """What a run reported: the divergence, else its problems; without lines that name folders or commands.
+
+    A failure that left neither (a signal, a bound) is told by the key of its record: judge and words without numbers.
+    """
     divergence = folder / "divergence.txt"
     lines: list[str] = []
     if divergence.exists():
@@ -210,7 +213,9 @@ def report_of(folder: Path) -> list[str]:
         failed = [o for o in results_of(folder) if o.status == "failed"]
         lines = [f"{o.name} at {o.sim_time_ns} ns: {o.message.splitlines()[-1] if o.message else ''}" for o in failed]
     apart = ("make ", "chimney replay ", str(folder))
-    return [line.rstrip() for line in lines if not any(word in line for word in apart)]
+    told = [line.rstrip() for line in lines if not any(word in line for word in apart)]
+    record = record_of(folder) if not told else None
+    return told if record is None else [str(record.get("key") or "a failure that nothing is told of")]
 
 
 def results_of(folder: Path) -> tuple[TestOutcome, ...]:
@@ -236,7 +241,7 @@ def cycle_of(folder: Path) -> int | None:
 def compare(recorded: list[str], again: list[str], outcome: RunResult) -> int:
     """Say whether both runs ended alike; the exit status."""
     if not recorded:
-        print("the folder holds no recorded divergence to compare with")
+        print("the folder holds no recorded failure to compare with")
         return 0 if outcome.passed else 1
     if recorded == again:
         print("identical: the first divergence is the recorded one")

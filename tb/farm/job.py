@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tb.farm.keeper import ATTEMPTS, LOCK, OUTCOME, SPEC
+from tb.sim.process import ENDED, status_words
 
 #: Bytes of address space that a job may take, unless it says otherwise.
 MEMORY = 8 << 30
@@ -106,9 +107,7 @@ class Outcome:
     def problem(self, timeout: float) -> str:
         """Why the command did not end well, in words; empty if it did."""
         if self.ended == "time-out":
-            return f"ended after its bound of {timeout:.0f} s"
+            return f"{ENDED} of {timeout:.0f} s"
         if self.ended != "exit" or self.status is None:
             return "could not be started"
-        if self.status < 0:
-            return f"ended by signal {-self.status}"
-        return f"ended with status {self.status}" if self.status else ""
+        return status_words(self.status) if self.status else ""

@@ -23,7 +23,7 @@ from typing import TextIO
 import cocotb_tools.config
 from cocotb_tools.runner import Icarus, Verilator
 
-from tb.sim.process import ProcessTimeoutError, run_bounded
+from tb.sim.process import ProcessTimeoutError, run_bounded, status_words
 from tb.sim.spec import SimSpec
 from tb.sim.tools import has_fst
 from tb.variables import BuildError as BuildError
@@ -98,7 +98,7 @@ class _Bounded:
                 append=self.append_log or number > 0,
             )
             if self.return_code != 0:
-                raise BuildError(f"{Path(command[0]).name} ended with status {self.return_code}")
+                raise BuildError(f"{Path(command[0]).name} {status_words(self.return_code)}")
 
     def _clean(self) -> dict[str, str]:
         """The runner's environment, with PATH and the make variables as the tool wants them."""

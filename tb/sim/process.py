@@ -20,6 +20,15 @@ ENDED = "was ended after its bound"
 _stopping = threading.Event()
 
 
+def status_words(status: int) -> str:
+    """How a program ended that did not end well. A signal is named: a bucket of failures has no numbers."""
+    if status >= 0:
+        return f"ended with status {status}"
+    with contextlib.suppress(ValueError):
+        return f"ended by signal {-status} ({signal.Signals(-status).name})"
+    return f"ended by signal {-status}"
+
+
 class StoppedError(Exception):
     """The whole command is ending: nothing more is started."""
 

@@ -28,7 +28,7 @@ from tb.sim.build import (
     make_runner,
     wave_name,
 )
-from tb.sim.process import ENDED, ProcessTimeoutError
+from tb.sim.process import ENDED, ProcessTimeoutError, status_words
 
 RECORDS_NAME = "records.txt"
 MEMORY_NAME = "memory.bin"
@@ -269,9 +269,9 @@ def run(
     try:
         runner.test(**arranged.arguments)
     except ProcessTimeoutError as error:
-        problem = str(error)
+        problem = f"the simulator {ENDED} of {error.seconds:.0f} s"
     except BuildError as error:
-        problem = f"the simulator failed: {error}"
+        problem = f"the simulator {status_words(runner.return_code) if runner.return_code else f'failed: {error}'}"
     except SystemExit as error:  # how cocotb's runner reports a failing test under pytest
         problem = f"the simulator ended with status {error.code}" if not os.environ.get("PYTEST_CURRENT_TEST") else ""
     wave_file = directory / wave_name(build.spec) if runner.want_waves else None
