@@ -25,7 +25,7 @@ from tb.config import ROOT, ConfigError, RunConfig
 from tb.folders import claimed, damaged, here, read_object, typed
 from tb.owndut.device import OwnDevice
 from tb.sim.build import build
-from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER, RunResult, TestOutcome, read_results, run
+from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER, RunResult, TestOutcome, broken_assertion, read_results, run
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, choose
 from tb.story.find import FAILURE_NAME, newest, story_of
@@ -207,6 +207,8 @@ def report_of(folder: Path) -> list[str]:
     lines: list[str] = []
     if divergence.exists():
         lines = divergence.read_text().splitlines()
+    elif broken := broken_assertion(folder / "sim.log"):
+        lines = [broken]
     elif (folder / "rtl.json").exists():
         lines = [str(line) for line in read_object(folder / "rtl.json").get("problems", [])]
     if not lines:

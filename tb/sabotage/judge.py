@@ -9,13 +9,14 @@ from pathlib import Path
 
 from tb.files import shortened
 from tb.sabotage import contract_verdict
-from tb.sabotage.manifest import BOUND, CONTRACT
+from tb.sabotage.manifest import ASSERTED, BOUND, CONTRACT
 from tb.sim.process import ENDED
-from tb.sim.run import RunResult
+from tb.sim.run import BROKEN_ASSERTION, RunResult
 from tb.story.divergence import check_of, facts_of
 
 #: First words of a problem -> judge; the order is their rank when several complain at once.
 PATTERNS = (
+    (f"^{BROKEN_ASSERTION}", ASSERTED),
     (r"^wire: ", "wire"),
     (r"^peer: ", "peer"),
     (r"rule \d+ broken", "checker"),
@@ -57,7 +58,8 @@ def judge(out: Path, result: RunResult) -> Detection | None:
         for line in problems:
             if re.search(pattern, line):
                 cycle = re.search(r"\bcycle (\d+)", line)
-                return Detection(name, shortened(line, 160), int(cycle.group(1)) if cycle else None)
+                said = line.removeprefix(BROKEN_ASSERTION)
+                return Detection(name, shortened(said, 160), int(cycle.group(1)) if cycle else None)
     return Detection("crash", shortened(problems[-1], 160), None)
 
 
@@ -72,14 +74,20 @@ def complaints(out: Path, result: RunResult) -> list[str]:
     return [*problems, result.problem] if result.problem else problems
 
 
-def judge_contract(out: Path, ended: str = "") -> Detection | None:
+def asserted(out: Path, result: RunResult) -> Detection | None:
+    """The assertion of the design that ended a run, if one did."""
+    found = judge(out, result)
+    return found if found is not None and found.by == ASSERTED else None
+
+
+def judge_contract(out: Path, ended: str = "", broken: Detection | None = None) -> Detection | None:
     """What the monitors of the contract saw first. Without a breach: that lockstep diverged, or that the run broke.
 
-    ``ended`` is what is said of a run that was ended for its wall clock.
+    ``ended`` is what is said of a run that was ended for its wall clock, ``broken`` the assertion that ended one.
     """
     verdict = contract_verdict.read(out)
     if verdict is None:
-        return (
+        return broken or (
             Detection(BOUND, shortened(ended, 160), None)
             if ended
             else Detection("crash", "the run left no verdict", None)
@@ -90,7 +98,7 @@ def judge_contract(out: Path, ended: str = "") -> Detection | None:
         )
     if verdict.lockstep:
         return Detection(int(verdict.lockstep.split()[1].rstrip(",")), verdict.lockstep, None)
-    return Detection("crash", shortened(verdict.ended, 160), None) if verdict.ended else None
+    return broken or (Detection("crash", shortened(verdict.ended, 160), None) if verdict.ended else None)
 
 
 def read_divergence(text: str) -> Detection | None:

@@ -15,12 +15,12 @@ MANIFEST = Path(__file__).with_name("manifest.toml")
 CONTRACT_MANIFEST = Path(__file__).with_name("contract.toml")
 #: The bugs of the conformance sheet, each with the scripts or tests that must see it.
 BUGS_MANIFEST = Path(__file__).with_name("bugs.toml")
-#: Judges that are no check of the lockstep: protocol checkers, wire monitor, peer, the three sums, the host stack's
-#: and the applications' own bookkeeping, the images typed by hand, the monitors of the contract.
-CONTRACT = "contract"
+#: Judges that are no check of the lockstep: assertions inside hdl/, protocol checkers, wire monitor, peer, the three
+#: sums, the host stack's and the applications' own bookkeeping, the images typed by hand, the monitors of the contract.
+ASSERTED, CONTRACT = "assertion", "contract"
 #: With `witnesses` the judge is one of these: the entry's own script or test.
 WITNESS_JUDGES = ("script", "test")
-OTHER_JUDGES = ("checker", "wire", "peer", "sums", "host", "images", CONTRACT, *WITNESS_JUDGES)
+OTHER_JUDGES = (ASSERTED, "checker", "wire", "peer", "sums", "host", "images", CONTRACT, *WITNESS_JUDGES)
 #: No judge at all: a run was ended for its wall clock. What nobody else caught then is not judged.
 BOUND = "bound"
 #: What alone never counts: the run stood still, an unknown value was read, the simulator broke down.

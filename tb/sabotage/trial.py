@@ -16,7 +16,7 @@ from typing import Any
 
 from tb.config import ROOT
 from tb.sabotage import contract_verdict, witness
-from tb.sabotage.judge import Detection, judge, judge_contract
+from tb.sabotage.judge import Detection, asserted, judge, judge_contract
 from tb.sabotage.manifest import BOUND, CONTRACT
 from tb.sabotage.stimuli import (
     CONTRACT_GOLDEN,
@@ -169,7 +169,7 @@ def simulate(folder: Path, stimulus: Stimulus) -> Detection | None:
         extra_env={"PYTHONWARNINGS": "ignore::DeprecationWarning"},
     )
     if stimulus.module == CONTRACT_RTL:
-        return judge_contract(out, result.problem if result.out_of_time else "")
+        return judge_contract(out, result.problem if result.out_of_time else "", asserted(out, result))
     return judge(out, result)
 
 

@@ -33,8 +33,9 @@ from tb.sim.process import ENDED, ProcessTimeoutError, status_words
 RECORDS_NAME = "records.txt"
 MEMORY_NAME = "memory.bin"
 BATCH_NAME = "batch.bin"
-#: How the line begins that an assertion in hdl/ prints before it ends the simulation.
+#: How the line begins that an assertion in hdl/ prints before it ends the simulation, and what is said of it.
 ASSERTION = "ASSERT "
+BROKEN_ASSERTION = f"an assertion of the design: {ASSERTION}"
 #: What a passing run leaves for coverage: bins it hit, and with COVER=1 what Verilator counted.
 SAMPLES_NAME, COUNTS_NAME = "coverage.json", "coverage.dat.gz"
 COVERAGE_NAMES = (SAMPLES_NAME, COUNTS_NAME, COUNTS_NAME.removesuffix(".gz"))
@@ -92,7 +93,8 @@ def broken_assertion(log: Path) -> str:
     if not log.exists():
         return ""
     lines = log.read_text(errors="replace").splitlines()
-    return next((f"an assertion of the design: {line}" for line in lines if line.startswith(ASSERTION)), "")
+    said = (line.removeprefix(ASSERTION) for line in lines if line.startswith(ASSERTION))
+    return next((f"{BROKEN_ASSERTION}{line}" for line in said), "")
 
 
 def _stopped_ns(case: ElementTree.Element) -> float:
@@ -298,7 +300,8 @@ def gather(
     except ElementTree.ParseError:
         outcomes, problem = (), problem or "the simulator's results are cut off"
     if broken := "" if log is None else broken_assertion(log):
-        problem = problem or ("" if any(case.status == "failed" for case in outcomes) else broken)
+        # an assertion ends the simulation: how the process ends is what comes of it
+        problem = problem if any(case.status == "failed" for case in outcomes) else broken
         outcomes = tuple(
             replace(case, message=f"{broken}\n{case.message}") if case.status == "failed" else case for case in outcomes
         )

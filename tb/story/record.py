@@ -184,7 +184,7 @@ def _named(name: str, value: str) -> str:
 def of_complaint(result: RunResult) -> FailureRecord:
     """The record of a failure that lockstep did not see."""
     from tb.sabotage.judge import complaints, judge
-    from tb.sabotage.manifest import BOUND
+    from tb.sabotage.manifest import ASSERTED, BOUND
 
     folder = result.directory
     seen = judge(folder, result)
@@ -202,7 +202,7 @@ def of_complaint(result: RunResult) -> FailureRecord:
     whole = _top(folder) == "tb_top"
     if cycle is None and whole:
         cycle = cycle_of_tick(folder / RECORDS_NAME, line)
-    placed = cycle is not None
+    placed = cycle is not None or by == ASSERTED  # an assertion ends the simulation in its own cycle
     time = None if failed is None or not failed.sim_time_ns else round(failed.sim_time_ns * 1000)
     if cycle is None and time is not None and whole:
         cycle = max(0, (time - FIRST_EDGE_PS) // PERIOD_PS)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from tb.sim.run import ASSERTION, broken_assertion
+import pytest
+
+from tb.replay import report_of
+from tb.sabotage import contract_verdict
+from tb.sabotage.judge import asserted, judge, judge_contract
+from tb.sabotage.manifest import ASSERTED, NO_JUDGES
+from tb.sim.run import ASSERTION, RunResult, broken_assertion, gather
 from tb.sim.spec import HDL, chimney_spec, unit_spec
 from tb.sim.tools import Tool, find
 
@@ -39,3 +46,64 @@ def test_the_first_assertion_of_a_log_is_told(tmp_path: Path) -> None:
     assert broken_assertion(log) == "an assertion of the design: ASSERT dma.write: response without a burst"
     log.write_text("0.00ns INFO  nothing\n")
     assert broken_assertion(log) == ""
+
+
+FULL, EMPTY = "tb_top.dut.u_rx.resolve: the frame queue is full", "tb_top.dut.u_dma.write: response without a burst"
+LATE = "the simulator was ended after its bound of 60 s"
+SIM_FAILURE = "cocotb.regression.SimFailure: cocotb expected it would shut down the simulation"
+UNFINISHED = ["2 frames given to the device never entered it", "the session did not come to its end"]
+
+
+def ended(folder: Path, said: str, problem: str = "", *, results: bool = True) -> RunResult:
+    """A run of the device that an assertion ended in cycle 2435, with what the other judges make of that."""
+    folder.mkdir(exist_ok=True)
+    (folder / "again.json").write_text('{"top": "tb_top"}')
+    (folder / "sim.log").write_text(f"0.00ns INFO  cocotb\nASSERT {said}\n24355.00ns ERROR  {SIM_FAILURE}\n")
+    if results:
+        (folder / "rtl.json").write_text(json.dumps({"problems": UNFINISHED}))
+        (folder / "results.xml").write_text(
+            f'<testsuites><testsuite><testcase classname="m" name="t"><failure message="{SIM_FAILURE}"/><properties>'
+            '<property name="sim_time_stop" value="24355.0"/></properties></testcase></testsuite></testsuites>'
+        )
+    return gather(folder, 1.0, problem, log=folder / "sim.log")
+
+
+@pytest.mark.parametrize("problem", ["", LATE])
+def test_an_assertion_is_the_first_divergence_of_its_run_with_its_words_its_cycle_and_a_bucket_of_its_own(
+    problem: str, tmp_path: Path
+) -> None:
+    keys = set()
+    for number, said in enumerate((FULL, EMPTY)):
+        folder = tmp_path / str(number)
+        ended(folder, said, problem)
+        record = json.loads((folder / "failure.json").read_text())
+        assert (record["check"], record["got"], record["cycle"]) == (ASSERTED, said, 2435)
+        assert record["key"] == f"assertion: {said}"
+        assert record["rule"] == ASSERTED
+        assert (
+            f"first divergence: cycle 2435 (24355 ns); assertion\n  got      {said}\n"
+            in (folder / "story.txt").read_text()
+        )
+        assert report_of(folder) == [f"an assertion of the design: ASSERT {said}"]
+        keys.add(record["key"])
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("results", [True, False])
+def test_an_assertion_is_a_judge_of_sabotages_whatever_else_came_of_it(results: bool, tmp_path: Path) -> None:
+    result = ended(tmp_path, FULL, "" if results else LATE, results=results)
+    found = judge(tmp_path, result)
+    assert found is not None
+    assert (found.by, found.field) == (ASSERTED, FULL)
+    assert found.by not in NO_JUDGES
+    assert found == judge_contract(tmp_path, LATE, asserted(tmp_path, result))
+    verdict = {"breaches": [], "lockstep": "", "ended": "SimFailure", "triggers": {}}
+    (tmp_path / contract_verdict.FILE).write_text(json.dumps(verdict))
+    assert found == judge_contract(tmp_path, "", asserted(tmp_path, result))
+
+
+def test_a_divergence_before_the_assertion_stays_the_first_one(tmp_path: Path) -> None:
+    (tmp_path / "divergence.txt").write_text("first divergence: check 6, grant\n  cycle 9\n  field grant\n")
+    found = judge(tmp_path, RunResult((), tmp_path, tmp_path / "sim.log", tmp_path / "r", None, 1.0, f"{ASSERTION}x"))
+    assert found is not None
+    assert found.by == 6

@@ -22,7 +22,14 @@ from tb.sim.run import Arranged, RunResult, gather
 from tb.sim.spec import unit_spec
 from tb.sim.tools import Tool
 
-AGAIN: dict[str, Any] = {"top": "fifo", "modules": "m", "testcase": None, "plusargs": {}, "parameters": {}, "timeout": 1.0}
+AGAIN: dict[str, Any] = {
+    "top": "fifo",
+    "modules": "m",
+    "testcase": None,
+    "plusargs": {},
+    "parameters": {},
+    "timeout": 1.0,
+}
 PASSED = '<testsuites><testsuite><testcase classname="m" name="t"/></testsuite></testsuites>'
 SEGFAULT, ABORT = Outcome("exit", -11, 1.0), Outcome("exit", -6, 1.0)
 LATE = Outcome("time-out", None, 60.0)
