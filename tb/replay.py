@@ -30,7 +30,7 @@ from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, choose
 from tb.story.find import FAILURE_NAME, newest, story_of
 from tb.story.record import marker_time
-from tb.wave_viewer import COMMAND_NAME, SAVE_NAME, WAVE_NAMES, describe
+from tb.wave_viewer import COMMAND_NAME, SAVE_NAME, WAVE_NAMES, describe, marked, marked_time
 
 TIMEOUT = 3000.0
 #: What a replay leaves: seconds, cycle, marker_time, identical, waves_from.
@@ -114,13 +114,13 @@ def replayed(failure: Failure, config: RunConfig) -> int:
     facts = {
         "seconds": round(time.monotonic() - started, 2),
         "cycle": cycle,
-        "marker_time": None if cycle is None else marker_time(cycle),
+        "marker_time": time_of(out) if cycle is None else marker_time(cycle),
         "identical": status == 0,
         "waves_from": wave_from if config.waves else None,
     }
     (out / REPLAY_NAME).write_text(json.dumps(facts, indent=1) + "\n")
     if config.waves:
-        show_waves(outcome, cycle if cycle is not None and config.at is None else recorded)
+        show_waves(config, failure.folder, outcome.waves)
     return status
 
 
@@ -240,6 +240,12 @@ def cycle_of(folder: Path) -> int | None:
     return None
 
 
+def time_of(folder: Path) -> int | None:
+    """When the recorded failure of a folder was, in picoseconds: also of a block alone, which has no cycles."""
+    time = (record_of(folder) or {}).get("marker_time")
+    return time if isinstance(time, int) else None
+
+
 def compare(recorded: list[str], again: list[str], outcome: RunResult) -> int:
     """Say whether both runs ended alike; the exit status."""
     if not recorded:
@@ -253,9 +259,9 @@ def compare(recorded: list[str], again: list[str], outcome: RunResult) -> int:
     return 1
 
 
-def show_waves(outcome: RunResult, cycle: int | None) -> None:
+def show_waves(config: RunConfig, folder: Path, waves: Path | None) -> None:
     """Write the save file beside the waves and say how to open both."""
-    if outcome.waves is None or not outcome.waves.exists():
+    if waves is None or not waves.exists():
         print("this run wrote no waves")
         return
-    print(describe(outcome.waves, cycle))
+    print(describe(waves, marked(config, folder, waves), marked_time(config, folder, waves)))

@@ -226,7 +226,8 @@ def test_waves_say_where_they_are_and_what_opens_them(tmp_path: Path, monkeypatc
     config = RunConfig(command="waves", failure=tmp_path, view=False)
     expected = {
         "failure": str(tmp_path), "waves": str(waves), "save": str(waves.with_name("replay.gtkw")),
-        "commands": str(waves.with_name("replay.sucl")), "cycle": 12, "replayed": False,
+        "commands": str(waves.with_name("replay.sucl")), "cycle": 12, "marker_time": 125_000,
+        "replayed": False, "identical": True,
     }  # fmt: skip
     assert wave_viewer.result(config) == (0, expected)
     (tmp_path / "again.json").write_text("{}")
@@ -234,7 +235,7 @@ def test_waves_say_where_they_are_and_what_opens_them(tmp_path: Path, monkeypatc
     monkeypatch.setattr("tb.replay.in_tree", lambda *_: 1)
     (waves.parent / "replay.json").write_text('{"waves_from": 9}')
     status, found = wave_viewer.result(replace(config, at=7))
-    assert (status, found) == (1, expected | {"cycle": 7, "replayed": True})
+    assert (status, found) == (1, expected | {"cycle": 7, "marker_time": 75_000, "replayed": True})
 
 
 def test_waves_names_what_is_missing_and_what_installs_it(

@@ -146,6 +146,57 @@ def test_waves_older_than_the_failure_are_not_shown_for_it(tmp_path: Path) -> No
     assert wave_viewer.find(folder) is None
 
 
+def test_waves_of_a_replay_that_was_not_identical_are_not_those_of_the_failure_until_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = failure(tmp_path / "job")
+    (folder / "again.json").write_text("{}")
+    (folder / "replay").mkdir()
+    runs = 0
+
+    def replayed(identical: bool, cycle: int | None) -> int:
+        nonlocal runs
+        runs += 1
+        waves = vcd(folder / "replay" / "waves.vcd")
+        facts = {"identical": identical, "waves_from": 0}
+        (waves.parent / replay.REPLAY_NAME).write_text(json.dumps(facts))
+        (waves.parent / FAILURE_NAME).unlink(missing_ok=True)
+        if cycle is not None:
+            failure(waves.parent, cycle)
+        replay.show_waves(RunConfig(command="replay"), folder, waves)
+        return int(not identical)
+
+    replayed(identical=False, cycle=None)  # the design was mended
+    assert "marker" not in capsys.readouterr().out
+    assert wave_viewer.find(folder) is None
+    monkeypatch.setattr("tb.replay.load", lambda _: type("Failure", (), {"other_tree": None}))
+    for identical, cycle, marker in ((False, None, None), (False, 77, 77), (True, CYCLE, CYCLE)):
+        monkeypatch.setattr("tb.replay.main", lambda _, one=identical, at=cycle: replayed(one, at))
+        status, found = wave_viewer.result(RunConfig(command="waves", failure=folder, view=False))
+        assert (status, found["identical"], found["cycle"]) == (int(not identical), identical, marker)
+        assert found["waves"] == str(folder / "replay" / "waves.vcd")
+        said = capsys.readouterr().out
+        assert "the waves that are here are not those of the failure" in said
+        assert ("these waves are not those of the recorded failure" in said) is not identical
+        assert ("marker at" in said) is (marker is not None)
+        assert f"marker at cycle {marker} " in said or marker is None
+    assert (runs, wave_viewer.find(folder)) == (4, folder / "replay" / "waves.vcd")
+    assert wave_viewer.result(RunConfig(command="waves", failure=folder, view=False))[0] == 0
+    assert runs == 4  # those of an identical replay are taken as they are
+
+
+def test_the_marker_of_a_block_without_cycles_is_at_the_time_of_its_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / FAILURE_NAME).write_text(json.dumps({"cycle": None, "marker_time": 65_000}))
+    vcd(tmp_path / "waves.vcd")
+    status, found = wave_viewer.result(RunConfig(command="waves", failure=tmp_path, view=False))
+    assert (status, found["cycle"], found["marker_time"]) == (0, None, 65_000)
+    assert "marker at 65 ns" in capsys.readouterr().out
+    assert " 65000 -1" in (tmp_path / "replay.gtkw").read_text()
+    assert "cursor_set 65000" in (tmp_path / "replay.sucl").read_text()
+
+
 def test_a_replay_without_a_folder_is_that_of_the_newest_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
