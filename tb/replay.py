@@ -25,7 +25,7 @@ from tb.config import ROOT, ConfigError, RunConfig
 from tb.folders import claimed, damaged, here, read_object, typed
 from tb.owndut.device import OwnDevice
 from tb.sim.build import build
-from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER, RunResult, TestOutcome, broken_assertion, read_results, run
+from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER, RunResult, TestOutcome, broken_assertion, read_results, run, said_of
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, choose
 from tb.story.find import FAILURE_NAME, newest, story_of
@@ -213,7 +213,7 @@ def report_of(folder: Path) -> list[str]:
         lines = [str(line) for line in read_object(folder / "rtl.json").get("problems", [])]
     if not lines:
         failed = [o for o in results_of(folder) if o.status == "failed"]
-        lines = [f"{o.name} at {o.sim_time_ns} ns: {o.message.splitlines()[-1] if o.message else ''}" for o in failed]
+        lines = [f"{o.name} at {o.sim_time_ns} ns: {said_of(o.message)}" for o in failed]
     apart = ("make ", "chimney replay ", str(folder))
     told = [line.rstrip() for line in lines if not any(word in line for word in apart)]
     record = record_of(folder) if not told else None

@@ -175,7 +175,7 @@ def golden_trace(config: RunConfig) -> GoldenTrace | None:
 def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list[str]:
     """Build (or reuse) the simulator, run the session in it, read what it wrote."""
     from tb.sim.build import build
-    from tb.sim.run import broken_assertion, run
+    from tb.sim.run import broken_assertion, run, said_of
     from tb.sim.spec import chimney_spec
     from tb.sim.tools import choose
 
@@ -208,9 +208,8 @@ def run_rtl(config: RunConfig, result: dict[str, Any], console: Console) -> list
     if outcome.problem:
         problems.append(outcome.problem)
     failed = [o for o in outcome.outcomes if o.status == "failed"]
-    problems += [f"{o.name}: {o.message.splitlines()[-1] if o.message else 'failed'}" for o in failed]
-    if failed and (broken := broken_assertion(outcome.log)):
-        problems.insert(0, broken)
+    told = [f"{o.name}: {said_of(o.message) or 'failed'}" for o in failed]
+    problems = [*told, *problems] if broken_assertion(outcome.log) else [*problems, *told]
     divergence = config.out / "divergence.txt"
     if divergence.exists():
         problems.insert(0, "the RTL diverged from the golden model")

@@ -33,7 +33,7 @@ from tb.report.buckets import Bucket, table
 from tb.report.command import write_report
 from tb.session.summary import commit_id
 from tb.sim.build import BuildError, BuildResult, build
-from tb.sim.run import RunResult, arrange, gather, replay_command
+from tb.sim.run import RunResult, arrange, gather, replay_command, said_of
 from tb.sim.tools import Tool
 from tb.story.find import FAILURE_NAME
 from tb.testing.names import nothing_has
@@ -389,7 +389,7 @@ def title_of(found: tuple[RunResult | None, str, float]) -> str:
     if problem or result is None:
         return problem.splitlines()[0]
     case = next(case for case in result.outcomes if case.status == "failed")
-    return shortened(f"{case.name.rpartition('.')[2]}: {(case.message.splitlines() or [''])[-1]}", 200)
+    return shortened(f"{case.name.rpartition('.')[2]}: {said_of(case.message)}", 200)
 
 
 def fingerprint() -> str:

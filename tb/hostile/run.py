@@ -207,7 +207,7 @@ def play_model(config: RunConfig) -> dict[str, Any]:
 def play_rtl(config: RunConfig) -> dict[str, Any]:
     """One session on the RTL, in lockstep."""
     from tb.sim.build import build
-    from tb.sim.run import replay_command, run
+    from tb.sim.run import replay_command, run, said_of
     from tb.sim.spec import chimney_spec
     from tb.sim.tools import choose
 
@@ -218,7 +218,7 @@ def play_rtl(config: RunConfig) -> dict[str, Any]:
     built = build(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS))
     outcome = run(built, TEST_MODULE, out, config=replace(config, out=out, command="run"), timeout=SECONDS / 2)
     found: dict[str, Any] = json.loads((out / RESULT).read_text()) if (out / RESULT).exists() else {"problems": []}
-    failed = [one.message.splitlines()[-1] for one in outcome.outcomes if one.status == "failed" and one.message]
+    failed = [said_of(one.message) for one in outcome.outcomes if one.status == "failed" and one.message]
     if outcome.problem or (not outcome.passed and not found["problems"]):
         found["problems"] += [outcome.problem or "the simulation failed", *failed, replay_command(out)]
         found["hang"] = bool(outcome.problem)

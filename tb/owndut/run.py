@@ -15,7 +15,7 @@ from tb.owndut.device import OwnDevice, patched
 from tb.owndut.suite import ABSENT, BY_NAME, CHECKS, DEFAULTS, RESULT, SESSIONS, Session
 from tb.progress import Meter
 from tb.sim.build import build
-from tb.sim.run import RunResult, replay_command, run
+from tb.sim.run import RunResult, replay_command, run, said_of
 from tb.sim.tools import choose
 from tb.story.find import key_of, story_of
 
@@ -58,13 +58,13 @@ def outcome_of(session: Session, result: RunResult) -> Outcome:
     path = result.directory / RESULT
     if path.exists():
         found: dict[str, Any] = json.loads(path.read_text())
-        messages = [o.message.splitlines()[-1] for o in result.outcomes if o.status == "failed" and o.message]
+        messages = [said_of(o.message) for o in result.outcomes if o.status == "failed" and o.message]
         problems = found["problems"] or messages or ([result.problem] if result.problem else [])
         # what stands still is told by the exception, not by the verdict
         stands = [line for line in messages if "StandstillError" in line]
         outcome, what = judge(found["refused"], stands + problems)
     else:
-        last = [o.message.splitlines()[-1] for o in result.outcomes if o.message]
+        last = [said_of(o.message) for o in result.outcomes if o.message]
         outcome, what = FAILED, (last or [result.problem or "the simulation left no result"])[0].splitlines()[0]
     again = replay_command(result.directory) if outcome == FAILED else ""
     return Outcome(session.name, session.must_hold, outcome, what, round(result.seconds, 1), again)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
 import sqlite3
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from typing import Any
 from tb.config import ROOT, ConfigError
 from tb.farm.results import ResultsReader, RunRow, made
 from tb.files import shown
-from tb.sim.run import TestOutcome, read_results
+from tb.sim.run import TestOutcome, read_results, said_of
 from tb.story.divergence import facts_of
+from tb.story.find import MUST_HOLD, TOLD
 
 DATABASE_NAME = "results.sqlite"
 SUMMARY_NAME = "summary.json"
@@ -146,13 +149,20 @@ def _case(folder: Path, case: ElementTree.Element) -> Job:
     for child in case:
         if child.tag == "failure":
             lines = [line.strip() for line in (child.text or "").splitlines() if line.strip()]
-            title = lines[-1] if lines else "failed without a message"
+            title = title_of(lines) or "failed without a message"
             return replace(
                 job, status=FAILED, replay=child.get("message", ""), title=title, failure_key=keyed(f"{group}: {title}")
             )
         if child.tag == "skipped":
             return replace(job, status=NOT_RUN, cause=child.get("message", ""))
     return job
+
+
+def title_of(lines: Sequence[str]) -> str:
+    """What the message of a failed test says first: the title of a story, else the last line."""
+    if lines and lines[0].startswith(TOLD):
+        return " ".join(itertools.takewhile(lambda line: line != MUST_HOLD, lines)).removeprefix(TOLD)
+    return lines[-1] if lines else ""
 
 
 # ---- one run --------------------------------------------------------------------------------------
@@ -191,7 +201,7 @@ def problem_of(folder: Path, summary: Any) -> str:
     outcomes = read_outcomes(folder / "results.xml")
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
-        return (failed[0].message.splitlines() or ["failed without a message"])[-1]
+        return said_of(failed[0].message) or "failed without a message"
     rtl = read_json(folder / "rtl.json")
     problems = [*(summary or {}).get("problems", ()), *(rtl or {}).get("problems", ())]
     if problems:

@@ -11,7 +11,7 @@ from tb.files import shortened
 from tb.sabotage import contract_verdict
 from tb.sabotage.manifest import ASSERTED, BOUND, CONTRACT
 from tb.sim.process import ENDED
-from tb.sim.run import BROKEN_ASSERTION, RunResult
+from tb.sim.run import BROKEN_ASSERTION, RunResult, said_of
 from tb.story.divergence import check_of, facts_of
 
 #: First words of a problem -> judge; the order is their rank when several complain at once.
@@ -58,9 +58,10 @@ def judge(out: Path, result: RunResult) -> Detection | None:
         for line in problems:
             if re.search(pattern, line):
                 cycle = re.search(r"\bcycle (\d+)", line)
-                said = line.removeprefix(BROKEN_ASSERTION)
-                return Detection(name, shortened(said, 160), int(cycle.group(1)) if cycle else None)
-    return Detection("crash", shortened(problems[-1], 160), None)
+                told = shortened(line.removeprefix(BROKEN_ASSERTION), 160)
+                return Detection(name, told, int(cycle.group(1)) if cycle else None)
+    failed = next((said_of(outcome.message) for outcome in result.outcomes if outcome.status == "failed"), "")
+    return Detection("crash", shortened(failed or problems[-1], 160), None)
 
 
 def complaints(out: Path, result: RunResult) -> list[str]:

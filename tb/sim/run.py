@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -95,6 +97,28 @@ def broken_assertion(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     said = (line.removeprefix(ASSERTION) for line in lines if line.startswith(ASSERTION))
     return next((f"{BROKEN_ASSERTION}{line}" for line in said), "")
+
+
+def said_of(message: str) -> str:
+    """The line of a failed test's message that says what was wrong; empty if it has none.
+
+    That is the assertion of the design, else the exception behind the last traceback (of a bare `assert` with what was
+    asserted), else the first line. What pytest explains below it, line by line, is left out.
+    """
+    if message.startswith(BROKEN_ASSERTION):
+        return message.partition("\n")[0]
+    lines = [line.rstrip() for line in message.rpartition("Traceback (most recent call last):")[2].splitlines()]
+    lines = [line for line in lines if line.strip() and not re.match(r"\s*\+\s", line)]
+    if "Traceback (most" not in message:
+        return lines[0].strip() if lines else ""
+    raised = next((number for number, line in enumerate(lines) if not line.startswith(" ")), None)
+    if raised is None:
+        return lines[-1].strip() if lines else ""
+    code = [after.strip() for line, after in itertools.pairwise(lines[:raised]) if line.startswith("  File ")]
+    values = re.fullmatch(r"AssertionError(?:: assert (.*))?", lines[raised])
+    if values is None or not code or not code[-1].startswith("assert "):
+        return lines[raised]
+    return f"AssertionError: {code[-1]}" + (f": {values[1]}" if values[1] else "")
 
 
 def _stopped_ns(case: ElementTree.Element) -> float:

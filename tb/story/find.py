@@ -12,6 +12,8 @@ from tb.files import shown
 
 #: As tb/story/record.py and tb/sim/run.py have them; this module is read by commands that simulate nothing.
 FAILURE_NAME, STORY_NAME, REPLAY_FOLDER = "failure.json", "story.txt", "replay"
+#: How the first line of a story begins, and the line behind its title.
+TOLD, MUST_HOLD = "FAILED ", "what must hold:"
 #: The line of a story above its commands.
 AGAIN = "again, with waves, in the report:"
 #: Folders below sim_build that hold no results of the user's runs.

@@ -28,9 +28,9 @@ from model.wire.pcapng import PcapngError, read_pcapng
 from tb.files import program, shortened, shown
 from tb.report.record_fields import columns
 from tb.sim.records import RecordError, parse
-from tb.sim.run import RECORDS_NAME, REPLAY_FOLDER, RunResult
+from tb.sim.run import RECORDS_NAME, REPLAY_FOLDER, RunResult, said_of
 from tb.story.divergence import check_of, facts_of
-from tb.story.find import AGAIN
+from tb.story.find import AGAIN, MUST_HOLD, TOLD
 from tb.story.rules import Rule, of_divergence, of_problem
 
 FAILURE_NAME, STORY_NAME = "failure.json", "story.txt"
@@ -192,7 +192,7 @@ def of_complaint(result: RunResult) -> FailureRecord:
     test = failed.name.rpartition(".")[2] if failed else "the simulation"
     by, line, cycle = (str(seen.by), seen.field, seen.cycle) if seen is not None else ("crash", "", None)
     if by == "crash" and (not line or Path(line) == result.log):
-        line = (failed.message if failed else result.problem).strip().rpartition("\n")[2] or "the test failed"
+        line = (said_of(failed.message) if failed else result.problem.strip().rpartition("\n")[2]) or "the test failed"
     if by == "sums" and (broken := [one for one in complaints(folder, result) if one.startswith("contract: ")]):
         by, line = "contract", shortened(broken[0], 160)  # a rule says why the sums differ
     if by == BOUND:
@@ -367,16 +367,18 @@ def wrapped(text: str, first: str, then: str) -> list[str]:
 
 def story(record: FailureRecord) -> str:
     """The failure in words, under 30 lines."""
-    lines = [*wrapped(f"FAILED {record.title}", "", "  "), "what must hold:"]
+    lines = [*wrapped(f"{TOLD}{record.title}", "", "  "), MUST_HOLD]
     for rule in record.rules:
         text = f"{rule.id}: {rule.must_hold} ({rule.reference})"
         lines += textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ", max_lines=3)
+    by = f"check {record.check}" if isinstance(record.check, int) else f"{record.check}"
     if record.cycle is not None:
         on = "" if record.connection is None else f", connection {record.connection}"
         event = f", {record.event}" if record.event else ""
-        by = f"check {record.check}" if isinstance(record.check, int) else f"{record.check}"
         where = "first divergence" if record.placed else "noticed when the run was over"
         lines.append(f"{where}: cycle {record.cycle} ({marker_time(record.cycle) // 1000} ns){on}{event}; {by}")
+    elif record.marker_time is not None:  # of a block alone, which counts no cycles
+        lines.append(f"failed at {record.marker_time / 1000:g} ns; {by}")
     for name, value in (("expected", record.expected), ("got", record.got)):
         if value is not None:
             lines += wrapped(value, f"  {name:<9}", " " * 11)

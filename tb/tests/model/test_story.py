@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 from rich.console import Console
@@ -44,7 +45,7 @@ from tb.run import report as report_run
 from tb.sabotage import run as sabotage
 from tb.sabotage.manifest import Sabotage
 from tb.sabotage.run import Outcome
-from tb.sim.run import RunResult, TestOutcome, replay_command
+from tb.sim.run import BROKEN_ASSERTION, RunResult, TestOutcome, replay_command, said_of
 from tb.sim.run import read_results as read_outcomes
 from tb.story.divergence import check_of, facts_of
 from tb.story.find import AGAIN, failures, newest
@@ -213,6 +214,64 @@ def test_the_simulated_time_of_a_test_is_read_as_cocotb_writes_it(tmp_path: Path
 def test_a_cycle_that_is_told_is_the_marker_not_the_end_of_the_test(tmp_path: Path) -> None:
     record = tell(failed(tmp_path, "rings: rule 4 broken in cycle 99"))
     assert (record.cycle, record.marker_time) == (99, 995_000)
+
+
+EXPLAINED = """ +  where 1 = int(LogicArray('00001', Range(4, 'downto', 0)))
+ +    where LogicArray('00001', Range(4, 'downto', 0)) = PackedObject(fifo.count).value
+ +  and   0 = len(deque([]))"""
+#: What cocotb writes of a test that fails with these words: the exception, then the traceback.
+TRACED = """{0}
+Traceback (most recent call last):
+  File "tb/tests/unit/test_unit_fifo.py", line 44, in words_leave_in_order
+    {1}
+{2}: {0}
+"""
+COUNT = "assert int(dut.count.value) == len(held)"
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        (TRACED.format(f"assert 1 == 0\n{EXPLAINED}", COUNT, "AssertionError"), f"AssertionError: {COUNT}: 1 == 0"),
+        (TRACED.format(f"cycle 7\nassert 1 == 0\n{EXPLAINED}", COUNT, "AssertionError"), "AssertionError: cycle 7"),
+        (
+            TRACED.format("no word came\nwithin 90 ns", "await word()", "tb.env.SlowError"),
+            "tb.env.SlowError: no word came",
+        ),
+        (TRACED.format("first", "one()", "KeyError") + TRACED.format("then", "two()", "OSError"), "OSError: then"),
+        (f"assert 1 == 0\n{EXPLAINED}", "assert 1 == 0"),
+        (f"{BROKEN_ASSERTION}fifo: full\n" + TRACED.format("x", "y()", "OSError"), f"{BROKEN_ASSERTION}fifo: full"),
+        ("cocotb.regression.SimFailure: it ended", "cocotb.regression.SimFailure: it ended"),
+        ("", ""),
+    ],
+    ids=["assert", "assert-with-words", "many-lines", "chained", "bare", "design", "line", "nothing"],
+)
+def test_the_line_that_is_told_of_a_test_is_its_assertion_or_exception_and_no_explanation_of_it(
+    message: str, line: str
+) -> None:
+    assert said_of(message) == line
+
+
+def test_a_failing_test_of_a_block_is_told_with_its_assertion_and_the_time_at_which_it_failed(tmp_path: Path) -> None:
+    result = failed(tmp_path, TRACED.format(f"assert 1 == 0\n{EXPLAINED}", COUNT, "AssertionError").strip())
+    (tmp_path / "again.json").write_text(json.dumps({"top": "fifo"}))
+    record = tell(result)
+    told = f"AssertionError: {COUNT}: 1 == 0"
+    assert (record.title, record.got, record.cycle, record.marker_time) == (f"the_test: {told}", told, None, 12_345_000)
+    assert record.key == f"crash: the_test: AssertionError: {COUNT}: # == #"
+    text = (tmp_path / STORY_NAME).read_text()
+    assert text.startswith(f"FAILED the_test: {told}\n")
+    assert "\nfailed at 12345 ns; crash\n  got " in text
+
+
+def test_the_report_of_a_test_run_has_the_title_of_a_story_and_not_its_last_command(tmp_path: Path) -> None:
+    tell(failed(tmp_path / "x", f"AssertionError: {'a long way to say what is wrong, ' * 5}and the end"))
+    story_told = (tmp_path / "x" / STORY_NAME).read_text()
+    case = f'<testcase classname="t[icarus]" name="a"><failure>{escape(story_told)}</failure></testcase>'
+    (tmp_path / "junit.xml").write_text(f"<testsuite>{case}</testsuite>")
+    (job,) = read_results(tmp_path).jobs
+    assert job.title.startswith("the_test: AssertionError: a long way")
+    assert job.title.endswith("...")
 
 
 def test_every_rule_that_a_field_names_has_its_sentence_and_its_place_in_the_contract() -> None:
