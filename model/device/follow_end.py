@@ -94,7 +94,7 @@ class FollowEnd(FollowTcp):
         waiting = sum(len(queue) for queue in self._expected.values()) + len(self._commands.answers)
         free = max(size - (self._cq_written - self._cq_read), 0)
         slots = {(self._cq_written + n) % size for n in range(min(waiting, free))}
-        for index in slots | set(self._ring_recorded) | set(self._ring_written):
+        for index in slots | set(self._ring_recorded):
             yield ring + index * CQE_BYTES, CQE_BYTES
 
     def _compare_at_reset(self, memory: bytes | bytearray) -> None:

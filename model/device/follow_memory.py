@@ -28,7 +28,8 @@ class FollowMemory(FollowState):
             return
         if client == WrClient.COMPLETION:
             self._ring_write(addr, written, response)
-        elif client == WrClient.STATE:
+            return  # its bytes are compared entry by entry
+        if client == WrClient.STATE:
             self._lane_write((self._state,), client, addr, written, response)
         elif client == WrClient.PLACER:
             beats = (Beat(addr, written, response),)
@@ -107,9 +108,16 @@ class FollowMemory(FollowState):
         for index, entry in self._ring.take(addr - base, data):
             recorded = self._ring_recorded.pop(index, None)
             if recorded is None:
-                self._ring_written[index] = entry
+                self._written_ahead(index, entry)
             else:
                 self._compare_entry(index, recorded[0], entry)
+
+    def _written_ahead(self, index: int, entry: bytes) -> None:
+        """An entry whose record is still to come: written once, in the order of the ring."""
+        due = (self._cq_written + len(self._ring_written)) % self.core.regs.entries(Csr.CQ_SIZE_LOG2)
+        if index != due:
+            raise WriteError("completion entry", f"entry {due}, the next of the ring", f"entry {index}")
+        self._ring_written[index] = entry
 
     def _compare_entry(self, index: int, expected: bytes, got: bytes) -> None:
         if expected != got:
@@ -117,6 +125,7 @@ class FollowMemory(FollowState):
             name, x, y = first_difference(Cqe, e, g)
             raise WriteError(f"completion entry {index}, {name}", f"{x:#x}", f"{y:#x}")
         self.memory.write(self.core.regs.wide(Csr.CQ_BASE_LO) + index * CQE_BYTES, got)
+        self.host_bytes_compared += len(got)
 
     def _retire(self) -> None:
         """Raw frames at the head: where a buffer surely is there it must be used, otherwise its write will tell."""

@@ -13,11 +13,26 @@ from typing import Any
 from model.device.divergence import Divergence
 from model.device.follower import Follower
 from model.device.memory import ErrorWindow
+from model.device.registers import SOFT_RESET
 from model.layout.generated import Csr
 from tb.config import ROOT, RunConfig
 from tb.lockstep.trace import Image, Line, TraceError, TraceReader, Values
 
 GOOD, FAILED = 0, 1
+#: What ends a trace, in this order, with what it says; each at most once, and behind it stands no other observation.
+ENDS = {
+    "finish": "what is pending at the end",
+    "registers": "registers at the end",
+    "memory": "all of memory at the end",
+}
+#: What the host did and time: behind these alone a reset has nothing to forget.
+NOT_OF_DEVICE = {"host_write", "register_write", "error_windows", "tick"}
+#: What is not judged where the device is reset.
+LOST = {
+    "soft_reset": "what was under way",
+    "begin_anew": "memory and what was under way",
+    "register_write": "what was under way (soft reset by CONTROL)",
+}
 #: What a live run has beside the six checks: it looks into the simulation, so no trace has it.
 LIVE_ONLY = (
     "the TCB table by back door (live run only)",
@@ -27,7 +42,10 @@ LIVE_ONLY = (
 
 @dataclass
 class Verdict:
-    """What came of a trace. ``line`` is that of the first divergence; ``missing`` are checks it has no lines for."""
+    """What came of a trace. ``line`` is that of the first divergence.
+
+    ``missing``: what it has no lines for, and what its resets let go.
+    """
 
     follower: Follower
     lines: int = 0
@@ -56,6 +74,9 @@ class Checker:
         self._image = Image(contents, base)
         self._memory = range(base, base + len(contents) + 1)
         self._cycle = 0
+        self._ended: str | None = None
+        self._at_work = False
+        self._lost: dict[str, list[int]] = {}
         self.follower = Follower(contents, config=header.device, bounds=header.bounds(), memory_base=base)
         follower = self.follower
         self._kinds: dict[str, Callable[[Values], object]] = {
@@ -88,22 +109,43 @@ class Checker:
             seen.add(line.kind)
             if line.kind not in self._kinds:
                 raise line.values.wrong(f"there is no observation `{line.kind}`")
+            self._in_order(line)
             if verdict.line is None:
+                self._note_reset(line)
                 self._feed(line)
                 if self.follower.divergence is not None:
                     verdict.line = line.number
         verdict.lines = self._reader.lines
         verdict.finished = "finish" in seen
-        ends = {
-            "finish": "what is pending at the end",
-            "registers": "registers at the end",
-            "memory": "all of memory at the end",
-        }
         if verdict.line is None:
             verdict.missing = [
-                f"{what} (the trace has no line `{kind}`)" for kind, what in ends.items() if kind not in seen
+                f"{what} (the trace has no line `{kind}`)" for kind, what in ENDS.items() if kind not in seen
             ]
+        for kind, numbers in self._lost.items():
+            where = f"line {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} lines, first {numbers[0]}"
+            verdict.missing.append(f"{LOST[kind]} at `{kind}` ({where})")
         return verdict
+
+    def _in_order(self, line: Line) -> None:
+        """What ends a trace stands at its end, in order."""
+        kinds = list(ENDS)
+        if self._ended is not None and line.kind not in kinds[kinds.index(self._ended) + 1 :]:
+            raise line.values.wrong(f"there is a line `{line.kind}` behind the line `{self._ended}` of the end")
+        if line.kind in ENDS:
+            self._ended = line.kind
+
+    def _note_reset(self, line: Line) -> None:
+        """A reset behind anything that the device saw or did: what it lets go is judged by nobody."""
+        values = line.values
+        resets = line.kind in ("soft_reset", "begin_anew") or (
+            line.kind == "register_write"
+            and values.integer("offset") == Csr.CONTROL
+            and values.integer("value") & SOFT_RESET
+        )
+        if resets and self._at_work:
+            self._lost.setdefault(line.kind, []).append(line.number)
+        if resets or line.kind not in NOT_OF_DEVICE:
+            self._at_work = not resets
 
     def _feed(self, line: Line) -> None:
         line.values.text("is")

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from model.device.divergence import Divergence, PackedStruct
-from model.layout.generated import Cqe, RecCq, RecDlv, RecRx, RecTcp, RecTx, Tcb, WrClient
+from model.device.registers import SOFT_RESET
+from model.layout.generated import Cqe, Csr, RecCq, RecDlv, RecRx, RecTcp, RecTx, Tcb, WrClient
 from tb import command_line
 from tb.config import RunConfig
 from tb.lockstep.check import Verdict, check, result
@@ -227,6 +228,73 @@ def test_one_lie_is_found_by_its_check_at_its_line(
     assert field in d.field
 
 
+def of_ring(one: Observation) -> bool:
+    """A write of the completion ring."""
+    return one.get("is") == "write" and one["client"] == WrClient.COMPLETION
+
+
+@pytest.mark.rule("architecture 3, check 4")
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("which", [0, 20, -1])
+def test_a_completion_entry_written_twice_is_found_whatever_stands_there_in_the_end(
+    tmp_path: Path, lines: list[Observation], which: int, behind: bool
+) -> None:
+    at = first(lines, "completion", which)  # behind its write
+    right = lines[at - 1]
+    assert of_ring(right)
+    wrong = right | {"data": "55" * (len(right["data"]) // 2 - 1) + right["data"][-2:]}
+    lines.insert(at + 1 if behind else at - 1, wrong)
+    verdict = judged(tmp_path / "t.jsonl", lines)
+    d = found(verdict)
+    assert (d.check, d.field) == (4, "completion entry"), verdict.follower.report("-")
+    assert verdict.line == at + (2 if behind else 1)
+
+
+@pytest.mark.rule("architecture 3, check 4")
+def test_a_completion_entry_that_no_completion_waits_for_is_found_at_a_reset(
+    tmp_path: Path, lines: list[Observation]
+) -> None:
+    at = first(lines, "finish")
+    last = lines[first(lines, "completion", -1) - 1]
+    stray = last | {"cycle": lines[at]["cycle"], "addr": last["addr"] + len(last["data"]) // 2}
+    reset = {"is": "soft_reset", "pieces": []}
+    verdict = judged(tmp_path / "t.jsonl", [*lines[:at], stray, reset, lines[-1]])
+    assert (found(verdict).check, verdict.line) == (4, at + 2)
+    assert "at the reset" in found(verdict).field
+
+
+@pytest.mark.rule("architecture 3, check 4")
+def test_a_completion_entry_may_come_in_beats_before_or_behind_its_record(
+    tmp_path: Path, lines: list[Observation]
+) -> None:
+    counts = judged(tmp_path / "t.jsonl", lines).follower.host_bytes_compared
+    for early in (False, True):
+        other: list[Observation] = []
+        for one in lines:
+            if of_ring(one):
+                size = len(one["data"]) // 8
+                beats = [
+                    one | {"addr": one["addr"] + n * size // 2, "data": one["data"][n * size :][:size]}
+                    for n in range(8)
+                ]
+                other += beats
+            elif one.get("is") == "completion" and early:
+                other[-8:] = [one, *other[-8:]]
+            else:
+                other.append(one)
+        verdict = judged(tmp_path / "u.jsonl", other)
+        assert verdict.agrees, verdict.follower.report("-")
+        assert verdict.follower.host_bytes_compared == counts
+
+
+@pytest.mark.rule("architecture 3, check 4")
+def test_bytes_that_no_record_confirms_are_not_counted_as_compared(tmp_path: Path, lines: list[Observation]) -> None:
+    at = first(lines, "completion", 3)
+    with_record = judged(tmp_path / "t.jsonl", [*lines[: at + 1], lines[-1]]).follower.host_bytes_compared
+    without = judged(tmp_path / "u.jsonl", [*lines[:at], lines[-1]]).follower.host_bytes_compared
+    assert with_record - without == len(lines[at - 1]["data"]) // 2
+
+
 @pytest.mark.rule("architecture 3, check 2")
 def test_a_byte_of_host_memory_that_was_another_shows_in_the_frame_that_carries_it(
     tmp_path: Path, lines: list[Observation]
@@ -268,6 +336,80 @@ def test_a_run_that_broke_off_does_not_pass(tmp_path: Path, lines: list[Observat
 
 def test_a_trace_without_a_commit_does_not_pass(tmp_path: Path, lines: list[Observation]) -> None:
     assert not judged(tmp_path / "t.jsonl", [lines[0], {"is": "finish", "cycle": 1}, lines[-1]]).agrees
+
+
+def test_a_run_that_was_cut_does_not_pass_because_its_end_was_put_in_front(
+    tmp_path: Path, lines: list[Observation]
+) -> None:
+    end = lines[first(lines, "finish")]
+    cut = [lines[0], *lines[1 : first(lines, "tcp") + 1], end, lines[-1]]
+    assert found(judged(tmp_path / "t.jsonl", cut)).check == 6
+    early = [cut[0], end | {"cycle": 0}, *cut[1:-2], cut[-1]]
+    with pytest.raises(TraceError) as caught:
+        judged(tmp_path / "t.jsonl", early)
+    assert "behind the line `finish` of the end" in caught.value.what
+    assert caught.value.where.endswith("t.jsonl, line 3")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "line"),
+    [
+        (("finish", "memory", "registers"), 3),
+        (("registers", "finish", "memory"), 2),
+        (("memory", "finish", "registers"), 2),
+        (("finish", "finish", "memory"), 2),
+        (("finish", "registers", "memory", "memory"), 4),
+        (("finish", "registers", "memory", "tick"), 4),
+        (("finish", "host_write", "memory"), 2),
+        (("finish", "begin_anew"), 2),
+    ],
+)
+def test_what_ends_a_trace_stands_once_in_order_and_nothing_behind_it(
+    tmp_path: Path, lines: list[Observation], kinds: tuple[str, ...], line: int
+) -> None:
+    begin = first(lines, "finish")
+    cycle = {"cycle": lines[begin]["cycle"]}
+    kept = {kind: lines[first(lines, kind)] for kind in ("finish", "registers", "memory", "host_write", "tick")}
+    kept["tick"] = kept["tick"] | cycle
+    kept["begin_anew"] = {"is": "begin_anew", "pieces": []}
+    with pytest.raises(TraceError) as caught:
+        judged(tmp_path / "t.jsonl", [*lines[:begin], *(kept[kind] for kind in kinds), lines[-1]])
+    assert "of the end" in caught.value.what
+    assert caught.value.where.endswith(f", line {begin + line}")
+
+
+@pytest.mark.parametrize(
+    ("reset", "said"),
+    [
+        ({"is": "begin_anew", "pieces": []}, "memory and what was under way at `begin_anew`"),
+        ({"is": "soft_reset", "pieces": []}, "what was under way at `soft_reset`"),
+        (
+            {"is": "register_write", "offset": Csr.CONTROL, "value": SOFT_RESET},
+            "what was under way (soft reset by CONTROL) at `register_write`",
+        ),
+    ],
+)
+def test_what_a_reset_let_go_is_said(
+    tmp_path: Path, lines: list[Observation], capsys: pytest.CaptureFixture[str], reset: Observation, said: str
+) -> None:
+    at = first(lines, "frame_out", 3) + 1
+    end = [{"is": "finish", "cycle": lines[at - 1]["cycle"]}, lines[-1]]
+    path = tmp_path / "t.jsonl"
+    frame = lines[first(lines, "frame_in")] | {"cycle": lines[at - 1]["cycle"]}
+    idle = {"is": "register_write", "offset": Csr.CONTROL, "value": SOFT_RESET}
+    for more, where in (([idle], f"line {at + 1}"), ([frame, reset], f"2 lines, first {at + 1}")):
+        judged(path, [*lines[:at], reset, *more, *end])
+        assert result(RunConfig(command="check", commits=path))[0] == 0
+        told = capsys.readouterr().out
+        assert f"not judged: {said} ({where})" in told
+        assert "checks 1 to 6 hold" not in told
+
+
+def test_a_reset_before_any_traffic_lets_nothing_go(tmp_path: Path, lines: list[Observation]) -> None:
+    start = {"is": "register_write", "offset": Csr.CONTROL, "value": SOFT_RESET}
+    verdict = judged(tmp_path / "t.jsonl", [lines[0], start, *lines[1:]])
+    assert verdict.agrees
+    assert not verdict.missing
 
 
 def test_what_a_trace_does_not_hold_is_said(
