@@ -499,6 +499,14 @@ def test_a_file_that_is_no_trace_of_lockstep_is_not_checked(tmp_path: Path) -> N
     refused(done, "this is not a trace", f"{other}, line 1")
 
 
+@pytest.mark.rule("C-29")
+def test_a_file_that_is_not_of_traces_is_not_played(tmp_path: Path) -> None:
+    other = tmp_path / "page.md"
+    other.write_text("# A page\n")
+    done = command("vectors", {"VECTORS": str(other), "DEVICE": "model"})
+    refused(done, "the line is not a JSON object", f"{other}, line 1")
+
+
 def test_a_command_of_make_refuses_what_follows_it_and_runs_nothing() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tb.cli", "test", "--help"],

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tb.config import RunConfig
+from tb import command_line
+from tb.config import ConfigError, RunConfig
 from tb.script import exceptions, packetdrill, run_vectors, vectors
 from tb.script.calls import HOST_OPTIONS, SILENT
 from tb.script.events import Arrival, Call, Departure, ScriptError, Segment, UnsupportedError, When, parse_time
@@ -224,6 +225,68 @@ def test_a_vector_is_read_field_by_field(tmp_path: Path) -> None:
     assert departure.when.any
     assert isinstance(call, Call)
     assert call.args == ("4", "SOL_SOCKET", "SO_LINGER", "[{onoff=1, linger=0}]", "8")
+
+
+TRACE = {"set": "s", "path": "p", "handover": {"peer_mss": 9, "snd_wnd": 5}, "events": []}
+EVENT = {"line": 7, "dir": "in", "flags": ".", "seq": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        (b"# Chimney\n", "the line is not a JSON object", 1),
+        (b"\n\xff\x00\x9c\n", "the line is not a JSON object", 2),
+        (b"[" * 100_000 + b"\n", "the line is not a JSON object", 1),
+        (json.dumps(TRACE).encode() + b"\n[1]\n", "the line is not a JSON object", 2),
+        (b"{}\n", "the line is not a trace: it has no object `handover`", 1),
+        (json.dumps(TRACE | {"handover": []}).encode(), "the line is not a trace: it has no object `handover`", 1),
+        (json.dumps(TRACE | {"events": {}}).encode(), "the line is not a trace: it has no list `events`", 1),
+        (b"", "there is no trace in this file", 0),
+        (b"\n \n", "there is no trace in this file", 0),
+    ],
+)
+def test_a_file_that_is_not_of_traces_is_refused_with_its_line(
+    text: bytes, what: str, line: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "v.jsonl"
+    file.write_bytes(text)
+    with pytest.raises(ConfigError) as caught:
+        vectors.read(file)
+    where = f"{file}, line {line}" if line else str(file)
+    assert (caught.value.what, caught.value.where) == (what, where)
+    assert command_line.main(["vectors", str(file), "--device", "model"]) == 2
+    assert capsys.readouterr().err.splitlines()[:2] == [f"error: {what}", f"  where: {where}"]
+
+
+def test_a_folder_holds_no_traces(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the traces cannot be read"):
+        vectors.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "line"),
+    [
+        ({"handover": {"snd_wnd": 5}}, "`peer_mss` of the hand-over is missing", 0),
+        ({"handover": {"peer_mss": "much", "snd_wnd": 5}}, "`peer_mss` of the hand-over is no whole number", 0),
+        ({"events": [3]}, "an event is no object", 0),
+        ({"events": [{"dir": "in"}]}, "`line` of an event is missing", 0),
+        ({"events": [{"line": 7, "dir": "in", "seq": 1}]}, "`flags` of the event is missing", 7),
+        ({"events": [EVENT | {"ack": "x"}]}, "`ack` of the event is no whole number", 7),
+        ({"events": [EVENT | {"ts": [1]}]}, "`ts` of the event is no pair of numbers", 7),
+        ({"events": [EVENT | {"sack": [1, 2]}]}, "`sack` of the event is no pair of numbers", 7),
+        ({"events": [EVENT | {"sack": 1}]}, "`sack` of the event is no list", 7),
+        ({"events": [{"line": 7, "call": []}]}, "`call` of the event is no text", 7),
+    ],
+)
+def test_a_field_of_a_trace_that_is_missing_or_of_another_type_is_named(
+    change: dict[str, object], reason: str, line: int, tmp_path: Path
+) -> None:
+    file = tmp_path / "v.jsonl"
+    file.write_text(f"{json.dumps(TRACE | change)}\n{json.dumps(TRACE)}\n")
+    broken, whole = vectors.read(file)
+    assert whole.script is not None
+    assert broken.broken is not None
+    assert (broken.broken.reason, broken.broken.line) == (f"malformed: {reason}", line)
 
 
 def test_no_option_or_call_is_both_silent_and_a_field() -> None:
