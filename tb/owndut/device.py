@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from model.ndis.miniport import DriverConfig
 from model.ndis.miniport_io import DeviceLimits
 from tb.config import DATA_WIDTHS, ROOT, ConfigError
+from tb.patches import apply_patch
 from tb.sim.spec import HDL, TRANSACTORS, SimSpec, header_folders, needed_sources
 from tb.sim.tools import Tool
 
@@ -90,15 +90,5 @@ def patched(device: OwnDevice, patch: Path, into: Path) -> OwnDevice:
         raise ConfigError("the patch does not exist", f"PATCH={patch}", "give the path of a diff")
     shutil.rmtree(into, ignore_errors=True)
     shutil.copytree(device.folder, into)
-    done = subprocess.run(
-        ["patch", "-p1", "--batch", "--directory", str(into), "--input", str(patch)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise ConfigError(
-            f"the patch does not apply: {done.stdout.strip()[-200:]}", f"PATCH={patch}", "make it against DUT"
-        )
+    apply_patch(patch, into, "make it against DUT")
     return OwnDevice.load(into)

@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import program, shown
+from tb.patches import apply_patch
 from tb.pool import Finished, Job, run_jobs
 from tb.progress import Meter
 from tb.sabotage.manifest import BOUND, CONTRACT, CONTROL, NO_JUDGES, Sabotage, draw, load, sources_of
@@ -229,7 +229,7 @@ def prepare(entry: Sabotage, patch: Path | None = None, only: Sequence[str] = ()
     for edit in entry.edits:
         edit.apply(tree)
     if patch is not None:
-        apply_patch(patch, tree)
+        apply_patch(patch, tree, "make it from this tree")
     layout = any("model/layout" in edit.file for edit in entry.edits)
     task = {
         "first": entry.first,
@@ -291,17 +291,3 @@ def from_patch(patch: Path) -> Sabotage:
             "give a diff of files in hdl/ (or model/), as `git diff` writes it",
         )
     return Sabotage(id="patch", edits=(), rule=", ".join(touched), check=1, field="", note="", first="")
-
-
-def apply_patch(patch: Path, tree: Path) -> None:
-    """Put a diff on the copy of the tree."""
-    # the tree lies inside a checkout, whose paths would be meant otherwise
-    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
-    done = subprocess.run(
-        ["git", "apply", "-p1", str(patch)],
-        cwd=tree, env=environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise ConfigError(
-            f"the patch does not apply: {done.stderr.strip()}", f"PATCH={patch}", "make it from this tree"
-        )

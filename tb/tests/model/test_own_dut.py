@@ -93,14 +93,43 @@ def test_a_file_of_the_example_looks_like_one_of_ours(path: Path) -> None:
     assert max(len(line) for line in text.splitlines()) <= 130
 
 
+def as_git_writes_it(folder: Path) -> Path:
+    """The patch of the example with the line in front by which git takes its paths for those of a checkout's root."""
+    path = folder / "git.patch"
+    path.write_text("diff --git a/tiny_core.v b/tiny_core.v\n" + (EXAMPLE / "sabotage.patch").read_text())
+    return path
+
+
 def test_the_patch_of_the_example_applies_to_a_copy_and_changes_one_line(tmp_path: Path) -> None:
-    if shutil.which("patch") is None:
-        pytest.skip("no-patch: the program `patch` is not installed")
-    copy = patched(OwnDevice.load(EXAMPLE), EXAMPLE / "sabotage.patch", tmp_path / "copy")
-    done = subprocess.run(
-        ["diff", "-r", str(EXAMPLE), str(copy.folder)], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.stdout.count("\n> ") == done.stdout.count("\n< ") == 1
+    subprocess.run(["git", "init", "-q", str(tmp_path)], timeout=30, check=True)
+    for name, diff in (("copy", EXAMPLE / "sabotage.patch"), ("other", as_git_writes_it(tmp_path))):
+        copy = patched(OwnDevice.load(EXAMPLE), diff, tmp_path / "below" / name)
+        names = sorted(path.name for path in EXAMPLE.iterdir())
+        assert names == sorted(path.name for path in copy.folder.iterdir())
+        changed = [
+            (one, other)
+            for file in names
+            for one, other in zip(
+                (EXAMPLE / file).read_text().splitlines(), (copy.folder / file).read_text().splitlines(), strict=True
+            )
+            if one != other
+        ]
+        assert len(changed) == 1
+
+
+def test_a_patch_applies_inside_a_hook_of_git_and_without_the_program_patch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = shutil.which("git")
+    assert git is not None
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").symlink_to(git)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    subprocess.run(["git", "init", "-q", str(tmp_path)], timeout=30, check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+    copy = patched(OwnDevice.load(EXAMPLE), as_git_writes_it(tmp_path), tmp_path / "copy")
+    assert (copy.folder / "tiny_core.v").read_text() != (EXAMPLE / "tiny_core.v").read_text()
 
 
 def test_a_patch_that_does_not_fit_is_refused(tmp_path: Path) -> None:
