@@ -356,6 +356,12 @@ def main(config: RunConfig) -> int:
         from tb.owndut.run import main as own
 
         return own(config)
+    if config.patch is not None:
+        raise ConfigError(
+            "PATCH is for a device of your own here",
+            f"PATCH={config.patch}",
+            "give its folder as DUT, too; a diff of hdl/ or model/ is for `make sabotage PATCH=`",
+        )
     tier = chosen_tier(config)
     tools = chosen_tools(config)
     tiers = load()

@@ -189,6 +189,12 @@ def test_what_would_change_nothing_is_refused(given: dict[str, str], what: str, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.rule("C-30")
+def test_a_patch_of_nothing_is_refused_by_test(tmp_path: Path) -> None:
+    given = {"TEST": "unit_skid", "SIM": "icarus", "PATCH": str(tmp_path / "x.patch")}
+    refused(command("test", given), "PATCH is for a device of your own here", f"PATCH={tmp_path / 'x.patch'}")
+
+
 @pytest.mark.rule("C-28")
 @pytest.mark.parametrize(
     ("given", "what", "where"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tb.config import ROOT, ConfigError
+from tb.config import ROOT, ConfigError, RunConfig
+from tb.folders import LOCK_NAME
+from tb.owndut import run as own_run
 from tb.owndut.device import OwnDevice, patched
 from tb.owndut.run import FAILED, IN_SOFTWARE, PASSED, REFUSED, Outcome, judge, table
 from tb.owndut.suite import BY_NAME, SESSIONS
 from tb.sim.spec import HDL
 from tb.sim.tools import Tool, find
+from tb.testing import runner
 
 EXAMPLE = ROOT / "docs" / "examples" / "tiny_dut"
 PAGE = ROOT / "docs" / "your-own-dut.md"
@@ -156,6 +160,62 @@ def test_only_a_refusal_behind_which_all_holds_is_no_failure(
     found, what = judge(refused, problems)
     assert found == outcome
     assert SOFTWARE not in what or not refused
+
+
+def outcome(session: str, kind: str) -> Outcome:
+    """One that took no time."""
+    return Outcome(session, "it holds", kind, "", 0.0, "")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "status"),
+    [
+        ((PASSED, PASSED), 0),
+        ((PASSED, REFUSED), 0),
+        ((REFUSED, REFUSED), 1),
+        ((PASSED, FAILED), 1),
+        ((REFUSED, FAILED), 1),
+    ],
+)
+def test_a_device_that_passes_nothing_is_no_good_one(
+    kinds: tuple[str, ...],
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(own_run, "OUT", tmp_path)
+    monkeypatch.setattr(own_run, "play", lambda *_: iter([outcome(f"s{n}", kind) for n, kind in enumerate(kinds)]))
+    assert own_run.main(RunConfig(command="test", dut=EXAMPLE)) == status
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == ", ".join(f"{kinds.count(kind)} {kind}" for kind in (PASSED, REFUSED, FAILED))
+    assert ("FAIL: no session passed" in said[-2]) == (PASSED not in kinds)
+
+
+def test_a_second_test_of_devices_with_one_top_is_refused_before_it_writes_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_run, "OUT", tmp_path)
+    patch = EXAMPLE / "sabotage.patch"
+    configs = {"tiny_dut": RunConfig(dut=EXAMPLE), "tiny_dut-patched": RunConfig(dut=EXAMPLE, patch=patch)}
+    for name, config in configs.items():
+        (tmp_path / name).mkdir()
+        with (tmp_path / name / LOCK_NAME).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with pytest.raises(ConfigError) as caught:
+                runner.main(config)
+        assert caught.value.what.startswith("another run is writing in this folder")
+        assert caught.value.where == str(tmp_path / name)
+        assert [path.name for path in (tmp_path / name).iterdir()] == [LOCK_NAME]
+
+
+def test_words_that_no_session_has_are_refused_before_the_last_results_are_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_run, "OUT", tmp_path)
+    with pytest.raises(ConfigError, match="no session has this in its name"):
+        own_run.main(RunConfig(dut=EXAMPLE, test="nothing-like-it"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_page_shows_every_session_with_an_outcome_in_the_order_of_the_suite() -> None:
