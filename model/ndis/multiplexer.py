@@ -626,8 +626,9 @@ class Multiplexer:
             move.done(move)
 
     def _ask_for_inherited(self, entry: MuxEntry) -> None:
-        """An empty receive of our own: what a miniport inherits waits for a receive (CH-054), and who lives on
-        indications alone posts none, as it knows of no move.
+        """An empty receive of our own: what a miniport inherits waits for a receive (CH-054).
+
+        A host that lives on indications posts none, as it knows of no move.
         """
         nbl = NetBufferList([NetBuffer(())])
         nbl.hand_over(Owner.HOST, Owner.TARGET)
