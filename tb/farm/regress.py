@@ -26,11 +26,11 @@ from tb.config import ROOT, ConfigError, RunConfig
 from tb.farm.cluster import FarmError, cluster_of
 from tb.farm.farm import Ended, Farm
 from tb.farm.job import FarmJob, Outcome
-from tb.farm.results import FigureRow, JobRow, ResultsError, ResultsReader, ResultsWriter
+from tb.farm.results import INTERRUPTED, TIME_OVER, FigureRow, JobRow, ResultsError, ResultsReader, ResultsWriter
 from tb.files import shortened, shown, write_json
 from tb.progress import Meter
-from tb.report.buckets import Bucket, table
-from tb.report.command import write_report
+from tb.report.buckets import table
+from tb.report.command import REPORT_NAME, Written, write_report
 from tb.session.summary import commit_id
 from tb.sim.build import BuildError, BuildResult, build
 from tb.sim.run import RunResult, arrange, gather, replay_command, said_of
@@ -46,13 +46,14 @@ LATEST = OUT / "latest"
 RESULTS = LATEST / "results.sqlite"
 #: What a resumed run must have in common with the one that it goes on with.
 STATE = LATEST / "run.json"
+#: What says how the last run ended.
+VERDICTS = ("summary.json", "junit.xml", REPORT_NAME)
 JOBS = LATEST / "jobs"
 FARM = LATEST / "farm"
 #: Folders whose files decide what a job does.
 SOURCES = ("hdl", "model", "tb")
 #: Seconds beyond the bound of a simulation: its end is judged by itself before the keeper's bound comes.
 MARGIN = 30.0
-TIME_OVER, INTERRUPTED = "time is over", "interrupted"
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,8 @@ class Regression:
         self._before = 0.0
         self._run = 0
         self._token = ""
+        #: Jobs that were under way when the command ended, before it was gone on with.
+        self._cut: set[str] = set()
         self._built: dict[Path, BuildResult | str] = {}
 
     def run(self, planned: Sequence[Planned]) -> int:
@@ -163,7 +166,13 @@ class Regression:
                 if one.id not in self._books.rows:
                     self._record(self._row(one, "not_run", cause=reason))
             self._write(planned)
-        return self._tell(write_report(LATEST).buckets)
+            written = write_report(LATEST)
+            self._tell(written)
+        print(written.results.verdict)
+        bad = len(self._books.of("failed")) + len(self._books.of("lost"))
+        counted = f"{len(self._books.of('passed'))} passed, {bad} failed, {len(self._books.of('not_run'))} skipped"
+        print(counted, flush=True)
+        return 0 if written.results.good else 1
 
     # ---- what is to be run ------------------------------------------------------------------------------------------
 
@@ -172,18 +181,27 @@ class Regression:
         now = {"suite": self._config.suite, "tree": fingerprint(), "ids": [one.id for one in planned]}
         if self._config.resume:
             self._resume(now, planned)
+            self._forget()
         else:
+            self._forget()
+            STATE.unlink(missing_ok=True)
             for folder in (JOBS, FARM):
                 shutil.rmtree(folder, ignore_errors=True)
             started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             self._token = uuid.uuid4().hex
             self._run = self._writer.begin(self._config.suite, commit_id(), started)
             write_json(STATE, {"run": self._run, "token": self._token, **now})
+        self._summarize(complete=False)
         for verdict in self._report.of("skipped"):
             self._record(JobRow(
                 id=verdict.test, suite=self._config.suite, test=verdict.test, simulator=verdict.simulator, width=0,
                 seed=0, status="not_run", cause=verdict.message,
             ))  # fmt: skip
+
+    def _forget(self) -> None:
+        """Nothing says any more how the last run ended, however this one ends."""
+        for name in VERDICTS:
+            (LATEST / name).unlink(missing_ok=True)
 
     def _resume(self, now: dict[str, Any], planned: Sequence[Planned]) -> None:
         try:
@@ -246,7 +264,12 @@ class Regression:
     def _jobs(self, by_id: dict[str, Planned]) -> Iterator[FarmJob]:
         for one in by_id.values():
             bare = self._bare(one)
-            yield bare if bare.outcome() is not None else self._job(one)
+            if bare.outcome() is not None:
+                yield bare
+                continue
+            if bare.attempts():
+                self._cut.add(one.id)
+            yield self._job(one)
 
     def _bare(self, one: Planned) -> FarmJob:
         """As much of a job as its outcome needs: nothing is touched."""
@@ -264,8 +287,8 @@ class Regression:
         """A job has ended: print it, count it, write it down."""
         found = self._found(one, ended.outcome)
         take_job(one.job, found, self._config, self._report)
-        causes = "; ".join(ended.causes)
-        if ended.causes:
+        causes = "; ".join(([INTERRUPTED] if one.id in self._cut else []) + list(ended.causes))
+        if causes:
             self._books.retried.append({"id": one.id, "cause": causes})
         if ended.outcome is None:
             row = self._row(one, "lost", cause=causes)
@@ -300,7 +323,7 @@ class Regression:
     def _write(self, planned: Sequence[Planned]) -> None:
         """summary.json, junit.xml, and the run's row."""
         report, books = self._report, self._books
-        seconds = self._before + time.monotonic() - self._started
+        seconds = self._seconds()
         open_jobs = {one.id for one in planned} & {row.id for row in (*books.of("not_run"), *books.of("lost"))}
         self._writer.finish(self._run, seconds=seconds, complete=not open_jobs)
         for simulator in sorted(report.commits):
@@ -311,10 +334,19 @@ class Regression:
             if row.id in open_jobs and row.status == "not_run":
                 message = f"not run: {row.cause}"
                 self._report.verdicts.append(Verdict(row.id, "skipped", message=message, simulator=row.simulator))
-        write_junit(LATEST / "junit.xml", "chimney regress", self._report.verdicts)
+        write_junit(LATEST / "junit.xml", "chimney regress", self._report.verdicts, seconds)
+        self._summarize(complete=not open_jobs)
+
+    def _seconds(self) -> float:
+        """How long the run took so far, without the time between an interrupt and its going on."""
+        return self._before + time.monotonic() - self._started
+
+    def _summarize(self, *, complete: bool) -> None:
+        """summary.json."""
+        report, books = self._report, self._books
         write_json(LATEST / "summary.json", {
             "schema": 1,
-            "complete": not open_jobs,
+            "complete": complete,
             "run": self._run,
             "suite": self._config.suite,
             "commit": commit_id(),
@@ -331,27 +363,21 @@ class Regression:
                 name: {"commits_compared": report.commits[name], "frames_compared": report.frames[name]}
                 for name in sorted(report.commits)
             },
-            "seconds": round(seconds, 1),
+            "seconds": round(self._seconds(), 1),
         })  # fmt: skip
 
-    def _tell(self, found: Sequence[Bucket]) -> int:
-        """The closing lines: what failed, bucket by bucket, then what came of all; the exit status."""
+    def _tell(self, written: Written) -> None:
+        """What failed, bucket by bucket, then what was not run and how it can be."""
         books = self._books
-        for line in table(found):
+        for line in table(written.buckets):
             print(line)
         print(f"results: {shown(LATEST)}/{{summary.json, report.html, results.sqlite, junit.xml}}; run {self._run}")
         for cause, count in Counter(str(row.cause) for row in books.of("not_run")).items():
             print(f"not run: {count} jobs: {cause}")
-        if any(row.cause in (TIME_OVER, INTERRUPTED) for row in books.of("not_run")):
+        if any(row.folder for row in books.of("not_run")):
             print("the same command with --resume (RESUME=1) runs the rest")
         if books.retried:
-            print(f"handed out again for want of a worker or a scheduler: {len(books.retried)} jobs")
-        bad = len(books.of("failed")) + len(books.of("lost"))
-        good = bool(books.of("passed")) and not bad
-        failed = any(row.cause not in (TIME_OVER, INTERRUPTED) and row.folder for row in books.of("not_run"))
-        print("PASS" if good and not failed else "FAIL")
-        print(f"{len(books.of('passed'))} passed, {bad} failed, {len(books.of('not_run'))} skipped", flush=True)
-        return 0 if good and not failed else 1
+            print(f"handed out again for want of a worker or a scheduler, or after an interrupt: {len(books.retried)}")
 
 
 def simulation(job: Job, built: BuildResult, folder: Path, config: RunConfig, token: str) -> FarmJob:

@@ -32,6 +32,8 @@ HISTORY_NAME = "results.sqlite"
 STATUSES = ("passed", "failed", "lost", "not_run")
 #: Those that a resumed regression tries again.
 OPEN_STATUSES = ("lost", "not_run")
+#: Causes of a whole run: TIME, and Ctrl-C or the end of the command.
+TIME_OVER, INTERRUPTED = "time is over", "interrupted"
 #: Seconds that a statement waits for another process.
 BUSY = 30.0
 SCHEMA = """

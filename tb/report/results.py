@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT, ConfigError
-from tb.farm.results import ResultsReader, RunRow, made
+from tb.farm.results import TIME_OVER, ResultsReader, RunRow, made
 from tb.files import shown
 from tb.sim.run import TestOutcome, read_results, said_of
 from tb.story.divergence import facts_of
 from tb.story.find import MUST_HOLD, TOLD
+from tb.testing.results import verdict_word
 
 DATABASE_NAME = "results.sqlite"
 SUMMARY_NAME = "summary.json"
@@ -76,6 +77,28 @@ class Results:
     runs: tuple[RunRow, ...] = ()
     figures: tuple[Figure, ...] = ()
     source: str = ""
+
+    @property
+    def time_over(self) -> int:
+        """How many jobs the bound in time (TIME) left out."""
+        return sum(job.status == NOT_RUN and job.cause == TIME_OVER for job in self.jobs)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run came to its end; its time (TIME) is one, an interrupt or a farm that gave up is none."""
+        left = [job for job in self.jobs if job.status == NOT_RUN and job.folder]
+        return self.run.complete or (bool(left) and len(left) == self.time_over)
+
+    @property
+    def good(self) -> bool:
+        """Whether something passed, nothing failed or was lost, and the run came to its end."""
+        found = {job.status for job in self.jobs}
+        return PASSED in found and not found & {FAILED, LOST} and self.ended
+
+    @property
+    def verdict(self) -> str:
+        """The verdict, the same words in the terminal and in the report."""
+        return verdict_word(self.good, sum(job.status == NOT_RUN for job in self.jobs))
 
 
 def read(folder: Path) -> Results:

@@ -64,7 +64,6 @@ def counts(jobs: Sequence[Job]) -> dict[str, int]:
 def summary(results: Results, found: Sequence[Bucket]) -> Html:
     """Counts, the run, what was retried and lost."""
     run, jobs, number = results.run, results.jobs, counts(results.jobs)
-    good = bool(number[PASSED]) and not number[FAILED] and not number[LOST] and run.complete
     cards = [("jobs", len(jobs), "")] + [(SHOWN_STATUS[s], number[s], s if number[s] else "") for s in STATUSES]
     cards += [("failure buckets", len(found), FAILED if found else "")]
     facts: list[tuple[str, object]] = [
@@ -72,12 +71,13 @@ def summary(results: Results, found: Sequence[Bucket]) -> Html:
         ("seconds", f"{run.seconds:,.1f}" if run.seconds else ""), ("read from", results.source),
     ]  # fmt: skip
     shown = [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts if value]
-    retried = [job for job in jobs if job.attempts > 1]
+    retried = [job for job in jobs if job.attempts > 1 or (job.cause and job.status in (PASSED, FAILED))]
     lost = [job for job in jobs if job.status == LOST]
-    unfinished = None if run.complete else note("The run did not come to its end: what follows is what was done.")
+    unfinished = None if results.ended else note("The run did not come to its end: what follows is what was done.")
+    over = note(f"{results.time_over} jobs were not run: the time of the run was over.") if results.time_over else None
     return section(
         "summary", "Summary",
-        tag("p", "PASS" if good else "FAIL", class_=f"verdict {PASSED if good else FAILED}"), unfinished,
+        tag("p", results.verdict, class_=f"verdict {PASSED if results.good else FAILED}"), unfinished, over,
         tag("ul", [card(*one) for one in cards], class_="cards"), tag("dl", shown, class_="facts"),
         listed("Retried", retried, lambda job: f"{job.id}: {job.attempts} attempts; {job.cause}"),
         listed("Lost", lost, lambda job: f"{job.id}: {job.cause}"), by_test(jobs) if len(jobs) > 1 else None,

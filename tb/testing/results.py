@@ -54,6 +54,12 @@ class Verdict:
         return text
 
 
+def verdict_word(good: bool, not_run: int) -> str:
+    """The verdict of a run, with how much of it was not run."""
+    word = "PASS" if good else "FAIL"
+    return f"{word} ({not_run} not run)" if not_run else word
+
+
 @dataclass
 class Report:
     """Everything of one run, in the order it came."""
@@ -103,8 +109,7 @@ class Report:
         """What was not run, then the verdict; the last lines but the closing one."""
         skipped = self.of("skipped")
         lines = [f"not run: {verdict.test}: {verdict.message}" for verdict in skipped]
-        word = "PASS" if self.passed else "FAIL"
-        return [*lines, f"{word} ({len(skipped)} not run)" if skipped else word]
+        return [*lines, verdict_word(self.passed, len(skipped))]
 
     def write(self, folder: Path) -> None:
         """Write both files."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -560,13 +562,16 @@ def test_a_job_that_is_lost_fails_the_regression_and_leaves_it_open(stand: Stand
     assert (stand.summary()["lost"], stand.summary()["complete"]) == (0, True)
 
 
-def test_an_interrupted_regression_keeps_what_ended_and_is_gone_on_with(stand: Stand) -> None:
-    class Interrupted(FakeCluster):
-        def tend(self) -> str:
-            if len(self.handed) == 2:
-                raise KeyboardInterrupt
-            return ""
+class Interrupted(FakeCluster):
+    """Ctrl-C comes when two jobs are out."""
 
+    def tend(self) -> str:
+        if len(self.handed) == 2:
+            raise KeyboardInterrupt
+        return ""
+
+
+def test_an_interrupted_regression_keeps_what_ended_and_is_gone_on_with(stand: Stand) -> None:
     stand.cluster = Interrupted
     with pytest.raises(KeyboardInterrupt):
         stand.run()
@@ -594,10 +599,101 @@ def test_a_driver_that_was_killed_finds_the_jobs_that_ended(stand: Stand, monkey
         during.setattr(regress.Regression, "_record", killed)
         with pytest.raises(SystemExit):
             stand.run()
-    assert not (regress.LATEST / "summary.json").exists()
+    assert (stand.summary()["complete"], stand.summary()["passed"]) == (False, 0)
     assert stand.run(resume=True) == 0
     assert {one.status for one in stand.rows().values()} == {"passed"}
     assert stand.run_names() == [GOOD, OTHER]  # each once
+
+
+def verdict_of_the_report() -> str:
+    """What stands at the head of the report."""
+    found = re.search('<p class="verdict [a-z]+">(.*?)</p>', (regress.LATEST / "report.html").read_text())
+    assert found is not None
+    return found[1]
+
+
+def test_a_run_that_was_killed_leaves_no_verdict_of_the_run_before(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand.names = ["good", "other"]
+    assert stand.run() == 0
+    assert verdict_of_the_report() == "PASS"
+    seen: list[tuple[list[str], bool, int]] = []
+
+    def looks(*_: object) -> None:
+        found = {path.name for path in regress.LATEST.iterdir()}
+        summary = stand.summary()
+        seen.append((sorted(found & set(regress.VERDICTS)), summary["complete"], summary["run"]))
+        raise SystemExit("as if nothing could be written any more")
+
+    with monkeypatch.context() as during:
+        during.setattr(regress.Regression, "_build", looks)
+        during.setattr(regress.Regression, "_write", looks)
+        with pytest.raises(SystemExit):
+            stand.run()
+        with pytest.raises(SystemExit):
+            stand.run(resume=True)
+    assert seen == [(["summary.json"], False, 2)] * 4
+    assert stand.run(resume=True) == 0
+    assert (stand.summary()["complete"], verdict_of_the_report()) == (True, "PASS")
+
+
+def test_after_an_interrupt_summary_report_and_cases_are_of_that_run_and_it_says_how_to_go_on(
+    stand: Stand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand.names = ["good", "other", "third"]
+    assert stand.run() == 0
+    stand.cluster = Interrupted
+    capsys.readouterr()
+    with pytest.raises(KeyboardInterrupt):
+        stand.run()
+    printed = capsys.readouterr().out.splitlines()
+    assert "not run: 1 jobs: interrupted" in printed
+    assert "the same command with --resume (RESUME=1) runs the rest" in printed
+    page, summary = (regress.LATEST / "report.html").read_text(), stand.summary()
+    assert (summary["run"], summary["complete"], verdict_of_the_report()) == (2, False, "FAIL (1 not run)")
+    assert "The run did not come to its end" in page
+    assert 'tests="3" failures="0" skipped="1"' in (regress.LATEST / "junit.xml").read_text()
+
+
+def test_a_job_that_an_interrupt_cut_off_says_so_in_summary_results_and_report(stand: Stand) -> None:
+    stand.names = ["good", "other"]
+    stand.cluster = Interrupted
+    with pytest.raises(KeyboardInterrupt):
+        stand.run()
+    (regress.JOBS / OTHER / "outcome.json").unlink()  # as if it had been ended in the middle
+    with ResultsWriter(regress.RESULTS) as writer:
+        writer.database.execute("DELETE FROM job WHERE id = ?", (OTHER,))
+    stand.cluster = FakeCluster
+    assert stand.run(resume=True) == 0
+    assert stand.summary()["retried"] == [{"id": OTHER, "cause": "interrupted"}]
+    assert (stand.rows()[OTHER].attempts, stand.rows()[OTHER].cause) == (2, "interrupted")
+    assert f"{OTHER}: 2 attempts; interrupted" in (regress.LATEST / "report.html").read_text()
+
+
+def test_the_cases_file_says_how_long_the_regression_took(stand: Stand) -> None:
+    stand.names = ["good"]
+    assert stand.run() == 0
+    suite = ElementTree.parse(regress.LATEST / "junit.xml").getroot()  # noqa: S314 - our own file
+    assert float(suite.get("time") or 0) == pytest.approx(stand.summary()["seconds"], abs=0.06)
+    assert float(suite.get("time") or 0) > 0
+
+
+def test_a_run_whose_time_is_over_has_one_verdict_in_terminal_report_and_status(
+    stand: Stand, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Farm, "_late", lambda farm: farm._number == 2)  # two jobs were handed out
+    stand.names = ["good", "other", "third"]
+    assert stand.run(time_limit=3600.0) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["PASS (1 not run)", "2 passed, 0 failed, 1 skipped"]
+    assert verdict_of_the_report() == "PASS (1 not run)"
+    page = (regress.LATEST / "report.html").read_text()
+    assert "1 jobs were not run: the time of the run was over." in page
+    assert "did not come to its end" not in page
+    assert (stand.summary()["complete"], stand.summary()["not_run"]) == (False, 1)
+    stand.names.insert(0, "bad")
+    assert stand.run(time_limit=3600.0) == 1
+    assert verdict_of_the_report() == capsys.readouterr().out.splitlines()[-2] == "FAIL (2 not run)"
 
 
 def test_a_regression_whose_time_is_over_says_how_many_were_not_run(
