@@ -224,7 +224,7 @@ class RunConfig:
             vectors=given.existing("VECTORS"),
             commits=absolute(commits) if commits else RunConfig.commits,
             scripts=given.paths("SCRIPTS"),
-            given=given.names(*REMEMBERED, *(("CLUSTER", "FILTER", "TEST", "TIER") if regress else ())),
+            given=given.names(*REMEMBERED, *(("CLUSTER", "FILTER", "OPS", "TEST", "TIER") if regress else ())),
         )
 
     def selects(self, name: str) -> bool:

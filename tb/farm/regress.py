@@ -90,12 +90,10 @@ class Books:
 
 def main(config: RunConfig) -> int:
     """Run the suite; the last line printed is 'N passed, N failed'."""
+    refuse_unused(config)
     if config.suite == "contract":
         from tb.contract.regress import main as contract
 
-        given = {"TIME": config.time_limit, "FILTER": config.filter, "TEST": config.test, "RESUME": config.resume}
-        for name in (name for name, value in given.items() if value):
-            raise ConfigError(f"{name} is for the tests", f"{name}=", "leave it out, or SUITE=contract")
         return contract(config)
     report = Report()
     planned = plan(config, report)  # before anything of the last run is touched
@@ -104,6 +102,29 @@ def main(config: RunConfig) -> int:
             return Regression(config, writer, report).run(planned)
     except ResultsError as error:
         raise ConfigError(str(error), "make regress", "wait for it, or end it") from error
+
+
+def refuse_unused(config: RunConfig) -> None:
+    """ConfigError for what was given and would change nothing in this suite."""
+    contract, device, operations = config.suite == "contract", config.device, config.operations
+    model = contract and device == "model"
+    tests, random, rtl = (f"leave it out, or give {other}" for other in ("SUITE=tests", "SUITE=contract", "DEVICE=rtl"))
+    given = (
+        (contract and config.time_limit, "TIME is for the tests", f"TIME={config.time_limit:g}s", tests),
+        (contract and config.filter, "FILTER is for the tests", f"FILTER={config.filter}", tests),
+        (contract and config.test, "TEST is for the tests", f"TEST={config.test}", tests),
+        (contract and config.resume, "RESUME is for the tests", "RESUME=1", tests),
+        (contract and "TIER" in config.given, "TIER is for the tests", f"TIER={config.tier}", tests),
+        (contract and config.cover, "COVER is for the tests", "COVER=1", tests),
+        (model and config.trace, "TRACE is for the RTL here", "TRACE=1", rtl),
+        (model and config.sim_given, "SIM is for the RTL", f"SIM={config.sim}", rtl),
+        (not contract and "DEVICE" in config.given, "DEVICE is for SUITE=contract: tests simulate the RTL",
+         f"DEVICE={device}", random),
+        (not contract and "OPS" in config.given, "OPS is for SUITE=contract", f"OPS={operations}", random),
+    )  # fmt: skip
+    for unused, *words in given:
+        if unused:
+            raise ConfigError(*words)
 
 
 def refuse_unknown(config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None]) -> None:

@@ -34,6 +34,7 @@ from tb.sim.build import BuildError, BuildResult
 from tb.sim.run import replay_command
 from tb.sim.tools import Tool
 from tb.testing.results import Report
+from tb.testing.runner import settings_of as settings_of_job
 from tb.testing.tiers import Job
 from tb.tests.model.test_config_errors import PATIENCE, alive, interrupted
 
@@ -353,6 +354,38 @@ def test_random_contract_operations_take_no_option_of_the_tests() -> None:
     for name, settings in (("TIME", {"time_limit": 1.0}), ("FILTER", {"filter": "x"}), ("RESUME", {"resume": True})):
         with pytest.raises(ConfigError, match=f"{name} is for the tests"):
             regress.main(replace(RunConfig(command="regress", suite="contract", device="model"), **settings))
+
+
+@pytest.mark.rule("C-29")
+@pytest.mark.parametrize(
+    ("given", "what", "todo"),
+    [
+        ({"SIM": "icarus", "DEVICE": "model"}, "DEVICE is for SUITE=contract", "SUITE=contract"),
+        ({"SIM": "icarus", "DEVICE": "rtl"}, "DEVICE is for SUITE=contract", "SUITE=contract"),
+        ({"SIM": "icarus", "OPS": "5"}, "OPS is for SUITE=contract", "SUITE=contract"),
+        ({"SUITE": "contract", "DEVICE": "model", "TIER": "all"}, "TIER is for the tests", "SUITE=tests"),
+        ({"SUITE": "contract", "DEVICE": "model", "COVER": "1"}, "COVER is for the tests", "SUITE=tests"),
+        ({"SUITE": "contract", "DEVICE": "model", "FILTER": "x"}, "FILTER is for the tests", "SUITE=tests"),
+        ({"SUITE": "contract", "DEVICE": "model", "TRACE": "1"}, "TRACE is for the RTL", "DEVICE=rtl"),
+        ({"SUITE": "contract", "DEVICE": "model", "SIM": "icarus"}, "SIM is for the RTL", "DEVICE=rtl"),
+    ],
+)
+def test_what_would_change_nothing_in_a_regression_is_refused_before_anything_is_lost(
+    given: dict[str, str], what: str, todo: str, stand: Stand
+) -> None:
+    with pytest.raises(ConfigError, match=what) as refusal:
+        regress.main(RunConfig.from_environment("regress", given))
+    assert todo in refusal.value.todo
+    assert not regress.LATEST.exists()
+
+
+def test_the_version_of_ip_reaches_the_tests_of_a_regression_that_have_none_of_their_own(tmp_path: Path) -> None:
+    config = RunConfig.from_environment("regress", {"FAMILY": "6"})
+    regress.refuse_unused(config)
+    families = [
+        settings_of_job(Job("a", "m", "icarus", settings=own), config, tmp_path).family for own in ({}, {"family": 4})
+    ]
+    assert families == [6, 4]
 
 
 def test_killed_workers_and_a_killed_scheduler_lose_no_job(tmp_path: Path) -> None:
