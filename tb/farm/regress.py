@@ -26,11 +26,21 @@ from tb.config import ROOT, ConfigError, RunConfig
 from tb.farm.cluster import FarmError, cluster_of
 from tb.farm.farm import Ended, Farm
 from tb.farm.job import FarmJob, Outcome
-from tb.farm.results import INTERRUPTED, TIME_OVER, FigureRow, JobRow, ResultsError, ResultsReader, ResultsWriter
+from tb.farm.results import (
+    INTERRUPTED,
+    TIME_OVER,
+    DamagedError,
+    FigureRow,
+    JobRow,
+    ResultsError,
+    ResultsReader,
+    ResultsWriter,
+)
 from tb.files import shortened, shown, write_json
 from tb.progress import Meter
 from tb.report.buckets import table
 from tb.report.command import REPORT_NAME, Written, write_report
+from tb.report.results import KEEP_APART, read_json
 from tb.session.summary import commit_id
 from tb.sim.build import BuildError, BuildResult, build
 from tb.sim.run import RunResult, arrange, gather, replay_command, said_of
@@ -97,11 +107,23 @@ def main(config: RunConfig) -> int:
         return contract(config)
     report = Report()
     planned = plan(config, report)  # before anything of the last run is touched
+    if config.resume and not RESULTS.exists():
+        raise nothing_to_resume(RESULTS)
     try:
         with ResultsWriter(RESULTS) as writer:
             return Regression(config, writer, report).run(planned)
+    except DamagedError as error:
+        raise ConfigError(
+            str(error), shown(RESULTS), f"{KEEP_APART}, then the same command begins a new one"
+        ) from error
     except ResultsError as error:
-        raise ConfigError(str(error), "make regress", "wait for it, or end it") from error
+        todo = "wait for it, or end it; if nobody uses it, see that it can be written"
+        raise ConfigError(str(error), "make regress", todo) from error
+
+
+def nothing_to_resume(file: Path) -> ConfigError:
+    """What is said where a run left nothing that can be gone on with; `file` has not got it."""
+    return ConfigError("there is no run to go on with", f"RESUME=1, {shown(file)}", "run without RESUME")
 
 
 def refuse_unused(config: RunConfig) -> None:
@@ -225,10 +247,9 @@ class Regression:
             (LATEST / name).unlink(missing_ok=True)
 
     def _resume(self, now: dict[str, Any], planned: Sequence[Planned]) -> None:
-        try:
-            state = json.loads(STATE.read_text())
-        except (OSError, ValueError):
-            raise ConfigError("there is no run to go on with", "RESUME=1", "run without RESUME") from None
+        state = read_json(STATE)
+        if not isinstance(state, dict) or not {"run", "token", *now} <= state.keys():
+            raise nothing_to_resume(STATE)
         for what, words in (("tree", "files changed"), ("suite", "it is another suite"), ("ids", "the jobs differ")):
             if state[what] != now[what]:
                 raise ConfigError(
@@ -236,7 +257,10 @@ class Regression:
                 )
         self._run, self._token = state["run"], state["token"]
         reader = ResultsReader(RESULTS)
-        self._before = next(run.seconds for run in reader.runs() if run.id == self._run)
+        last = next((run for run in reader.runs() if run.id == self._run), None)
+        if last is None:
+            raise nothing_to_resume(RESULTS)
+        self._before = last.seconds
         self._writer.resume(self._run)
         self._books.rows = {row.id: row for row in reader.jobs(self._run)}
         self._books.retried = [

@@ -53,6 +53,10 @@ class ResultsError(Exception):
     """The results cannot be written so: somebody else writes them, or a job would end twice."""
 
 
+class DamagedError(ResultsError):
+    """The file is no database, or a broken one."""
+
+
 @dataclass(frozen=True)
 class RunRow:
     """A regression, or another run that is reported; `started` may be empty, `seconds` is how long it took."""
@@ -119,17 +123,30 @@ class ResultsWriter:
         except OSError:
             self._lock.close()
             raise ResultsError(f"another regression writes {self._path}") from None
+        try:
+            self._open()
+        except sqlite3.Error as error:
+            self.__exit__(type(error), error, None)
+            if isinstance(error, sqlite3.OperationalError):  # locked, not to be written
+                raise ResultsError(f"{self._path} cannot be written ({error})") from error
+            raise DamagedError(f"{self._path} cannot be used ({error})") from error
+        return self
+
+    def _open(self) -> None:
+        """Open the file; sqlite3.Error if it is no whole database or cannot be written."""
         self._database = sqlite3.connect(self._path, timeout=BUSY, isolation_level=None)
+        found = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(" ".join(found.split()))
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.executescript(SCHEMA)
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._database is not None:
-            with contextlib.suppress(sqlite3.OperationalError):  # a reader is at it: the log stays, nothing is lost
+            with contextlib.suppress(sqlite3.DatabaseError):  # a reader is at it: the log stays, nothing is lost
                 self._database.execute("PRAGMA busy_timeout = 1000")
                 self._database.execute("PRAGMA journal_mode = DELETE")
             self._database.close()
@@ -187,7 +204,7 @@ class ResultsWriter:
 def keep_figures(path: Path, suite: str, commit_hash: str, seconds: float, figures: Mapping[str, object]) -> None:
     """Write the numbers of one measurement as a run of their own; what is no number is left out.
 
-    ``figures`` maps names to values; ``seconds`` is how long it took. ResultsError if somebody else writes the file.
+    ``figures`` maps names to values; ``seconds`` is how long it took. ResultsError if somebody else writes it, or it is damaged.
     """
     with ResultsWriter(path) as writer:
         run = writer.begin(suite, commit_hash, datetime.now(UTC).isoformat(timespec="seconds"))

@@ -27,6 +27,8 @@ JUNIT_NAME = "junit.xml"
 FAILURE_NAME = "failure.json"
 PASSED, FAILED, LOST, NOT_RUN = "passed", "failed", "lost", "not_run"
 STATUSES = (FAILED, LOST, NOT_RUN, PASSED)
+#: What to do with a database that cannot be read: the runs in it may be wanted.
+KEEP_APART = f"move {DATABASE_NAME} away (earlier runs are in it), with the -wal and -shm beside it if there are any"
 #: Version of failure.json that is read; one without it says only how to run the job again.
 FAILURE_SCHEMA = 1
 #: What is said of a run that neither passed nor left a failure: it is not over, or was ended from outside.
@@ -130,7 +132,8 @@ def read_database(path: Path) -> Results:
         jobs = tuple(made(Job, row) for row in reader.rows("SELECT * FROM job WHERE run = ? ORDER BY id", runs[-1].id))
         return Results(runs[-1], jobs, runs, figures_of(reader), DATABASE_NAME)
     except sqlite3.Error as error:
-        raise ConfigError(f"the results cannot be read ({error})", str(path), "run `chimney regress` again") from error
+        todo = f"{KEEP_APART}, then run `chimney regress` again"
+        raise ConfigError(f"the results cannot be read ({error})", str(path), todo) from error
 
 
 def figures_of(reader: ResultsReader) -> tuple[Figure, ...]:

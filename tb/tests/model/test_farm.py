@@ -30,6 +30,7 @@ from tb.farm.job import FarmJob
 from tb.farm.results import FigureRow, JobRow, ResultsError, ResultsReader, ResultsWriter
 from tb.farm.trial import Trial
 from tb.pool import Job as PoolJob
+from tb.report.command import write_report
 from tb.sim.build import BuildError, BuildResult
 from tb.sim.run import replay_command
 from tb.sim.tools import Tool
@@ -774,6 +775,60 @@ def test_what_is_not_installed_is_not_run_with_its_reason(stand: Stand, monkeypa
     assert stand.run() == 0
     assert stand.summary()["not_run_causes"] == {"no-lwip: not here": 1}
     assert stand.summary()["complete"] is True
+
+
+@pytest.mark.rule("C-30")
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("damage", ["no database", "a page overwritten", "cut off"])
+def test_damaged_results_are_refused_with_what_to_do_and_nothing_is_lost(
+    damage: str, resume: bool, stand: Stand
+) -> None:
+    stand.names = ["good"]
+    assert stand.run() == 0
+    whole = regress.RESULTS.read_bytes()
+    assert len(whole) > 3 * 4096
+    damaged = {
+        "no database": b"x" * 5000, "a page overwritten": whole[:4096] + b"x" * 4096 + whole[8192:],
+        "cut off": whole[:4096],
+    }[damage]  # fmt: skip
+    regress.RESULTS.write_bytes(damaged)
+    before = {path.name for path in regress.LATEST.iterdir()}
+    with pytest.raises(ConfigError, match=r"results\.sqlite cannot be used") as refusal:
+        stand.run(resume=resume)
+    assert refusal.value.todo.startswith("move results.sqlite away (earlier runs are in it)")
+    assert {path.name for path in regress.LATEST.iterdir()} == before  # the last verdict, too
+    assert (regress.RESULTS.read_bytes(), stand.run_names()) == (damaged, [GOOD])
+    with pytest.raises(ConfigError) as unread:
+        write_report(regress.LATEST)
+    assert refusal.value.todo.partition(", then")[0] in unread.value.todo
+    regress.RESULTS.rename(regress.LATEST / "kept")  # what the message says
+    assert stand.run() == 0
+
+
+@pytest.mark.rule("C-30")
+@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"run": 7}'])
+def test_a_run_whose_state_is_damaged_is_not_gone_on_with(text: str, stand: Stand) -> None:
+    stand.names = ["good"]
+    assert stand.run() == 0
+    regress.STATE.write_text(text)
+    with pytest.raises(ConfigError, match="there is no run to go on with"):
+        stand.run(resume=True)
+    assert stand.summary()["complete"] is True
+    assert stand.run() == 0
+
+
+@pytest.mark.rule("C-30")
+def test_a_run_without_its_results_is_not_gone_on_with(stand: Stand) -> None:
+    stand.names = ["good"]
+    assert stand.run() == 0
+    regress.RESULTS.unlink()
+    with pytest.raises(ConfigError, match="there is no run to go on with"):
+        stand.run(resume=True)
+    assert not regress.RESULTS.exists()
+    with ResultsWriter(regress.RESULTS):
+        pass
+    with pytest.raises(ConfigError, match="there is no run to go on with"):
+        stand.run(resume=True)
 
 
 def test_two_regressions_do_not_write_the_same_results(stand: Stand) -> None:
