@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,13 +78,18 @@ def main(config: RunConfig) -> int:
     return 1 if failed or (judged and shortfalls) or len(results) != len(config.seeds) else 0
 
 
-def _ends(jobs: list[Job], config: RunConfig, out: Path) -> Iterable[Finished]:
-    """The jobs as they end: in a pool of this machine, or on the cluster that was given."""
+def _ends(jobs: list[Job], config: RunConfig, out: Path) -> Iterator[Finished]:
+    """The jobs as they end: in a pool of this machine, or on the cluster that was given, as long as it can go on."""
     if "CLUSTER" not in config.given:
-        return run_jobs(jobs, config.jobs)
+        yield from run_jobs(jobs, config.jobs)
+        return
+    from tb.farm.cluster import FarmError
     from tb.farm.pool import farm_jobs
 
-    return farm_jobs(jobs, config, out / "farm", files=["job.json"])
+    try:
+        yield from farm_jobs(jobs, config, out / "farm", files=["job.json"])
+    except FarmError as error:
+        print(f"error: {error}", flush=True)
 
 
 def _tell(config: RunConfig, found: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import abc
 import contextlib
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,8 +32,8 @@ FAST_DEATHS = 20
 ALONE = 600.0
 #: Seconds after which a Slurm that starts no worker is given up: a queue may be long.
 IN_QUEUE = 86_400.0
-#: Seconds between two looks at workers that are not ours.
-LOOK = 2.0
+#: Seconds between two looks at workers that are not ours; before Slurm is asked again for what it refused.
+LOOK, ASK_AGAIN = 2.0, 60.0
 
 
 class FarmError(Exception):
@@ -236,7 +237,8 @@ class SlurmCluster(Cluster):
     """Workers as Slurm jobs, one core each; the scheduler is in this process.
 
     Queue, account, time and everything else of these jobs come from the user's settings of dask-jobqueue
-    (~/.config/dask/jobqueue.yaml, section slurm). Without a worker for `alone` seconds it is given up.
+    (~/.config/dask/jobqueue.yaml, section slurm). Without a worker for `alone` seconds it is given up, and at once if
+    sbatch refuses all of them. What it refuses beside others (a limit of jobs) is asked for again later.
     """
 
     def __init__(self, workers: int, folder: Path, *, alone: float = IN_QUEUE) -> None:
@@ -247,6 +249,7 @@ class SlurmCluster(Cluster):
         self._folder = folder
         self._cluster: Any = None
         self._looked = 0.0
+        self._told: set[str] = set()
 
     @property
     def slots(self) -> int:
@@ -256,7 +259,8 @@ class SlurmCluster(Cluster):
         from dask_jobqueue.slurm import SLURMCluster
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._cluster = SLURMCluster(**settings_of(dask.config.get("jobqueue.slurm", {}), self._folder))
+        settings = settings_of(dask.config.get("jobqueue.slurm", {}), self._folder)
+        self._cluster = SLURMCluster(job_cls=slurm_job(), **settings)
         self._cluster.scale(jobs=self._wanted)
         self.connect(self._cluster)
         self._looked = time.monotonic()
@@ -265,12 +269,26 @@ class SlurmCluster(Cluster):
         loss = self.connection_loss()
         if not loss and time.monotonic() - self._looked > LOOK:
             self._looked = time.monotonic()
+            self._heed_refusals()
             self._cluster.scale(jobs=self._wanted)  # those that ended with their time, or their node
             if self.client.nthreads():
                 self._had = time.monotonic()
             elif time.monotonic() - self._had > self._alone:
                 raise FarmError(f"Slurm gave no worker for {self._alone:.0f} s; logs of its jobs: {self._folder}")
         return loss
+
+    def _heed_refusals(self) -> None:
+        """FarmError if Slurm refused all that was asked for; what it refused beside others is forgotten in a while."""
+        asked = dict(self._cluster.workers)
+        refused = {name: job for name, job in asked.items() if job.refusal}
+        if refused and len(refused) == len(asked):
+            raise FarmError(f"Slurm takes no job: {next(iter(refused.values())).refusal}")
+        for name, job in refused.items():
+            if job.refusal not in self._told:
+                self._told.add(job.refusal)
+                print(f"Slurm takes {len(asked) - len(refused)} of {len(asked)} jobs: {job.refusal}", flush=True)
+            if time.monotonic() - job.asked > ASK_AGAIN:
+                self._cluster.workers.pop(name, None)
 
     def renew(self) -> None:
         self.close()
@@ -281,6 +299,40 @@ class SlurmCluster(Cluster):
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             cluster.close(timeout=PATIENCE)
+
+
+def slurm_job() -> Any:
+    """The class of Slurm jobs that keep why sbatch refused them, for the driver to judge, instead of raising it."""
+    from dask_jobqueue.slurm import SLURMJob
+    from distributed.deploy.spec import ProcessInterface
+
+    plain: Any = ProcessInterface  # its methods have no types
+
+    class Job(SLURMJob):
+        refusal, asked = "", 0.0
+
+        async def start(self) -> None:
+            self.asked = time.monotonic()
+            try:
+                await super().start()  # type: ignore[no-untyped-call]
+            except Exception as error:  # noqa: BLE001 - whatever it is, there is no worker of this one
+                self.refusal = refusal_of(error)
+                await plain.start(self)
+
+        async def close(self) -> None:
+            await super().close()  # type: ignore[no-untyped-call]
+            await plain.close(self)
+
+    return Job
+
+
+def refusal_of(error: Exception) -> str:
+    """Why a job could not be submitted, in one line: sbatch's status and words."""
+    found = re.search(r"Exit code: (-?\d+)\n.*?\nstdout:\n(.*)\nstderr:\n(.*)", str(error), re.DOTALL)
+    if found is None:
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    words = " ".join(f"{found[2]} {found[3]}".split())
+    return f"sbatch ended with status {found[1]}: {words or 'without a word'}"
 
 
 def settings_of(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -204,7 +204,8 @@ class ResultsWriter:
 def keep_figures(path: Path, suite: str, commit_hash: str, seconds: float, figures: Mapping[str, object]) -> None:
     """Write the numbers of one measurement as a run of their own; what is no number is left out.
 
-    ``figures`` maps names to values; ``seconds`` is how long it took. ResultsError if somebody else writes it, or it is damaged.
+    ``figures`` maps names to values; ``seconds`` is how long it took. ResultsError if somebody else writes the file, or
+    it is damaged.
     """
     with ResultsWriter(path) as writer:
         run = writer.begin(suite, commit_hash, datetime.now(UTC).isoformat(timespec="seconds"))

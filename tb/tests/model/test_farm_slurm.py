@@ -15,6 +15,9 @@ import dask
 import dask_jobqueue  # noqa: F401 - its defaults are there before the settings of a test
 import pytest
 
+from tb.config import RunConfig
+from tb.contract import regress as contract
+from tb.farm import cluster
 from tb.farm.cluster import FarmError, SlurmCluster, missing_slurm
 from tb.farm.farm import Farm
 from tb.farm.job import FarmJob
@@ -122,6 +125,64 @@ def test_workers_come_through_sbatch_and_go_through_scancel(tmp_path: Path, monk
     while alive(started):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+#: sbatch of a machine without a Slurm; one that takes one job.
+REFUSES = "#!/bin/sh\necho 'sbatch: error: Unable to contact slurm controller' >&2\nexit 3\n"
+ONCE = "#!/bin/sh\nif mkdir {once} 2>/dev/null; then\n{accepts}else\n{refuses}fi\n"
+
+
+def commands(folder: Path, monkeypatch: pytest.MonkeyPatch, sbatch: str) -> None:
+    """Put an sbatch and a scancel before those of the machine."""
+    folder.mkdir()
+    for name, text in (("sbatch", sbatch), ("scancel", SCANCEL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_an_sbatch_that_refuses_ends_the_farm_with_its_status_and_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    commands(tmp_path / "bin", monkeypatch, REFUSES)
+    settings = {"jobqueue.slurm.memory": "1GiB", "jobqueue.slurm.interface": "lo"}
+    words = "Slurm takes no job: sbatch ended with status 3: sbatch: error: Unable to contact slurm controller"
+    started = time.monotonic()
+    with dask.config.set(settings), pytest.raises(FarmError) as refused:
+        list(Farm(SlurmCluster(2, tmp_path / "farm"), say=lambda _: None).run(jobs_of(tmp_path, 0)))
+    assert str(refused.value) == words
+    assert time.monotonic() - started < PATIENCE
+    said = capfd.readouterr()
+    assert "Traceback" not in said.out + said.err
+
+
+def test_an_sbatch_that_takes_one_job_of_two_leaves_a_farm_of_one_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accepts = SBATCH.format(log=tmp_path / "worker.log", pids=tmp_path / "pids").partition("\n")[2]
+    refuses = REFUSES.partition("\n")[2]
+    commands(tmp_path / "bin", monkeypatch, ONCE.format(once=tmp_path / "once", accepts=accepts, refuses=refuses))
+    settings = {"jobqueue.slurm.memory": "1GiB", "jobqueue.slurm.interface": "lo"}
+    monkeypatch.setattr(cluster, "LOOK", 0.2)
+    with dask.config.set(settings):
+        farm = Farm(SlurmCluster(2, tmp_path / "farm", alone=PATIENCE), say=lambda _: None)
+        ended = list(farm.run(jobs_of(tmp_path, 0, 1, 0)))
+    assert {one.job.id: one.outcome and one.outcome.status for one in ended} == {"j0": 0, "j1": 1, "j2": 0}
+    assert capsys.readouterr().out.count("Slurm takes 1 of 2 jobs: sbatch ended with status 3: ") == 1
+
+
+def test_random_contract_operations_end_when_slurm_takes_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands(tmp_path / "bin", monkeypatch, REFUSES)
+    monkeypatch.setattr(contract, "OUT", tmp_path / "regress")
+    given = {"SUITE": "contract", "DEVICE": "model", "SEEDS": "1-2", "OPS": "5", "CLUSTER": "slurm"}
+    settings = {"jobqueue.slurm.memory": "1GiB", "jobqueue.slurm.interface": "lo"}
+    with dask.config.set(settings):
+        assert contract.main(RunConfig.from_environment("regress", given)) == 1
+    said = capsys.readouterr().out
+    assert "error: Slurm takes no job: sbatch ended with status 3: " in said
+    assert "0 of 2 seeds passed" in said
 
 
 def test_a_slurm_that_starts_no_worker_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
