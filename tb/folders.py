@@ -14,8 +14,10 @@ from typing import Any
 
 from tb.commands import COMMANDS
 from tb.config import ROOT, ConfigError
+from tb.sim.process import handed_on
 
-#: Held by the run or the replay that writes in a folder, and by nobody once its process has ended, however.
+#: Held by the run or the replay that writes in a folder and by the programs that it started there, and by nobody once
+#: their processes have ended, however.
 LOCK_NAME = ".chimney.lock"
 #: By one of these a folder is known as that of a run.
 OWN_NAMES = (LOCK_NAME, "summary.json", "again.json", "job.json")
@@ -37,12 +39,28 @@ def claimed(folder: Path, where: str, todo: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             writer = file.read().strip()
-            by = f" (process {writer})" if writer else ""
+            by = f" ({named(writer)})" if writer else ""
             raise ConfigError(f"another run is writing in this folder{by}", where, todo) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        yield
+        handed_on.add(file.fileno())
+        try:
+            yield
+        finally:
+            handed_on.discard(file.fileno())
+            fcntl.flock(file, fcntl.LOCK_UN)  # also for what still has it open
+
+
+def named(writer: str) -> str:
+    """Who holds a lock that a process took: that process, or what it left running when it was killed."""
+    try:
+        os.kill(int(writer), 0)
+    except (ValueError, ProcessLookupError):
+        return f"a program that process {writer} left running"
+    except OSError:  # somebody else's
+        pass
+    return f"process {writer}"
 
 
 def refuse_foreign(folder: Path) -> None:

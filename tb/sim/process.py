@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,10 @@ GRACE = 5.0
 ENDED = "was ended after its bound"
 #: Set once everything is to end: a thread that was between two programs starts no other.
 _stopping = threading.Event()
+#: Open locks of folders (tb/folders.py) that the programs hold, too: a folder is free when none of them is left.
+handed_on: set[int] = set()
+#: What makes a program end with this process, where there is such a thing (Linux).
+TETHER = Path(__file__).with_name("tethered.py") if sys.platform == "linux" else None
 
 
 def status_words(status: int) -> str:
@@ -78,20 +83,23 @@ def run_bounded(
 ) -> int:
     """Run a command in a process group of its own; its output goes to `log`, or to the terminal if there is none.
 
-    Returns the exit status. On a time-out (ProcessTimeoutError), on Ctrl-C and on every other exception the whole group
+    The program ends with the thread that calls this (on Linux), also when this process is killed. Returns the exit
+    status. On a time-out (ProcessTimeoutError), on Ctrl-C and on every other exception the whole group
     is ended before the exception goes on; SIGTERM counts as Ctrl-C.
     """
     heed_polite_end()
+    tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid())] if TETHER else []
     with contextlib.ExitStack() as stack:
         output = stack.enter_context(log.open("ab" if append else "wb")) if log else None
         process = subprocess.Popen(
-            list(command),
+            [*tether, *command],
             cwd=cwd,
             env=dict(env),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
             start_new_session=True,
+            pass_fds=tuple(handed_on),
         )
         _running.add(process)
         try:
