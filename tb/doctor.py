@@ -64,6 +64,8 @@ OPTIONAL_PARTS = (
     ("TAP", "PEER=linux", "/dev/net/tun", "iproute2 util-linux curl"),
     ("tshark", "every capture is judged by it", "tshark", "tshark"),
     ("Chromium", "the report is looked at in it", "chromium", "chromium"),
+    ("Xvfb", "waves are looked at on it, in GTKWave", "Xvfb", "xvfb gtkwave"),
+    ("Slurm", "CLUSTER=slurm", "slurmctld", "slurm-wlm munge"),
 )  # fmt: skip
 
 

@@ -109,7 +109,11 @@ def test_a_command_that_is_killed_takes_its_simulator_along_and_leaves_the_folde
     if process.TETHER is None:  # of Linux alone; the next test has what holds elsewhere
         return
     _, simulator = killed(tmp_path, "tethered")
-    until(lambda: not alive({simulator}))
+    try:
+        until(lambda: not alive({simulator}))
+    finally:
+        for pid in alive({simulator}):
+            os.kill(pid, signal.SIGKILL)
     with claimed(tmp_path, "OUT=", ""):
         pass
 

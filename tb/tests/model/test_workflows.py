@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # comes with distributed; its types are a package of their own
 
+from tb import doctor
 from tb.commands import COMMANDS
 from tb.config import ROOT
 from tb.nightly.entries import chosen, load
@@ -92,6 +95,30 @@ def test_every_make_target_and_script_that_a_workflow_calls_exists(path: Path) -
     for line in lines:
         if line.startswith("."):
             assert (ROOT / line.split()[0]).stat().st_mode & 0o111, line
+
+
+def test_the_folder_of_a_failure_is_kept_by_the_pattern_that_a_push_hands_on(tmp_path: Path) -> None:
+    folders = {
+        tmp_path / "sim_build" / name for name in ("run", "test/unit_fifo[icarus]", "test/a-s3[icarus-64]/replay")
+    }
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "failure.json").touch()
+    found = steps(ROOT / ".github" / "workflows" / "ci.yml")
+    (script,) = [step["run"] for step in found if step.get("id") == "failures"]
+    output = {"PATH": os.environ["PATH"], "GITHUB_OUTPUT": str(tmp_path / "output")}
+    subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=output, check=True, timeout=60)
+    name, *patterns, end = (tmp_path / "output").read_text().splitlines()
+    assert name == f"folders<<{end}"
+    assert {path for pattern in patterns for path in tmp_path.glob(pattern)} == folders
+    kept = [step["with"]["path"] for step in found if "upload-artifact" in step.get("uses", "")]
+    assert any("${{ steps.failures.outputs.folders }}" in paths for paths in kept)
+
+
+def test_the_doctor_names_what_each_reason_for_a_skip_is_about() -> None:
+    offered = {word for *_, packages in doctor.OPTIONAL_PARTS for word in packages.split()}
+    for reason, packages in PACKAGES.items():
+        assert reason == "no-icarus" or set(packages) <= offered, reason
 
 
 def test_each_entry_of_the_nightly_list_is_in_one_group() -> None:
