@@ -80,7 +80,7 @@ OWN = (
     # shorter one: small windows, where Reno would be faster
     Stimulus("curve", settings={"size": 24 << 10, "seed": 103, "mss": 140, "loss": 0.02, "delay": 60, "cubic": True}),
     Stimulus(
-        "friendly", settings={"size": 32 << 10, "seed": 103, "mss": 140, "loss": 0.05, "delay": 30, "cubic": True}
+        "friendly", settings={"size": 64 << 10, "seed": 103, "mss": 140, "loss": 0.05, "delay": 30, "cubic": True}
     ),
     # with ticks as long as the test has them, or the transfer is over before the last case begins
     Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16, "delay": 40}, plusargs={}, timeout=900),

@@ -72,8 +72,8 @@ def refused(done: subprocess.CompletedProcess[str], what: str, where: str) -> No
     assert len(lines[2]) > len("  do:    ")
 
 
-def test_every_row_of_the_command_line_is_here() -> None:
-    source = Path(__file__).read_text()
+def test_every_row_of_the_command_line_is_here_or_among_the_tests_of_the_farm() -> None:
+    source = Path(__file__).read_text() + Path(__file__).with_name("test_farm.py").read_text()
     missing = [row for row in documented("C") if f'"{row}"' not in source]
     assert missing == []
 
@@ -351,6 +351,17 @@ def test_a_name_of_which_there_is_no_test_is_refused_beside_one_that_there_is(tm
         good = "unit_skid" if name == "test" else "transfer"
         done = command(name, {"TEST": f"{good} {where}", "SIM": "icarus", "PYTHONPYCACHEPREFIX": str(tmp_path)})
         refused(done, what, f"TEST={where}")
+
+
+@pytest.mark.rule("C-31")
+def test_a_regression_refuses_what_its_suite_does_not_take() -> None:
+    for given, what in (
+        ({"DEVICE": "model"}, "DEVICE is for SUITE=contract: tests simulate the RTL"),
+        ({"OPS": "5"}, "OPS is for SUITE=contract"),
+        ({"SUITE": "contract", "TIER": "all"}, "TIER is for the tests"),
+    ):
+        (name, value), = list(given.items())[-1:]
+        refused(command("regress", given), what, f"{name}={value}")
 
 
 @pytest.mark.rule("C-12")

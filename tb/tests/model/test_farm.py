@@ -357,7 +357,7 @@ def test_random_contract_operations_take_no_option_of_the_tests() -> None:
             regress.main(replace(RunConfig(command="regress", suite="contract", device="model"), **settings))
 
 
-@pytest.mark.rule("C-29")
+@pytest.mark.rule("C-31")
 @pytest.mark.parametrize(
     ("given", "what", "todo"),
     [
@@ -777,7 +777,7 @@ def test_what_is_not_installed_is_not_run_with_its_reason(stand: Stand, monkeypa
     assert stand.summary()["complete"] is True
 
 
-@pytest.mark.rule("C-30")
+@pytest.mark.rule("C-32")
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("damage", ["no database", "a page overwritten", "cut off"])
 def test_damaged_results_are_refused_with_what_to_do_and_nothing_is_lost(
@@ -805,7 +805,7 @@ def test_damaged_results_are_refused_with_what_to_do_and_nothing_is_lost(
     assert stand.run() == 0
 
 
-@pytest.mark.rule("C-30")
+@pytest.mark.rule("C-32")
 @pytest.mark.parametrize("text", ["{}", "[]", "{", '{"run": 7}'])
 def test_a_run_whose_state_is_damaged_is_not_gone_on_with(text: str, stand: Stand) -> None:
     stand.names = ["good"]
@@ -817,7 +817,7 @@ def test_a_run_whose_state_is_damaged_is_not_gone_on_with(text: str, stand: Stan
     assert stand.run() == 0
 
 
-@pytest.mark.rule("C-30")
+@pytest.mark.rule("C-32")
 def test_a_run_without_its_results_is_not_gone_on_with(stand: Stand) -> None:
     stand.names = ["good"]
     assert stand.run() == 0
