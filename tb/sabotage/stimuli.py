@@ -82,6 +82,8 @@ OWN = (
     Stimulus(
         "friendly", settings={"size": 64 << 10, "seed": 103, "mss": 140, "loss": 0.05, "delay": 30, "cubic": True}
     ),
+    # so many losses that the window is two segments: each acknowledgment leaves nothing in flight
+    Stimulus("dry", settings={"size": 32 << 10, "seed": 103, "mss": 140, "loss": 0.2, "delay": 5, "cubic": True}),
     # with ticks as long as the test has them, or the transfer is over before the last case begins
     Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16, "delay": 40}, plusargs={}, timeout=900),
     Stimulus("invalidate", INVALIDATE, settings={"seed": 18}),
