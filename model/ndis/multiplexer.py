@@ -614,12 +614,11 @@ class Multiplexer:
                 self._park(move, entry)
                 continue
             entry.sends.clear()
-            inherits = bool(entry.buffered)
             if entry.buffered:
                 self.bindings[move.source].offload_tcp_receive_return(chain(entry.buffered))
                 entry.buffered = []
-            if inherits and not entry.receives and not entry.refused:
-                self._ask_for_inherited(entry)
+                if not entry.receives and not entry.refused:
+                    self._ask_for_inherited(entry)
             self._post_again(entry)
         self._release()
         if move.done is not None:
