@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from model.streams import Streams
 from model.wire.checksum import ipv4_header_checksum, tcp_checksum
 from tb.monitors.wire_headers import ACK, FIN, SYN, WireSegment
 from tb.session.network import NIC_ADDRESS, NIC_IP6, NIC_MAC, PEER_ADDRESS, PEER_IP, PEER_PORT
@@ -91,7 +92,8 @@ class Far:
     """One hostile end. Sequence numbers are those on the wire."""
 
     local_port: int
-    rng: random.Random
+    #: Where it draws from, each kind of draw by its name.
+    streams: Streams
     mss: int
     #: Options agreed to if the NIC's side offers them.
     with_sack: bool = True
@@ -134,15 +136,15 @@ class Far:
             self.acked = seg.acknowledgment
             self.window = seg.window << self.nic_scale
             # what was cut off or dropped is to be sent again, or the rest would all lie beyond a gap
-            if not 0 <= ahead(self.nxt, self.acked) <= self.window or self.rng.random() < 0.2:
+            if not 0 <= ahead(self.nxt, self.acked) <= self.window or self.streams.stream("begin again").random() < 0.2:
                 self.nxt = self.acked
 
     def _open(self, seg: WireSegment) -> None:
         if not self.opened:
-            self.nxt = self.rng.getrandbits(32)
+            self.nxt = self.streams.stream("first number").getrandbits(32)
             self.stamps = self.with_stamps and seg.stamps is not None
             self.sack = self.with_sack and seg.sack_permitted
-            self.clock = self.rng.getrandbits(32)
+            self.clock = self.streams.stream("clock").getrandbits(32)
             self.una = self.top = (seg.sequence + 1) & MASK
             self.nic_scale = (seg.shift or 0) if self.scale is not None else 0
         options = b"\x02\x04" + self.mss.to_bytes(2, "big")
@@ -192,12 +194,12 @@ class Far:
             payload=payload,
             options=own + options[: 40 - len(own)],
             urgent=urgent,
-            ip_id=self.rng.getrandbits(16),
+            ip_id=self.streams.stream("identification").getrandbits(16),
         )
 
     def text(self, count: int) -> bytes:
         """The next bytes of its stream, in order."""
-        data = self.rng.randbytes(count)
+        data = self.streams.stream("text").randbytes(count)
         self.nxt = (self.nxt + count) & MASK
         return data
 

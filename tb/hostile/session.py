@@ -7,7 +7,6 @@ none: the same session without the attack, its victims' far ends silent.
 from __future__ import annotations
 
 import math
-import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -24,6 +23,7 @@ from model.ndis.memory import HostMemory, PageAllocator
 from model.ndis.netbuffer import NetBuffer, NetBufferList
 from model.ndis.offload_state import TcpDelegated
 from model.ndis.status import NdisStatus
+from model.streams import Streams
 from tb.config import RunConfig
 from tb.hostile.attacks import Attack, Storm, classes_of
 from tb.hostile.cycles import option_walk
@@ -121,7 +121,7 @@ class Field:
 
     def __init__(self, transfer: HostileTransfer, config: RunConfig) -> None:
         self._transfer = transfer
-        self._rng = random.Random(f"hostile/{config.seed}/victims")
+        self._streams = Streams(config.seed, ("hostile", "victims"))
         self.left = config.frames
         self.silent = config.frames == 0
         self.closing = False
@@ -162,24 +162,28 @@ class Field:
         return moved
 
     def _open(self) -> None:
-        rng, port = self._rng, FIRST_VICTIM_PORT + self._count
+        port = FIRST_VICTIM_PORT + self._count
         self._count += 1
+        streams = self._streams.child(str(port))
+        draw = streams.stream
         base = FileTransferConfig()
         tcp = replace(
-            base.tcp, initial_rcv_wnd=VICTIM_WINDOW, initial_seq=0xFFFF_F000 - rng.randrange(1 << 15),
-            initial_ts=0xFFFF_FF00, timestamps=rng.random() < 0.6,
+            base.tcp, initial_rcv_wnd=VICTIM_WINDOW, initial_seq=0xFFFF_F000 - draw("sequence").randrange(1 << 15),
+            initial_ts=0xFFFF_FF00, timestamps=draw("own timestamps").random() < 0.6,
         )  # fmt: skip
         settings = replace(
-            base, seed=rng.getrandbits(32), tcp=tcp, max_outstanding_send=VICTIM_OUTSTANDING, nonpush=0.0,
-            send_sizes=((1, 300, 2), (301, 4_000, 1)), receive_sizes=((1, 500, 1), (501, 4_096, 1)),
+            base, seed=draw("application").getrandbits(32), tcp=tcp, max_outstanding_send=VICTIM_OUTSTANDING,
+            nonpush=0.0, send_sizes=((1, 300, 2), (301, 4_000, 1)), receive_sizes=((1, 500, 1), (501, 4_096, 1)),
         )  # fmt: skip
-        app = VictimApp(self._transfer.host, settings, rng.randbytes(VICTIM_BYTES), self.targets.hostile_ip, port)
+        data = draw("bytes").randbytes(VICTIM_BYTES)
+        app = VictimApp(self._transfer.host, settings, data, self.targets.hostile_ip, port)
         far = Far(
-            port, random.Random(rng.getrandbits(32)), mss=rng.choice((64, 64, 65, 88, 100, 536, 1460)),
-            with_sack=rng.random() < 0.8, with_stamps=rng.random() < 0.6, scale=rng.choice((None, 0, 3, 14)),
-            live=lambda: app.live, ip=self.targets.hostile_ip,
+            port, streams.child("far end"), mss=draw("mss").choice((64, 64, 65, 88, 100, 536, 1460)),
+            with_sack=draw("sack").random() < 0.8, with_stamps=draw("timestamps").random() < 0.6,
+            scale=draw("scale").choice((None, 0, 3, 14)), live=lambda: app.live, ip=self.targets.hostile_ip,
         )  # fmt: skip
-        self._victims.append((app, far, rng.randint(*LIFE)))
+        life = draw("life").randint(*LIFE)
+        self._victims.append((app, far, life))
         self.targets.fars.append(far)
         self._by_port[port] = far
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import takewhile
 from typing import Final
 
 from tb.monitors.contract import ndis_numbers as ndis
@@ -111,7 +112,8 @@ class Thing:
 
     def versions(self, tick: int, grace: int) -> list[State]:
         """Cached states that a frame sent at ``tick`` may show: an older one for ``grace`` ticks."""
-        return [self.cached, *self.newer, *(state for state, until in self.older[-4:] if tick <= until + grace)]
+        recent = takewhile(lambda old: tick <= old[1] + grace, reversed(self.older))
+        return [self.cached, *self.newer, *(state for state, _ in recent)]
 
     def invalid_at(self) -> int | None:
         """Since when the object, or what it depends on, is invalid (tick)."""

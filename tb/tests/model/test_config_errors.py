@@ -360,7 +360,7 @@ def test_a_regression_refuses_what_its_suite_does_not_take() -> None:
         ({"OPS": "5"}, "OPS is for SUITE=contract"),
         ({"SUITE": "contract", "TIER": "all"}, "TIER is for the tests"),
     ):
-        (name, value), = list(given.items())[-1:]
+        ((name, value),) = list(given.items())[-1:]
         refused(command("regress", given), what, f"{name}={value}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from model.layout.generated import RecRx, RecTcp, TcpEvt
+from model.streams import Streams
 from tb.config import RunConfig
 from tb.hostile.attacks import (
     CLASSES,
@@ -54,7 +55,7 @@ def outcome_of(run: HostileRun) -> dict[str, Any]:
 
 def a_live_target(family: int = 4) -> Targets:
     """An open connection with a hostile end, and a good one."""
-    far = Far(45_000, random.Random(1), mss=64, live=lambda: True, ip=HOSTILE_ADDRESS[family])
+    far = Far(45_000, Streams(1), mss=64, live=lambda: True, ip=HOSTILE_ADDRESS[family])
     far.opened = far.stamps = far.sack = True
     far.nxt = far.acked = 0xFFFF_FFF0
     far.una, far.top, far.window = 0xFFFF_FF00, 100, 16_384

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 import model.ndis
+import tb.hostile
 from model.streams import Streams, seed_of
 from tb.config import RunConfig
 from tb.device.model_loop import ModelRun
 
 SEED = 5
-PARTS = Path(model.ndis.__file__).parent
+NDIS, HOSTILE = (Path(package.__path__[0]) for package in (model.ndis, tb.hostile))
 #: Who draws: the seed of its streams, its scope, the name.
 Key = tuple[int, tuple[str, ...], str]
 
@@ -88,10 +89,13 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return played(tmp_path_factory.mktemp("plain"))
 
 
-@pytest.mark.parametrize("name", ["file_transfer", "cut_transfer", "host"])
-def test_every_draw_of_application_and_host_names_its_stream_and_no_two_the_same(name: str) -> None:
-    text = (PARTS / f"{name}.py").read_text()
-    named = Counter(re.findall(r'(?:stream|_chance)\("([^"]+)"|_pick\([^"\n]*"([^"]+)"\)', text))
+@pytest.mark.parametrize(
+    "part", [NDIS / "file_transfer.py", NDIS / "cut_transfer.py", NDIS / "host.py", HOSTILE / "session.py",
+             HOSTILE / "far.py"], ids=lambda part: part.stem,
+)  # fmt: skip
+def test_every_draw_of_a_session_names_its_stream_and_no_two_the_same(part: Path) -> None:
+    text = part.read_text()
+    named = Counter(re.findall(r'(?:stream|_chance|draw)\("([^"]+)"|_pick\([^"\n]*"([^"]+)"\)', text))
     assert len(named) >= 4
     assert [stream for stream, count in named.items() if count > 1] == []
     assert re.findall(r"self\._rng\b|random\.Random\(", text) == []

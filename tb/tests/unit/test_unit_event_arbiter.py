@@ -17,10 +17,16 @@ from model.layout.generated import TcpEvt
 
 CLASSES = ("cmd", "rx", "grant", "timer", "consumed", "credit", "fence", "fault")
 KINDS = {
-    "cmd": TcpEvt.COMMAND, "rx": TcpEvt.RX_SEGMENT, "grant": TcpEvt.TX_GRANT, "timer": TcpEvt.TIMER,
-    "consumed": TcpEvt.CONSUMED, "credit": TcpEvt.CREDIT, "fence": TcpEvt.FENCE_DONE, "fault": TcpEvt.FAULT,
+    "cmd": TcpEvt.COMMAND,
+    "rx": TcpEvt.RX_SEGMENT,
+    "grant": TcpEvt.TX_GRANT,
+    "timer": TcpEvt.TIMER,
+    "consumed": TcpEvt.CONSUMED,
+    "credit": TcpEvt.CREDIT,
+    "fence": TcpEvt.FENCE_DONE,
+    "fault": TcpEvt.FAULT,
 }
-CAUSES = {"cmd": "sq_index", "rx": "arrival", "consumed": "bytes", "credit": "count"}   # what `m_evt_cause` carries
+CAUSES = {"cmd": "sq_index", "rx": "arrival", "consumed": "bytes", "credit": "count"}  # what `m_evt_cause` carries
 ROOMS = ("room_bar", "s_room", "s_full", "room_txq", "room_dlv", "room_host", "room_verdict", "room_cpl", "room_img")
 
 
@@ -46,12 +52,16 @@ class Sinks:
 
     def ask(self, name: str) -> None:
         """A new request of this class, with random payload in the ports that the class has."""
+
         def bits(port: str) -> int:
             return self.rng.getrandbits(len(getattr(self.dut, port))) if hasattr(self.dut, port) else 0
 
         self.waiting[name] = Request(
-            bits(f"s_{name}_conn"), bits(f"s_{name}_gen"), bits(f"s_{name}_{CAUSES.get(name, 'none')}"),
-            name == "cmd" and self.rng.random() < 0.5, name == "cmd" and self.rng.random() < 0.3,
+            bits(f"s_{name}_conn"),
+            bits(f"s_{name}_gen"),
+            bits(f"s_{name}_{CAUSES.get(name, 'none')}"),
+            name == "cmd" and self.rng.random() < 0.5,
+            name == "cmd" and self.rng.random() < 0.3,
         )
 
     def drive(self) -> None:
@@ -161,7 +171,7 @@ async def a_request_is_kept_until_it_has_room_and_its_event_until_the_engine_tak
             if name not in sinks.waiting and rng.random() < (0.05, 0.9)[cycle // 500 % 2]:
                 sinks.ask(name)
         sinks.rooms = {room: rng.random() < (1.0, 0.6)[cycle // 250 % 2] for room in ROOMS}
-        sinks.ready = chosen is not None and rng.random() < 0.5        # the engine takes only what is offered
+        sinks.ready = chosen is not None and rng.random() < 0.5  # the engine takes only what is offered
         sinks.drive()
         await ReadOnly()
         assert int(dut.m_evt_valid.value) == int(chosen is not None), f"cycle {cycle}"

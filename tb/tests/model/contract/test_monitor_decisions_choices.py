@@ -607,6 +607,24 @@ def test_g_27_a_frame_with_the_old_mac_may_be_on_its_way_as_the_update_completes
     assert broken_rules(lambda story: tell(story, 5, b"\x02never")) == ["G-27"]
 
 
+def test_g_27_every_mac_of_the_last_ticks_may_be_on_its_way_however_many_updates_completed() -> None:
+    macs = [NEXT_MAC, *(b"\x02new0" + bytes([number]) for number in range(8))]
+
+    def tell(story: Story, mac: bytes) -> None:
+        talk = Talk(story).offload()
+        node = replace(talk.nodes(None, False).nodes[1001], dependents=None)
+        for new in macs[1:]:
+            story.wait(5)
+            cached: State = {"dl_destination_address": new + bytes(26), "host_reachability_delta": 0}
+            story.do(ndis.UPDATE, tree=Tree(node.ident, {node.ident: replace(node, cached=cached)}))
+            story.do(ndis.UPDATED, tree=Tree(node.ident, {node.ident: replace(node, status=0)}))
+        story.wait(3)
+        talk.sends(0, A, macs=(mac, OWN_MAC))
+
+    # the eight updates completed 38, 33, ... and 3 ticks before the frame
+    assert [broken_rules(partial(tell, mac=mac)) for mac in macs] == [[]] * len(macs)
+
+
 def test_g_28_a_zero_byte_request_keeps_its_turn_and_does_not_wait() -> None:
     def tell(story: Story, *, overtakes: bool) -> None:
         talk = Talk(story).offload()
