@@ -47,8 +47,12 @@ class StartUpTest(TransferTest):
         session.attach(driver)
         bench.use(driver)
         await bench.settle()
+        self.before_the_end()
         self.env.scoreboard.finish(await bench.dump())
         bench.stop()
+
+    def before_the_end(self) -> None:
+        """What a test does with the golden side before the comparisons of the end."""
 
     def leave_coverage(self) -> None:
         self.store_samples(self.idle)
@@ -65,10 +69,8 @@ class ErrorTest(StartUpTest):
 class LeftOverTest(StartUpTest):
     """Ends well, but the golden side expects one completion more."""
 
-    async def stimulus(self) -> None:
-        await super().stimulus()
+    def before_the_end(self) -> None:
         self.follower._expected[CqSource.TCP].append(Expected(cqe=0, conn=0, gen=0, need=0, number=0, cycle=0))
-        self.env.scoreboard.finish()
 
 
 class UnplayedTest(StartUpTest):
