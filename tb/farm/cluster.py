@@ -32,6 +32,10 @@ FAST_DEATHS = 20
 ALONE = 600.0
 #: Seconds after which a Slurm that starts no worker is given up: a queue may be long.
 IN_QUEUE = 86_400.0
+#: Seconds that sbatch has for its answer: it asks a controller that is silent again for a while, then gives up itself.
+ANSWER = 300.0
+#: Status of `timeout` for a command that it ended.
+TIMED_OUT = 124
 #: Seconds between two looks at workers that are not ours; before Slurm is asked again for what it refused.
 LOOK, ASK_AGAIN = 2.0, 60.0
 
@@ -301,6 +305,11 @@ class SlurmCluster(Cluster):
             cluster.close(timeout=PATIENCE)
 
 
+def bounded(command: str) -> str:
+    """A command of Slurm that ends after ANSWER seconds; `timeout` is of coreutils, as on every node of Linux."""
+    return f"timeout --kill-after=5 {ANSWER:.0f} {command}"
+
+
 def slurm_job() -> Any:
     """The class of Slurm jobs that keep why sbatch refused them, for the driver to judge, instead of raising it."""
     from dask_jobqueue.slurm import SLURMJob
@@ -310,6 +319,7 @@ def slurm_job() -> Any:
 
     class Job(SLURMJob):
         refusal, asked = "", 0.0
+        submit_command, cancel_command = bounded("sbatch"), bounded("scancel")
 
         async def start(self) -> None:
             self.asked = time.monotonic()
@@ -331,6 +341,8 @@ def refusal_of(error: Exception) -> str:
     found = re.search(r"Exit code: (-?\d+)\n.*?\nstdout:\n(.*)\nstderr:\n(.*)", str(error), re.DOTALL)
     if found is None:
         return " ".join(f"{type(error).__name__}: {error}".split())
+    if int(found[1]) == TIMED_OUT:
+        return f"sbatch gave no answer for {ANSWER:.0f} s"
     words = " ".join(f"{found[2]} {found[3]}".split())
     return f"sbatch ended with status {found[1]}: {words or 'without a word'}"
 

@@ -156,6 +156,26 @@ def test_an_sbatch_that_refuses_ends_the_farm_with_its_status_and_words(
     assert "Traceback" not in said.out + said.err
 
 
+def test_an_sbatch_that_never_answers_ends_the_farm_and_goes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = tmp_path / "pids"
+    commands(tmp_path / "bin", monkeypatch, f"#!/bin/sh\necho $$ >>{pids}\nexec sleep 600\n")
+    monkeypatch.setattr(cluster, "ANSWER", 1.0)
+    settings = {"jobqueue.slurm.memory": "1GiB", "jobqueue.slurm.interface": "lo"}
+    words = "Slurm takes no job: sbatch gave no answer for 1 s"
+    started = time.monotonic()
+    with dask.config.set(settings), pytest.raises(FarmError, match=words):
+        list(Farm(SlurmCluster(2, tmp_path / "farm"), say=lambda _: None).run(jobs_of(tmp_path, 0)))
+    assert time.monotonic() - started < PATIENCE
+    deadline = time.monotonic() + PATIENCE
+    started_by_farm = {int(pid) for pid in pids.read_text().split()}
+    assert started_by_farm
+    while alive(started_by_farm):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_an_sbatch_that_takes_one_job_of_two_leaves_a_farm_of_one_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
