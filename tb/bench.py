@@ -20,7 +20,8 @@ from model.layout.generated import Cqe, CqKind, Opcode, RecCq, RecTcp, TcpEvt, T
 from tb.config import ROOT, RunConfig
 from tb.device.addresses import host_base
 from tb.device.model_loop import MEMORY_BYTES
-from tb.farm.results import HISTORY_NAME, keep_figures
+from tb.farm.history import keep_figures, writing
+from tb.farm.results import HISTORY_NAME, ResultsWriter
 from tb.files import shown
 from tb.session.bench import Play
 from tb.session.summary import commit_id
@@ -297,14 +298,20 @@ def main(config: RunConfig) -> int:
         console.print("error: no simulator; `make doctor` says what to install")
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
+    with writing(OUT / HISTORY_NAME, "make bench") as history:
+        return measure_and_keep(console, tool, icarus, config.seed, history)
+
+
+def measure_and_keep(console: Console, tool: Tool, icarus: Tool | None, seed: int, history: ResultsWriter) -> int:
+    """Measure, write bench.json and the history, print the figures; exit status."""
     started = time.monotonic()
     try:
-        numbers, beside = measure(console, tool, icarus, config.seed)
+        numbers, beside = measure(console, tool, icarus, seed)
     except BenchError as error:
         console.print(f"FAIL: {error}", markup=False)
         return 1
     (OUT / "bench.json").write_text(json.dumps(numbers, indent=1))
-    keep_figures(OUT / HISTORY_NAME, "bench", commit_id(), time.monotonic() - started, numbers)
+    keep_figures(history, "bench", commit_id(), time.monotonic() - started, numbers)
     missed = report(console, numbers, beside)
     console.print(f"results: {shown(OUT / 'bench.json')}")
     return 1 if missed else 0

@@ -21,8 +21,9 @@ from typing import Any
 from tb.config import ROOT, RunConfig
 from tb.farm.cluster import FarmError, LocalCluster
 from tb.farm.farm import Farm
+from tb.farm.history import keep_figures, writing
 from tb.farm.regress import simulation
-from tb.farm.results import HISTORY_NAME, keep_figures
+from tb.farm.results import HISTORY_NAME, ResultsWriter
 from tb.session.summary import commit_id
 from tb.sim.build import BuildResult, build
 from tb.sim.run import read_results, replay_command
@@ -75,6 +76,12 @@ def pass_of(workers: int, job: Job, built: BuildResult, config: RunConfig) -> Pa
 
 def main(config: RunConfig) -> int:
     """Measure; 1 if a target is missed."""
+    with writing(OUT / HISTORY_NAME, "make bench-farm") as history:
+        return measure_and_keep(config, history)
+
+
+def measure_and_keep(config: RunConfig, history: ResultsWriter) -> int:
+    """Measure, write farm.json and the history, print the figures; exit status."""
     tool, remark = choose(config.sim, fall_back=not config.sim_given)
     print(remark or f"simulator: {tool.label}", flush=True)
     seeds = config.seeds if "SEEDS" in config.given else SEEDS
@@ -100,7 +107,7 @@ def main(config: RunConfig) -> int:
     RESULT.write_text(json.dumps(numbers, indent=1) + "\n")
     spent = sum(one.seconds + two.seconds for one, two in pairs)
     named = {f"farm_{name}": value for name, value in numbers.items()}
-    keep_figures(OUT / HISTORY_NAME, "bench-farm", commit_id(), spent, named)
+    keep_figures(history, "bench-farm", commit_id(), spent, named)
     missed = report(numbers)
     print(f"results: {RESULT.relative_to(ROOT)}")
     return 1 if missed else 0

@@ -25,14 +25,13 @@ from typing import Any
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.farm.cluster import FarmError, cluster_of
 from tb.farm.farm import Ended, Farm
+from tb.farm.history import writing
 from tb.farm.job import FarmJob, Outcome
 from tb.farm.results import (
     INTERRUPTED,
     TIME_OVER,
-    DamagedError,
     FigureRow,
     JobRow,
-    ResultsError,
     ResultsReader,
     ResultsWriter,
 )
@@ -40,7 +39,7 @@ from tb.files import shortened, shown, write_json
 from tb.progress import Meter
 from tb.report.buckets import table
 from tb.report.command import REPORT_NAME, Written, write_report
-from tb.report.results import KEEP_APART, read_json
+from tb.report.results import read_json
 from tb.session.summary import commit_id
 from tb.sim.build import BuildError, BuildResult, build
 from tb.sim.run import RunResult, arrange, gather, replay_command, said_of
@@ -109,16 +108,8 @@ def main(config: RunConfig) -> int:
     planned = plan(config, report)  # before anything of the last run is touched
     if config.resume and not RESULTS.exists():
         raise nothing_to_resume(RESULTS)
-    try:
-        with ResultsWriter(RESULTS) as writer:
-            return Regression(config, writer, report).run(planned)
-    except DamagedError as error:
-        raise ConfigError(
-            str(error), shown(RESULTS), f"{KEEP_APART}, then the same command begins a new one"
-        ) from error
-    except ResultsError as error:
-        todo = "wait for it, or end it; if nobody uses it, see that it can be written"
-        raise ConfigError(str(error), "make regress", todo) from error
+    with writing(RESULTS, "make regress") as writer:
+        return Regression(config, writer, report).run(planned)
 
 
 def nothing_to_resume(file: Path) -> ConfigError:

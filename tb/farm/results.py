@@ -22,7 +22,6 @@ import fcntl
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -122,7 +121,7 @@ class ResultsWriter:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.close()
-            raise ResultsError(f"another regression writes {self._path}") from None
+            raise ResultsError(f"another command writes {self._path}") from None
         try:
             self._open()
         except sqlite3.Error as error:
@@ -199,20 +198,6 @@ class ResultsWriter:
         self.database.execute(
             "UPDATE run SET seconds = ?, complete = ? WHERE id = ?", (round(seconds, 3), int(complete), run)
         )
-
-
-def keep_figures(path: Path, suite: str, commit_hash: str, seconds: float, figures: Mapping[str, object]) -> None:
-    """Write the numbers of one measurement as a run of their own; what is no number is left out.
-
-    ``figures`` maps names to values; ``seconds`` is how long it took. ResultsError if somebody else writes the file, or
-    it is damaged.
-    """
-    with ResultsWriter(path) as writer:
-        run = writer.begin(suite, commit_hash, datetime.now(UTC).isoformat(timespec="seconds"))
-        for name, value in figures.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                writer.figure(run, FigureRow(name, value, ""))
-        writer.finish(run, seconds=seconds, complete=True)
 
 
 class ResultsReader:

@@ -221,7 +221,7 @@ def test_a_job_cannot_end_twice_and_only_one_process_writes(tmp_path: Path) -> N
             writer.add(run, row("a", "failed"))
         with pytest.raises(ResultsError, match="no such status"):
             writer.add(run, row("b", "perhaps"))
-        with pytest.raises(ResultsError, match="another regression writes"), ResultsWriter(path):
+        with pytest.raises(ResultsError, match="another command writes"), ResultsWriter(path):
             pass
         writer.add(run, row("c", "not_run", cause="time is over"))
         writer.add(run, row("d", "lost"))
@@ -843,7 +843,7 @@ def test_two_regressions_do_not_write_the_same_results(stand: Stand) -> None:
     thread.start()
     held.wait(PATIENCE)
     try:
-        with pytest.raises(ConfigError, match="another regression writes"):
+        with pytest.raises(ConfigError, match="another command writes"):
             stand.run()
     finally:
         done.set()
