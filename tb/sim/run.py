@@ -38,6 +38,8 @@ BATCH_NAME = "batch.bin"
 #: How the line begins that an assertion in hdl/ prints before it ends the simulation, and what is said of it.
 ASSERTION = "ASSERT "
 BROKEN_ASSERTION = f"an assertion of the design: {ASSERTION}"
+#: What cocotb says of a test in which the simulation ended, and of all behind it.
+ENDED_EARLY = "cocotb expected it would shut down the simulation"
 #: What a passing run leaves for coverage: bins it hit, and with COVER=1 what Verilator counted.
 SAMPLES_NAME, COUNTS_NAME = "coverage.json", "coverage.dat.gz"
 COVERAGE_NAMES = (SAMPLES_NAME, COUNTS_NAME, COUNTS_NAME.removesuffix(".gz"))
@@ -97,6 +99,22 @@ def broken_assertion(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
     said = (line.removeprefix(ASSERTION) for line in lines if line.startswith(ASSERTION))
     return next((f"{BROKEN_ASSERTION}{line}" for line in said), "")
+
+
+def told_apart(outcomes: tuple[TestOutcome, ...], broken: str) -> tuple[TestOutcome, ...]:
+    """The tests of a simulation that one of them may have ended: that one says by what, those behind it did not run.
+
+    What failed before it keeps its own words. ``broken`` is the assertion of the design, or nothing.
+    """
+    failed = [number for number, case in enumerate(outcomes) if case.status == "failed"]
+    ended = [number for number in failed if ENDED_EARLY in outcomes[number].message] or (failed if broken else [])[:1]
+    if not ended:
+        return outcomes
+    first, told = outcomes[ended[0]], list(outcomes)
+    told[ended[0]] = replace(first, message=f"{broken}\n{first.message}") if broken else first
+    for number in ended[1:]:
+        told[number] = replace(outcomes[number], message=f"not run: the simulation had ended in {first.name}")
+    return tuple(told)
 
 
 def said_of(message: str) -> str:
@@ -326,9 +344,7 @@ def gather(
     if broken := "" if log is None else broken_assertion(log):
         # an assertion ends the simulation: how the process ends is what comes of it
         problem = problem if any(case.status == "failed" for case in outcomes) else broken
-        outcomes = tuple(
-            replace(case, message=f"{broken}\n{case.message}") if case.status == "failed" else case for case in outcomes
-        )
+    outcomes = told_apart(outcomes, broken)
     if not outcomes and not problem:
         problem = "the simulator ended without results:\n" + ("" if log is None else log_tail(log, 6))
     result = RunResult(

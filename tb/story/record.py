@@ -28,7 +28,7 @@ from model.wire.pcapng import PcapngError, read_pcapng
 from tb.files import program, shortened, shown
 from tb.report.record_fields import columns
 from tb.sim.records import RecordError, parse
-from tb.sim.run import RECORDS_NAME, REPLAY_FOLDER, RunResult, said_of
+from tb.sim.run import BROKEN_ASSERTION, RECORDS_NAME, REPLAY_FOLDER, RunResult, said_of
 from tb.story.divergence import check_of, facts_of
 from tb.story.find import AGAIN, MUST_HOLD, TOLD
 from tb.story.rules import Rule, of_divergence, of_problem
@@ -191,6 +191,8 @@ def of_complaint(result: RunResult) -> FailureRecord:
     failed = next((one for one in result.outcomes if one.status == "failed"), None)
     test = failed.name.rpartition(".")[2] if failed else "the simulation"
     by, line, cycle = (str(seen.by), seen.field, seen.cycle) if seen is not None else ("crash", "", None)
+    if by == ASSERTED and failed and not failed.message.startswith(BROKEN_ASSERTION):
+        by, line, cycle = "crash", "", None  # another test had failed before the assertion ended a later one
     if by == "crash" and (not line or Path(line) == result.log):
         line = (said_of(failed.message) if failed else result.problem.strip().rpartition("\n")[2]) or "the test failed"
     if by == "sums" and (broken := [one for one in complaints(folder, result) if one.startswith("contract: ")]):

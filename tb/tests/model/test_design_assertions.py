@@ -11,7 +11,7 @@ from tb.replay import report_of
 from tb.sabotage import contract_verdict
 from tb.sabotage.judge import asserted, judge, judge_contract
 from tb.sabotage.manifest import ASSERTED, NO_JUDGES
-from tb.sim.run import ASSERTION, RunResult, broken_assertion, gather
+from tb.sim.run import ASSERTION, RunResult, broken_assertion, gather, said_of
 from tb.sim.spec import HDL, chimney_spec, unit_spec
 from tb.sim.tools import Tool, find
 
@@ -107,3 +107,22 @@ def test_a_divergence_before_the_assertion_stays_the_first_one(tmp_path: Path) -
     found = judge(tmp_path, RunResult((), tmp_path, tmp_path / "sim.log", tmp_path / "r", None, 1.0, f"{ASSERTION}x"))
     assert found is not None
     assert found.by == 6
+
+
+@pytest.mark.parametrize("asserted", [True, False])
+def test_what_failed_before_the_end_of_a_simulation_keeps_its_words_and_what_came_behind_it_did_not_run(
+    asserted: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "again.json").write_text('{"top": "fifo"}')
+    (tmp_path / "sim.log").write_text("ASSERT fifo: full\n" if asserted else "x\n")
+    failures = {"good": "", "other": "AssertionError: 1 == 2", "ends": SIM_FAILURE, "next": SIM_FAILURE}
+    cases = "".join(
+        f'<testcase classname="m" name="{name}">' + (f'<failure message="{words}"/>' if words else "") + "</testcase>"
+        for name, words in failures.items()
+    )
+    (tmp_path / "results.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    told = [case.message for case in gather(tmp_path, 1.0, log=tmp_path / "sim.log").outcomes]
+    assert told[:2] == ["", "AssertionError: 1 == 2"]
+    assert said_of(told[2]) == ("an assertion of the design: ASSERT fifo: full" if asserted else SIM_FAILURE)
+    assert told[3] == "not run: the simulation had ended in m.ends"
+    assert (tmp_path / "story.txt").read_text().startswith("FAILED other: AssertionError: 1 == 2\n")
