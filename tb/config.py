@@ -35,6 +35,8 @@ __all__ = [
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Clock cycles of a tick while the device works, as tb_top has it from the start (plusarg prescale).
+TICK_CYCLES = 1000
 
 #: Commands whose sessions can be over IPv6.
 IPV6_COMMANDS = ("run", "serve", "regress", "seam", "packetdrill", "hostile", "interop")
@@ -120,6 +122,8 @@ class RunConfig:
     filter: str | None = None
     #: Go on with the last regression.
     resume: bool = False
+    #: Clock cycles of a tick while the device works; a simulation sets what it is started with.
+    tick_cycles: int = TICK_CYCLES
     #: Attack frames beside a session.
     frames: int = 0
     #: They come as fast as the port takes them, not in half of it.

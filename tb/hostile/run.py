@@ -19,12 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from tb.config import ROOT, ConfigError, RunConfig
+from tb.config import ROOT, TICK_CYCLES, ConfigError, RunConfig
 from tb.files import write_json
 from tb.hostile.score import BESIDE_LEAST, CYCLES_MOST, RATIO_EACH_LEAST, RATIO_LEAST, REACHED_LEAST, judge
 from tb.hostile.session import GOOD, GOOD_WINDOW
 from tb.pool import Finished, Job, run_jobs
-from tb.session.network import TICK_CYCLES
 
 OUT: Final = ROOT / "sim_build" / "hostile"
 TEST_MODULE: Final = "tb.tests.rtl.hostile_test"

@@ -24,7 +24,7 @@ from model.ndis.netbuffer import NetBuffer, NetBufferList
 from model.ndis.offload_state import TcpDelegated
 from model.ndis.status import NdisStatus
 from model.streams import Streams
-from tb.config import RunConfig
+from tb.config import TICK_CYCLES, RunConfig
 from tb.hostile.attacks import Attack, Storm, classes_of
 from tb.hostile.cycles import option_walk
 from tb.hostile.far import FIRST_VICTIM_PORT, HOSTILE_MAC, HOSTILE_PORT, Far, Mark, Targets, number
@@ -32,7 +32,7 @@ from tb.hostile.score import Score
 from tb.monitors.wire_headers import WireSegment, read_segment
 from tb.peers.connection import TcpConfig
 from tb.session import summary
-from tb.session.network import FIRST_LOCAL_PORT, NIC_ADDRESS, PEER_PORT, TICK_CYCLES, Network
+from tb.session.network import FIRST_LOCAL_PORT, NIC_ADDRESS, PEER_PORT, Network
 from tb.session.statistics import Ask
 from tb.session.transfer import Transfer
 

@@ -37,8 +37,6 @@ TICK_NS = 1_000_000
 #: Frames that may be queued in the transmit path when an acknowledgment arrives: transmit queue, frame store, mapper.
 QUEUED_FRAMES = 36
 FULL_FRAME_BYTES = 1514
-#: Clock cycles a tick while the device works.
-TICK_CYCLES = 1000
 #: Where the ports of a TCP segment stand in an untagged frame, by ethertype.
 _PORTS_AT = {b"\x08\x00": 34, b"\x86\xdd": 54}
 TO_PEER, TO_NIC = "nic_to_peer", "peer_to_nic"
@@ -75,7 +73,8 @@ class Network:
         self.impairments = {direction: Impairments(rates, config.seed, direction) for direction in (TO_PEER, TO_NIC)}
         neighbor = Neighbor(NIC_ADDRESS[config.family], NIC_MAC)
         self.peer: Peer = make_peer(config.peer, patient(peer, config.delay), PEER_PORT, neighbor, make_app)
-        self.monitor = WireMonitor(MonitorConfig(race_ticks=1 + -(-QUEUED_FRAMES * wire_cycles(config) // TICK_CYCLES)))
+        queued = -(-QUEUED_FRAMES * wire_cycles(config) // config.tick_cycles)
+        self.monitor = WireMonitor(MonitorConfig(race_ticks=1 + queued))
         #: Sees every frame at the NIC's port, too.
         self.tap: ContractTap | None = None
         #: Somebody calls `watched` as soon as a frame leaves, before ``from_nic`` gets it.

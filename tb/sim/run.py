@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tb.config import CONFIG_FILE_VARIABLE, ROOT, RunConfig
+from tb.config import CONFIG_FILE_VARIABLE, ROOT, TICK_CYCLES, RunConfig
 from tb.files import program, shown
 from tb.lockstep.trace import TRACE_NAME
 from tb.sim.build import (
@@ -239,11 +239,12 @@ def arrange(
     directory.mkdir(parents=True, exist_ok=True)
     for stale in ("results.xml", RECORDS_NAME, TRACE_NAME, "sim.log", *STORY_NAMES, *COVERAGE_NAMES):
         (directory / stale).unlink(missing_ok=True)
+    ticks = {"prescale": CUT_PRESCALE} if config.cuts else {}
+    prescale = {**ticks, **(plusargs or {})}.get("prescale", TICK_CYCLES)
     config_file = directory / "config.json"
-    config_file.write_text(config.to_json())
+    config_file.write_text(replace(config, tick_cycles=prescale).to_json())
     (directory / AGAIN_NAME).write_text(again(build, modules, testcase, plusargs or {}, timeout, directory))
     built = {name.lower(): value for name, value in build.spec.parameters.items()}
-    ticks = {"prescale": CUT_PRESCALE} if config.cuts else {}
     settings = {"seed": config.seed, "mem_seed": config.seed, **built, **ticks, **(plusargs or {})}
     words = [f"+{name}={value}" for name, value in settings.items()]
     words += [f"+records={directory / RECORDS_NAME}", f"+memory={directory / MEMORY_NAME}"]

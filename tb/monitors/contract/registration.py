@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from tb.monitors.contract import ndis_numbers as ndis
+from tb.monitors.contract.face_items import GRACE
 from tb.monitors.contract.offload_books import Face, Offloaded, Stage, difference, number
 from tb.monitors.contract.offload_monitor import BookMonitor, Section, rules_of
 from tb.monitors.contract.registration_statistics import Statistics
@@ -49,8 +50,8 @@ _SUPPORTED: Final = 1
 _LEGAL_RATES: Final = frozenset({10, 100, 1000})
 _RATE_SPAN: Final = 50
 """Record ticks between two timestamps from which a rate is judged."""
-_RATE_SLACK: Final = 8
-"""Host ticks by which two timestamps may lie off their distance in time, and 5 percent."""
+_RATE_SLACK: Final = 2
+"""Host ticks by which two timestamps may lie off their distance in time, and 5 percent, and what waited (GRACE)."""
 _UPLOADED: Final = frozenset({ndis.SUCCESS, ndis.UPLOAD_IN_PROGRESS, ndis.REQUEST_ABORTED})
 
 
@@ -474,7 +475,8 @@ class HostTicks(BookMonitor):
             return
         expected, parts = passed * rate.numerator, rate.denominator  # host ticks times parts
         advanced = difference(value, first[0])
-        off, slack = abs(advanced * parts - expected), _RATE_SLACK * parts + expected // 20
+        waited = GRACE * rate.numerator  # either frame may have been built so long before it left
+        off, slack = abs(advanced * parts - expected), _RATE_SLACK * parts + waited + expected // 20
         text = f"a timestamp advanced by {advanced} in {passed} record ticks, {expected / parts:.0f} expected"
         self.check("CH-007", off <= slack, text)
 

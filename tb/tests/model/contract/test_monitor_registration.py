@@ -414,3 +414,25 @@ def test_an_answer_comes_from_the_device_if_registers_were_read_for_it_whenever_
     for rule in ("CH-016", "CH-017", "CH-018"):
         assert monitors.triggers[rule] > 0
         assert (monitors.at_device[rule] > 0) == from_registers
+
+
+@pytest.mark.rule("CH-007")
+@pytest.mark.parametrize(
+    ("rate", "advanced", "right"),
+    [(1000, 100, True), (1000, 60, True), (1000, 140, True), (1000, 10, False), (1000, 1000, False),
+     (100, 10, True), (100, 6, True), (100, 1, False), (100, 100, False), (10, 1, True), (10, 100, False)],
+)  # fmt: skip
+def test_ch_007_timestamps_may_be_of_frames_that_waited_and_no_other_legal_rate_passes(
+    rate: int, advanced: int, right: bool
+) -> None:
+    def tell(trace: Trace, _: bool) -> None:
+        trace.setting("ticks_per_second", 1000)
+        trace.oid(ndis.OID_PARAMETERS, 1, ticks_per_second=rate)
+        trace.connect(3)
+        trace.wait(100)
+        trace.out(3, stamps=(0xFFFF_FFF0, 0))
+        trace.wait(100)
+        trace.out(3, stamps=((0xFFFF_FFF0 + advanced) & 0xFFFF_FFFF, 0))
+
+    breaches = watched([RegistrationRules], told(tell, False)).breaches
+    assert [one.rule for one in breaches] == ([] if right else ["CH-007"])
