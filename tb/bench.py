@@ -23,6 +23,7 @@ from tb.device.model_loop import MEMORY_BYTES
 from tb.farm.history import keep_figures, writing
 from tb.farm.results import HISTORY_NAME, ResultsWriter
 from tb.files import shown
+from tb.progress import Meter
 from tb.session.bench import Play
 from tb.session.summary import commit_id
 from tb.sim.build import COMPILE_OPTIONS, MARKER, OUTPUT_SPLIT, QUIET, RANDOM_X, TIMESCALE, build, locked
@@ -319,8 +320,20 @@ def measure_and_keep(console: Console, tool: Tool, icarus: Tool | None, seed: in
 
 def measure(console: Console, tool: Tool, icarus: Tool | None, seed: int) -> tuple[dict[str, Any], dict[str, float]]:
     """The figures of bench.json, and those printed beside them."""
+    parts = 11 + 2 * (tool.kind == "verilator") + (icarus is not None)
+    with Meter("bench", parts, console=console) as meter:
+        return measured(console, tool, icarus, seed, meter)
+
+
+def measured(
+    console: Console, tool: Tool, icarus: Tool | None, seed: int, meter: Meter
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """As `measure`; what takes long is a part of the meter."""
+    part = meter.around
     runs = {
-        (width, play, latency): play_once(console, tool, play, width, latency, seed)
+        (width, play, latency): part(f"{width} bits, {play.name.lower()}, latency {latency}", play_once)(
+            console, tool, play, width, latency, seed
+        )
         for width in (512, 64)
         for latency in (32, 128)
         for play in Play
@@ -329,18 +342,20 @@ def measure(console: Console, tool: Tool, icarus: Tool | None, seed: int) -> tup
     share = {key: round(played.bus_share(), 4) for key, played in runs.items()}
     send, receive = runs[512, Play.SEND, 32], runs[512, Play.RECEIVE, 32]
     of_64 = [runs[64, play, 32] for play in Play]
-    cycles = engine(console, tool)
-    barred = {width: invalidate(console, tool, width, seed) for width in (512, 64)}
+    cycles = part("engine_top", engine)(console, tool)
+    barred = {width: part(f"{width} bits, invalidate", invalidate)(console, tool, width, seed) for width in (512, 64)}
     full = [played.cycles / played.seconds for played in of_64]
     alone = [0.0, 0.0]
     if tool.kind == "verilator":
         try:
-            alone = [bare(console, tool, played) for played in of_64]
+            alone = [part("without VPI", bare)(console, tool, played) for played in of_64]
         except BenchError as error:  # the other figures stand; these two stay empty and count as missed
             console.print(f"FAIL: {error}", markup=False)
     slowest = min(range(2), key=lambda n: full[n] / alone[n] if alone[n] else 0)
     speed = min(played.packets_per_second() for played in normal.values())
-    slow = play_once(console, icarus, Play.SEND, 512, 32, seed, ICARUS_FRAMES) if icarus is not None else None
+    slow = None
+    if icarus is not None:
+        slow = part("Icarus", play_once)(console, icarus, Play.SEND, 512, 32, seed, ICARUS_FRAMES)
     numbers: dict[str, Any] = {
         "tx_bus_share_512": share[512, Play.SEND, 32],
         "rx_bus_share_512": share[512, Play.RECEIVE, 32],

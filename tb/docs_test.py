@@ -30,8 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT, ConfigError, RunConfig
-from tb.files import shown, write_json
+from tb.files import shortened, shown, write_json
 from tb.fresh_clone import FreshClone, environment_of, make_clone, without
+from tb.progress import Meter
 from tb.sim.process import ProcessTimeoutError, run_bounded
 
 OUT = ROOT / "sim_build" / "docs-test"
@@ -109,26 +110,28 @@ def try_pages(clone: FreshClone, config: RunConfig, rows: list[dict[str, Any]]) 
         raise ConfigError("no command of the pages has this in it", f"TEST={config.test}", todo)
     print("\n".join(clone.first_lines(shown(root))), flush=True)
     seen: dict[tuple[object, ...], Path | None] = {}
-    for number, command in enumerate(commands):
-        if command.key in seen:  # it was run for another page, which may show other parts of what it printed
-            before = seen[command.key]
-            if before is not None and (problem := stale_output(command, before, root)):
-                rows.append(row_of(command, "failed", 0.0, problem, before))
-                print(f"FAIL  {command.where}: {command.text}\n      {problem}; its output is {before}", flush=True)
-            continue
-        seen[command.key] = None
-        if command.skip:
-            print(f"skip  {command.where}: {command.text} ({command.skip})", flush=True)
-            rows.append(row_of(command, "skipped", 0.0, command.skip))
-            continue
-        log = seen[command.key] = OUT / f"{number:03d}.log"
-        problem, seconds = run(command, log, root)
-        problem = problem or stale_output(command, log, root)
-        rows.append(row_of(command, "failed" if problem else "passed", seconds, problem, log))
-        write_summary(rows, clone, complete=False)
-        print(f"{'FAIL' if problem else 'ok  '}  {command.where}: {command.text} ({seconds:.1f} s)", flush=True)
-        if problem:
-            print(f"      {problem}; its output is {log}", flush=True)
+    with Meter("docs-test", len({command.key for command in commands if not command.skip})) as meter:
+        for number, command in enumerate(commands):
+            if command.key in seen:  # it was run for another page, which may show other parts of what it printed
+                before = seen[command.key]
+                if before is not None and (problem := stale_output(command, before, root)):
+                    rows.append(row_of(command, "failed", 0.0, problem, before))
+                    print(f"FAIL  {command.where}: {command.text}\n      {problem}; its output is {before}", flush=True)
+                continue
+            seen[command.key] = None
+            if command.skip:
+                print(f"skip  {command.where}: {command.text} ({command.skip})", flush=True)
+                rows.append(row_of(command, "skipped", 0.0, command.skip))
+                continue
+            log = seen[command.key] = OUT / f"{number:03d}.log"
+            with meter.part(shortened(command.text, 60)):
+                problem, seconds = run(command, log, root)
+            problem = problem or stale_output(command, log, root)
+            rows.append(row_of(command, "failed" if problem else "passed", seconds, problem, log))
+            write_summary(rows, clone, complete=False)
+            print(f"{'FAIL' if problem else 'ok  '}  {command.where}: {command.text} ({seconds:.1f} s)", flush=True)
+            if problem:
+                print(f"      {problem}; its output is {log}", flush=True)
     failed = write_summary(rows, clone, complete=True)
     print(f"{len(seen)} different commands, {failed} failed")
     return 1 if failed else 0

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path as FilePath
-from typing import Final
+from typing import Any, Final
 
 from model.ndis.calls import NdisCall
 from model.ndis.memory import HostMemory, PageAllocator
@@ -26,6 +26,7 @@ from tb.peers.gvisor_peer import GvisorConfig, GvisorPeer, missing
 from tb.peers.neighbor import Neighbor
 from tb.peers.pair import End
 from tb.peers.tcp_peer import PeerConfig
+from tb.progress import Meter
 from tb.session.bench import BulkTransfer, Play
 from tb.session.bottleneck import Bottleneck, Path, drop_list
 from tb.session.network import NIC_IP, NIC_MAC, PEER_IP, PEER_MAC, PEER_PORT, Network
@@ -182,23 +183,16 @@ def device_sends(config: RunConfig) -> int:
         run.transfer.network.close()
 
 
-def main(config: RunConfig) -> int:
-    """Measure and write the figures; 0 whatever they are."""
-    if (lack := missing()) is not None:
-        raise ConfigError(f"gVisor is missing: {lack}", "make goodput", "`make doctor` says what to install")
-    if config.device != "model" and "DEVICE" in config.given:
-        raise ConfigError("the RTL is not measured yet", f"DEVICE={config.device}", "give DEVICE=model")
-    seeds = config.seeds if "SEEDS" in config.given else SEEDS
-    size = config.size if "SIZE" in config.given else SIZE
-    rate = config.loss if "LOSS" in config.given else LOSS
-    OUT.parent.mkdir(exist_ok=True)
+def measure(config: RunConfig, seeds: Sequence[int], size: int, rate: float, meter: Meter) -> dict[str, Any]:
+    """The figures over all seeds, written after each of them."""
     rows: list[dict[str, float]] = []
+    theirs = meter.around("gVisor", gvisor_sends)
     for seed in seeds:
         run = replace(config, device="model", seed=seed, size=size, loss=rate, conns=1, file=None)
         ticks = {
-            "ours": device_sends(run),
-            "gvisor": gvisor_sends(seed, bytes(size), rate),
-            "gvisor_mended": gvisor_sends(seed, bytes(size), rate, mended_reno=True),
+            "ours": meter.around("ours", device_sends)(run),
+            "gvisor": theirs(seed, bytes(size), rate),
+            "gvisor_mended": theirs(seed, bytes(size), rate, mended_reno=True),
         }
         row = {sender: round(size * 8 / 1000 / count, 3) for sender, count in ticks.items()}
         rows.append({"seed": seed, **row})
@@ -215,5 +209,20 @@ def main(config: RunConfig) -> int:
             "seeds": rows,
         }
         OUT.write_text(json.dumps(result, indent=1))
+    return result
+
+
+def main(config: RunConfig) -> int:
+    """Measure and write the figures; 0 whatever they are."""
+    if (lack := missing()) is not None:
+        raise ConfigError(f"gVisor is missing: {lack}", "make goodput", "`make doctor` says what to install")
+    if config.device != "model" and "DEVICE" in config.given:
+        raise ConfigError("the RTL is not measured yet", f"DEVICE={config.device}", "give DEVICE=model")
+    seeds = config.seeds if "SEEDS" in config.given else SEEDS
+    size = config.size if "SIZE" in config.given else SIZE
+    rate = config.loss if "LOSS" in config.given else LOSS
+    OUT.parent.mkdir(exist_ok=True)
+    with Meter("goodput", 3 * len(seeds)) as meter:
+        result = measure(config, seeds, size, rate, meter)
     print(f"ratio {result['ratio']}, against the mended Reno {result['ratio_mended']}; {OUT}")
     return 0

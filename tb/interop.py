@@ -18,7 +18,7 @@ from typing import Any, Final
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import write_json
 from tb.peers.choice import MISSING
-from tb.pool import Finished, Job, run_jobs
+from tb.pool import Finished, Job, run_shown
 
 OUT: Final = ROOT / "sim_build" / "interop"
 #: Bytes each way, and the network, where the call does not say.
@@ -64,7 +64,7 @@ def main(config: RunConfig) -> int:
     runs: list[InteropRun] = []
     failed = 0
     target = OUT / f"{config.peer}{config.family_suffix}.json"
-    for finished in run_jobs([_job(replace(config, seed=seed)) for seed in config.seeds], config.jobs):
+    for finished in run_shown("interop", [_job(replace(config, seed=seed)) for seed in config.seeds], config.jobs):
         run, problems = _result(finished, config)
         runs.append(run)
         failed += bool(problems)
@@ -83,13 +83,13 @@ def main(config: RunConfig) -> int:
 def _with_simulator(config: RunConfig) -> RunConfig:
     """Build the simulator once, before the runs."""
     from tb.run import BUILT_CONNS
-    from tb.sim.build import build
+    from tb.sim.shown import build_shown
     from tb.sim.spec import chimney_spec
     from tb.sim.tools import choose
 
     tool, remark = choose(config.sim, fall_back=not config.sim_given)
     print(remark, flush=True)
-    build(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS), say=print)
+    build_shown(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS))
     return replace(config, sim=tool.kind, sim_given=True)
 
 

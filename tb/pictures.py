@@ -12,6 +12,7 @@ from pathlib import Path
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.display.screen import Screen, missing
 from tb.files import write_json
+from tb.progress import Meter
 from tb.report import chromium
 from tb.report.pictures import VIEWS, pictures
 
@@ -62,11 +63,12 @@ def main(config: RunConfig) -> int:
         )
     FOLDER.mkdir(parents=True, exist_ok=True)
     made: list[dict[str, str | int]] = []
-    for name, make in chosen.items():
-        file = FOLDER / name
-        file.write_bytes(make())
-        made.append({"file": shown(file), "bytes": file.stat().st_size})
-        print(f"{shown(file)}, {file.stat().st_size:,} bytes", flush=True)
+    with Meter("pictures", len(chosen)) as meter:
+        for name, make in chosen.items():
+            file = FOLDER / name
+            file.write_bytes(meter.around(name, make)())
+            made.append({"file": shown(file), "bytes": file.stat().st_size})
+            print(f"{shown(file)}, {file.stat().st_size:,} bytes", flush=True)
     write_json(OUT / "summary.json", {"pictures": made})
     return 0
 

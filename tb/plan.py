@@ -26,6 +26,7 @@ from tb.config import ROOT, RunConfig
 from tb.contract.duties import PAGE, Duty, counted, duties
 from tb.contract.scenarios import SCENARIOS, Scenario
 from tb.files import write_json, write_whole
+from tb.progress import Meter
 from tb.sim.tools import find
 
 OUT = ROOT / "sim_build" / "plan"
@@ -106,7 +107,9 @@ def main(config: RunConfig) -> int:
     """Run what has no fresh result, then compute the plan; 0 only if every applicable rule passes."""
     console = Console(highlight=False, soft_wrap=True)
     tree = tree_hash()
-    results = [result for scenario in SCENARIOS for result in results_of(scenario, config, tree, console)]
+    stale = sum(one.result is None for scenario in SCENARIOS for one in runs_of(scenario, config, tree))
+    with Meter("plan", stale, console=console) as meter:
+        results = [result for scenario in SCENARIOS for result in results_of(scenario, config, tree, console, meter)]
     rules = compute(duties(), results, sabotages())
     OUT.mkdir(parents=True, exist_ok=True)
     found = {"tree": tree, "rules": [rule.__dict__ for rule in rules], "tests": outcomes(results)}
@@ -115,21 +118,38 @@ def main(config: RunConfig) -> int:
     return report(console, rules, results)
 
 
-def results_of(scenario: Scenario, config: RunConfig, tree: str, console: Console) -> Iterator[RunResult]:
-    """The scenario's result on every device that it has and that is there; SIM names the only simulator that is run."""
+@dataclass(frozen=True)
+class Planned:
+    """A scenario on a device; its result if there is a fresh one."""
+
+    device: str
+    label: str
+    run: Callable[[RunConfig, Path], Any]
+    result: RunResult | None
+
+
+def runs_of(scenario: Scenario, config: RunConfig, tree: str) -> Iterator[Planned]:
+    """The scenario on every device that it has and that is there; SIM names the only simulator that is run."""
     for device in DEVICES:
         run = scenario.on(device)
         if run is None or (device != "golden" and find(device) is None):
             continue
-        path = OUT / device / f"{scenario.name}.json"
-        result = RunResult.load(path, tree)
+        result = RunResult.load(OUT / device / f"{scenario.name}.json", tree)
         if result is None and config.sim_given and device not in ("golden", config.sim):
             continue
+        yield Planned(device, f"{scenario.name} on {device}", run, result)
+
+
+def results_of(scenario: Scenario, config: RunConfig, tree: str, console: Console, meter: Meter) -> Iterator[RunResult]:
+    """The scenario's results; what has no fresh one is run."""
+    for planned in runs_of(scenario, config, tree):
+        result = planned.result
         if result is None:
-            result = play(scenario, device, run, config)
-            result.store(path, tree)
+            with meter.part(planned.label):
+                result = play(scenario, planned.device, planned.run, config)
+            result.store(OUT / planned.device / f"{scenario.name}.json", tree)
             verdict = "passed" if result.passed else "FAILED"
-            console.print(f"{verdict:<8}{scenario.name} on {device}  ({result.seconds:.0f} s)")
+            console.print(f"{verdict:<8}{planned.label}  ({result.seconds:.0f} s)")
             for line in (*result.breaches, *result.problems)[:SHOWN]:
                 console.print(f"         {line}", markup=False)
         yield result

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tb.progress import Meter
 from tb.sim.process import end_group, heed_polite_end
 
 #: Seconds between two looks at the running programs.
@@ -72,6 +73,12 @@ def run_jobs(jobs: Iterable[Job], parallel: int = 2) -> Generator[Finished, None
     finally:
         for item in running:
             end_group(item.process)
+
+
+def run_shown(name: str, jobs: Sequence[Job], parallel: int = 2) -> Generator[Finished, None, None]:
+    """`run_jobs` with its progress, called ``name``, on the terminal."""
+    with Meter(name, len(jobs)) as meter:
+        yield from meter.over(run_jobs(jobs, parallel))
 
 
 def _start(job: Job) -> _Running:

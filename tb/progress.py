@@ -6,10 +6,11 @@ estimate, and none is given before the first part is over.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import ParamSpec, Self, TypeVar
+from typing import ClassVar, ParamSpec, Self, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -34,14 +35,23 @@ def duration(seconds: float) -> str:
 
 
 class Meter:
-    """Counts the parts of a command that are over and shows it while it is entered."""
+    """Counts the parts of a command that are over and shows it while it is entered.
+
+    One is shown at a time: a meter that is entered within another only counts. With ``share`` there are no parts but
+    what it says is done, 0 to 1, whenever it is asked.
+    """
+
+    #: That which is shown.
+    _shown: ClassVar[Meter | None] = None
+    _one: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(
-        self, name: str, total: int, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic,
-        plain: float = PLAIN,
+        self, name: str, total: int = 100, *, console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic, plain: float = PLAIN, share: Callable[[], float] | None = None,
     ) -> None:  # fmt: skip
         self._name = name
         self._total = total
+        self._share = share
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._clock = clock
         self._plain = plain
@@ -59,32 +69,45 @@ class Meter:
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
+        with Meter._one:
+            if Meter._shown is not None:
+                return self
+            Meter._shown = self
         self._bar.start()
         self._watcher.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if Meter._shown is not self:
+            return
         self._over.set()
         self._watcher.join()
         self._bar.stop()
+        Meter._shown = None
 
     def finished(self) -> None:
         """One more part is over."""
         with self._lock:
             self._done += 1
 
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """A part of this name: under way while it is entered, over behind it."""
+        with self._lock:
+            self._under_way.append(name)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.remove(name)
+                self._done += 1
+
     def around(self, part: str, function: Callable[P, T]) -> Callable[P, T]:
         """The function as a part of this name, also on another thread."""
 
         def counted(*args: P.args, **kwargs: P.kwargs) -> T:
-            with self._lock:
-                self._under_way.append(part)
-            try:
+            with self.part(part):
                 return function(*args, **kwargs)
-            finally:
-                with self._lock:
-                    self._under_way.remove(part)
-                    self._done += 1
 
         return counted
 
@@ -96,9 +119,13 @@ class Meter:
 
     def left(self) -> float | None:
         """Seconds left, None while nobody can say."""
-        if self._done == 0:
+        done = self._over_now()
+        if done == 0:
             return None
-        return (self._clock() - self._started) / self._done * max(0, self._total - self._done)
+        return (self._clock() - self._started) / done * max(0, self._total - done)
+
+    def _over_now(self) -> int:
+        return self._done if self._share is None else round(self._total * self._share())
 
     def left_in_words(self) -> str:
         """The time left for people."""
@@ -107,7 +134,8 @@ class Meter:
 
     def line(self) -> str:
         """The plain line of this moment."""
-        words = f"{self._name}: {self._done} of {self._total} done after {duration(self._clock() - self._started)}"
+        done = f"{self._over_now()} of {self._total}" if self._share is None else f"{self._share():.0%}"
+        words = f"{self._name}: {done} done after {duration(self._clock() - self._started)}"
         now = self._now()
         return f"{words}, {self.left_in_words()}" + (f"; running: {now}" if now else "")
 
@@ -120,7 +148,14 @@ class Meter:
     def _watch(self) -> None:
         if self._console.is_terminal:
             while not self._over.wait(POLL):
-                self._bar.update(self._task, completed=self._done, left=self.left_in_words(), now=self._now())
+                self._bar.update(self._task, completed=self._over_now(), left=self.left_in_words(), now=self._now())
             return
         while not self._over.wait(self._plain):
             self._console.print(self.line(), markup=False)
+
+
+@contextlib.contextmanager
+def alone(name: str, part: str) -> Iterator[None]:
+    """A command, or a phase of one, of which nobody knows the parts: that it goes on, and for how long."""
+    with Meter(name, 1) as meter, meter.part(part):
+        yield

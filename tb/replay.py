@@ -24,8 +24,9 @@ from typing import Any
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.folders import claimed, damaged, here, read_object, typed
 from tb.owndut.device import OwnDevice
-from tb.sim.build import build
+from tb.progress import alone
 from tb.sim.run import AGAIN_NAME, REPLAY_FOLDER, RunResult, TestOutcome, broken_assertion, read_results, run, said_of
+from tb.sim.shown import build_shown
 from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, choose
 from tb.story.find import FAILURE_NAME, newest, story_of
@@ -96,17 +97,19 @@ def replayed(failure: Failure, config: RunConfig) -> int:
         (out / stale).unlink(missing_ok=True)
     recorded = failure.cycle if config.at is None else config.at
     wave_from = max(0, recorded - config.margin) if recorded is not None else 0
-    outcome = run(
-        build(spec_of(failure, tool, waves=config.waves), say=print),
-        failure.modules,
-        out,
-        config=replace(failure.config, out=out, waves=config.waves, trace=True),
-        plusargs=failure.plusargs,
-        testcase=failure.testcase,
-        waves=config.waves,
-        wave_from=wave_from,
-        timeout=max(failure.timeout, TIMEOUT),
-    )
+    built = build_shown(spec_of(failure, tool, waves=config.waves))
+    with alone("replay", str(failure.modules)):
+        outcome = run(
+            built,
+            failure.modules,
+            out,
+            config=replace(failure.config, out=out, waves=config.waves, trace=True),
+            plusargs=failure.plusargs,
+            testcase=failure.testcase,
+            waves=config.waves,
+            wave_from=wave_from,
+            timeout=max(failure.timeout, TIMEOUT),
+        )
     again = report_of(out)
     print(here(story_of(out)).rstrip() or "\n".join(again) or "this run found nothing wrong")
     cycle = cycle_of(out)

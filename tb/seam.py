@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT, RunConfig
-from tb.pool import Finished, Job, run_jobs
+from tb.pool import Finished, Job, run_shown
+from tb.progress import Meter
 from tb.run import write
 from tb.session.seam import CONDITIONS, Seam
 from tb.session.seam_sessions import STORIES, SeamTransfer, seam_config
@@ -113,7 +114,7 @@ def main(config: RunConfig) -> int:
             break
         first = config.seed + number * BATCH * BATCHES
         jobs = [_job(first + BATCH * batch, config) for batch in range(BATCHES)]
-        for finished in run_jobs(jobs, config.jobs):
+        for finished in run_shown("seam, golden device", jobs, config.jobs):
             _take(finished, result)
             write(OUT, result.as_json())
     return _report(result)
@@ -188,27 +189,31 @@ def play_on_model(config: RunConfig, seed: int) -> dict[str, Any]:
 def _rtl(config: RunConfig, result: Result) -> None:
     """A few sessions in lockstep with the golden model."""
     from tb.run import BUILT_CONNS
-    from tb.sim.build import build
     from tb.sim.run import run
+    from tb.sim.shown import build_shown
     from tb.sim.spec import chimney_spec
     from tb.sim.tools import choose
 
     tool, remark = choose(config.sim, fall_back=not config.sim_given)
     if remark:
         print(remark, flush=True)
-    built = build(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS), say=print)
-    for seed in range(config.seed, config.seed + RTL_SESSIONS):
-        out = OUT / f"rtl-s{seed}"
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "session.json").unlink(missing_ok=True)
-        here = replace(seam_config(config, seed), size=RTL_SIZE, out=out)
-        outcome = run(built, TEST_MODULE, out, config=here, timeout=RTL_TIMEOUT)
-        found = out / "session.json"
-        if found.exists():
-            result.add(json.loads(found.read_text()))
-        if outcome.problem or not outcome.passed:
-            result.problems.append(f"rtl, seed {seed}: {outcome.problem or 'the simulation failed'}; log {outcome.log}")
-        print(f"rtl-s{seed:<8} {len(result.cuts)} cuts so far", flush=True)
+    built = build_shown(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS))
+    seeds = range(config.seed, config.seed + RTL_SESSIONS)
+    with Meter("seam, RTL", len(seeds)) as meter:
+        played = meter.around("a session", run)
+        for seed in seeds:
+            out = OUT / f"rtl-s{seed}"
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "session.json").unlink(missing_ok=True)
+            here = replace(seam_config(config, seed), size=RTL_SIZE, out=out)
+            outcome = played(built, TEST_MODULE, out, config=here, timeout=RTL_TIMEOUT)
+            found = out / "session.json"
+            if found.exists():
+                result.add(json.loads(found.read_text()))
+            if outcome.problem or not outcome.passed:
+                why = outcome.problem or "the simulation failed"
+                result.problems.append(f"rtl, seed {seed}: {why}; log {outcome.log}")
+            print(f"rtl-s{seed:<8} {len(result.cuts)} cuts so far", flush=True)
 
 
 if __name__ == "__main__":

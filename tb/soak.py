@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT, RunConfig
-from tb.pool import Finished, Job, run_jobs
-from tb.sim.build import build
+from tb.pool import Finished, Job, run_shown
 from tb.sim.run import replay_command
+from tb.sim.shown import build_shown
 from tb.sim.spec import chimney_spec
 from tb.sim.tools import choose
 
@@ -53,10 +53,10 @@ def main(config: RunConfig) -> int:
         simulator = tool.kind
         print(remark, flush=True)
         for width in widths:
-            build(chimney_spec(tool, data_w=width, conns=BUILT_CONNS), say=print)
+            build_shown(chimney_spec(tool, data_w=width, conns=BUILT_CONNS))
     jobs = [_job(replace(config, sim=simulator, seed=seed, data_w=w)) for w in widths for seed in config.seeds]
     runs: list[SoakRun] = []
-    for finished in run_jobs(jobs, config.jobs):
+    for finished in run_shown("soak", jobs, config.jobs):
         run = _result(finished, simulator)
         runs.append(run)
         write(OUT, {"runs": [_as_json(run) for run in sorted(runs, key=lambda r: (r.data_w, r.seed))]})

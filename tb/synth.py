@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.progress import alone
 from tb.sim.process import ProcessTimeoutError, run_bounded
 from tb.sim.spec import HDL, design_sources
 
@@ -76,7 +77,8 @@ def main(config: RunConfig) -> int:
     connections = max(4, 1 << (config.conns - 1).bit_length())
     OUT.mkdir(parents=True, exist_ok=True)
     print(f"synthesize {TOP}: DATA_W={data_w}, {connections} connections", flush=True)
-    result = synthesize(data_w, connections)
+    with alone("synth", "Yosys"):
+        result = synthesize(data_w, connections)
     summary = OUT / "summary.json"
     summary.write_text(json.dumps([asdict(result)], indent=1))
     print(

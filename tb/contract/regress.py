@@ -109,14 +109,14 @@ def _again(config: RunConfig, seed: int) -> str:
 
 
 def _build(config: RunConfig) -> None:
-    from tb.sim.build import build
+    from tb.sim.shown import build_shown
     from tb.sim.spec import chimney_spec
     from tb.sim.tools import choose
 
     tool, remark = choose(config.sim, fall_back=False)
     print(remark or f"simulator: {tool.label}", flush=True)
     conns, width = BUILT[tool.kind]
-    build(chimney_spec(tool, data_w=width, conns=conns), say=print)
+    build_shown(chimney_spec(tool, data_w=width, conns=conns))
 
 
 def _job(config: RunConfig, seed: int, out: Path) -> Job:

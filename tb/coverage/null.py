@@ -12,8 +12,9 @@ from tb.coverage.exclusions import load
 from tb.coverage.samples import Samples, design_hash, passed
 from tb.coverage.space import groups
 from tb.files import write_json
-from tb.sim.build import build
+from tb.progress import alone
 from tb.sim.run import SAMPLES_NAME, replay_command, run
+from tb.sim.shown import build_shown
 from tb.sim.spec import chimney_spec
 from tb.sim.tools import choose
 
@@ -28,8 +29,9 @@ def main(config: RunConfig) -> int:
     OUT.mkdir(parents=True)
     tool, remark = choose(config.sim if config.sim_given else "icarus", fall_back=not config.sim_given)
     print(remark)
-    built = build(chimney_spec(tool, data_w=DATA_W, conns=CONNS), say=print)
-    result = run(built, MODULE, OUT, config=replace(config, sim=tool.kind, data_w=DATA_W, size=1, out=OUT))
+    built = build_shown(chimney_spec(tool, data_w=DATA_W, conns=CONNS))
+    with alone("coverage-null", "a run without traffic"):
+        result = run(built, MODULE, OUT, config=replace(config, sim=tool.kind, data_w=DATA_W, size=1, out=OUT))
     samples = Samples.load(OUT / SAMPLES_NAME)
     if samples is None or not passed(OUT):
         print(f"FAIL: the run without traffic failed: {result.problem or result.log}")

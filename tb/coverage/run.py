@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tb.coverage.exclusions import load
 from tb.coverage.samples import DEVICE, Samples, design_hash, folders
 from tb.coverage.space import groups
 from tb.files import write_json, write_whole
+from tb.progress import Meter
 from tb.sim.run import COUNTS_NAME, SAMPLES_NAME
 
 OUT = ROOT / "sim_build" / "coverage"
@@ -31,7 +33,9 @@ def main(config: RunConfig) -> int:
     rules = load(space)
     runs = [(folder, run) for folder in folders(SAMPLES_NAME) if (run := Samples.load(folder / SAMPLES_NAME))]
     found = functional.merge(space, rules.rows, [run for _, run in runs], design_hash)
-    lines = merged_code([(folder, run) for folder, run in runs if run.design == design_hash(run.top)])
+    counted = [(folder, run) for folder, run in runs if run.design == design_hash(run.top)]
+    with Meter("coverage", len(counted)) as meter:
+        lines = merged_code(meter.over(counted))
     lines.exclude(rules.code)
     problems = [*found.problems, *lines.problems]
     targets = judge(found, lines)
@@ -48,7 +52,7 @@ def main(config: RunConfig) -> int:
     return 0 if good else 1
 
 
-def merged_code(runs: list[tuple[Path, Samples]]) -> code.Code:
+def merged_code(runs: Iterable[tuple[Path, Samples]]) -> code.Code:
     """What Verilator counted in those of the runs that were built for it; tests of single blocks do not count."""
     merged = code.Code()
     for folder, run in runs:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tb.config import ROOT, RunConfig
 from tb.docs import links, reference, sections, site
 from tb.files import write_json
+from tb.progress import alone
 from tb.sim.process import run_bounded
 
 OUT = ROOT / "sim_build" / "docs"
@@ -31,7 +32,8 @@ def main(config: RunConfig) -> int:
     started = time.monotonic()
     own = own_pages(ROOT)
     made = reference.pages(ROOT)
-    problems = built(own, made)
+    with alone("docs", f"{len(own) + len(made)} pages"):
+        problems = built(own, made)
     seconds = time.monotonic() - started
     front = (HTML / "index.html").relative_to(ROOT)
     write_json(

@@ -24,9 +24,11 @@ from tb.farm.farm import Farm
 from tb.farm.history import keep_figures, writing
 from tb.farm.regress import simulation
 from tb.farm.results import HISTORY_NAME, ResultsWriter
+from tb.progress import Meter
 from tb.session.summary import commit_id
-from tb.sim.build import BuildResult, build
+from tb.sim.build import BuildResult
 from tb.sim.run import read_results, replay_command
+from tb.sim.shown import build_shown
 from tb.sim.tools import choose
 from tb.testing.runner import spec_of
 from tb.testing.tiers import Job
@@ -54,7 +56,7 @@ class Pass:
         return (self.seconds - sum(self.jobs)) / len(self.jobs)
 
 
-def pass_of(workers: int, job: Job, built: BuildResult, config: RunConfig) -> Pass:
+def pass_of(workers: int, job: Job, built: BuildResult, config: RunConfig, meter: Meter) -> Pass:
     """Run all jobs on so many workers."""
     folder = OUT / f"farm-{workers}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -65,7 +67,7 @@ def pass_of(workers: int, job: Job, built: BuildResult, config: RunConfig) -> Pa
     started = time.monotonic()
     farm = Farm(LocalCluster(workers, folder / "farm"))
     with contextlib.closing(farm.run(iter(jobs))) as ended:
-        for one in ended:
+        for one in meter.over(ended):
             cases = read_results(one.job.folder / "results.xml")
             if one.outcome is None or not one.outcome.passed or any(case.status == "failed" for case in cases):
                 raise FarmError(f"{one.job.id} failed; {replay_command(one.job.folder)}")
@@ -91,14 +93,15 @@ def measure_and_keep(config: RunConfig, history: ResultsWriter) -> int:
         name="transfer", module="tb.tests.rtl.transfer_test", simulator=tool.kind, data_w=64, built_conns=4,
         settings={"size": size}, timeout=900.0,
     )  # fmt: skip
-    built = build(spec_of(job, tool), say=print)
+    built = build_shown(spec_of(job, tool))
     pairs: list[tuple[Pass, Pass]] = []
     try:
-        for number in range(PAIRS):
-            one, two = (pass_of(workers, job, built, config) for workers in (1, 2))
-            pairs.append((one, two))
-            print(f"pair {number + 1}: {one.seconds:.1f} s with one worker, {two.seconds:.1f} s with two; "
-                  f"a job {min(one.jobs):.1f} to {max(one.jobs):.1f} s", flush=True)  # fmt: skip
+        with Meter("bench-farm", 2 * PAIRS * len(config.seeds)) as meter:
+            for number in range(PAIRS):
+                one, two = (pass_of(workers, job, built, config, meter) for workers in (1, 2))
+                pairs.append((one, two))
+                print(f"pair {number + 1}: {one.seconds:.1f} s with one worker, {two.seconds:.1f} s with two; "
+                      f"a job {min(one.jobs):.1f} to {max(one.jobs):.1f} s", flush=True)  # fmt: skip
     except FarmError as error:
         print(f"FAIL: {error}")
         return 1

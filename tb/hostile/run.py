@@ -23,7 +23,7 @@ from tb.config import ROOT, TICK_CYCLES, ConfigError, RunConfig
 from tb.files import write_json
 from tb.hostile.score import BESIDE_LEAST, CYCLES_MOST, RATIO_EACH_LEAST, RATIO_LEAST, REACHED_LEAST, judge
 from tb.hostile.session import GOOD, GOOD_WINDOW
-from tb.pool import Finished, Job, run_jobs
+from tb.pool import Finished, Job, run_shown
 
 OUT: Final = ROOT / "sim_build" / "hostile"
 TEST_MODULE: Final = "tb.tests.rtl.hostile_test"
@@ -91,7 +91,7 @@ def main(config: RunConfig) -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     target = OUT / f"{_name(config)}.json"
     seeds: list[dict[str, Any]] = []
-    for finished in run_jobs([_job(replace(config, seed=seed)) for seed in config.seeds], config.jobs):
+    for finished in run_shown("hostile", [_job(replace(config, seed=seed)) for seed in config.seeds], config.jobs):
         found = _result(finished)
         seeds.append(found)
         result = summary(seeds, len(config.seeds))
@@ -155,14 +155,14 @@ def summary(seeds: list[dict[str, Any]], wanted: int) -> dict[str, Any]:
 
 def _built(config: RunConfig) -> RunConfig:
     """Build the simulator once, before the runs."""
-    from tb.sim.build import build
+    from tb.sim.shown import build_shown
     from tb.sim.spec import chimney_spec
     from tb.sim.tools import choose
 
     tool, remark = choose(config.sim, fall_back=not config.sim_given)
     if remark:
         print(remark, flush=True)
-    build(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS), say=print)
+    build_shown(chimney_spec(tool, data_w=config.data_w, conns=BUILT_CONNS))
     return replace(config, sim=tool.kind, sim_given=True)
 
 

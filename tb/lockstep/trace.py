@@ -297,6 +297,7 @@ class TraceReader:
         try:
             self._file = path.open("rb")
             packed = self._file.peek(2)[:2] == _GZIP
+            self._bytes = path.stat().st_size
         except OSError as error:
             raise TraceError(
                 f"the trace cannot be read ({error.strerror})", shown, "give the commits.jsonl.gz of a run with TRACE=1"
@@ -308,6 +309,14 @@ class TraceReader:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+    @property
+    def share(self) -> float:
+        """How much of the file was read, 0 to 1."""
+        try:
+            return self._file.tell() / max(1, self._bytes)
+        except ValueError:  # it is closed
+            return 1.0
 
     def where(self, number: int) -> str:
         """A line, for a message."""

@@ -16,8 +16,8 @@ from tb.folders import claimed
 from tb.owndut.device import OwnDevice, patched
 from tb.owndut.suite import ABSENT, BY_NAME, CHECKS, DEFAULTS, RESULT, SESSIONS, Session
 from tb.progress import Meter
-from tb.sim.build import build
 from tb.sim.run import RunResult, replay_command, run, said_of
+from tb.sim.shown import build_shown
 from tb.sim.tools import choose
 from tb.story.find import key_of, story_of
 
@@ -86,7 +86,7 @@ def play(config: RunConfig, device: OwnDevice, sessions: list[Session], out: Pat
     """Build once, then run one session after the other."""
     tool, remark = choose(config.sim, fall_back=not config.sim_given)
     print(remark)
-    built = build(device.spec(tool), say=print)
+    built = build_shown(device.spec(tool))
     with Meter("sessions", len(sessions)) as meter:
         for session in sessions:
             settings = {**DEFAULTS, **session.settings}

@@ -9,6 +9,7 @@ from typing import Any
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.files import shown, write_whole
 from tb.folders import here, typed
+from tb.progress import alone
 from tb.report.artifacts import BUILD, gather, made_by
 from tb.report.buckets import Bucket, buckets, table
 from tb.report.page import page
@@ -76,7 +77,9 @@ def newest() -> Path:
 
 def result(config: RunConfig) -> tuple[int, dict[str, Any]]:
     """Write the report and say where it is; exit status 0 once it is written, whatever it says."""
-    written = write_report(config.folder or newest())
+    folder = config.folder or newest()
+    with alone("report", shown(folder)):
+        written = write_report(folder)
     number = counts(written.results.jobs)
     by_status = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in number.items() if count)
     print(f"{len(written.results.jobs)} jobs: {by_status}")

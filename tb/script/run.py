@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT, RunConfig
+from tb.progress import Meter
 from tb.script.events import Script, ScriptError, UnsupportedError
 from tb.script.exceptions import Excuse
 from tb.script.player import Player, Result
@@ -73,10 +75,13 @@ def play_all(items: Sequence[Item], config: RunConfig, out: Path) -> list[Result
         return play_on_rtl(items, config, out)
     batches = [items[first : first + BATCH] for first in range(0, len(items), BATCH)]
     one = _Play(out, config.seed)
-    if config.jobs == 1 or len(batches) == 1:
-        return [result for number, batch in enumerate(batches) for result in one(number, batch)]
-    with ProcessPoolExecutor(config.jobs) as pool:
-        return [result for found in pool.map(one, range(len(batches)), batches) for result in found]
+    with contextlib.ExitStack() as stack:
+        meter = stack.enter_context(Meter(config.command, len(batches)))
+        if config.jobs == 1 or len(batches) == 1:
+            played: Iterable[list[Result]] = map(one, range(len(batches)), batches)
+        else:
+            played = stack.enter_context(ProcessPoolExecutor(config.jobs)).map(one, range(len(batches)), batches)
+        return [result for found in meter.over(played) for result in found]
 
 
 @dataclass(frozen=True)
@@ -95,29 +100,31 @@ class _Play:
 def play_on_rtl(items: Sequence[Item], config: RunConfig, out: Path) -> list[Result]:
     """In lockstep with the golden model, `BATCH` in a simulation."""
     from tb.contract.scenes.stage import CONNS
-    from tb.sim.build import build
     from tb.sim.run import run
+    from tb.sim.shown import build_shown
     from tb.sim.spec import chimney_spec
     from tb.sim.tools import choose
 
     tool, remark = choose(config.sim, fall_back=not config.sim_given)
     if remark:
         print(remark, flush=True)
-    built = build(chimney_spec(tool, data_w=config.data_w, conns=CONNS), say=print)
+    built = build_shown(chimney_spec(tool, data_w=config.data_w, conns=CONNS))
     results = [unread(item) for item in items]
     todo = [number for number, result in enumerate(results) if result is None]
-    for first in range(0, len(todo), BATCH):
-        batch = todo[first : first + BATCH]
-        folder = out / f"rtl{first // BATCH}"
-        folder.mkdir(parents=True, exist_ok=True)
-        write_batch(folder, batch)
-        outcome = run(built, TEST_MODULE, folder, config=replace(config, out=folder), timeout=BATCH_TIMEOUT)
-        found = read_results(folder)
-        problem = outcome.problem or ("" if outcome.passed else f"the simulation failed; log {outcome.log}")
-        for place, number in enumerate(batch):
-            got = found[place] if place < len(found) else Result("fail", 0, problem or "not played")
-            results[number] = Result("fail", 0, problem) if problem and got.status == "pass" else got
-        print(f"{folder.name}: {problem or 'clean'}", flush=True)
+    batches = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
+    with Meter(config.command, len(batches)) as meter:
+        for count, batch in enumerate(batches):
+            folder = out / f"rtl{count}"
+            folder.mkdir(parents=True, exist_ok=True)
+            write_batch(folder, batch)
+            with meter.part(f"{folder.name}, {len(batch)} of {len(todo)}"):
+                outcome = run(built, TEST_MODULE, folder, config=replace(config, out=folder), timeout=BATCH_TIMEOUT)
+            found = read_results(folder)
+            problem = outcome.problem or ("" if outcome.passed else f"the simulation failed; log {outcome.log}")
+            for place, number in enumerate(batch):
+                got = found[place] if place < len(found) else Result("fail", 0, problem or "not played")
+                results[number] = Result("fail", 0, problem) if problem and got.status == "pass" else got
+            print(f"{folder.name}: {problem or 'clean'}", flush=True)
     return [result or Result("fail") for result in results]
 
 

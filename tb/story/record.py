@@ -193,6 +193,8 @@ def of_complaint(result: RunResult) -> FailureRecord:
     by, line, cycle = (str(seen.by), seen.field, seen.cycle) if seen is not None else ("crash", "", None)
     if by == ASSERTED and failed and not failed.message.startswith(BROKEN_ASSERTION):
         by, line, cycle = "crash", "", None  # another test had failed before the assertion ended a later one
+    if by == "timeout" and failed and broke_off(failed.message):
+        by, line, cycle = "crash", "", None  # that it did not come to its end is what comes of it
     if by == "crash" and (not line or Path(line) == result.log):
         line = (said_of(failed.message) if failed else result.problem.strip().rpartition("\n")[2]) or "the test failed"
     if by == "sums" and (broken := [one for one in complaints(folder, result) if one.startswith("contract: ")]):
@@ -227,6 +229,12 @@ def of_complaint(result: RunResult) -> FailureRecord:
     )
     made = dataclasses.replace(made, placed=placed)
     return made if cycle is not None and whole else dataclasses.replace(made, marker_time=time)
+
+
+def broke_off(message: str) -> bool:
+    """The message of a failed test is of an exception that is no verdict and no wait that was in vain."""
+    verdicts = r"(?:[\w.]*\.)?(?:TestFailure|StandstillError|SimTimeoutError|ProcessTimeoutError)\b"
+    return "Traceback (most recent call last)" in message and not re.match(verdicts, said_of(message))
 
 
 def of_verdict(folder: Path, test: str, by: str, line: str, got: str, again: dict[str, str]) -> FailureRecord:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tb.config import ROOT, RunConfig
 from tb.owndut.device import OwnDevice
+from tb.progress import Meter
 from tb.sim.spec import HDL, design_sources, header_folders
 from tb.sim.tools import Tool, find
 from tb.testing.results import Report, Verdict
@@ -127,9 +128,10 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
 
 def lint(report: Report) -> None:
     """Run every check; each is one test of the report."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for verdict in pool.map(verdict_of, CHECKS):
-            report.add(verdict)
+    with Meter("lint", len(CHECKS)) as meter, ThreadPoolExecutor(AT_ONCE) as pool:
+        under_way = [pool.submit(meter.around(check[0], verdict_of), check) for check in CHECKS]
+        for one in under_way:
+            report.add(one.result())
 
 
 def verdict_of(named: tuple[str, Callable[[], str]]) -> Verdict:

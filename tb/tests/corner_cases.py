@@ -23,6 +23,8 @@ FRAMES_MOST, MORE = 256, 40
 ABORTIVE, INHERITED = 2, 5
 #: Bytes of text that keep the wire busy, in segments of the least size; ticks that an acknowledgment is delayed.
 BUSY, LEAST_MSS, DELAYED = 3000, 64, 1
+#: Ticks in which segments of the least size fill the queue of transmission, one in 15 cycles at most.
+FILLED: Final = 4
 FRAMES: Final = frozenset({"NO_SPACE"})
 TIMER: Final = frozenset({"CLOSING dack"})
 TCP: Final = frozenset({"LAST_ACK UPDATE RCV_WINDOW", "LAST_ACK DISCONNECT accepted"})
@@ -76,7 +78,7 @@ def stand_still(lab: Lab, jam: Jam, requests: int) -> Generator[Callable[[], boo
     for _ in range(requests):
         lab.send(link, bytes(BUSY))
     yield from lab.silent()
-    yield from lab.silent()  # the queue of transmission is full by now
+    yield from lab.ticks(FILLED)
     return link
 
 

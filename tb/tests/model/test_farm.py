@@ -913,7 +913,7 @@ def test_the_bench_writes_medians_of_pairs_and_holds_only_enough_long_jobs_to_th
     monkeypatch.setattr(bench, "RESULT", ROOT / "sim_build" / "bench" / "farm-of-a-test.json")
     monkeypatch.setattr(bench, "choose", lambda sim, fall_back: (ICARUS, ""))
     monkeypatch.setattr(bench, "spec_of", lambda job, tool, cover=False: None)
-    monkeypatch.setattr(bench, "build", lambda spec, say: None)
+    monkeypatch.setattr(bench, "build_shown", lambda spec: None)
     monkeypatch.setattr(bench, "LocalCluster", local)
     monkeypatch.setattr(bench, "simulation", simulation)
     try:

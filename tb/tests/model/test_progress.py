@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+import re
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from tb.commands import COMMANDS
+from tb.pool import Job, run_shown
 from tb.progress import Meter, duration
 
 
@@ -69,3 +74,56 @@ def test_on_a_terminal_there_is_one_bar_with_the_time_left() -> None:
         time.sleep(0.8)
     assert "1/3" in text.getvalue()
     assert "about 1 s left" in text.getvalue() or "about 2 s left" in text.getvalue()
+
+
+def test_a_meter_within_another_counts_and_is_not_shown_and_one_behind_it_is() -> None:
+    texts = [io.StringIO() for _ in range(3)]
+    consoles = [Console(file=text, force_terminal=number == 1, width=120) for number, text in enumerate(texts)]
+    with Meter("outer", 2, console=consoles[0], plain=0.05) as outer, outer.part("first"):
+        with Meter("inner", 1, console=consoles[1], plain=0.05) as inner, inner.part("hidden"):
+            time.sleep(0.3)
+        assert inner.line().startswith("inner: 1 of 1 done")
+    with Meter("next", 1, console=consoles[2], plain=0.05):
+        time.sleep(0.3)
+    assert "outer: 0 of 2 done after 0 s, time left not known yet; running: first" in texts[0].getvalue()
+    assert texts[1].getvalue() == ""
+    assert "next: 0 of 1 done" in texts[2].getvalue()
+
+
+def test_a_meter_that_is_left_by_an_error_is_shown_no_more() -> None:
+    text = io.StringIO()
+    with pytest.raises(ZeroDivisionError), Meter("tests", 1, console=Console(file=text), plain=0.05):
+        _ = 1 // 0
+    before = text.getvalue()
+    time.sleep(0.2)
+    assert text.getvalue() == before
+
+
+def test_a_share_that_is_asked_for_gives_percent_and_time_left() -> None:
+    now, share = 0.0, 0.0
+    meter = Meter("check", clock=lambda: now, share=lambda: share)
+    now = 10.0
+    assert meter.line() == "check: 0% done after 10 s, time left not known yet"
+    share = 0.25
+    assert meter.line() == "check: 25% done after 10 s, about 30 s left"
+
+
+def test_jobs_are_counted_as_they_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [Job(str(n), ["true"], tmp_path, {"PATH": "/bin:/usr/bin"}, tmp_path / f"{n}.log", 60.0) for n in range(3)]
+    jobs.append(Job("slow", ["sleep", "6"], tmp_path, {"PATH": "/bin:/usr/bin"}, tmp_path / "slow.log", 60.0))
+    assert [ended.job.name for ended in run_shown("soak", jobs, 2)][-1] == "slow"
+    assert capsys.readouterr().out.startswith("soak: 3 of 4 done after 5 s, about 2 s left")
+
+
+#: Commands of which nobody needs to know how far they are: they end at once, or are a session with a person.
+AT_ONCE = {"help", "completion", "list", "doctor", "layout", "clean", "serve", "waves"}
+
+
+def test_every_command_that_takes_a_while_shows_how_far_it_is() -> None:
+    without = set()
+    for name in COMMANDS.keys() - AT_ONCE:
+        module = importlib.import_module(COMMANDS[name].module)
+        text = Path(str(module.__file__)).read_text()
+        if not re.search(r"\b(Meter|alone|run_shown|Phases|play_all|Progress)\(", text):
+            without.add(name)
+    assert without == set()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model.device.bounds import BOUNDS
-from tb.config import ConfigError, RunConfig
+from tb.config import ROOT, ConfigError, RunConfig
 from tb.farm import regress
 from tb.folders import LOCK_NAME
 from tb.sim.tools import Tool
@@ -277,3 +278,8 @@ def test_a_regression_without_a_test_shows_what_selected_none(last: Path) -> Non
         regress.main(config)
     assert (caught.value.what, caught.value.where) == ("no test is selected", "FILTER=^qqq$")
     assert last.exists()
+
+
+def test_no_two_files_of_python_tests_have_one_name_for_pytest_would_take_one_for_the_other() -> None:
+    names = Counter(path.name for path in (ROOT / "tb" / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

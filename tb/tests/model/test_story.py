@@ -264,6 +264,21 @@ def test_a_failing_test_of_a_block_is_told_with_its_assertion_and_the_time_at_wh
     assert "\nfailed at 12345 ns; crash\n  got " in text
 
 
+@pytest.mark.parametrize(
+    ("raised", "check", "got"),
+    [("AssertionError: 8 answers", "crash", "AssertionError: 8 answers"),
+     ("tb.env.bench.StandstillError: not over after 5 ns", "timeout", "the session did not come to its end")],
+)  # fmt: skip
+def test_what_broke_a_session_off_is_told_and_not_that_it_did_not_come_to_its_end(
+    raised: str, check: str, got: str, tmp_path: Path
+) -> None:
+    kind, _, words = raised.partition(": ")
+    result = failed(tmp_path, TRACED.format(words, "step()", kind))
+    (tmp_path / "rtl.json").write_text(json.dumps({"problems": ["the session did not come to its end"]}))
+    record = tell(result)
+    assert (record.check, record.got) == (check, got)
+
+
 def test_the_report_of_a_test_run_has_the_title_of_a_story_and_not_its_last_command(tmp_path: Path) -> None:
     tell(failed(tmp_path / "x", f"AssertionError: {'a long way to say what is wrong, ' * 5}and the end"))
     story_told = (tmp_path / "x" / STORY_NAME).read_text()

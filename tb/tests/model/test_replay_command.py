@@ -64,7 +64,7 @@ def replays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[End, E
         monkeypatch.setattr(
             replay, "choose", lambda *_, **__: (Tool("icarus", "11.0", "system", Path("vvp")), "icarus")
         )
-        monkeypatch.setattr(replay, "build", lambda *_, **__: None)
+        monkeypatch.setattr(replay, "build_shown", lambda *_, **__: None)
         monkeypatch.setattr(replay, "run", lambda _build, _modules, out, **_: then(out))
         status = replay.main(RunConfig(command="replay", failure=folder))
         return {"status": status, **json.loads((folder / "replay" / "replay.json").read_text())}
