@@ -26,6 +26,7 @@ from tb.config import ROOT, RunConfig
 from tb.contract.duties import PAGE, Duty, counted, duties
 from tb.contract.scenarios import SCENARIOS, Scenario
 from tb.files import write_json, write_whole
+from tb.folders import claimed
 from tb.progress import Meter
 from tb.sim.tools import find
 
@@ -105,13 +106,19 @@ def tree_hash() -> str:
 
 def main(config: RunConfig) -> int:
     """Run what has no fresh result, then compute the plan; 0 only if every applicable rule passes."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    with claimed(OUT, str(OUT.relative_to(ROOT)), "wait for it, or end it"):
+        return planned(config)
+
+
+def planned(config: RunConfig) -> int:
+    """As `main`, where nobody else writes."""
     console = Console(highlight=False, soft_wrap=True)
     tree = tree_hash()
     stale = sum(one.result is None for scenario in SCENARIOS for one in runs_of(scenario, config, tree))
     with Meter("plan", stale, console=console) as meter:
         results = [result for scenario in SCENARIOS for result in results_of(scenario, config, tree, console, meter)]
     rules = compute(duties(), results, sabotages())
-    OUT.mkdir(parents=True, exist_ok=True)
     found = {"tree": tree, "rules": [rule.__dict__ for rule in rules], "tests": outcomes(results)}
     write_json(OUT / "plan.json", found)
     write_whole(OUT / "plan.html", page(rules, results))
@@ -142,14 +149,14 @@ def runs_of(scenario: Scenario, config: RunConfig, tree: str) -> Iterator[Planne
 
 def results_of(scenario: Scenario, config: RunConfig, tree: str, console: Console, meter: Meter) -> Iterator[RunResult]:
     """The scenario's results; what has no fresh one is run."""
-    for planned in runs_of(scenario, config, tree):
-        result = planned.result
+    for one in runs_of(scenario, config, tree):
+        result = one.result
         if result is None:
-            with meter.part(planned.label):
-                result = play(scenario, planned.device, planned.run, config)
-            result.store(OUT / planned.device / f"{scenario.name}.json", tree)
+            with meter.part(one.label):
+                result = play(scenario, one.device, one.run, config)
+            result.store(OUT / one.device / f"{scenario.name}.json", tree)
             verdict = "passed" if result.passed else "FAILED"
-            console.print(f"{verdict:<8}{planned.label}  ({result.seconds:.0f} s)")
+            console.print(f"{verdict:<8}{one.label}  ({result.seconds:.0f} s)")
             for line in (*result.breaches, *result.problems)[:SHOWN]:
                 console.print(f"         {line}", markup=False)
         yield result

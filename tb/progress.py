@@ -112,7 +112,7 @@ class Meter:
         return counted
 
     def over(self, parts: Iterable[T]) -> Iterator[T]:
-        """The parts, each counted as over when it comes."""
+        """The parts, each counted as over when it comes: for those that come when they have ended."""
         for part in parts:
             self.finished()
             yield part

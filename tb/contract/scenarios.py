@@ -21,7 +21,7 @@ from tb.contract.scenes.golden import play
 from tb.device.model_loop import ModelRun
 from tb.session import summary
 from tb.sim.tools import find
-from tb.testing.runner import folder, run_job
+from tb.testing.runner import run_job
 from tb.testing.tiers import TIERS, Job, load
 from tb.tests.founding.golden import Played, run_stage
 from tb.tests.founding.rows import JUDGEMENTS, seen_by_rows
@@ -57,20 +57,20 @@ class Scenario:
             return self.golden
         jobs = [j for j in load().jobs if j.name == self.job and j.simulator == device and not j.exempt]
         job = min(jobs, key=lambda j: (TIERS.index(j.tier), j.data_w), default=None)
-        return None if job is None else lambda config, _: simulate(job, config)
+        return None if job is None else lambda config, out: simulate(job, config, out)
 
 
 # ---- RTL -----------------------------------------------------------------------------------------------
 
 
-def simulate(job: Job, config: RunConfig) -> Found:
-    """A job of tiers.toml: its verdict, and what its monitors saw."""
+def simulate(job: Job, config: RunConfig, out: Path) -> Found:
+    """A job of tiers.toml, in a folder of the plan's own: its verdict, and what its monitors saw."""
     tool = find(job.simulator)
     if tool is None:
         return EMPTY | {"problems": [f"{job.simulator} is not installed"]}
-    place = folder(job) / "contract.json"
+    place = out / "contract.json"
     place.unlink(missing_ok=True)
-    result, problem, _ = run_job(job, tool, config)
+    result, problem, _ = run_job(job, tool, config, out)
     problems = [problem] if problem else []
     failed: list[str] = []
     if result is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,7 @@ def main(config: RunConfig) -> int:
     runs = [(folder, run) for folder in folders(SAMPLES_NAME) if (run := Samples.load(folder / SAMPLES_NAME))]
     found = functional.merge(space, rules.rows, [run for _, run in runs], design_hash)
     counted = [(folder, run) for folder, run in runs if run.design == design_hash(run.top)]
-    with Meter("coverage", len(counted)) as meter:
-        lines = merged_code(meter.over(counted))
+    lines = merged_code(counted)
     lines.exclude(rules.code)
     problems = [*found.problems, *lines.problems]
     targets = judge(found, lines)
@@ -52,12 +50,14 @@ def main(config: RunConfig) -> int:
     return 0 if good else 1
 
 
-def merged_code(runs: Iterable[tuple[Path, Samples]]) -> code.Code:
+def merged_code(runs: list[tuple[Path, Samples]]) -> code.Code:
     """What Verilator counted in those of the runs that were built for it; tests of single blocks do not count."""
     merged = code.Code()
-    for folder, run in runs:
-        if run.top == DEVICE and (path := folder / COUNTS_NAME).is_file():
-            merged.add(code.read(path), small=(run.data_w, run.conns) == code.SMALL)
+    with Meter("coverage", len(runs)) as meter:
+        for folder, run in runs:
+            with meter.part(folder.name):
+                if run.top == DEVICE and (path := folder / COUNTS_NAME).is_file():
+                    merged.add(code.read(path), small=(run.data_w, run.conns) == code.SMALL)
     return merged
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tb.config import ROOT, RunConfig
+from tb.files import write_json
 from tb.progress import Meter
 from tb.script.events import Script, ScriptError, UnsupportedError
 from tb.script.exceptions import Excuse
@@ -19,6 +20,8 @@ from tb.script.player import Player, Result
 
 OUT = ROOT / "sim_build"
 TEST_MODULE = "tb.tests.rtl.script_test"
+#: Of a command, and of each simulation.
+RESULTS_NAME = "results.json"
 #: Traces that a simulation plays, and seconds that it may take.
 BATCH, BATCH_TIMEOUT = 20, 1800.0
 
@@ -69,8 +72,9 @@ def play_some(items: Sequence[Item], out: Path, seed: int, capture: Path | None 
 
 
 def play_all(items: Sequence[Item], config: RunConfig, out: Path) -> list[Result]:
-    """All of them on the device of the configuration."""
+    """All of them on the device of the configuration; results.json has after each batch what is known by then."""
     out.mkdir(parents=True, exist_ok=True)
+    (out / RESULTS_NAME).unlink(missing_ok=True)  # those of an earlier run
     if config.device == "rtl":
         return play_on_rtl(items, config, out)
     batches = [items[first : first + BATCH] for first in range(0, len(items), BATCH)]
@@ -81,7 +85,11 @@ def play_all(items: Sequence[Item], config: RunConfig, out: Path) -> list[Result
             played: Iterable[list[Result]] = map(one, range(len(batches)), batches)
         else:
             played = stack.enter_context(ProcessPoolExecutor(config.jobs)).map(one, range(len(batches)), batches)
-        return [result for found in meter.over(played) for result in found]
+        results: list[Result] = []
+        for found in meter.over(played):
+            results += found
+            keep(items, results, out)
+        return results
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,7 @@ def play_on_rtl(items: Sequence[Item], config: RunConfig, out: Path) -> list[Res
             for place, number in enumerate(batch):
                 got = found[place] if place < len(found) else Result("fail", 0, problem or "not played")
                 results[number] = Result("fail", 0, problem) if problem and got.status == "pass" else got
+            keep(items, results, out)
             print(f"{folder.name}: {problem or 'clean'}", flush=True)
     return [result or Result("fail") for result in results]
 
@@ -133,7 +142,7 @@ def play_on_rtl(items: Sequence[Item], config: RunConfig, out: Path) -> list[Res
 
 def write_batch(folder: Path, numbers: Sequence[int]) -> None:
     """What a simulation plays: places among the traces that the configuration names."""
-    (folder / "results.json").unlink(missing_ok=True)
+    (folder / RESULTS_NAME).unlink(missing_ok=True)
     (folder / "batch.json").write_text(json.dumps(list(numbers)))
 
 
@@ -148,23 +157,32 @@ def read_batch(config: RunConfig) -> list[Item]:
 
 def read_results(folder: Path) -> list[Result]:
     """What a simulation left."""
-    file = folder / "results.json"
+    file = folder / RESULTS_NAME
     return [Result(**one) for one in json.loads(file.read_text())] if file.exists() else []
 
 
 # ---- report ------------------------------------------------------------------------------------
 
 
+def keep(items: Sequence[Item], results: Sequence[Result | None], out: Path) -> None:
+    """Write results.json; one that has no result is not_run."""
+    left = Result("not_run", 0, "the command ended before it")
+    entries = [
+        dict(item.names) | {"status": result.status, "line": result.line, "reason": result.reason}
+        for item, found in itertools.zip_longest(items, results)
+        if (result := found or left)
+    ]
+    write_json(out / RESULTS_NAME, entries)
+
+
 def report(items: Sequence[Item], results: Sequence[Result], out: Path, say: Callable[[str], None] = print) -> int:
     """Write results.json, print what is no pass; 1 if anything failed."""
-    entries: list[dict[str, Any]] = []
     for item, result in zip(items, results, strict=True):
-        entries.append(dict(item.names) | {"status": result.status, "line": result.line, "reason": result.reason})
         if result.status != "pass":
             say(f"{result.status:<9} {item.names[-1][1]}:{result.line}  {result.reason}")
     out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(entries, indent=1) + "\n")
+    keep(items, results, out)
     counts = Counter(result.status for result in results)
     told = ", ".join(f"{counts[status]} {status}" for status in ("pass", "exception", "fail", "skip"))
-    say(f"{told}; {out / 'results.json'}")
+    say(f"{told}; {out / RESULTS_NAME}")
     return 1 if counts["fail"] or not results else 0

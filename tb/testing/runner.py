@@ -151,10 +151,12 @@ def settings_of(job: Job, config: RunConfig, directory: Path) -> RunConfig:
     )
 
 
-def run_job(job: Job, tool: Tool, config: RunConfig) -> tuple[RunResult | None, str, float]:
-    """Build and run one job: what came of it, why there is nothing, seconds."""
+def run_job(
+    job: Job, tool: Tool, config: RunConfig, directory: Path | None = None
+) -> tuple[RunResult | None, str, float]:
+    """Build and run one job, in its own folder or in this one: what came of it, why there is nothing, seconds."""
     started = time.monotonic()
-    directory = folder(job)
+    directory = directory or folder(job)
     settings = settings_of(job, config, directory)
     for stale in directory.glob(NUMBERS):
         stale.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 
 from tb import plan
-from tb.config import RunConfig
+from tb.config import ROOT, ConfigError, RunConfig
+from tb.contract import scenarios
 from tb.contract.duties import Duty
 from tb.contract.scenarios import SCENARIOS, Found, Scenario, added
+from tb.folders import claimed
 from tb.plan import RunResult, compute, play
+from tb.sim.tools import Tool
 
 #: Of the device, and of the driver.
 HDL, DRIVER = Duty("CH-101", "hdl", "x"), Duty("CH-020", "driver", "x")
@@ -136,3 +140,31 @@ def test_every_scenario_has_a_name_of_its_own_and_runs_somewhere() -> None:
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
     assert all(any(scenario.on(device) for device in plan.DEVICES) for scenario in SCENARIOS)
     assert all(scenario.on("verilator") for scenario in SCENARIOS if scenario.job)
+
+
+def test_two_plans_at_a_time_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "OUT", ROOT / "sim_build" / "plan of a test")
+    monkeypatch.setattr(plan, "planned", lambda _: 0)
+    plan.OUT.mkdir(parents=True, exist_ok=True)
+    try:
+        with claimed(plan.OUT, "plan", "wait"), pytest.raises(ConfigError, match="another run is writing"):
+            plan.main(RunConfig(command="plan"))
+        assert plan.main(RunConfig(command="plan")) == 0
+    finally:
+        shutil.rmtree(plan.OUT)
+
+
+def test_jobs_of_the_plan_leave_the_folders_of_the_tests_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[Path | None] = []
+
+    def noted(_job: object, _tool: object, _config: object, directory: Path | None = None) -> tuple[None, str, float]:
+        places.append(directory)
+        return None, "not built", 0.0
+
+    monkeypatch.setattr(scenarios, "run_job", noted)
+    monkeypatch.setattr(scenarios, "find", lambda _: Tool("icarus", "11.0", "system", Path("vvp")))
+    runs = [run for one in SCENARIOS if (run := one.on("icarus")) is not None]
+    for number, run in enumerate(runs):
+        run(RunConfig(command="plan"), tmp_path / str(number))
+    assert places == [tmp_path / str(number) for number in range(len(runs))]
+    assert len(places) >= 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from model.wire.pcapng import read_pcapng
 from tb.config import RunConfig
 from tb.script import exceptions
+from tb.script import run as script_run
 from tb.script.events import Arrival, Call, Departure, Script, When
 from tb.script.exceptions import Excuse
 from tb.script.player import Player, Result
-from tb.script.run import Item, play_all, report
+from tb.script.run import RESULTS_NAME, Item, play_all, report
 from tb.script.run_packetdrill import COLLECTION, item
 from tb.script.stage import play
 from tb.script.twins import altered, changes
@@ -139,6 +141,27 @@ def test_results_keep_their_order_and_are_counted(tmp_path: Path) -> None:
     assert report(items, results, tmp_path, said.append) == 1
     assert [result.status for result in results] == ["pass", "pass", "fail"]
     assert "2 pass, 0 exception, 1 fail, 0 skip" in said[-1]
+
+
+def test_a_command_that_is_ended_has_kept_what_was_played_and_nothing_of_a_run_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[Item] = []
+
+    def one_alone(items: list[Item], *_: object) -> list[Result]:
+        if played:
+            raise KeyboardInterrupt
+        played.extend(items)
+        return [Result("pass")]
+
+    monkeypatch.setattr(script_run, "BATCH", 1)
+    monkeypatch.setattr(script_run, "play_some", one_alone)
+    (tmp_path / RESULTS_NAME).write_text('[{"script": "old", "status": "pass"}]')
+    items = [Item((("script", name),), None) for name in ("first", "second", "third")]
+    with pytest.raises(KeyboardInterrupt):
+        play_all(items, RunConfig(command="packetdrill", device="model", jobs=1), tmp_path)
+    kept = [(one["script"], one["status"]) for one in json.loads((tmp_path / RESULTS_NAME).read_text())]
+    assert kept == [("first", "pass"), ("second", "not_run"), ("third", "not_run")]
 
 
 def test_every_exception_names_a_rule() -> None:
