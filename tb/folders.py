@@ -90,7 +90,7 @@ def read_object(file: Path) -> dict[str, Any]:
     """The object in a JSON file of a failure folder; ConfigError if it cannot be read or holds something else."""
     try:
         found = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise damaged(file, error) from None
     if not isinstance(found, dict):
         raise damaged(file, "no JSON object")

@@ -186,7 +186,7 @@ def read_config(file: Path) -> RunConfig:
     read_object(file)
     try:
         return RunConfig.from_json(file.read_text())
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise damaged(file, str(error).replace("RunConfig.__init__()", "it")) from None
 
 
@@ -213,7 +213,10 @@ def report_of(folder: Path) -> list[str]:
     elif broken := broken_assertion(folder / "sim.log"):
         lines = [broken]
     elif (folder / "rtl.json").exists():
-        lines = [str(line) for line in read_object(folder / "rtl.json").get("problems", [])]
+        problems = read_object(folder / "rtl.json").get("problems", [])
+        if not isinstance(problems, list):
+            raise damaged(folder / "rtl.json", "its problems are no list")
+        lines = [str(line) for line in problems]
     if not lines:
         failed = [o for o in results_of(folder) if o.status == "failed"]
         lines = [f"{o.name} at {o.sim_time_ns} ns: {said_of(o.message)}" for o in failed]

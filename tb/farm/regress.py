@@ -10,7 +10,6 @@ import contextlib
 import datetime
 import hashlib
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -438,11 +437,8 @@ def test_of(job: Job) -> str:
 
 def failure_of(folder: Path) -> tuple[str | None, str | None]:
     """Key and title of the failure record, if the simulation left one."""
-    try:
-        found = json.loads((folder / FAILURE_NAME).read_text())
-    except (OSError, ValueError):
-        return None, None
-    return found.get("key"), found.get("title")
+    found = read_json(folder / FAILURE_NAME)
+    return (found.get("key"), found.get("title")) if isinstance(found, dict) else (None, None)
 
 
 def title_of(found: tuple[RunResult | None, str, float]) -> str:

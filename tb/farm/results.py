@@ -19,12 +19,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
+import math
 import sqlite3
+import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
+
+from tb.files import shortened
 
 #: Where `make bench` and `make bench-farm` keep their figures, below sim_build/bench.
 HISTORY_NAME = "results.sqlite"
@@ -53,7 +58,7 @@ class ResultsError(Exception):
 
 
 class DamagedError(ResultsError):
-    """The file is no database, or a broken one."""
+    """The file is no database, or a broken one, or a row of it is none of ours."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +105,40 @@ class FigureRow:
 JOB_COLUMNS = tuple(one.name for one in dataclasses.fields(JobRow))
 
 
+@functools.cache
+def columns_of(kind: type[Any]) -> dict[str, tuple[Any, bool]]:
+    """The columns that a value object (a dataclass) knows: the type of each, and whether it must be there."""
+    types = typing.get_type_hints(kind)
+    return {one.name: (types[one.name], one.default is dataclasses.MISSING) for one in dataclasses.fields(kind)}
+
+
+def is_of(value: object, kind: Any) -> bool:
+    """Whether a value that was read is of a type; a whole number is a float as well, what is not finite is none."""
+    if isinstance(value, bool):
+        return kind is bool
+    try:
+        number = isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
+    return number if kind is float else isinstance(value, kind)
+
+
 def made(kind: type[T], row: Mapping[str, Any]) -> T:
-    """A value object (a dataclass) of the columns that it knows; NULL is its default."""
-    known = {one.name for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in row.items() if name in known and value is not None})
+    """A value object (a dataclass) of the columns that it knows; NULL is its default.
+
+    DamagedError if a column is of another type or missing, or a status is none.
+    """
+    known = columns_of(kind)  # type: ignore[arg-type]
+    table = kind.__name__.removesuffix("Row").lower()
+    given = {name: value for name, value in row.items() if name in known and value is not None}
+    for name, (wanted, needed) in known.items():
+        if name not in given and (needed or name == "status"):
+            raise DamagedError(f"a row of {table} is damaged: it has no {name}")
+        if name in given and not is_of(given[name], wanted):
+            raise DamagedError(f"a row of {table} is damaged: its {name} is {shortened(repr(given[name]), 40)}")
+    if given.get("status", STATUSES[0]) not in STATUSES:
+        raise DamagedError(f"a row of {table} is damaged: there is no status {shortened(repr(given['status']), 40)}")
+    return kind(**given)
 
 
 class ResultsWriter:
@@ -226,7 +261,10 @@ class ResultsReader:
     def runs(self) -> tuple[RunRow, ...]:
         """All runs, the oldest first."""
         rows = self.rows("SELECT * FROM run ORDER BY id")
-        return tuple(made(RunRow, {**row, "complete": bool(row.get("complete"))}) for row in rows)
+        flags = {None: False, 0: False, 1: True}
+        return tuple(
+            made(RunRow, row | {"complete": flags.get(row.get("complete"), row.get("complete"))}) for row in rows
+        )
 
     def jobs(self, run: int) -> tuple[JobRow, ...]:
         """The jobs of a run, by name."""

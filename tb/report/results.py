@@ -8,14 +8,14 @@ import re
 import shlex
 import sqlite3
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT, ConfigError
-from tb.farm.results import TIME_OVER, ResultsReader, RunRow, made
-from tb.files import shown
+from tb.farm.results import TIME_OVER, DamagedError, ResultsReader, RunRow, is_of, made
+from tb.files import shortened, shown
 from tb.sim.run import TestOutcome, read_results, said_of
 from tb.story.divergence import facts_of
 from tb.story.find import MUST_HOLD, TOLD
@@ -25,6 +25,16 @@ DATABASE_NAME = "results.sqlite"
 SUMMARY_NAME = "summary.json"
 JUNIT_NAME = "junit.xml"
 FAILURE_NAME = "failure.json"
+CONFIG_NAME = "config.json"
+#: What the configuration of a run is read for, where it is there, and what every summary.json of a run has
+#: (tb/session/summary.py), from its first moment on.
+CONFIG_FACTS: Mapping[str, Any] = {"device": str, "seed": int, "data_w": int, "sim": str}
+RUN_FACTS: Mapping[str, Any] = {
+    "schema": int, "commit": str, "complete": bool, "device": str, "seed": int, "data_w": int, "simulator": str | None,
+    "sim_seconds": float, "cycles": float, "segments_tx": float, "retransmissions": float, "problems": list,
+}  # fmt: skip
+#: What the summary.json beside a junit.xml is read for.
+TEST_FACTS: Mapping[str, Any] = {"complete": bool, "seconds": float}
 PASSED, FAILED, LOST, NOT_RUN = "passed", "failed", "lost", "not_run"
 STATUSES = (FAILED, LOST, NOT_RUN, PASSED)
 #: What to do with a database that cannot be read: the runs in it may be wanted.
@@ -109,7 +119,7 @@ def read(folder: Path) -> Results:
         found = read_database(folder / DATABASE_NAME)
     elif (folder / JUNIT_NAME).exists():
         found = read_tests(folder)
-    elif (folder / SUMMARY_NAME).exists() or (folder / "config.json").exists():
+    elif (folder / SUMMARY_NAME).exists() or (folder / CONFIG_NAME).exists():
         found = read_run(folder)
     else:
         raise ConfigError(
@@ -131,7 +141,7 @@ def read_database(path: Path) -> Results:
             raise ConfigError("the results have no run", str(path), "run `chimney regress` again")
         jobs = tuple(made(Job, row) for row in reader.rows("SELECT * FROM job WHERE run = ? ORDER BY id", runs[-1].id))
         return Results(runs[-1], jobs, runs, figures_of(reader), DATABASE_NAME)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, DamagedError) as error:
         todo = f"{KEEP_APART}, then run `chimney regress` again"
         raise ConfigError(f"the results cannot be read ({error})", str(path), todo) from error
 
@@ -147,16 +157,17 @@ def figures_of(reader: ResultsReader) -> tuple[Figure, ...]:
 
 def read_tests(folder: Path) -> Results:
     """summary.json and junit.xml of `make test` and `make regress`."""
-    summary = read_json(folder / SUMMARY_NAME)
-    facts = summary if isinstance(summary, dict) else {}
+    file = folder / SUMMARY_NAME
+    facts = of_kinds(file, read_facts(file), TEST_FACTS)
+    if file.exists() and "complete" not in facts:
+        raise no_result(file)
     try:
-        cases = list(ElementTree.parse(folder / JUNIT_NAME).iter("testcase"))  # noqa: S314 - our own file
-    except ElementTree.ParseError as error:
+        cases = ElementTree.parse(folder / JUNIT_NAME).iter("testcase")  # noqa: S314 - our own file
+        jobs = tuple(_case(folder, case) for case in cases)
+    except (ElementTree.ParseError, OSError, LookupError, ValueError) as error:
         raise ConfigError(f"{JUNIT_NAME} cannot be read ({error})", str(folder), "run the tests again") from error
-    run = RunRow(
-        suite=folder.name, seconds=float(facts.get("seconds") or 0), complete=bool(facts.get("complete", False))
-    )  # fmt: skip
-    return Results(run, tuple(_case(folder, case) for case in cases), (run,), (), JUNIT_NAME)
+    run = RunRow(suite=folder.name, seconds=float(facts.get("seconds", 0)), complete=facts.get("complete", False))
+    return Results(run, jobs, (run,), (), JUNIT_NAME)
 
 
 _LABEL = re.compile(r"(?P<test>.+?)(?:-s(?P<seed>\d+))?\[(?P<simulator>[a-z]+)(?:-(?P<width>\d+))?\]")
@@ -165,7 +176,10 @@ _LABEL = re.compile(r"(?P<test>.+?)(?:-s(?P<seed>\d+))?\[(?P<simulator>[a-z]+)(?
 def _case(folder: Path, case: ElementTree.Element) -> Job:
     group, name = case.get("classname", ""), case.get("name", "")
     place = folder / group
-    job = Job(id=f"{group}::{name}", test=group, seconds=float(case.get("time") or 0))
+    seconds = float(case.get("time") or 0)
+    if not is_of(seconds, float):
+        raise ValueError(f"the time of {name} is {seconds}")
+    job = Job(id=f"{group}::{name}", test=group, seconds=seconds)
     if match := _LABEL.fullmatch(group):
         width, seed = match["width"], match["seed"]
         job = replace(
@@ -173,7 +187,7 @@ def _case(folder: Path, case: ElementTree.Element) -> Job:
             seed=int(seed) if seed else None, folder=shown(place) if place.is_dir() else "",
         )  # fmt: skip
     for child in case:
-        if child.tag == "failure":
+        if child.tag in ("failure", "error"):
             lines = [line.strip() for line in (child.text or "").splitlines() if line.strip()]
             title = title_of(lines) or "failed without a message"
             return replace(
@@ -196,13 +210,16 @@ def title_of(lines: Sequence[str]) -> str:
 
 def read_run(folder: Path) -> Results:
     """A run of `make run`, or the folder of one test."""
-    summary, config = read_json(folder / SUMMARY_NAME), read_json(folder / "config.json")
-    facts: dict[str, Any] = {**(config or {}), **(summary or {})}
+    file, settings = folder / SUMMARY_NAME, folder / CONFIG_NAME
+    summary = read_facts(file) if file.exists() else None
+    if summary is not None and not summary.keys() >= RUN_FACTS.keys():
+        raise no_result(file)
+    facts = of_kinds(settings, read_facts(settings), CONFIG_FACTS) | of_kinds(file, summary or {}, RUN_FACTS)
     device = facts.get("device", "rtl")
     problem = problem_of(folder, summary)
     run = RunRow(
-        suite="run", commit_hash=str(facts.get("commit") or ""), seconds=float(facts.get("sim_seconds") or 0),
-        complete=bool(facts.get("complete", problem != NO_RESULTS)),
+        suite="run", commit_hash=facts.get("commit", ""), seconds=float(facts.get("sim_seconds", 0)),
+        complete=facts.get("complete", problem != NO_RESULTS),
     )  # fmt: skip
     job = Job(
         id=folder.name, suite="run", test=folder.name, seed=facts.get("seed"), width=facts.get("data_w"),
@@ -213,36 +230,46 @@ def read_run(folder: Path) -> Results:
     figures = tuple(
         Figure(1, name, float(facts[name]), unit)
         for name, unit in (("cycles", "cycles"), ("segments_tx", "segments"), ("retransmissions", "segments"))
-        if isinstance(facts.get(name), int | float)
+        if summary is not None
     )
     return Results(run, (job,), (run,), figures, SUMMARY_NAME)
 
 
-def problem_of(folder: Path, summary: Any) -> str:
-    """Why a run failed, in one line; empty if it did not. A run that left no result has not passed."""
+def problem_of(folder: Path, summary: Mapping[str, Any] | None) -> str:
+    """Why a run failed, in one line; empty if it did not.
+
+    A run that left no result, or one that cannot be read, has not passed.
+    """
     if title := str(failure_record(folder).get("title") or ""):
         return title
-    if (folder / "divergence.txt").exists():
+    if (folder / "divergence.txt").is_file():
         return divergence_title((folder / "divergence.txt").read_text(errors="replace"))
-    outcomes = read_outcomes(folder / "results.xml")
+    outcomes, unread = read_outcomes(folder / "results.xml")
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     if failed:
         return said_of(failed[0].message) or "failed without a message"
-    rtl = read_json(folder / "rtl.json")
-    problems = [*(summary or {}).get("problems", ()), *(rtl or {}).get("problems", ())]
+    rtl = read_json(folder / "rtl.json") if (folder / "rtl.json").exists() else {}
+    found = rtl.get("problems", []) if isinstance(rtl, dict) else None
+    problems = [*(summary["problems"] if summary else ()), *(found if isinstance(found, list) else ())]
     if problems:
         return str(problems[0])
-    if summary is not None and not summary.get("complete", True):
+    if summary is not None and not summary["complete"]:
         return "the run did not come to its end"
-    return "" if outcomes or summary is not None else NO_RESULTS
+    if summary is None and not outcomes:
+        return NO_RESULTS
+    if not isinstance(found, list):
+        unread = "rtl.json is damaged"
+    elif (folder / FAILURE_NAME).exists() and not isinstance(read_json(folder / FAILURE_NAME), dict):
+        unread = f"{FAILURE_NAME} is damaged"
+    return unread
 
 
-def read_outcomes(path: Path) -> tuple[TestOutcome, ...]:
-    """What results.xml says; nothing if the simulator was ended while it wrote it."""
+def read_outcomes(path: Path) -> tuple[tuple[TestOutcome, ...], str]:
+    """What results.xml says, and why it cannot be read: the simulator may have been ended while it wrote it."""
     try:
-        return read_results(path)
-    except ElementTree.ParseError:
-        return ()
+        return read_results(path), ""
+    except ElementTree.ParseError as error:
+        return (), f"{path.name} cannot be read ({error})"
 
 
 def replay_of(folder: Path, problem: str) -> str:
@@ -261,7 +288,7 @@ def with_failure(job: Job) -> Job:
     divergence = job.path / "divergence.txt" if job.path else None
     title = job.title or str(record.get("title") or "")
     key = str(record.get("key") or "") or job.failure_key
-    if not record and divergence is not None and divergence.exists():
+    if not record and divergence is not None and divergence.is_file():
         text = divergence.read_text(errors="replace")
         title, key = divergence_title(text), keyed(divergence_title(text))
     commands = record.get("commands")
@@ -305,9 +332,43 @@ def keyed(text: str) -> str:
 # ---- help -----------------------------------------------------------------------------------------
 
 
+def no_result(file: Path) -> ConfigError:
+    """What is said of a summary.json that another command wrote, or none of ours."""
+    return ConfigError(
+        "this is no result of a run, a test run or a regression", str(file),
+        "give the folder of one: sim_build/run, sim_build/test and sim_build/regress/latest are, and what OUT= named",
+    )  # fmt: skip
+
+
+def damaged(file: Path, why: str) -> ConfigError:
+    """What is said of a result that is not as it was written."""
+    return ConfigError(f"this result is damaged ({why})", str(file), "run it again, or give another folder")
+
+
+def read_facts(file: Path) -> dict[str, Any]:
+    """The object in a JSON file, empty if there is no file; ConfigError if it is damaged or holds something else."""
+    if not file.exists():
+        return {}
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(file, " ".join(str(error).split())) from None
+    if not isinstance(found, dict):
+        raise no_result(file) if file.name == SUMMARY_NAME else damaged(file, "no JSON object")
+    return found
+
+
+def of_kinds(file: Path, facts: dict[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the facts in a file whose kinds are known; ConfigError if one is of another kind."""
+    for name, kind in kinds.items():
+        if name in facts and not is_of(facts[name], kind):
+            raise damaged(file, f"{name} is {shortened(repr(facts[name]), 40)}")
+    return {name: facts[name] for name in kinds if name in facts}
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds, None if there is none or it is none."""
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

@@ -146,9 +146,16 @@ def _stopped_ns(case: ElementTree.Element) -> float:
 
 
 def read_results(path: Path) -> tuple[TestOutcome, ...]:
-    """The outcomes in cocotb's results file; none if the simulator never wrote it."""
+    """The outcomes in cocotb's results file; none if the simulator never wrote it. ParseError if it is damaged."""
     if not path.exists():
         return ()
+    try:
+        return _outcomes(path)
+    except (OSError, LookupError, ValueError) as error:  # an encoding that nobody knows, a time that is no number
+        raise ElementTree.ParseError(str(error)) from None
+
+
+def _outcomes(path: Path) -> tuple[TestOutcome, ...]:
     outcomes = []
     for case in ElementTree.parse(path).iter("testcase"):  # noqa: S314 - our own file
         status, message = "passed", ""

@@ -806,7 +806,7 @@ def test_damaged_results_are_refused_with_what_to_do_and_nothing_is_lost(
 
 
 @pytest.mark.rule("C-32")
-@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"run": 7}'])
+@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"run": 7}', "[" * 100_000], ids=str.__len__)
 def test_a_run_whose_state_is_damaged_is_not_gone_on_with(text: str, stand: Stand) -> None:
     stand.names = ["good"]
     assert stand.run() == 0

@@ -21,7 +21,7 @@ from model.layout.generated import RecCq, RecDlv, RecTcp
 from tb import bench, command_line
 from tb.config import ConfigError, RunConfig
 from tb.farm.job import Outcome
-from tb.farm.results import HISTORY_NAME
+from tb.farm.results import HISTORY_NAME, FigureRow, JobRow, ResultsWriter
 from tb.lockstep.trace import TRACE_NAME
 from tb.replay import REPLAY_NAME
 from tb.report import command as report_command
@@ -36,6 +36,7 @@ from tb.report.sections import coverage, plan, ranges, sabotages
 from tb.report.timeline import FRAME_BYTES
 from tb.report.traces import choose, trace_of
 from tb.sabotage.manifest import load
+from tb.session.summary import empty
 from tb.sim.run import gather as end_of_run
 from tb.tests.model.report_bench import (
     FAILED,
@@ -62,6 +63,14 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def many(tmp_path_factory: pytest.TempPathFactory, traced: Path) -> Regression:
     """A regression of 200 jobs."""
     return regression(tmp_path_factory.mktemp("many"), traced, jobs=200)
+
+
+def a_run(folder: Path, **changed: object) -> Path:
+    """The folder of a run that passed, but for what is changed in its summary.json."""
+    config = RunConfig(device="model", sim="icarus")
+    found = empty(config) | {"complete": True, "sim_seconds": 1.5} | changed
+    (folder / "summary.json").write_text(json.dumps(found))
+    return folder
 
 
 # ---- results and buckets --------------------------------------------------------------------------
@@ -186,6 +195,196 @@ def test_results_without_a_test_are_refused_and_no_report_is_written(tmp_path: P
     assert not (tmp_path / "report.html").exists()
 
 
+#: Deeper than a JSON reader follows.
+DEEP = "[" * 100_000
+#: What other commands write, or nobody.
+OTHER_SUMMARIES = {
+    "soak": '{"jobs": 3, "failed": 2, "passed": 1}',
+    "nothing": "{}",
+    "foreign": '{"a": 1}',
+    "seam": '{"seed": 1, "byte_exact": false}',
+    "docs-test": '{"schema": 1, "complete": true, "commit": "0", "passed": 1, "failed": 0, "commands": []}',
+    "formal": '[{"block": "fifo", "proved": false}]',
+    "list": "[]",
+    "number": "7",
+    "types": '{"complete": "yes", "problems": 5}',
+}
+#: As a test leaves it that passed.
+PASSED_XML = '<testsuites><testsuite><testcase classname="a" name="b"/></testsuite></testsuites>'
+
+
+def refused(folder: Path, capfd: pytest.CaptureFixture[str]) -> ConfigError:
+    """How the folder is refused: with status 2 and no report."""
+    with pytest.raises(ConfigError) as caught:
+        write_report(folder)
+    assert command_line.run_command("report", FOLDER=str(folder)) == 2
+    assert "Traceback" not in "".join(capfd.readouterr())
+    assert not (folder / "report.html").exists()
+    return caught.value
+
+
+@pytest.mark.parametrize("beside", [{}, {"results.xml": "garbage"}, {"results.xml": PASSED_XML, "config.json": "{}"}])
+@pytest.mark.parametrize("text", OTHER_SUMMARIES.values(), ids=OTHER_SUMMARIES)
+def test_the_summary_of_another_command_is_refused_and_never_a_passed_run(
+    text: str, beside: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in {"summary.json": text, **beside}.items():
+        (tmp_path / name).write_text(content)
+    error = refused(tmp_path, capfd)
+    assert error.what == "this is no result of a run, a test run or a regression"
+    assert error.where == str(tmp_path / "summary.json")
+    assert all(name in error.todo for name in ("sim_build/run", "sim_build/test", "sim_build/regress/latest"))
+
+
+def test_the_summary_of_another_command_beside_a_junit_file_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "junit.xml").write_text('<testsuite><testcase classname="a" name="b"/></testsuite>')
+    (tmp_path / "summary.json").write_text(OTHER_SUMMARIES["soak"])
+    assert refused(tmp_path, capfd).what == "this is no result of a run, a test run or a regression"
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "title"),
+    [
+        ({}, "passed", ""),
+        ({"problems": ["boom"]}, "failed", "boom"),
+        ({"complete": False}, "failed", "the run did not come to its end"),
+        ({"complete": False, "problems": ["interrupted"], "sim_seconds": 0}, "failed", "interrupted"),
+    ],
+    ids=["passed", "failed", "killed", "interrupted"],
+)
+def test_what_a_run_leaves_at_any_moment_is_reported(
+    changed: dict[str, Any], status: str, title: str, tmp_path: Path
+) -> None:
+    results = read(a_run(tmp_path, **changed))
+    assert [(job.status, job.title, job.seed) for job in results.jobs] == [(status, title, 1)]
+    assert (results.good, results.run.complete) == (status == "passed", changed.get("complete", True))
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"sim_seconds": "abc"}, "sim_seconds is 'abc'"), ({"sim_seconds": float("inf")}, "sim_seconds is inf"),
+        ({"sim_seconds": 10**400}, "sim_seconds is 1000"), ({"complete": "yes"}, "complete is 'yes'"),
+        ({"problems": 5}, "problems is 5"), ({"seed": "x"}, "seed is 'x'"), ({"seed": True}, "seed is True"),
+        ({"data_w": [64]}, r"data_w is \[64\]"), ({"device": {}}, "device is {}"), ({"commit": None}, "commit is None"),
+        ({"cycles": "many"}, "cycles is 'many'"), ({"simulator": 3}, "simulator is 3"),
+    ],
+)  # fmt: skip
+def test_a_run_whose_summary_has_a_value_of_another_kind_is_refused_with_its_name(
+    changed: dict[str, Any], why: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    error = refused(a_run(tmp_path, **changed), capfd)
+    assert re.match(rf"this result is damaged \({why}", error.what)
+    assert error.where == str(tmp_path / "summary.json")
+
+
+@pytest.mark.parametrize("junit", [False, True], ids=["run", "tests"])
+@pytest.mark.parametrize("text", [DEEP, f'{{"a": {DEEP}', "{", "\udcff"], ids=["deep", "inner", "cut-off", "no-text"])
+def test_a_summary_that_cannot_be_read_is_refused(
+    text: str, junit: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "summary.json").write_text(text, errors="surrogateescape")
+    (tmp_path / "results.xml").write_text(PASSED_XML)
+    if junit:
+        (tmp_path / "junit.xml").write_text('<testsuite><testcase classname="a" name="b"/></testsuite>')
+    error = refused(tmp_path, capfd)
+    assert error.what.startswith("this result is damaged (")
+    assert error.where == str(tmp_path / "summary.json")
+
+
+@pytest.mark.parametrize("text", [DEEP, "{", "[]", '{"seed": "x"}', '{"data_w": null}', '{"sim": 1}'])
+def test_a_damaged_configuration_is_refused(text: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (job_folder(tmp_path) / "config.json").write_text(text)
+    error = refused(tmp_path, capfd)
+    assert error.what.startswith("this result is damaged (")
+    assert error.where == str(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("results.xml", "garbage"), ("results.xml", "<testsuites><testsuite"), ("results.xml", ""),
+        ("results.xml", PASSED_XML.replace("name=", 'time="abc" name=')), ("rtl.json", '{"problems": 5}'),
+        ("results.xml", f'<?xml version="1.0" encoding="unheard-of"?>{PASSED_XML}'), ("rtl.json", DEEP),
+        ("rtl.json", "[]"), ("failure.json", DEEP), ("failure.json", "["),
+    ],
+)  # fmt: skip
+def test_a_run_with_a_file_that_cannot_be_read_has_failed_and_says_which(file: str, text: str, tmp_path: Path) -> None:
+    (a_run(tmp_path) / file).write_text(text)
+    ((job,), complete) = (read(tmp_path).jobs, read(tmp_path).run.complete)
+    assert (job.status, complete) == ("failed", True)
+    assert job.title.startswith((f"{file} cannot be read (", f"{file} is damaged"))
+    (bucket,) = write_report(tmp_path).buckets
+    assert bucket.title == job.title
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        '<testcase classname="a" name="b" time="abc"/>', '<testcase classname="a" name="b" time="nan"/>',
+        f'<testcase classname="a-s{"7" * 5000}[icarus-64]" name="b"/>', "<testcase",
+    ],
+    ids=["word", "nan", "seed", "cut-off"],
+)  # fmt: skip
+def test_a_damaged_junit_file_is_refused(case: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "summary.json").write_text('{"complete": true, "seconds": 1}')
+    (tmp_path / "junit.xml").write_text(f"<testsuite>{case}</testsuite>")
+    error = refused(tmp_path, capfd)
+    assert (error.what.partition(" (")[0], error.where) == ("junit.xml cannot be read", str(tmp_path))
+
+
+@pytest.mark.parametrize("summary", ['{"complete": 1}', '{"complete": true, "seconds": "abc"}', '{"complete": null}'])
+def test_a_test_run_whose_summary_has_a_value_of_another_kind_is_refused(
+    summary: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "summary.json").write_text(summary)
+    (tmp_path / "junit.xml").write_text('<testsuite><testcase classname="a" name="b"/></testsuite>')
+    assert refused(tmp_path, capfd).where == str(tmp_path / "summary.json")
+
+
+def test_an_error_in_a_junit_file_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "junit.xml").write_text('<testsuite><testcase classname="a" name="b"><error/></testcase></testsuite>')
+    assert [job.status for job in read(tmp_path).jobs] == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("job SET seconds = 'abc'", "row of job is damaged: its seconds is 'abc'"),
+        ("job SET seconds = 9e999", "row of job is damaged: its seconds is inf"),
+        ("run SET seconds = 'abc'", "row of run is damaged: its seconds is 'abc'"),
+        ("run SET complete = 'yes'", "row of run is damaged: its complete is 'yes'"),
+        ("run SET commit_hash = x'00ff'", "row of run is damaged: its commit_hash is b'"),
+        ("figure SET value = 'abc'", "row of figure is damaged: its value is 'abc'"),
+        ("figure SET name = NULL", "row of figure is damaged: it has no name"),
+        ("job SET id = NULL", "row of job is damaged: it has no id"),
+        ("job SET folder = x'00ff'", "row of job is damaged: its folder is b'"),
+        ("job SET seed = 'x'", "row of job is damaged: its seed is 'x'"),
+        ("job SET status = 'weird'", "row of job is damaged: there is no status 'weird'"),
+        ("job SET status = NULL", "row of job is damaged: it has no status"),
+    ],
+)
+def test_a_database_with_a_damaged_row_is_refused_with_what_is_wrong_in_it(
+    change: str, why: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "results.sqlite"
+    with ResultsWriter(path) as writer:
+        run = writer.begin("tests", "0", "2026-01-01T00:00:00")
+        writer.add(run, JobRow("a", "tests", "a", "icarus", 64, 1, "passed", seconds=2))
+        writer.figure(run, FigureRow("commits", 7, "commits"))
+        writer.finish(run, seconds=3, complete=True)
+    assert read(tmp_path).good
+    database = sqlite3.connect(path)
+    database.execute(f"UPDATE {change}")
+    database.commit()
+    database.close()
+    error = refused(tmp_path, capfd)
+    assert error.what.startswith(f"the results cannot be read (a {why}")
+    assert error.where == str(path)
+
+
 @pytest.mark.parametrize(
     ("seeds", "text"), [((), ""), ((4,), "4"), ((1, 2, 3, 9), "1-3,9"), ((1, 3, 5), "1,3 and 1 more")]
 )
@@ -295,7 +494,7 @@ def test_the_trace_of_an_identical_replay_stands_for_that_of_a_failed_job_and_no
 def test_a_trace_that_is_cut_off_is_said_and_the_report_is_written(tmp_path: Path, traced: Path) -> None:
     packed = (traced / TRACE_NAME).read_bytes()
     (tmp_path / TRACE_NAME).write_bytes(packed[: len(packed) // 2])
-    (tmp_path / "summary.json").write_text('{"complete": false, "problems": ["boom"]}')
+    a_run(tmp_path, complete=False, problems=["boom"])
     written = write_report(tmp_path)
     assert not written.traces.shown
     assert any("cut off" in note for note in written.traces.notes)
@@ -399,7 +598,7 @@ def test_the_same_results_give_the_same_report(many: Regression, tmp_path: Path)
 
 
 def test_what_was_not_measured_is_said_and_not_taken_as_good(tmp_path: Path) -> None:
-    (tmp_path / "summary.json").write_text('{"complete": true}')
+    a_run(tmp_path)
     text = write_report(tmp_path, build=tmp_path / "nothing").path.read_text()
     for file in ("plan/plan.json", "coverage/summary.json", "sabotage/summary.json", "bench/bench.json"):
         assert f"There is no <code>sim_build/{file}</code>" in text
@@ -423,7 +622,7 @@ def test_a_damaged_file_of_another_command_is_said_on_the_console_and_in_the_pag
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "summary.json").write_text('{"complete": true}')
+    a_run(tmp_path)
     (tmp_path / file).parent.mkdir()
     (tmp_path / file).write_text(text)
     wanted = f"sim_build/{file} is damaged and left out of the report; {command} makes it anew"
@@ -438,7 +637,7 @@ def test_a_damaged_file_of_another_command_is_said_on_the_console_and_in_the_pag
 
 
 def test_the_trend_has_every_figure_of_the_bench_over_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "summary.json").write_text('{"complete": true}')
+    a_run(tmp_path)
     monkeypatch.setattr(bench, "OUT", tmp_path / "build" / "bench")
     monkeypatch.setattr(bench, "report", lambda *_: [])
     for share in (0.5, 0.75, 0.6):
