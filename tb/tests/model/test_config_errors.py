@@ -225,8 +225,11 @@ def test_more_seeds_than_the_most_are_refused_before_they_are_listed(text: str) 
         ("again.json", '{"top": "tb_top", "modules": "m", "testcase": null, "plusargs": {}, "parameters": {}, '
          '"timeout": 1.0}'),
         ("failure.json", "[]"), ("failure.json", "{}"), ("failure.json", '{"cycle": "late"}'),
-        ("results.xml", "<"), ("rtl.json", "\xff"),
+        ("results.xml", "<"), ("rtl.json", "\xff"), ("rtl.json", '{"problems": 5}'),
+        ("results.xml", '<a><testcase time="abc"/></a>'),
+        *((name, "[" * 100_000) for name in ("config.json", "again.json", "failure.json", "rtl.json")),
     ],
+    ids=lambda text: text[:16],
 )  # fmt: skip
 def test_a_damaged_failure_folder_is_refused_by_replay_and_waves(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(RunConfig(sim="icarus").to_json())
