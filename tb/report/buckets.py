@@ -8,6 +8,7 @@ from typing import Any
 
 from tb.files import shortened
 from tb.report.results import FAILED, Job, failure_record
+from tb.testing.results import printable
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ def table(found: Iterable[Bucket]) -> list[str]:
     wide = max(len("seeds"), *(len(seeds) for _, seeds, _ in rows))
     lines = [f"  count  {'seeds':<{wide}}  failure"]
     for count, seeds, one in rows:
-        lines.append(f"  {count:>5}  {seeds:<{wide}}  {shortened(one.title, 120)}")
-        lines.append(f"  {'':5}  {'':{wide}}  {one.replay or 'no replay command was recorded'}")
+        lines.append(f"  {count:>5}  {seeds:<{wide}}  {shortened(printable(one.title), 120)}")
+        lines.append(f"  {'':5}  {'':{wide}}  {printable(one.replay) or 'no replay command was recorded'}")
     return lines
 
 

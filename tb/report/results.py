@@ -126,7 +126,20 @@ def read(folder: Path) -> Results:
             "there is nothing to report in this folder", f"FOLDER={folder}",
             "give the folder of a run, a test run or a regression: one with summary.json or results.sqlite",
         )  # fmt: skip
-    return replace(found, jobs=tuple(with_failure(job) for job in found.jobs))
+    return replace(found, jobs=tuple(with_failure(reachable(job)) for job in found.jobs))
+
+
+def reachable(job: Job) -> Job:
+    """The job, if the place of its folder can be looked at, whether it is there or not; ConfigError if not."""
+    try:
+        if job.path is not None:
+            job.path.exists()
+    except OSError as error:
+        raise ConfigError(
+            f"the folder of a job cannot be looked at ({error.strerror})", f"{job.id}: {shortened(job.folder, 200)}",
+            "make it readable, or run it again",
+        ) from None  # fmt: skip
+    return job
 
 
 # ---- results.sqlite -------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from tb.replay import REPLAY_NAME
 from tb.report import command as report_command
 from tb.report import timeline
 from tb.report.artifacts import Artifacts, gather, shares, trends
-from tb.report.buckets import buckets, shown_seeds
+from tb.report.buckets import buckets, shown_seeds, table
 from tb.report.command import write_report
 from tb.report.markup import json_block, tag
 from tb.report.record_fields import Table
@@ -342,6 +342,19 @@ def test_a_test_run_whose_summary_has_a_value_of_another_kind_is_refused(
     (tmp_path / "summary.json").write_text(summary)
     (tmp_path / "junit.xml").write_text('<testsuite><testcase classname="a" name="b"/></testsuite>')
     assert refused(tmp_path, capfd).where == str(tmp_path / "summary.json")
+
+
+def test_a_job_whose_folder_has_no_possible_name_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with ResultsWriter(tmp_path / "results.sqlite") as writer:
+        run = writer.begin("tests", "0", "2026-01-01T00:00:00")
+        writer.add(run, JobRow("a", "tests", "a", "icarus", 64, 1, "passed", folder="x" * 5000))
+    error = refused(tmp_path, capfd)
+    assert (error.what, error.where[:6]) == ("the folder of a job cannot be looked at (File name too long)", "a: xxx")
+
+
+def test_what_no_terminal_can_show_of_a_failure_is_replaced(tmp_path: Path) -> None:
+    found = buckets(read(a_run(tmp_path, problems=["half \ud800 of a pair \x1b[31m"])).jobs)
+    assert "half ? of a pair ?[31m" in table(found)[1]
 
 
 def test_an_error_in_a_junit_file_is_a_failure(tmp_path: Path) -> None:
