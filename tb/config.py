@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
+import types
+import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tb.variables import (
     BOTH,
@@ -25,7 +30,6 @@ from tb.variables import (
     ConfigError,
     Given,
     Reader,
-    absolute,
     checked_file,
 )
 
@@ -44,10 +48,42 @@ IPV6_COMMANDS = ("run", "serve", "regress", "seam", "packetdrill", "hostile", "i
 REMEMBERED = (
     "SIZE", "LOSS", "REORDER", "DUP", "CORRUPT", "DELAY", "PEER", "SEEDS", "DEVICE", "FRAMES", "FAMILY", "MEM_LATENCY",
 )  # fmt: skip
+#: What is said of a result folder that cannot be made or written.
+NOT_WRITABLE = "the result folder cannot be written"
 #: What memory may take beyond the least latency in a run, cycles; drawn for each.
 LATENCY_SPREADS = (0, 8, 32)
 #: The environment variable that names the JSON file for the process inside the simulator.
 CONFIG_FILE_VARIABLE = "CHIMNEY_CONFIG"
+
+
+#: Fields that hold one of a few values.
+CHOICES: dict[str, tuple[object, ...]] = {
+    "sim": SIMULATORS, "device": DEVICES, "peer": PEERS, "family": tuple(map(int, FAMILIES)), "data_w": DATA_WIDTHS,
+}  # fmt: skip
+
+
+def fits(value: object, kind: Any) -> bool:
+    """Whether a value is of a type as the fields of a dataclass have it."""
+    of, inner = typing.get_origin(kind), typing.get_args(kind)
+    if of is types.UnionType:
+        return any(fits(value, one) for one in inner)
+    if of in (tuple, list):
+        return isinstance(value, of) and all(fits(one, inner[0]) for one in value)
+    if of is dict:
+        return isinstance(value, dict) and all(fits(one, inner[1]) for one in value.values())
+    if kind is float:
+        return type(value) is int or (isinstance(value, float) and math.isfinite(value))
+    if kind is int:
+        return type(value) is int  # a bool is none
+    return isinstance(value, kind)
+
+
+def check_types(kind: type, values: Mapping[str, object]) -> None:
+    """TypeError if a value is not of the type of the field of its name; what has no field is left alone."""
+    hints = typing.get_type_hints(kind)
+    for name, value in values.items():
+        if name in hints and not fits(value, hints[name]):
+            raise TypeError(f"`{name}` is {json.dumps(value, default=str)[:80]}")
 
 
 @dataclass(frozen=True)
@@ -155,11 +191,6 @@ class RunConfig:
         if regress and texts.get("SIM") == BOTH and texts.get("SUITE") != "contract":  # as without SIM
             texts = {name: text for name, text in texts.items() if name != "SIM"}
         given = Reader(texts)
-        out = given.text("OUT")
-        failure = given.text("FAILURE")
-        folder = given.text("FOLDER")
-        commits = given.text("COMMITS")
-        patch, dut = given.text("PATCH"), given.text("DUT")
         seed = given.integer("SEED")
         file, size = checked_file(given.text("FILE")), given.size("SIZE")
         conns = given.integer("CONNS")
@@ -202,13 +233,13 @@ class RunConfig:
             view=given.flag("VIEW"),
             trace=given.flag("TRACE"),
             cover=given.flag("COVER"),
-            out=absolute(out) if out else ROOT / "sim_build" / "run",
-            failure=absolute(failure) if failure else None,
+            out=given.path("OUT", NOT_WRITABLE) or ROOT / "sim_build" / "run",
+            failure=given.path("FAILURE"),
             at=given.integer("AT") if given.text("AT") else None,
-            folder=absolute(folder) if folder else None,
+            folder=given.path("FOLDER"),
             sabotage_id=given.text("ID"),
-            patch=absolute(patch) if patch else None,
-            dut=absolute(dut) if dut else None,
+            patch=given.path("PATCH"),
+            dut=given.path("DUT"),
             tier=given.text("TIER") or "test",
             test=given.text("TEST"),
             require=given.words("REQUIRE"),
@@ -226,7 +257,7 @@ class RunConfig:
             frames=given.integer("FRAMES"),
             whole_port=given.flag("WHOLE"),
             vectors=given.existing("VECTORS"),
-            commits=absolute(commits) if commits else RunConfig.commits,
+            commits=given.path("COMMITS") or RunConfig.commits,
             scripts=given.paths("SCRIPTS"),
             given=given.names(*REMEMBERED, *(("CLUSTER", "FILTER", "OPS", "TEST", "TIER") if regress else ())),
         )
@@ -253,15 +284,22 @@ class RunConfig:
 
     @staticmethod
     def from_json(text: str) -> RunConfig:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; KeyError, TypeError or ValueError if it is not what that wrote."""
         values = json.loads(text)
         for name in ("file", "out", "failure", "folder", "patch", "dut", "vectors", "commits"):
-            if values.get(name) is not None:
+            if isinstance(values.get(name), str):
                 values[name] = Path(values[name])
-        values["scripts"] = tuple(Path(path) for path in values.get("scripts", ()))
-        for name in ("seeds", "require", "given"):
-            values[name] = tuple(values[name])
-        return RunConfig(**values)
+        for name in ("seeds", "require", "given", "scripts"):
+            found = values.get(name, []) if name == "scripts" else values[name]
+            values[name] = tuple(found) if isinstance(found, list) else found
+        if fits(values["scripts"], tuple[str, ...]):
+            values["scripts"] = tuple(map(Path, values["scripts"]))
+        check_types(RunConfig, values)
+        config = RunConfig(**values)
+        for name, allowed in CHOICES.items():
+            if getattr(config, name) not in allowed:
+                raise ValueError(f"`{name}` is none of {', '.join(map(str, allowed))}")
+        return config
 
     def prepare_out(self) -> Path:
         """Create the result folder and prove that it can be written."""
@@ -272,7 +310,7 @@ class RunConfig:
             probe.unlink()
         except OSError as error:
             raise ConfigError(
-                f"the result folder cannot be written ({error.strerror})", f"OUT={self.out}", "choose another with OUT="
+                f"{NOT_WRITABLE} ({error.strerror})", f"OUT={self.out}", "choose another with OUT="
             ) from error
         return self.out
 

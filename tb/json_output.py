@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +17,7 @@ from typing import Any, Self
 from tb.cli import FAILED, module_of
 from tb.commands import COMMANDS
 from tb.config import ROOT, ConfigError, RunConfig
+from tb.files import shown
 from tb.story.find import newest
 
 
@@ -63,8 +65,21 @@ class Document:
         sys.stdout.flush()
         os.dup2(self._stdout, 1)
         os.close(self._stdout)
-        if kind is None:
+        if isinstance(error, Exception):
+            self.unexpected(error)
+        elif error is not None:
+            return
+        try:
+            text = json.dumps(self.content(), indent=1)
+        except (OSError, TypeError, ValueError) as wrong:  # the result file is half written, or is gone again
+            if self._error is None:
+                self.unexpected(wrong)
+            self._file = self._result = None
             print(json.dumps(self.content(), indent=1), flush=True)
+            if error is None:
+                raise
+        else:
+            print(text, flush=True)
 
     def of(self, config: RunConfig) -> None:
         """The configuration is known: what its result file is before the command runs."""
@@ -73,9 +88,12 @@ class Document:
         self._before = self._state()
 
     def _state(self) -> tuple[int, int] | None:
-        if self._file is None or not self._file.exists():
+        if self._file is None:
             return None
-        found = self._file.stat()
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
         return found.st_mtime_ns, found.st_ino
 
     def fresh(self) -> bool:
@@ -97,6 +115,14 @@ class Document:
     def error(self, error: ConfigError) -> None:
         """Keep what was wrong."""
         self._error = {"what": error.what, "where": error.where, "do": error.todo}
+
+    def unexpected(self, error: Exception) -> None:
+        """The command ends with a traceback, on standard error: keep what it says."""
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{shown(Path(frames[-1].filename))}, line {frames[-1].lineno}" if frames else self._config.command
+        todo = "this is a fault of the program: standard error has the traceback, report it with the command"
+        self.status = FAILED
+        self.error(ConfigError(f"{type(error).__name__}: {error}", where, todo))
 
     def content(self) -> dict[str, Any]:
         """The document."""

@@ -52,6 +52,7 @@ class Meter:
         self._name = name
         self._total = total
         self._share = share
+        self._last_share = 0.0
         self._console = console or Console(highlight=False, soft_wrap=True)
         self._clock = clock
         self._plain = plain
@@ -125,7 +126,13 @@ class Meter:
         return (self._clock() - self._started) / done * max(0, self._total - done)
 
     def _over_now(self) -> int:
-        return self._done if self._share is None else round(self._total * self._share())
+        return self._done if self._share is None else round(self._total * self._share_now())
+
+    def _share_now(self) -> float:
+        """What is done, 0 to 1; the last that was told where nobody can tell now: only what is shown hangs on it."""
+        with contextlib.suppress(Exception):
+            self._last_share = min(1.0, max(0.0, self._share())) if self._share is not None else 0.0
+        return self._last_share
 
     def left_in_words(self) -> str:
         """The time left for people."""
@@ -134,7 +141,7 @@ class Meter:
 
     def line(self) -> str:
         """The plain line of this moment."""
-        done = f"{self._over_now()} of {self._total}" if self._share is None else f"{self._share():.0%}"
+        done = f"{self._over_now()} of {self._total}" if self._share is None else f"{self._share_now():.0%}"
         words = f"{self._name}: {done} done after {duration(self._clock() - self._started)}"
         now = self._now()
         return f"{words}, {self.left_in_words()}" + (f"; running: {now}" if now else "")

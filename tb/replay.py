@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tb.config import ROOT, ConfigError, RunConfig
+from tb.config import ROOT, ConfigError, RunConfig, check_types
 from tb.folders import claimed, damaged, here, read_object, typed
 from tb.owndut.device import OwnDevice
 from tb.progress import alone
@@ -31,6 +31,7 @@ from tb.sim.spec import SimSpec, chimney_spec, unit_spec
 from tb.sim.tools import Tool, choose
 from tb.story.find import FAILURE_NAME, newest, story_of
 from tb.story.record import marker_time
+from tb.variables import there
 from tb.wave_viewer import COMMAND_NAME, SAVE_NAME, WAVE_NAMES, describe, marked, marked_time
 
 TIMEOUT = 3000.0
@@ -59,7 +60,8 @@ class Failure:
         if not self.tree:
             return None
         found = (self.folder / self.tree).resolve()
-        return found if found != ROOT.resolve() and (found / "Makefile").exists() else None
+        makefile = there(found / "Makefile", str(self.folder / AGAIN_NAME))
+        return found if found != ROOT.resolve() and makefile else None
 
     @property
     def cycle(self) -> int | None:
@@ -166,10 +168,11 @@ def load(folder: Path) -> Failure:
         if not (folder / name).exists():
             raise ConfigError(f"this is no failure folder: it has no {name}", f"FAILURE={folder}", "give another")
     config = read_config(file)
-    if config.file is not None and not config.file.exists():
+    if config.file is not None and not there(config.file, str(file)):
         raise ConfigError("the file that was sent is gone", str(config.file), "put it back and replay again")
     facts = read_object(again)
     try:
+        check_types(Failure, facts)
         failure = Failure(folder=folder, config=config, **facts)
     except TypeError as error:
         raise damaged(again, str(error).replace("Failure.__init__()", "it")) from None

@@ -7,9 +7,12 @@ table before anything is installed.
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
+import stat
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +36,10 @@ MAX_SIZE = 64 << 20
 MAX_TIME = 3_600_000.0
 #: Words for CLUSTER, beside addresses.
 CLUSTERS = ("local", "slurm")
-#: Seeds of one command, at most.
-MAX_SEEDS = 10_000
+#: Seeds of one command, at most; the greatest seed.
+MAX_SEEDS, MAX_SEED = 10_000, 0xFFFF_FFFF
+#: What the system says of a path at which nothing is.
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 #: Texts by the name of their variable; a tuple holds several words that need no splitting.
 Given = Mapping[str, "str | tuple[str, ...]"]
@@ -68,7 +73,8 @@ class BuildError(Exception):
 class Variable:
     """One variable. `kind` is the method of `Reader` that reads it; `low` and `high` bound an integer.
 
-    `default` is read like a given text; `otherwise` says in words what holds where there is no such text.
+    They bound each of several `numbers`, too. `default` is read like a given text; `otherwise` says in words what holds
+    where there is no such text.
     """
 
     name: str
@@ -99,7 +105,7 @@ class Variable:
     @property
     def range(self) -> str:
         """The values allowed, in words."""
-        if self.kind == "integer":
+        if self.kind in ("integer", "numbers"):
             return f"{self.low} to {self.high}"
         if self.kind == "flag":
             return "1 or 0"
@@ -129,8 +135,8 @@ TABLE = (
     _rate("DUP", "comes twice"),
     _rate("CORRUPT", "has a bit wrong"),
     Variable("DELAY", "integer", "delay of each direction", "2", 0, 10_000, unit="ticks"),
-    Variable("SEED", "integer", "seed of everything random", "1", 0, 0xFFFF_FFFF),
-    Variable("SEEDS", "numbers", "seeds, a list such as 1-20 or 1,4,9", otherwise="SEED"),
+    Variable("SEED", "integer", "seed of everything random", "1", 0, MAX_SEED),
+    Variable("SEEDS", "numbers", "seeds, a list such as 1-20 or 1,4,9", "", 0, MAX_SEED, otherwise="SEED"),
     Variable("CONNS", "integer", "connections at once", "1", 1, MAX_CONNS),
     Variable(
         "FAMILY", "choice", "version of IP under the connections", "4", choices=FAMILIES,
@@ -204,16 +210,32 @@ def absolute(text: str) -> Path:
     return Path(os.path.abspath(os.path.expanduser(text)))
 
 
+def there(path: Path, where: str, what: str = "this path cannot be looked at", todo: str = "give another one") -> bool:
+    """Whether something is at a path; ConfigError if that cannot be told, or if it is a folder that is closed."""
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            os.stat(f"{path}/.")  # only where the folder may be searched
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            return False
+        raise ConfigError(f"{what} ({error.strerror})", where, todo) from None
+    except ValueError:  # a NUL: there is no such name
+        return False
+    return True
+
+
 def checked_file(text: str | None) -> Path | None:
     """FILE as a path that can be sent."""
     if text is None:
         return None
     path = absolute(text)
     where = f"FILE={text}"
-    if not path.exists():
+    if not there(path, where, "the file to send cannot be read", "give the path of an existing file"):
         raise ConfigError("the file to send does not exist", where, "give the path of an existing file")
     if path.is_dir():
         raise ConfigError("the file to send is a directory", where, "give the path of one file")
+    if not path.is_file():
+        raise ConfigError("the file to send is no regular file", where, "copy it into a file and give that")
     try:
         with path.open("rb") as file:
             first = file.read(1)
@@ -244,14 +266,20 @@ class Reader:
         given = self._environment.get(name) or ()
         return tuple(given.split()) if isinstance(given, str) else given
 
-    def existing(self, name: str) -> Path | None:
-        """The path of something that is there."""
+    def path(self, name: str, what: str = "this path cannot be looked at") -> Path | None:
+        """A path at which there may be nothing; ``what`` is said where the system cannot tell."""
         text = self.text(name)
         if text is None:
             return None
         path = absolute(text)
-        if not path.exists():
-            raise ConfigError("there is no such file", f"{name}={text}", "give the path of an existing file")
+        there(path, f"{name}={text}", what)
+        return path
+
+    def existing(self, name: str) -> Path | None:
+        """The path of something that is there."""
+        path, where = self.path(name), f"{name}={self.text(name)}"
+        if path is not None and not there(path, where):
+            raise ConfigError("there is no such file", where, "give the path of an existing file")
         return path
 
     def paths(self, name: str) -> tuple[Path, ...]:
@@ -259,7 +287,8 @@ class Reader:
         found: list[Path] = []
         for word in self.listed(name):
             path = absolute(word)  # as it is written, or a pattern
-            matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]
+            found_as_written = there(path, f"{name}={word}")
+            matches = [path] if found_as_written else [Path(match) for match in sorted(glob.glob(str(path)))]
             if not matches:
                 raise ConfigError("there is no such file or folder", f"{name}={word}", "give existing files or folders")
             found += matches
@@ -355,14 +384,15 @@ class Reader:
         text = self.text(name)
         try:
             re.compile(text or "")
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ConfigError(
                 f"{name} is not a regular expression ({error})", f"{name}={text}", "give one of Python's syntax"
             ) from None
         return text
 
     def numbers(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-        """A list such as 1-20 or 1,4,9."""
+        """A list such as 1-20 or 1,4,9, each number once."""
+        low, high = VARIABLES[name].low, VARIABLES[name].high
         text = self.text(name)
         if text is None:
             return default
@@ -377,6 +407,11 @@ class Reader:
             raise ConfigError(f"{name} is not a list of numbers", f"{name}={text}", "give e.g. 1-20 or 1,4,9") from None
         if not result or len(result) > MAX_SEEDS:
             raise ConfigError(f"{name} names no or too many seeds", f"{name}={text}", f"give 1 to {MAX_SEEDS} seeds")
+        if min(result) < low or max(result) > high:
+            raise ConfigError(f"{name} is out of range", f"{name}={text}", f"give whole numbers from {low} to {high}")
+        if len(set(result)) < len(result):
+            again = Counter(result).most_common(1)[0][0]
+            raise ConfigError(f"{name} names seed {again} more than once", f"{name}={text}", "give each seed once")
         return tuple(result)
 
     def words(self, name: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from model.device.registers import SOFT_RESET
 from model.layout.generated import Csr
 from tb.config import ROOT, RunConfig
 from tb.lockstep.trace import Image, Line, TraceError, TraceReader, Values
-from tb.progress import Meter
+from tb.progress import Meter, alone
 
 GOOD, FAILED = 0, 1
 #: What ends a trace, in this order, with what it says; each at most once, and behind it stands no other observation.
@@ -220,9 +220,10 @@ class Checker:
 
 def check(path: Path, shown: str | None = None) -> tuple[Verdict, TraceReader]:
     """The verdict on a trace, called ``shown`` in messages; raises TraceError if it is none, or not a whole one."""
-    reader = TraceReader(path, shown or str(path))
+    shown = shown or str(path)
+    reader = TraceReader(path, shown)
     try:
-        with Meter("check", share=lambda: reader.share):
+        with Meter("check", share=lambda: reader.share) if reader.sized else alone("check", shown):
             return Checker(reader).run(), reader
     finally:
         reader.close()

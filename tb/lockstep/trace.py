@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -27,12 +29,16 @@ VERSION = 2
 TRACE_NAME = "commits.jsonl.gz"
 #: Bytes of memory that a trace may have at most.
 MAX_MEMORY = 1 << 30
+#: Bytes of the longest line: so many, and so many more for each byte of memory that the header tells of.
+MAX_LINE, LINE_PER_BYTE = 1 << 20, 4
 #: Bits of the longest number of a record, and of any other.
 RECORD_BITS, NUMBER_BITS = 1 << 14, 64
 #: What each table of the device may be at most.
 MAX_TABLE = 1 << 16
 #: Bytes of a snapshot that are compared at once.
 PAGE = 4096
+#: What to do with what is no trace.
+GIVE = "give the commits.jsonl.gz of a run with TRACE=1 (docs/trace-format.md)"
 _GZIP = b"\x1f\x8b"
 
 #: Pieces of memory: (address, bytes).
@@ -297,24 +303,35 @@ class TraceReader:
         try:
             self._file = path.open("rb")
             packed = self._file.peek(2)[:2] == _GZIP
-            self._bytes = path.stat().st_size
+            found = os.fstat(self._file.fileno())
         except OSError as error:
             raise TraceError(
                 f"the trace cannot be read ({error.strerror})", shown, "give the commits.jsonl.gz of a run with TRACE=1"
             ) from error
+        #: None if it comes from a pipe or a device.
+        self._bytes = found.st_size if stat.S_ISREG(found.st_mode) else None
+        self._longest = MAX_LINE
         self._stream: io.BufferedIOBase = gzip.GzipFile(fileobj=self._file) if packed else self._file
         self._texts = self._read()
         self.header = self._header()
+        self._longest += LINE_PER_BYTE * self.header.memory_bytes
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
 
     @property
+    def sized(self) -> bool:
+        """Whether it is known how much there is to read."""
+        return self._bytes is not None
+
+    @property
     def share(self) -> float:
-        """How much of the file was read, 0 to 1."""
+        """How much of the file was read, 0 to 1; 0 of one that is not `sized`."""
+        if self._bytes is None:
+            return 0.0
         try:
-            return self._file.tell() / max(1, self._bytes)
+            return min(1.0, self._file.tell() / max(1, self._bytes))  # it may have grown
         except ValueError:  # it is closed
             return 1.0
 
@@ -329,7 +346,12 @@ class TraceReader:
     def _read(self) -> Iterator[tuple[int, bytes]]:
         number = 0
         try:
-            for number, text in enumerate(self._stream, 1):
+            while text := self._stream.readline(self._longest + 1):
+                number += 1
+                if len(text) > self._longest:
+                    raise TraceError(
+                        f"the line is longer than {self._longest} bytes: this is not a trace", self.where(number), GIVE
+                    )
                 yield number, text
         except EOFError:
             raise self._cut("the compressed trace is cut off", number + 1) from None
@@ -352,7 +374,7 @@ class TraceReader:
         not_one = TraceError(
             "this is not a trace",
             self.where(1),
-            "give the commits.jsonl.gz of a run with TRACE=1 (docs/trace-format.md)",
+            GIVE,
         )
         if not text:
             raise not_one

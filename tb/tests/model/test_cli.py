@@ -7,6 +7,8 @@ import importlib
 import json
 import re
 import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +89,56 @@ def test_a_design_that_does_not_compile_is_told_with_the_words_of_the_compiler_a
         assert "Traceback" not in said.err
         if module is command_line:
             assert json.loads(said.out)["error"]["what"].startswith("the simulator was not built")
+
+
+def test_a_command_that_ends_with_a_traceback_leaves_a_document_too(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_config: RunConfig) -> int:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr(command_line, "call", broken)
+    with pytest.raises(ZeroDivisionError):
+        chimney("run", "--json")
+    said = capfd.readouterr()
+    document = json.loads(said.out)
+    assert (document["command"], document["status"], document["result"]) == ("run", 1, None)
+    assert document["error"]["what"] == "ZeroDivisionError: by nought"
+    assert re.fullmatch(r"tb/tests/model/test_cli\.py, line \d+", document["error"]["where"])
+    assert document["error"]["do"]
+    with pytest.raises(ZeroDivisionError):
+        chimney("run")
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("raised", [False, True])
+def test_a_result_that_was_half_written_leaves_a_document_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], raised: bool
+) -> None:
+    def half(config: RunConfig) -> int:
+        config.out.mkdir()
+        (config.out / "summary.json").write_text("{")
+        return 1 // (not raised)
+
+    monkeypatch.setattr(command_line, "call", half)
+    with pytest.raises(ZeroDivisionError if raised else ValueError):
+        chimney("run", "--json", "--out", str(tmp_path / "out"))
+    document = json.loads(capfd.readouterr().out)
+    assert (document["status"], document["results"], document["result"]) == (1, None, None)
+    assert document["error"]["what"].startswith("ZeroDivisionError: " if raised else "JSONDecodeError: ")
+
+
+def test_the_traceback_of_a_command_is_on_standard_error_beside_its_document() -> None:
+    program = (
+        "import sys; from tb import command_line; command_line.call = lambda config: print('prose') or 1 // 0; "
+        "sys.exit(command_line.main(['run', '--json']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == json.loads(done.stdout)["status"] == 1
+    assert done.stderr.startswith("prose\nTraceback (most recent call last):\n")
+    assert done.stderr.endswith("\nZeroDivisionError: integer division or modulo by zero\n")
 
 
 def test_makefile_and_table_have_the_same_variables_and_commands() -> None:

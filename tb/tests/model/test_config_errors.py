@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import gzip
 import json
 import os
 import signal
@@ -267,6 +269,162 @@ def test_a_cycle_behind_the_end_of_the_run_is_refused_with_the_last_one(tmp_path
     wave_viewer.bound(RunConfig(failure=tmp_path, at=123), tmp_path)
 
 
+#: A field of config.json, and what stands there instead.
+DAMAGE: tuple[tuple[str, object], ...] = (
+    ("seed", "x"), ("seed", 1.5), ("seed", True), ("data_w", 63), ("data_w", "512"), ("conns", []), ("size", None),
+    ("loss", "q"), ("loss", float("nan")), ("waves", 1), ("sim", None), ("sim", "modelsim"), ("device", "fpga"),
+    ("peer", ""), ("family", 5), ("file", 7), ("out", None), ("out", []), ("seeds", [1, "2"]), ("seeds", "12"),
+    ("seeds", 5), ("require", [1]), ("scripts", [None]), ("scripts", 1), ("given", {}), ("test", 3), ("nonsense", 1),
+)  # fmt: skip
+
+
+@pytest.mark.rule("C-23")
+@pytest.mark.parametrize(("name", "value"), DAMAGE)
+def test_a_configuration_with_a_field_of_another_type_is_damaged_and_nothing_is_simulated(
+    name: str, value: object, tmp_path: Path
+) -> None:
+    found = json.loads(RunConfig(sim="icarus").to_json()) | {name: value}
+    (tmp_path / "config.json").write_text(json.dumps(found))
+    (tmp_path / "again.json").write_text(AGAIN)
+    with pytest.raises(ConfigError) as caught:
+        replay.load(tmp_path)
+    assert caught.value.what.startswith("this failure folder is damaged (")
+    assert name in caught.value.what
+    assert caught.value.where == str(tmp_path / "config.json")
+
+
+@pytest.mark.rule("C-23")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("timeout", "late"), ("plusargs", 3), ("parameters", {"DEPTH": "four"}), ("modules", [1]), ("tree", None)],
+)
+def test_a_record_of_what_was_simulated_with_a_field_of_another_type_is_damaged(
+    name: str, value: object, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(RunConfig(sim="icarus").to_json())
+    (tmp_path / "again.json").write_text(AGAIN)
+    assert replay.load(tmp_path).timeout == 1.0
+    (tmp_path / "again.json").write_text(json.dumps(json.loads(AGAIN) | {name: value}))
+    with pytest.raises(ConfigError, match=rf"this failure folder is damaged \(`{name}` is ") as caught:
+        replay.load(tmp_path)
+    assert caught.value.where == str(tmp_path / "again.json")
+
+
+def test_every_configuration_comes_back_from_its_text() -> None:
+    full = RunConfig(
+        file=Path("/f"), loss=0.5, delay=0, seeds=(1, 2), out=Path("/o"), failure=Path("/x"), at=0, folder=Path("/r"),
+        sabotage_id="b*", patch=Path("/p"), dut=Path("/d"), test="a b", require=("tun",), time_limit=3.0, filter="a.*",
+        vectors=Path("/v"), commits=Path("/c"), scripts=(Path("/s"), Path("/t")), given=("SIZE",), family=6, data_w=64,
+    )  # fmt: skip
+    for config in (RunConfig(), full, RunConfig(time_limit=3, loss=0), RunConfig.from_environment("run", {})):
+        assert RunConfig.from_json(config.to_json()) == config
+
+
+# ---- paths that the system does not look at, and files that are none --------------------------------
+
+#: A name that no file can have.
+LONG = "n" * 300
+#: A command and the variable that takes a path.
+PATHS = (
+    ("run", "OUT"), ("replay", "FAILURE"), ("waves", "FAILURE"), ("report", "FOLDER"), ("packetdrill", "SCRIPTS"),
+    ("vectors", "VECTORS"), ("test", "DUT"), ("sabotage", "PATCH"), ("check", "COMMITS"), ("run", "FILE"),
+)  # fmt: skip
+#: What is said of a path that has a use of its own.
+SAID = {"OUT": "the result folder cannot be written", "FILE": "the file to send cannot be read"}
+
+
+@pytest.mark.rule("C-33")
+@pytest.mark.parametrize(("name", "variable"), PATHS)
+def test_a_path_with_a_name_that_is_too_long_is_refused(name: str, variable: str, tmp_path: Path) -> None:
+    for path in (tmp_path / LONG, tmp_path / LONG / "below"):
+        with pytest.raises(ConfigError) as caught:
+            RunConfig.from_environment(name, {variable: str(path)})
+        said = SAID.get(variable, "this path cannot be looked at")
+        assert caught.value.what == f"{said} (File name too long)"
+        assert (caught.value.where, bool(caught.value.todo)) == (f"{variable}={path}", True)
+
+
+@pytest.mark.rule("C-33")
+def test_a_name_that_is_too_long_ends_each_command_with_three_lines(tmp_path: Path) -> None:
+    path = tmp_path / LONG
+    refused(run({"OUT": str(path), "DEVICE": "model"}), "the result folder cannot be written (File name", f"OUT={path}")
+    refused(command("replay", {"FAILURE": str(path)}), "this path cannot be looked at", f"FAILURE={path}")
+
+
+@pytest.mark.rule("C-33")
+@pytest.mark.parametrize(("name", "variable"), PATHS)
+def test_a_folder_that_may_not_be_searched_is_refused(
+    name: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, closed = os.stat, tmp_path / "closed"
+    closed.mkdir()
+
+    def stat(path: str | Path, **more: bool) -> os.stat_result:
+        if str(path).startswith(f"{closed}/"):  # the tests may be those of root, for whom nothing is closed
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, **more)
+
+    monkeypatch.setattr("os.stat", stat)
+    for path in (closed, closed / "below"):
+        with pytest.raises(ConfigError, match=r" \(Permission denied\) ") as caught:
+            RunConfig.from_environment(name, {variable: str(path)})
+        assert caught.value.where == f"{variable}={path}"
+
+
+@pytest.mark.rule("C-33")
+def test_a_failure_that_names_a_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "again.json").write_text(AGAIN)
+    (tmp_path / "config.json").write_text(RunConfig(file=tmp_path / LONG).to_json())
+    with pytest.raises(ConfigError, match="cannot be looked at") as caught:
+        replay.load(tmp_path)
+    assert caught.value.where == str(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text(RunConfig().to_json())
+    (tmp_path / "again.json").write_text(json.dumps(json.loads(AGAIN) | {"tree": LONG}))
+    with pytest.raises(ConfigError, match="cannot be looked at") as caught:
+        _ = replay.load(tmp_path).other_tree
+    assert caught.value.where == str(tmp_path / "again.json")
+
+
+@pytest.mark.rule("C-34")
+def test_a_device_or_a_pipe_is_not_opened_as_the_file_to_send(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (Path("/dev/zero"), pipe):
+        refused(run({"FILE": str(path), "DEVICE": "model"}), "the file to send is no regular file", f"FILE={path}")
+
+
+# ---- lists and patterns -----------------------------------------------------------------------------
+
+
+@pytest.mark.rule("C-35")
+@pytest.mark.parametrize("text", ["4294967296", "99999999999", "1,4294967296", "4294967290-4294967296"])
+@pytest.mark.parametrize("name", ["regress", "hostile"])
+def test_a_seed_of_a_list_has_the_bounds_of_a_seed(name: str, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.from_environment(name, {"SEEDS": text})
+    told = ("SEEDS is out of range", f"SEEDS={text}", "give whole numbers from 0 to 4294967295")
+    assert (caught.value.what, caught.value.where, caught.value.todo) == told
+    assert RunConfig.from_environment(name, {"SEEDS": "0,4294967295"}).seeds == (0, 4294967295)
+
+
+@pytest.mark.rule("C-35")
+@pytest.mark.parametrize(("text", "again"), [("1,1", 1), ("1-3,2", 2), ("5-7,1-5", 5)])
+def test_a_seed_that_is_named_twice_is_refused(text: str, again: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.from_environment("regress", {"SEEDS": text})
+    assert caught.value.what == f"SEEDS names seed {again} more than once"
+    assert caught.value.where == f"SEEDS={text}"
+    assert RunConfig.from_environment("regress", {"SEEDS": "3,1-2"}).seeds == (3, 1, 2)
+
+
+@pytest.mark.rule("C-36")
+@pytest.mark.parametrize("text", ["(", "a{99999999999}", "(" * 3000 + ")" * 3000, "(" * 3000])
+def test_a_pattern_that_python_cannot_take_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="FILTER is not a regular expression") as caught:
+        RunConfig.from_environment("regress", {"FILTER": text})
+    assert caught.value.where == f"FILTER={text}"
+
+
 #: row, variable, value, message.
 WRONG: tuple[tuple[str, str, str, str], ...] = (
     ("C-06", "SEED", "seven", "SEED is not a number"),
@@ -517,6 +675,17 @@ def test_a_file_that_is_no_trace_of_lockstep_is_not_checked(tmp_path: Path) -> N
         check=False,
     )  # fmt: skip
     refused(done, "this is not a trace", f"{other}, line 1")
+
+
+@pytest.mark.rule("C-37")
+def test_what_has_no_lines_is_refused_by_check_before_it_fills_the_memory(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.gz"
+    with gzip.open(bomb, "wb", compresslevel=1) as file:
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    for path in (Path("/dev/zero"), bomb):
+        done = command("check", {"COMMITS": str(path)})
+        refused(done, "the line is longer than 1048576 bytes: this is not a trace", f"{path}, line 1")
 
 
 @pytest.mark.rule("C-29")

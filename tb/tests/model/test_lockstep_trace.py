@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
+import re
+import threading
+import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
@@ -20,7 +25,8 @@ from tb import command_line
 from tb.config import RunConfig
 from tb.lockstep.check import Verdict, check, result
 from tb.lockstep.recording import GoldenTrace
-from tb.lockstep.trace import TRACE_NAME, Header, TraceError
+from tb.lockstep.trace import LINE_PER_BYTE, MAX_LINE, TRACE_NAME, Header, TraceError, TraceReader
+from tb.progress import Meter
 from tb.tests.model.device_bench import CONFIG, MEMORY
 from tb.tests.model.test_follower_lockstep import scenario
 
@@ -455,6 +461,78 @@ def test_other_files_and_other_versions_are_refused(tmp_path: Path, folder: str)
         check(tmp_path / "nothing")
     with pytest.raises(TraceError, match="cannot be read"):
         check(tmp_path)
+
+
+@pytest.mark.rule("C-37")
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_line_that_is_longer_than_one_of_a_trace_can_be_is_named_and_no_more_of_it_is_read(
+    tmp_path: Path, lines: list[Observation], packed: bool
+) -> None:
+    path = tmp_path / "t"
+    longest = MAX_LINE + LINE_PER_BYTE * MEMORY
+    head = (json.dumps(lines[0]) + "\n").encode()
+    for text, number, most in ((b"", 1, MAX_LINE), (head, 2, longest)):
+        whole = text + b"[" * (longest + (64 << 20))
+        path.write_bytes(gzip.compress(whole, 1) if packed else whole)
+        tracemalloc.start()
+        with pytest.raises(TraceError, match=f"longer than {most} bytes: this is not a trace") as caught:
+            check(path)
+        assert tracemalloc.get_traced_memory()[1] < 4 * longest
+        tracemalloc.stop()
+        assert caught.value.where == f"{path}, line {number}"
+
+
+def test_all_of_memory_may_stand_in_one_line_also_in_small_pieces(tmp_path: Path, lines: list[Observation]) -> None:
+    at = first(lines, "memory")
+    for size in (16, 4096, MEMORY):
+        pieces = [[addr, "00" * size] for addr in range(0, MEMORY, size)]
+        lines[at] = lines[at] | {"pieces": pieces}
+        assert len(json.dumps(lines[at])) < MAX_LINE + LINE_PER_BYTE * MEMORY
+        assert judged(tmp_path / "t", lines).line == at + 1  # read, and not the memory of this run
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_trace_that_comes_through_a_pipe_is_judged_as_from_a_file(
+    tmp_path: Path, folder: str, slow: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = ("\n".join(recorded(folder)) + "\n").encode()
+    told = text if slow else gzip.compress(text)  # what is packed comes out of the reader in large pieces
+    monkeypatch.setattr(
+        "tb.progress.Meter.__init__.__kwdefaults__", {**(Meter.__init__.__kwdefaults__ or {}), "plain": 0.05}
+    )
+    monkeypatch.setattr("threading.excepthook", lambda told: pytest.fail(str(told)))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def feed() -> None:
+        with pipe.open("wb") as file:
+            file.write(told[: len(told) // 2])
+            file.flush()
+            time.sleep(0.5 if slow else 0)
+            file.write(told[len(told) // 2 :])
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    assert check(pipe)[0].agrees
+    feeder.join(10)
+    said = capsys.readouterr()
+    assert said.err == ""
+    if slow:
+        assert re.search(rf"check: 0 of 1 done after \d+ s, time left not known yet; running: {pipe}\n", said.out)
+    assert "%" not in said.out
+
+
+def test_the_share_of_a_file_that_grew_is_the_whole(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / "t"
+    text = "\n".join(recorded(folder)) + "\n"
+    path.write_text(text)
+    reader = TraceReader(path, "t")
+    with path.open("a") as file:
+        file.write(text)
+    with pytest.raises(TraceError, match="behind the end line"):
+        list(reader.observations())
+    assert (reader.sized, reader.share) == (True, 1.0)
+    reader.close()
 
 
 def test_a_trace_that_is_cut_off_anywhere_is_refused(tmp_path: Path, folder: str) -> None:

@@ -109,6 +109,33 @@ def test_a_share_that_is_asked_for_gives_percent_and_time_left() -> None:
     assert meter.line() == "check: 25% done after 10 s, about 30 s left"
 
 
+def test_a_share_that_cannot_be_told_leaves_the_last_one_and_one_beyond_the_whole_is_the_whole() -> None:
+    shares: list[float | Exception] = [0.25, OSError("Illegal seek"), ZeroDivisionError(), 1.5, -1.0]
+
+    def share() -> float:
+        told = shares.pop(0)
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    meter = Meter("check", share=share)
+    assert [meter._share_now() for _ in range(5)] == [0.25, 0.25, 0.25, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_goes_on_when_its_share_cannot_be_told(terminal: bool) -> None:
+    text = io.StringIO()
+
+    def share() -> float:
+        raise OSError("Illegal seek")
+
+    console = Console(file=text, force_terminal=terminal, width=120, color_system=None)
+    with Meter("check", console=console, plain=0.05, share=share) as meter:
+        time.sleep(0.8)
+        assert meter._watcher.is_alive()
+    assert text.getvalue().count("check") >= 2
+
+
 def test_jobs_are_counted_as_they_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     jobs = [Job(str(n), ["true"], tmp_path, {"PATH": "/bin:/usr/bin"}, tmp_path / f"{n}.log", 60.0) for n in range(3)]
     jobs.append(Job("slow", ["sleep", "6"], tmp_path, {"PATH": "/bin:/usr/bin"}, tmp_path / "slow.log", 60.0))
