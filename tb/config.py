@@ -56,9 +56,10 @@ LATENCY_SPREADS = (0, 8, 32)
 CONFIG_FILE_VARIABLE = "CHIMNEY_CONFIG"
 
 
-#: Fields that hold one of a few values.
+#: Fields that hold one of a few values; the golden device alone has no simulator.
 CHOICES: dict[str, tuple[object, ...]] = {
-    "sim": SIMULATORS, "device": DEVICES, "peer": PEERS, "family": tuple(map(int, FAMILIES)), "data_w": DATA_WIDTHS,
+    "sim": (*SIMULATORS, "none"), "device": DEVICES, "peer": PEERS, "family": tuple(map(int, FAMILIES)),
+    "data_w": DATA_WIDTHS,
 }  # fmt: skip
 
 

@@ -86,7 +86,8 @@ def _job(config: RunConfig) -> Job:
     out = OUT / name
     out.mkdir(parents=True, exist_ok=True)
     file = out / "job.json"
-    file.write_text(replace(config, command="run", out=out, seeds=(config.seed,), sim_given=True).to_json())
+    given = config.device == "rtl"
+    file.write_text(replace(config, command="run", out=out, seeds=(config.seed,), sim_given=given).to_json())
     (out / "summary.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "tb.soak", str(file)]
     return Job(name, command, ROOT, dict(os.environ), out / "run.log", RUN_TIMEOUT)
