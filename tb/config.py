@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import re
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tb.kinds import fits
 from tb.variables import (
     BOTH,
     DATA_WIDTHS,
@@ -61,22 +59,6 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "sim": (*SIMULATORS, "none"), "device": DEVICES, "peer": PEERS, "family": tuple(map(int, FAMILIES)),
     "data_w": DATA_WIDTHS,
 }  # fmt: skip
-
-
-def fits(value: object, kind: Any) -> bool:
-    """Whether a value is of a type as the fields of a dataclass have it."""
-    of, inner = typing.get_origin(kind), typing.get_args(kind)
-    if of is types.UnionType:
-        return any(fits(value, one) for one in inner)
-    if of in (tuple, list):
-        return isinstance(value, of) and all(fits(one, inner[0]) for one in value)
-    if of is dict:
-        return isinstance(value, dict) and all(fits(one, inner[1]) for one in value.values())
-    if kind is float:
-        return type(value) is int or (isinstance(value, float) and math.isfinite(value))
-    if kind is int:
-        return type(value) is int  # a bool is none
-    return isinstance(value, kind)
 
 
 def check_types(kind: type, values: Mapping[str, object]) -> None:

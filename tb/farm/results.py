@@ -20,7 +20,6 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
-import math
 import sqlite3
 import typing
 from collections.abc import Iterator, Mapping
@@ -30,6 +29,7 @@ from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
 from tb.files import shortened
+from tb.kinds import fits
 
 #: Where `make bench` and `make bench-farm` keep their figures, below sim_build/bench.
 HISTORY_NAME = "results.sqlite"
@@ -112,17 +112,6 @@ def columns_of(kind: type[Any]) -> dict[str, tuple[Any, bool]]:
     return {one.name: (types[one.name], one.default is dataclasses.MISSING) for one in dataclasses.fields(kind)}
 
 
-def is_of(value: object, kind: Any) -> bool:
-    """Whether a value that was read is of a type; a whole number is a float as well, what is not finite is none."""
-    if isinstance(value, bool):
-        return kind is bool
-    try:
-        number = isinstance(value, int | float) and math.isfinite(value)
-    except OverflowError:  # a whole number that no float holds
-        return False
-    return number if kind is float else isinstance(value, kind)
-
-
 def made(kind: type[T], row: Mapping[str, Any]) -> T:
     """A value object (a dataclass) of the columns that it knows; NULL is its default.
 
@@ -134,7 +123,7 @@ def made(kind: type[T], row: Mapping[str, Any]) -> T:
     for name, (wanted, needed) in known.items():
         if name not in given and (needed or name == "status"):
             raise DamagedError(f"a row of {table} is damaged: it has no {name}")
-        if name in given and not is_of(given[name], wanted):
+        if name in given and not fits(given[name], wanted):
             raise DamagedError(f"a row of {table} is damaged: its {name} is {shortened(repr(given[name]), 40)}")
     if given.get("status", STATUSES[0]) not in STATUSES:
         raise DamagedError(f"a row of {table} is damaged: there is no status {shortened(repr(given['status']), 40)}")

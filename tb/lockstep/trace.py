@@ -305,9 +305,7 @@ class TraceReader:
             packed = self._file.peek(2)[:2] == _GZIP
             found = os.fstat(self._file.fileno())
         except OSError as error:
-            raise TraceError(
-                f"the trace cannot be read ({error.strerror})", shown, "give the commits.jsonl.gz of a run with TRACE=1"
-            ) from error
+            raise TraceError(f"the trace cannot be read ({error.strerror})", shown, GIVE) from error
         #: None if it comes from a pipe or a device.
         self._bytes = found.st_size if stat.S_ISREG(found.st_mode) else None
         self._longest = MAX_LINE

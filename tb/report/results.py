@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tb.config import ROOT, ConfigError
-from tb.farm.results import TIME_OVER, DamagedError, ResultsReader, RunRow, is_of, made
+from tb.farm.results import TIME_OVER, DamagedError, ResultsReader, RunRow, made
 from tb.files import shortened, shown
+from tb.kinds import fits
 from tb.sim.run import TestOutcome, read_results, said_of
 from tb.story.divergence import facts_of
 from tb.story.find import MUST_HOLD, TOLD
@@ -190,7 +191,7 @@ def _case(folder: Path, case: ElementTree.Element) -> Job:
     group, name = case.get("classname", ""), case.get("name", "")
     place = folder / group
     seconds = float(case.get("time") or 0)
-    if not is_of(seconds, float):
+    if not fits(seconds, float):
         raise ValueError(f"the time of {name} is {seconds}")
     job = Job(id=f"{group}::{name}", test=group, seconds=seconds)
     if match := _LABEL.fullmatch(group):
@@ -374,7 +375,7 @@ def read_facts(file: Path) -> dict[str, Any]:
 def of_kinds(file: Path, facts: dict[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the facts in a file whose kinds are known; ConfigError if one is of another kind."""
     for name, kind in kinds.items():
-        if name in facts and not is_of(facts[name], kind):
+        if name in facts and not fits(facts[name], kind):
             raise damaged(file, f"{name} is {shortened(repr(facts[name]), 40)}")
     return {name: facts[name] for name in kinds if name in facts}
 

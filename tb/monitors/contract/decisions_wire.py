@@ -9,13 +9,12 @@ from typing import ClassVar, Final
 from tb.monitors.contract import ndis_numbers as ndis
 from tb.monitors.contract.connection_books import Book, BooksMonitor
 from tb.monitors.contract.connection_parts import Connection, Phase, Thing, ip_offset, octets, signed, walk, whole
+from tb.monitors.contract.face_items import GRACE
 from tb.monitors.contract.trace import Enter, Frame, Node, Record, State, Tree
 from tb.monitors.wire_headers import ACK, FIN, RST, SYN, URG, WireSegment, read_segment
 
 _RACE: Final = 1
 """Ticks that a frame which was granted before a call completed may take to leave."""
-_ON_ITS_WAY: Final = 40
-"""Ticks for which a frame that was built before an update completed may still be on its way (CH-082)."""
 _AT_ONCE: Final = 100
 """Ticks within which a larger window is advertised."""
 _ATTEMPT: Final = 8
@@ -159,7 +158,7 @@ class WireDecisions(BooksMonitor):
             return
         shown = header_values(record.data, seg)
         ecn = connection.flag(ndis.ECN)
-        right = any(shows(shown, state, ecn=ecn) for state in connection.versions(record.tick, _ON_ITS_WAY))
+        right = any(shows(shown, state, ecn=ecn) for state in connection.versions(record.tick, GRACE))
         self.check("G-02", right, f"{shown} are of no CACHED state in force")
 
     def _macs(self, record: Frame, connection: Connection) -> None:
@@ -170,9 +169,9 @@ class WireDecisions(BooksMonitor):
         book = self.books.of(record)
         neighbors = [neighbor]
         moving = any(path in call.things for call in book.calls.values() if call.function == ndis.UPDATE)
-        if moving or (path.moved is not None and record.tick <= path.moved + _ON_ITS_WAY):
+        if moving or (path.moved is not None and record.tick <= path.moved + GRACE):
             neighbors += [thing for thing in book.things.values() if thing.level == ndis.NEIGHBOR_LEVEL]
-        states = [state for thing in neighbors for state in thing.versions(record.tick, _ON_ITS_WAY)]
+        states = [state for thing in neighbors for state in thing.versions(record.tick, GRACE)]
         fields = [octets(state, "dl_destination_address") for state in states]
         sources = [self._source(thing, book) for thing in neighbors]
         right = any(record.data[:6] == mac[:6] for mac in fields if mac)
