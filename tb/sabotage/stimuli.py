@@ -13,6 +13,8 @@ from tb.testing.tiers import TIERS_FILE, load
 
 #: The small configuration: bits, connections, bytes of host memory.
 DATA_W, CONNS, MEM_BYTES = 64, 4, 8 << 20
+#: Of tests whose host needs more.
+LARGE_BYTES = 32 << 20
 SIMULATOR = "icarus"
 #: Clock cycles a tick: few, since ticks in which nothing happens cost most of the time here.
 PRESCALE = {"prescale": 300}
@@ -84,8 +86,16 @@ OWN = (
     ),
     # so many losses that the window is two segments: each acknowledgment leaves nothing in flight
     Stimulus("dry", settings={"size": 32 << 10, "seed": 103, "mss": 140, "loss": 0.2, "delay": 5, "cubic": True}),
-    # with ticks as long as the test has them, or the transfer is over before the last case begins
-    Stimulus("errors", ERRORS, settings={"size": 64 << 10, "seed": 16, "delay": 40}, plusargs={}, timeout=900),
+    # with ticks as long as the test has them, or the transfer is over before the last case begins; and with its memory:
+    # the cases take pages that nobody gets again
+    Stimulus(
+        "errors",
+        ERRORS,
+        settings={"size": 64 << 10, "seed": 16, "delay": 40},
+        plusargs={},
+        timeout=900,
+        mem_bytes=LARGE_BYTES,
+    ),
     Stimulus("invalidate", INVALIDATE, settings={"seed": 18}),
     Stimulus("tiny", settings={"size": 4 << 10, "seed": 17}, timeout=120),
 )
@@ -123,7 +133,7 @@ def _directed() -> list[Stimulus]:
             job.plusargs,
             job.testcase,
             conns=max(CONNS, job.settings.get("conns", 1)),
-            mem_bytes=32 << 20,
+            mem_bytes=LARGE_BYTES,
             parameters=job.parameters,
             timeout=job.timeout,
         )
