@@ -86,6 +86,8 @@ class Region:
 NEAR_PAGES = 16
 #: Regions of a driver that take turns, by seed, in lying across a boundary.
 REGIONS = 7
+#: Adjacent pages up to which they are taken from the free ones one by one; more are left out of a new list.
+FEW = 8
 #: Requests that leave the pages beside a boundary to buffers of the other kind (to send, to receive).
 PATIENCE = 8
 
@@ -201,8 +203,10 @@ class PageAllocator:
                 continue
             if self._used.isdisjoint(run):  # what is not used is free
                 self._used.update(run)
-                if need == 1:
-                    self._free.remove(page)
+                if need <= FEW:
+                    for one in run:
+                        if one not in self._beside:
+                            self._free.remove(one)
                 else:
                     self._free = [p for p in self._free if p not in run]
                 return Region(tuple(run), offset, length)

@@ -7,7 +7,7 @@ draw from a stream of its own (model/streams.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from model.ndis.enums import DisconnectFlags, Layer, OffloadStateType, TcpCachedFlags, TcpConnectionState
@@ -269,6 +269,11 @@ class Operator:
             return 0
         need = self.plan.allowed_times if legal(kind, state) else self.plan.refused_times
         return need - self.tally.counts[kind, state]
+
+    def lacking(self, pairs: Iterable[tuple[Kind, State]]) -> list[tuple[Kind, State]]:
+        """Those of these allowed pairs that were done too seldom so far."""
+        counts, need = self.tally.counts, self.plan.allowed_times
+        return [pair for pair in pairs if counts.get(pair, 0) < need]
 
     def _operate(self) -> None:
         """One operation."""

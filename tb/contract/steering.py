@@ -7,6 +7,7 @@ draws come from the run's one seed, so a seed does the same whichever seeds run 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tb.contract.life import Life, Phase
@@ -53,6 +54,8 @@ class Steering:
     def __init__(self, operator: Operator) -> None:
         self.operator = operator
         self._draws = operator.streams.child("steering").stream
+        #: What was missing when it was last asked; nothing is missing again that was not.
+        self._missing: Sequence[tuple[Kind, State]] = [pair for pair, cell in TABLE.items() if cell.legal]
         #: Where a connection is to go, and until when.
         self._wishes: dict[int, tuple[State, int]] = {}
         #: Until when it waits for an indication, whose lists the host is to keep until it is there.
@@ -80,9 +83,10 @@ class Steering:
         lives.sort(key=lambda life: not self.claims(life))
         return any(self._act(life, missing) for life in lives)
 
-    def missing(self) -> list[tuple[Kind, State]]:
+    def missing(self) -> Sequence[tuple[Kind, State]]:
         """Pairs that the table allows and that were done too seldom so far."""
-        return [pair for pair, cell in TABLE.items() if cell.legal and self.operator.wanted(*pair)]
+        self._missing = self.operator.lacking(self._missing)
+        return self._missing
 
     # ---- wishes -----------------------------------------------------------------------------
 
@@ -92,7 +96,7 @@ class Steering:
         for port in list(self._wishes):
             self._free(port, lives.get(port))
 
-    def _expire(self, missing: list[tuple[Kind, State]]) -> None:
+    def _expire(self, missing: Sequence[tuple[Kind, State]]) -> None:
         """Wishes of connections that are gone, too late, long enough where they are, or that nothing needs any more."""
         lives = {life.local_port: life for life in self.operator.lives}
         states = {state for _, state in missing}
@@ -122,7 +126,7 @@ class Steering:
 
     # ---- what is missing in a state ---------------------------------------------------------
 
-    def _act(self, life: Life, missing: list[tuple[Kind, State]]) -> bool:
+    def _act(self, life: Life, missing: Sequence[tuple[Kind, State]]) -> bool:
         """An operation that is missing in the state of this connection."""
         if life.phase is Phase.SOFTWARE:
             return self._offload(life, missing)
@@ -200,7 +204,7 @@ class Steering:
         self.operator.network.repeat(far, self.operator.host.now)
         return False
 
-    def _offload(self, life: Life, missing: list[tuple[Kind, State]]) -> bool:
+    def _offload(self, life: Life, missing: Sequence[tuple[Kind, State]]) -> bool:
         kind, state = Kind.REOFFLOAD if life.offloads else Kind.INITIATE, life.software_state
         wish = self._wishes.get(life.local_port)
         if wish is not None and not life.offloads and wish[0] is State.CLOSE_WAIT and state is not State.CLOSE_WAIT:
@@ -209,7 +213,7 @@ class Steering:
 
     # ---- ways -------------------------------------------------------------------------------
 
-    def _bring(self, life: Life, missing: list[tuple[Kind, State]]) -> bool:
+    def _bring(self, life: Life, missing: Sequence[tuple[Kind, State]]) -> bool:
         """One step of a connection towards a state in which something is missing."""
         wish = self._wishes.get(life.local_port)
         first = False
@@ -239,7 +243,7 @@ class Steering:
             connection.hoards = asked
         return not connection.ledger.indicated and now < self._lists_by[life.local_port]
 
-    def _draw(self, life: Life, missing: list[tuple[Kind, State]]) -> tuple[State, int] | None:
+    def _draw(self, life: Life, missing: Sequence[tuple[Kind, State]]) -> tuple[State, int] | None:
         """A state for a connection that is free: the more is missing there and the fewer go there, the likelier."""
         until = self.operator.host.now + PATIENCE
         if life.phase is Phase.SOFTWARE:

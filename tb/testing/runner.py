@@ -9,7 +9,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.device.bounds import too_wide
@@ -31,7 +31,6 @@ from tb.testing.results import Report, Verdict
 from tb.testing.tiers import TIERS, Job, Tiers, load, wanted
 
 OUT = ROOT / "sim_build" / "test"
-PYTEST_XML = OUT / "pytest.xml"
 #: Seconds after which the plain Python tests are ended.
 PYTEST_BOUND = 3600.0
 #: Status of pytest when no test was chosen.
@@ -41,6 +40,25 @@ NUMBERS = "*rtl.json"
 #: Sabotages drawn in a tier run, the control edit apart.
 SABOTAGES = 12
 TIER_OF_COMMAND = {"test": "test", "test-all": "all"}
+
+
+@dataclass(frozen=True)
+class PythonJob:
+    """A call of pytest: its name, the paths it gets and those below them that another call has."""
+
+    name: str
+    paths: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def xml(self) -> Path:
+        """What pytest writes."""
+        return OUT / f"{self.name}.xml"
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return OUT / f"{self.name}.log"
 
 
 def chosen_tier(config: RunConfig) -> str:
@@ -66,40 +84,47 @@ def chosen_tools(config: RunConfig) -> dict[str, Tool | None]:
     return tools
 
 
-def run_python(config: RunConfig, tiers: Tiers, tier: str) -> int:
-    """Run pytest on the folders of the tier; its status (5: nothing to run). Files: pytest.xml, pytest.log."""
-    PYTEST_XML.unlink(missing_ok=True)
-    paths = python_paths(tiers, tier)
-    if not paths:
+def run_python(config: RunConfig, job: PythonJob) -> int:
+    """Run pytest on what a job holds; its status (5: nothing to run). Files: NAME.xml, NAME.log."""
+    job.xml.unlink(missing_ok=True)
+    if not job.paths:
         return NOTHING_COLLECTED
-    command = [sys.executable, "-m", "pytest", *paths, f"--junitxml={PYTEST_XML}", "--tb=short"]
+    left_out = [f"--ignore={path}" for path in job.left_out]
+    command = [sys.executable, "-m", "pytest", *job.paths, *left_out, f"--junitxml={job.xml}", "--tb=short"]
     if config.test:
         command += ["-k", " or ".join(config.test.split())]
-    return run_bounded(command, cwd=ROOT, env=os.environ, log=OUT / "pytest.log", timeout=PYTEST_BOUND)
+    return run_bounded(command, cwd=ROOT, env=os.environ, log=job.log, timeout=PYTEST_BOUND)
 
 
-def take_python(outcome: Future[int], tiers: Tiers, tier: str, report: Report) -> None:
-    """The verdicts of the plain Python tests."""
-    again = f"python -m pytest {' '.join(python_paths(tiers, tier))}"
+def take_python(outcome: Future[int], job: PythonJob, report: Report) -> None:
+    """The verdicts of plain Python tests."""
+    again = f"python -m pytest {' '.join(job.paths)}"
     try:
         status = outcome.result()
     except ProcessTimeoutError as error:
-        report.add(Verdict("pytest::collection", "failed", PYTEST_BOUND, str(error), again))
+        report.add(Verdict(f"{job.name}::collection", "failed", PYTEST_BOUND, str(error), again))
         return
     if status not in (0, 1, NOTHING_COLLECTED):
-        tail = "\n".join((OUT / "pytest.log").read_text(errors="replace").splitlines()[-12:])
-        report.add(Verdict("pytest::collection", "failed", 0, tail, again))
-    if not PYTEST_XML.exists():
+        tail = "\n".join(job.log.read_text(errors="replace").splitlines()[-12:])
+        report.add(Verdict(f"{job.name}::collection", "failed", 0, tail, again))
+    if not job.xml.exists():
         if status in (0, 1):
-            report.add(Verdict("pytest::results", "failed", 0, f"pytest left no {PYTEST_XML.name}", again))
+            report.add(Verdict(f"{job.name}::results", "failed", 0, f"pytest left no {job.xml.name}", again))
         return
-    for case in ElementTree.parse(PYTEST_XML).iter("testcase"):  # noqa: S314 - our own file
+    for case in ElementTree.parse(job.xml).iter("testcase"):  # noqa: S314 - our own file
         report.add(python_verdict(case))
 
 
 def python_paths(tiers: Tiers, tier: str) -> list[str]:
     """Folders and files of plain Python tests in a tier."""
     return [path for of, path in tiers.pytest if wanted(of, tier) and (ROOT / path).exists()]
+
+
+def python_jobs(tiers: Tiers, tier: str) -> list[PythonJob]:
+    """The plain Python tests of a tier: most of them, and those that wait more than they compute."""
+    paths = python_paths(tiers, tier)
+    apart = [path for path in tiers.apart if any(Path(path).is_relative_to(whole) for whole in paths)]
+    return [PythonJob("pytest", tuple(paths), tuple(apart)), PythonJob("pytest-apart", tuple(apart))]
 
 
 def python_verdict(case: ElementTree.Element) -> Verdict:
@@ -274,20 +299,31 @@ def simulated_jobs(
 def run_tests(
     config: RunConfig, tiers: Tiers, tier: str, tools: dict[str, Tool | None], report: Report, *, python: bool
 ) -> None:
-    """Run the tier, as many jobs at a time as there are cores (JOBS); pytest is the first of them, and one of them."""
+    """Run the tier, as many jobs at a time as there are cores (JOBS); pytest is the first of them, and one of them.
+
+    The Python tests that mostly wait run beside them, in a thread of their own.
+    """
     jobs = list(simulated_jobs(config, tiers, tier, tools, report))
+    plain = python_jobs(tiers, tier) if python else []
     futures: list[tuple[Job, Future[tuple[RunResult | None, str, float]]]] = []
     taken = 0
-    with Meter("tests", len(jobs) + python) as meter, ThreadPoolExecutor(max_workers=config.jobs) as pool:
+    with (
+        Meter("tests", len(jobs) + len(plain)) as meter,
+        ThreadPoolExecutor(max_workers=config.jobs) as pool,
+        ThreadPoolExecutor(max_workers=1) as waiting,
+    ):
         try:
-            plain = pool.submit(meter.around("pytest", run_python), config, tiers, tier) if python else None
+            python_futures = [
+                (job, where.submit(meter.around(job.name, run_python), config, job))
+                for job, where in zip(plain, (pool, waiting), strict=False)
+            ]
             futures += [(job, pool.submit(meter.around(job.label, run_job), job, tool, config)) for job, tool in jobs]
             for job, future in futures:
                 outcome = future.result()
                 taken += 1
                 take_job(job, outcome, config, report)
-            if plain is not None:
-                take_python(plain, tiers, tier, report)
+            for played, ended in python_futures:
+                take_python(ended, played, report)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             over = [(job, future) for job, future in futures[taken:] if future.done() and not future.cancelled()]

@@ -52,6 +52,7 @@ class Tiers:
     """Everything in the file."""
 
     pytest: tuple[tuple[str, str], ...]  # tier, path
+    apart: tuple[str, ...]  # files in those paths that wait more than they compute
     jobs: tuple[Job, ...]
     floors: dict[str, int]
     exempt_share: float
@@ -70,6 +71,7 @@ def load(path: Path = TIERS_FILE) -> Tiers:
         jobs += expand(entry)
     return Tiers(
         pytest=tuple((entry["tier"], entry["path"]) for entry in data.get("pytest", [])),
+        apart=tuple(path for entry in data.get("pytest", []) for path in entry.get("apart", [])),
         jobs=tuple(jobs),
         floors=dict(data.get("floors", {})),
         exempt_share=float(data.get("limits", {}).get("exempt_share", 0.1)),

@@ -243,8 +243,10 @@ def test_a_damaged_failure_folder_is_refused_by_replay_and_waves(name: str, text
             main(RunConfig(failure=tmp_path, view=False))
         assert caught.value.what.startswith("this failure folder is damaged")
         assert caught.value.where == str(tmp_path / name)
-    done = command("replay", {"FAILURE": str(tmp_path)})
-    refused(done, "this failure folder is damaged", str(tmp_path / name))
+        assert caught.value.todo
+    if text == "{":  # the others are told alike
+        done = command("replay", {"FAILURE": str(tmp_path)})
+        refused(done, "this failure folder is damaged", str(tmp_path / name))
 
 
 @pytest.mark.rule("C-24")
@@ -503,14 +505,14 @@ def test_a_variable_of_make_that_there_is_not_is_refused_with_the_near_one(tmp_p
 
 
 @pytest.mark.rule("C-27")
-def test_a_name_of_which_there_is_no_test_is_refused_beside_one_that_there_is(tmp_path: Path) -> None:
+def test_a_name_of_which_there_is_no_test_is_refused_beside_one_that_there_is() -> None:
     for name, where, what in (
         ("test", "unit_fifoq", "no test has this in its name"),
         ("regress", "unit_fifoq", "no test has this in its name"),
         ("regress", "unit_skid", "tests of blocks are not for regress, which plays the whole device"),
     ):
         good = "unit_skid" if name == "test" else "transfer"
-        done = command(name, {"TEST": f"{good} {where}", "SIM": "icarus", "PYTHONPYCACHEPREFIX": str(tmp_path)})
+        done = command(name, {"TEST": f"{good} {where}", "SIM": "icarus"})
         refused(done, what, f"TEST={where}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,8 @@ from tb.sim.tools import Tool
 from tb.testing import runner
 from tb.testing.names import in_python, may_be_python, where_to_look
 from tb.testing.results import Report, Verdict
-from tb.testing.runner import chosen_tier, floors, seeded, tiers_without
-from tb.testing.tiers import Tiers, load, wanted
+from tb.testing.runner import chosen_tier, floors, python_jobs, run_tests, seeded, tiers_without
+from tb.testing.tiers import TIERS, Tiers, load, wanted
 
 ICARUS = Tool("icarus", "11.0", "system", Path("iverilog"))
 
@@ -283,3 +284,32 @@ def test_a_regression_without_a_test_shows_what_selected_none(last: Path) -> Non
 def test_no_two_files_of_python_tests_have_one_name_for_pytest_would_take_one_for_the_other() -> None:
     names = Counter(path.name for path in (ROOT / "tb" / "tests").rglob("test_*.py"))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_every_python_test_of_a_tier_is_of_one_call_of_pytest_alone() -> None:
+    for tier in TIERS:
+        many, waiting = python_jobs(load(), tier)
+        assert set(many.left_out) == set(waiting.paths)
+        for path in waiting.paths:
+            assert (ROOT / path).is_file(), path
+            assert any((ROOT / path).is_relative_to(ROOT / whole) and path != whole for whole in many.paths), path
+
+
+def test_tests_that_wait_are_played_beside_the_others(last: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[list[str], list[str]]] = []
+    both = threading.Barrier(2, timeout=20)  # broken if one waits for the other to end
+
+    def play(command: list[str], **more: Path) -> int:
+        both.wait()
+        xml = next(word for word in command if word.startswith("--junitxml=")).removeprefix("--junitxml=")
+        name = more["log"].stem
+        Path(xml).write_text(f'<testsuite><testcase classname="{name}" name="test_it" time="1"/></testsuite>')
+        calls.append(([word for word in command if word.startswith("--ignore=")], [*command[3:5]]))
+        return 0
+
+    monkeypatch.setattr(runner, "run_bounded", play)
+    report = Report()
+    run_tests(RunConfig(command="test", test="qqq", jobs=1), load(), "test", {}, report, python=True)
+    assert [verdict.test for verdict in report.verdicts] == ["pytest::test_it", "pytest-apart::test_it"]
+    assert sorted(len(ignored) for ignored, _ in calls) == [0, len(load().apart)]
+    assert {path.name for path in last.parent.glob("*.xml")} == {"pytest.xml", "pytest-apart.xml"}
