@@ -262,7 +262,11 @@ Nightly(entries, RunConfig(command="nightly"), program=program, root=folder, out
 
 
 def test_an_interruption_keeps_what_ended_and_leaves_no_process(tmp_path: Path) -> None:
-    started = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE)
+    started = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE,
+        # a job in the background of a shell ignores it, and so would this program
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     deadline = time.monotonic() + PATIENCE
     while not (tmp_path / "mark").exists():
         assert time.monotonic() < deadline
