@@ -44,11 +44,12 @@ TIER_OF_COMMAND = {"test": "test", "test-all": "all"}
 
 @dataclass(frozen=True)
 class PythonJob:
-    """A call of pytest: its name, the paths it gets and those below them that another call has."""
+    """A call of pytest: its name, the paths it gets, those below them that another has, whether it mostly waits."""
 
     name: str
     paths: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    waits: bool = False
 
     @property
     def xml(self) -> Path:
@@ -111,7 +112,12 @@ def take_python(outcome: Future[int], job: PythonJob, report: Report) -> None:
         if status in (0, 1):
             report.add(Verdict(f"{job.name}::results", "failed", 0, f"pytest left no {job.xml.name}", again))
         return
-    for case in ElementTree.parse(job.xml).iter("testcase"):  # noqa: S314 - our own file
+    try:
+        cases = list(ElementTree.parse(job.xml).iter("testcase"))  # noqa: S314 - our own file
+    except ElementTree.ParseError as error:  # pytest was killed while it wrote
+        report.add(Verdict(f"{job.name}::results", "failed", 0, f"{job.xml.name} is damaged: {error}", again))
+        return
+    for case in cases:
         report.add(python_verdict(case))
 
 
@@ -124,7 +130,7 @@ def python_jobs(tiers: Tiers, tier: str) -> list[PythonJob]:
     """The plain Python tests of a tier: most of them, and those that wait more than they compute."""
     paths = python_paths(tiers, tier)
     apart = [path for path in tiers.apart if any(Path(path).is_relative_to(whole) for whole in paths)]
-    return [PythonJob("pytest", tuple(paths), tuple(apart)), PythonJob("pytest-apart", tuple(apart))]
+    return [PythonJob("pytest", tuple(paths), tuple(apart)), PythonJob("pytest-apart", tuple(apart), waits=True)]
 
 
 def python_verdict(case: ElementTree.Element) -> Verdict:
@@ -306,6 +312,7 @@ def run_tests(
     jobs = list(simulated_jobs(config, tiers, tier, tools, report))
     plain = python_jobs(tiers, tier) if python else []
     futures: list[tuple[Job, Future[tuple[RunResult | None, str, float]]]] = []
+    calls: list[tuple[PythonJob, Future[int]]] = []
     taken = 0
     with (
         Meter("tests", len(jobs) + len(plain)) as meter,
@@ -313,23 +320,26 @@ def run_tests(
         ThreadPoolExecutor(max_workers=1) as waiting,
     ):
         try:
-            python_futures = [
-                (job, where.submit(meter.around(job.name, run_python), config, job))
-                for job, where in zip(plain, (pool, waiting), strict=False)
-            ]
+            for of_python in plain:
+                where = waiting if of_python.waits else pool
+                calls.append((of_python, where.submit(meter.around(of_python.name, run_python), config, of_python)))
             futures += [(job, pool.submit(meter.around(job.label, run_job), job, tool, config)) for job, tool in jobs]
             for job, future in futures:
                 outcome = future.result()
                 taken += 1
                 take_job(job, outcome, config, report)
-            for played, ended in python_futures:
-                take_python(ended, played, report)
+            while calls:
+                of_python, status = calls.pop(0)
+                take_python(status, of_python, report)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             over = [(job, future) for job, future in futures[taken:] if future.done() and not future.cancelled()]
+            played = [(job, future) for job, future in calls if future.done() and not future.cancelled()]
             end_all()
             for job, future in over:  # what ended before the interrupt counts
                 take_job(job, future.result(), config, report)
+            for of_python, status in played:
+                take_python(status, of_python, report)
             raise
 
 

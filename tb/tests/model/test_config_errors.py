@@ -219,20 +219,20 @@ def test_more_seeds_than_the_most_are_refused_before_they_are_listed(text: str) 
     assert len(RunConfig.from_environment("regress", {"SEEDS": "1-10000"}).seeds) == 10_000
 
 
-@pytest.mark.rule("C-23")
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("config.json", "{"), ("config.json", "[]"), ("config.json", "{}"), ("again.json", "x"), ("again.json", "{}"),
-        ("again.json", '{"top": "tb_top", "modules": "m", "testcase": null, "plusargs": {}, "parameters": {}, '
-         '"timeout": 1.0}'),
-        ("failure.json", "[]"), ("failure.json", "{}"), ("failure.json", '{"cycle": "late"}'),
-        ("results.xml", "<"), ("rtl.json", "\xff"), ("rtl.json", '{"problems": 5}'),
-        ("results.xml", '<a><testcase time="abc"/></a>'),
-        *((name, "[" * 100_000) for name in ("config.json", "again.json", "failure.json", "rtl.json")),
-    ],
-    ids=lambda text: text[:16],
+#: Files of a failure folder, and what is damage to them.
+DAMAGED = (
+    ("config.json", "{"), ("config.json", "[]"), ("config.json", "{}"), ("again.json", "x"), ("again.json", "{}"),
+    ("again.json", '{"top": "tb_top", "modules": "m", "testcase": null, "plusargs": {}, "parameters": {}, '
+     '"timeout": 1.0}'),
+    ("failure.json", "[]"), ("failure.json", "{}"), ("failure.json", '{"cycle": "late"}'),
+    ("results.xml", "<"), ("rtl.json", "\xff"), ("rtl.json", '{"problems": 5}'),
+    ("results.xml", '<a><testcase time="abc"/></a>'),
+    *((name, "[" * 100_000) for name in ("config.json", "again.json", "failure.json", "rtl.json")),
 )  # fmt: skip
+
+
+@pytest.mark.rule("C-23")
+@pytest.mark.parametrize(("name", "text"), DAMAGED, ids=lambda text: text[:16])
 def test_a_damaged_failure_folder_is_refused_by_replay_and_waves(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(RunConfig(sim="icarus").to_json())
     (tmp_path / "again.json").write_text(AGAIN)
@@ -244,7 +244,7 @@ def test_a_damaged_failure_folder_is_refused_by_replay_and_waves(name: str, text
         assert caught.value.what.startswith("this failure folder is damaged")
         assert caught.value.where == str(tmp_path / name)
         assert caught.value.todo
-    if text == "{":  # the others are told alike
+    if (name, text) == next(case for case in DAMAGED if case[0] == name):  # of each file one
         done = command("replay", {"FAILURE": str(tmp_path)})
         refused(done, "this failure folder is damaged", str(tmp_path / name))
 

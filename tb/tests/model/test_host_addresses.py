@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from model.device.memory import GoldenMemory, GoldenMemoryError
-from model.ndis.memory import NEAR_PAGES, PAGE_SIZE, PATIENCE, REGIONS, FlatMemory, MemoryRangeError, PageAllocator
+from model.ndis.memory import FEW, NEAR_PAGES, PAGE_SIZE, PATIENCE, REGIONS, FlatMemory, MemoryRangeError, PageAllocator
 from tb.config import RunConfig
 from tb.device.addresses import BOUNDARY, host_base, host_pages
 from tb.device.model_loop import MEMORY_BYTES, ModelRun
@@ -148,3 +148,25 @@ def test_a_session_on_the_golden_device_moves_bytes_on_both_sides_and_across(see
     assert {(True, False), (False, True)} <= seen
     if seed % 2:
         assert (True, True) in seen
+
+
+@pytest.mark.parametrize("need", [1, 2, FEW, FEW + 1, 40])
+@pytest.mark.parametrize("boundary", [None, BOUNDARY])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_adjacent_pages_that_are_taken_leave_all_others_in_their_order(
+    seed: int, boundary: int | None, need: int
+) -> None:
+    def left(taken: int) -> tuple[set[int], list[int]]:
+        size = 200 * PAGE_SIZE
+        base = BOUNDARY - size // 2
+        allocator = PageAllocator(FlatMemory(size, base), base, base + size, seed, boundary=boundary)
+        found = set(allocator.allocate_contiguous(taken * PAGE_SIZE).pages) if taken else set()
+        others: list[int] = []
+        while (one := allocator.allocate(1)) is not None:
+            others += one.pages
+        return found, others
+
+    region, others = left(need)
+    _, every = left(0)
+    assert len(region) == need
+    assert others == [page for page in every if page not in region]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import threading
+import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +16,12 @@ from model.device.bounds import BOUNDS
 from tb.config import ROOT, ConfigError, RunConfig
 from tb.farm import regress
 from tb.folders import LOCK_NAME
+from tb.sim.process import StoppedError
 from tb.sim.tools import Tool
 from tb.testing import runner
 from tb.testing.names import in_python, may_be_python, where_to_look
 from tb.testing.results import Report, Verdict
-from tb.testing.runner import chosen_tier, floors, python_jobs, run_tests, seeded, tiers_without
+from tb.testing.runner import chosen_tier, floors, python_jobs, python_paths, run_tests, seeded, tiers_without
 from tb.testing.tiers import TIERS, Tiers, load, wanted
 
 ICARUS = Tool("icarus", "11.0", "system", Path("iverilog"))
@@ -289,27 +292,80 @@ def test_no_two_files_of_python_tests_have_one_name_for_pytest_would_take_one_fo
 def test_every_python_test_of_a_tier_is_of_one_call_of_pytest_alone() -> None:
     for tier in TIERS:
         many, waiting = python_jobs(load(), tier)
-        assert set(many.left_out) == set(waiting.paths)
+        assert many.left_out == waiting.paths == load().apart != ()
+        assert many.paths == tuple(python_paths(load(), tier))
         for path in waiting.paths:
             assert (ROOT / path).is_file(), path
             assert any((ROOT / path).is_relative_to(ROOT / whole) and path != whole for whole in many.paths), path
 
 
+def result_of(command: Sequence[str], text: str = "") -> None:
+    """What pytest would leave behind this command, or this text."""
+    xml = Path(next(word for word in command if word.startswith("--junitxml=")).removeprefix("--junitxml="))
+    case = f'<testsuite><testcase classname="{xml.stem}" name="test_it" time="1"/></testsuite>'
+    xml.write_text(text or case)
+
+
 def test_tests_that_wait_are_played_beside_the_others(last: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[tuple[list[str], list[str]]] = []
+    calls: list[list[str]] = []
     both = threading.Barrier(2, timeout=20)  # broken if one waits for the other to end
 
-    def play(command: list[str], **more: Path) -> int:
+    def play(command: list[str], **_: object) -> int:
         both.wait()
-        xml = next(word for word in command if word.startswith("--junitxml=")).removeprefix("--junitxml=")
-        name = more["log"].stem
-        Path(xml).write_text(f'<testsuite><testcase classname="{name}" name="test_it" time="1"/></testsuite>')
-        calls.append(([word for word in command if word.startswith("--ignore=")], [*command[3:5]]))
+        result_of(command)
+        calls.append([word for word in command[3:] if not word.startswith("--junitxml=")])
         return 0
 
     monkeypatch.setattr(runner, "run_bounded", play)
     report = Report()
     run_tests(RunConfig(command="test", test="qqq", jobs=1), load(), "test", {}, report, python=True)
     assert [verdict.test for verdict in report.verdicts] == ["pytest::test_it", "pytest-apart::test_it"]
-    assert sorted(len(ignored) for ignored, _ in calls) == [0, len(load().apart)]
+    apart, rest = load().apart, ["--tb=short", "-k", "qqq"]
+    many = [*python_paths(load(), "test"), *(f"--ignore={path}" for path in apart), *rest]
+    assert sorted(calls, key=len) == sorted(([*apart, *rest], many), key=len)
     assert {path.name for path in last.parent.glob("*.xml")} == {"pytest.xml", "pytest-apart.xml"}
+
+
+def test_what_pytest_had_finished_is_kept_when_a_run_is_interrupted(
+    last: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, interrupted = threading.Event(), threading.Event()
+
+    def play(command: list[str], **more: Path) -> int:
+        if more["log"].stem == "pytest":
+            interrupted.wait(20)
+            raise StoppedError("ended")
+        result_of(command)
+        over.set()
+        return 0
+
+    def wait(*_: object) -> None:
+        assert over.wait(20)
+        time.sleep(0.2)  # the thread that said so ends
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run_bounded", play)
+    monkeypatch.setattr(runner, "end_all", interrupted.set)
+    monkeypatch.setattr(runner, "run_job", lambda *_: None)
+    monkeypatch.setattr(runner, "take_job", wait)
+    report, skid = Report(), "unit_skid"
+    with pytest.raises(KeyboardInterrupt):
+        run_tests(RunConfig(command="test", test=skid, jobs=2), load(), "test", {"icarus": ICARUS}, report, python=True)
+    assert [verdict.test for verdict in report.verdicts] == ["pytest-apart::test_it"]
+
+
+def test_a_damaged_result_of_one_pytest_is_named_and_the_other_counts(
+    last: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(command: list[str], **more: Path) -> int:
+        result_of(command, "<testsuite><testcase" if more["log"].stem == "pytest" else "")
+        more["log"].write_text("killed")
+        return -9 if more["log"].stem == "pytest" else 0
+
+    monkeypatch.setattr(runner, "run_bounded", play)
+    report = Report()
+    run_tests(RunConfig(command="test", test="qqq"), load(), "test", {}, report, python=True)
+    assert [(verdict.test, verdict.status) for verdict in report.verdicts] == [
+        ("pytest::collection", "failed"), ("pytest::results", "failed"), ("pytest-apart::test_it", "passed"),
+    ]  # fmt: skip
+    assert "pytest.xml is damaged" in report.verdicts[1].message
