@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -329,28 +330,33 @@ def test_tests_that_wait_are_played_beside_the_others(last: Path, monkeypatch: p
 def test_what_pytest_had_finished_is_kept_when_a_run_is_interrupted(
     last: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    over, interrupted = threading.Event(), threading.Event()
+    interrupted = threading.Event()
+    futures: list[Future[Any]] = []
+    submit = ThreadPoolExecutor.submit
+
+    def kept(pool: ThreadPoolExecutor, *call: Any) -> Future[Any]:
+        futures.append(submit(pool, *call))
+        return futures[-1]
 
     def play(command: list[str], **more: Path) -> int:
         if more["log"].stem == "pytest":
             interrupted.wait(20)
             raise StoppedError("ended")
         result_of(command)
-        over.set()
         return 0
 
-    def wait(*_: object) -> None:
-        assert over.wait(20)
-        time.sleep(0.2)  # the thread that said so ends
+    def interrupt(*_: object) -> None:
+        assert futures[1].result(20) == 0  # what waits is over, the rest goes on
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", kept)
     monkeypatch.setattr(runner, "run_bounded", play)
     monkeypatch.setattr(runner, "end_all", interrupted.set)
     monkeypatch.setattr(runner, "run_job", lambda *_: None)
-    monkeypatch.setattr(runner, "take_job", wait)
-    report, skid = Report(), "unit_skid"
+    monkeypatch.setattr(runner, "take_job", interrupt)
+    report, config = Report(), RunConfig(command="test", test="unit_skid", jobs=2)
     with pytest.raises(KeyboardInterrupt):
-        run_tests(RunConfig(command="test", test=skid, jobs=2), load(), "test", {"icarus": ICARUS}, report, python=True)
+        run_tests(config, load(), "test", {"icarus": ICARUS}, report, python=True)
     assert [verdict.test for verdict in report.verdicts] == ["pytest-apart::test_it"]
 
 
